@@ -1,0 +1,80 @@
+package core
+
+import "strings"
+
+// Hidden and special ref prefixes of a repository on disk.
+const (
+	// InternalPrefix holds what is ours alone; it is never advertised and a
+	// client may not write it.
+	InternalPrefix = "refs/internal/"
+	// TrackingPrefix holds the last upstream state seen: tracking refs.
+	TrackingPrefix = "refs/internal/upstream/"
+	// EphemeralNamespace is the git namespace (gitnamespaces(7)) of ephemeral refs.
+	EphemeralNamespace = "ephemeral"
+	// EphemeralPrefix is where the ephemeral namespace lives on disk.
+	EphemeralPrefix = "refs/namespaces/ephemeral/"
+)
+
+// Namespace says through which remote a ref is seen.
+type Namespace string
+
+// The namespaces. A ref name is always the client's name; [Namespace.Path]
+// gives the name on disk.
+const (
+	Default   Namespace = ""
+	Ephemeral Namespace = "ephemeral"
+)
+
+// Path returns the on-disk name of the ref that clients of the namespace call name.
+func (n Namespace) Path(name string) string {
+	if n == Ephemeral {
+		return EphemeralPrefix + name
+	}
+	return name
+}
+
+// ObjectID is the hexadecimal name of a git object: 40 digits in a sha1
+// repository, 64 in a sha256 one.
+type ObjectID string
+
+// ZeroSHA1 is the id that stands for "no object" in a sha1 repository.
+const ZeroSHA1 ObjectID = "0000000000000000000000000000000000000000"
+
+// IsZero reports whether id stands for "absent": empty or all zeros.
+func (id ObjectID) IsZero() bool { return strings.Trim(string(id), "0") == "" }
+
+// Valid reports whether id has the form of an object id.
+func (id ObjectID) Valid() bool {
+	if len(id) != 40 && len(id) != 64 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// RefUpdate moves one ref. A zero Old means the ref must not exist; a zero New
+// deletes it. Name is the name the client used, see [Namespace].
+type RefUpdate struct {
+	Name string   `json:"name"`
+	Old  ObjectID `json:"old"`
+	New  ObjectID `json:"new"`
+}
+
+// IsDelete reports whether the update removes the ref.
+func (u RefUpdate) IsDelete() bool { return u.New.IsZero() }
+
+// IsCreate reports whether the update makes a new ref.
+func (u RefUpdate) IsCreate() bool { return u.Old.IsZero() && !u.New.IsZero() }
+
+// UpstreamOwned reports whether the upstream of a synced repository owns the
+// ref: branches and tags of the default namespace. Everything else is local.
+func UpstreamOwned(ns Namespace, name string) bool {
+	return ns == Default && (strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/tags/"))
+}
+
+// TrackingRef returns the tracking ref of an upstream-owned ref.
+func TrackingRef(name string) string { return TrackingPrefix + strings.TrimPrefix(name, "refs/") }

@@ -1,0 +1,193 @@
+package core
+
+import (
+	"time"
+
+	"github.com/headwater-git/headwater/providers"
+)
+
+// Org is an organisation: the owner of repositories and of the public keys
+// that verify its tokens. Name is the "iss" claim of its tokens.
+type Org struct {
+	Name      string
+	CreatedAt time.Time
+}
+
+// Key is a public key that verifies an organisation's tokens.
+type Key struct {
+	ID         string // "key_" and a ULID
+	Org        string
+	KeyID      string // the JWT header "kid"; may be empty
+	Algorithm  string // ES256, RS256 or EdDSA: pinned, a token with another is refused
+	PublicPEM  string // SPKI
+	CreatedAt  time.Time
+	DisabledAt time.Time // zero: active
+}
+
+// Repository is one local bare repository. It is synced if Upstream is not
+// nil, else local.
+type Repository struct {
+	ID            string // "repo_" and a ULID; stable, names the folder on disk
+	Org           string
+	Name          string // public name, may hold slashes
+	DefaultBranch string // short name
+	ObjectFormat  string // "sha1" or "sha256"
+	Version       int64  // raised by every applied ref transaction
+	CreatedAt     time.Time
+	Upstream      *Upstream
+}
+
+// Mode says how a synced repository is linked to its upstream.
+type Mode = providers.Mode
+
+// Upstream is the remote repository that a synced repository follows.
+type Upstream struct {
+	Provider      string // the word of the wire: "github", "gitlab", "sr.ht"
+	Instance      string // the provider instance that serves it, a name of providers.hcl
+	Mode          Mode
+	Host          string // host or host:port; the provider's default is filled in
+	Owner         string // may hold slashes (sub-groups)
+	Name          string
+	ID            string // the host's stable id; "" until it is known
+	URL           string // clone URL without credentials
+	DefaultBranch string // asked for at creation; "" follows the upstream's HEAD
+}
+
+// Credential is the stored upstream credential of one repository.
+type Credential struct {
+	ID        string // "ggc_" and a ULID
+	RepoID    string
+	Username  string           // may be empty: the provider chooses
+	Secret    providers.Secret // sealed at rest
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// ErrorClass says why a sync failed. Each class has its own retry plan.
+type ErrorClass string
+
+// The error classes of sync runs, in the words of the API.
+const (
+	ClassAuth        ErrorClass = "auth"         // the host refused the credential
+	ClassRevoked     ErrorClass = "revoked"      // the grant is gone (App suspended or removed)
+	ClassNotFound    ErrorClass = "not_found"    // no such repository or ref at the host
+	ClassMoved       ErrorClass = "moved"        // the host answered with a redirect
+	ClassRateLimited ErrorClass = "rate_limited" // the host said slow down
+	ClassNetwork     ErrorClass = "network"      // no connection, DNS, TLS, reset
+	ClassTimeout     ErrorClass = "timeout"      // no progress for too long
+	ClassTooLarge    ErrorClass = "too_large"    // over a size or disk limit
+	ClassRefused     ErrorClass = "refused"      // the host or our own address policy refused
+	ClassDiverged    ErrorClass = "diverged"     // held back: the upstream lost most of its refs at once
+	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification
+	ClassUnavailable ErrorClass = "unavailable"  // the host answered 5xx
+	ClassInternal    ErrorClass = "internal"     // our fault
+)
+
+// SyncState is the state of following one upstream.
+//
+// Wanted and Served are generations: asking for a sync raises Wanted; a run
+// serves the Wanted it read at its start. Served < Wanted means there is work.
+// So triggers fold to at most one running and one waiting run, and a caller
+// that needs "a run that began after I asked" waits for its own generation.
+type SyncState struct {
+	RepoID        string
+	Wanted        int64
+	Served        int64
+	WantedRef     string    // limit of the waiting request; "" means all branches and tags
+	Trigger       string    // what raised Wanted last: "api", "create", "push", "poll", "retry", "webhook"
+	NextAttemptAt time.Time // zero: at once, if there is work
+	Failures      int       // consecutive
+	Runs          int64     // finished runs
+	FirstSyncedAt time.Time // zero: never yet, the repository is not ready
+	LastSuccessAt time.Time
+	LastErrorAt   time.Time
+	LastClass     ErrorClass
+	LastError     string // redacted sentence of the last failure; "" after a success
+	Digest        string // of the upstream refs, when tracking and public refs equal it; else ""
+	BrakeDigest   string // digest of a listing that the mass-deletion brake held back
+	HeadCheckedAt time.Time
+}
+
+// Ready reports whether the first sync has succeeded.
+func (s SyncState) Ready() bool { return !s.FirstSyncedAt.IsZero() }
+
+// Run is one run of a sync, one row.
+type Run struct {
+	ID          string // "run_" and a ULID
+	RepoID      string
+	Trigger     string
+	Ref         string // "" = everything
+	First       bool   // no run had succeeded before
+	StartedAt   time.Time
+	FinishedAt  time.Time  // zero: running
+	Outcome     string     // "", "succeeded", "unchanged", "failed", "held", "interrupted"
+	Class       ErrorClass // of a failure
+	Error       string     // redacted host text
+	RefsCreated int
+	RefsUpdated int
+	RefsDeleted int
+	Bytes       int64 // received from the upstream
+}
+
+// Progress is a running sync as a person wants to see it.
+type Progress struct {
+	Phase          string    `json:"phase"` // git's own words: "Receiving objects", ...
+	Percent        int       `json:"percent"`
+	Objects        int64     `json:"objects"`
+	TotalObjects   int64     `json:"total_objects"`
+	Bytes          int64     `json:"bytes"`
+	BytesPerSecond int64     `json:"bytes_per_second"`
+	StartedAt      time.Time `json:"started_at"`
+	Step           int       `json:"step"` // 1-based step of the first mirror
+	Steps          int       `json:"steps"`
+}
+
+// JournalState is the state of a journal entry.
+type JournalState string
+
+// A journal entry is sent before anything moves, applied when local refs and
+// events are recorded, dropped when nothing moved, and lagging when the
+// upstream moved but the local copy could not follow yet.
+const (
+	JournalSent    JournalState = "sent"
+	JournalApplied JournalState = "applied"
+	JournalDropped JournalState = "dropped"
+	JournalLagging JournalState = "lagging"
+)
+
+// Source says what caused a ref change.
+type Source string
+
+// The sources of ref changes.
+const (
+	SourcePush Source = "push"
+	SourceAPI  Source = "api"
+	SourceSync Source = "sync"
+)
+
+// JournalEntry is the intent row of one ref transaction.
+type JournalEntry struct {
+	ID        string // "jrn_" and a ULID
+	RepoID    string
+	Namespace Namespace
+	Source    Source
+	Actor     string // token subject, or "sync"
+	Upstream  bool   // the upstream leg applies: recovery must ask the upstream
+	State     JournalState
+	Updates   []RefUpdate
+	CreatedAt time.Time
+	ClosedAt  time.Time
+}
+
+// Event is a fact in the outbox, written in the transaction that made it true.
+type Event struct {
+	Seq       int64
+	ID        string // "evt_" and a ULID
+	RepoID    string
+	Org       string
+	Type      string // "push", "repo.sync.started", ...
+	JournalID string // with Ref: unique, so recovery cannot tell a change twice
+	Ref       string
+	Payload   []byte // JSON
+	CreatedAt time.Time
+}

@@ -1,0 +1,24 @@
+// Package providers is the contract between Headwater and the plugins that
+// know the hosts it mirrors from. It imports only the standard library.
+//
+// A provider answers four questions and holds no state: where is this
+// repository (Resolve), what credential opens it now (Credential), what does
+// this inbound webhook say (ParseWebhook), and how is the host doing (Probe).
+// The core runs git; a provider never does, sees no disk, and knows nothing of
+// other providers. Providers run out of process; package sdk serves one, and
+// package host launches and supervises it.
+//
+// # The life of one push
+//
+// A client pushes to a synced repository. The core asks Resolve (cached) where
+// the upstream is, and Credential with operation [OpPush] for what opens it.
+// The core runs git push with that credential. If the host answers 401, the
+// core asks Credential once more with Fresh set, and tries again. The host's
+// per-ref verdicts travel to the client; the provider is not asked about them.
+//
+// # Rules
+//
+// Every method may be called concurrently and may be retried: all are
+// idempotent. Manifest works before Configure, offline and without secrets.
+// Errors are [*Error]; any other error is taken as [CodeUnavailable].
+package providers

@@ -1,0 +1,54 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code says what kind of failure a provider met.
+type Code string
+
+// The codes of provider errors.
+const (
+	CodeNotFound         Code = "not_found"
+	CodeUnauthenticated  Code = "unauthenticated"
+	CodePermissionDenied Code = "permission_denied"
+	CodeRateLimited      Code = "rate_limited"
+	CodeUnavailable      Code = "unavailable"
+	CodeInvalidConfig    Code = "invalid_config"
+	CodeInvalidArgument  Code = "invalid_argument"
+	CodeUnsupported      Code = "unsupported"
+	CodeSignatureInvalid Code = "signature_invalid"
+	CodeRevoked          Code = "revoked" // the grant existed and is gone: App suspended or removed
+)
+
+// Error is the error of a provider. Message is one sentence for a user: what
+// the host said and what to do; it never holds a secret.
+type Error struct {
+	Code       Code
+	Message    string
+	RetryAfter time.Duration // zero: unknown
+	HTTPStatus int           // of the host's answer; zero: none
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+// Errorf makes an [*Error].
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf returns the code of the outermost [*Error] in err's chain, and
+// [CodeUnavailable] for any other error; "" for nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeUnavailable
+}
