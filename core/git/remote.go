@@ -1,0 +1,98 @@
+package git
+
+import (
+	"encoding/base64"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/headwater-git/headwater/providers"
+)
+
+// Remote is what one operation needs to reach an upstream. It lives for that
+// operation only.
+type Remote struct {
+	URL           string           // https://host/path, no user info
+	Username      string           // with Password: HTTP Basic; both empty: anonymous
+	Password      providers.Secret //
+	Addrs         []netip.Addr     // checked addresses; connections go to these and to nothing else; empty: no pinning (tests)
+	CAFile        string           // PEM, trusted in addition to the system's
+	MaxConcurrent int
+}
+
+// Anonymous reports whether no credential is sent.
+func (r Remote) Anonymous() bool { return r.Username == "" && r.Password == "" }
+
+// authorization returns the value of the Authorization header, or "".
+func (r Remote) authorization() providers.Secret {
+	if r.Anonymous() {
+		return ""
+	}
+	return providers.Secret("Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password.Reveal())))
+}
+
+// config returns the git configuration that makes git reach the remote as
+// allowed. It travels by environment (GIT_CONFIG_COUNT and friends), never by
+// argv or file, because it holds the credential.
+func (r Remote) config() []Config {
+	cfg := []Config{
+		// A redirect could carry the credential to another host, or lead into
+		// a private network behind the address check.
+		{"http.followRedirects", "false"},
+		// A URL with a password in it must never get as far as a log.
+		{"transfer.credentialsInUrl", "die"},
+		// Deadline by stall, not by total time: under 1 kB/s for 60 s ends it.
+		{"http.lowSpeedLimit", "1000"},
+		{"http.lowSpeedTime", "60"},
+		{"protocol.version", "2"},
+		// Larger POST buffers let a small pack go out with a Content-Length in
+		// one request instead of a probe and a chunked one; some hosts'
+		// proxies refuse chunked bodies.
+		{"http.postBuffer", "16777216"},
+		// An empty value resets the list of helpers that the system's git may
+		// have compiled in.
+		{"credential.helper", ""},
+	}
+	if a := r.authorization(); a != "" {
+		cfg = append(cfg, Config{"http." + r.URL + ".extraHeader", "Authorization: " + a.Reveal()})
+	}
+	if p := r.curlResolve(); p != "" {
+		cfg = append(cfg, Config{"http.curloptResolve", p})
+	}
+	if r.CAFile != "" {
+		cfg = append(cfg, Config{"http.sslCAInfo", r.CAFile})
+	}
+	return cfg
+}
+
+// curlResolve pins the host to the checked addresses: libcurl then asks no
+// resolver, so a name that changes between check and use reaches nothing else.
+// Form of CURLOPT_RESOLVE(3): "host:port:addr[,addr]".
+func (r Remote) curlResolve() string {
+	if len(r.Addrs) == 0 {
+		return ""
+	}
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return ""
+	}
+	if net.ParseIP(u.Hostname()) != nil {
+		return "" // an address needs no resolving
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80"}[u.Scheme]
+		if port == "" {
+			port = "443"
+		}
+	}
+	addrs := make([]string, len(r.Addrs))
+	for i, a := range r.Addrs {
+		addrs[i] = a.Unmap().String()
+		if a.Unmap().Is6() {
+			addrs[i] = "[" + addrs[i] + "]"
+		}
+	}
+	return u.Hostname() + ":" + port + ":" + strings.Join(addrs, ",")
+}
