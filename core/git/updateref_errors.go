@@ -1,0 +1,56 @@
+package git
+
+import "regexp"
+
+// UpdateRefErrorKind says why git update-ref refused a ref transaction.
+type UpdateRefErrorKind string
+
+// The reasons of update-ref.
+const (
+	RefStale    UpdateRefErrorKind = "stale"           // the ref is not where the caller believed
+	RefConflict UpdateRefErrorKind = "name conflict"   // "a" and "a/b" cannot both be refs
+	RefLocked   UpdateRefErrorKind = "locked"          // another process holds the ref or packed-refs
+	RefNoObject UpdateRefErrorKind = "missing object"  // the new value is absent, or no commit where one must be
+	RefBadName  UpdateRefErrorKind = "bad name"        // no valid ref name
+	RefTwice    UpdateRefErrorKind = "named twice"     // one transaction updates the ref twice
+	RefUnknown  UpdateRefErrorKind = "unknown failure" // git said something else
+)
+
+// updateRefErrors are the messages of refs.c, refs/files-backend.c,
+// refs/reftable-backend.c and builtin/update-ref.c. The first group, if there
+// is one, is the ref. More specific ones come first: most are wrapped in
+// "cannot lock ref 'x': ...".
+var updateRefErrors = []struct {
+	kind UpdateRefErrorKind
+	re   *regexp.Regexp
+}{
+	{RefConflict, regexp.MustCompile(`'[^']*' exists; cannot create '([^']*)'`)},
+	{RefConflict, regexp.MustCompile(`there is a non-empty directory '[^']*' blocking reference '([^']*)'`)},
+	{RefConflict, regexp.MustCompile(`cannot process '[^']*' and '([^']*)' at the same time`)},
+	{RefStale, regexp.MustCompile(`cannot lock ref '([^']*)': (?:is at [0-9a-f]+ but expected|reference (?:already exists|is missing but expected)|unable to resolve reference)`)},
+	{RefStale, regexp.MustCompile(`(?:is at [0-9a-f]+ but expected [0-9a-f]+|reference already exists|reference is missing but expected|unable to resolve reference '([^']*)')`)},
+	{RefLocked, regexp.MustCompile(`cannot lock ref '([^']*)': Unable to create '.*\.lock': File exists`)},
+	{RefLocked, regexp.MustCompile(`Unable to create '.*/(refs/[^']*)\.lock': File exists`)},
+	{RefLocked, regexp.MustCompile(`Unable to create '.*\.lock': File exists|cannot lock references|unable to lock packed-refs`)},
+	{RefNoObject, regexp.MustCompile(`trying to write ref '([^']*)' with nonexistent object`)},
+	{RefNoObject, regexp.MustCompile(`trying to write non-commit object [0-9a-f]+ to branch '([^']*)'`)},
+	{RefTwice, regexp.MustCompile(`multiple updates for (?:ref )?'([^']*)'`)},
+	{RefBadName, regexp.MustCompile(`refusing to (?:update|force creation of|log) (?:ref|reference) with bad name '([^']*)'`)},
+	{RefBadName, regexp.MustCompile(`invalid ref format: (\S*)`)},
+}
+
+// ParseUpdateRefError tells from the stderr of git update-ref why it refused,
+// and which ref it named: "" if none, as with a lock on packed-refs.
+func ParseUpdateRefError(stderr string) (ref string, kind UpdateRefErrorKind) {
+	for _, e := range updateRefErrors {
+		m := e.re.FindStringSubmatch(stderr)
+		if m == nil {
+			continue
+		}
+		if len(m) > 1 {
+			ref = m[1]
+		}
+		return ref, e.kind
+	}
+	return "", RefUnknown
+}
