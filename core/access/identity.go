@@ -1,0 +1,39 @@
+package access
+
+import (
+	"slices"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// orgWide is the value of the claim "repo" that names no repository.
+const orgWide = "org"
+
+// Identity is who a verified token speaks for and what it opens.
+type Identity struct {
+	Org       string
+	Subject   string // free text of the customer, for logs only
+	Repo      string // the claim "repo" as it is; see OrgWide
+	Scopes    []Scope
+	Policy    Policy
+	IssuedAt  time.Time // zero: the token does not tell
+	ExpiresAt time.Time
+	KeyID     string // id of the [core.Key] that verified the token
+}
+
+// Can reports whether the token carries the scope or one that includes it.
+func (id Identity) Can(s Scope) bool {
+	return slices.Contains(id.Scopes, s) || s == GitRead && slices.Contains(id.Scopes, GitWrite)
+}
+
+// OrgWide reports whether the token names no single repository: its claim
+// "repo" is absent, empty or "org". Such a token opens organisation-wide calls
+// only, no repository.
+func (id Identity) OrgWide() bool { return id.Repo == "" || id.Repo == orgWide }
+
+// Names reports whether the claim "repo" means the repository, by its public
+// name or by its internal id, and it belongs to the token's organisation.
+func (id Identity) Names(repo core.Repository) bool {
+	return !id.OrgWide() && id.Org == repo.Org && (id.Repo == repo.Name || id.Repo == repo.ID)
+}

@@ -1,0 +1,15 @@
+package access
+
+// Scope is a permission that a token carries.
+type Scope string
+
+// The scopes. GitWrite includes GitRead; nothing else includes anything.
+const (
+	GitRead   Scope = "git:read"   // clone, fetch, read calls
+	GitWrite  Scope = "git:write"  // push, calls that move refs, pull from the upstream
+	RepoWrite Scope = "repo:write" // create, change and delete repositories and credentials
+	OrgRead   Scope = "org:read"   // list the repositories of the organisation
+)
+
+// Scopes returns every scope there is.
+func Scopes() []Scope { return []Scope{GitRead, GitWrite, RepoWrite, OrgRead} }

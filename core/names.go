@@ -1,0 +1,125 @@
+package core
+
+import (
+	"regexp"
+	"strings"
+)
+
+// MaxRepositoryName is the length limit of a public repository name, in bytes.
+const MaxRepositoryName = 255
+
+var (
+	repositorySegment = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	repositoryID      = regexp.MustCompile(`^repo_[0-9a-hjkmnp-tv-z]{26}$`)
+)
+
+// ValidateRepositoryName reports, as a KindInvalid [*Error], why name cannot be
+// the public name of a repository: 1 to 255 bytes, segments of letters, digits,
+// '.', '_' and '-' that are joined by '/'.
+//
+// What else is refused would be read as something else: ".." and "." by path
+// cleaners, a leading '-' by command lines, ".git", "+ephemeral" and "+import"
+// at the end by the Git routes, a first segment "api" by the API routes, "org"
+// by tokens (there it means every repository), and the form of an internal id
+// by every place that takes a name or an id.
+func ValidateRepositoryName(name string) error {
+	refuse := func(reason string) error {
+		return &Error{Kind: KindInvalid, Op: "check repository name", Subject: name, Message: "invalid repository name: " + reason}
+	}
+	switch {
+	case name == "":
+		return refuse("it is empty")
+	case len(name) > MaxRepositoryName:
+		return refuse("it is longer than 255 bytes")
+	case name == "org":
+		return refuse(`"org" is reserved for organisation-wide tokens`)
+	case strings.HasSuffix(name, "+ephemeral"), strings.HasSuffix(name, "+import"):
+		return refuse(`the endings "+ephemeral" and "+import" are reserved for Git remotes`)
+	case strings.Contains(name, ".."):
+		return refuse(`".." is not allowed`)
+	case repositoryID.MatchString(name):
+		return refuse("it has the form of an internal id")
+	}
+	for i, segment := range strings.Split(name, "/") {
+		switch {
+		case segment == "":
+			return refuse("a part between slashes is empty")
+		case !repositorySegment.MatchString(segment):
+			return refuse("only letters, digits, '.', '_', '-' and '/' are allowed")
+		case segment == ".":
+			return refuse(`a part must not be "."`)
+		case segment[0] == '-':
+			return refuse("a part must not start with '-'")
+		case strings.HasSuffix(segment, ".git"):
+			return refuse(`a part must not end with ".git"`)
+		case i == 0 && segment == "api":
+			return refuse(`it must not start with "api/", which is the path of the API`)
+		}
+	}
+	return nil
+}
+
+// ValidateRefName reports, as a KindInvalid [*Error], why name is not a full
+// ref name such as "refs/heads/main". The rules are those of
+// git-check-ref-format(1) without options, which takes a leading '-' for one.
+func ValidateRefName(name string) error {
+	reason := refNameFault(name)
+	if strings.HasPrefix(name, "-") {
+		reason = "it must not start with '-'"
+	}
+	if reason != "" {
+		return &Error{Kind: KindInvalid, Op: "check ref name", Subject: name, Message: "invalid ref name: " + reason}
+	}
+	return nil
+}
+
+// ValidateBranchName reports, as a KindInvalid [*Error], why name is not the
+// short name of a branch, such as "main". The rules are those of
+// git check-ref-format --branch, which refuses what other git commands would
+// take for an option or for a revision.
+func ValidateBranchName(name string) error {
+	var reason string
+	switch {
+	case name == "":
+		reason = "it is empty"
+	case name[0] == '-':
+		reason = "it must not start with '-'"
+	case name == "HEAD":
+		reason = `"HEAD" names the current commit`
+	default:
+		reason = refNameFault("refs/heads/" + name)
+	}
+	if reason != "" {
+		return &Error{Kind: KindInvalid, Op: "check branch name", Subject: name, Message: "invalid branch name: " + reason}
+	}
+	return nil
+}
+
+// refNameFault returns what is wrong with a full ref name, or "".
+func refNameFault(name string) string {
+	if !strings.Contains(name, "/") {
+		return "a full name has at least two parts, as in refs/heads/main"
+	}
+	if strings.HasSuffix(name, ".") {
+		return "it must not end with '.'"
+	}
+	if strings.Contains(name, "..") || strings.Contains(name, "@{") {
+		return `".." and "@{" are not allowed`
+	}
+	for _, c := range []byte(name) {
+		if c <= ' ' || c == 0x7f || strings.IndexByte(`~^:?*[\`, c) >= 0 {
+			return `control characters, space and any of ~^:?*[\ are not allowed`
+		}
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		switch {
+		case part == "":
+			return "a part between slashes is empty"
+		case part[0] == '.':
+			return "a part must not start with '.'"
+		case strings.HasSuffix(part, ".lock"):
+			return `a part must not end with ".lock"`
+		}
+	}
+	return ""
+}

@@ -1,0 +1,120 @@
+package core
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestValidateRepositoryName_table(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		repo  string
+		fault string // "": valid
+	}{
+		{"plain", "project", ""},
+		{"grouped", "team/sub-group/project.v2_x", ""},
+		{"uuid", "3f0c1f4e-5c1b-4c0e-9a53-0a6c9e1f5a11", ""},
+		{"api is fine later", "team/api", ""},
+		{"org is fine as a part", "org/project", ""},
+		{"api as a prefix of a part", "apiserver", ""},
+		{"words of the routes", "git-credentials", ""},
+		{"leading dot", ".github", ""},
+		{"longest", strings.Repeat("a", 255), ""},
+		{"internal prefix with another form", "repo_mine", ""},
+
+		{"empty", "", "empty"},
+		{"too long", strings.Repeat("a", 256), "longer than 255"},
+		{"org", "org", "reserved"},
+		{"ephemeral suffix", "a+ephemeral", "reserved"},
+		{"import suffix", "a/b+import", "reserved"},
+		{"plus sign", "c++", "only letters"},
+		{"dot dot", "a/../b", `".."`},
+		{"dot dot within a part", "a..b", `".."`},
+		{"dot", "a/./b", `"."`},
+		{"leading slash", "/a", "empty"},
+		{"trailing slash", "a/", "empty"},
+		{"double slash", "a//b", "empty"},
+		{"option", "-rf", "'-'"},
+		{"option as a later part", "a/-b", "'-'"},
+		{"git suffix", "a.git", `".git"`},
+		{"git suffix in an earlier part", "a.git/b", `".git"`},
+		{"api alone", "api", "api"},
+		{"below api", "api/v1", "api"},
+		{"space", "a b", "only letters"},
+		{"not ASCII", "caf\u00e9", "only letters"},
+		{"newline at the end", "a\n", "only letters"},
+		{"NUL", "a\x00b", "only letters"},
+		{"percent", "a%2Fb", "only letters"},
+		{"internal id", "repo_01hzx3y4q5r6s7t8v9w0x1y2z3", "internal id"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := ValidateRepositoryName(tt.repo)
+			if tt.fault == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.fault)
+			require.Equal(t, KindInvalid, KindOf(err))
+		})
+	}
+}
+
+func TestValidateRepositoryName_refusesEveryID(t *testing.T) {
+	t.Parallel()
+	require.ErrorContains(t, ValidateRepositoryName(NewID("repo", SystemClock{}.Now())), "internal id")
+}
+
+// refNames are the seeds of both fuzz tests and, by being seeds, table tests
+// against the real git.
+var refNames = []string{
+	"", "@", "HEAD", "main", "refs/heads/main", "refs/heads/@", "refs/heads/a@b", "heads/x", "refs/tags/v1.0", "refs/heads/feature/a/b",
+	"/refs/heads/a", "refs/heads/a/", "refs//a", "refs/heads/a.", "refs/heads/a.lock", "refs/heads/a.lock/b", "refs/heads/.a", "refs/.a/b",
+	"refs/heads/a..b", "refs/heads/a@{b", "refs/heads/a b", "refs/heads/a~", "refs/heads/^", "refs/heads/a:b", "refs/heads/?", "refs/heads/*",
+	"refs/heads/[", `refs/heads/a\b`, "refs/heads/\x7f", "refs/heads/\t", "refs/heads/caf\u00e9", "refs/heads/\xff", "-x", "a/-b", "--branch", "@{-1}", ".", "..",
+	"a.lock", "a.lockb", "lock", ".lock", "x/@", "refs/heads/HEAD", "/", "//", "a/.", "@/a",
+}
+
+func FuzzValidateRefName_agreesWithGit(f *testing.F) {
+	for _, name := range refNames {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if strings.ContainsRune(name, 0) {
+			require.Error(t, ValidateRefName(name)) // an argument cannot hold NUL
+			return
+		}
+		require.Equal(t, checkRefFormat(t, name), ValidateRefName(name) == nil, "%q", name)
+	})
+}
+
+func FuzzValidateBranchName_agreesWithGit(f *testing.F) {
+	for _, name := range refNames {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if strings.ContainsRune(name, 0) {
+			require.Error(t, ValidateBranchName(name))
+			return
+		}
+		require.Equal(t, checkRefFormat(t, "--branch", name), ValidateBranchName(name) == nil, "%q", name)
+	})
+}
+
+// checkRefFormat asks git check-ref-format(1).
+func checkRefFormat(t *testing.T, args ...string) bool {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", append([]string{"check-ref-format"}, args...)...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_CEILING_DIRECTORIES=/"}
+	err := cmd.Run()
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		require.NoError(t, err)
+	}
+	return err == nil
+}
