@@ -1,0 +1,203 @@
+package git
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// maxSentence bounds the text that [ClassifyRemote] returns, in bytes.
+const maxSentence = 500
+
+// speaker says whose words a pattern is looked for in.
+type speaker int
+
+const (
+	gitSpeaks  speaker = iota // git on this machine: lines without "remote: "
+	hostSpeaks                // the upstream: lines with it
+	anySpeaks
+)
+
+// remoteErrors tell the class of a failed fetch or push. The first that
+// matches wins: what the host says about the cause stands before the HTTP
+// status it came with, and that before what git says of the consequences
+// ("early EOF" follows almost everything). Each has a fixture in
+// testdata/classify that names where the text comes from.
+var remoteErrors = []struct {
+	class core.ErrorClass
+	who   speaker
+	re    *regexp.Regexp
+}{
+	// Our own disk: the repository may be fine and the upstream too.
+	{core.ClassInternal, gitSpeaks, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system|Too many open files|Cannot allocate memory`)},
+
+	{core.ClassRateLimited, anySpeaks, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
+	{core.ClassTooLarge, anySpeaks, regexp.MustCompile(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},
+
+	// Verification of objects by git on this machine (transfer.fsckObjects).
+	{core.ClassCorrupt, gitSpeaks, regexp.MustCompile(`fsck error in |error: object [0-9a-f]{40,64}: [A-Za-z0-9]+: |(?:pack|object|packfile) .{0,120}(?:is corrupt|corrupt or missing)|inflate: data stream error|inflate returned|pack has bad object|SHA1 COLLISION|SHA1 mismatch|hash mismatch|did not send all necessary objects|bad object [0-9a-f]{40}|unresolved deltas?|confused by unstable object source|unable to parse object|mismatched algorithms`)},
+
+	// Redirects are never followed.
+	{core.ClassMoved, gitSpeaks, regexp.MustCompile(`unable to update url base from redirection|returned error: 30[12378]|redirected you|maximum redirects`)},
+	{core.ClassMoved, hostSpeaks, regexp.MustCompile(`(?i)repository (?:has )?moved|project '.*' was moved`)},
+
+	{core.ClassRefused, anySpeaks, regexp.MustCompile(hostRefuses)},
+
+	// "not found" before "auth": GitHub and GitLab answer a private repository
+	// and a missing one alike, and their sentence names both causes.
+	{core.ClassNotFound, hostSpeaks, regexp.MustCompile(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
+	{core.ClassAuth, anySpeaks, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
+	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
+
+	{core.ClassTimeout, gitSpeaks, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 40?8`)},
+	{core.ClassUnavailable, anySpeaks, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|temporarily unavailable|bad gateway|gateway time-?out|under maintenance|maintenance mode|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
+	{core.ClassNetwork, gitSpeaks, regexp.MustCompile(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|not valid: is this a git repository|invalid server response|not our ref|unable to access '`)},
+
+	// "remote error: text" is an ERR packet: a refusal for a reason of the host's own.
+	{core.ClassRefused, gitSpeaks, regexp.MustCompile(`fatal: remote error: `)},
+}
+
+// hostRefuses finds refusals that another credential would not help against.
+const hostRefuses = `(?i)IP (?:address )?allow[- ]?list|account (?:is |has been )?(?:suspended|blocked)|repository .{0,60}(?:disabled|archived|read-only)|archived so it is read-only|DMCA|returned error: 451|unavailable (?:for|due to) legal`
+
+var (
+	hostRefusal  = regexp.MustCompile(hostRefuses)
+	hostThrottle = regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection`)
+)
+
+// classOfStatus returns the class of an HTTP answer that is not 2xx. 403 says
+// auth unless the host's words say that it is about something else.
+func classOfStatus(status int, hostText string) core.ErrorClass {
+	switch {
+	case status >= 300 && status < 400:
+		return core.ClassMoved
+	case status == http.StatusTooManyRequests:
+		return core.ClassRateLimited
+	case status == http.StatusForbidden && hostThrottle.MatchString(hostText):
+		return core.ClassRateLimited
+	case status == http.StatusUnavailableForLegalReasons, status == http.StatusForbidden && hostRefusal.MatchString(hostText):
+		return core.ClassRefused
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return core.ClassAuth
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return core.ClassNotFound
+	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
+		return core.ClassTimeout
+	case status == http.StatusRequestEntityTooLarge:
+		return core.ClassTooLarge
+	case status >= 500:
+		return core.ClassUnavailable
+	}
+	return core.ClassRefused
+}
+
+// ClassifyRemote tells from the stderr of a failed git fetch or push why it
+// failed, and returns the sentence worth showing: the host's own words if it
+// said anything, else git's line about the cause; redacted, on one line, at
+// most 500 bytes, without paths of this machine. It is [core.ClassInternal]
+// when git says nothing known. An exit code of 0 is no failure: class and
+// sentence are empty.
+func ClassifyRemote(stderr string, exitCode int) (core.ErrorClass, string) {
+	if exitCode == 0 {
+		return "", ""
+	}
+	said := splitSpeakers(stderr)
+	for _, e := range remoteErrors {
+		for _, part := range said.of(e.who) {
+			if loc := e.re.FindStringIndex(part); loc != nil {
+				return e.class, sentence(said, lineAround(part, loc[0]))
+			}
+		}
+	}
+	// Git died without a word that we know.
+	if text := sentence(said, said.fatal()); text != "" {
+		return core.ClassInternal, text
+	}
+	return core.ClassInternal, "git failed with exit status " + strconv.Itoa(exitCode)
+}
+
+// IsAtomicUnsupported reports whether git push --atomic failed because the
+// upstream has no such capability; nothing was sent then.
+func IsAtomicUnsupported(stderr string) bool {
+	return strings.Contains(stderr, "the receiving end does not support --atomic push")
+}
+
+// IsPushOptionsUnsupported reports whether git push --push-option failed
+// because the upstream has no such capability; nothing was sent then.
+func IsPushOptionsUnsupported(stderr string) bool {
+	return strings.Contains(stderr, "the receiving end does not support push options")
+}
+
+// speech is stderr parted by who speaks, one line each, cleaned.
+type speech struct{ local, host string }
+
+func splitSpeakers(stderr string) speech {
+	var local, host []string
+	for line := range strings.FieldsFuncSeq(stderr, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if _, ok := ParseProgress(line); ok {
+			continue
+		}
+		if text, ok := remoteText(line); ok {
+			host = append(host, text)
+		} else if text := strings.TrimSpace(cleanText(line)); text != "" {
+			local = append(local, text)
+		}
+	}
+	return speech{local: strings.Join(local, "\n"), host: strings.Join(host, "\n")}
+}
+
+func (s speech) of(who speaker) []string {
+	switch who {
+	case gitSpeaks:
+		return []string{s.local}
+	case hostSpeaks:
+		return []string{s.host}
+	}
+	return []string{s.host, s.local}
+}
+
+// fatal returns the line in which git on this machine says why it gave up. The
+// first is the cause; those behind it are consequences.
+func (s speech) fatal() string {
+	for _, prefix := range []string{"fatal: ", "error: "} {
+		for line := range strings.SplitSeq(s.local, "\n") {
+			if strings.HasPrefix(line, prefix) {
+				return line
+			}
+		}
+	}
+	return lineAround(s.local, len(s.local))
+}
+
+var (
+	// machinePath finds absolute paths of at least two elements. What stands
+	// before the first slash keeps the paths of URLs out.
+	machinePath = regexp.MustCompile(`(^|[\s'"(=])/[^\s'":]+/[^\s'":]*`)
+	// noise at the start of a line of git's, without meaning to a person.
+	gitPrefix = regexp.MustCompile(`^(?:fatal|error|ERROR): `)
+	// decoration finds the rulers that hosts put around their messages.
+	decoration = regexp.MustCompile(`[=*_-]{4,}`)
+)
+
+// sentence returns what to show: the host's words, else the line of git's.
+func sentence(said speech, cause string) string {
+	text := said.host
+	if strings.Trim(text, "\n =*-") == "" {
+		text = machinePath.ReplaceAllString(gitPrefix.ReplaceAllString(cause, ""), "${1}[path]")
+	}
+	text = decoration.ReplaceAllString(text, " ")
+	text = Redact(strings.Join(strings.Fields(text), " "))
+	return truncate(text, maxSentence)
+}
+
+// lineAround returns the line of text that holds the byte at offset.
+func lineAround(text string, offset int) string {
+	start := strings.LastIndexByte(text[:offset], '\n') + 1
+	if end := strings.IndexByte(text[offset:], '\n'); end >= 0 {
+		return text[start : offset+end]
+	}
+	return text[start:]
+}
