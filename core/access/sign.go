@@ -53,16 +53,16 @@ func Sign(key PrivateKey, c Claims) (string, error) {
 		Subject  string   `json:"sub,omitempty"`
 		Repo     string   `json:"repo,omitempty"`
 		Scopes   []Scope  `json:"scopes,omitempty"`
-		IssuedAt int64    `json:"iat,omitempty"`
-		Expires  int64    `json:"exp,omitempty"`
+		IssuedAt *int64   `json:"iat,omitempty"`
+		Expires  *int64   `json:"exp,omitempty"`
 		Refs     []RefOps `json:"refs,omitempty"`
 		Ops      []Op     `json:"ops,omitempty"`
 	}{Issuer: c.Issuer, Subject: c.Subject, Repo: c.Repo, Scopes: c.Scopes, Refs: c.Refs, Ops: c.Ops}
 	if !c.IssuedAt.IsZero() {
-		body.IssuedAt = c.IssuedAt.Unix()
+		body.IssuedAt = new(c.IssuedAt.Unix())
 	}
 	if !c.ExpiresAt.IsZero() {
-		body.Expires = c.ExpiresAt.Unix()
+		body.Expires = new(c.ExpiresAt.Unix())
 	}
 	token, err := jwt.Signed(signer).Claims(body).Serialize()
 	if err != nil {
