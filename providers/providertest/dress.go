@@ -1,0 +1,256 @@
+package providertest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Dress is the host that a forge looks like.
+type Dress string
+
+// The dresses.
+const (
+	DressGitHub       Dress = "github"        // with GitHub Apps
+	DressGitHubPublic Dress = "github-public" // the same host seen by somebody without an App
+	DressGitLab       Dress = "gitlab"
+	DressBitbucket    Dress = "bitbucket"
+	DressGitea        Dress = "gitea"
+	DressForgejo      Dress = "forgejo"
+	DressCodeberg     Dress = "codeberg"
+	DressSourceHut    Dress = "sourcehut"
+)
+
+// Dresses returns all dresses.
+func Dresses() []Dress {
+	return []Dress{
+		DressGitHub, DressGitHubPublic, DressGitLab, DressBitbucket,
+		DressGitea, DressForgejo, DressCodeberg, DressSourceHut,
+	}
+}
+
+// answer is a status with the plain text a host gives with it. Git prints such
+// a text after "remote: ".
+type answer struct {
+	status int
+	body   string
+}
+
+// dress is how one host behaves towards git clients.
+type dress struct {
+	realm       string
+	apiPath     string // of the API of a self-hosted instance
+	bareURLs    bool   // clone URLs have no ".git"
+	anyCase     bool   // paths compare without regard to case
+	apps        bool   // has GitHub Apps
+	noHTTPSPush bool
+	pushOptions bool
+	hiddenRefs  string // prefix that is advertised but refuses every push
+	tokenPrefix string
+
+	// hidden is what somebody without credentials is told about a repository
+	// that is private or absent: most hosts do not tell which.
+	hidden answer
+	// wrong is the answer to credentials that do not verify.
+	wrong answer
+	// missing is what somebody with good credentials is told about a
+	// repository that is absent or that they may not see.
+	missing answer
+	// anonymousPush is the answer to a push without credentials.
+	anonymousPush answer
+	// readOnly is the answer to a push with credentials that only read.
+	readOnly answer
+
+	// token finds the token in Basic credentials; "" if there is none.
+	token func(user, password string) string
+	// user is the user name that goes with a token.
+	user string
+	// protected is the refusal of a push to a protected branch.
+	protected func(ref string, deletes bool) Refusal
+	// api serves the host's API, nil if it has none here.
+	api func(f *Forge, w http.ResponseWriter, r *http.Request) bool
+}
+
+// dressOf returns the behaviour of a dress. The texts are those that the
+// hosts send today, as their users quote them.
+func dressOf(d Dress) (dress, bool) {
+	switch d {
+	case DressGitHub:
+		return githubDress(true), true
+	case DressGitHubPublic:
+		return githubDress(false), true
+	case DressGitLab:
+		return gitlabDress(), true
+	case DressBitbucket:
+		return bitbucketDress(), true
+	case DressGitea:
+		return giteaDress("Gitea"), true
+	case DressForgejo, DressCodeberg:
+		return giteaDress("Forgejo"), true
+	case DressSourceHut:
+		return sourcehutDress(), true
+	}
+	return dress{}, false
+}
+
+func githubDress(apps bool) dress {
+	return dress{
+		realm:       "GitHub",
+		apiPath:     "/api/v3",
+		anyCase:     true,
+		apps:        apps,
+		pushOptions: true,
+		hiddenRefs:  "refs/pull",
+		tokenPrefix: "ghp_",
+		hidden:      answer{http.StatusUnauthorized, "Repository not found."},
+		wrong: answer{http.StatusUnauthorized,
+			"Invalid username or token. Password authentication is not supported for Git operations."},
+		missing:       answer{http.StatusNotFound, "Repository not found."},
+		anonymousPush: answer{http.StatusUnauthorized, "No anonymous write access."},
+		readOnly:      answer{http.StatusForbidden, "Write access to repository not granted."},
+		user:          "x-access-token",
+		token: func(user, password string) string {
+			// Installation tokens go with this user name only; a personal
+			// token goes with any.
+			if strings.HasPrefix(password, installationTokenPrefix) && user != "x-access-token" {
+				return ""
+			}
+			return password
+		},
+		protected: func(ref string, deletes bool) Refusal {
+			lines := []string{
+				"error: GH006: Protected branch update failed for " + ref + ".",
+				"",
+				"- Changes must be made through a pull request.",
+			}
+			if deletes {
+				lines = []string{
+					"error: GH006: Protected branch update failed for " + ref + ".",
+					"error: Cannot delete this protected branch",
+				}
+			}
+			return Refusal{Reason: "protected branch hook declined", Message: lines}
+		},
+		api: (*Forge).serveGitHubAPI,
+	}
+}
+
+func gitlabDress() dress {
+	denied := "HTTP Basic: Access denied. If a password was provided for Git authentication, the password was incorrect " +
+		"or you're required to use a token instead of a password. If a token was provided, it was either incorrect, " +
+		"expired, or improperly scoped. See https://gitlab.com/help/topics/git/troubleshooting_git.md#error-on-git-fetch-http-basic-access-denied"
+	return dress{
+		realm:         "GitLab",
+		apiPath:       "/api/v4",
+		anyCase:       true,
+		pushOptions:   true,
+		hiddenRefs:    "refs/merge-requests",
+		tokenPrefix:   "glpat-",
+		hidden:        answer{http.StatusUnauthorized, denied},
+		wrong:         answer{http.StatusUnauthorized, denied},
+		missing:       answer{http.StatusNotFound, "The project you were looking for could not be found or you don't have permission to view it."},
+		anonymousPush: answer{http.StatusUnauthorized, denied},
+		readOnly:      answer{http.StatusForbidden, "You are not allowed to push code to this project."},
+		user:          "oauth2",
+		token: func(user, password string) string {
+			if user == "" {
+				return "" // GitLab takes any user name, but wants one
+			}
+			return password
+		},
+		protected: func(_ string, deletes bool) Refusal {
+			line := "GitLab: You are not allowed to push code to protected branches on this project."
+			if deletes {
+				line = "GitLab: You can only delete protected branches using the web interface."
+			}
+			return Refusal{WholePush: true, Message: []string{line}}
+		},
+		api: (*Forge).serveGitLabAPI,
+	}
+}
+
+func bitbucketDress() dress {
+	return dress{
+		realm:       "Bitbucket.org HTTP",
+		apiPath:     "/2.0",
+		anyCase:     true,
+		tokenPrefix: "ATCTT3xFfGN0",
+		hidden:      answer{http.StatusUnauthorized, ""},
+		wrong:       answer{http.StatusUnauthorized, "Invalid credentials"},
+		missing: answer{http.StatusNotFound, "You may not have access to this repository or it no longer exists in this workspace. " +
+			"If you think this repository exists and you have access, make sure you are authenticated."},
+		anonymousPush: answer{http.StatusUnauthorized, ""},
+		readOnly:      answer{http.StatusForbidden, "Your credentials lack one or more required privilege scopes."},
+		user:          "x-token-auth",
+		token: func(user, password string) string {
+			// An access token has its own user name; an app password goes
+			// with the account's.
+			if user == "x-token-auth" && strings.HasPrefix(password, appPasswordPrefix) {
+				return ""
+			}
+			if user != "x-token-auth" && !strings.HasPrefix(password, appPasswordPrefix) {
+				return ""
+			}
+			return password
+		},
+		protected: func(ref string, deletes bool) Refusal {
+			verb := "update"
+			if deletes {
+				verb = "delete"
+			}
+			branch := strings.TrimPrefix(ref, "refs/heads/")
+			return Refusal{WholePush: true, Message: []string{"Permission denied to " + verb + " branch " + branch + "."}}
+		},
+		api: (*Forge).serveBitbucketAPI,
+	}
+}
+
+// giteaDress is Gitea and its fork Forgejo, which kept the realm and changed
+// the name in its messages.
+func giteaDress(name string) dress {
+	return dress{
+		realm:         "Gitea",
+		apiPath:       "/api/v1",
+		anyCase:       true,
+		pushOptions:   true,
+		hiddenRefs:    "refs/pull",
+		hidden:        answer{http.StatusUnauthorized, "Unauthorized"},
+		wrong:         answer{http.StatusUnauthorized, "Unauthorized"},
+		missing:       answer{http.StatusNotFound, "Repository not found"},
+		anonymousPush: answer{http.StatusUnauthorized, "Unauthorized"},
+		readOnly:      answer{http.StatusForbidden, "User permission denied for writing."},
+		user:          User,
+		token: func(user, password string) string {
+			if password == "" || password == "x-oauth-basic" {
+				return user
+			}
+			return password
+		},
+		protected: func(ref string, deletes bool) Refusal {
+			branch := strings.TrimPrefix(ref, "refs/heads/")
+			line := name + ": Not allowed to push to protected branch " + branch
+			if deletes {
+				line = name + ": branch " + branch + " is protected from deletion"
+			}
+			return Refusal{WholePush: true, Message: []string{"", line}}
+		},
+		api: (*Forge).serveGiteaAPI,
+	}
+}
+
+// sourcehutDress is git.sr.ht, which serves fetches only over HTTPS: its web
+// server has no path to receive-pack, and private repositories are for SSH.
+func sourcehutDress() dress {
+	return dress{
+		realm:         "sr.ht",
+		bareURLs:      true,
+		noHTTPSPush:   true,
+		hidden:        answer{http.StatusNotFound, "404 Not Found"},
+		wrong:         answer{http.StatusNotFound, "404 Not Found"},
+		missing:       answer{http.StatusNotFound, "404 Not Found"},
+		anonymousPush: answer{http.StatusForbidden, "Service not enabled: 'receive-pack'"},
+		readOnly:      answer{http.StatusForbidden, "Service not enabled: 'receive-pack'"},
+		user:          User,
+		token:         func(_, _ string) string { return "" },
+		protected:     func(string, bool) Refusal { return Refusal{WholePush: true} },
+	}
+}
