@@ -50,11 +50,11 @@ var remoteErrors = []struct {
 	// and a missing one alike, and their sentence names both causes.
 	{core.ClassNotFound, hostSpeaks, regexp.MustCompile(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
 	{core.ClassAuth, anySpeaks, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
-	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
+	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository|not valid: is this a git repository`)},
 
-	{core.ClassTimeout, gitSpeaks, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 40?8`)},
+	{core.ClassTimeout, gitSpeaks, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
 	{core.ClassUnavailable, anySpeaks, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|temporarily unavailable|bad gateway|gateway time-?out|under maintenance|maintenance mode|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
-	{core.ClassNetwork, gitSpeaks, regexp.MustCompile(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|not valid: is this a git repository|invalid server response|not our ref|unable to access '`)},
+	{core.ClassNetwork, gitSpeaks, regexp.MustCompile(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|invalid server response|not our ref|unable to access '`)},
 
 	// "remote error: text" is an ERR packet: a refusal for a reason of the host's own.
 	{core.ClassRefused, gitSpeaks, regexp.MustCompile(`fatal: remote error: `)},
@@ -84,12 +84,23 @@ func classOfStatus(status int, hostText string) core.ErrorClass {
 		return core.ClassAuth
 	case status == http.StatusNotFound, status == http.StatusGone:
 		return core.ClassNotFound
-	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
+	case status == http.StatusRequestTimeout:
 		return core.ClassTimeout
 	case status == http.StatusRequestEntityTooLarge:
 		return core.ClassTooLarge
 	case status >= 500:
 		return core.ClassUnavailable
+	}
+	return core.ClassRefused
+}
+
+// classOfWords returns the class of a refusal of which only the host's words are
+// known.
+func classOfWords(text string) core.ErrorClass {
+	for _, e := range remoteErrors {
+		if e.who != gitSpeaks && e.re.MatchString(text) {
+			return e.class
+		}
 	}
 	return core.ClassRefused
 }

@@ -18,6 +18,21 @@ const (
 	PktResponseEnd                    // 0002: end of a response, stateless connections only
 )
 
+// String names the kind.
+func (k PktKind) String() string {
+	switch k {
+	case PktData:
+		return "data"
+	case PktFlush:
+		return "flush"
+	case PktDelim:
+		return "delim"
+	case PktResponseEnd:
+		return "response-end"
+	}
+	return fmt.Sprintf("PktKind(%d)", uint8(k))
+}
+
 // The packets without a payload, as they are on the wire.
 const (
 	FlushPkt       = "0000"

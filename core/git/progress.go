@@ -29,7 +29,7 @@ type Progress struct {
 //
 // It reports false for any other line.
 func ParseProgress(line string) (Progress, bool) {
-	line = strings.TrimRightFunc(line, func(r rune) bool { return unicode.IsSpace(r) })
+	line = strings.TrimRightFunc(line, unicode.IsSpace)
 	title := strings.TrimPrefix(line, "remote: ")
 	prefix := line[:len(line)-len(title)]
 	phase, rest, ok := strings.Cut(title, ":")
@@ -40,12 +40,13 @@ func ParseProgress(line string) (Progress, bool) {
 	rest = strings.TrimLeft(rest, " ")
 	counter, rest, _ := strings.Cut(rest, ",")
 	if percent, count, ok := strings.Cut(counter, "% ("); ok {
-		done, total, ok1 := strings.Cut(strings.TrimSuffix(count, ")"), "/")
-		var ok2, ok3, ok4 bool
+		count, closed := strings.CutSuffix(count, ")")
+		done, total, _ := strings.Cut(count, "/")
+		n, ok1 := parseCount(percent)
+		var ok2, ok3 bool
 		p.Done, ok2 = parseCount(done)
 		p.Total, ok3 = parseCount(total)
-		n, ok4 := parseCount(percent)
-		if !ok1 || !ok2 || !ok3 || !ok4 || n > 100 || !strings.HasSuffix(count, ")") {
+		if !closed || !ok1 || !ok2 || !ok3 || n > 100 {
 			return Progress{}, false
 		}
 		p.Percent = int(n)

@@ -1,0 +1,320 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+const (
+	maxAdvertisement = 512 << 20 // bytes, both answers together
+
+	// The slowest host we wait for: the same as http.lowSpeedLimit and
+	// http.lowSpeedTime in [Remote.config].
+	stallTime  = 60 * time.Second
+	stallBytes = 60 * 1000
+
+	dialTimeout = 10 * time.Second // per address
+	maxPools    = 256              // kept transports; each has its own address set
+)
+
+// Discoverer asks upstreams for their refs over git's smart HTTP protocol, see
+// gitprotocol-http(5) and gitprotocol-v2(5), within this process: a poll costs
+// two requests on a kept connection, not a process and a TLS handshake. It is
+// safe for concurrent use.
+type Discoverer struct {
+	userAgent string        // header
+	agent     string        // protocol capability: no spaces
+	stall     time.Duration // stallTime but in tests
+
+	mu    sync.Mutex
+	pools map[poolKey]*http.Transport
+}
+
+// poolKey tells which connections may serve which remote: a connection that was
+// made to checked addresses with one set of trusted roots is of no use to a
+// remote that has others.
+type poolKey struct {
+	host   string
+	addrs  string
+	caFile string
+	caTime time.Time // of its last change, so that a renewed file takes effect
+}
+
+// NewDiscoverer returns a Discoverer that calls itself agent, such as
+// "headwater/1.2". Hosts tell git from browsers by a User-Agent that begins
+// with "git/"; one is put in front.
+func NewDiscoverer(agent string) *Discoverer {
+	return &Discoverer{
+		userAgent: "git/2.43.0 (" + agent + ")",
+		agent:     strings.Join(strings.Fields(agent), "."),
+		stall:     stallTime,
+		pools:     make(map[poolKey]*http.Transport),
+	}
+}
+
+// CloseIdle closes the connections that serve no request now. Later requests
+// open new ones.
+func (d *Discoverer) CloseIdle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.pools {
+		t.CloseIdleConnections()
+	}
+	clear(d.pools)
+}
+
+// Refs lists the refs of the remote that the prefixes select. A prefix that ends
+// in "/" stands for everything below it, another is an exact name ("HEAD",
+// "refs/heads/main"); none selects nothing. Hosts that speak version 2 send only
+// those; from others the rest is dropped here.
+//
+// Redirects are not followed, no proxy is used, and with r.Addrs no other
+// address is dialled. The host must send 60 kB every 60 seconds or finish, and
+// at most 512 MiB in all. Every failure is a [*RemoteError], except that the end
+// of ctx gives its error.
+func (d *Discoverer) Refs(ctx context.Context, r Remote, prefixes []string) (Advertisement, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := &watchdog{limit: maxAdvertisement, stall: d.stall}
+	w.timer = time.AfterFunc(d.stall, func() { cancel(errStalled) })
+	defer w.timer.Stop()
+
+	p := newAdvertParser(prefixes)
+	err := d.refs(ctx, r, prefixes, p, w)
+	if err != nil {
+		return Advertisement{}, remoteError(ctx, err)
+	}
+	p.BytesRead = w.read
+	return p.Advertisement, nil
+}
+
+func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *advertParser, w *watchdog) error {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return err
+	}
+	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return &RemoteError{Class: core.ClassRefused, HostText: "the upstream's address is not an http or https URL"}
+	}
+	// The credential travels in Remote; one in the URL is a mistake, and it
+	// would end up in logs.
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	transport, err := d.transport(u.Host, r)
+	if err != nil {
+		return &RemoteError{Class: core.ClassInternal, HostText: "the file of trusted certificates cannot be used", Err: err}
+	}
+
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("info/refs").String()+"?service=git-upload-pack", nil)
+	if err != nil {
+		return err
+	}
+	// A cache on the way must not hide a push.
+	get.Header.Set("Pragma", "no-cache")
+	err = d.exchange(transport, get, r, "application/x-git-upload-pack-advertisement", w, p.parseAnswer)
+	if err != nil || p.Protocol != 2 || len(prefixes) == 0 {
+		return err
+	}
+	if !p.hasLsRef {
+		return malformed("no ls-refs command")
+	}
+
+	body := p.lsRefsRequest(d.agent, prefixes)
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, u.JoinPath("git-upload-pack").String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	post.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+	post.Header.Set("Accept", "application/x-git-upload-pack-result")
+	// An empty list is not sent, but tells the transport that it may repeat
+	// the request when a kept connection turns out to be dead.
+	post.Header["Idempotency-Key"] = []string{}
+	return d.exchange(transport, post, r, "application/x-git-upload-pack-result", w, p.parseLsRefs)
+}
+
+// exchange sends one request and gives the packets of the answer to parse.
+func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, contentType string, w *watchdog, parse func(*PktReader) error) error {
+	req.Header.Set("User-Agent", d.userAgent)
+	req.Header.Set("Git-Protocol", "version=2")
+	if a := r.authorization(); a != "" {
+		req.Header.Set("Authorization", a.Reveal())
+	}
+	w.restart()
+	// The transport, not a client: a client follows redirects, which could carry
+	// the credential elsewhere or lead past the address check.
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", req.URL.Host, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return statusError(resp, r)
+	}
+	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != contentType {
+		return &RemoteError{
+			Class:    core.ClassNotFound,
+			HostText: "there is no git repository at the upstream's address, or its server has only the old \"dumb\" HTTP protocol",
+			Err:      fmt.Errorf("%w: content type %.80q", errNotSmart, resp.Header.Get("Content-Type")),
+		}
+	}
+	w.body = resp.Body
+	if err := parse(NewPktReader(bufio.NewReaderSize(w, 64<<10))); err != nil {
+		return err
+	}
+	// A connection is kept only if its answer was read to the end; a few bytes
+	// at most are left (the end of the chunked coding).
+	_, _ = io.CopyN(io.Discard, w, 1<<10)
+	return nil
+}
+
+// transport returns the pool of connections for the remote.
+func (d *Discoverer) transport(host string, r Remote) (*http.Transport, error) {
+	key := poolKey{host: host, caFile: r.CAFile}
+	addrs := slices.Clone(r.Addrs)
+	for i, a := range addrs {
+		addrs[i] = a.Unmap()
+	}
+	// Resolvers rotate their answers. In order, IPv4 comes first, which is also
+	// the family more likely to work.
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	addrs = slices.Compact(addrs)
+	key.addrs = fmt.Sprint(addrs)
+	if r.CAFile != "" {
+		info, err := os.Stat(r.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		key.caTime = info.ModTime()
+	}
+
+	d.mu.Lock()
+	t, ok := d.pools[key]
+	d.mu.Unlock()
+	if ok {
+		return t, nil
+	}
+	t, err := newTransport(addrs, r.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if other, ok := d.pools[key]; ok {
+		return other, nil
+	}
+	if len(d.pools) >= maxPools {
+		// Address sets go out of use when hosts change them. Whose are still in
+		// use come back with one handshake each.
+		for _, old := range d.pools {
+			old.CloseIdleConnections()
+		}
+		clear(d.pools)
+	}
+	d.pools[key] = t
+	return t, nil
+}
+
+func newTransport(addrs []netip.Addr, caFile string) (*http.Transport, error) {
+	t := &http.Transport{
+		// No Proxy: it would resolve names anew, past the address check.
+		DialContext:            pinnedDial(addrs),
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    15 * time.Second,
+		MaxIdleConnsPerHost:    8,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true, // off by default with a dial function of one's own
+		// A kept connection whose peer is gone without a word must not cost the
+		// next poll its stall time.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+	}
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, err
+		}
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("load the system's certificates: %w", err)
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("no certificate in %q", caFile)
+		}
+		t.TLSClientConfig.RootCAs = roots
+	}
+	return t, nil
+}
+
+// pinnedDial returns a dial function that connects to one of the addresses,
+// whatever the name says. Without addresses it resolves the name.
+func pinnedDial(addrs []netip.Addr) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	if len(addrs) == 0 {
+		return dialer.DialContext
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		var errs []error
+		for _, a := range addrs {
+			conn, err := dialer.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+			if err == nil {
+				return conn, nil
+			}
+			errs = append(errs, err)
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		return nil, errors.Join(errs...)
+	}
+}
+
+// watchdog reads bodies, counts, and puts off the timer that ends the operation
+// for every stallBytes read, so that a host that trickles is ended too.
+type watchdog struct {
+	body  io.Reader
+	timer *time.Timer
+	stall time.Duration
+	limit int64
+	read  int64 // of all bodies
+	since int64 // since the timer was last put off
+}
+
+// restart puts the timer off: a new answer is awaited.
+func (w *watchdog) restart() {
+	w.since = 0
+	w.timer.Reset(w.stall)
+}
+
+// Read reads from the body.
+func (w *watchdog) Read(p []byte) (int, error) {
+	n, err := w.body.Read(p)
+	w.read += int64(n)
+	if w.since += int64(n); w.since >= stallBytes {
+		w.restart()
+	}
+	if w.read > w.limit {
+		return n, errTooLarge
+	}
+	return n, err
+}
