@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -83,6 +84,10 @@ func (v *values) readFile(path string, secret bool) (string, error) {
 			return "", fmt.Errorf("the file cannot be read: %w", err)
 		}
 		return "", fmt.Errorf("file %q cannot be read: %w", path, err)
+	}
+	if !utf8.Valid(src) {
+		// It could not be sent to the plugin.
+		return "", errors.New("the file is not UTF-8 text")
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(src), "\n"), "\r"), nil
 }

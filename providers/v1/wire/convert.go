@@ -1,0 +1,403 @@
+package wire
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/headwater-git/headwater/providers"
+	providerv1 "github.com/headwater-git/headwater/providers/v1"
+)
+
+// Enums travel as numbers. A value that one side does not know becomes the zero
+// value on the other, which every receiver has to treat as unknown.
+
+var modes = map[providers.Mode]providerv1.Mode{
+	providers.ModeApp:     providerv1.Mode_MODE_APP,
+	providers.ModePublic:  providerv1.Mode_MODE_PUBLIC,
+	providers.ModeGeneric: providerv1.Mode_MODE_GENERIC,
+}
+
+var operations = map[providers.Operation]providerv1.Operation{
+	providers.OpFetch: providerv1.Operation_OPERATION_FETCH,
+	providers.OpPush:  providerv1.Operation_OPERATION_PUSH,
+	providers.OpAPI:   providerv1.Operation_OPERATION_API,
+}
+
+var webhookKinds = map[providers.WebhookKind]providerv1.WebhookKind{
+	providers.WebhookPush:          providerv1.WebhookKind_WEBHOOK_KIND_PUSH,
+	providers.WebhookRef:           providerv1.WebhookKind_WEBHOOK_KIND_REF,
+	providers.WebhookDefaultBranch: providerv1.WebhookKind_WEBHOOK_KIND_DEFAULT_BRANCH,
+	providers.WebhookRenamed:       providerv1.WebhookKind_WEBHOOK_KIND_RENAMED,
+	providers.WebhookDeleted:       providerv1.WebhookKind_WEBHOOK_KIND_DELETED,
+	providers.WebhookInstallation:  providerv1.WebhookKind_WEBHOOK_KIND_INSTALLATION,
+	providers.WebhookPing:          providerv1.WebhookKind_WEBHOOK_KIND_PING,
+	providers.WebhookIgnored:       providerv1.WebhookKind_WEBHOOK_KIND_IGNORED,
+}
+
+// reverse looks up the Go value of a wire value.
+func reverse[K, V comparable](m map[K]V, wire V) K {
+	for k, v := range m {
+		if v == wire {
+			return k
+		}
+	}
+	var zero K
+	return zero
+}
+
+// text makes a string fit for protobuf, which refuses to send one that is not
+// UTF-8: a byte that a host sent must not make the whole answer unsendable.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+func texts(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = text(s)
+	}
+	return out
+}
+
+func toTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func fromTime(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+func toSecrets(list []providers.Secret) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = s.Reveal()
+	}
+	return out
+}
+
+func fromSecrets(list []string) []providers.Secret {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]providers.Secret, len(list))
+	for i, s := range list {
+		out[i] = providers.Secret(s)
+	}
+	return out
+}
+
+func toManifest(m providers.Manifest) *providerv1.Manifest {
+	out := &providerv1.Manifest{
+		Name:            m.Name,
+		Version:         m.Version,
+		ContractVersion: int32(m.ContractVersion),
+		Description:     text(m.Description),
+		WireNames:       m.WireNames,
+		Mode:            modes[m.Mode],
+		DefaultHost:     m.DefaultHost,
+		Capabilities: &providerv1.Capabilities{
+			PushHttps:       m.Capabilities.PushHTTPS,
+			PushUnsupported: m.Capabilities.PushUnsupported,
+			AtomicPush:      m.Capabilities.AtomicPush,
+			PushOptions:     m.Capabilities.PushOptions,
+			Webhooks:        m.Capabilities.Webhooks,
+			AnonymousFetch:  m.Capabilities.AnonymousFetch,
+			StableIds:       m.Capabilities.StableIDs,
+		},
+		WebhookHeaders:      m.WebhookHeaders,
+		ExcludedRefPrefixes: m.ExcludedRefPrefixes,
+	}
+	for _, a := range m.Attributes {
+		out.Attributes = append(out.Attributes, &providerv1.Attribute{
+			Name: a.Name, Type: a.Type, Required: a.Required, Sensitive: a.Sensitive, Doc: a.Doc,
+		})
+	}
+	return out
+}
+
+func fromManifest(m *providerv1.Manifest) providers.Manifest {
+	c := m.GetCapabilities()
+	out := providers.Manifest{
+		Name:            m.GetName(),
+		Version:         m.GetVersion(),
+		ContractVersion: int(m.GetContractVersion()),
+		Description:     m.GetDescription(),
+		WireNames:       m.GetWireNames(),
+		Mode:            reverse(modes, m.GetMode()),
+		DefaultHost:     m.GetDefaultHost(),
+		Capabilities: providers.Capabilities{
+			PushHTTPS:       c.GetPushHttps(),
+			PushUnsupported: c.GetPushUnsupported(),
+			AtomicPush:      c.GetAtomicPush(),
+			PushOptions:     c.GetPushOptions(),
+			Webhooks:        c.GetWebhooks(),
+			AnonymousFetch:  c.GetAnonymousFetch(),
+			StableIDs:       c.GetStableIds(),
+		},
+		WebhookHeaders:      m.GetWebhookHeaders(),
+		ExcludedRefPrefixes: m.GetExcludedRefPrefixes(),
+	}
+	for _, a := range m.GetAttributes() {
+		out.Attributes = append(out.Attributes, providers.Attribute{
+			Name: a.GetName(), Type: a.GetType(), Required: a.GetRequired(), Sensitive: a.GetSensitive(), Doc: a.GetDoc(),
+		})
+	}
+	return out
+}
+
+func toConfig(c providers.Config) *providerv1.ConfigureRequest {
+	out := &providerv1.ConfigureRequest{Instance: c.Instance, AttributesJson: c.Attributes}
+	for _, h := range c.Hosts {
+		out.Hosts = append(out.Hosts, &providerv1.HostPolicy{
+			Host:           h.Host,
+			Scheme:         h.Scheme,
+			AllowPrivate:   h.AllowPrivate,
+			CaFile:         h.CAFile,
+			ApiUrl:         h.APIURL,
+			WebhookSecrets: toSecrets(h.WebhookSecrets),
+			MaxConcurrent:  int32(h.MaxConcurrent),
+		})
+	}
+	return out
+}
+
+func fromConfig(c *providerv1.ConfigureRequest) providers.Config {
+	out := providers.Config{Instance: c.GetInstance(), Attributes: c.GetAttributesJson()}
+	for _, h := range c.GetHosts() {
+		out.Hosts = append(out.Hosts, providers.HostPolicy{
+			Host:           h.GetHost(),
+			Scheme:         h.GetScheme(),
+			AllowPrivate:   h.GetAllowPrivate(),
+			CAFile:         h.GetCaFile(),
+			APIURL:         h.GetApiUrl(),
+			WebhookSecrets: fromSecrets(h.GetWebhookSecrets()),
+			MaxConcurrent:  int(h.GetMaxConcurrent()),
+		})
+	}
+	return out
+}
+
+func toRemote(r providers.Remote) *providerv1.Remote {
+	return &providerv1.Remote{
+		Url:           text(r.URL),
+		WebUrl:        text(r.WebURL),
+		Host:          text(r.Host),
+		Path:          text(r.Path),
+		UpstreamId:    text(r.UpstreamID),
+		DefaultBranch: text(r.DefaultBranch),
+		Visibility:    r.Visibility,
+		Archived:      r.Archived,
+		SizeHint:      r.SizeHint,
+		PushSupported: r.PushSupported,
+	}
+}
+
+func fromRemote(r *providerv1.Remote) providers.Remote {
+	return providers.Remote{
+		URL:           r.GetUrl(),
+		WebURL:        r.GetWebUrl(),
+		Host:          r.GetHost(),
+		Path:          r.GetPath(),
+		UpstreamID:    r.GetUpstreamId(),
+		DefaultBranch: r.GetDefaultBranch(),
+		Visibility:    r.GetVisibility(),
+		Archived:      r.GetArchived(),
+		SizeHint:      r.GetSizeHint(),
+		PushSupported: r.GetPushSupported(),
+	}
+}
+
+func toStored(s *providers.StoredCredential) *providerv1.StoredCredential {
+	if s == nil {
+		return nil
+	}
+	return &providerv1.StoredCredential{Username: s.Username, Secret: s.Secret.Reveal()}
+}
+
+func fromStored(s *providerv1.StoredCredential) *providers.StoredCredential {
+	if s == nil {
+		return nil
+	}
+	return &providers.StoredCredential{Username: s.GetUsername(), Secret: providers.Secret(s.GetSecret())}
+}
+
+func toResolveRequest(r providers.ResolveRequest) *providerv1.ResolveRequest {
+	return &providerv1.ResolveRequest{
+		Locator: &providerv1.Locator{Host: r.Locator.Host, Owner: r.Locator.Owner, Name: r.Locator.Name, Id: r.Locator.ID},
+		Contact: r.Contact,
+		Stored:  toStored(r.Stored),
+	}
+}
+
+func fromResolveRequest(r *providerv1.ResolveRequest) providers.ResolveRequest {
+	l := r.GetLocator()
+	return providers.ResolveRequest{
+		Locator: providers.Locator{Host: l.GetHost(), Owner: l.GetOwner(), Name: l.GetName(), ID: l.GetId()},
+		Contact: r.GetContact(),
+		Stored:  fromStored(r.GetStored()),
+	}
+}
+
+func toCredentialRequest(r providers.CredentialRequest) *providerv1.CredentialRequest {
+	return &providerv1.CredentialRequest{
+		Remote:      toRemote(r.Remote),
+		Operation:   operations[r.Operation],
+		Stored:      toStored(r.Stored),
+		MinValidity: durationpb.New(r.MinValidity),
+		Fresh:       r.Fresh,
+	}
+}
+
+func fromCredentialRequest(r *providerv1.CredentialRequest) providers.CredentialRequest {
+	return providers.CredentialRequest{
+		Remote:      fromRemote(r.GetRemote()),
+		Operation:   reverse(operations, r.GetOperation()),
+		Stored:      fromStored(r.GetStored()),
+		MinValidity: r.GetMinValidity().AsDuration(),
+		Fresh:       r.GetFresh(),
+	}
+}
+
+func toCredential(c providers.Credential) (*providerv1.CredentialResponse, error) {
+	out := &providerv1.CredentialResponse{ExpiresAt: toTime(c.ExpiresAt)}
+	switch c.Kind {
+	case providers.CredentialNone:
+		out.Kind = &providerv1.CredentialResponse_None{None: &providerv1.NoCredential{}}
+	case providers.CredentialBasic:
+		out.Kind = &providerv1.CredentialResponse_Basic{Basic: &providerv1.BasicCredential{Username: c.Username, Secret: c.Secret.Reveal()}}
+	default:
+		return nil, providers.Errorf(providers.CodeUnsupported, "the plugin answered with a credential of unknown kind %q", c.Kind)
+	}
+	return out, nil
+}
+
+func fromCredential(c *providerv1.CredentialResponse) (providers.Credential, error) {
+	out := providers.Credential{ExpiresAt: fromTime(c.GetExpiresAt())}
+	switch kind := c.GetKind().(type) {
+	case *providerv1.CredentialResponse_None:
+		out.Kind = providers.CredentialNone
+	case *providerv1.CredentialResponse_Basic:
+		out.Kind = providers.CredentialBasic
+		out.Username = kind.Basic.GetUsername()
+		out.Secret = providers.Secret(kind.Basic.GetSecret())
+	default:
+		// A form of a newer contract. Going on without it would contact the
+		// host anonymously, which is not what the plugin meant.
+		return providers.Credential{}, providers.Errorf(providers.CodeUnsupported, "the plugin answered with a kind of credential that this server does not know")
+	}
+	return out, nil
+}
+
+func toWebhookRequest(r providers.WebhookRequest) *providerv1.ParseWebhookRequest {
+	out := &providerv1.ParseWebhookRequest{
+		Method:     text(r.Method),
+		Path:       text(r.Path),
+		Query:      text(r.Query),
+		Body:       r.Body,
+		Secrets:    toSecrets(r.Secrets),
+		ReceivedAt: toTime(r.ReceivedAt),
+	}
+	for name, values := range r.Header {
+		out.Headers = append(out.Headers, &providerv1.Header{Name: text(name), Values: texts(values)})
+	}
+	slices.SortFunc(out.Headers, func(a, b *providerv1.Header) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return out
+}
+
+func fromWebhookRequest(r *providerv1.ParseWebhookRequest) providers.WebhookRequest {
+	out := providers.WebhookRequest{
+		Method:     r.GetMethod(),
+		Path:       r.GetPath(),
+		Query:      r.GetQuery(),
+		Header:     http.Header{},
+		Body:       r.GetBody(),
+		Secrets:    fromSecrets(r.GetSecrets()),
+		ReceivedAt: fromTime(r.GetReceivedAt()),
+	}
+	for _, h := range r.GetHeaders() {
+		for _, value := range h.GetValues() {
+			out.Header.Add(h.GetName(), value)
+		}
+	}
+	return out
+}
+
+func toWebhookResult(r providers.WebhookResult) *providerv1.ParseWebhookResponse {
+	out := &providerv1.ParseWebhookResponse{
+		Verified:       r.Verified,
+		DeliveryId:     text(r.DeliveryID),
+		Kind:           webhookKinds[r.Kind],
+		RepositoryId:   text(r.RepositoryID),
+		RepositoryPath: text(r.RepositoryPath),
+		ReplyStatus:    int32(r.ReplyStatus),
+		ReplyBody:      r.ReplyBody,
+	}
+	for _, h := range r.Refs {
+		out.Refs = append(out.Refs, &providerv1.RefHint{Name: text(h.Name), Old: text(h.Old), New: text(h.New)})
+	}
+	return out
+}
+
+func fromWebhookResult(r *providerv1.ParseWebhookResponse) providers.WebhookResult {
+	out := providers.WebhookResult{
+		Verified:       r.GetVerified(),
+		DeliveryID:     r.GetDeliveryId(),
+		Kind:           reverse(webhookKinds, r.GetKind()),
+		RepositoryID:   r.GetRepositoryId(),
+		RepositoryPath: r.GetRepositoryPath(),
+		ReplyStatus:    int(r.GetReplyStatus()),
+		ReplyBody:      r.GetReplyBody(),
+	}
+	for _, h := range r.GetRefs() {
+		out.Refs = append(out.Refs, providers.RefHint{Name: h.GetName(), Old: h.GetOld(), New: h.GetNew()})
+	}
+	if out.Kind == "" {
+		out.Kind = providers.WebhookIgnored // a kind of a newer contract
+	}
+	return out
+}
+
+func toProbeRequest(r providers.ProbeRequest) *providerv1.ProbeRequest {
+	return &providerv1.ProbeRequest{Remote: toRemote(r.Remote), Stored: toStored(r.Stored)}
+}
+
+func fromProbeRequest(r *providerv1.ProbeRequest) providers.ProbeRequest {
+	return providers.ProbeRequest{Remote: fromRemote(r.GetRemote()), Stored: fromStored(r.GetStored())}
+}
+
+func toProbeResult(r providers.ProbeResult) *providerv1.ProbeResponse {
+	return &providerv1.ProbeResponse{
+		Reachable:     r.Reachable,
+		CanPull:       r.CanPull,
+		CanPush:       r.CanPush,
+		RateLimit:     int32(r.RateLimit),
+		RateRemaining: int32(r.RateRemaining),
+		RateResetAt:   toTime(r.RateResetAt),
+		Latency:       durationpb.New(r.Latency),
+		ClockSkew:     durationpb.New(r.ClockSkew),
+		Message:       text(r.Message),
+	}
+}
+
+func fromProbeResult(r *providerv1.ProbeResponse) providers.ProbeResult {
+	return providers.ProbeResult{
+		Reachable:     r.GetReachable(),
+		CanPull:       r.GetCanPull(),
+		CanPush:       r.GetCanPush(),
+		RateLimit:     int(r.GetRateLimit()),
+		RateRemaining: int(r.GetRateRemaining()),
+		RateResetAt:   fromTime(r.GetRateResetAt()),
+		Latency:       r.GetLatency().AsDuration(),
+		ClockSkew:     r.GetClockSkew().AsDuration(),
+		Message:       r.GetMessage(),
+	}
+}
