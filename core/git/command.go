@@ -1,0 +1,245 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Config is one git configuration value of one call.
+type Config struct{ Key, Value string }
+
+// Command is one call of git.
+type Command struct {
+	Name  string   // subcommand
+	Dir   string   // of the bare repository (GIT_DIR); "" for none
+	Flags []string // written as constants at the call site; values are attached with "="
+	Args  []string // positionals from data; none may begin with "-"
+	Paths []string // after "--"
+
+	Config []Config // per call, on top of the base configuration
+	Remote *Remote  // adds what it takes to reach the upstream; its URL still goes into Args
+	Env    []string // "K=V", on top of the allow-list
+
+	Stdin      io.Reader
+	Stdout     io.Writer
+	Stderr     io.Writer  // nil keeps a bounded copy for the error only
+	ExtraFiles []*os.File // inherited as fd 3, 4, ...
+	Background bool       // lower CPU priority
+}
+
+// ExitError is returned when git ran and failed.
+type ExitError struct {
+	Name   string // subcommand
+	Code   int    // exit status; -1 when a signal ended it
+	Stderr string // bounded; not yet redacted
+}
+
+// Error names the subcommand, the status and git's last line. It is for logs;
+// what people see comes from [ClassifyRemote].
+func (e *ExitError) Error() string {
+	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
+	return fmt.Sprintf("git %s: exit status %d: %s", e.Name, e.Code, Redact(lines[len(lines)-1]))
+}
+
+// Limits of what is kept of a process's output.
+const (
+	stderrLimit = 16 << 10
+	outputLimit = 64 << 20
+	// killGrace is how long a cancelled git may take to remove its lock files
+	// before it is killed. SIGKILL at once would leave refs/heads/x.lock behind.
+	killGrace = 10 * time.Second
+)
+
+// errArgument is a programming error: data reached the place of an option.
+var errArgument = errors.New("git argument looks like an option")
+
+// argv returns the words of the call.
+func (c Command) argv() ([]string, error) {
+	args := append([]string{c.Name}, c.Flags...)
+	for _, a := range c.Args {
+		if strings.HasPrefix(a, "-") || strings.ContainsRune(a, 0) {
+			return nil, fmt.Errorf("git %s: %w", c.Name, errArgument)
+		}
+	}
+	args = append(args, c.Args...)
+	if len(c.Paths) > 0 {
+		args = append(args, "--")
+		args = append(args, c.Paths...)
+	}
+	return args, nil
+}
+
+// configEnv puts configuration into the environment (git-config(1), GIT_CONFIG_COUNT).
+func configEnv(cfg []Config) []string {
+	env := make([]string, 0, 1+2*len(cfg))
+	env = append(env, "GIT_CONFIG_COUNT="+strconv.Itoa(len(cfg)))
+	for i, c := range cfg {
+		n := strconv.Itoa(i)
+		env = append(env, "GIT_CONFIG_KEY_"+n+"="+c.Key, "GIT_CONFIG_VALUE_"+n+"="+c.Value)
+	}
+	return env
+}
+
+// Process is a running git.
+type Process struct {
+	cmd    *exec.Cmd
+	name   string
+	stderr *boundedBuffer
+	start  time.Time
+	git    *Git
+	ctx    context.Context
+}
+
+// Start starts the command; the caller must call Wait. When ctx ends, the
+// whole process group gets SIGTERM and, after ten seconds, SIGKILL.
+func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	args, err := c.argv()
+	if err != nil {
+		return nil, err
+	}
+	cfg := baseConfig()
+	if c.Remote != nil {
+		cfg = append(cfg, c.Remote.config()...)
+	}
+	cmd := exec.CommandContext(ctx, g.path, args...)
+	cmd.Env = append(append(append([]string(nil), g.env...), configEnv(append(cfg, c.Config...))...), c.Env...)
+	if c.Dir != "" {
+		cmd.Dir = c.Dir
+		cmd.Env = append(cmd.Env, "GIT_DIR="+c.Dir)
+	} else {
+		cmd.Dir = os.TempDir()
+	}
+	p := &Process{cmd: cmd, name: c.Name, start: time.Now(), git: g, ctx: ctx}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+	if c.Stderr == nil {
+		p.stderr = &boundedBuffer{limit: stderrLimit}
+		cmd.Stderr = p.stderr
+	}
+	cmd.ExtraFiles = c.ExtraFiles
+	cmd.SysProcAttr = sysProcAttr()
+	cmd.Cancel = func() error {
+		// To the group: git's children (remote helpers, index-pack) must go too.
+		pid := cmd.Process.Pid
+		err := syscall.Kill(-pid, syscall.SIGTERM)
+		if errors.Is(err, syscall.ESRCH) {
+			return os.ErrProcessDone
+		}
+		return err
+	}
+	cmd.WaitDelay = killGrace
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start git %s: %w", c.Name, err)
+	}
+	if c.Background {
+		lowerPriority(cmd.Process.Pid)
+	}
+	return p, nil
+}
+
+// Pid returns the process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Wait waits for the end and returns nil, an [*ExitError], or the context's
+// error when that ended the process.
+func (p *Process) Wait() error {
+	err := p.cmd.Wait()
+	if p.ctx.Err() != nil {
+		// Whatever of the group outlived its leader and the grace.
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	}
+	if p.git.log.IsDebug() {
+		p.git.log.Debug("git finished", "command", p.name, "duration", time.Since(p.start), "cpu", cpu(p.cmd.ProcessState), "status", p.cmd.ProcessState.ExitCode())
+	}
+	if err == nil {
+		return nil
+	}
+	if ctxErr := p.ctx.Err(); ctxErr != nil {
+		return fmt.Errorf("git %s: %w", p.name, context.Cause(p.ctx))
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		e := &ExitError{Name: p.name, Code: exit.ExitCode()}
+		if p.stderr != nil {
+			e.Stderr = p.stderr.String()
+		}
+		return e
+	}
+	return fmt.Errorf("git %s: %w", p.name, err)
+}
+
+func cpu(s *os.ProcessState) time.Duration { return s.UserTime() + s.SystemTime() }
+
+// Run runs the command to its end.
+func (g *Git) Run(ctx context.Context, c Command) error {
+	p, err := g.Start(ctx, c)
+	if err != nil {
+		return err
+	}
+	return p.Wait()
+}
+
+// Output runs the command and returns its standard output, at most 64 MiB.
+func (g *Git) Output(ctx context.Context, c Command) ([]byte, error) {
+	out := &boundedBuffer{limit: outputLimit}
+	c.Stdout = out
+	if err := g.Run(ctx, c); err != nil {
+		return nil, err
+	}
+	if out.truncated {
+		return nil, fmt.Errorf("git %s: output is larger than %d bytes", c.Name, outputLimit)
+	}
+	return out.Bytes(), nil
+}
+
+// boundedBuffer keeps the first bytes written to it and swallows the rest.
+type boundedBuffer struct {
+	bytes.Buffer
+	limit     int
+	truncated bool
+}
+
+// Write never fails: a full buffer must not stop the process that writes.
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	if room := b.limit - b.Len(); room < len(p) {
+		b.truncated = true
+		if room > 0 {
+			b.Buffer.Write(p[:room])
+		}
+		return len(p), nil
+	}
+	return b.Buffer.Write(p)
+}
+
+// ReadFrom hides bytes.Buffer's, which knows no limit.
+func (b *boundedBuffer) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{b}, r)
+}
+
+// BoundedWriter keeps the first 16 KiB in w and swallows the rest, for a
+// process's stderr that is kept beside being relayed.
+func BoundedWriter(w *bytes.Buffer) io.Writer { return &headWriter{w: w, room: stderrLimit} }
+
+type headWriter struct {
+	w    *bytes.Buffer
+	room int
+}
+
+// Write never fails: a full buffer must not stop the process that writes.
+func (h *headWriter) Write(p []byte) (int, error) {
+	n := min(len(p), h.room)
+	h.w.Write(p[:n])
+	h.room -= n
+	return len(p), nil
+}

@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package git
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// sysProcAttr gives each git its own process group, so that it can be ended
+// with all its children. There is no parent-death signal here.
+func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// lowerPriority makes a process yield to client work. A failure costs only speed.
+func lowerPriority(pid int) { _ = unix.Setpriority(unix.PRIO_PGRP, pid, 10) }

@@ -1,0 +1,185 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// RefChange is one line of a ref transaction: a ref by its name on disk. With
+// Force, Old is not checked.
+type RefChange struct {
+	core.RefUpdate
+	Force bool
+}
+
+// RefError says which ref stopped a ref transaction, and why.
+type RefError struct {
+	Ref  string
+	Kind UpdateRefErrorKind
+	Err  error
+}
+
+// Error names ref and reason.
+func (e *RefError) Error() string { return fmt.Sprintf("update %s: %s: %v", e.Ref, e.Kind, e.Err) }
+
+// Unwrap returns git's own error.
+func (e *RefError) Unwrap() error { return e.Err }
+
+// UpdateRefs applies the transactions in order, each one whole or not at all,
+// in one process. Several are needed where one transaction cannot do it: git
+// cannot delete "foo" and create "foo/bar" in one. It returns how many were
+// committed; a failure is a [*RefError] where git named its reason.
+func (g *Git) UpdateRefs(ctx context.Context, dir string, transactions ...[]RefChange) (int, error) {
+	return g.updateRefs(ctx, dir, "commit", transactions)
+}
+
+// CheckRefs runs the transaction up to the point of committing and takes it
+// back: it finds directory/file conflicts, missing objects, bad names, stale
+// old ids and held locks, and changes nothing.
+func (g *Git) CheckRefs(ctx context.Context, dir string, changes []RefChange) error {
+	_, err := g.updateRefs(ctx, dir, "abort", [][]RefChange{changes})
+	return err
+}
+
+func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]RefChange) (int, error) {
+	var in bytes.Buffer
+	for _, tx := range transactions {
+		if len(tx) == 0 {
+			continue
+		}
+		in.WriteString("start\x00")
+		for _, c := range tx {
+			writeRefChange(&in, c)
+		}
+		in.WriteString("prepare\x00" + end + "\x00")
+	}
+	if in.Len() == 0 {
+		return 0, nil
+	}
+	var out bytes.Buffer
+	err := g.Run(ctx, Command{
+		Name: "update-ref",
+		Dir:  dir,
+		// --no-deref: a symbolic ref in the way is replaced, not followed.
+		// -z: names and ids need no quoting.
+		Flags:  []string{"--no-deref", "--stdin", "-z"},
+		Stdin:  &in,
+		Stdout: &out,
+	})
+	done := strings.Count(out.String(), end+": ok\n")
+	if err != nil {
+		if e, ok := err.(*ExitError); ok { //nolint:errorlint // Run returns it unwrapped
+			ref, kind := ParseUpdateRefError(e.Stderr)
+			return done, &RefError{Ref: ref, Kind: kind, Err: err}
+		}
+		return done, err
+	}
+	return done, nil
+}
+
+// writeRefChange writes one command of "git update-ref --stdin -z": an empty
+// old value is not checked, all zeros means the ref must not exist.
+func writeRefChange(in *bytes.Buffer, c RefChange) {
+	old := string(c.Old)
+	if c.Force {
+		old = ""
+	} else if c.Old.IsZero() {
+		old = zeros(string(c.New))
+	}
+	if c.IsDelete() {
+		fmt.Fprintf(in, "delete %s\x00%s\x00", c.Name, old)
+		return
+	}
+	fmt.Fprintf(in, "update %s\x00%s\x00%s\x00", c.Name, c.New, old)
+}
+
+// zeros returns the zero id of the same length as id, at least sha1's.
+func zeros(id string) string { return strings.Repeat("0", max(len(id), len(core.ZeroSHA1))) }
+
+// Ref is one ref as it stands.
+type Ref struct {
+	Name string
+	ID   core.ObjectID
+}
+
+// Refs lists the refs under the prefixes in byte order of their names. A
+// prefix that ends in "/" means everything below; another is an exact name.
+func (g *Git) Refs(ctx context.Context, dir string, prefixes ...string) ([]Ref, error) {
+	r, w := io.Pipe()
+	p, err := g.Start(ctx, Command{
+		Name:   "for-each-ref",
+		Dir:    dir,
+		Flags:  []string{"--format=%(objectname) %(refname)"},
+		Args:   prefixes,
+		Stdout: w,
+	})
+	if err != nil {
+		return nil, err
+	}
+	wait := make(chan error, 1)
+	go func() {
+		err := p.Wait()
+		w.CloseWithError(err)
+		wait <- err
+	}()
+	var refs []Ref
+	sc := bufio.NewScanner(r)
+	for sc.Scan() {
+		id, name, ok := strings.Cut(sc.Text(), " ")
+		if !ok {
+			continue
+		}
+		refs = append(refs, Ref{Name: name, ID: core.ObjectID(id)})
+	}
+	_ = r.Close()
+	if err := <-wait; err != nil {
+		return nil, err
+	}
+	return refs, sc.Err()
+}
+
+// RefMap is Refs as a map by name.
+func (g *Git) RefMap(ctx context.Context, dir string, prefixes ...string) (map[string]core.ObjectID, error) {
+	refs, err := g.Refs(ctx, dir, prefixes...)
+	if err != nil {
+		return nil, err
+	}
+	m := make(map[string]core.ObjectID, len(refs))
+	for _, r := range refs {
+		m[r.Name] = r.ID
+	}
+	return m, nil
+}
+
+// IsAncestor reports whether a is reachable from b. A missing object is an error.
+func (g *Git) IsAncestor(ctx context.Context, dir string, a, b core.ObjectID) (bool, error) {
+	err := g.Run(ctx, Command{Name: "merge-base", Dir: dir, Flags: []string{"--is-ancestor"}, Args: []string{string(a), string(b)}})
+	if err == nil {
+		return true, nil
+	}
+	if e, ok := err.(*ExitError); ok && e.Code == 1 { //nolint:errorlint // Run returns it unwrapped
+		return false, nil
+	}
+	return false, err
+}
+
+// SetHead points HEAD at a branch by its full name.
+func (g *Git) SetHead(ctx context.Context, dir, ref string) error {
+	return g.Run(ctx, Command{Name: "symbolic-ref", Dir: dir, Args: []string{"HEAD", ref}})
+}
+
+// Init makes an empty bare repository at dir.
+func (g *Git) Init(ctx context.Context, dir, branch, objectFormat string) error {
+	return g.Run(ctx, Command{
+		Name: "init",
+		// --template=: an empty template; no sample hooks and no info/exclude.
+		Flags: []string{"--bare", "--quiet", "--template=", "--initial-branch=" + branch, "--object-format=" + objectFormat},
+		Args:  []string{dir},
+	})
+}

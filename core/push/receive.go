@@ -1,0 +1,171 @@
+package push
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// Receive is one git push over smart HTTP: the session without its updates,
+// which the body holds.
+type Receive struct {
+	Session
+	Protocol string    // the client's Git-Protocol header
+	Body     io.Reader // of the git-receive-pack request, decompressed
+	Out      io.Writer // of the response
+}
+
+// config returns the configuration of git receive-pack.
+func (s *Service) config(ns core.Namespace) []git.Config {
+	cfg := []git.Config{
+		{"core.hooksPath", s.hooks},
+		// Every ref is decided by the hook, also one that is local only: in a
+		// mixed atomic push git itself could fail after the upstream accepted.
+		{"receive.procReceiveRefs", "refs"},
+		{"receive.advertisePushOptions", "true"},
+		{"receive.advertiseAtomic", "true"},
+		{"receive.autogc", "false"},
+		{"receive.fsckObjects", "true"},
+		// "^" matches the name before the namespace is stripped, so the
+		// ephemeral remote does not advertise them as .have either.
+		{"transfer.hideRefs", "^refs/internal"},
+	}
+	if ns == core.Default {
+		cfg = append(cfg, git.Config{Key: "transfer.hideRefs", Value: "^refs/namespaces"})
+	}
+	cfg = append(cfg, git.FsckIgnores("receive")...)
+	if s.o.MaxInputSize > 0 {
+		cfg = append(cfg, git.Config{Key: "receive.maxInputSize", Value: strconv.FormatInt(s.o.MaxInputSize, 10)})
+	}
+	return cfg
+}
+
+// Advertise writes the ref advertisement for a push: the body of
+// info/refs?service=git-receive-pack.
+func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Namespace, out io.Writer) error {
+	if _, err := out.Write(append(git.AppendPktf(nil, "# service=git-receive-pack\n"), git.FlushPkt...)); err != nil {
+		return err
+	}
+	return s.git.Run(ctx, git.Command{
+		Name: "receive-pack", Dir: s.repos.Path(r.ID), Env: git.NamespaceEnv(ns), Config: s.config(ns),
+		Flags: []string{"--stateless-rpc", "--http-backend-info-refs"}, Args: []string{"."}, Stdout: out,
+	})
+}
+
+// ReceivePack serves one push from body to response. Verdicts travel in the
+// protocol; an error means that no complete answer was written.
+func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
+	body := bufio.NewReaderSize(r.Body, 64<<10)
+	head, err := git.ParseReceiveCommands(git.NewPktReader(body))
+	if err != nil {
+		return err
+	}
+	if len(head.Updates) == 0 && !head.Signed {
+		return nil // git's probe before a large push: an empty request
+	}
+	m, err := s.manifest(ctx, r.Repo)
+	if err != nil {
+		return err
+	}
+	r.Updates, r.Atomic = head.Updates, head.Atomic()
+	if reports, all := r.refusedAll(m); all && !head.Signed {
+		// Nothing can come of it: take the pack off the wire, and store nothing.
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return err
+		}
+		s.log.Info("push refused before storing it", "repo_id", r.Repo.ID, "actor", r.Actor, "refs", len(reports))
+		_, err := r.Out.Write(head.AppendReport(nil, "ok", reports))
+		return err
+	}
+	return s.receive(ctx, r, io.MultiReader(bytes.NewReader(head.Raw), body))
+}
+
+// refusedAll reports whether every update is refused for its name alone.
+func (r Receive) refusedAll(m *providers.Manifest) ([]git.RefReport, bool) {
+	reports := make([]git.RefReport, 0, len(r.Updates))
+	refused := 0
+	for _, u := range r.Updates {
+		v, ok := r.verdict(u, m)
+		if ok {
+			v.Reason = reasonAtomic
+		} else {
+			refused++
+		}
+		reports = append(reports, git.RefReport{Ref: u.Name, Reason: v.Reason})
+	}
+	return reports, refused == len(r.Updates) || (r.Atomic && refused > 0)
+}
+
+// receive runs git receive-pack with the hook joined to a write session.
+func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error {
+	h, err := newRendezvous()
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	p, err := s.git.Start(ctx, git.Command{
+		Name: "receive-pack", Dir: s.repos.Path(r.Repo.ID), Config: s.config(r.Namespace),
+		Env:   append(git.NamespaceEnv(r.Namespace), git.ProtocolEnv(r.Protocol)...),
+		Flags: []string{"--stateless-rpc"}, Args: []string{"."},
+		Stdin: body, Stdout: r.Out, ExtraFiles: h.child,
+	})
+	if err != nil {
+		return err
+	}
+	h.started()
+	served := make(chan error, 1)
+	go func() {
+		err := h.serve(ctx, func(ctx context.Context, updates []core.RefUpdate, options []string, atomic bool, notify func(string)) []git.RefReport {
+			w := r.Session
+			w.Updates, w.PushOptions, w.Atomic, w.Notify = updates, options, atomic, notify
+			return s.report(ctx, w)
+		})
+		// The hook ends when its pipes end; git then sends the report.
+		_ = h.messages.Close()
+		_ = h.out.Close()
+		served <- err
+	}()
+	waitErr := p.Wait()
+	// The hook's end of the commands is closed by now, so serve has returned
+	// or is past its point of no return and must be waited for.
+	serveErr := <-served
+	var exit *git.ExitError
+	if errors.As(waitErr, &exit) {
+		// receive-pack exits with 1 after a refused push whose report was
+		// written in full; only a signal or a usage error is a failure.
+		if exit.Code == 1 {
+			waitErr = nil
+		}
+	}
+	return errors.Join(waitErr, serveErr)
+}
+
+// report runs the session and turns its results into the hook's words.
+func (s *Service) report(ctx context.Context, w Session) []git.RefReport {
+	reports := make([]git.RefReport, len(w.Updates))
+	results, err := s.Write(ctx, w)
+	if err != nil {
+		s.log.Error("write session failed", "repo_id", w.Repo.ID, "error", err)
+		for i, u := range w.Updates {
+			reports[i] = git.RefReport{Ref: u.Name, Reason: core.MessageOf(err)}
+		}
+		return reports
+	}
+	for i, r := range results {
+		reports[i] = git.RefReport{Ref: r.Update.Name}
+		if !r.OK() {
+			reports[i].Reason = oneLine(r.Reason)
+			if reports[i].Reason == "" {
+				reports[i].Reason = string(r.Kind)
+			}
+		}
+	}
+	return reports
+}

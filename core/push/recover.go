@@ -1,0 +1,122 @@
+package push
+
+import (
+	"context"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/repo"
+)
+
+// askTimeout bounds how long recovery asks one upstream.
+const askTimeout = 20 * time.Second
+
+// Recover settles the journal entries that a crash left open. The upstream is
+// the source of truth, the journal says what to ask: what the upstream has is
+// applied here (the objects are in the local store already) and told as an
+// event, once; the rest is dropped, and a sync is asked for where the upstream
+// could not be. Call it once, after [repo.Repos.Recover].
+func (s *Service) Recover(ctx context.Context) error {
+	entries, err := s.store.OpenJournals(ctx)
+	if err != nil {
+		return err
+	}
+	for _, j := range entries {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := s.recoverEntry(ctx, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
+	r, err := s.store.RepositoryByID(ctx, j.RepoID)
+	if core.KindOf(err) == core.KindNotFound {
+		return s.drop(ctx, j)
+	}
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(j.Updates))
+	for i, u := range j.Updates {
+		names[i] = j.Namespace.Path(u.Name)
+	}
+	unlock, err := s.repos.Locks().LockRefs(ctx, r.ID, names, nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	keep, err := s.happened(ctx, r, j, names)
+	if err != nil {
+		return err
+	}
+	s.log.Info("recovering a journal entry", "repo_id", r.ID, "journal_id", j.ID, "source", j.Source, "updates", len(j.Updates), "happened", len(keep))
+	if r.Upstream != nil && len(keep) < len(j.Updates) {
+		s.wantSync(ctx, r.ID)
+	}
+	if len(keep) == 0 {
+		return s.drop(ctx, j)
+	}
+	j.Updates = keep
+	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: r, Journal: j, Reconcile: true})
+	if _, ok := repo.IsRefError(err); ok {
+		// The ref has moved on since: only a sync can tell where to.
+		if r.Upstream != nil {
+			s.wantSync(ctx, r.ID)
+		}
+		return s.drop(ctx, j)
+	}
+	return err
+}
+
+func (s *Service) drop(ctx context.Context, j core.JournalEntry) error {
+	return s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
+}
+
+// happened returns the updates of the entry that became true: in place here, or
+// taken by the upstream.
+func (s *Service) happened(ctx context.Context, r core.Repository, j core.JournalEntry, names []string) ([]core.RefUpdate, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	here, err := s.git.RefMap(ctx, s.repos.Path(r.ID), names...)
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]core.ObjectID(nil)
+	if j.Upstream && r.Upstream != nil {
+		var ask []string
+		for _, u := range j.Updates {
+			if core.UpstreamOwned(j.Namespace, u.Name) {
+				ask = append(ask, u.Name)
+			}
+		}
+		askCtx, cancel := context.WithTimeout(ctx, askTimeout)
+		adv, err := s.up.Refs(askCtx, r, ask)
+		cancel()
+		if err != nil {
+			s.log.Warn("cannot ask the upstream about an interrupted push; the next sync will see", "repo_id", r.ID, "error", err)
+		} else {
+			there = adv.Refs
+			if there == nil {
+				there = map[string]core.ObjectID{}
+			}
+		}
+	}
+	var keep []core.RefUpdate
+	for i, u := range j.Updates {
+		switch {
+		case same(here[names[i]], u.New):
+			keep = append(keep, u)
+		case there != nil && core.UpstreamOwned(j.Namespace, u.Name) && same(there[u.Name], u.New):
+			keep = append(keep, u)
+		}
+	}
+	return keep, nil
+}
+
+// same reports whether two ids are equal, any form of "absent" included.
+func same(a, b core.ObjectID) bool { return a == b || a.IsZero() && b.IsZero() }

@@ -1,0 +1,307 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// Upstreams is what a write session needs of core/upstream.
+type Upstreams interface {
+	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
+	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
+	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+}
+
+// Options configures [New].
+type Options struct {
+	Git       *git.Git
+	Repos     *repo.Repos
+	Store     core.Store
+	Upstreams Upstreams
+	Clock     core.Clock
+	Logger    hclog.Logger
+	HooksDir  string // where the proc-receive hook is installed
+	// WantSync asks for a sync of the repository: its local copy is behind.
+	WantSync func(ctx context.Context, repoID string)
+
+	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
+	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
+	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
+}
+
+// Service runs write sessions. It is safe for concurrent use.
+type Service struct {
+	git      *git.Git
+	repos    *repo.Repos
+	store    core.Store
+	up       Upstreams
+	clock    core.Clock
+	log      hclog.Logger
+	hooks    string
+	wantSync func(context.Context, string)
+	o        Options
+}
+
+// New installs the hook and returns the service.
+func New(o Options) (*Service, error) {
+	if o.LockTimeout == 0 {
+		o.LockTimeout = 30 * time.Second
+	}
+	if o.PushTimeout == 0 {
+		o.PushTimeout = 30 * time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	if err := installHook(o.HooksDir); err != nil {
+		return nil, err
+	}
+	return &Service{
+		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock,
+		log: o.Logger.Named("push"), hooks: o.HooksDir, wantSync: o.WantSync, o: o,
+	}, nil
+}
+
+// manifest returns the manifest of the upstream's provider, nil for a local
+// repository.
+func (s *Service) manifest(ctx context.Context, r core.Repository) (*providers.Manifest, error) {
+	if r.Upstream == nil {
+		return nil, nil //nolint:nilnil // a local repository has no provider
+	}
+	m, err := s.up.Manifest(ctx, *r.Upstream)
+	if err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// Write takes the session through the door and returns one result per update,
+// in order. An error means that nothing moved and no verdict was reached: the
+// store or the provider failed, or ctx ended before the point of no return.
+func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
+	start := s.clock.Now()
+	m, err := s.manifest(ctx, w.Repo)
+	if err != nil {
+		return nil, err
+	}
+	b := newBallot(w)
+	for i, u := range w.Updates {
+		if r, ok := w.verdict(u, m); !ok && b.open[i] {
+			b.refuse(i, r.Kind, r.Reason)
+		}
+	}
+	if len(b.open) > 0 {
+		if err := s.locked(ctx, w, b); err != nil {
+			return nil, err
+		}
+	}
+	refused := 0
+	for _, r := range b.results {
+		if !r.OK() {
+			refused++
+		}
+	}
+	s.log.Info("write session finished", "repo_id", w.Repo.ID, "source", w.Source, "actor", w.Actor, "namespace", w.Namespace,
+		"refs", len(w.Updates), "refused", refused, "duration", s.clock.Now().Sub(start))
+	return b.results, nil
+}
+
+// locked runs the part of a session that holds the ref locks.
+func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
+	var names []string
+	for _, u := range b.updates() {
+		names = append(names, w.Namespace.Path(u.Name))
+	}
+	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
+	unlock, err := s.repos.Locks().LockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
+	cancel()
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		b.refuseAll(core.KindLocked, reasonLocked)
+		return nil
+	}
+	defer unlock()
+	if err := s.checkForce(ctx, w, b); err != nil {
+		return err
+	}
+	upstream := s.upstreamLeg(w, b)
+	// A single local update needs no preflight: applying it is the check.
+	if len(upstream) > 0 || len(b.open) > 1 {
+		if err := s.preflight(ctx, w, b); err != nil {
+			return err
+		}
+	}
+	if len(b.open) == 0 {
+		return nil
+	}
+	return s.commit(ctx, w, b)
+}
+
+// upstreamLeg returns the open indices whose ref the upstream owns.
+func (s *Service) upstreamLeg(w Session, b *ballot) []int {
+	if w.Repo.Upstream == nil {
+		return nil
+	}
+	var idx []int
+	for _, i := range b.pending() {
+		if core.UpstreamOwned(w.Namespace, w.Updates[i].Name) {
+			idx = append(idx, i)
+		}
+	}
+	return idx
+}
+
+// checkForce refuses updates that rewrite history where the token forbids it. A
+// forced push whose new tip descends from the old one passes.
+func (s *Service) checkForce(ctx context.Context, w Session, b *ballot) error {
+	dir := s.repos.Path(w.Repo.ID)
+	for _, i := range b.pending() {
+		u := w.Updates[i]
+		if !b.open[i] || !w.Policy.Rule(u.Name).NoForcePush || u.IsCreate() {
+			continue
+		}
+		ok, err := s.git.IsAncestor(ctx, dir, u.Old, u.New)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil || !ok {
+			b.refuse(i, core.KindPermission, reasonPolicy)
+		}
+	}
+	return nil
+}
+
+// preflight finds out which updates git would not do: stale old ids, name
+// conflicts, missing objects, held locks. All are tried together, because that
+// is how they will be done; when that fails, one by one.
+func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
+	dir := s.repos.Path(w.Repo.ID)
+	for first := true; len(b.open) > 0; first = false {
+		err := s.checkSplit(ctx, dir, w, b.updates())
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		re, ok := repo.IsRefError(err)
+		if !ok {
+			return err
+		}
+		if first && len(b.open) > 1 {
+			for _, i := range b.pending() {
+				if !b.open[i] {
+					continue
+				}
+				if err := s.checkSplit(ctx, dir, w, w.Updates[i:i+1]); err != nil {
+					one, ok := repo.IsRefError(err)
+					if !ok {
+						return err
+					}
+					s.refuseRef(ctx, w, b, i, one)
+				}
+			}
+			continue
+		}
+		// Each alone would do, together they do not: the one git named goes.
+		i := b.find(w.Namespace, re.Ref)
+		if i < 0 {
+			b.refuseAll(kindOfRef(re.Kind), reasonOfRef(re.Kind))
+			return nil
+		}
+		s.refuseRef(ctx, w, b, i, re)
+	}
+	return nil
+}
+
+// checkSplit checks updates as [repo.Repos.ApplyRefUpdates] will do them: a
+// name conflict between a delete and a create is none, since deletes go first.
+// So creations that wait for a delete in the same set cannot be checked ahead.
+func (s *Service) checkSplit(ctx context.Context, dir string, w Session, updates []core.RefUpdate) error {
+	var deletes, rest []git.RefChange
+	for _, u := range updates {
+		c := git.RefChange{RefUpdate: core.RefUpdate{Name: w.Namespace.Path(u.Name), Old: u.Old, New: u.New}}
+		if u.IsDelete() {
+			deletes = append(deletes, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	if len(deletes) > 0 {
+		if err := s.git.CheckRefs(ctx, dir, deletes); err != nil {
+			return err
+		}
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	err := s.git.CheckRefs(ctx, dir, rest)
+	if re, ok := repo.IsRefError(err); ok && re.Kind == git.RefConflict && len(deletes) > 0 {
+		return nil
+	}
+	return err
+}
+
+// find returns the open index of the ref with that name on disk, or -1.
+func (b *ballot) find(ns core.Namespace, ref string) int {
+	for _, i := range b.pending() {
+		if ns.Path(b.session.Updates[i].Name) == ref {
+			return i
+		}
+	}
+	return -1
+}
+
+// refuseRef refuses an update for git's reason. A stale one may mean that the
+// upstream moved and this copy has not looked yet.
+func (s *Service) refuseRef(ctx context.Context, w Session, b *ballot, i int, re *git.RefError) {
+	if re.Kind == git.RefStale && w.Repo.Upstream != nil {
+		s.wantSync(ctx, w.Repo.ID)
+	}
+	b.refuse(i, kindOfRef(re.Kind), reasonOfRef(re.Kind))
+}
+
+func kindOfRef(k git.UpdateRefErrorKind) core.Kind {
+	switch k {
+	case git.RefStale:
+		return core.KindStale
+	case git.RefConflict:
+		return core.KindConflict
+	case git.RefLocked:
+		return core.KindLocked
+	case git.RefNoObject, git.RefBadName, git.RefTwice:
+		return core.KindInvalid
+	}
+	return core.KindInternal
+}
+
+func reasonOfRef(k git.UpdateRefErrorKind) string {
+	switch k {
+	case git.RefStale:
+		return reasonStale
+	case git.RefConflict:
+		return "the name conflicts with another ref (one is a folder of the other)"
+	case git.RefLocked:
+		return reasonLocked
+	case git.RefNoObject:
+		return "the new value is missing or is not a commit"
+	case git.RefBadName:
+		return "not a valid ref name"
+	case git.RefTwice:
+		return "named twice in one push"
+	}
+	return "could not be written; the server's log has the details"
+}
+
+// errNothing stands for a session in which the upstream took nothing.
+var errNothing = errors.New("nothing to apply")

@@ -1,0 +1,170 @@
+package push
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// Session is one write: ref updates that belong together, and who wants them.
+type Session struct {
+	Repo        core.Repository
+	Namespace   core.Namespace
+	Source      core.Source // push or api
+	Actor       string      // token subject, for the journal
+	Policy      access.Policy
+	Updates     []core.RefUpdate
+	Atomic      bool
+	PushOptions []string
+	// Notify tells the client something while it waits; it may be nil. Lines
+	// come without line end, redacted.
+	Notify func(line string)
+}
+
+// Result is the verdict on one update.
+type Result struct {
+	Update core.RefUpdate
+	Kind   core.Kind // "" means done; else why not
+	Reason string    // one line for the client, in the host's own words where it refused
+}
+
+// OK reports whether the update was done.
+func (r Result) OK() bool { return r.Kind == "" }
+
+// Fixed reasons. The first is part of the wire contract.
+const (
+	reasonPolicy      = "denied by policy"
+	reasonVerifySig   = "denied by policy: this server cannot verify signatures yet (verify-sig)"
+	reasonReadOnly    = "upstream is read-only in public mode"
+	reasonAtomic      = "atomic push failed"
+	reasonStale       = "stale, fetch first"
+	reasonUpstream    = "upstream has changed, fetch first"
+	reasonHidden      = "this ref is internal to the server"
+	reasonLocked      = "another update of this ref is under way, try again"
+	reasonNoAtomic    = "upstream does not support atomic pushes; push without --atomic"
+	reasonNoOptions   = "upstream does not support push options; push without --push-option"
+	reasonUnknown     = "outcome unknown: the upstream stopped answering; fetch to see whether it took the update"
+	reasonLost        = "the upstream did not confirm the update and does not have it; push again"
+	reasonEphemeral   = "only branches can be pushed to the ephemeral remote"
+	reasonTooManyRefs = "too many refs in one atomic push"
+)
+
+// refuse returns the result of a refused update.
+func refuse(u core.RefUpdate, kind core.Kind, reason string) Result {
+	return Result{Update: u, Kind: kind, Reason: reason}
+}
+
+// verdict says whether an update is refused for its name alone: no disk, no
+// network. ok is true if nothing speaks against it so far.
+func (s Session) verdict(u core.RefUpdate, m *providers.Manifest) (Result, bool) {
+	switch {
+	case strings.HasPrefix(u.Name, core.InternalPrefix), strings.HasPrefix(u.Name, "refs/namespaces/"):
+		return refuse(u, core.KindPermission, reasonHidden), false
+	case !strings.HasPrefix(u.Name, "refs/"):
+		return refuse(u, core.KindInvalid, "not a full ref name"), false
+	}
+	if err := core.ValidateRefName(u.Name); err != nil {
+		return refuse(u, core.KindInvalid, core.MessageOf(err)), false
+	}
+	if s.Namespace == core.Ephemeral && !strings.HasPrefix(u.Name, "refs/heads/") {
+		return refuse(u, core.KindInvalid, reasonEphemeral), false
+	}
+	switch rule := s.Policy.Rule(u.Name); {
+	case rule.NoPush:
+		return refuse(u, core.KindPermission, reasonPolicy), false
+	case rule.VerifySig:
+		return refuse(u, core.KindPermission, reasonVerifySig), false
+	case rule.NoForcePush && u.IsDelete():
+		return refuse(u, core.KindPermission, reasonPolicy), false // a deletion loses history
+	}
+	if m == nil || s.Namespace != core.Default {
+		return Result{}, true
+	}
+	for _, prefix := range m.ExcludedRefPrefixes {
+		if strings.HasPrefix(u.Name, prefix) {
+			return refuse(u, core.KindPermission, fmt.Sprintf("%s belongs to the upstream and is not mirrored", strings.TrimSuffix(prefix, "/"))), false
+		}
+	}
+	if core.UpstreamOwned(s.Namespace, u.Name) {
+		switch {
+		case m.Mode == providers.ModePublic:
+			return refuse(u, core.KindPermission, reasonReadOnly), false
+		case !m.Capabilities.PushHTTPS:
+			return refuse(u, core.KindUnsupported, m.Capabilities.PushUnsupported), false
+		}
+	}
+	return Result{}, true
+}
+
+// notify tells the client a line, if it listens.
+func (s Session) notify(format string, args ...any) {
+	if s.Notify != nil {
+		s.Notify(fmt.Sprintf(format, args...))
+	}
+}
+
+// ballot collects the verdicts of a session in the order of its updates.
+type ballot struct {
+	session Session
+	results []Result
+	open    map[int]bool // indices still without a verdict
+}
+
+func newBallot(s Session) *ballot {
+	b := &ballot{session: s, results: make([]Result, len(s.Updates)), open: make(map[int]bool, len(s.Updates))}
+	for i, u := range s.Updates {
+		b.results[i] = Result{Update: u}
+		b.open[i] = true
+	}
+	return b
+}
+
+// set records a refusal of one update and of no other: for what the upstream
+// has decided already, where "all or nothing" is no longer ours to keep.
+func (b *ballot) set(i int, kind core.Kind, reason string) {
+	b.results[i] = refuse(b.session.Updates[i], kind, reason)
+	delete(b.open, i)
+}
+
+// refuse records a refusal. In an atomic session it refuses all others too.
+func (b *ballot) refuse(i int, kind core.Kind, reason string) {
+	b.set(i, kind, reason)
+	if !b.session.Atomic {
+		return
+	}
+	for j := range b.open {
+		b.results[j] = refuse(b.session.Updates[j], core.KindConflict, reasonAtomic)
+		delete(b.open, j)
+	}
+}
+
+// refuseAll refuses everything that is still open.
+func (b *ballot) refuseAll(kind core.Kind, reason string) {
+	for i := range b.open {
+		b.results[i] = refuse(b.session.Updates[i], kind, reason)
+		delete(b.open, i)
+	}
+}
+
+// pending returns the indices still open, in order.
+func (b *ballot) pending() []int {
+	var idx []int
+	for i := range b.results {
+		if b.open[i] {
+			idx = append(idx, i)
+		}
+	}
+	return idx
+}
+
+// updates returns the open updates, in order.
+func (b *ballot) updates() []core.RefUpdate {
+	var us []core.RefUpdate
+	for _, i := range b.pending() {
+		us = append(us, b.session.Updates[i])
+	}
+	return us
+}

@@ -1,0 +1,225 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/providers"
+)
+
+const (
+	// maxRefsPerPush keeps the command line of one git push, which takes
+	// refspecs only there, well under the kernel's limit of 2 MiB.
+	maxRefsPerPush = 2000
+	// Asking after an unknown outcome: this often, this far apart.
+	askAttempts = 4
+	askPause    = 500 * time.Millisecond
+)
+
+// pushUpstream takes the updates at idx to the upstream and refuses those it
+// did not take.
+func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []int) {
+	if w.Atomic && len(idx) > maxRefsPerPush {
+		b.refuseAll(core.KindTooLarge, reasonTooManyRefs)
+		return
+	}
+	for len(idx) > 0 {
+		n := min(len(idx), maxRefsPerPush)
+		s.pushBatch(ctx, w, b, idx[:n])
+		idx = idx[n:]
+	}
+}
+
+// pushBatch runs one git push.
+func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int) {
+	byRef := make(map[string]int, len(idx))
+	for _, i := range idx {
+		byRef[w.Updates[i].Name] = i
+	}
+	var lines []git.PushLine
+	err := s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
+		var err error
+		lines, err = s.runPush(ctx, w, r, idx)
+		return err
+	})
+	for _, l := range lines {
+		i, ok := byRef[l.To]
+		if !ok {
+			continue
+		}
+		delete(byRef, l.To)
+		if !l.Accepted() {
+			b.refuse(i, kindOfRefusal(l), l.RefusalReason())
+			if l.RefusalReason() == reasonUpstream {
+				s.wantSync(ctx, w.Repo.ID)
+			}
+		}
+	}
+	// Trust the lines, not the exit status. What has no line is unknown,
+	// unless the failure came before anything was sent.
+	if len(byRef) == 0 {
+		return
+	}
+	if reason, kind, known := s.knownFailure(err); known {
+		for _, i := range byRef {
+			if b.open[i] {
+				b.refuse(i, kind, reason)
+			}
+		}
+		return
+	}
+	s.ask(ctx, w, b, byRef, err)
+}
+
+// kindOfRefusal tells a lost race from the host's own no.
+func kindOfRefusal(l git.PushLine) core.Kind {
+	if l.RefusalReason() == reasonUpstream {
+		return core.KindStale
+	}
+	return core.KindUpstreamRejected
+}
+
+// knownFailure returns the reason of a push that failed before it sent
+// anything: then the outcome is known without asking.
+func (s *Service) knownFailure(err error) (reason string, kind core.Kind, known bool) {
+	var exit *git.ExitError
+	if errors.As(err, &exit) {
+		switch {
+		case git.IsAtomicUnsupported(exit.Stderr):
+			return reasonNoAtomic, core.KindUnsupported, true
+		case git.IsPushOptionsUnsupported(exit.Stderr):
+			return reasonNoOptions, core.KindUnsupported, true
+		}
+	} else if err != nil {
+		// git did not run: no credential, address not allowed, provider down.
+		_, text := upstream.Classify(err)
+		return "upstream: " + text, core.KindOf(err), true
+	}
+	class, text := upstream.Classify(err)
+	switch class {
+	case core.ClassAuth, core.ClassRevoked:
+		return "upstream refused the credential: " + text, core.KindUpstreamRejected, true
+	case core.ClassNotFound:
+		return "upstream repository not found: " + text, core.KindUpstreamRejected, true
+	case core.ClassMoved, core.ClassRefused:
+		return "upstream: " + text, core.KindUpstreamRejected, true
+	case core.ClassRateLimited:
+		return "upstream says slow down: " + text, core.KindRateLimited, true
+	}
+	return "", "", false
+}
+
+// runPush runs git push towards the remote. Every refspec carries a lease with
+// the client's old id, so the upstream moves only if it is where the client
+// believed; the wire has no force bit, and with leases none is needed.
+func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []int) ([]git.PushLine, error) {
+	flags := []string{
+		"--porcelain", // one line per ref, for programs
+		"--progress",  // says what it is doing although stderr is no terminal
+		"--no-verify", // no pre-push hook
+		"--no-signed", // the client's signature was for us
+		"--recurse-submodules=no",
+	}
+	if w.Atomic {
+		flags = append(flags, "--atomic")
+	}
+	for _, o := range w.PushOptions {
+		flags = append(flags, "--push-option="+o)
+	}
+	args := make([]string, 1, len(idx)+1)
+	args[0] = r.URL
+	for _, i := range idx {
+		u := w.Updates[i]
+		old := ""
+		if !u.Old.IsZero() {
+			old = string(u.Old)
+		}
+		flags = append(flags, "--force-with-lease="+u.Name+":"+old)
+		if u.IsDelete() {
+			args = append(args, ":"+u.Name)
+		} else {
+			args = append(args, string(u.New)+":"+u.Name)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	messages := git.NewRemoteMessages(func(line string) { w.notify("%s", line) }, r.Password)
+	relay := git.NewLineWriter(messages.Line)
+	err := s.git.Run(ctx, git.Command{
+		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
+		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.BoundedWriter(&stderr)),
+	})
+	_ = relay.Close()
+	lines, perr := git.ParsePushPorcelain(&stdout)
+	if perr != nil && err == nil {
+		err = perr
+	}
+	var exit *git.ExitError
+	if errors.As(err, &exit) {
+		exit.Stderr = git.Redact(stderr.String(), r.Password)
+	}
+	return lines, err
+}
+
+// ask finds out what became of updates that the upstream did not answer for.
+func (s *Service) ask(ctx context.Context, w Session, b *ballot, byRef map[string]int, cause error) {
+	class, text := upstream.Classify(cause)
+	s.log.Warn("push outcome unknown, asking the upstream", "repo_id", w.Repo.ID, "refs", len(byRef), "class", class, "host_text", text)
+	w.notify("the upstream did not confirm the push; asking it what it has")
+	// The push may have used up its own time: asking gets some of its own.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	names := make([]string, 0, len(byRef))
+	for name := range byRef {
+		names = append(names, name)
+	}
+	for attempt := range askAttempts {
+		if attempt > 0 {
+			<-s.clock.After(askPause << attempt)
+		}
+		adv, err := s.up.Refs(ctx, w.Repo, names)
+		if err != nil {
+			continue
+		}
+		s.settle(w, b, byRef, adv, text)
+		s.wantSync(ctx, w.Repo.ID)
+		return
+	}
+	s.wantSync(ctx, w.Repo.ID)
+	for _, i := range byRef {
+		if b.open[i] {
+			b.refuse(i, core.KindUpstreamTimeout, reasonUnknown)
+		}
+	}
+}
+
+// settle decides unknown updates by what the upstream has now.
+func (s *Service) settle(w Session, b *ballot, byRef map[string]int, adv git.Advertisement, text string) {
+	for name, i := range byRef {
+		u := w.Updates[i]
+		switch at := adv.Refs[name]; {
+		case at == u.New || at.IsZero() && u.IsDelete():
+			// The upstream has it: accepted, whatever became of the answer.
+		case !b.open[i]:
+		case at == u.Old || at.IsZero() && u.Old.IsZero():
+			reason := reasonLost
+			if text != "" {
+				reason = fmt.Sprintf("%s (%s)", reasonLost, oneLine(text))
+			}
+			b.set(i, core.KindUpstreamUnavailable, reason)
+		default:
+			b.set(i, core.KindStale, reasonUpstream)
+		}
+	}
+}
+
+// oneLine folds a text into one line for a report.
+func oneLine(s string) string {
+	return string(bytes.Join(bytes.Fields([]byte(s)), []byte(" ")))
+}

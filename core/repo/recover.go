@@ -1,0 +1,115 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// Recover finishes what a crash cut short: half-made and half-deleted
+// repositories, lock and temporary files of dead git processes. It is called
+// once at start, before anything else uses the repositories; the data
+// directory's lock makes sure that no other server does.
+func (r *Repos) Recover(ctx context.Context) error {
+	entries, err := os.ReadDir(filepath.Join(r.root, "tmp"))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(r.root, "tmp", e.Name())
+		if id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".git"), "delete-"); ok {
+			// The folder was taken away, so the delete was meant: finish it.
+			if err := r.store.DeleteRepository(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
+				return err
+			}
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("clean tmp: %w", err)
+		}
+	}
+	ids, err := r.store.RepositoryIDs(ctx)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		known[id] = true
+		if err := r.cleanStale(id); err != nil {
+			return fmt.Errorf("clean repository %s: %w", id, err)
+		}
+	}
+	return r.orphans(known)
+}
+
+// orphans removes folders that no repository of the store names, if they are
+// empty: those are creations cut short before the store heard of them. One
+// with content is kept and reported: the store may be the wrong one.
+func (r *Repos) orphans(known map[string]bool) error {
+	found, err := filepath.Glob(filepath.Join(r.root, "repos", "*", "*", "*.git"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range found {
+		id := strings.TrimSuffix(filepath.Base(dir), ".git")
+		if known[id] {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, "packed-refs")); err == nil || hasFiles(filepath.Join(dir, "refs")) || hasFiles(filepath.Join(dir, "objects")) {
+			r.log.Warn("a repository folder has content but is not in the store; it is left alone", "path", dir)
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hasFiles(dir string) bool {
+	found := errors.New("found")
+	return errors.Is(filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			return found
+		}
+		return err
+	}), found)
+}
+
+// cleanStale removes what killed git processes leave: lock files, which would
+// make every later update of a ref fail, and temporary packs and quarantines,
+// which would only fill the disk.
+func (r *Repos) cleanStale(id string) error {
+	dir := r.Path(id)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		r.log.Error("a repository of the store has no folder on disk", "repo_id", id, "path", dir)
+		return nil
+	}
+	for _, pattern := range []string{
+		"*.lock", "packed-refs.new", "gc.pid", "objects/tmp_objdir-*", "objects/pack/tmp_*", "objects/pack/.tmp-*",
+		"objects/pack/*.lock", "objects/info/*.lock", "objects/info/commit-graphs/*.lock", "objects/info/commit-graphs/tmp_*",
+	} {
+		stale, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range stale {
+			r.log.Info("removing what a killed git left", "repo_id", id, "file", strings.TrimPrefix(path, dir))
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+		}
+	}
+	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".lock") {
+			return err
+		}
+		r.log.Info("removing what a killed git left", "repo_id", id, "file", strings.TrimPrefix(path, dir))
+		return os.Remove(path)
+	})
+}

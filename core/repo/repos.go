@@ -1,0 +1,202 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// Options configures [Open].
+type Options struct {
+	Root   string // data directory; repos/ and tmp/ are made in it
+	Git    *git.Git
+	Store  core.Store
+	Clock  core.Clock
+	Locker Locker
+	Logger hclog.Logger
+	// Failpoint is called at named steps of a ref change, so that crash tests
+	// can stop the process there. Nil in production.
+	Failpoint func(name string)
+}
+
+// Repos is the set of repositories of one data directory.
+type Repos struct {
+	root   string
+	git    *git.Git
+	store  core.Store
+	clock  core.Clock
+	locks  Locker
+	log    hclog.Logger
+	fail   func(string)
+	mu     sync.Mutex
+	watch  map[string][]*Watch
+	notify func(repoID string, moved int)
+}
+
+// Open prepares the folders under the data directory.
+func Open(o Options) (*Repos, error) {
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	if o.Failpoint == nil {
+		o.Failpoint = func(string) {}
+	}
+	for _, d := range []string{"repos", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(o.Root, d), 0o700); err != nil {
+			return nil, fmt.Errorf("prepare the data directory: %w", err)
+		}
+	}
+	return &Repos{
+		root: o.Root, git: o.Git, store: o.Store, clock: o.Clock, locks: o.Locker, log: o.Logger.Named("repo"),
+		fail: o.Failpoint, watch: map[string][]*Watch{}, notify: func(string, int) {},
+	}, nil
+}
+
+// OnApplied sets the function that is told of every applied ref transaction
+// and how many refs it moved. It is called without locks and must not block;
+// maintenance is planned from it. Call it before the first change.
+func (r *Repos) OnApplied(f func(repoID string, moved int)) { r.notify = f }
+
+// Locks returns the locker, for the writers' own parts.
+func (r *Repos) Locks() Locker { return r.locks }
+
+// Failpoint names a step of a ref change; see [Options.Failpoint].
+func (r *Repos) Failpoint(name string) { r.fail(name) }
+
+// Path returns the folder of a repository.
+func (r *Repos) Path(id string) string {
+	n := len(id)
+	if n < 4 || strings.ContainsAny(id, "/\\.") {
+		// Ids are made by core.NewID; anything else is a bug that must not
+		// become a path.
+		panic("repo: bad repository id")
+	}
+	return filepath.Join(r.root, "repos", id[n-2:], id[n-4:n-2], id+".git")
+}
+
+// Current reports whether the local copy is the newest there is. One server
+// owns one data directory, so it always is; every read path asks, so that a
+// second server is a change here and nowhere else.
+func (r *Repos) Current(context.Context, core.Repository) error { return nil }
+
+// Create makes an empty repository on disk: in tmp/, then by rename, so that it
+// is there whole or not at all.
+func (r *Repos) Create(ctx context.Context, id, branch, objectFormat string) error {
+	tmp := filepath.Join(r.root, "tmp", "create-"+id+".git")
+	defer os.RemoveAll(tmp)
+	if err := r.git.Init(ctx, tmp, branch, objectFormat); err != nil {
+		return fmt.Errorf("make repository: %w", err)
+	}
+	return r.moveInto(tmp, r.Path(id))
+}
+
+// moveInto renames a finished folder to its place and makes the rename durable.
+func (r *Repos) moveInto(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+// syncDir flushes a folder, so that a rename in it survives a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// Delete removes a repository: first out of sight, then from the store, then
+// from the disk. A crash in between is finished by [Repos.Recover].
+func (r *Repos) Delete(ctx context.Context, id string) error {
+	trash := filepath.Join(r.root, "tmp", "delete-"+id+".git")
+	if err := os.Rename(r.Path(id), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete repository: %w", err)
+	}
+	if err := r.store.DeleteRepository(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
+		// Still in the store: bring the folder back rather than leave a name
+		// without content.
+		return errors.Join(err, os.Rename(trash, r.Path(id)))
+	}
+	if err := os.RemoveAll(trash); err != nil {
+		r.log.Warn("deleted repository leaves files behind; the next start removes them", "repo_id", id, "error", err)
+	}
+	return nil
+}
+
+// Exists reports whether the repository's folder is there.
+func (r *Repos) Exists(id string) bool {
+	_, err := os.Stat(filepath.Join(r.Path(id), "HEAD"))
+	return err == nil
+}
+
+// Watch collects the refs that write sessions move while a sync runs: a
+// listing of the upstream that was taken before such a move must not take the
+// ref back. One is enough in memory, since a crash ends the sync as well.
+type Watch struct {
+	repos *Repos
+	id    string
+	moved map[string]bool
+}
+
+// Watch starts collecting; the caller must Close it.
+func (r *Repos) Watch(id string) *Watch {
+	w := &Watch{repos: r, id: id, moved: map[string]bool{}}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.watch[id] = append(r.watch[id], w)
+	return w
+}
+
+// Moved reports whether a write session moved the ref since the watch began,
+// or holds its lock and may be about to.
+func (w *Watch) Moved(ref string) bool {
+	w.repos.mu.Lock()
+	moved := w.moved[ref]
+	w.repos.mu.Unlock()
+	return moved || w.repos.locks.RefLocked(w.id, ref)
+}
+
+// Close ends the watch.
+func (w *Watch) Close() {
+	w.repos.mu.Lock()
+	defer w.repos.mu.Unlock()
+	all := w.repos.watch[w.id]
+	for i, o := range all {
+		if o == w {
+			all = append(all[:i:i], all[i+1:]...)
+			break
+		}
+	}
+	if len(all) == 0 {
+		delete(w.repos.watch, w.id)
+		return
+	}
+	w.repos.watch[w.id] = all
+}
+
+// touched tells the watches of a repository.
+func (r *Repos) touched(id string, refs []core.RefUpdate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.watch[id] {
+		for _, u := range refs {
+			w.moved[u.Name] = true
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// kindOf maps the provider contract's codes to kinds of the core.
+func kindOf(code providers.Code) core.Kind {
+	switch code {
+	case providers.CodeNotFound:
+		return core.KindNotFound
+	case providers.CodeInvalidConfig, providers.CodePermissionDenied, providers.CodeRevoked:
+		// The operator or the upstream's owner has something to set up first.
+		return core.KindPrecondition
+	case providers.CodeUnauthenticated, providers.CodeSignatureInvalid:
+		return core.KindUpstreamRejected
+	case providers.CodeRateLimited:
+		return core.KindRateLimited
+	case providers.CodeInvalidArgument:
+		return core.KindInvalid
+	case providers.CodeUnsupported:
+		return core.KindUnsupported
+	case providers.CodeUnavailable:
+		return core.KindUpstreamUnavailable
+	}
+	return core.KindInternal
+}
+
+// coreError turns a provider's error into one of the core.
+func coreError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return err // a request that was given up is not the provider's fault
+	}
+	var pe *providers.Error
+	if errors.As(err, &pe) {
+		return &core.Error{Kind: kindOf(pe.Code), Op: op, Message: pe.Message, RetryAfter: pe.RetryAfter}
+	}
+	if _, ok := errors.AsType[*core.Error](err); ok {
+		return err
+	}
+	return &core.Error{Kind: core.KindUpstreamUnavailable, Op: op, Message: "the provider did not answer", Err: err}
+}
+
+// Classify returns the error class of a failed contact and the sentence that
+// may be shown: the host's own words, redacted.
+func Classify(err error) (core.ErrorClass, string) {
+	var re *git.RemoteError
+	if errors.As(err, &re) {
+		return re.Class, re.HostText
+	}
+	var exit *git.ExitError
+	if errors.As(err, &exit) {
+		return git.ClassifyRemote(exit.Stderr, exit.Code)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return core.ClassTimeout, "the upstream did not answer in time"
+	}
+	if errors.Is(err, context.Canceled) {
+		return core.ClassInternal, "the server is shutting down"
+	}
+	switch core.KindOf(err) {
+	case core.KindUpstreamRejected:
+		return core.ClassAuth, core.MessageOf(err)
+	case core.KindPrecondition:
+		return core.ClassRevoked, core.MessageOf(err)
+	case core.KindNotFound:
+		return core.ClassNotFound, core.MessageOf(err)
+	case core.KindRateLimited:
+		return core.ClassRateLimited, core.MessageOf(err)
+	case core.KindPermission, core.KindInvalid, core.KindUnsupported:
+		return core.ClassRefused, core.MessageOf(err)
+	case core.KindUpstreamUnavailable:
+		return core.ClassNetwork, core.MessageOf(err)
+	case core.KindUpstreamTimeout:
+		return core.ClassTimeout, core.MessageOf(err)
+	}
+	return core.ClassInternal, core.MessageOf(err)
+}

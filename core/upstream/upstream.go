@@ -1,0 +1,215 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/netguard"
+)
+
+// Plugin is one provider instance, as the host of plugins offers it.
+type Plugin interface {
+	Name() string
+	Manifest(ctx context.Context) (providers.Manifest, error)
+	HostPolicy(host string) providers.HostPolicy
+	Resolve(ctx context.Context, r providers.ResolveRequest) (providers.Remote, error)
+	Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error)
+}
+
+// Plugins finds provider instances.
+type Plugins interface {
+	// Find returns the instance for a provider word of the wire.
+	Find(ctx context.Context, wire string, public bool, host string) (Plugin, error)
+	// Instance returns the instance of that name.
+	Instance(name string) (Plugin, error)
+}
+
+// credentialValidity is how long a credential must live at least when an
+// operation starts. A first mirror asks anew for each of its steps.
+const credentialValidity = 5 * time.Minute
+
+// Service opens upstreams. It is safe for concurrent use.
+type Service struct {
+	plugins  Plugins
+	creds    core.CredentialStore
+	resolver netguard.Resolver
+	discover *git.Discoverer
+}
+
+// New returns a service. A nil resolver is the system's.
+func New(plugins Plugins, creds core.CredentialStore, resolver netguard.Resolver, discover *git.Discoverer) *Service {
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	return &Service{plugins: plugins, creds: creds, resolver: resolver, discover: discover}
+}
+
+// LinkRequest names an upstream in the words of the API.
+type LinkRequest struct {
+	Provider string
+	Public   bool
+	Owner    string
+	Name     string
+	Host     string
+}
+
+// Link finds the provider for the request and returns the upstream it means.
+// Generic upstreams are not contacted: their credential does not exist yet.
+// Public ones must be readable now, App ones installed. Errors: KindInvalid
+// (unknown provider, bad host or path, address not allowed), KindPrecondition
+// (the App is not configured or not installed), KindNotFound (not readable),
+// KindUpstreamUnavailable, KindRateLimited.
+func (s *Service) Link(ctx context.Context, r LinkRequest) (core.Upstream, providers.Remote, error) {
+	const op = "link upstream"
+	wire := strings.ToLower(strings.TrimSpace(r.Provider))
+	host := strings.TrimSpace(r.Host)
+	if host != "" {
+		h, err := netguard.ParseHost(host)
+		if err != nil {
+			return core.Upstream{}, providers.Remote{}, &core.Error{Kind: core.KindInvalid, Op: op, Message: "upstream_host: " + err.Error()}
+		}
+		host = h
+	}
+	p, err := s.plugins.Find(ctx, wire, r.Public, host)
+	if err != nil {
+		return core.Upstream{}, providers.Remote{}, coreError(op, err)
+	}
+	m, err := p.Manifest(ctx)
+	if err != nil {
+		return core.Upstream{}, providers.Remote{}, coreError(op, err)
+	}
+	if host == "" {
+		host = m.DefaultHost
+	}
+	if host == "" {
+		return core.Upstream{}, providers.Remote{}, core.Errorf(core.KindInvalid, "provider %q has no default host: give upstream_host", wire)
+	}
+	policy := p.HostPolicy(host)
+	// Only a verdict on addresses counts here. A name that does not resolve
+	// now may do so at the first contact, where it is checked again.
+	if _, err := netguard.Pin(ctx, s.resolver, host, policy.AllowPrivate); err != nil && errors.Is(err, netguard.ErrForbidden) {
+		return core.Upstream{}, providers.Remote{}, &core.Error{Kind: core.KindInvalid, Op: op, Message: err.Error()}
+	}
+	remote, err := p.Resolve(ctx, providers.ResolveRequest{
+		Locator: providers.Locator{Host: host, Owner: r.Owner, Name: r.Name},
+		Contact: m.Mode != providers.ModeGeneric,
+	})
+	if err != nil {
+		return core.Upstream{}, providers.Remote{}, coreError(op, err)
+	}
+	return core.Upstream{
+		Provider: wire, Instance: p.Name(), Mode: m.Mode, Host: remote.Host, Owner: r.Owner, Name: r.Name,
+		ID: remote.UpstreamID, URL: remote.URL,
+	}, remote, nil
+}
+
+// Manifest returns the manifest of the repository's provider.
+func (s *Service) Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error) {
+	p, err := s.plugins.Instance(up.Instance)
+	if err != nil {
+		return providers.Manifest{}, coreError("find provider", err)
+	}
+	m, err := p.Manifest(ctx)
+	return m, coreError("ask provider", err)
+}
+
+// Open returns what one operation needs to reach the repository's upstream.
+// With fresh, the provider makes a new credential if it can. Errors: as the
+// provider says, and KindPermission for an address that is not allowed.
+func (s *Service) Open(ctx context.Context, repo core.Repository, operation providers.Operation, fresh bool) (git.Remote, error) {
+	const op = "open upstream"
+	if repo.Upstream == nil {
+		return git.Remote{}, core.Errorf(core.KindInvalid, "the repository has no upstream")
+	}
+	up := *repo.Upstream
+	p, err := s.plugins.Instance(up.Instance)
+	if err != nil {
+		return git.Remote{}, coreError(op, err)
+	}
+	var stored *providers.StoredCredential
+	if up.Mode == providers.ModeGeneric {
+		c, err := s.creds.CredentialByRepo(ctx, repo.ID)
+		switch {
+		case err == nil:
+			stored = &providers.StoredCredential{Username: c.Username, Secret: c.Secret}
+		case core.KindOf(err) != core.KindNotFound:
+			return git.Remote{}, err
+		}
+	}
+	remote, err := p.Resolve(ctx, providers.ResolveRequest{
+		Locator: providers.Locator{Host: up.Host, Owner: up.Owner, Name: up.Name, ID: up.ID},
+		Stored:  stored,
+	})
+	if err != nil {
+		return git.Remote{}, coreError(op, err)
+	}
+	cred, err := p.Credential(ctx, providers.CredentialRequest{
+		Remote: remote, Operation: operation, Stored: stored, MinValidity: credentialValidity, Fresh: fresh,
+	})
+	if err != nil {
+		return git.Remote{}, coreError(op, err)
+	}
+	u, err := url.Parse(remote.URL)
+	if err != nil || u.Host == "" || u.User != nil {
+		return git.Remote{}, core.Errorf(core.KindInternal, "provider %q made a bad URL", up.Instance)
+	}
+	policy := p.HostPolicy(u.Host)
+	if u.Scheme != policy.Scheme {
+		return git.Remote{}, core.Errorf(core.KindPermission, "provider %q wants %s for host %q, which providers.hcl does not allow", up.Instance, u.Scheme, u.Host)
+	}
+	addrs, err := netguard.Pin(ctx, s.resolver, u.Host, policy.AllowPrivate)
+	if err != nil {
+		kind := core.KindUpstreamUnavailable
+		if errors.Is(err, netguard.ErrForbidden) {
+			kind = core.KindPermission
+		}
+		return git.Remote{}, &core.Error{Kind: kind, Op: op, Message: err.Error()}
+	}
+	r := git.Remote{URL: remote.URL, Addrs: addrs, CAFile: policy.CAFile, MaxConcurrent: policy.MaxConcurrent}
+	if cred.Kind == providers.CredentialBasic {
+		r.Username, r.Password = cred.Username, cred.Secret
+	}
+	return r, nil
+}
+
+// Do opens the upstream and calls f. If the host refuses the credential, a
+// fresh one is made and f is called once more; f must be repeatable.
+func (s *Service) Do(ctx context.Context, repo core.Repository, operation providers.Operation, f func(r git.Remote) error) error {
+	r, err := s.Open(ctx, repo, operation, false)
+	if err != nil {
+		return err
+	}
+	err = f(r)
+	if err == nil || r.Anonymous() {
+		return err
+	}
+	if class, _ := Classify(err); class != core.ClassAuth {
+		return err
+	}
+	again, openErr := s.Open(ctx, repo, operation, true)
+	if openErr != nil {
+		return err
+	}
+	if again.Username == r.Username && again.Password == r.Password {
+		return err // nothing fresher to try with
+	}
+	return f(again)
+}
+
+// Refs lists the upstream's refs under the prefixes.
+func (s *Service) Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error) {
+	var adv git.Advertisement
+	err := s.Do(ctx, repo, providers.OpFetch, func(r git.Remote) error {
+		var err error
+		adv, err = s.discover.Refs(ctx, r, prefixes)
+		return err
+	})
+	return adv, err
+}
