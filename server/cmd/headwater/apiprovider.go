@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/headwater-git/headwater/core/access"
+)
+
+// providerAnswer is a provider instance as a running server tells it.
+type providerAnswer struct {
+	Name  string   `json:"name"`
+	Type  string   `json:"type"`
+	Hosts []string `json:"hosts"` // that its block in providers.hcl names
+	// Configured is false for a provider that needs a block in providers.hcl
+	// and has none, like github-app.
+	Configured bool `json:"configured"`
+}
+
+// providers asks the running server for its provider instances.
+func (c *client) providers(ctx context.Context) ([]providerAnswer, error) {
+	var out struct {
+		Providers []providerAnswer `json:"providers"`
+	}
+	call := apiCall{method: http.MethodGet, path: []string{"providers"}, repo: orgClaim, scopes: []access.Scope{access.OrgRead}}
+	if err := c.do(ctx, call, &out); err != nil {
+		return nil, c.explain(err, "ask the server for its providers")
+	}
+	return out.Providers, nil
+}
+
+// hasProvider reports whether the server has a usable instance of a type.
+func (c *client) hasProvider(ctx context.Context, kind string) (bool, error) {
+	all, err := c.providers(ctx)
+	return slices.ContainsFunc(all, func(p providerAnswer) bool { return p.Type == kind && p.Configured }), err
+}
+
+// providerForHost returns the type of the provider whose configuration names
+// the host.
+func (c *client) providerForHost(ctx context.Context, host string) (string, error) {
+	all, err := c.providers(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range all {
+		if slices.ContainsFunc(p.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+			return p.Type, nil
+		}
+	}
+	return "", usagef("say what kind of host it is, like --provider gitea (also gitlab, bitbucket, forgejo, sourcehut)",
+		"no provider of the server names the host %q", host)
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/headwater-git/headwater/core/access"
+)
+
+// repoAnswer is a repository as the API tells it.
+type repoAnswer struct {
+	ID            string      `json:"repo_id"`
+	Name          string      `json:"repo_name"`
+	DefaultBranch string      `json:"default_branch"`
+	CreatedAt     time.Time   `json:"created_at"`
+	HTTPURL       string      `json:"http_url"`
+	Base          *baseAnswer `json:"base_repo"`
+	Sync          *syncAnswer `json:"sync"`
+}
+
+// baseAnswer is the upstream link of a repository.
+type baseAnswer struct {
+	Provider string `json:"provider"`
+	Owner    string `json:"owner"`
+	Name     string `json:"name"`
+	Host     string `json:"upstream_host"`
+}
+
+// createRequest is the body of a creation.
+type createRequest struct {
+	DefaultBranch string       `json:"default_branch,omitempty"`
+	Base          *baseRequest `json:"base_repo,omitempty"`
+}
+
+// baseRequest asks for an upstream link.
+type baseRequest struct {
+	Provider string       `json:"provider"`
+	Owner    string       `json:"owner"`
+	Name     string       `json:"name"`
+	Host     string       `json:"upstream_host,omitempty"`
+	Auth     *authRequest `json:"auth,omitempty"`
+}
+
+// authRequest chooses the public mode.
+type authRequest struct {
+	Type string `json:"auth_type"`
+}
+
+func (c *client) createRepo(ctx context.Context, name string, r createRequest) (repoAnswer, error) {
+	var out repoAnswer
+	err := c.do(ctx, apiCall{method: http.MethodPost, path: []string{"api", "repos"}, repo: name, scopes: []access.Scope{access.RepoWrite}, body: r}, &out)
+	return out, err
+}
+
+func (c *client) repo(ctx context.Context, name string) (repoAnswer, error) {
+	var out repoAnswer
+	err := c.do(ctx, apiCall{method: http.MethodGet, path: []string{"api", "repos", name}, repo: name, scopes: []access.Scope{access.GitRead}}, &out)
+	return out, err
+}
+
+func (c *client) deleteRepo(ctx context.Context, name string) error {
+	return c.do(ctx, apiCall{method: http.MethodDelete, path: []string{"api", "repos", name}, repo: name, scopes: []access.Scope{access.RepoWrite}}, nil)
+}
+
+func (c *client) detach(ctx context.Context, name string) error {
+	return c.do(ctx, apiCall{method: http.MethodDelete, path: []string{"api", "repos", name, "base"}, repo: name, scopes: []access.Scope{access.GitWrite}}, nil)
+}
+
+func (c *client) pullUpstream(ctx context.Context, name, ref string) error {
+	body := map[string]string{}
+	if ref != "" {
+		body["ref"] = ref
+	}
+	return c.do(ctx, apiCall{
+		method: http.MethodPost, path: []string{"api", "repos", name, "pull-upstream"},
+		repo: name, scopes: []access.Scope{access.GitWrite}, body: body,
+	}, nil)
+}
+
+// repos lists the organisation's repositories, newest first, page by page.
+func (c *client) repos(ctx context.Context, query string, each func(repoAnswer) error) error {
+	const page = 100
+	q := url.Values{"limit": {strconv.Itoa(page)}}
+	if query != "" {
+		q.Set("q", query)
+	}
+	for {
+		var out struct {
+			Repos      []repoAnswer `json:"repos"`
+			NextCursor string       `json:"next_cursor"`
+			HasMore    bool         `json:"has_more"`
+		}
+		call := apiCall{method: http.MethodGet, path: []string{"api", "repos"}, query: q, repo: orgClaim, scopes: []access.Scope{access.OrgRead}}
+		if err := c.do(ctx, call, &out); err != nil {
+			return err
+		}
+		for _, r := range out.Repos {
+			if err := each(r); err != nil {
+				return err
+			}
+		}
+		if !out.HasMore || out.NextCursor == "" {
+			return nil
+		}
+		q.Set("cursor", out.NextCursor)
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/providers"
+)
+
+func newCredentialCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "credential",
+		Short: "Store or remove the upstream credential of a repository",
+		RunE:  needsSubcommand,
+	}
+	cmd.AddCommand(newCredentialSetCommand(), newCredentialDeleteCommand())
+	return cmd
+}
+
+func newCredentialSetCommand() *cobra.Command {
+	var (
+		o                      connectOptions
+		username, passwordFile string
+	)
+	cmd := &cobra.Command{
+		Use:   "set REPO",
+		Short: "Store or replace the credential",
+		Long: `Store the user name and the password or token with which the server reads from
+and writes to the upstream of REPO. It is encrypted at rest and never shown
+again. Without --password-file it is read from standard input.`,
+		Example: `  headwater credential set team/app --username river --password-file ./token
+  pass show gitea/token | headwater credential set team/app`,
+		Args: exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			secret, err := readSecret(cmd, passwordFile)
+			if err != nil {
+				return err
+			}
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.setCredential(cmd.Context(), args[0], username, cmd.Flags().Changed("username"), secret); err != nil {
+				return c.explain(err, "store the credential of "+args[0])
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Stored. Use it: headwater repo sync --wait %s\n", args[0])
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().StringVar(&username, "username", "", "user name at the host, if it wants one beside the token")
+	cmd.Flags().StringVar(&passwordFile, "password-file", stdinFile, "file with the password or token; - reads standard input")
+	return cmd
+}
+
+func newCredentialDeleteCommand() *cobra.Command {
+	var o connectOptions
+	cmd := &cobra.Command{
+		Use:     "delete REPO",
+		Short:   "Remove the credential",
+		Example: "  headwater credential delete team/app",
+		Args:    exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.deleteCredential(cmd.Context(), args[0]); err != nil {
+				return c.explain(err, "remove the credential of "+args[0])
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "Removed.")
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	return cmd
+}
+
+// credentialRequest is the one body of the command line that holds a secret.
+// It is a type of its own because providers.Secret refuses to be encoded.
+type credentialRequest struct {
+	Username *string `json:"username,omitempty"`
+	Password string  `json:"password"`
+}
+
+func (c *client) createCredential(ctx context.Context, name, username string, secret providers.Secret) error {
+	body := credentialRequest{Password: secret.Reveal()}
+	if username != "" {
+		body.Username = &username
+	}
+	return c.do(ctx, apiCall{
+		method: http.MethodPost, path: []string{"api", "repos", name, "git-credentials"},
+		repo: name, scopes: []access.Scope{access.RepoWrite}, body: body,
+	}, nil)
+}
+
+// setCredential creates the credential or replaces the one that is there. The
+// old user name stays unless a new one was given.
+func (c *client) setCredential(ctx context.Context, name, username string, setUsername bool, secret providers.Secret) error {
+	err := c.createCredential(ctx, name, username, secret)
+	var e *apiError
+	if !errors.As(err, &e) || e.status != http.StatusConflict {
+		return err
+	}
+	id, err := c.credentialID(ctx, name)
+	if err != nil {
+		return err
+	}
+	body := credentialRequest{Password: secret.Reveal()}
+	if setUsername {
+		body.Username = &username
+	}
+	return c.do(ctx, apiCall{
+		method: http.MethodPut, path: []string{"api", "repos", name, "git-credentials", id},
+		repo: name, scopes: []access.Scope{access.RepoWrite}, body: body,
+	}, nil)
+}
+
+func (c *client) deleteCredential(ctx context.Context, name string) error {
+	id, err := c.credentialID(ctx, name)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, apiCall{
+		method: http.MethodDelete, path: []string{"api", "repos", name, "git-credentials", id},
+		repo: name, scopes: []access.Scope{access.RepoWrite},
+	}, nil)
+}
+
+// credentialID returns the id of the repository's credential.
+func (c *client) credentialID(ctx context.Context, name string) (string, error) {
+	var out struct {
+		ID string `json:"id"`
+	}
+	err := c.do(ctx, apiCall{
+		method: http.MethodGet, path: []string{"api", "repos", name, "git-credentials"},
+		repo: name, scopes: []access.Scope{access.RepoWrite},
+	}, &out)
+	return out.ID, err
+}

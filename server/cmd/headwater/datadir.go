@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// defaultDataDir is where the server keeps everything unless told otherwise.
+const defaultDataDir = "headwater-data"
+
+// localOrg is the organisation that the first start makes.
+const localOrg = "local"
+
+// dataDir is the server's data directory. The server lays it out; the command
+// line knows the few names below.
+type dataDir string
+
+// bindDataDir adds --data to flags.
+func bindDataDir(flags *pflag.FlagSet, dir *string) {
+	flags.StringVar(dir, "data", defaultDataDir, "data directory of the server")
+}
+
+func (d dataDir) database() string { return filepath.Join(string(d), "headwater.db") }
+func (d dataDir) keyFile() string  { return filepath.Join(string(d), "keys", localOrg+".pem") }
+func (d dataDir) tls() string      { return filepath.Join(string(d), "tls") }
+func (d dataDir) caFile() string   { return filepath.Join(d.tls(), "ca.pem") }
+
+// addressFile holds the base URL of the running server.
+func (d dataDir) addressFile() string { return filepath.Join(string(d), "run", "address") }
+
+// exists says whether a server has ever been started on the directory.
+func (d dataDir) exists() bool {
+	_, err := os.Stat(d.database())
+	return err == nil
+}
+
+// address returns the base URL of the server that runs on the directory.
+func (d dataDir) address() (string, error) {
+	b, err := os.ReadFile(d.addressFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", failf("start one: headwater serve --data "+string(d)+", or name a running one with --server URL",
+			"no server is running on the data directory %q", string(d))
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// writeAddress publishes the base URL of the running server and returns a
+// function that takes it back. The file appears whole or not at all: a client
+// may look at any moment.
+func (d dataDir) writeAddress(url string) (remove func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(d.addressFile()), 0o700); err != nil {
+		return nil, err
+	}
+	if err := writeFile(d.addressFile(), []byte(url+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	return func() { _ = os.Remove(d.addressFile()) }, nil
+}
+
+// writeFile replaces path with data by way of a temporary file beside it.
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // no such file after the rename
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}

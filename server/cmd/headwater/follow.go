@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+const (
+	// pollInterval is how often a followed sync is asked about.
+	pollInterval = 300 * time.Millisecond
+	// plainInterval is how often a log line is written when nobody watches.
+	plainInterval = 5 * time.Second
+)
+
+// syncAnswer is the state of following an upstream, as the API tells it.
+type syncAnswer struct {
+	State         string         `json:"state"`
+	LastSuccessAt *time.Time     `json:"last_success_at"`
+	LastError     *syncError     `json:"last_error"`
+	Runs          int64          `json:"runs"`
+	Progress      *core.Progress `json:"progress"`
+}
+
+// syncError is the last failure of a sync.
+type syncError struct {
+	Class   core.ErrorClass `json:"class"`
+	Message string          `json:"message"`
+	At      *time.Time      `json:"at"`
+}
+
+// busy reports whether a run is under way or waits to start.
+func (s syncAnswer) busy() bool { return s.State == "syncing" || s.State == "pending" }
+
+// follow watches the sync of a repository until a run that ended after the
+// given number of runs leaves nothing to do, and shows its progress. It
+// returns the final state; a failed run is an error in the host's words.
+func follow(ctx context.Context, c *client, name string, runs int64, out io.Writer) (repoAnswer, error) {
+	show := newProgress(out)
+	defer show.end()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		r, err := c.repo(ctx, name)
+		if err != nil {
+			return r, c.explain(err, "follow the sync of "+name)
+		}
+		if r.Sync == nil {
+			return r, failf("see the repository: headwater repo show "+name, "%s is not linked to an upstream any more", name)
+		}
+		if r.Sync.Progress != nil {
+			show.update(*r.Sync.Progress)
+		}
+		if r.Sync.Runs > runs {
+			// A failed run waits for its retry; the person gets the reason now.
+			if failure := r.Sync.failedAfterSuccess(); failure != nil {
+				return r, syncFailed(name, failure)
+			}
+			if !r.Sync.busy() {
+				return r, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return r, failf("the sync goes on in the server; look again: headwater repo show "+name, "stopped following %s", name)
+		case <-ticker.C:
+		}
+	}
+}
+
+// failedAfterSuccess returns the last error unless a success came after it.
+func (s syncAnswer) failedAfterSuccess() *syncError {
+	if s.LastError == nil || s.LastError.Message == "" {
+		return nil
+	}
+	if s.LastSuccessAt != nil && s.LastError.At != nil && s.LastSuccessAt.After(*s.LastError.At) {
+		return nil
+	}
+	return s.LastError
+}
+
+// syncFailed turns a failure into an error with a next step for its class.
+func syncFailed(name string, e *syncError) error {
+	return failf(nextForClass(e.Class, name), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
+}
+
+// nextForClass says what a person does about a failed sync. docs/errors.md has
+// the longer form.
+func nextForClass(class core.ErrorClass, name string) string {
+	switch class {
+	case core.ClassAuth:
+		return "store a credential that can read it: headwater credential set " + name
+	case core.ClassRevoked:
+		return "install the App on the repository's owner again, then: headwater repo sync " + name
+	case core.ClassNotFound:
+		return "check the address; a private repository needs a credential: headwater credential set " + name
+	case core.ClassMoved:
+		return "the repository has moved: delete this mirror and create it at the new address"
+	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
+		return "nothing: the server tries again by itself; headwater repo show " + name + " tells when it worked"
+	case core.ClassRefused:
+		return "if this is your own host, set allow_private for it in providers.hcl and start the server again"
+	case core.ClassDiverged:
+		return "the host lost most of its branches at once; if that is right, run: headwater repo sync " + name
+	case core.ClassTooLarge:
+		return "free disk space on the server or raise its limits"
+	case core.ClassCorrupt:
+		return "tell the owner of the upstream: its objects fail verification"
+	default:
+		return "see the server's log"
+	}
+}
+
+// progress shows a running sync: a bar for a terminal, lines for a log.
+type progress struct {
+	out   io.Writer
+	bar   *progressbar.ProgressBar // nil when out is no terminal
+	phase string
+	lines time.Time // when the last plain line was written
+}
+
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out}
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.bar = progressbar.NewOptions(100,
+			progressbar.OptionSetWriter(f),
+			progressbar.OptionSetWidth(28),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetPredictTime(false),
+			progressbar.OptionFullWidth(),
+		)
+	}
+	return p
+}
+
+// update shows one observation.
+func (p *progress) update(s core.Progress) {
+	text := describe(s)
+	if p.bar != nil {
+		p.bar.Describe(text)
+		_ = p.bar.Set(min(max(s.Percent, 0), 99)) // 100 ends the bar, and a next step may follow
+		return
+	}
+	if s.Phase == p.phase && time.Since(p.lines) < plainInterval {
+		return
+	}
+	p.phase, p.lines = s.Phase, time.Now()
+	fmt.Fprintf(p.out, "  %s %d%%\n", text, s.Percent)
+}
+
+// end clears the bar.
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}
+
+// describe is a progress in words: "Receiving objects (step 1 of 3, 12.4 MiB, 3.1 MiB/s)".
+func describe(s core.Progress) string {
+	text := s.Phase
+	if text == "" {
+		text = "Waiting for the host"
+	}
+	var notes string
+	note := func(format string, args ...any) {
+		if notes != "" {
+			notes += ", "
+		}
+		notes += fmt.Sprintf(format, args...)
+	}
+	if s.Steps > 1 {
+		note("step %d of %d", s.Step, s.Steps)
+	}
+	if s.Bytes > 0 {
+		note("%s", byteSize(s.Bytes))
+	}
+	if s.BytesPerSecond > 0 {
+		note("%s/s", byteSize(s.BytesPerSecond))
+	}
+	if notes == "" {
+		return text
+	}
+	return text + " (" + notes + ")"
+}
+
+// byteSize prints a size with a binary unit and one decimal.
+func byteSize(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, names := float64(n)/unit, []string{"KiB", "MiB", "GiB", "TiB"}
+	i := 0
+	for value >= unit && i < len(names)-1 {
+		value /= unit
+		i++
+	}
+	return fmt.Sprintf("%.1f %s", value, names[i])
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// mirrorOptions are the flags of mirror.
+type mirrorOptions struct {
+	connectOptions
+	id, username, passwordFile, provider, branch string
+}
+
+func newMirrorCommand() *cobra.Command {
+	var o mirrorOptions
+	cmd := &cobra.Command{
+		Use:   "mirror URL",
+		Short: "Mirror a repository from its host",
+		Long: `Create a synced repository on a running server, store the credential of its
+host if one is given, pull it for the first time and follow that pull.
+
+github.com, gitlab.com, bitbucket.org, codeberg.org and git.sr.ht are known by
+name. For another host the server looks for a provider in providers.hcl that
+names it; --provider says it outright. A password or token comes from a file,
+or from standard input with --password-file -, and never from the command line.`,
+		Example: `  # A public repository
+  headwater mirror https://github.com/octocat/Hello-World
+
+  # A private one, with a token kept in a file
+  headwater mirror https://gitlab.com/group/sub/app --password-file ~/.secrets/gitlab
+
+  # Your own Gitea, under another name
+  headwater mirror https://git.example.org/team/app --provider gitea --id app \
+      --username river --password-file ./token`,
+		Args: exactArgs("URL"),
+		RunE: func(cmd *cobra.Command, args []string) error { return mirror(cmd, o, args[0]) },
+	}
+	bindConnect(cmd, &o.connectOptions)
+	f := cmd.Flags()
+	f.StringVar(&o.id, "id", "", "name of the repository here (default: OWNER/NAME of the URL)")
+	f.StringVar(&o.username, "username", "", "user name at the host, if it wants one beside the token")
+	f.StringVar(&o.passwordFile, "password-file", "", "file with the password or token; - reads standard input")
+	f.StringVar(&o.provider, "provider", "", "provider of the host, like gitea or github-public")
+	f.StringVar(&o.branch, "default-branch", "", "default branch (default: the upstream's)")
+	return cmd
+}
+
+// mirror creates, authorises, pulls and follows.
+func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	up, err := parseUpstream(address)
+	if err != nil {
+		return err
+	}
+	name := o.id
+	if name == "" {
+		name = up.DefaultID()
+	}
+	if err := core.ValidateRepositoryName(name); err != nil {
+		return wrapf(err, "choose a name with --id NAME", "cannot name the repository %q", name)
+	}
+	if o.username == "" {
+		o.username = up.User
+	}
+	secret, err := readSecret(cmd, o.passwordFile)
+	if err != nil {
+		return err
+	}
+	c, err := o.connect()
+	if err != nil {
+		return err
+	}
+	base, err := baseRequestFor(ctx, c, up, o.provider, o.passwordFile != "")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Mirroring %s as %s\n", up, name)
+	created, err := c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
+	if err != nil {
+		return explainCreate(c, err, name)
+	}
+	if o.passwordFile != "" {
+		if err := c.createCredential(ctx, name, o.username, secret); err != nil {
+			return c.explain(err, "store the credential of "+name)
+		}
+		fmt.Fprintln(out, "  credential stored, encrypted")
+	}
+	if err := c.pullUpstream(ctx, name, ""); err != nil {
+		return c.explain(err, "start the first sync of "+name)
+	}
+	done, err := follow(ctx, c, name, 0, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	clone := done.HTTPURL
+	if clone == "" {
+		clone = created.HTTPURL
+	}
+	if clone == "" {
+		clone = c.base.JoinPath(name + ".git").String()
+	}
+	fmt.Fprintf(out, "Done. %s is at %s\n", name, clone)
+	return printCloneHint(cmd, o.connectOptions, clone)
+}
+
+// explainCreate adds to explain what a failed creation means here.
+func explainCreate(c *client, err error, name string) error {
+	if e, ok := err.(*apiError); ok && e.status == http.StatusConflict {
+		return wrapf(err, "bring it up to date with `headwater repo sync --wait "+name+"`, or choose another name with --id", "create the repository %s", name)
+	}
+	return c.explain(err, "create the repository "+name)
+}
+
+// baseRequestFor chooses the provider of an upstream.
+func baseRequestFor(ctx context.Context, c *client, up upstreamRef, provider string, hasCredential bool) (baseRequest, error) {
+	base := baseRequest{Owner: up.Owner, Name: up.Name}
+	public := false
+	switch known, ok := knownHosts()[up.Host]; {
+	case provider != "":
+		base.Provider, public = wireName(provider)
+		if !ok || known != base.Provider {
+			base.Host = up.Host
+		}
+	case ok:
+		base.Provider = known
+		if known == "github" {
+			if hasCredential {
+				return base, usagef("configure a GitHub App in providers.hcl for private repositories, or leave the credential out for a public one",
+					"github.com takes no stored password here")
+			}
+			app, err := c.hasProvider(ctx, "github-app")
+			if err != nil {
+				return base, err
+			}
+			public = !app
+		}
+	default:
+		instance, err := c.providerForHost(ctx, up.Host)
+		if err != nil {
+			return base, err
+		}
+		base.Provider, public = wireName(instance)
+		base.Host = up.Host
+	}
+	if public {
+		base.Auth = &authRequest{Type: "public"}
+	}
+	return base, nil
+}
+
+// printCloneHint shows how to clone without a token in a command line: git
+// asks this program for one each time.
+func printCloneHint(cmd *cobra.Command, o connectOptions, clone string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	helper := "!" + shellQuote(self) + " git-credential"
+	dir, err := o.dir()
+	if err != nil {
+		return err
+	}
+	helper += " --data " + shellQuote(string(dir))
+	for _, f := range []struct{ name, value, standard string }{
+		{"server", o.server, ""}, {"org", o.org, localOrg}, {"key", o.key, ""},
+	} {
+		if f.value != f.standard {
+			helper += " --" + f.name + " " + shellQuote(f.value)
+		}
+	}
+	settings := []string{"credential.helper=" + helper, "credential.useHttpPath=true"}
+	if dir := dir.caFile(); strings.HasPrefix(clone, "https:") {
+		if _, err := os.Stat(dir); err == nil {
+			settings = append(settings, "http.sslCAInfo="+dir)
+		}
+	}
+	line := "git clone"
+	for _, s := range settings {
+		line += " -c " + shellQuote(s)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Clone it:\n  %s %s\n", line, clone)
+	return nil
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/store"
+)
+
+func newOrgCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "org",
+		Short: "Manage organisations and the public keys that verify their tokens",
+		Long: `Manage organisations and the public keys that verify their tokens. These
+commands work on the data directory itself, whether the server runs or not; a
+running server sees the change at once.`,
+		RunE: needsSubcommand,
+	}
+	key := &cobra.Command{Use: "key", Short: "Manage an organisation's public keys", RunE: needsSubcommand}
+	key.AddCommand(newKeyAddCommand(), newKeyListCommand(), newKeyDisableCommand())
+	cmd.AddCommand(newOrgAddCommand(), newOrgListCommand(), key)
+	return cmd
+}
+
+func newOrgAddCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use:     "add ORG",
+		Short:   "Add an organisation",
+		Example: "  headwater org add acme && headwater org key add acme --generate acme.pem",
+		Args:    exactArgs("ORG"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
+				if !validOrgName(args[0]) {
+					return usagef("use 1 to 63 lower-case letters, digits and dashes, not at the ends", "%q cannot name an organisation", args[0])
+				}
+				err := s.CreateOrg(ctx, core.Org{Name: args[0], CreatedAt: time.Now().UTC()})
+				if core.KindOf(err) == core.KindConflict {
+					return wrapf(err, "see: headwater org list", "the organisation %q exists already", args[0])
+				}
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added %s. Give it a key: headwater org key add %s --generate %s.pem\n", args[0], args[0], args[0])
+				return err
+			})
+		},
+	}
+	bindDataDir(cmd.Flags(), &data)
+	return cmd
+}
+
+func newOrgListCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List organisations",
+		Example: "  headwater org list",
+		Args:    exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
+				orgs, err := s.Orgs(ctx)
+				if err != nil {
+					return err
+				}
+				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(t, "NAME\tACTIVE KEYS\tCREATED")
+				for _, o := range orgs {
+					keys, err := s.Keys(ctx, o.Name)
+					if err != nil {
+						return err
+					}
+					active := 0
+					for _, k := range keys {
+						if k.DisabledAt.IsZero() {
+							active++
+						}
+					}
+					fmt.Fprintf(t, "%s\t%d\t%s\n", o.Name, active, o.CreatedAt.Local().Format(time.RFC3339))
+				}
+				return t.Flush()
+			})
+		},
+	}
+	bindDataDir(cmd.Flags(), &data)
+	return cmd
+}
+
+func newKeyAddCommand() *cobra.Command {
+	var data, kid, generate string
+	cmd := &cobra.Command{
+		Use:   "add ORG [PUBLIC.pem]",
+		Short: "Register a public key",
+		Long: `Register a public key (PEM, SPKI). Its kind pins the algorithm of the tokens it
+verifies: P-256 is ES256, RSA is RS256, Ed25519 is EdDSA. Several keys may be
+active at once, so a key is rotated by adding the new one, signing with it, and
+disabling the old one. With --generate a fresh ES256 pair is made and the
+private half written to a file that only you can read.`,
+		Example: `  openssl pkey -in private.pem -pubout -out public.pem
+  headwater org key add acme public.pem
+
+  headwater org key add acme --generate acme.pem`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return usagef("see: headwater org key add --help", "give an organisation and at most one file")
+			}
+			if (len(args) == 2) == (generate != "") {
+				return usagef("see: headwater org key add --help", "give a public key file or --generate FILE, one of them")
+			}
+			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
+				if _, err := s.Org(ctx, args[0]); err != nil {
+					return wrapf(err, "add it first: headwater org add "+args[0], "no organisation %q", args[0])
+				}
+				public, err := publicKey(args[1:], generate)
+				if err != nil {
+					return err
+				}
+				algorithm, spki, err := access.ParsePublicKey(public)
+				if err != nil {
+					return wrapf(err, "print the public half with: openssl pkey -in private.pem -pubout", "cannot use the key")
+				}
+				now := time.Now().UTC()
+				k := core.Key{ID: core.NewID("key", now), Org: args[0], KeyID: kid, Algorithm: algorithm, PublicPEM: spki, CreatedAt: now}
+				if err := s.AddKey(ctx, k); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added %s (%s) to %s.\n", k.ID, k.Algorithm, k.Org)
+				return err
+			})
+		},
+	}
+	bindDataDir(cmd.Flags(), &data)
+	cmd.Flags().StringVar(&kid, "kid", "", "key id that tokens carry in their header, if they do")
+	cmd.Flags().StringVar(&generate, "generate", "", "make a key pair and write the private key to this new file")
+	return cmd
+}
+
+func newKeyListCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use:     "list ORG",
+		Short:   "List an organisation's keys, oldest first",
+		Example: "  headwater org key list local",
+		Args:    exactArgs("ORG"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
+				if _, err := s.Org(ctx, args[0]); err != nil {
+					return wrapf(err, "see: headwater org list", "no organisation %q", args[0])
+				}
+				keys, err := s.Keys(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(t, "ID\tKID\tALGORITHM\tADDED\tSTATE")
+				for _, k := range keys {
+					state := "active"
+					if !k.DisabledAt.IsZero() {
+						state = "disabled " + k.DisabledAt.Local().Format(time.RFC3339)
+					}
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.KeyID, k.Algorithm, k.CreatedAt.Local().Format(time.RFC3339), state)
+				}
+				return t.Flush()
+			})
+		},
+	}
+	bindDataDir(cmd.Flags(), &data)
+	return cmd
+}
+
+func newKeyDisableCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use:     "disable ORG KEY-ID",
+		Short:   "Stop accepting tokens signed with a key",
+		Example: "  headwater org key disable acme key_01hzx...",
+		Args:    exactArgs("ORG", "KEY-ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
+				if err := s.DisableKey(ctx, args[0], args[1], time.Now().UTC()); err != nil {
+					return wrapf(err, "see: headwater org key list "+args[0], "cannot disable %q", args[1])
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Disabled %s; its tokens are refused from now on.\n", args[1])
+				return err
+			})
+		},
+	}
+	bindDataDir(cmd.Flags(), &data)
+	return cmd
+}
+
+// validOrgName accepts what can be a DNS label, because SDKs build host names
+// from the name of an organisation.
+func validOrgName(name string) bool {
+	if len(name) < 1 || len(name) > 63 || name[0] == '-' || name[len(name)-1] == '-' {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// publicKey reads a public key file, or makes a pair and writes the private
+// half to the file generate, which must not exist yet.
+func publicKey(files []string, generate string) ([]byte, error) {
+	if generate == "" {
+		raw, err := os.ReadFile(files[0])
+		if err != nil {
+			return nil, wrapf(err, "give a PEM file with a public key", "read the key")
+		}
+		return raw, nil
+	}
+	private, public, err := access.GenerateES256()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(generate, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, failf("choose another file, or register its public half instead", "%q exists already", generate)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(private)
+	return public, errors.Join(err, f.Close())
+}
+
+// withStore runs f on the database of a data directory, beside a running
+// server or without one.
+func withStore(ctx context.Context, data string, f func(context.Context, core.Store) error) (err error) {
+	abs, err := filepath.Abs(data)
+	if err != nil {
+		return err
+	}
+	dir := dataDir(abs)
+	if !dir.exists() {
+		return failf("start the server on it once: headwater serve --data "+shellQuote(data), "%q is not a data directory", data)
+	}
+	s, err := store.Open(ctx, dir.database(), store.Options{Sealer: noSecrets{}})
+	if err != nil {
+		return wrapf(err, "check that you may read and write it", "open the database of %q", data)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return f(ctx, s)
+}
+
+// noSecrets is the sealer of commands that have no business with secrets.
+type noSecrets struct{}
+
+var _ store.Sealer = noSecrets{}
+
+var errNoSecrets = errors.New("this command neither reads nor writes secrets")
+
+// Seal fails.
+func (noSecrets) Seal(_, _ []byte) ([]byte, error) { return nil, errNoSecrets }
+
+// Open fails.
+func (noSecrets) Open(_, _ []byte) ([]byte, error) { return nil, errNoSecrets }

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/config"
+	"github.com/headwater-git/headwater/providers/host"
+)
+
+// closeTimeout bounds the end of the plugins that a check started.
+const closeTimeout = 10 * time.Second
+
+func newProviderCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "provider",
+		Short: "List and check the providers of Git hosts",
+		RunE:  needsSubcommand,
+	}
+	cmd.AddCommand(newProviderListCommand(), newProviderCheckCommand())
+	return cmd
+}
+
+func newProviderListCommand() *cobra.Command {
+	var configFile string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the provider instances of a configuration",
+		Long: `List the instances that a server with this configuration has: one of each
+built-in provider, and those of providers.hcl. No server is asked.`,
+		Example: `  headwater provider list
+  headwater provider list --config providers.hcl`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withCatalog(cmd, configFile, nil, func(ctx context.Context, catalog *host.Catalog) error {
+				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(t, "INSTANCE\tPROVIDER\tMODE\tDEFAULT HOST\tPUSH")
+				for _, i := range catalog.Instances() {
+					m, err := i.Manifest(ctx)
+					if err != nil {
+						fmt.Fprintf(t, "%s\t%s\t-\t-\tfailed: %v\n", i.Name(), i.Type(), err)
+						continue
+					}
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", i.Name(), i.Type(), m.Mode, orDash(m.DefaultHost), yesNo(canPush(m)))
+				}
+				return t.Flush()
+			})
+		},
+	}
+	cmd.Flags().StringVar(&configFile, "config", "", "providers.hcl (default: built-in providers only)")
+	return cmd
+}
+
+// checkOptions are the flags of provider check.
+type checkOptions struct {
+	config, repo, username, passwordFile string
+}
+
+func newProviderCheckCommand() *cobra.Command {
+	var o checkOptions
+	cmd := &cobra.Command{
+		Use:   "check [NAME|PATH]",
+		Short: "Start a provider and see that it works",
+		Long: `Start providers as the server does and report what they say: manifest,
+configuration and, with --repo URL, where the repository is and how its host is
+doing. NAME is an instance of the configuration, PATH the binary of a plugin;
+without either, every instance is checked. No server is asked.`,
+		Example: `  headwater provider check --config providers.hcl
+  headwater provider check ./provider-example
+  headwater provider check gitlab --repo https://gitlab.com/group/app`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("see: headwater provider check --help", "check takes one name or path")
+			}
+			target := ""
+			if len(args) == 1 {
+				target = args[0]
+			}
+			return checkProviders(cmd, o, target)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "providers.hcl (default: built-in providers only)")
+	f.StringVar(&o.repo, "repo", "", "address of a repository to find and probe")
+	f.StringVar(&o.username, "username", "", "user name for --repo")
+	f.StringVar(&o.passwordFile, "password-file", "", "file with the password or token for --repo; - reads standard input")
+	return cmd
+}
+
+// checkProviders checks one instance, one binary, or everything.
+func checkProviders(cmd *cobra.Command, o checkOptions, target string) error {
+	var extra *config.Provider
+	if isPath(target) {
+		p, err := binaryProvider(target)
+		if err != nil {
+			return err
+		}
+		extra, target = p, p.Instance
+	}
+	look, err := o.repository(cmd)
+	if err != nil {
+		return err
+	}
+	if look != nil && target == "" {
+		return usagef("name the instance or the binary that should find it", "--repo needs one provider to ask")
+	}
+	return withCatalog(cmd, o.config, extra, func(ctx context.Context, catalog *host.Catalog) error {
+		instances := catalog.Instances()
+		if target != "" {
+			one, err := catalog.Instance(target)
+			if err != nil {
+				return wrapf(err, "see: headwater provider list", "cannot check %q", target)
+			}
+			instances = []*host.Instance{one}
+		}
+		failed := 0
+		for _, i := range instances {
+			if err := checkInstance(ctx, cmd.OutOrStdout(), i, look); err != nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "  FAILED: %v\n", err)
+				failed++
+			}
+		}
+		if failed > 0 {
+			return failf("correct providers.hcl or the plugin; the lines above say what failed", "%d of %d provider(s) failed", failed, len(instances))
+		}
+		return nil
+	})
+}
+
+// lookup is what a check asks about one repository.
+type lookup struct {
+	locator providers.Locator
+	stored  *providers.StoredCredential
+}
+
+// repository reads --repo and its credential; nil if there is none.
+func (o checkOptions) repository(cmd *cobra.Command) (*lookup, error) {
+	if o.repo == "" {
+		return nil, nil
+	}
+	up, err := parseUpstream(o.repo)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := readSecret(cmd, o.passwordFile)
+	if err != nil {
+		return nil, err
+	}
+	look := &lookup{locator: providers.Locator{Host: up.Host, Owner: up.Owner, Name: up.Name}}
+	if secret != "" {
+		look.stored = &providers.StoredCredential{Username: o.username, Secret: secret}
+	}
+	return look, nil
+}
+
+// checkInstance starts an instance and asks it everything that is harmless.
+func checkInstance(ctx context.Context, out io.Writer, i *host.Instance, look *lookup) error {
+	fmt.Fprintf(out, "%s (%s)\n", i.Name(), i.Type())
+	m, err := i.Manifest(ctx)
+	if err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	fmt.Fprintf(out, "  manifest    %s %s, contract %d, mode %s, push %s\n", m.Name, m.Version, m.ContractVersion, m.Mode, yesNo(canPush(m)))
+	if !canPush(m) && m.Capabilities.PushUnsupported != "" {
+		fmt.Fprintf(out, "              %s\n", m.Capabilities.PushUnsupported)
+	}
+	request := providers.ResolveRequest{Locator: providers.Locator{Host: m.DefaultHost, Owner: "owner", Name: "name"}}
+	if m.DefaultHost == "" {
+		request.Locator.Host = "git.example.org"
+	}
+	if look != nil {
+		request = providers.ResolveRequest{Locator: look.locator, Contact: true, Stored: look.stored}
+	}
+	// The first call starts the process and configures it.
+	remote, err := i.Resolve(ctx, request)
+	switch {
+	case err != nil && look == nil && providers.CodeOf(err) == providers.CodeInvalidConfig:
+		fmt.Fprintf(out, "  configure   not configured: %v\n", err)
+		return nil
+	case err != nil && look == nil:
+		return fmt.Errorf("configure: %w", err)
+	case err != nil:
+		return fmt.Errorf("resolve: %w", err)
+	}
+	fmt.Fprintln(out, "  configure   ok")
+	if look == nil {
+		return nil
+	}
+	fmt.Fprintf(out, "  resolve     %s, default branch %s, push %s\n", remote.URL, orDash(remote.DefaultBranch), yesNo(remote.PushSupported))
+	probe, err := i.Probe(ctx, providers.ProbeRequest{Remote: remote, Stored: look.stored})
+	if err != nil {
+		return fmt.Errorf("probe: %w", err)
+	}
+	fmt.Fprintf(out, "  probe       reachable %s, pull %s, push %s, latency %s\n",
+		yesNo(probe.Reachable), yesNo(probe.CanPull), yesNo(probe.CanPush), probe.Latency.Round(time.Millisecond))
+	if probe.Message != "" {
+		fmt.Fprintf(out, "              %s\n", probe.Message)
+	}
+	return nil
+}
+
+// withCatalog runs f on the instances of a configuration, plus extra if that
+// is given, and stops every plugin that f started.
+func withCatalog(cmd *cobra.Command, configFile string, extra *config.Provider, f func(context.Context, *host.Catalog) error) (err error) {
+	cfg := &config.Config{}
+	if configFile != "" {
+		if cfg, err = config.Load(configFile, os.LookupEnv); err != nil {
+			return wrapf(err, "correct the file; docs/configuration.md explains every attribute", "read %s", configFile)
+		}
+	}
+	if extra != nil {
+		cfg.Providers = append(cfg.Providers, *extra)
+	}
+	self, err := selfCommand()
+	if err != nil {
+		return err
+	}
+	catalog, err := host.New(host.Options{
+		Config:      cfg,
+		Builtins:    builtin.All(),
+		Self:        func() []string { return append(self, pluginArgs()...) },
+		Logger:      hclog.New(&hclog.LoggerOptions{Name: "headwater", Level: hclog.Warn, Output: cmd.ErrOrStderr()}),
+		HostVersion: version(),
+	})
+	if err != nil {
+		return wrapf(err, "correct the configuration", "set up the providers")
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), closeTimeout)
+		defer cancel()
+		err = errors.Join(err, catalog.Close(ctx))
+	}()
+	return f(cmd.Context(), catalog)
+}
+
+// isPath tells a path from the name of an instance.
+func isPath(s string) bool {
+	return strings.ContainsRune(s, filepath.Separator)
+}
+
+// binaryProvider is the configuration of a plugin binary under test. The
+// checksum is that of the file: the person who names it here trusts it.
+func binaryProvider(path string) (*config.Provider, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(abs)
+	if err != nil {
+		return nil, wrapf(err, "give the path of a plugin binary", "cannot check the plugin")
+	}
+	defer func() { _ = f.Close() }()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return nil, err
+	}
+	name := strings.TrimPrefix(filepath.Base(abs), "provider-")
+	return &config.Provider{Type: name, Instance: name, Command: abs, SHA256: sum.Sum(nil), Attributes: []byte("{}")}, nil
+}
+
+func canPush(m providers.Manifest) bool {
+	return m.Capabilities.PushHTTPS && m.Mode != providers.ModePublic
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newRepoCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "repo",
+		Short: "List, inspect, sync, detach and delete repositories",
+		RunE:  needsSubcommand,
+	}
+	cmd.AddCommand(newRepoListCommand(), newRepoShowCommand(), newRepoSyncCommand(), newRepoDetachCommand(), newRepoDeleteCommand())
+	return cmd
+}
+
+func newRepoListCommand() *cobra.Command {
+	var (
+		o      connectOptions
+		query  string
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the organisation's repositories, newest first",
+		Example: `  headwater repo list
+  headwater repo list --query team/ --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			header := true
+			err = c.repos(cmd.Context(), query, func(r repoAnswer) error {
+				if asJSON {
+					return json.NewEncoder(out).Encode(r)
+				}
+				if header {
+					fmt.Fprintln(table, "NAME\tBRANCH\tUPSTREAM\tSTATE")
+					header = false
+				}
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Name, r.DefaultBranch, r.upstream(), r.state())
+				return nil
+			})
+			if err != nil {
+				return c.explain(err, "list repositories")
+			}
+			if header && !asJSON {
+				fmt.Fprintln(cmd.ErrOrStderr(), "No repositories. Make one: headwater mirror URL")
+			}
+			return table.Flush()
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().StringVar(&query, "query", "", "only names that hold this text")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	return cmd
+}
+
+func newRepoShowCommand() *cobra.Command {
+	var (
+		o      connectOptions
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:     "show REPO",
+		Short:   "Show a repository and the state of its sync",
+		Example: "  headwater repo show octocat/Hello-World",
+		Args:    exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			r, err := c.repo(cmd.Context(), args[0])
+			if err != nil {
+				return c.explain(err, "show "+args[0])
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			}
+			return printRepo(cmd.OutOrStdout(), r)
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func newRepoSyncCommand() *cobra.Command {
+	var (
+		o    connectOptions
+		wait bool
+		ref  string
+	)
+	cmd := &cobra.Command{
+		Use:   "sync REPO",
+		Short: "Fetch what is new from the upstream",
+		Example: `  headwater repo sync octocat/Hello-World
+  headwater repo sync --wait --ref main team/app`,
+		Args: exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			name := args[0]
+			before, err := c.repo(cmd.Context(), name)
+			if err != nil {
+				return c.explain(err, "find "+name)
+			}
+			if err := c.pullUpstream(cmd.Context(), name, ref); err != nil {
+				return c.explain(err, "sync "+name)
+			}
+			if !wait || before.Sync == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
+				return nil
+			}
+			if _, err := follow(cmd.Context(), c, name, before.Sync.Runs, cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().BoolVar(&wait, "wait", false, "follow the sync until it has finished")
+	cmd.Flags().StringVar(&ref, "ref", "", "only this branch or tag")
+	return cmd
+}
+
+func newRepoDetachCommand() *cobra.Command {
+	var o connectOptions
+	cmd := &cobra.Command{
+		Use:   "detach REPO",
+		Short: "Cut the link to the upstream and keep the content",
+		Long: `Forget the upstream and its credential. The content stays and later pushes stay
+here. The link cannot be made again.`,
+		Example: "  headwater repo detach team/app",
+		Args:    exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.detach(cmd.Context(), args[0]); err != nil {
+				return c.explain(err, "detach "+args[0])
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is a local repository now.\n", args[0])
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	return cmd
+}
+
+func newRepoDeleteCommand() *cobra.Command {
+	var (
+		o   connectOptions
+		yes bool
+	)
+	cmd := &cobra.Command{
+		Use:     "delete REPO",
+		Short:   "Delete a repository here; its upstream is not touched",
+		Example: `  headwater repo delete --yes team/app`,
+		Args:    exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !yes {
+				return usagef("add --yes to delete "+args[0]+" with its ephemeral branches and notes", "deleting cannot be undone")
+			}
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.deleteRepo(cmd.Context(), args[0]); err != nil {
+				return c.explain(err, "delete "+args[0])
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted.\n", args[0])
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().BoolVar(&yes, "yes", false, "really delete")
+	return cmd
+}
+
+// upstream is where the repository comes from, for a table.
+func (r repoAnswer) upstream() string {
+	if r.Base == nil {
+		return "-"
+	}
+	host := r.Base.Host
+	if host == "" {
+		host = r.Base.Provider
+	}
+	return host + "/" + r.Base.Owner + "/" + r.Base.Name
+}
+
+// state is one word for a table.
+func (r repoAnswer) state() string {
+	if r.Sync == nil {
+		return "local"
+	}
+	return r.Sync.State
+}
+
+// printRepo prints a repository for a person.
+func printRepo(out io.Writer, r repoAnswer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	row("name", "%s", r.Name)
+	row("id", "%s", r.ID)
+	row("default branch", "%s", r.DefaultBranch)
+	row("created", "%s", r.CreatedAt.Local().Format(time.RFC3339))
+	if r.HTTPURL != "" {
+		row("clone URL", "%s", r.HTTPURL)
+	}
+	row("upstream", "%s", r.upstream())
+	row("state", "%s", r.state())
+	if s := r.Sync; s != nil {
+		row("runs", "%d", s.Runs)
+		if s.LastSuccessAt != nil && !s.LastSuccessAt.IsZero() {
+			row("last success", "%s", s.LastSuccessAt.Local().Format(time.RFC3339))
+		}
+		if s.Progress != nil {
+			row("progress", "%s %d%%", describe(*s.Progress), s.Progress.Percent)
+		}
+		if e := s.failedAfterSuccess(); e != nil {
+			row("last error", "%s: %s", e.Class, e.Message)
+			row("next", "%s", nextForClass(e.Class, r.Name))
+		}
+	}
+	return t.Flush()
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// lookupEnv reads one environment variable, like os.LookupEnv.
+type lookupEnv func(name string) (string, bool)
+
+// envPrefix begins the name of every environment variable that stands for a flag.
+const envPrefix = "HEADWATER_"
+
+// newRoot builds the whole command tree. It reads the environment only through
+// env and writes only to the streams of the returned command.
+func newRoot(env lookupEnv) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "headwater",
+		Short: "A Git storage server that mirrors, serves and writes through",
+		Long: `Headwater keeps a fast local copy of repositories that live at a Git host,
+serves them to Git clients and over an API, and sends every push to the host
+before it says yes.
+
+Every flag can be given as an environment variable too: --data is
+HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
+		Example: `  headwater serve --data ./headwater-data
+  headwater mirror https://github.com/octocat/Hello-World
+  headwater token --repo octocat/Hello-World --scope git:read --ttl 1h`,
+		Args:          cobra.ArbitraryArgs, // so that needsSubcommand words the error
+		RunE:          needsSubcommand,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return applyEnv(cmd.Flags(), env)
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &stepError{message: err.Error(), next: "see: " + cmd.CommandPath() + " --help", usage: true}
+	})
+	root.AddCommand(
+		newServeCommand(),
+		newMirrorCommand(),
+		newRepoCommand(),
+		newTokenCommand(),
+		newGitCredentialCommand(),
+		newOrgCommand(),
+		newCredentialCommand(),
+		newProviderCommand(),
+		newVersionCommand(),
+	)
+	documentEnv(root)
+	return root
+}
+
+// envName returns the environment variable of a flag.
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// applyEnv sets every flag that the command line left alone from its
+// environment variable. An empty variable counts as unset. A flag that may be
+// repeated takes several values separated by semicolons.
+func applyEnv(flags *pflag.FlagSet, env lookupEnv) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if failed != nil || f.Changed || f.Name == "help" {
+			return
+		}
+		value, ok := env(envName(f.Name))
+		if !ok || value == "" {
+			return
+		}
+		values := []string{value}
+		if f.Value.Type() == "stringArray" {
+			values = strings.Split(value, ";")
+		}
+		for _, v := range values {
+			if err := flags.Set(f.Name, v); err != nil {
+				failed = usagef("correct or unset "+envName(f.Name), "bad value of %s: %v", envName(f.Name), err)
+			}
+		}
+	})
+	return failed
+}
+
+// documentEnv names the environment variable of each flag in its help text.
+func documentEnv(cmd *cobra.Command) {
+	note := func(f *pflag.Flag) {
+		if f.Name != "help" {
+			f.Usage = fmt.Sprintf("%s [$%s]", f.Usage, envName(f.Name))
+		}
+	}
+	cmd.Flags().VisitAll(note)
+	for _, sub := range cmd.Commands() {
+		documentEnv(sub)
+	}
+}
+
+// needsSubcommand is the RunE of a command that only groups others.
+func needsSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	next := "see: " + cmd.CommandPath() + " --help"
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		next = "did you mean: " + cmd.CommandPath() + " " + similar[0]
+	}
+	return usagef(next, "unknown command %q", args[0])
+}
+
+// exactArgs is cobra.ExactArgs with words of our own: names says what is
+// expected, in order.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		want := "no argument"
+		if len(names) > 0 {
+			want = strings.Join(names, " ")
+		}
+		return usagef("see: "+cmd.CommandPath()+" --help", "%s takes %s, got %d argument(s)", cmd.CommandPath(), want, len(args))
+	}
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/server"
+)
+
+const (
+	// readHeaderTimeout ends connections that never finish their request head.
+	readHeaderTimeout = 15 * time.Second
+	// idleTimeout ends kept-alive connections that ask for nothing.
+	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes leaves room for a token with a long ref policy.
+	maxHeaderBytes = 64 << 10
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	data, listen, config, publicURL string
+	tlsCert, tlsKey                 string
+	tlsSelfSigned                   bool
+	drain                           time.Duration
+	logLevel                        string
+	logJSON                         bool
+}
+
+func newServeCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Serve the API and Git on one address until interrupted.
+
+The first start in an empty data directory makes the database, an organisation
+named "local" and its ES256 key pair; the private key is written to
+DIR/keys/local.pem. On SIGINT or SIGTERM the server takes no new work and waits
+for running pushes and syncs; a second signal ends it at once.`,
+		Example: `  # Plain HTTP on loopback, everything under ./headwater-data
+  headwater serve
+
+  # HTTPS with a certificate for localhost, for SDKs that insist on it
+  headwater serve --listen 127.0.0.1:8443 --tls-self-signed
+
+  # Behind a reverse proxy that ends TLS
+  headwater serve --data /var/lib/headwater --config /etc/headwater/providers.hcl \
+      --public-url https://git.example.com`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) },
+	}
+	f := cmd.Flags()
+	bindDataDir(f, &o.data)
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
+	f.StringVar(&o.config, "config", "", "providers.hcl; without it the built-in providers run with their defaults")
+	f.StringVar(&o.publicURL, "public-url", "", "base URL that clients use, if a proxy stands in front")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM certificate chain for HTTPS")
+	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
+	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
+	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
+	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
+	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
+	return cmd
+}
+
+// serve runs the server until the command's context ends.
+func serve(cmd *cobra.Command, o serveOptions) error {
+	level := hclog.LevelFromString(o.logLevel)
+	if level == hclog.NoLevel {
+		return usagef("use trace, debug, info, warn or error", "unknown log level %q", o.logLevel)
+	}
+	data, err := filepath.Abs(o.data)
+	if err != nil {
+		return err
+	}
+	dir := dataDir(data)
+	log := hclog.New(&hclog.LoggerOptions{
+		Name: "headwater", Level: level, JSONFormat: o.logJSON, Output: cmd.ErrOrStderr(), TimeFormat: "2006-01-02T15:04:05.000Z07:00",
+	})
+	tlsConfig, err := o.tlsConfig(dir)
+	if err != nil {
+		return err
+	}
+	// Listen before the server is made: its address may be part of answers.
+	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
+	if err != nil {
+		return wrapf(err, "choose another address: --listen 127.0.0.1:0 takes a free port", "cannot listen on %s", o.listen)
+	}
+	defer func() { _ = listener.Close() }()
+	base := baseURL(listener.Addr(), tlsConfig != nil)
+	public := strings.TrimSuffix(o.publicURL, "/")
+	if public == "" {
+		public = base
+	}
+	self, err := selfCommand()
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(cmd.Context(), server.Options{
+		DataDir:       data,
+		ConfigFile:    o.config,
+		Logger:        log,
+		Version:       version(),
+		Builtins:      builtin.All(),
+		PluginCommand: append(self, pluginArgs()...),
+		PublicURL:     public,
+	})
+	if err != nil {
+		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
+	}
+	// Only the holder of the data directory's lock may say where it listens.
+	removeAddress, err := dir.writeAddress(base)
+	if err != nil {
+		return errors.Join(err, srv.Shutdown(cmd.Context()))
+	}
+	defer removeAddress()
+	printStarted(cmd, o, dir, base, public)
+	return runServer(cmd.Context(), srv, listener, tlsConfig, log, o.drain)
+}
+
+// background is the part of the server that runs beside its handler.
+type background interface {
+	Handler() http.Handler
+	Run(ctx context.Context) error
+	Shutdown(ctx context.Context) error
+}
+
+// runServer serves until ctx ends, then drains for at most the given time.
+func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *tls.Config, log hclog.Logger, drain time.Duration) error {
+	httpServer := &http.Server{
+		Handler:           srv.Handler(),
+		TLSConfig:         tlsConfig,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// No ReadTimeout and WriteTimeout: a clone or push may rightly take
+		// hours. The Git routes watch for stalls themselves.
+		ErrorLog: log.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	// Work in the background outlives the signal: it is drained, not cut off.
+	runCtx, stopRun := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRun()
+	ran, served := make(chan error, 1), make(chan error, 1)
+	go func() { ran <- srv.Run(runCtx) }()
+	go func() {
+		if tlsConfig != nil {
+			served <- httpServer.ServeTLS(l, "", "")
+			return
+		}
+		served <- httpServer.Serve(l)
+	}()
+
+	var failed error
+	runEnded, serveEnded := false, false
+	select {
+	case <-ctx.Done():
+		log.Info("stopping", "drain", drain.String())
+	case err := <-ran:
+		runEnded = true
+		failed = fmt.Errorf("background work ended: %w", err)
+	case err := <-served:
+		serveEnded = true
+		failed = fmt.Errorf("serve: %w", err)
+	}
+
+	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	drained := make(chan error, 1)
+	// Both at once: the handlers of running pushes end only as the pushes do.
+	go func() { drained <- srv.Shutdown(drainCtx) }()
+	if err := httpServer.Shutdown(drainCtx); err != nil {
+		log.Warn("connections were cut after the drain time", "error", err)
+		_ = httpServer.Close()
+	}
+	err := <-drained
+	stopRun()
+	if !serveEnded {
+		<-served // http.ErrServerClosed
+	}
+	if !runEnded {
+		if rerr := <-ran; rerr != nil && !errors.Is(rerr, context.Canceled) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	log.Info("stopped")
+	return errors.Join(failed, err)
+}
+
+// tlsConfig returns nil for plain HTTP.
+func (o serveOptions) tlsConfig(dir dataDir) (*tls.Config, error) {
+	switch {
+	case (o.tlsCert == "") != (o.tlsKey == ""):
+		return nil, usagef("give both", "--tls-cert and --tls-key belong together")
+	case o.tlsSelfSigned && o.tlsCert != "":
+		return nil, usagef("give one of them", "--tls-self-signed makes a certificate of its own, --tls-cert names one")
+	case o.tlsSelfSigned:
+		files, err := selfSigned(dir.tls(), time.Now())
+		if err != nil {
+			return nil, wrapf(err, "check that the data directory can be written", "make a certificate in %q", dir.tls())
+		}
+		return files.config()
+	case o.tlsCert != "":
+		return tlsFiles{cert: o.tlsCert, key: o.tlsKey}.config()
+	default:
+		return nil, nil
+	}
+}
+
+// baseURL is how a client on this machine reaches the listener.
+func baseURL(addr net.Addr, secure bool) string {
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return scheme + "://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// printStarted tells what a person needs next. It goes to stdout, the log to stderr.
+func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public string) {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "Headwater %s is listening on %s\n", version(), base)
+	if public != base {
+		fmt.Fprintf(out, "  public URL    %s\n", public)
+	}
+	fmt.Fprintf(out, "  data          %s\n", dir)
+	fmt.Fprintf(out, "  organisation  %s\n", localOrg)
+	fmt.Fprintf(out, "  private key   %s\n", dir.keyFile())
+	if o.tlsSelfSigned {
+		fmt.Fprintf(out, "  trust this    %s\n", dir.caFile())
+	}
+	fmt.Fprintf(out, "Next: headwater mirror https://github.com/octocat/Hello-World%s\n", dataFlag(dir))
+}
+
+// dataFlag is what a printed command must add to find the data directory.
+func dataFlag(dir dataDir) string {
+	if abs, err := filepath.Abs(defaultDataDir); err == nil && abs == string(dir) {
+		return ""
+	}
+	return " --data " + shellQuote(string(dir))
+}
+
+// shellQuote quotes s for a POSIX shell if it needs quoting.
+func shellQuote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@+=,", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// selfCommand returns the argv that runs this same program again.
+func selfCommand() ([]string, error) {
+	// On Linux the running image itself, also after the file was replaced.
+	const image = "/proc/self/exe"
+	if _, err := os.Readlink(image); err == nil {
+		return []string{image}, nil
+	}
+	path, err := os.Executable()
+	return []string{path}, err
+}
