@@ -1,0 +1,41 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// op says what a method does, and what it means if the row it names is missing
+// or the value it adds is there already.
+type op struct {
+	name    string // e.g. "create repository"
+	subject string // e.g. its name
+	missing string // message of KindNotFound
+	taken   string // message of KindConflict
+}
+
+// fail returns nil for nil, and otherwise err as a [*core.Error]. An error
+// that has a kind already, from within, keeps it.
+func (o op) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	failure := &core.Error{Kind: core.KindInternal, Op: o.name, Subject: o.subject, Err: err}
+	inner, classified := errors.AsType[*core.Error](err)
+	switch {
+	case classified:
+		failure.Kind, failure.Message, failure.Err = inner.Kind, inner.Message, inner.Err
+	case errors.Is(err, sql.ErrNoRows), isOrphan(err):
+		failure.Kind, failure.Message = core.KindNotFound, o.missing
+	case isUnique(err):
+		failure.Kind, failure.Message = core.KindConflict, o.taken
+	default:
+		failure.Message = advice(err)
+		if failure.Message == "" {
+			failure.Message = "the database failed"
+		}
+	}
+	return failure
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+const selectJournal = `
+	SELECT id, repo_id, namespace, source, actor, upstream, state, updates, created_at, closed_at FROM journal`
+
+func scanJournal(row scanner) (e core.JournalEntry, err error) {
+	var updates string
+	if err := row.Scan(&e.ID, &e.RepoID, &e.Namespace, &e.Source, &e.Actor, &e.Upstream, &e.State, &updates,
+		timeColumn{&e.CreatedAt}, timeColumn{&e.ClosedAt}); err != nil {
+		return core.JournalEntry{}, err
+	}
+	if err := json.Unmarshal([]byte(updates), &e.Updates); err != nil {
+		return core.JournalEntry{}, fmt.Errorf("updates of journal entry %q: %w", e.ID, err)
+	}
+	return e, nil
+}
+
+// encodeUpdates returns updates as they are stored; none is "null", which
+// decodes to none.
+func encodeUpdates(updates []core.RefUpdate) (string, error) {
+	if len(updates) == 0 {
+		updates = nil
+	}
+	text, err := json.Marshal(updates)
+	if err != nil {
+		return "", fmt.Errorf("encode ref updates: %w", err)
+	}
+	return string(text), nil
+}
+
+// OpenJournal implements [core.JournalStore]. KindNotFound: no such repository.
+func (q *queries) OpenJournal(ctx context.Context, e core.JournalEntry) error {
+	action := op{name: "open journal entry", subject: e.ID, missing: noRepository, taken: "a journal entry of this id exists already"}
+	updates, err := encodeUpdates(e.Updates)
+	if err != nil {
+		return action.fail(err)
+	}
+	return q.exec(ctx, action, `
+		INSERT INTO journal (id, repo_id, namespace, source, actor, upstream, state, updates, created_at, closed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		e.ID, e.RepoID, e.Namespace, e.Source, e.Actor, bit(e.Upstream), e.State, updates, micros(e.CreatedAt), micros(e.ClosedAt))
+}
+
+// CloseJournal implements [core.JournalStore].
+func (q *queries) CloseJournal(ctx context.Context, id string, state core.JournalState, updates []core.RefUpdate, at time.Time) error {
+	action := op{name: "close journal entry", subject: id, missing: "no such journal entry"}
+	text, err := encodeUpdates(updates)
+	if err != nil {
+		return action.fail(err)
+	}
+	return q.exec(ctx, action, `
+		UPDATE journal SET state = $1, updates = $2, closed_at = $3 WHERE id = $4`, state, text, micros(at), id)
+}
+
+// OpenJournals implements [core.JournalStore].
+func (q *queries) OpenJournals(ctx context.Context) ([]core.JournalEntry, error) {
+	// The states are literals, so that the index of open entries serves this.
+	all, err := collect(ctx, q.read, scanJournal, selectJournal+` WHERE state IN ('sent', 'lagging') ORDER BY id`)
+	return all, op{name: "list open journal entries"}.fail(err)
+}
+
+// Journal implements [core.JournalStore]. KindInvalid: the limit is not positive.
+func (q *queries) Journal(ctx context.Context, repoID string, limit int) ([]core.JournalEntry, error) {
+	action := op{name: "list journal entries", subject: repoID}
+	if err := checkLimit(action, limit); err != nil {
+		return nil, err
+	}
+	all, err := collect(ctx, q.read, scanJournal, selectJournal+` WHERE repo_id = $1 ORDER BY id DESC LIMIT $2`, repoID, limit)
+	return all, action.fail(err)
+}

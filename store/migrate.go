@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/pressly/goose/v3"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// migrations has one folder per dialect.
+//
+//go:embed migrations
+var migrations embed.FS
+
+// versionTable is where goose notes the migrations that were applied.
+const versionTable = "schema_versions"
+
+// migrate applies the migrations that db has not seen. It refuses a database
+// that has seen more than this program knows with KindPrecondition.
+func migrate(ctx context.Context, db *sql.DB, logger hclog.Logger) error {
+	dir, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
+		goose.WithTableName(versionTable),
+		// Only what is in dir counts, whatever another package registered.
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	if current > target {
+		return core.Errorf(core.KindPrecondition,
+			"the database has schema version %d but this program knows only up to %d; use the newer program that made it",
+			current, target)
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate from schema version %d: %w", current, err)
+	}
+	for _, r := range results {
+		logger.Info("migration applied", "version", r.Source.Version, "duration_ms", r.Duration.Milliseconds())
+	}
+	return nil
+}

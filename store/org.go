@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// CreateOrg implements [core.OrgStore].
+func (q *queries) CreateOrg(ctx context.Context, o core.Org) error {
+	return q.exec(ctx, op{name: "create organisation", subject: o.Name, taken: "an organisation of this name exists already"}, `
+		INSERT INTO orgs (name, created_at) VALUES ($1, $2)`,
+		o.Name, micros(o.CreatedAt))
+}
+
+// Org implements [core.OrgStore].
+func (q *queries) Org(ctx context.Context, name string) (core.Org, error) {
+	o, err := scanOrg(q.read.QueryRowContext(ctx, `SELECT name, created_at FROM orgs WHERE name = $1`, name))
+	return o, op{name: "read organisation", subject: name, missing: "no such organisation"}.fail(err)
+}
+
+// Orgs implements [core.OrgStore].
+func (q *queries) Orgs(ctx context.Context) ([]core.Org, error) {
+	all, err := collect(ctx, q.read, scanOrg, `SELECT name, created_at FROM orgs ORDER BY name`)
+	return all, op{name: "list organisations"}.fail(err)
+}
+
+func scanOrg(row scanner) (o core.Org, err error) {
+	err = row.Scan(&o.Name, timeColumn{&o.CreatedAt})
+	return o, err
+}
+
+// AddKey implements [core.OrgStore]. KindNotFound: no such organisation.
+func (q *queries) AddKey(ctx context.Context, k core.Key) error {
+	return q.exec(ctx, op{name: "add key", subject: k.ID, missing: "no such organisation", taken: "a key of this id exists already"}, `
+		INSERT INTO keys (id, org, key_id, algorithm, public_pem, created_at, disabled_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		k.ID, k.Org, k.KeyID, k.Algorithm, k.PublicPEM, micros(k.CreatedAt), micros(k.DisabledAt))
+}
+
+// Keys implements [core.OrgStore]. An organisation that does not exist has no keys.
+func (q *queries) Keys(ctx context.Context, org string) ([]core.Key, error) {
+	all, err := collect(ctx, q.read, scanKey, `
+		SELECT id, org, key_id, algorithm, public_pem, created_at, disabled_at
+		FROM keys WHERE org = $1 ORDER BY created_at, id`, org)
+	return all, op{name: "list keys", subject: org}.fail(err)
+}
+
+func scanKey(row scanner) (k core.Key, err error) {
+	err = row.Scan(&k.ID, &k.Org, &k.KeyID, &k.Algorithm, &k.PublicPEM, timeColumn{&k.CreatedAt}, timeColumn{&k.DisabledAt})
+	return k, err
+}
+
+// DisableKey implements [core.OrgStore]. A key that is disabled keeps its time.
+func (q *queries) DisableKey(ctx context.Context, org, id string, at time.Time) error {
+	return q.exec(ctx, op{name: "disable key", subject: id, missing: "no such key"}, `
+		UPDATE keys SET disabled_at = CASE WHEN disabled_at = 0 THEN $1 ELSE disabled_at END
+		WHERE org = $2 AND id = $3`,
+		micros(at), org, id)
+}

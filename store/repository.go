@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+const noRepository = "no such repository"
+
+// selectRepository reads repositories as scanRepository wants them.
+const selectRepository = `
+	SELECT r.id, r.org, r.name, r.default_branch, r.object_format, r.version, r.created_at,
+		u.repo_id IS NOT NULL, COALESCE(u.provider, ''), COALESCE(u.instance, ''), COALESCE(u.mode, ''),
+		COALESCE(u.host, ''), COALESCE(u.owner, ''), COALESCE(u.name, ''), COALESCE(u.upstream_id, ''),
+		COALESCE(u.url, ''), COALESCE(u.default_branch, '')
+	FROM repositories r LEFT JOIN upstreams u ON u.repo_id = r.id`
+
+func scanRepository(row scanner) (r core.Repository, err error) {
+	var synced bool
+	var u core.Upstream
+	err = row.Scan(&r.ID, &r.Org, &r.Name, &r.DefaultBranch, &r.ObjectFormat, &r.Version, timeColumn{&r.CreatedAt},
+		&synced, &u.Provider, &u.Instance, &u.Mode, &u.Host, &u.Owner, &u.Name, &u.ID, &u.URL, &u.DefaultBranch)
+	if synced {
+		r.Upstream = &u
+	}
+	return r, err
+}
+
+// CreateRepository implements [core.RepositoryStore]. KindNotFound: no such
+// organisation.
+func (q *queries) CreateRepository(ctx context.Context, r core.Repository) error {
+	action := op{name: "create repository", subject: r.Name, missing: "no such organisation", taken: "a repository of this name exists already"}
+	return action.fail(q.writeAll(ctx, func(tx runner) error {
+		if _, err := tx.ExecContext(ctx, `
+			INSERT INTO repositories (id, org, name, search_name, default_branch, object_format, version, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			r.ID, r.Org, r.Name, strings.ToLower(r.Name), r.DefaultBranch, r.ObjectFormat, r.Version, micros(r.CreatedAt)); err != nil {
+			return err
+		}
+		u := r.Upstream
+		if u == nil {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `
+			INSERT INTO upstreams (repo_id, provider, instance, mode, host, owner, name, upstream_id, url, default_branch)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			r.ID, u.Provider, u.Instance, u.Mode, u.Host, u.Owner, u.Name, u.ID, u.URL, u.DefaultBranch); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO sync_states (repo_id, wanted, served, wanted_ref, taken, taken_ref, cause, next_attempt_at, failures, runs,
+				first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest, head_checked_at)
+			VALUES ($1, 0, 0, '', 0, '', '', 0, 0, 0, 0, 0, 0, '', '', '', '', 0)`, r.ID)
+		return err
+	}))
+}
+
+// Repository implements [core.RepositoryStore].
+func (q *queries) Repository(ctx context.Context, org, name string) (core.Repository, error) {
+	r, err := scanRepository(q.read.QueryRowContext(ctx, selectRepository+` WHERE r.org = $1 AND r.name = $2`, org, name))
+	return r, op{name: "read repository", subject: name, missing: noRepository}.fail(err)
+}
+
+// RepositoryByID implements [core.RepositoryStore].
+func (q *queries) RepositoryByID(ctx context.Context, id string) (core.Repository, error) {
+	r, err := scanRepository(q.read.QueryRowContext(ctx, selectRepository+` WHERE r.id = $1`, id))
+	return r, op{name: "read repository", subject: id, missing: noRepository}.fail(err)
+}
+
+// Repositories implements [core.RepositoryStore]. KindInvalid: the limit is
+// not positive.
+func (q *queries) Repositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
+	action := op{name: "list repositories", subject: f.Org}
+	if err := checkLimit(action, f.Limit); err != nil {
+		return nil, err
+	}
+	all, err := collect(ctx, q.read, scanRepository, selectRepository+`
+		WHERE r.org = $1 AND ($2 = '' OR r.id < $2) AND ($3 = '' OR r.search_name LIKE $3 ESCAPE '!')
+		ORDER BY r.id DESC LIMIT $4`,
+		f.Org, f.Before, containing(f.Query), f.Limit)
+	return all, action.fail(err)
+}
+
+// containing returns the LIKE pattern, with escape character "!", of names
+// that contain s in whatever case; "" for an empty s.
+func containing(s string) string {
+	if s == "" {
+		return ""
+	}
+	// Not the backslash, which PostgreSQL and SQLite treat differently in literals.
+	escape := strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
+	return "%" + escape.Replace(strings.ToLower(s)) + "%"
+}
+
+// RepositoryIDs implements [core.RepositoryStore].
+func (q *queries) RepositoryIDs(ctx context.Context) ([]string, error) {
+	all, err := collect(ctx, q.read, scanString, `SELECT id FROM repositories ORDER BY id`)
+	return all, op{name: "list repository ids"}.fail(err)
+}
+
+// SetDefaultBranch implements [core.RepositoryStore].
+func (q *queries) SetDefaultBranch(ctx context.Context, id, branch string) error {
+	return q.exec(ctx, op{name: "set default branch", subject: id, missing: noRepository}, `
+		UPDATE repositories SET default_branch = $1 WHERE id = $2`, branch, id)
+}
+
+// SetObjectFormat implements [core.RepositoryStore].
+func (q *queries) SetObjectFormat(ctx context.Context, id, format string) error {
+	return q.exec(ctx, op{name: "set object format", subject: id, missing: noRepository}, `
+		UPDATE repositories SET object_format = $1 WHERE id = $2`, format, id)
+}
+
+// BumpVersion implements [core.RepositoryStore].
+func (q *queries) BumpVersion(ctx context.Context, id string) (version int64, err error) {
+	err = q.write(ctx, func(tx runner) error {
+		return tx.QueryRowContext(ctx, `
+			UPDATE repositories SET version = version + 1 WHERE id = $1 RETURNING version`, id).Scan(&version)
+	})
+	return version, op{name: "bump version", subject: id, missing: noRepository}.fail(err)
+}
+
+// DeleteRepository implements [core.RepositoryStore]. Foreign keys take along
+// what hangs on the repository.
+func (q *queries) DeleteRepository(ctx context.Context, id string) error {
+	return q.exec(ctx, op{name: "delete repository", subject: id, missing: noRepository}, `
+		DELETE FROM repositories WHERE id = $1`, id)
+}
+
+// DetachUpstream implements [core.RepositoryStore]. KindNotFound: there is no
+// such repository at all. Its runs and journal stay.
+func (q *queries) DetachUpstream(ctx context.Context, id string) error {
+	action := op{name: "detach upstream", subject: id, missing: noRepository}
+	return action.fail(q.writeAll(ctx, func(tx runner) error {
+		var found string
+		if err := tx.QueryRowContext(ctx, `SELECT id FROM repositories WHERE id = $1`, id).Scan(&found); err != nil {
+			return err
+		}
+		for _, statement := range []string{
+			`DELETE FROM credentials WHERE repo_id = $1`,
+			`DELETE FROM sync_states WHERE repo_id = $1`,
+			`DELETE FROM upstreams WHERE repo_id = $1`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// SetUpstreamID implements [core.RepositoryStore]. KindNotFound: the
+// repository has no upstream.
+func (q *queries) SetUpstreamID(ctx context.Context, id, upstreamID string) error {
+	return q.exec(ctx, op{name: "set upstream id", subject: id, missing: "the repository has no upstream"}, `
+		UPDATE upstreams SET upstream_id = $1 WHERE repo_id = $2`, upstreamID, id)
+}

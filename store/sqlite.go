@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+)
+
+// This file holds all that is SQLite's own. A twin for another database has a
+// file like it and a folder of migrations; the rest is shared.
+
+const (
+	// maxReaders bounds the read-only connections; each has a page cache of up
+	// to 2 MB.
+	maxReaders = 8
+	// busyTimeout is how long SQLite waits, in milliseconds, while another
+	// process writes.
+	busyTimeout = "5000"
+	// walLimit, in bytes, is what a write-ahead log that once grew large is cut
+	// down to.
+	walLimit = "67108864"
+	// lockPoll is how often a process looks whether another one has finished
+	// to migrate.
+	lockPoll = 20 * time.Millisecond
+)
+
+// openWriter returns the pool of the one writing connection.
+func openWriter(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, url.Values{
+		// BEGIN IMMEDIATE: a transaction that starts as a reader and then
+		// writes fails at once if somebody wrote meanwhile, without waiting.
+		"_txlock":       {"immediate"},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"}, // see the package comment
+		"_foreign_keys": {"on"},
+		"_pragma":       {"journal_size_limit(" + walLimit + ")"},
+		// Refuses what would damage the file from within SQL.
+		"_defensive": {"1"},
+	}))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// openReader returns the pool of read-only connections. The database must
+// exist and be in WAL mode.
+func openReader(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, url.Values{"mode": {"ro"}}))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(maxReaders)
+	db.SetMaxIdleConns(maxReaders)
+	return db, nil
+}
+
+// dsn returns the connection string of the file at the absolute path. Pragmas
+// belong here and not in an Exec, because they hold for one connection and
+// pools open many.
+func dsn(path string, params url.Values) string {
+	params.Set("_busy_timeout", busyTimeout)
+	params.Set("_dqs", "0")      // "x" is an identifier, never silently a string
+	params.Set("_error_rc", "1") // no message of another operation in an error
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}
+	return u.String()
+}
+
+// isUnique reports whether err says that a unique value exists already.
+func isUnique(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// isOrphan reports whether err says that a row which is referred to is missing.
+func isOrphan(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code() == sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY
+}
+
+// advice returns what a person should know about err, "" if nothing special.
+func advice(err error) string {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return ""
+	}
+	switch e.Code() & 0xff { // the primary code; the upper bits are details
+	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
+		return "the database is busy; another process holds its write lock"
+	case sqlitelib.SQLITE_FULL:
+		return "the disk of the database is full"
+	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
+		return "the database file is damaged or not a database"
+	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
+		return "the database file cannot be opened for writing"
+	}
+	return ""
+}
+
+// createFile makes an empty database file that only its owner may read; SQLite
+// gives its companions the same mode. A file that exists is left alone, not
+// even opened: closing it would drop the POSIX locks that this process may
+// hold on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// lockFile waits until this process alone has the lock file, and returns how
+// to give it back. A process that dies gives it back too.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	ticker := time.NewTicker(lockPoll)
+	defer ticker.Stop()
+	for {
+		// LOCK_NB, because a blocking flock could not be cancelled.
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // closing unlocks
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return nil, errors.Join(&fs.PathError{Op: "lock", Path: path, Err: err}, f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// slowTx is how long a write transaction may take before it is logged: it
+// holds up every other writer.
+const slowTx = time.Second
+
+// Sealer seals secrets before they are stored. Both methods must be safe for
+// concurrent use. Package store/seal has the implementation; tests may bring
+// their own.
+type Sealer interface {
+	// Seal encrypts plaintext and binds it to associatedData.
+	Seal(plaintext, associatedData []byte) ([]byte, error)
+	// Open reverses Seal. It fails if the ciphertext was changed, was sealed
+	// with another key, or with other associated data. Its errors never hold
+	// the plaintext.
+	Open(ciphertext, associatedData []byte) ([]byte, error)
+}
+
+// Options are what a store needs from outside.
+type Options struct {
+	Sealer Sealer       // required
+	Logger hclog.Logger // nil: logs nothing
+	Clock  core.Clock   // nil: the system clock
+}
+
+// Store is the SQLite store. All methods are safe for concurrent use.
+type Store struct {
+	queries
+	writer *sql.DB
+	reader *sql.DB
+	logger hclog.Logger
+	clock  core.Clock
+}
+
+var _ core.Store = (*Store)(nil)
+
+// Open opens the database file at path, creates it with mode 0600 if it is
+// missing, and brings its schema up to date. The folder must exist. Several
+// processes may have the same database open.
+//
+// It returns KindInvalid without a sealer, KindPrecondition for a database of
+// a newer version of the program, and KindInternal for what the database says.
+func Open(ctx context.Context, path string, opts Options) (*Store, error) {
+	if opts.Sealer == nil {
+		return nil, core.Errorf(core.KindInvalid, "a store needs a sealer")
+	}
+	if opts.Logger == nil {
+		opts.Logger = hclog.NewNullLogger()
+	}
+	if opts.Clock == nil {
+		opts.Clock = core.SystemClock{}
+	}
+	action := op{name: "open database", subject: path}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, action.fail(err)
+	}
+
+	// Held while the file is made, put into WAL mode and migrated, which
+	// processes that start together must not do at the same time.
+	unlock, err := lockFile(ctx, path+"-migrate.lock")
+	if err != nil {
+		return nil, action.fail(err)
+	}
+	defer unlock()
+	if err := createFile(path); err != nil {
+		return nil, action.fail(err)
+	}
+	writer, err := openWriter(path)
+	if err != nil {
+		return nil, action.fail(err)
+	}
+	if err := migrate(ctx, writer, opts.Logger); err != nil {
+		return nil, action.fail(errors.Join(err, writer.Close()))
+	}
+	reader, err := openReader(path)
+	if err != nil {
+		return nil, action.fail(errors.Join(err, writer.Close()))
+	}
+
+	s := &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock}
+	s.queries = queries{read: reader, write: s.write, writeAll: s.write, sealer: opts.Sealer, clock: opts.Clock}
+	return s, nil
+}
+
+// Tx implements [core.Store]. A method of q that fails leaves the transaction
+// as it was before, so f may go on after it. An error of f is returned as it
+// is; a commit that fails is KindInternal.
+func (s *Store) Tx(ctx context.Context, f func(q core.Queries) error) error {
+	var inner error
+	err := s.write(ctx, func(tx runner) error {
+		inner = f(&queries{
+			read:     tx,
+			write:    func(_ context.Context, f func(runner) error) error { return f(tx) },
+			writeAll: func(ctx context.Context, f func(runner) error) error { return savepoint(ctx, tx, f) },
+			sealer:   s.sealer,
+			clock:    s.clock,
+		})
+		return inner
+	})
+	if inner != nil {
+		return inner
+	}
+	return op{name: "commit"}.fail(err)
+}
+
+// write runs f in a transaction of the writer and commits it if f returns nil.
+func (s *Store) write(ctx context.Context, f func(tx runner) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	// After a commit this does nothing; it is for errors and panics of f. Its
+	// own error is of no use: a transaction that cannot be rolled back is
+	// ended by closing its connection, which database/sql does.
+	defer func() { _ = tx.Rollback() }()
+	began := s.clock.Now()
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if took := s.clock.Now().Sub(began); took > slowTx {
+		s.logger.Warn("slow write transaction", "duration_ms", took.Milliseconds())
+	}
+	return nil
+}
+
+// savepoint runs f such that it leaves nothing in tx if it fails.
+func savepoint(ctx context.Context, tx runner, f func(runner) error) error {
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT step"); err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		// When ctx is done the whole transaction is rolled back anyhow.
+		if _, undo := tx.ExecContext(context.WithoutCancel(ctx), "ROLLBACK TO SAVEPOINT step"); undo != nil {
+			return errors.Join(err, undo)
+		}
+		_, _ = tx.ExecContext(context.WithoutCancel(ctx), "RELEASE SAVEPOINT step")
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "RELEASE SAVEPOINT step")
+	return err
+}
+
+// Close closes both pools and, if no other process has the database open,
+// moves the write-ahead log into the database file. Transactions must have
+// ended.
+func (s *Store) Close() error {
+	return op{name: "close database"}.fail(errors.Join(s.reader.Close(), s.writer.Close()))
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// Requests fold as follows. Between TakeSync and SaveSync a run is serving the
+// generation "taken". A request is waiting if "wanted" is above both "served"
+// and "taken"; only with a waiting one does a new request fold, and if their
+// refs differ, both become one request for all refs. SaveSync ends the run. If
+// that leaves "served" below "taken", the run has failed and what it was asked
+// for waits again, as a request for all refs, so that a request for another ref
+// which came meanwhile cannot take its place.
+
+const noSyncState = "the repository is not synced"
+
+const syncColumns = `repo_id, wanted, served, wanted_ref, cause, next_attempt_at, failures, runs,
+	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest, head_checked_at`
+
+func scanSyncState(row scanner) (s core.SyncState, err error) {
+	err = row.Scan(&s.RepoID, &s.Wanted, &s.Served, &s.WantedRef, &s.Trigger, timeColumn{&s.NextAttemptAt}, &s.Failures, &s.Runs,
+		timeColumn{&s.FirstSyncedAt}, timeColumn{&s.LastSuccessAt}, timeColumn{&s.LastErrorAt}, &s.LastClass, &s.LastError,
+		&s.Digest, &s.BrakeDigest, timeColumn{&s.HeadCheckedAt})
+	return s, err
+}
+
+// SyncState implements [core.SyncStore].
+func (q *queries) SyncState(ctx context.Context, repoID string) (core.SyncState, error) {
+	s, err := scanSyncState(q.read.QueryRowContext(ctx, `SELECT `+syncColumns+` FROM sync_states WHERE repo_id = $1`, repoID))
+	return s, op{name: "read sync state", subject: repoID, missing: noSyncState}.fail(err)
+}
+
+// RequestSync implements [core.SyncStore].
+func (q *queries) RequestSync(ctx context.Context, repoID, trigger, ref string) (wanted int64, err error) {
+	err = q.write(ctx, func(tx runner) error {
+		return tx.QueryRowContext(ctx, `
+			UPDATE sync_states SET
+				wanted = wanted + 1,
+				wanted_ref = CASE WHEN wanted > served AND wanted > taken AND wanted_ref <> $1 THEN '' ELSE $1 END,
+				cause = $2,
+				next_attempt_at = 0
+			WHERE repo_id = $3 RETURNING wanted`, ref, trigger, repoID).Scan(&wanted)
+	})
+	return wanted, op{name: "request sync", subject: repoID, missing: noSyncState}.fail(err)
+}
+
+// TakeSync implements [core.SyncStore]. If the last one taken was neither
+// served nor saved, because the process died, it is taken along, with all refs.
+func (q *queries) TakeSync(ctx context.Context, repoID string) (s core.SyncState, err error) {
+	err = q.write(ctx, func(tx runner) error {
+		// Within SET, columns have the values from before: wanted_ref moves to
+		// taken_ref, from where RETURNING can still read it.
+		var ref string
+		row := tx.QueryRowContext(ctx, `
+			UPDATE sync_states SET
+				taken = wanted,
+				taken_ref = CASE WHEN taken > served THEN '' ELSE wanted_ref END,
+				wanted_ref = ''
+			WHERE repo_id = $1 RETURNING taken_ref, `+syncColumns, repoID)
+		s, err = scanSyncState(prefixed{row, &ref})
+		s.WantedRef = ref
+		return err
+	})
+	return s, op{name: "take sync", subject: repoID, missing: noSyncState}.fail(err)
+}
+
+// prefixed is a row whose first column goes to first.
+type prefixed struct {
+	row   scanner
+	first any
+}
+
+// Scan implements scanner.
+func (p prefixed) Scan(dest ...any) error {
+	return p.row.Scan(append([]any{p.first}, dest...)...)
+}
+
+// SaveSync implements [core.SyncStore]. It ends the run that TakeSync began. A
+// request that came during the run keeps its right to be served at once: then
+// NextAttemptAt stays zero, whatever s says.
+func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
+	return q.exec(ctx, op{name: "save sync state", subject: s.RepoID, missing: noSyncState}, `
+		UPDATE sync_states SET
+			served = $1,
+			wanted_ref = CASE WHEN taken > $1 THEN '' ELSE wanted_ref END,
+			next_attempt_at = CASE WHEN taken > 0 AND wanted > taken THEN 0 ELSE $2 END,
+			taken = 0, taken_ref = '',
+			failures = $3, runs = $4, first_synced_at = $5, last_success_at = $6, last_error_at = $7,
+			last_class = $8, last_error = $9, digest = $10, brake_digest = $11, head_checked_at = $12
+		WHERE repo_id = $13`,
+		s.Served, micros(s.NextAttemptAt),
+		s.Failures, s.Runs, micros(s.FirstSyncedAt), micros(s.LastSuccessAt), micros(s.LastErrorAt),
+		s.LastClass, s.LastError, s.Digest, s.BrakeDigest, micros(s.HeadCheckedAt), s.RepoID)
+}
+
+// SetDigest implements [core.SyncStore].
+func (q *queries) SetDigest(ctx context.Context, repoID, digest string) error {
+	return q.exec(ctx, op{name: "set digest", subject: repoID, missing: noSyncState}, `
+		UPDATE sync_states SET digest = $1 WHERE repo_id = $2`, digest, repoID)
+}
+
+// DueSyncs implements [core.SyncStore]. KindInvalid: the limit is not positive.
+func (q *queries) DueSyncs(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	action := op{name: "list due syncs"}
+	if err := checkLimit(action, limit); err != nil {
+		return nil, err
+	}
+	// The zero time is stored as 0, which is not after any now.
+	all, err := collect(ctx, q.read, scanString, `
+		SELECT repo_id FROM sync_states WHERE served < wanted AND next_attempt_at <= $1
+		ORDER BY next_attempt_at, repo_id LIMIT $2`, micros(now), limit)
+	return all, action.fail(err)
+}
+
+// NextSyncAt implements [core.SyncStore].
+func (q *queries) NextSyncAt(ctx context.Context, now time.Time) (next time.Time, err error) {
+	err = q.read.QueryRowContext(ctx, `
+		SELECT next_attempt_at FROM sync_states WHERE served < wanted AND next_attempt_at > $1
+		ORDER BY next_attempt_at LIMIT 1`, micros(now)).Scan(timeColumn{&next})
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return next, op{name: "find next sync"}.fail(err)
+}
