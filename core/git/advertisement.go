@@ -198,21 +198,26 @@ func (p *advertParser) addV0Line(line []byte) error {
 	if string(name) == "capabilities^{}" {
 		return nil // stands in for the first ref where there is none
 	}
-	return p.addRef(id, name)
+	return p.addRef(line, len(id))
 }
 
-// addRef keeps the ref if it was asked for.
-func (p *advertParser) addRef(id, name []byte) error {
-	if len(id) != p.idLength || !core.ObjectID(id).Valid() {
-		return malformed("bad object id %.80q", id)
+// addRef keeps the ref of a line "id SP name" if it was asked for; the id has n
+// digits.
+func (p *advertParser) addRef(line []byte, n int) error {
+	if n != p.idLength {
+		return malformed("bad ref line %.120q", line)
 	}
+	name := line[n+1:]
 	if bytes.HasSuffix(name, []byte("^{}")) || !p.filter.match(name) {
 		return nil
 	}
-	// One string for both halves of the line.
-	both := string(id) + string(name)
-	if n := both[len(id):]; validRefName(n) {
-		p.Refs[n] = core.ObjectID(both[:len(id)])
+	both := string(line) // one string for the two
+	id := core.ObjectID(both[:n])
+	if !id.Valid() {
+		return malformed("bad object id %q", id)
+	}
+	if name := both[n+1:]; validRefName(name) {
+		p.Refs[name] = id
 	}
 	return nil
 }
@@ -290,7 +295,7 @@ func (p *advertParser) parseLsRefs(in *PktReader) error {
 		isHead := string(name) == "HEAD"
 		if string(id) == "unborn" {
 			p.HeadUnborn = p.HeadUnborn || isHead
-		} else if err := p.addRef(id, name); err != nil {
+		} else if err := p.addRef(line[:len(id)+1+len(name)], len(id)); err != nil {
 			return err
 		}
 		if isHead {
@@ -303,22 +308,8 @@ func (p *advertParser) parseLsRefs(in *PktReader) error {
 	}
 }
 
-// validRefName follows git-check-ref-format(1), with one level allowed. Names
-// that break it cannot exist in a repository; a host that sends one may be
-// after a file name.
+// validRefName reports whether the ref can exist in a repository. A host that
+// sends another name may be after a file name.
 func validRefName(name string) bool {
-	if name == "" || name == "@" || strings.HasSuffix(name, ".") {
-		return false
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock") {
-			return false
-		}
-	}
-	for i := range len(name) {
-		if name[i] <= ' ' || name[i] == 0x7f || strings.IndexByte(`~^:?*[\`, name[i]) >= 0 {
-			return false
-		}
-	}
-	return !strings.Contains(name, "..") && !strings.Contains(name, "@{")
+	return name == "HEAD" || core.ValidateRefName(name) == nil
 }
