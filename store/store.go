@@ -92,7 +92,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	}
 
 	s := &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock}
-	s.queries = queries{read: reader, write: s.write, writeAll: s.write, sealer: opts.Sealer, clock: opts.Clock}
+	s.queries = queries{read: &prepared{DB: reader}, write: s.write, writeAll: s.write, sealer: opts.Sealer, clock: opts.Clock}
 	return s, nil
 }
 

@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+)
+
+// prepared is a pool that prepares each query once per connection. SQLite
+// takes longer to compile the query for a repository than to answer it, and
+// every request asks for one. It is for pools of several connections: in the
+// writer, preparing would wait for the transaction that is under way.
+type prepared struct {
+	*sql.DB
+	statements sync.Map // of *sql.Stmt by query; queries are constants, so they are few
+}
+
+var _ runner = (*prepared)(nil)
+
+// statement returns the prepared query, or nil if it cannot be prepared; then
+// running it unprepared tells why.
+func (p *prepared) statement(ctx context.Context, query string) *sql.Stmt {
+	if known, ok := p.statements.Load(query); ok {
+		return known.(*sql.Stmt)
+	}
+	fresh, err := p.PrepareContext(ctx, query)
+	if err != nil {
+		return nil
+	}
+	known, loaded := p.statements.LoadOrStore(query, fresh)
+	if loaded {
+		_ = fresh.Close() // somebody else was faster
+	}
+	return known.(*sql.Stmt)
+}
+
+// QueryContext implements runner.
+func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if statement := p.statement(ctx, query); statement != nil {
+		return statement.QueryContext(ctx, args...)
+	}
+	return p.DB.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext implements runner.
+func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if statement := p.statement(ctx, query); statement != nil {
+		return statement.QueryRowContext(ctx, args...)
+	}
+	return p.DB.QueryRowContext(ctx, query, args...)
+}
