@@ -1,0 +1,197 @@
+// Package scripts_test holds the rules that no single package can check about
+// itself: which package may depend on which, and what may lie at the top.
+package scripts_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/headwater-git/headwater"
+
+// goPackage is what go list says of one package, test files left out.
+type goPackage struct {
+	ImportPath string
+	Name       string
+	Dir        string
+	GoFiles    []string
+	Imports    []string // direct
+	Deps       []string // transitive
+	Standard   bool
+}
+
+// rel is the path below the module, "" for a package of another module.
+func rel(importPath string) string {
+	path, ok := strings.CutPrefix(importPath, module+"/")
+	if !ok {
+		return ""
+	}
+	return path
+}
+
+// listPackages returns every package of the module.
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports,Deps,Standard", "./...")
+	cmd.Dir = ".."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+}
+
+// under reports whether path is one of the patterns: "core" is that package
+// alone, "core/..." that package and everything below it.
+func under(path string, patterns ...string) bool {
+	for _, p := range patterns {
+		if tree, ok := strings.CutSuffix(p, "/..."); ok {
+			if path == tree || strings.HasPrefix(path, tree+"/") {
+				return true
+			}
+		} else if path == p {
+			return true
+		}
+	}
+	return false
+}
+
+// edge is a rule: packages that match from, but not except, must not depend on
+// packages that match to, directly or through others.
+type edge struct {
+	name   string
+	from   []string
+	except []string
+	to     []string
+	allow  []string // of to
+}
+
+// forbidden is the dependency rule of the design: arrows point to core, and
+// core points to the provider contract alone. Plugins know hosts and nothing
+// of the core; server and store meet in server.New only.
+func forbidden() []edge {
+	everything := []string{"core/...", "providers/...", "plugins/...", "server/...", "store/...", "scripts/..."}
+	return []edge{
+		{name: "the provider contract stands alone", from: []string{"providers"}, to: everything},
+		{name: "core types know the contract alone", from: []string{"core"}, to: everything, allow: []string{"providers"}},
+		{name: "the core knows no host, store or server", from: []string{"core/..."},
+			to: everything, allow: []string{"core/...", "providers", "providers/netguard"}},
+		{name: "git knows nothing of repositories", from: []string{"core/git/..."}, to: []string{"core/..."}, allow: []string{"core", "core/git/..."}},
+		{name: "access knows nothing of git", from: []string{"core/access"}, to: []string{"core/..."}, allow: []string{"core", "core/access"}},
+		{name: "nothing in the core stands on the engine", from: []string{"core/..."}, except: []string{"core/engine"}, to: []string{"core/engine"}},
+		{name: "plugins know hosts, not the core", from: []string{"plugins/..."},
+			to: everything, allow: []string{"plugins/...", "providers", "providers/sdk", "providers/netguard", "providers/v1/..."}},
+		{name: "plugins do not know each other", from: []string{"plugins/..."}, except: []string{"plugins/builtin"},
+			to: []string{"plugins/builtin"}},
+		{name: "the SDK is all that an author needs", from: []string{"providers/sdk"}, to: everything,
+			allow: []string{"providers", "providers/sdk", "providers/v1/..."}},
+		{name: "the plugin host knows no core", from: []string{"providers/host/...", "providers/config", "providers/v1/...", "providers/netguard"},
+			to: everything, allow: []string{"providers/..."}},
+		{name: "a store knows core alone", from: []string{"store/..."}, to: everything, allow: []string{"core", "providers", "store/..."}},
+		{name: "the edges know the engine, not what is behind it", from: []string{"server/api", "server/githttp"},
+			to: []string{"store/...", "plugins/...", "providers/host", "providers/config", "providers/sdk"}},
+		{name: "the server is made without plugins", from: []string{"server"}, to: []string{"plugins/..."}},
+		{name: "nothing stands on the command line", from: everything, except: []string{"server/cmd/headwater"}, to: []string{"server/cmd/..."}},
+		{name: "test packages stay out of programs", from: everything, except: []string{"scripts/...", "providers/providertest", "store/storetest"},
+			to: []string{"providers/providertest", "store/storetest"}},
+		{name: "nothing stands on scripts", from: everything, except: []string{"scripts/..."}, to: []string{"scripts/..."}},
+	}
+}
+
+func TestArchitecture_forbiddenEdges(t *testing.T) {
+	t.Parallel()
+	packages := listPackages(t)
+	for _, rule := range forbidden() {
+		t.Run(rule.name, func(t *testing.T) {
+			t.Parallel()
+			for _, p := range packages {
+				from := rel(p.ImportPath)
+				if !under(from, rule.from...) || under(from, rule.except...) {
+					continue
+				}
+				for _, dep := range p.Deps {
+					to := rel(dep)
+					if to != "" && to != from && under(to, rule.to...) && !under(to, rule.allow...) {
+						t.Errorf("%s must not depend on %s", from, to)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestArchitecture_standardLibraryOnly guards the two packages that everybody
+// stands on: what they import, a plugin author and every part of the core gets.
+func TestArchitecture_standardLibraryOnly(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t) {
+		if !under(rel(p.ImportPath), "providers", "core") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			first, _, _ := strings.Cut(dep, "/")
+			if strings.Contains(first, ".") && rel(dep) == "" && !strings.HasPrefix(dep, "vendor/") {
+				t.Errorf("%s must not depend on %s", rel(p.ImportPath), dep)
+			}
+		}
+	}
+}
+
+// TestArchitecture_subprocesses keeps the places that start programs few: each
+// must build its argv and environment with care.
+func TestArchitecture_subprocesses(t *testing.T) {
+	t.Parallel()
+	allowed := []string{"core/git/...", "providers/host", "providers/providertest", "scripts/..."}
+	for _, p := range listPackages(t) {
+		if slices.Contains(p.Imports, "os/exec") && !under(rel(p.ImportPath), allowed...) {
+			t.Errorf("%s must not import os/exec: git is run by core/git, plugins by providers/host", rel(p.ImportPath))
+		}
+	}
+}
+
+// TestArchitecture_noTestingInThePrograms keeps test code out of the binary.
+func TestArchitecture_noTestingInThePrograms(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t) {
+		if p.Name == "main" && !under(rel(p.ImportPath), "scripts/...") && slices.Contains(p.Deps, "testing") {
+			t.Errorf("%s must not depend on testing", rel(p.ImportPath))
+		}
+	}
+}
+
+// TestArchitecture_topLevel keeps the top of the repository to the names that
+// the design has.
+func TestArchitecture_topLevel(t *testing.T) {
+	t.Parallel()
+	allowed := []string{
+		"core", "providers", "plugins", "server", "store", "scripts", "docs", ".ci",
+		"go.mod", "go.sum", "providers.hcl", "README.md", "LICENSE", ".gitignore", ".golangci.yml",
+	}
+	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for _, file := range strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		top, _, _ := strings.Cut(file, "/")
+		if !slices.Contains(allowed, top) {
+			t.Errorf("%q does not belong at the top level", top)
+		}
+	}
+}
