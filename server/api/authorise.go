@@ -1,0 +1,114 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+)
+
+// call is one authorised request on its way through an operation.
+type call struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	identity access.Identity
+	repo     core.Repository // with target oneRepository; else with credentialID if the token names one
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// body is [readBody].
+func (c *call) body(dest any) error { return readBody(c.w, c.r, dest) }
+
+// answer is [writeJSON] for an operation to end with.
+func (c *call) answer(status int, body any) error {
+	writeJSON(c.w, status, body)
+	return nil
+}
+
+// segment returns a variable of the path, percent-decoded once; "" if the
+// route has none of that name.
+func (c *call) segment(name string) (string, error) {
+	decoded, err := url.PathUnescape(mux.Vars(c.r)[name])
+	if err != nil {
+		return "", core.Errorf(core.KindInvalid, "the path is not percent-encoded as it should be")
+	}
+	return decoded, nil
+}
+
+// authorise verifies the token, and that it opens the operation on what the
+// path and the claim "repo" name. It finds the repository.
+//
+// The organisation comes from the token alone, so a repository of another one
+// cannot be named at all. Whether a path is about the token's repository is
+// decided before it is told whether anything exists there.
+func (s *server) authorise(c *call, op operation) error {
+	token, err := bearerToken(c.r)
+	if err != nil {
+		return err
+	}
+	if c.identity, err = s.Verifier.Verify(c.ctx(), token); err != nil {
+		return err
+	}
+	if op.scope != anyScope && !c.identity.Can(op.scope) {
+		return core.Errorf(core.KindPermission, "the token lacks the scope %q", op.scope)
+	}
+	switch op.target {
+	case anything:
+		return nil
+	case organisation:
+		if !c.identity.OrgWide() {
+			return core.Errorf(core.KindPermission, `this call is for the organisation; leave the claim "repo" out of the token or make it "org"`)
+		}
+		return nil
+	case credentialID:
+		if c.identity.OrgWide() {
+			return nil
+		}
+	}
+	if c.identity.OrgWide() {
+		return core.Errorf(core.KindPermission, `the token names no repository; put its name into the claim "repo"`)
+	}
+	if op.target == newRepository {
+		return nil
+	}
+	c.repo, err = s.findRepository(c)
+	return err
+}
+
+// bearerToken returns the token of the header Authorization.
+func bearerToken(r *http.Request) (string, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", core.Errorf(core.KindUnauthenticated, "send a token in the header Authorization: Bearer TOKEN")
+	}
+	return token, nil
+}
+
+// findRepository returns the repository of the path, which the claim must
+// mean, or else that of the claim. A claim that says "x" and a path that says
+// "y" is KindPermission whatever exists, unless the two are the public name
+// and the internal id of one repository.
+func (s *server) findRepository(c *call) (core.Repository, error) {
+	name, err := c.segment("name")
+	if err != nil {
+		return core.Repository{}, err
+	}
+	if name == "" || name == c.identity.Repo {
+		return s.Repositories.Repository(c.ctx(), c.identity.Org, c.identity.Repo)
+	}
+	repo, err := s.Repositories.Repository(c.ctx(), c.identity.Org, name)
+	if err != nil && core.KindOf(err) != core.KindNotFound {
+		return core.Repository{}, err
+	}
+	if err != nil || !c.identity.Names(repo) {
+		return core.Repository{}, core.Errorf(core.KindPermission, "the token is for another repository than the path")
+	}
+	return repo, nil
+}

@@ -1,0 +1,79 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// maxBody is the size limit of a request body, in bytes.
+const maxBody = 1 << 20
+
+// readBody decodes the JSON object in the body into dest, a pointer to a
+// struct. No body and null leave dest as it is; unknown keys are ignored,
+// because SDKs pass on what their callers add. The Content-Type does not
+// matter. Errors: KindInvalid, with the field that is wrong; KindTooLarge.
+func readBody(w http.ResponseWriter, r *http.Request, dest any) error {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return core.Errorf(core.KindTooLarge, "the request body is larger than %d bytes", maxBody)
+		}
+		return &core.Error{Kind: core.KindInvalid, Message: "the request body could not be read", Err: err}
+	}
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil
+	}
+	err = json.Unmarshal(raw, dest)
+	if err == nil {
+		return nil
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if wrong.Field == "" {
+			return core.Errorf(core.KindInvalid, "the request body must be a JSON object")
+		}
+		return core.Errorf(core.KindInvalid, "the field %q must be %s, not %s", wrong.Field, wordOf(wrong.Type), wrong.Value)
+	}
+	// The cause is left out of the message: it may quote a piece of a secret.
+	return core.Errorf(core.KindInvalid, "the request body is not valid JSON")
+}
+
+// wordOf names the JSON type that a Go type is decoded from.
+func wordOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct:
+		return "an object"
+	default:
+		return "a " + t.Kind().String()
+	}
+}
+
+// writeJSON answers with body as JSON, or with no body at all if it is nil.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	header := w.Header()
+	// Answers depend on the token, and caches do not look at tokens alike.
+	header.Set("Cache-Control", "no-store")
+	if body == nil {
+		w.WriteHeader(status)
+		return
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(body); err != nil {
+		// Only a programming error gets here; the panic handler answers it.
+		panic(err)
+	}
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(text.Len()))
+	w.WriteHeader(status)
+	// A failed write means that the client is gone; nobody is left to tell.
+	_, _ = w.Write(text.Bytes())
+}

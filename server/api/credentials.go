@@ -1,0 +1,128 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// credentialBody is the body of every credential call.
+type credentialBody struct {
+	ID       string  `json:"id"`      // update and delete on legacy routes
+	RepoID   string  `json:"repo_id"` // create on legacy routes: internal id or public name
+	Username *string `json:"username"`
+	Password string  `json:"password"`
+}
+
+// check refuses what could not travel in HTTP Basic, or could say more than
+// one line to git's credential protocol.
+func (b credentialBody) check() error {
+	if b.Password == "" {
+		return core.Errorf(core.KindInvalid, "the field \"password\" is required")
+	}
+	if strings.ContainsFunc(b.Password, isControl) {
+		return core.Errorf(core.KindInvalid, "the field \"password\" must not hold control characters")
+	}
+	if b.Username != nil && (strings.Contains(*b.Username, ":") || strings.ContainsFunc(*b.Username, isControl)) {
+		return core.Errorf(core.KindInvalid, "the field \"username\" must not hold ':' or control characters")
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// credentialView is a credential in answers: never with its secret.
+type credentialView struct {
+	ID        string    `json:"id"`
+	Username  string    `json:"username,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+func viewCredential(c core.Credential) credentialView {
+	return credentialView{ID: c.ID, Username: c.Username, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
+}
+
+func (s *server) createCredential(c *call) error {
+	var body credentialBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	// The token says which repository it is; the body may only agree.
+	if body.RepoID != "" && body.RepoID != c.repo.ID && body.RepoID != c.repo.Name {
+		return core.Errorf(core.KindPermission, "the token is for another repository than the field \"repo_id\"")
+	}
+	if err := body.check(); err != nil {
+		return err
+	}
+	var username string
+	if body.Username != nil {
+		username = *body.Username
+	}
+	credential, err := s.Repositories.CreateCredential(c.ctx(), c.repo, username, providers.Secret(body.Password))
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, viewCredential(credential))
+}
+
+func (s *server) updateCredential(c *call) error {
+	var body credentialBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	id, err := s.credentialID(c, body)
+	if err != nil {
+		return err
+	}
+	if err := body.check(); err != nil {
+		return err
+	}
+	credential, err := s.Repositories.UpdateCredential(c.ctx(), c.identity.Org, id, body.Username, providers.Secret(body.Password))
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, viewCredential(credential))
+}
+
+func (s *server) deleteCredential(c *call) error {
+	var body credentialBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	id, err := s.credentialID(c, body)
+	if err != nil {
+		return err
+	}
+	if err := s.Repositories.DeleteCredential(c.ctx(), c.identity.Org, id); err != nil {
+		return err
+	}
+	return c.answer(http.StatusNoContent, nil)
+}
+
+// credentialID returns the id of the path, else that of the body. A token
+// for one repository opens the credential of that one only; for every other
+// the answer is that there is none.
+func (s *server) credentialID(c *call, body credentialBody) (string, error) {
+	id, err := c.segment("id")
+	if err != nil {
+		return "", err
+	}
+	if id == "" {
+		id = body.ID
+	}
+	if id == "" {
+		return "", core.Errorf(core.KindInvalid, "the field \"id\" is required")
+	}
+	if c.repo.ID == "" {
+		return id, nil // an organisation-wide token; the engine checks the organisation
+	}
+	credential, err := s.Repositories.CredentialByRepo(c.ctx(), c.repo)
+	if core.KindOf(err) == core.KindNotFound || err == nil && credential.ID != id {
+		return "", core.Errorf(core.KindNotFound, "there is no such credential")
+	}
+	return id, err
+}

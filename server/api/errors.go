@@ -1,0 +1,95 @@
+package api
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+const (
+	// syncingText is what published clients know of a first sync that runs.
+	syncingText = "repository sync in progress. please retry shortly"
+	// syncingRetry is when to ask again if nobody knows better.
+	syncingRetry = 5 * time.Second
+)
+
+// statuses is the one table from kinds of failure to HTTP.
+var statuses = map[core.Kind]int{
+	core.KindInvalid:             http.StatusBadRequest,
+	core.KindUnauthenticated:     http.StatusUnauthorized,
+	core.KindPermission:          http.StatusForbidden,
+	core.KindNotFound:            http.StatusNotFound,
+	core.KindConflict:            http.StatusConflict,
+	core.KindSyncing:             http.StatusConflict,
+	core.KindPrecondition:        http.StatusPreconditionFailed,
+	core.KindStale:               http.StatusConflict,
+	core.KindTooLarge:            http.StatusRequestEntityTooLarge,
+	core.KindUnsupported:         http.StatusNotImplemented,
+	core.KindUpstreamRejected:    http.StatusUnprocessableEntity,
+	core.KindLocked:              http.StatusLocked,
+	core.KindRateLimited:         http.StatusTooManyRequests,
+	core.KindUpstreamUnavailable: http.StatusBadGateway,
+	core.KindUpstreamTimeout:     http.StatusGatewayTimeout,
+	core.KindInternal:            http.StatusInternalServerError,
+}
+
+// StatusOf returns the HTTP status of a kind; 500 for one that is unknown.
+func StatusOf(kind core.Kind) int {
+	if status, ok := statuses[kind]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
+// errorBody is what an error looks like: the envelope {"error"} of the SDKs
+// and the problem details of RFC 9457 in one. Code is stable, the texts are not.
+type errorBody struct {
+	Error  string    `json:"error"`
+	Status int       `json:"status"`
+	Title  string    `json:"title"`
+	Type   string    `json:"type"`
+	Detail string    `json:"detail"`
+	Code   core.Kind `json:"code"`
+}
+
+// WriteError answers with an error. The status comes from [StatusOf], the text
+// from [core.MessageOf], so an error of no kind is a 500 that tells nothing of
+// its cause: who calls must log it. It sets Retry-After when the error knows
+// it, and a Bearer challenge on 401 unless the caller set another one.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	kind := core.KindOf(err)
+	text := core.MessageOf(err)
+	var retry time.Duration
+	if e, ok := errors.AsType[*core.Error](err); ok {
+		retry = e.RetryAfter
+	}
+	switch kind {
+	case core.KindInternal:
+		// Even the message of an internal error was written for the log.
+		text = "internal error; the server's log has the details"
+	case core.KindSyncing:
+		text = syncingText
+		if retry <= 0 {
+			retry = syncingRetry
+		}
+	case core.KindUnauthenticated:
+		if w.Header().Get("WWW-Authenticate") == "" {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="headwater"`)
+		}
+	}
+	if retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
+	}
+	writeStatusError(w, StatusOf(kind), kind, text)
+}
+
+// writeStatusError answers with an error whose status no kind has.
+func writeStatusError(w http.ResponseWriter, status int, code core.Kind, text string) {
+	writeJSON(w, status, errorBody{
+		Error: text, Status: status, Title: http.StatusText(status), Type: "about:blank", Detail: text, Code: code,
+	})
+}

@@ -1,0 +1,62 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// ProviderStatus is the state of one provider instance, for an operator.
+type ProviderStatus struct {
+	Name       string     `json:"name"`
+	Type       string     `json:"type"`
+	Builtin    bool       `json:"builtin"`
+	State      string     `json:"state"`
+	PID        int        `json:"pid,omitempty"`
+	Generation int        `json:"generation"` // processes started so far
+	Crashes    int        `json:"crashes"`
+	LastStart  *time.Time `json:"last_start,omitempty"`
+	RetryAt    *time.Time `json:"retry_at,omitempty"`
+	LastError  string     `json:"last_error,omitempty"`
+	Stderr     []string   `json:"stderr,omitempty"` // last lines, secrets cut out
+}
+
+func (s *server) listProviders(c *call) error {
+	list := []ProviderStatus{}
+	if s.Providers != nil {
+		list = append(list, s.Providers()...)
+	}
+	return c.answer(http.StatusOK, map[string]any{"providers": list})
+}
+
+// health answers that the process lives. It is neither logged nor guarded:
+// load balancers ask it all the time.
+func (s *server) health(w http.ResponseWriter, r *http.Request) {
+	if !readOnly(w, r) {
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": s.Version})
+}
+
+// ready answers whether requests can be taken, 200 or 503.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	if !readOnly(w, r) {
+		return
+	}
+	if err := s.Repositories.Ready(r.Context()); err != nil {
+		s.Logger.Warn("not ready", "error", err)
+		writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), "the server cannot take requests now")
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// readOnly answers 405 to everything but GET and HEAD.
+func readOnly(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	methodNotAllowed(w, map[string]operation{http.MethodGet: {}})
+	return false
+}

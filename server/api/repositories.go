@@ -1,0 +1,226 @@
+package api
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/engine"
+)
+
+// Page sizes of a listing.
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+)
+
+// createBody is the body of a create call.
+type createBody struct {
+	DefaultBranch string    `json:"default_branch"`
+	BaseRepo      *baseRepo `json:"base_repo"`
+}
+
+// baseRepo is the link that a caller wishes for.
+type baseRepo struct {
+	Provider      string `json:"provider"`
+	Owner         string `json:"owner"`
+	Name          string `json:"name"`
+	DefaultBranch string `json:"default_branch"`
+	UpstreamHost  string `json:"upstream_host"`
+	Operation     string `json:"operation"`
+	Auth          struct {
+		AuthType string `json:"auth_type"`
+	} `json:"auth"`
+}
+
+// upstream turns the link into the engine's words. The engine judges the
+// provider, the host and the names.
+func (b baseRepo) upstream() (*engine.UpstreamRequest, error) {
+	provider := strings.ToLower(b.Provider)
+	switch b.Operation {
+	case "", "sync":
+	case "fork", "snapshot":
+		return nil, core.Errorf(core.KindUnsupported, "base_repo.operation %q is not supported by this server yet", b.Operation)
+	default:
+		return nil, core.Errorf(core.KindInvalid, "base_repo.operation %q is unknown; use \"sync\"", b.Operation)
+	}
+	switch {
+	case provider == "":
+		provider = "github" // SDKs leave it out for GitHub
+	case provider == "code", provider == "code.storage":
+		return nil, core.Errorf(core.KindInvalid, "base_repo.provider %q names this server; it cannot be synced from itself", b.Provider)
+	}
+	if b.Auth.AuthType != "" && b.Auth.AuthType != "public" {
+		return nil, core.Errorf(core.KindInvalid, "base_repo.auth.auth_type %q is unknown; leave it out or use \"public\"", b.Auth.AuthType)
+	}
+	if b.Owner == "" || b.Name == "" {
+		return nil, core.Errorf(core.KindInvalid, "base_repo.owner and base_repo.name are required")
+	}
+	return &engine.UpstreamRequest{
+		Provider: provider, Public: b.Auth.AuthType == "public",
+		Owner: b.Owner, Name: b.Name, Host: b.UpstreamHost, DefaultBranch: b.DefaultBranch,
+	}, nil
+}
+
+func (s *server) createRepository(c *call) error {
+	var body createBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	request := engine.CreateRequest{Org: c.identity.Org, Name: c.identity.Repo, DefaultBranch: body.DefaultBranch}
+	if request.DefaultBranch == "" {
+		request.DefaultBranch = c.r.URL.Query().Get("default_branch")
+	}
+	if body.BaseRepo != nil {
+		upstream, err := body.BaseRepo.upstream()
+		if err != nil {
+			return err
+		}
+		request.Upstream = upstream
+	}
+	repo, err := s.Repositories.CreateRepository(c.ctx(), request)
+	if err != nil {
+		return err
+	}
+	view, err := s.repositoryView(c, repo)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, struct {
+		repositoryView
+		ID      string `json:"id"` // what the oldest clients read
+		Message string `json:"message"`
+	}{view, repo.ID, "repository created"})
+}
+
+func (s *server) listRepositories(c *call) error {
+	query := c.r.URL.Query()
+	limit, err := pageLimit(query.Get("limit"))
+	if err != nil {
+		return err
+	}
+	before, err := decodeCursor(query.Get("cursor"))
+	if err != nil {
+		return err
+	}
+	repos, err := s.Repositories.ListRepositories(c.ctx(), core.RepositoryFilter{
+		Org: c.identity.Org, Query: strings.TrimSpace(query.Get("q")), Before: before,
+		Limit: limit + 1, // one more tells whether there is more
+	})
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Repos      []repositoryView `json:"repos"`
+		NextCursor string           `json:"next_cursor,omitempty"`
+		HasMore    bool             `json:"has_more"`
+	}{Repos: []repositoryView{}}
+	if len(repos) > limit {
+		repos = repos[:limit]
+		answer.HasMore = true
+		answer.NextCursor = encodeCursor(repos[limit-1].ID)
+	}
+	for _, repo := range repos {
+		view, err := s.listItem(c, repo)
+		if err != nil {
+			return err
+		}
+		answer.Repos = append(answer.Repos, view)
+	}
+	return c.answer(http.StatusOK, answer)
+}
+
+// pageLimit reads a limit; one that is out of range is brought into it.
+func pageLimit(text string) (int, error) {
+	if text == "" {
+		return defaultLimit, nil
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, core.Errorf(core.KindInvalid, "the parameter \"limit\" must be a number")
+	}
+	return min(max(limit, 1), maxLimit), nil
+}
+
+// cursorPrefix tells cursors of this listing from other text that happens to
+// be base64.
+const cursorPrefix = "repos:"
+
+func encodeCursor(id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + id))
+}
+
+func decodeCursor(cursor string) (string, error) {
+	if cursor == "" {
+		return "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	id, ok := strings.CutPrefix(string(text), cursorPrefix)
+	if err != nil || !ok || id == "" {
+		return "", core.Errorf(core.KindInvalid, "the parameter \"cursor\" is not one that this listing gave")
+	}
+	return id, nil
+}
+
+func (s *server) getRepository(c *call) error {
+	view, err := s.repositoryView(c, c.repo)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, view)
+}
+
+func (s *server) updateRepository(c *call) error {
+	var body struct {
+		DefaultBranch *string `json:"default_branch"`
+	}
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	if body.DefaultBranch != nil {
+		if err := core.ValidateBranchName(*body.DefaultBranch); err != nil {
+			return err
+		}
+		repo, err := s.Repositories.SetDefaultBranch(c.ctx(), c.repo, *body.DefaultBranch)
+		if err != nil {
+			return err
+		}
+		c.repo = repo
+	}
+	return s.getRepository(c)
+}
+
+func (s *server) deleteRepository(c *call) error {
+	if err := s.Repositories.DeleteRepository(c.ctx(), c.repo); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, map[string]string{
+		"repo_id": c.repo.ID, "repo_name": c.repo.Name, "url": c.repo.Name, "message": "repository deleted",
+	})
+}
+
+func (s *server) detach(c *call) error {
+	if err := s.Repositories.Detach(c.ctx(), c.repo); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, map[string]string{"message": "repository detached"})
+}
+
+// pullUpstream ignores ref policies: a pull is the upstream's change, not the
+// caller's. The field "after" of older clients is ignored too.
+func (s *server) pullUpstream(c *call) error {
+	var body struct {
+		Ref string `json:"ref"`
+	}
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	if err := s.Repositories.PullUpstream(c.ctx(), c.repo, body.Ref, "api"); err != nil {
+		return err
+	}
+	// SDKs demand exactly this status.
+	return c.answer(http.StatusAccepted, map[string]string{"message": "Repository sync initiated successfully"})
+}

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/engine"
+)
+
+// Options is what the REST layer stands on. Repositories and Verifier are
+// required.
+type Options struct {
+	Repositories engine.Repositories
+	Verifier     *access.Verifier
+	Logger       hclog.Logger            // nil: nothing is logged
+	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
+	Version      string                  // of the server, for GET /healthz
+}
+
+// server answers requests. It holds no state of its own.
+type server struct {
+	Options
+}
+
+// target says what a route is about, and so what the claim "repo" must be.
+type target int
+
+const (
+	organisation  target = iota // the claim names no single repository
+	newRepository               // the claim is the name of a repository to be
+	oneRepository               // the claim means a repository that exists
+	anything                    // the claim does not matter
+	// credentialID is oneRepository or, as SDKs have it for credentials,
+	// organisation.
+	credentialID
+)
+
+// anyScope stands for "a valid token will do".
+const anyScope access.Scope = ""
+
+// operation is one thing that the API can do, with both of its routes.
+type operation struct {
+	method    string
+	legacy    string // "": it has none
+	preferred string
+	scope     access.Scope
+	target    target
+	serve     func(s *server, c *call) error
+}
+
+// operations is the whole API.
+var operations = []operation{
+	{http.MethodPost, "/api/v1/repos", "/api/repos", access.RepoWrite, newRepository, (*server).createRepository},
+	{http.MethodGet, "/api/v1/repos", "/api/repos", access.OrgRead, organisation, (*server).listRepositories},
+	// SDKs send git:read; any token for the repository may know that it exists.
+	{http.MethodGet, "/api/v1/repo", "/api/repos/{name}", anyScope, oneRepository, (*server).getRepository},
+	{http.MethodPatch, "/api/v1/repo", "/api/repos/{name}", access.RepoWrite, oneRepository, (*server).updateRepository},
+	{http.MethodDelete, "/api/v1/repos/delete", "/api/repos/{name}", access.RepoWrite, oneRepository, (*server).deleteRepository},
+	{http.MethodDelete, "/api/v1/repos/base", "/api/repos/{name}/base", access.GitWrite, oneRepository, (*server).detach},
+	{http.MethodPost, "/api/v1/repos/pull-upstream", "/api/repos/{name}/pull-upstream", access.GitWrite, oneRepository, (*server).pullUpstream},
+	{http.MethodPost, "/api/v1/repos/git-credentials", "/api/repos/{name}/git-credentials", access.RepoWrite, oneRepository, (*server).createCredential},
+	{http.MethodPut, "/api/v1/repos/git-credentials", "", access.RepoWrite, credentialID, (*server).updateCredential},
+	{http.MethodPut, "", "/api/repos/{name}/git-credentials/{id}", access.RepoWrite, oneRepository, (*server).updateCredential},
+	{http.MethodDelete, "/api/v1/repos/git-credentials", "", access.RepoWrite, credentialID, (*server).deleteCredential},
+	{http.MethodDelete, "", "/api/repos/{name}/git-credentials/{id}", access.RepoWrite, oneRepository, (*server).deleteCredential},
+	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
+}
+
+// New returns the handler of /api/, /providers, /healthz and /readyz. Every
+// other path is a 404 in JSON.
+func New(o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	s := &server{Options: o}
+	// mux sees the escaped path, so that "team%2Fapp" stays one segment. It
+	// must not clean it: a redirect would lose the body of a request, and
+	// there is nothing that a path with "//" could mean.
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	for path, methods := range byPath(operations) {
+		router.Handle(path, s.observe(func(rec *record, r *http.Request) {
+			rec.route = path
+			s.dispatch(rec, r, methods)
+		}))
+	}
+	router.HandleFunc("/healthz", s.health)
+	router.HandleFunc("/readyz", s.ready)
+	router.NotFoundHandler = s.observe(func(rec *record, r *http.Request) {
+		writeStatusError(rec, http.StatusNotFound, core.KindNotFound, "there is nothing at this path")
+	})
+	return router
+}
+
+// byPath groups operations by path and method, so that one path can answer for
+// the methods it has not.
+func byPath(operations []operation) map[string]map[string]operation {
+	paths := make(map[string]map[string]operation)
+	for _, op := range operations {
+		for _, path := range []string{op.legacy, op.preferred} {
+			if path == "" {
+				continue
+			}
+			if paths[path] == nil {
+				paths[path] = make(map[string]operation)
+			}
+			paths[path][op.method] = op
+		}
+	}
+	return paths
+}
+
+// dispatch serves one request to a path that exists.
+func (s *server) dispatch(rec *record, r *http.Request, methods map[string]operation) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet // net/http drops the body
+	}
+	op, ok := methods[method]
+	if !ok {
+		methodNotAllowed(rec, methods)
+		return
+	}
+	c := &call{w: rec, r: r}
+	err := s.authorise(c, op)
+	// Known also when the call is refused, for the log.
+	rec.org, rec.subject = c.identity.Org, c.identity.Subject
+	if err == nil {
+		err = op.serve(s, c)
+	}
+	if err != nil {
+		rec.fail(r, err)
+	}
+}
+
+// methodNotAllowed answers 405 with the methods that there are.
+func methodNotAllowed(w http.ResponseWriter, methods map[string]operation) {
+	var allow []string
+	for method := range methods {
+		allow = append(allow, method)
+		if method == http.MethodGet {
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	slices.Sort(allow)
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	writeStatusError(w, http.StatusMethodNotAllowed, core.KindInvalid, "this path does not take this method")
+}

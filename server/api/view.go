@@ -1,0 +1,172 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/engine"
+)
+
+// repositoryView is a repository in answers.
+type repositoryView struct {
+	RepoID        string          `json:"repo_id"`
+	RepoName      string          `json:"repo_name"`
+	URL           string          `json:"url"` // the public name again, under its older key
+	HTTPURL       string          `json:"http_url"`
+	DefaultBranch string          `json:"default_branch"`
+	CreatedAt     time.Time       `json:"created_at"`
+	BaseRepo      *baseRepoView   `json:"base_repo,omitempty"`  // of a synced repository
+	Sync          *syncView       `json:"sync,omitempty"`       // of a synced repository
+	Credential    *credentialView `json:"credential,omitempty"` // if one is stored; not in lists
+}
+
+// baseRepoView is the link of a synced repository.
+type baseRepoView struct {
+	Provider     string `json:"provider"`
+	Owner        string `json:"owner"`
+	Name         string `json:"name"`
+	UpstreamHost string `json:"upstream_host,omitempty"`
+}
+
+// syncView is the state of following an upstream.
+type syncView struct {
+	State         syncStateWord  `json:"state"`
+	LastSuccessAt *time.Time     `json:"last_success_at,omitempty"`
+	LastError     *syncErrorView `json:"last_error,omitempty"`
+	Runs          int64          `json:"runs"`
+	Failures      int            `json:"failures"` // consecutive
+	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
+	Progress      *core.Progress `json:"progress,omitempty"`
+	LastRun       *runView       `json:"last_run,omitempty"`
+}
+
+// syncStateWord sums a sync state up in one word.
+type syncStateWord string
+
+const (
+	syncPending syncStateWord = "pending" // the first sync has not begun
+	syncSyncing syncStateWord = "syncing" // a run is under way
+	syncReady   syncStateWord = "ready"   // the last run succeeded
+	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
+	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
+)
+
+type syncErrorView struct {
+	Class   core.ErrorClass `json:"class"`
+	Message string          `json:"message"`
+	At      time.Time       `json:"at"`
+}
+
+type runView struct {
+	ID          string          `json:"id"`
+	Trigger     string          `json:"trigger"`
+	Ref         string          `json:"ref,omitempty"`
+	Outcome     string          `json:"outcome"` // "" while it runs
+	StartedAt   time.Time       `json:"started_at"`
+	FinishedAt  *time.Time      `json:"finished_at,omitempty"`
+	RefsCreated int             `json:"refs_created"`
+	RefsUpdated int             `json:"refs_updated"`
+	RefsDeleted int             `json:"refs_deleted"`
+	Bytes       int64           `json:"bytes"`
+	Class       core.ErrorClass `json:"class,omitempty"`
+	Error       string          `json:"error,omitempty"`
+}
+
+// repositoryView is everything that may be known of a repository.
+func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, error) {
+	view, err := s.listItem(c, repo)
+	if err != nil || repo.Upstream == nil {
+		return view, err
+	}
+	credential, err := s.Repositories.CredentialByRepo(c.ctx(), repo)
+	switch {
+	case err == nil:
+		view.Credential = new(viewCredential(credential))
+	case core.KindOf(err) != core.KindNotFound:
+		return repositoryView{}, err
+	}
+	return view, nil
+}
+
+// listItem is a repository in a list, and the first part of every other view.
+func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error) {
+	view := repositoryView{
+		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: origin(c.r) + "/" + repo.Name + ".git",
+		DefaultBranch: repo.DefaultBranch, CreatedAt: repo.CreatedAt.UTC(),
+	}
+	if repo.Upstream == nil {
+		return view, nil
+	}
+	view.BaseRepo = &baseRepoView{
+		Provider: repo.Upstream.Provider, Owner: repo.Upstream.Owner, Name: repo.Upstream.Name, UpstreamHost: repo.Upstream.Host,
+	}
+	status, err := s.Repositories.SyncStatus(c.ctx(), repo)
+	switch {
+	case err == nil:
+		view.Sync = new(viewSync(status))
+	case core.KindOf(err) != core.KindNotFound:
+		return repositoryView{}, err
+	default:
+		// Detached or deleted since it was read: it has no state any more.
+	}
+	return view, nil
+}
+
+// origin returns scheme and host under which the client reached the server.
+// X-Forwarded-Proto is believed, because the answer goes to nobody but the one
+// who sent it.
+func origin(r *http.Request) string {
+	scheme := "http"
+	if forwarded := r.Header.Get("X-Forwarded-Proto"); forwarded == "https" || forwarded == "" && r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+func viewSync(status engine.SyncStatus) syncView {
+	view := syncView{
+		State:         syncState(status),
+		LastSuccessAt: instant(status.LastSuccessAt),
+		Runs:          status.SyncState.Runs,
+		Failures:      status.Failures,
+		NextAttemptAt: instant(status.NextAttemptAt),
+		Progress:      status.Progress,
+	}
+	if status.LastError != "" {
+		view.LastError = &syncErrorView{status.LastClass, status.LastError, status.LastErrorAt.UTC()}
+	}
+	if run := status.LastRun; run != nil {
+		view.LastRun = &runView{
+			ID: run.ID, Trigger: run.Trigger, Ref: run.Ref, Outcome: run.Outcome,
+			StartedAt: run.StartedAt.UTC(), FinishedAt: instant(run.FinishedAt),
+			RefsCreated: run.RefsCreated, RefsUpdated: run.RefsUpdated, RefsDeleted: run.RefsDeleted, Bytes: run.Bytes,
+			Class: run.Class, Error: run.Error,
+		}
+	}
+	return view
+}
+
+func syncState(status engine.SyncStatus) syncStateWord {
+	switch {
+	case status.Running:
+		return syncSyncing
+	case status.BrakeDigest != "":
+		return syncHeld
+	case status.LastError != "" && status.LastClass == core.ClassDiverged:
+		return syncHeld
+	case status.LastError != "":
+		return syncFailing
+	case status.Ready():
+		return syncReady
+	}
+	return syncPending
+}
+
+// instant returns nil for the zero time, so that it is left out of the JSON.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC())
+}
