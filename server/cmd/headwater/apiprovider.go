@@ -14,9 +14,6 @@ type providerAnswer struct {
 	Name  string   `json:"name"`
 	Type  string   `json:"type"`
 	Hosts []string `json:"hosts"` // that its block in providers.hcl names
-	// Configured is false for a provider that needs a block in providers.hcl
-	// and has none, like github-app.
-	Configured bool `json:"configured"`
 }
 
 // providers asks the running server for its provider instances.
@@ -29,12 +26,6 @@ func (c *client) providers(ctx context.Context) ([]providerAnswer, error) {
 		return nil, c.explain(err, "ask the server for its providers")
 	}
 	return out.Providers, nil
-}
-
-// hasProvider reports whether the server has a usable instance of a type.
-func (c *client) hasProvider(ctx context.Context, kind string) (bool, error) {
-	all, err := c.providers(ctx)
-	return slices.ContainsFunc(all, func(p providerAnswer) bool { return p.Type == kind && p.Configured }), err
 }
 
 // providerForHost returns the type of the provider whose configuration names

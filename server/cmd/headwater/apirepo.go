@@ -17,8 +17,12 @@ type repoAnswer struct {
 	DefaultBranch string      `json:"default_branch"`
 	CreatedAt     time.Time   `json:"created_at"`
 	HTTPURL       string      `json:"http_url"`
-	Base          *baseAnswer `json:"base_repo"`
-	Sync          *syncAnswer `json:"sync"`
+	Base          *baseAnswer `json:"base_repo,omitempty"`
+	Sync          *syncAnswer `json:"sync,omitempty"`
+	Credential    *struct {
+		ID       string `json:"id"`
+		Username string `json:"username,omitempty"`
+	} `json:"credential,omitempty"`
 }
 
 // baseAnswer is the upstream link of a repository.

@@ -167,6 +167,12 @@ type apiError struct {
 // Error returns the server's own words.
 func (e *apiError) Error() string { return e.text }
 
+// isStatus reports whether err is an answer of the API with the HTTP status.
+func isStatus(err error, status int) bool {
+	e, ok := errors.AsType[*apiError](err)
+	return ok && e.status == status
+}
+
 // do sends the call and decodes a 2xx answer into out unless that is nil.
 // Errors: *apiError for what the server says; stepError when it cannot be reached.
 func (c *client) do(ctx context.Context, call apiCall, out any) error {

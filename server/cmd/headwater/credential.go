@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -103,8 +102,7 @@ func (c *client) createCredential(ctx context.Context, name, username string, se
 // old user name stays unless a new one was given.
 func (c *client) setCredential(ctx context.Context, name, username string, setUsername bool, secret providers.Secret) error {
 	err := c.createCredential(ctx, name, username, secret)
-	var e *apiError
-	if !errors.As(err, &e) || e.status != http.StatusConflict {
+	if !isStatus(err, http.StatusConflict) {
 		return err
 	}
 	id, err := c.credentialID(ctx, name)
@@ -134,12 +132,12 @@ func (c *client) deleteCredential(ctx context.Context, name string) error {
 
 // credentialID returns the id of the repository's credential.
 func (c *client) credentialID(ctx context.Context, name string) (string, error) {
-	var out struct {
-		ID string `json:"id"`
+	r, err := c.repo(ctx, name)
+	if err != nil {
+		return "", err
 	}
-	err := c.do(ctx, apiCall{
-		method: http.MethodGet, path: []string{"api", "repos", name, "git-credentials"},
-		repo: name, scopes: []access.Scope{access.RepoWrite},
-	}, &out)
-	return out.ID, err
+	if r.Credential == nil {
+		return "", failf("store one: headwater credential set "+name, "%s has no stored credential", name)
+	}
+	return r.Credential.ID, nil
 }

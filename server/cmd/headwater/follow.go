@@ -23,25 +23,35 @@ const (
 // syncAnswer is the state of following an upstream, as the API tells it.
 type syncAnswer struct {
 	State         string         `json:"state"`
-	LastSuccessAt *time.Time     `json:"last_success_at"`
-	LastError     *syncError     `json:"last_error"`
-	Runs          int64          `json:"runs"`
-	Progress      *core.Progress `json:"progress"`
+	LastSuccessAt *time.Time     `json:"last_success_at,omitempty"`
+	LastError     *syncError     `json:"last_error,omitempty"` // absent after a success
+	Runs          int64          `json:"runs"`                 // finished
+	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
+	Progress      *core.Progress `json:"progress,omitempty"`
 }
 
 // syncError is the last failure of a sync.
 type syncError struct {
 	Class   core.ErrorClass `json:"class"`
 	Message string          `json:"message"`
-	At      *time.Time      `json:"at"`
+	At      time.Time       `json:"at"`
 }
 
-// busy reports whether a run is under way or waits to start.
-func (s syncAnswer) busy() bool { return s.State == "syncing" || s.State == "pending" }
+// stateSyncing is the state word of a running sync.
+const stateSyncing = "syncing"
 
-// follow watches the sync of a repository until a run that ended after the
-// given number of runs leaves nothing to do, and shows its progress. It
-// returns the final state; a failed run is an error in the host's words.
+// runsToWaitFor is how many runs must have finished for a sync that is asked
+// for now to be among them: a run that is under way began too early.
+func (s syncAnswer) runsToWaitFor() int64 {
+	if s.State == stateSyncing {
+		return s.Runs + 2
+	}
+	return s.Runs + 1
+}
+
+// follow shows the progress of a repository's sync until the given number of
+// runs has finished, and returns the state then. A failed run is an error in
+// the host's words.
 func follow(ctx context.Context, c *client, name string, runs int64, out io.Writer) (repoAnswer, error) {
 	show := newProgress(out)
 	defer show.end()
@@ -58,14 +68,12 @@ func follow(ctx context.Context, c *client, name string, runs int64, out io.Writ
 		if r.Sync.Progress != nil {
 			show.update(*r.Sync.Progress)
 		}
-		if r.Sync.Runs > runs {
-			// A failed run waits for its retry; the person gets the reason now.
-			if failure := r.Sync.failedAfterSuccess(); failure != nil {
-				return r, syncFailed(name, failure)
+		if r.Sync.Runs >= runs {
+			// A failed run is tried again later; the person gets the reason now.
+			if e := r.Sync.LastError; e != nil {
+				return r, failf(nextForClass(e.Class, name), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
 			}
-			if !r.Sync.busy() {
-				return r, nil
-			}
+			return r, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -73,22 +81,6 @@ func follow(ctx context.Context, c *client, name string, runs int64, out io.Writ
 		case <-ticker.C:
 		}
 	}
-}
-
-// failedAfterSuccess returns the last error unless a success came after it.
-func (s syncAnswer) failedAfterSuccess() *syncError {
-	if s.LastError == nil || s.LastError.Message == "" {
-		return nil
-	}
-	if s.LastSuccessAt != nil && s.LastError.At != nil && s.LastSuccessAt.After(*s.LastError.At) {
-		return nil
-	}
-	return s.LastError
-}
-
-// syncFailed turns a failure into an error with a next step for its class.
-func syncFailed(name string, e *syncError) error {
-	return failf(nextForClass(e.Class, name), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
 }
 
 // nextForClass says what a person does about a failed sync. docs/errors.md has

@@ -83,8 +83,16 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	}
 	fmt.Fprintf(out, "Mirroring %s as %s\n", up, name)
 	created, err := c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
+	if o.provider == "" && base.Provider == "github" && isStatus(err, http.StatusPreconditionFailed) {
+		fmt.Fprintln(out, "  no GitHub App is configured: mirroring it as a public, read-only repository")
+		base.Auth = &authRequest{Type: "public"}
+		created, err = c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
+	}
+	if isStatus(err, http.StatusConflict) {
+		return wrapf(err, "bring it up to date with `headwater repo sync --wait "+name+"`, or choose another name with --id", "create the repository %s", name)
+	}
 	if err != nil {
-		return explainCreate(c, err, name)
+		return c.explain(err, "create the repository "+name)
 	}
 	if o.passwordFile != "" {
 		if err := c.createCredential(ctx, name, o.username, secret); err != nil {
@@ -95,7 +103,7 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	if err := c.pullUpstream(ctx, name, ""); err != nil {
 		return c.explain(err, "start the first sync of "+name)
 	}
-	done, err := follow(ctx, c, name, 0, cmd.ErrOrStderr())
+	done, err := follow(ctx, c, name, 1, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -110,14 +118,6 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	return printCloneHint(cmd, o.connectOptions, clone)
 }
 
-// explainCreate adds to explain what a failed creation means here.
-func explainCreate(c *client, err error, name string) error {
-	if e, ok := err.(*apiError); ok && e.status == http.StatusConflict {
-		return wrapf(err, "bring it up to date with `headwater repo sync --wait "+name+"`, or choose another name with --id", "create the repository %s", name)
-	}
-	return c.explain(err, "create the repository "+name)
-}
-
 // baseRequestFor chooses the provider of an upstream.
 func baseRequestFor(ctx context.Context, c *client, up upstreamRef, provider string, hasCredential bool) (baseRequest, error) {
 	base := baseRequest{Owner: up.Owner, Name: up.Name}
@@ -130,16 +130,9 @@ func baseRequestFor(ctx context.Context, c *client, up upstreamRef, provider str
 		}
 	case ok:
 		base.Provider = known
-		if known == "github" {
-			if hasCredential {
-				return base, usagef("configure a GitHub App in providers.hcl for private repositories, or leave the credential out for a public one",
-					"github.com takes no stored password here")
-			}
-			app, err := c.hasProvider(ctx, "github-app")
-			if err != nil {
-				return base, err
-			}
-			public = !app
+		if known == "github" && hasCredential {
+			return base, usagef("configure a GitHub App in providers.hcl for private repositories, or leave the credential out for a public one",
+				"github.com takes no stored password here")
 		}
 	default:
 		instance, err := c.providerForHost(ctx, up.Host)

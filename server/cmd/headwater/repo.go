@@ -125,7 +125,7 @@ func newRepoSyncCommand() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
 				return nil
 			}
-			if _, err := follow(cmd.Context(), c, name, before.Sync.Runs, cmd.ErrOrStderr()); err != nil {
+			if _, err := follow(cmd.Context(), c, name, before.Sync.runsToWaitFor(), cmd.ErrOrStderr()); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
@@ -234,9 +234,12 @@ func printRepo(out io.Writer, r repoAnswer) error {
 		if s.Progress != nil {
 			row("progress", "%s %d%%", describe(*s.Progress), s.Progress.Percent)
 		}
-		if e := s.failedAfterSuccess(); e != nil {
+		if e := s.LastError; e != nil {
 			row("last error", "%s: %s", e.Class, e.Message)
 			row("next", "%s", nextForClass(e.Class, r.Name))
+			if s.NextAttemptAt != nil {
+				row("next attempt", "%s", s.NextAttemptAt.Local().Format(time.RFC3339))
+			}
 		}
 	}
 	return t.Flush()
