@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 
@@ -31,6 +32,8 @@ func (o op) fail(err error) error {
 		failure.Kind, failure.Message = core.KindNotFound, o.missing
 	case isUnique(err):
 		failure.Kind, failure.Message = core.KindConflict, o.taken
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		failure.Message = "it was given up before it was done"
 	default:
 		failure.Message = advice(err)
 		if failure.Message == "" {

@@ -87,6 +87,16 @@ func checkLimit(o op, limit int) error {
 	return &core.Error{Kind: core.KindInvalid, Op: o.name, Subject: o.subject, Message: fmt.Sprintf("the limit %d is not positive", limit)}
 }
 
+// orLast returns the cursor before or, if it is empty, one above every id.
+// With a plain "id < cursor" a deep page costs what the first one costs; with
+// "cursor = ” OR id < cursor" it would walk over all pages above.
+func orLast(before string) string {
+	if before == "" {
+		return "~" // ids are lower-case letters, digits and underscores
+	}
+	return before
+}
+
 // micros returns t as it is stored: microseconds since 1970, 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {

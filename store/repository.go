@@ -77,9 +77,9 @@ func (q *queries) Repositories(ctx context.Context, f core.RepositoryFilter) ([]
 		return nil, err
 	}
 	all, err := collect(ctx, q.read, scanRepository, selectRepository+`
-		WHERE r.org = $1 AND ($2 = '' OR r.id < $2) AND ($3 = '' OR r.search_name LIKE $3 ESCAPE '!')
+		WHERE r.org = $1 AND r.id < $2 AND ($3 = '' OR r.search_name LIKE $3 ESCAPE '!')
 		ORDER BY r.id DESC LIMIT $4`,
-		f.Org, f.Before, containing(f.Query), f.Limit)
+		f.Org, orLast(f.Before), containing(f.Query), f.Limit)
 	return all, action.fail(err)
 }
 

@@ -36,7 +36,7 @@ func (q *queries) Runs(ctx context.Context, repoID, before string, limit int) ([
 	all, err := collect(ctx, q.read, scanRun, `
 		SELECT id, repo_id, cause, ref, is_first, started_at, finished_at, outcome, class, error,
 			refs_created, refs_updated, refs_deleted, bytes
-		FROM sync_runs WHERE repo_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`, repoID, before, limit)
+		FROM sync_runs WHERE repo_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, repoID, orLast(before), limit)
 	return all, action.fail(err)
 }
 

@@ -114,7 +114,7 @@ func (s *Store) Tx(ctx context.Context, f func(q core.Queries) error) error {
 	if inner != nil {
 		return inner
 	}
-	return op{name: "commit"}.fail(err)
+	return op{name: "run transaction"}.fail(err)
 }
 
 // write runs f in a transaction of the writer and commits it if f returns nil.
@@ -132,6 +132,11 @@ func (s *Store) write(ctx context.Context, f func(tx runner) error) error {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
+		// A transaction whose context ended was rolled back behind our back;
+		// then "done already" is all that Commit may know.
+		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+			err = ctx.Err()
+		}
 		return fmt.Errorf("commit: %w", err)
 	}
 	if took := s.clock.Now().Sub(began); took > slowTx {

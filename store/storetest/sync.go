@@ -94,13 +94,27 @@ var syncTests = []namedTest{
 		}
 	}},
 	{"what an interrupted run was asked for waits again and is not replaced", func(f *fixture) {
-		r := f.synced()
-		f.request(r.ID, "")
-		f.take(r.ID)
-		_, err := f.store.InterruptRuns(f.ctx, day(0))
-		require.NoError(f, err)
-		f.request(r.ID, "b")
-		require.Empty(f, f.take(r.ID).WantedRef)
+		f.org("acme")
+		for _, tt := range []struct {
+			name          string
+			before, after []string
+		}{
+			{"a ref came before the restart", []string{"b"}, nil},
+			{"a ref came after the restart", nil, []string{"b"}},
+		} {
+			r := f.create(synced("acme", tt.name))
+			f.request(r.ID, "a")
+			f.take(r.ID)
+			for _, ref := range tt.before {
+				f.request(r.ID, ref)
+			}
+			_, err := f.store.InterruptRuns(f.ctx, day(0))
+			require.NoError(f, err)
+			for _, ref := range tt.after {
+				f.request(r.ID, ref)
+			}
+			require.Empty(f, f.take(r.ID).WantedRef, tt.name)
+		}
 	}},
 	{"a second take takes the first one along", func(f *fixture) {
 		r := f.synced()
