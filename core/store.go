@@ -63,6 +63,9 @@ type RepositoryStore interface {
 	// RepositoryIDs lists every id of every organisation, in order.
 	RepositoryIDs(ctx context.Context) ([]string, error)
 	SetDefaultBranch(ctx context.Context, id, branch string) error
+	// PinDefaultBranch records that a synced repository keeps this default
+	// branch whatever the upstream's HEAD says; "" follows the upstream.
+	PinDefaultBranch(ctx context.Context, id, branch string) error
 	SetObjectFormat(ctx context.Context, id, format string) error
 	// BumpVersion raises the version by one and returns the new one.
 	BumpVersion(ctx context.Context, id string) (int64, error)

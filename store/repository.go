@@ -100,6 +100,12 @@ func (q *queries) RepositoryIDs(ctx context.Context) ([]string, error) {
 	return all, op{name: "list repository ids"}.fail(err)
 }
 
+// PinDefaultBranch implements [core.RepositoryStore].
+func (q *queries) PinDefaultBranch(ctx context.Context, id, branch string) error {
+	return q.exec(ctx, op{name: "pin default branch", subject: id, missing: "the repository has no upstream"}, `
+		UPDATE upstreams SET default_branch = $1 WHERE repo_id = $2`, branch, id)
+}
+
 // SetDefaultBranch implements [core.RepositoryStore].
 func (q *queries) SetDefaultBranch(ctx context.Context, id, branch string) error {
 	return q.exec(ctx, op{name: "set default branch", subject: id, missing: noRepository}, `

@@ -17,9 +17,13 @@ import (
 // Config is one git configuration value of one call.
 type Config struct{ Key, Value string }
 
+// Set returns the configuration value.
+func Set(key, value string) Config { return Config{Key: key, Value: value} }
+
 // Command is one call of git.
 type Command struct {
 	Name  string   // subcommand
+	Verb  string   // of subcommands that have one, as "write" of commit-graph
 	Dir   string   // of the bare repository (GIT_DIR); "" for none
 	Flags []string // written as constants at the call site; values are attached with "="
 	Args  []string // positionals from data; none may begin with "-"
@@ -64,7 +68,11 @@ var errArgument = errors.New("git argument looks like an option")
 
 // argv returns the words of the call.
 func (c Command) argv() ([]string, error) {
-	args := append([]string{c.Name}, c.Flags...)
+	args := []string{c.Name}
+	if c.Verb != "" {
+		args = append(args, c.Verb)
+	}
+	args = append(args, c.Flags...)
 	for _, a := range c.Args {
 		if strings.HasPrefix(a, "-") || strings.ContainsRune(a, 0) {
 			return nil, fmt.Errorf("git %s: %w", c.Name, errArgument)
@@ -241,5 +249,20 @@ func (h *headWriter) Write(p []byte) (int, error) {
 	n := min(len(p), h.room)
 	h.w.Write(p[:n])
 	h.room -= n
+	return len(p), nil
+}
+
+// TailWriter keeps the last 16 KiB in w: git's reason for a failure comes
+// after its progress.
+func TailWriter(w *bytes.Buffer) io.Writer { return &tailWriter{w: w} }
+
+type tailWriter struct{ w *bytes.Buffer }
+
+// Write never fails.
+func (t *tailWriter) Write(p []byte) (int, error) {
+	t.w.Write(p)
+	if over := t.w.Len() - 2*stderrLimit; over > 0 {
+		t.w.Next(t.w.Len() - stderrLimit)
+	}
 	return len(p), nil
 }

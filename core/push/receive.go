@@ -25,24 +25,24 @@ type Receive struct {
 // config returns the configuration of git receive-pack.
 func (s *Service) config(ns core.Namespace) []git.Config {
 	cfg := []git.Config{
-		{"core.hooksPath", s.hooks},
+		git.Set("core.hooksPath", s.hooks),
 		// Every ref is decided by the hook, also one that is local only: in a
 		// mixed atomic push git itself could fail after the upstream accepted.
-		{"receive.procReceiveRefs", "refs"},
-		{"receive.advertisePushOptions", "true"},
-		{"receive.advertiseAtomic", "true"},
-		{"receive.autogc", "false"},
-		{"receive.fsckObjects", "true"},
+		git.Set("receive.procReceiveRefs", "refs"),
+		git.Set("receive.advertisePushOptions", "true"),
+		git.Set("receive.advertiseAtomic", "true"),
+		git.Set("receive.autogc", "false"),
+		git.Set("receive.fsckObjects", "true"),
 		// "^" matches the name before the namespace is stripped, so the
 		// ephemeral remote does not advertise them as .have either.
-		{"transfer.hideRefs", "^refs/internal"},
+		git.Set("transfer.hideRefs", "^refs/internal"),
 	}
 	if ns == core.Default {
-		cfg = append(cfg, git.Config{Key: "transfer.hideRefs", Value: "^refs/namespaces"})
+		cfg = append(cfg, git.Set("transfer.hideRefs", "^refs/namespaces"))
 	}
 	cfg = append(cfg, git.FsckIgnores("receive")...)
 	if s.o.MaxInputSize > 0 {
-		cfg = append(cfg, git.Config{Key: "receive.maxInputSize", Value: strconv.FormatInt(s.o.MaxInputSize, 10)})
+		cfg = append(cfg, git.Set("receive.maxInputSize", strconv.FormatInt(s.o.MaxInputSize, 10)))
 	}
 	return cfg
 }

@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/maintain"
+	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/sync"
+	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/providers/netguard"
+)
+
+// Options configures [New].
+type Options struct {
+	DataDir   string
+	Git       *git.Git
+	Store     core.Store
+	Plugins   upstream.Plugins
+	Clock     core.Clock
+	Logger    hclog.Logger
+	Resolver  netguard.Resolver // nil is the system's
+	Agent     string            // User-Agent for upstreams
+	Failpoint func(name string) // see repo.Options
+	// MaxPushSize bounds the pack of one push in bytes; 0 is no limit.
+	MaxPushSize int64
+}
+
+// Engine is the core, built. Make one with [New], call Recover once, then Run.
+type Engine struct {
+	store     core.Store
+	git       *git.Git
+	repos     *repo.Repos
+	push      *push.Service
+	sync      *sync.Service
+	maintain  *maintain.Service
+	upstreams *upstream.Service
+	discover  *git.Discoverer
+	clock     core.Clock
+	log       hclog.Logger
+}
+
+var _ Repositories = (*Engine)(nil)
+
+// New builds the parts and connects them.
+func New(o Options) (*Engine, error) {
+	discover := git.NewDiscoverer(o.Agent)
+	e := &Engine{store: o.Store, git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
+	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
+	var err error
+	e.repos, err = repo.Open(repo.Options{
+		Root: o.DataDir, Git: o.Git, Store: o.Store, Clock: o.Clock, Locker: repo.NewLocker(), Logger: o.Logger, Failpoint: o.Failpoint,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.maintain = maintain.New(o.Git, e.repos, o.Logger)
+	e.repos.OnApplied(e.maintain.Applied)
+	e.sync = sync.New(sync.Options{
+		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+	})
+	e.push, err = push.New(push.Options{
+		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
+		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// wantSync asks for a sync on behalf of a write session. A failure is logged:
+// the session's own verdict stands without it.
+func (e *Engine) wantSync(ctx context.Context, repoID string) {
+	if _, err := e.sync.Request(context.WithoutCancel(ctx), repoID, sync.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
+		e.log.Error("cannot ask for a sync", "repo_id", repoID, "error", err)
+	}
+}
+
+// Recover finishes what a crash cut short on this machine: half-made
+// repositories, stale locks, interrupted runs. Nothing may be served before.
+func (e *Engine) Recover(ctx context.Context) error {
+	if err := e.repos.Recover(ctx); err != nil {
+		return fmt.Errorf("recover repositories: %w", err)
+	}
+	n, err := e.store.InterruptRuns(ctx, e.clock.Now())
+	if err != nil {
+		return fmt.Errorf("recover sync runs: %w", err)
+	}
+	if n > 0 {
+		e.log.Info("sync runs were interrupted by the last stop; they start again", "runs", n)
+	}
+	return nil
+}
+
+// Run settles interrupted write sessions, which may ask upstreams, then
+// schedules syncs and maintenance until ctx ends and all of it has stopped.
+func (e *Engine) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		for {
+			err := e.push.Recover(ctx)
+			if err == nil || ctx.Err() != nil {
+				return nil
+			}
+			e.log.Error("cannot settle interrupted writes; trying again", "error", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-e.clock.After(10 * time.Second):
+			}
+		}
+	})
+	g.Go(func() error { return e.sync.Run(ctx) })
+	g.Go(func() error { return e.maintain.Run(ctx) })
+	err := g.Wait()
+	e.discover.CloseIdle()
+	return err
+}
+
+// Push returns the service of write sessions.
+func (e *Engine) Push() *push.Service { return e.push }
+
+// Repos returns the repositories on disk, for serving reads.
+func (e *Engine) Repos() *repo.Repos { return e.repos }
+
+// Git returns the git runner.
+func (e *Engine) Git() *git.Git { return e.git }
+
+// Now returns the engine's time.
+func (e *Engine) Now() time.Time { return e.clock.Now() }
+
+// Ready reports whether the store answers.
+func (e *Engine) Ready(ctx context.Context) error {
+	_, err := e.store.Orgs(ctx)
+	return err
+}

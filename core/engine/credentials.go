@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// checkCredential refuses what could not be sent in an HTTP header.
+func checkCredential(username string, secret providers.Secret) error {
+	if secret == "" {
+		return core.Errorf(core.KindInvalid, "password is required")
+	}
+	if strings.ContainsAny(username, ":\r\n\x00") {
+		return core.Errorf(core.KindInvalid, "username must not contain a colon or a control character")
+	}
+	if strings.ContainsAny(secret.Reveal(), "\r\n\x00") {
+		return core.Errorf(core.KindInvalid, "password must be one line")
+	}
+	return nil
+}
+
+// CreateCredential implements [Repositories].
+func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, username string, secret providers.Secret) (core.Credential, error) {
+	switch {
+	case r.Upstream == nil:
+		return core.Credential{}, core.Errorf(core.KindInvalid, "no upstream configured for this repository, so it needs no credential")
+	case r.Upstream.Mode != providers.ModeGeneric:
+		return core.Credential{}, core.Errorf(core.KindInvalid, "this repository's upstream uses no stored credential")
+	}
+	if err := checkCredential(username, secret); err != nil {
+		return core.Credential{}, err
+	}
+	now := e.clock.Now()
+	c := core.Credential{ID: core.NewID("ggc", now), RepoID: r.ID, Username: username, Secret: secret, CreatedAt: now, UpdatedAt: now}
+	if err := e.store.CreateCredential(ctx, c); err != nil {
+		if core.KindOf(err) == core.KindConflict {
+			return core.Credential{}, &core.Error{Kind: core.KindConflict, Message: "the repository has a credential already; update that one", Err: err}
+		}
+		return core.Credential{}, err
+	}
+	return c, nil
+}
+
+// credential returns the organisation's credential with the id.
+func (e *Engine) credential(ctx context.Context, org, id string) (core.Credential, error) {
+	missing := core.Errorf(core.KindNotFound, "no such credential")
+	c, err := e.store.CredentialByID(ctx, id)
+	if core.KindOf(err) == core.KindNotFound {
+		return core.Credential{}, missing
+	}
+	if err != nil {
+		return core.Credential{}, err
+	}
+	r, err := e.store.RepositoryByID(ctx, c.RepoID)
+	if err != nil || r.Org != org {
+		return core.Credential{}, missing
+	}
+	return c, nil
+}
+
+// UpdateCredential implements [Repositories].
+func (e *Engine) UpdateCredential(ctx context.Context, org, id string, username *string, secret providers.Secret) (core.Credential, error) {
+	c, err := e.credential(ctx, org, id)
+	if err != nil {
+		return core.Credential{}, err
+	}
+	if username != nil {
+		c.Username = *username
+	}
+	if err := checkCredential(c.Username, secret); err != nil {
+		return core.Credential{}, err
+	}
+	c.Secret, c.UpdatedAt = secret, e.clock.Now()
+	return c, e.store.UpdateCredential(ctx, c)
+}
+
+// DeleteCredential implements [Repositories].
+func (e *Engine) DeleteCredential(ctx context.Context, org, id string) error {
+	if _, err := e.credential(ctx, org, id); err != nil {
+		return err
+	}
+	return e.store.DeleteCredential(ctx, id)
+}
+
+// CredentialByRepo implements [Repositories].
+func (e *Engine) CredentialByRepo(ctx context.Context, r core.Repository) (core.Credential, error) {
+	return e.store.CredentialByRepo(ctx, r.ID)
+}

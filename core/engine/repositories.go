@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/sync"
+	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// defaultBranch is the default branch of a repository that asks for none.
+const defaultBranch = "main"
+
+// freshTimeout bounds the look at the upstream before a push is advertised;
+// after it the push sees what is here.
+const freshTimeout = 2 * time.Second
+
+// CreateRepository implements [Repositories].
+func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Repository, error) {
+	if err := core.ValidateRepositoryName(r.Name); err != nil {
+		return core.Repository{}, err
+	}
+	if _, err := e.store.Repository(ctx, r.Org, r.Name); err == nil {
+		return core.Repository{}, core.Errorf(core.KindConflict, "repository %q already exists", r.Name)
+	} else if core.KindOf(err) != core.KindNotFound {
+		return core.Repository{}, err
+	}
+	now := e.clock.Now()
+	repo := core.Repository{
+		ID: core.NewID("repo", now), Org: r.Org, Name: r.Name, DefaultBranch: r.DefaultBranch, ObjectFormat: "sha1", CreatedAt: now,
+	}
+	if r.Upstream != nil {
+		up, remote, err := e.upstreams.Link(ctx, upstream.LinkRequest{
+			Provider: r.Upstream.Provider, Public: r.Upstream.Public, Owner: r.Upstream.Owner, Name: r.Upstream.Name, Host: r.Upstream.Host,
+		})
+		if err != nil {
+			return core.Repository{}, err
+		}
+		up.DefaultBranch = r.Upstream.DefaultBranch
+		repo.Upstream = &up
+		if up.DefaultBranch != "" {
+			repo.DefaultBranch = up.DefaultBranch
+		} else if remote.DefaultBranch != "" {
+			repo.DefaultBranch = remote.DefaultBranch
+		}
+	}
+	if repo.DefaultBranch == "" {
+		repo.DefaultBranch = defaultBranch
+	}
+	if err := core.ValidateBranchName(repo.DefaultBranch); err != nil {
+		return core.Repository{}, err
+	}
+	if err := e.repos.Create(ctx, repo.ID, repo.DefaultBranch, repo.ObjectFormat); err != nil {
+		return core.Repository{}, err
+	}
+	if err := e.store.CreateRepository(ctx, repo); err != nil {
+		if derr := e.repos.Delete(context.WithoutCancel(ctx), repo.ID); derr != nil {
+			e.log.Warn("an unused folder stays until the next start", "repo_id", repo.ID, "error", derr)
+		}
+		return core.Repository{}, err
+	}
+	e.log.Info("repository created", "repo_id", repo.ID, "org", repo.Org, "name", repo.Name, "synced", repo.Upstream != nil)
+	return repo, nil
+}
+
+// Repository implements [Repositories].
+func (e *Engine) Repository(ctx context.Context, org, nameOrID string) (core.Repository, error) {
+	r, err := e.store.Repository(ctx, org, nameOrID)
+	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(nameOrID, "repo_") {
+		return r, err
+	}
+	byID, idErr := e.store.RepositoryByID(ctx, nameOrID)
+	if idErr != nil || byID.Org != org {
+		return core.Repository{}, err
+	}
+	return byID, nil
+}
+
+// ListRepositories implements [Repositories].
+func (e *Engine) ListRepositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
+	return e.store.Repositories(ctx, f)
+}
+
+// SetDefaultBranch implements [Repositories].
+func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch string) (core.Repository, error) {
+	branch = strings.TrimPrefix(branch, "refs/heads/")
+	if err := core.ValidateBranchName(branch); err != nil {
+		return r, err
+	}
+	heads, err := e.git.RefMap(ctx, e.repos.Path(r.ID), "refs/heads/")
+	if err != nil {
+		return r, err
+	}
+	if _, ok := heads["refs/heads/"+branch]; !ok && len(heads) > 0 {
+		return r, core.Errorf(core.KindNotFound, "branch %q does not exist", branch)
+	}
+	err = e.repos.SetHead(ctx, r.ID, branch, func(q core.Queries) error {
+		if r.Upstream != nil {
+			// Chosen here, so it stays although the upstream's HEAD differs.
+			if err := q.PinDefaultBranch(ctx, r.ID, branch); err != nil {
+				return err
+			}
+		}
+		return q.SetDefaultBranch(ctx, r.ID, branch)
+	})
+	if err != nil {
+		return r, err
+	}
+	return e.store.RepositoryByID(ctx, r.ID)
+}
+
+// DeleteRepository implements [Repositories].
+func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error {
+	if err := e.repos.Delete(context.WithoutCancel(ctx), r.ID); err != nil {
+		return err
+	}
+	e.log.Info("repository deleted", "repo_id", r.ID, "org", r.Org, "name", r.Name)
+	return nil
+}
+
+// Detach implements [Repositories].
+func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
+	if err := e.store.DetachUpstream(ctx, r.ID); err != nil {
+		return err
+	}
+	e.log.Info("repository detached from its upstream", "repo_id", r.ID)
+	return nil
+}
+
+// PullUpstream implements [Repositories].
+func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigger string) error {
+	if r.Upstream == nil {
+		return core.Errorf(core.KindInvalid, "no upstream configured for this repository")
+	}
+	if ref != "" {
+		full := ref
+		if !strings.HasPrefix(full, "refs/") {
+			full = "refs/heads/" + full
+		}
+		if err := core.ValidateRefName(full); err != nil {
+			return err
+		}
+		if !core.UpstreamOwned(core.Default, full) {
+			return core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", ref)
+		}
+	}
+	_, err := e.sync.Request(ctx, r.ID, trigger, ref)
+	return err
+}
+
+// SyncStatus implements [Repositories].
+func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus, error) {
+	state, err := e.store.SyncState(ctx, r.ID)
+	if err != nil {
+		return SyncStatus{}, err
+	}
+	st := SyncStatus{SyncState: state}
+	if p, ok := e.sync.Progress(r.ID); ok {
+		st.Running, st.Progress = true, &p
+	}
+	runs, err := e.store.Runs(ctx, r.ID, "", 1)
+	if err != nil {
+		return SyncStatus{}, err
+	}
+	if len(runs) > 0 {
+		st.LastRun = &runs[0]
+	}
+	return st, nil
+}
+
+// Runs implements [Repositories].
+func (e *Engine) Runs(ctx context.Context, r core.Repository, before string, limit int) ([]core.Run, error) {
+	return e.store.Runs(ctx, r.ID, before, limit)
+}
+
+// CheckReady implements [Repositories]: while the first sync runs or is about
+// to. After one that failed, the repository is an empty one.
+func (e *Engine) CheckReady(ctx context.Context, r core.Repository) error {
+	if r.Upstream == nil {
+		return nil
+	}
+	state, err := e.store.SyncState(ctx, r.ID)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil // detached meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if state.Ready() {
+		return nil
+	}
+	_, running := e.sync.Progress(r.ID)
+	if running || state.Wanted > state.Served && state.NextAttemptAt.IsZero() {
+		return &core.Error{Kind: core.KindSyncing, Message: "repository sync in progress. please retry shortly", RetryAfter: 2 * time.Second}
+	}
+	return nil
+}
+
+// Fresh brings the local copy of a synced repository up to its upstream before
+// a push is told what to negotiate against. It takes at most two seconds;
+// after that, or on an error, the push sees what is here.
+func (e *Engine) Fresh(ctx context.Context, r core.Repository) {
+	if r.Upstream == nil || r.Upstream.Mode == providers.ModePublic {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+	defer cancel()
+	if err := e.sync.Fresh(ctx, r); err != nil {
+		e.log.Debug("the local copy may be behind its upstream", "repo_id", r.ID, "error", err)
+	}
+}
+
+// WaitSync asks for a sync and waits until a run that began after now has
+// ended; it returns that run's error.
+func (e *Engine) WaitSync(ctx context.Context, r core.Repository) error {
+	gen, err := e.sync.Request(ctx, r.ID, sync.TriggerAPI, "")
+	if err != nil {
+		return err
+	}
+	return e.sync.Wait(ctx, r.ID, gen)
+}

@@ -1,0 +1,29 @@
+// Package sync makes synced repositories equal to their upstreams.
+//
+// # Asking and running
+//
+// Asking for a sync raises the repository's wanted generation in the store; a
+// run serves the generation it read at its start. So a storm of requests folds
+// to at most one running and one waiting run, nothing is lost by a restart, and
+// a caller that needs "a run that began after I asked" waits for its own
+// generation. The row itself is the queue: the scheduler looks for rows whose
+// wanted is above served and whose next attempt is due. A separate job queue
+// would only be a second record of the same fact that can disagree with it.
+//
+// # One run
+//
+// List the upstream's refs in process (see core/git); if their digest equals
+// the last one, nothing more happens. Else fetch branches and tags into
+// tracking refs (refs/internal/upstream/*), which nobody sees; compare tracking
+// refs with public refs under no lock; and give the difference, with old ids,
+// to the one door (core/repo). Refs that a write session moved meanwhile are
+// left out and looked at again. A fetch that fails yields no plan.
+//
+// # The first mirror
+//
+// It goes into the tracking refs of the empty repository in steps (default branch, other
+// branches in batches, then everything), so that a broken connection loses one
+// step and not all. The public refs appear in one transaction at its end; until
+// then content calls are told to come back. Working in place instead of in a
+// temporary repository is what makes a restart resume.
+package sync

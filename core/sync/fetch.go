@@ -1,0 +1,130 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// batchHeads is how many branches one step of a first mirror takes after the
+// default branch.
+const batchHeads = 500
+
+// refspec returns the refspec that fetches an upstream ref into its tracking
+// ref. The "+" takes forced moves; without it git refuses a moved tag.
+func refspec(name string) string { return "+" + name + ":" + core.TrackingRef(name) }
+
+// all are the refspecs of everything that the upstream owns. Nothing else of
+// the upstream (pull requests, keep-around refs) is ever listed or fetched:
+// protocol v2 turns the refspecs into ref prefixes.
+func all() []string { return []string{refspec("refs/heads/*"), refspec("refs/tags/*")} }
+
+// fetchAll brings the tracking refs up to the upstream. A first mirror goes in
+// steps: each step's refs pin its objects, so that a retry continues there.
+func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) error {
+	steps := [][]string{all()}
+	if x.First {
+		steps = append(firstSteps(adv), steps...)
+	}
+	for i, specs := range steps {
+		s.setProgress(x.RepoID, func(p *core.Progress) { p.Step, p.Steps = i+1, len(steps) })
+		// Only the last step knows all that there is, so only it may prune.
+		if err := s.fetch(ctx, x, specs, i == len(steps)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstSteps returns the steps of a first mirror before the one that takes
+// everything: the default branch, then the other branches in batches. A small
+// repository needs none: a step costs a negotiation.
+func firstSteps(adv git.Advertisement) [][]string {
+	var heads []string
+	for name := range adv.Refs {
+		if strings.HasPrefix(name, "refs/heads/") && name != adv.HeadTarget {
+			heads = append(heads, refspec(name))
+		}
+	}
+	sort.Strings(heads)
+	if len(heads) < batchHeads {
+		if _, ok := adv.Refs[adv.HeadTarget]; !ok || len(adv.Refs) < 4 {
+			return nil
+		}
+		return [][]string{{refspec(adv.HeadTarget)}}
+	}
+	var steps [][]string
+	if _, ok := adv.Refs[adv.HeadTarget]; ok {
+		steps = append(steps, []string{refspec(adv.HeadTarget)})
+	}
+	for len(heads) > batchHeads {
+		steps = append(steps, heads[:batchHeads])
+		heads = heads[batchHeads:]
+	}
+	return steps // the rest comes with everything
+}
+
+// fetch runs one git fetch into tracking refs.
+func (s *Service) fetch(ctx context.Context, x *run, specs []string, prune bool) error {
+	flags := []string{
+		"--no-tags",                // tags come by their refspec, all of them, not by what they point to
+		"--no-write-fetch-head",    // nobody reads FETCH_HEAD, and two fetches would fight over it
+		"--no-auto-maintenance",    // core/maintain plans that
+		"--no-recurse-submodules",  //
+		"--no-show-forced-updates", // costs a walk per ref and only prints
+		"--progress",               // stderr is no terminal
+		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
+	}
+	if prune {
+		flags = append(flags, "--prune")
+	}
+	cfg := append(git.FsckIgnores("fetch"),
+		git.Set("fetch.fsckObjects", "true"),
+		// Small fetches become loose objects, large ones stay packs.
+		git.Set("fetch.unpackLimit", "100"),
+	)
+	return s.up.Do(ctx, x.repo, providers.OpFetch, func(r git.Remote) error {
+		var stderr bytes.Buffer
+		lines := git.NewLineWriter(func(line []byte, _ bool) { s.progress(x, line) })
+		err := s.git.Run(ctx, git.Command{
+			Name: "fetch", Dir: s.repos.Path(x.RepoID), Flags: flags, Args: []string{r.URL}, Config: cfg, Remote: &r,
+			Stdin:      strings.NewReader(strings.Join(specs, "\n") + "\n"),
+			Stderr:     io.MultiWriter(lines, git.TailWriter(&stderr)),
+			Background: !x.First,
+		})
+		_ = lines.Close()
+		var exit *git.ExitError
+		if errors.As(err, &exit) {
+			exit.Stderr = git.Redact(stderr.String(), r.Password)
+		}
+		if err != nil {
+			return fmt.Errorf("fetch from the upstream: %w", err)
+		}
+		return nil
+	})
+}
+
+// progress takes a line of git's progress.
+func (s *Service) progress(x *run, line []byte) {
+	g, ok := git.ParseProgress(string(line))
+	if !ok {
+		return
+	}
+	if g.Final && g.Bytes > 0 {
+		x.Bytes += g.Bytes
+	}
+	s.setProgress(x.RepoID, func(p *core.Progress) {
+		p.Phase, p.Percent, p.Objects, p.TotalObjects = g.Phase, g.Percent, g.Done, g.Total
+		if g.Bytes > 0 {
+			p.Bytes, p.BytesPerSecond = g.Bytes, g.BytesPerSecond
+		}
+	})
+}

@@ -1,0 +1,319 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// Triggers of a sync, as runs record them.
+const (
+	TriggerAPI      = "api"      // pull-upstream
+	TriggerCreate   = "create"   // a public or App repository was made
+	TriggerPush     = "push"     // a push found the local copy behind
+	TriggerRecovery = "recovery" // the server found unfinished work at its start
+)
+
+// Upstreams is what a sync needs of core/upstream.
+type Upstreams interface {
+	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
+	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+}
+
+// Options configures [New].
+type Options struct {
+	Git       *git.Git
+	Repos     *repo.Repos
+	Store     core.Store
+	Upstreams Upstreams
+	Clock     core.Clock
+	Logger    hclog.Logger
+
+	// Mirrored is told of every finished first mirror; nil: nobody is.
+	Mirrored func(repoID string)
+
+	Concurrency     int           // runs at once; 0 is 8
+	HostConcurrency int           // runs at once against one host; 0 is 3
+	RunTimeout      time.Duration // one run; 0 is 6 h (a stall ends it sooner)
+}
+
+// Service schedules and runs syncs. It is safe for concurrent use.
+type Service struct {
+	git   *git.Git
+	repos *repo.Repos
+	store core.Store
+	up    Upstreams
+	clock core.Clock
+	log   hclog.Logger
+	o     Options
+
+	wake chan struct{}
+
+	mu      sync.Mutex
+	flights map[string]*flight // by repository id
+	hosts   map[string]int     // running flights by upstream host
+	waiters map[string][]chan finished
+}
+
+// flight is one running sync.
+type flight struct {
+	host     string
+	progress core.Progress
+}
+
+// finished tells waiters of a run that ended.
+type finished struct {
+	generation int64 // what it served, or tried to
+	err        error
+}
+
+// New returns a service that does nothing until [Service.Run].
+func New(o Options) *Service {
+	if o.Concurrency == 0 {
+		o.Concurrency = 8
+	}
+	if o.HostConcurrency == 0 {
+		o.HostConcurrency = 3
+	}
+	if o.RunTimeout == 0 {
+		o.RunTimeout = 6 * time.Hour
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	if o.Mirrored == nil {
+		o.Mirrored = func(string) {}
+	}
+	return &Service{
+		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
+		wake: make(chan struct{}, 1), flights: map[string]*flight{}, hosts: map[string]int{}, waiters: map[string][]chan finished{},
+	}
+}
+
+// Request asks for a sync and returns its generation. With a ref (a branch or
+// tag, short or full) the run is limited to that.
+func (s *Service) Request(ctx context.Context, repoID, trigger, ref string) (int64, error) {
+	gen, err := s.store.RequestSync(ctx, repoID, trigger, ref)
+	if err != nil {
+		return 0, err
+	}
+	s.poke()
+	return gen, nil
+}
+
+// poke wakes the scheduler.
+func (s *Service) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wait waits until a run that began with the generation, or a later one, has
+// ended, and returns its error. A run that had begun before does not count.
+func (s *Service) Wait(ctx context.Context, repoID string, generation int64) error {
+	ch := make(chan finished, 8)
+	s.mu.Lock()
+	s.waiters[repoID] = append(s.waiters[repoID], ch)
+	s.mu.Unlock()
+	defer s.forget(repoID, ch)
+	state, err := s.store.SyncState(ctx, repoID)
+	if err != nil {
+		return err
+	}
+	if state.Served >= generation {
+		return nil
+	}
+	for {
+		select {
+		case f := <-ch:
+			if f.generation >= generation {
+				return f.err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *Service) forget(repoID string, ch chan finished) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.waiters[repoID]
+	for i, c := range all {
+		if c == ch {
+			all = append(all[:i:i], all[i+1:]...)
+			break
+		}
+	}
+	if len(all) == 0 {
+		delete(s.waiters, repoID)
+		return
+	}
+	s.waiters[repoID] = all
+}
+
+// Progress returns the progress of the running sync, if one runs.
+func (s *Service) Progress(repoID string) (core.Progress, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[repoID]
+	if f == nil {
+		return core.Progress{}, false
+	}
+	return f.progress, true
+}
+
+func (s *Service) setProgress(repoID string, change func(p *core.Progress)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[repoID]; f != nil {
+		change(&f.progress)
+	}
+}
+
+// Run schedules syncs until ctx ends, then waits for the running ones, which
+// get the same context and so end soon; what they had fetched stays.
+func (s *Service) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		next, err := s.dispatch(ctx, &running)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			s.log.Error("cannot look for due syncs; trying again", "error", err)
+			next = s.clock.Now().Add(5 * time.Second)
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			timer = s.clock.After(max(next.Sub(s.clock.Now()), time.Millisecond))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		case <-timer:
+		}
+	}
+}
+
+// maxDue is how many due rows one look takes; more are seen at the next.
+const maxDue = 1000
+
+// dispatch starts what is due and may start, and returns when to look again.
+func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.Time, error) {
+	now := s.clock.Now()
+	due, err := s.store.DueSyncs(ctx, now, maxDue)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, id := range due {
+		if s.full() {
+			break // a finished run wakes us
+		}
+		if s.flying(id) {
+			continue // its end wakes us, and it is due again then
+		}
+		r, err := s.store.RepositoryByID(ctx, id)
+		if core.KindOf(err) == core.KindNotFound {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, err
+		}
+		if r.Upstream == nil || !s.takeOff(r) {
+			continue
+		}
+		running.Go(func() {
+			s.fly(ctx, r)
+			s.poke()
+		})
+	}
+	return s.store.NextSyncAt(ctx, now)
+}
+
+func (s *Service) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.flights) >= s.o.Concurrency
+}
+
+func (s *Service) flying(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flights[id] != nil
+}
+
+// takeOff registers a flight, unless its host has enough of them: one slow
+// host must not take every place.
+func (s *Service) takeOff(r core.Repository) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	host := r.Upstream.Host
+	if s.hosts[host] >= s.o.HostConcurrency {
+		return false
+	}
+	s.hosts[host]++
+	s.flights[r.ID] = &flight{host: host, progress: core.Progress{Phase: "Contacting the upstream", StartedAt: s.clock.Now()}}
+	return true
+}
+
+// land ends a flight and tells the waiters.
+func (s *Service) land(repoID string, f finished) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fl := s.flights[repoID]; fl != nil {
+		if s.hosts[fl.host]--; s.hosts[fl.host] == 0 {
+			delete(s.hosts, fl.host)
+		}
+		delete(s.flights, repoID)
+	}
+	for _, ch := range s.waiters[repoID] {
+		select {
+		case ch <- f:
+		default: // a waiter that does not listen has its context to end it
+		}
+	}
+}
+
+// Fresh makes sure, within the context's deadline, that the local copy shows
+// what the upstream has: before a push is told what to negotiate against. It
+// costs one listing; only a difference causes a run. An error means that the
+// copy may be behind, and is for the log.
+func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
+	state, err := s.store.SyncState(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	if !state.Ready() {
+		return nil // nothing to be behind of
+	}
+	watch := s.repos.Watch(r.ID)
+	defer watch.Close()
+	adv, err := s.up.Refs(ctx, r, listed)
+	if err != nil {
+		return err
+	}
+	same, err := s.unchanged(ctx, r, state, adv, watch)
+	if err != nil || same {
+		return err
+	}
+	gen, err := s.Request(ctx, r.ID, TriggerPush, "")
+	if err != nil {
+		return err
+	}
+	return s.Wait(ctx, r.ID, gen)
+}
+
+// errShutdown is why a flight ends when the server stops.
+var errShutdown = errors.New("the server is shutting down")
