@@ -154,6 +154,7 @@ func TestServer_deleteCredential_needsNoBodyInThePreferredForm(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, b.do(t, http.MethodDelete, path, token, "").status)
 }
 
+// Invariant 15: no secret in answers.
 func TestServer_getRepository_tellsTheCredentialNeverItsSecret(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

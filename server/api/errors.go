@@ -60,7 +60,7 @@ type errorBody struct {
 // from [core.MessageOf], so an error of no kind is a 500 that tells nothing of
 // its cause: who calls must log it. It sets Retry-After when the error knows
 // it, and a Bearer challenge on 401 unless the caller set another one.
-func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 	kind := core.KindOf(err)
 	text := core.MessageOf(err)
 	var retry time.Duration

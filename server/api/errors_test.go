@@ -114,6 +114,7 @@ func TestNew_aClientThatLeftIsNoFailureOfOurs(t *testing.T) {
 	require.NotContains(t, b.log.String(), `"@level":"error"`)
 }
 
+// Invariant 15: no secret in logs.
 func TestNew_logsOneLineWithoutTheToken(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -11,6 +11,7 @@ import (
 type ProviderStatus struct {
 	Name       string     `json:"name"`
 	Type       string     `json:"type"`
+	Hosts      []string   `json:"hosts"` // that its block in providers.hcl names
 	Builtin    bool       `json:"builtin"`
 	State      string     `json:"state"`
 	PID        int        `json:"pid,omitempty"`
@@ -26,6 +27,11 @@ func (s *server) listProviders(c *call) error {
 	list := []ProviderStatus{}
 	if s.Providers != nil {
 		list = append(list, s.Providers()...)
+	}
+	for i := range list {
+		if list[i].Hosts == nil {
+			list[i].Hosts = []string{} // never null
+		}
 	}
 	return c.answer(http.StatusOK, map[string]any{"providers": list})
 }

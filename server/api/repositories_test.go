@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -124,7 +125,7 @@ func TestServer_listProviders(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	a := b.do(t, http.MethodGet, "/providers", b.token(t, "", access.OrgRead), "")
-	require.JSONEq(t, `{"providers":[{"name":"gitlab","type":"gitlab","builtin":false,"state":"running","generation":0,"crashes":0}]}`, a.raw)
+	require.JSONEq(t, `{"providers":[{"name":"gitlab","type":"gitlab","hosts":[],"builtin":false,"state":"running","generation":0,"crashes":0}]}`, a.raw)
 }
 
 func TestServer_createRepository_answers(t *testing.T) {
@@ -273,6 +274,7 @@ func TestServer_listRepositories_pages(t *testing.T) {
 	}
 }
 
+// Invariant 22: the status of a failure carries class and host sentence.
 func TestServer_getRepository_tellsTheSync(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -309,6 +311,32 @@ func TestServer_getRepository_tellsTheSync(t *testing.T) {
 			}
 			a = b.do(t, http.MethodGet, "/api/repos", b.token(t, "org", access.OrgRead), "")
 			require.Equal(t, tt.want["state"], a.at("repos").([]any)[0].(map[string]any)["sync"].(map[string]any)["state"])
+		})
+	}
+}
+
+func TestServer_getRepository_tellsItsOwnAddress(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.create(t, "team/app", "")
+	for _, tt := range []struct {
+		name, scheme, forwarded, want string
+	}{
+		{"plain", "http", "", "http://git.example.com/team/app.git"},
+		{"TLS", "https", "", "https://git.example.com/team/app.git"},
+		{"TLS in front", "http", "https", "https://git.example.com/team/app.git"},
+		{"odd header", "http", "javascript", "http://git.example.com/team/app.git"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, tt.scheme+"://git.example.com/api/v1/repo", nil)
+			r.Header.Set("Authorization", "Bearer "+b.token(t, "team/app", access.GitRead))
+			if tt.forwarded != "" {
+				r.Header.Set("X-Forwarded-Proto", tt.forwarded)
+			}
+			w := httptest.NewRecorder()
+			b.ServeHTTP(w, r)
+			require.Contains(t, w.Body.String(), `"http_url":"`+tt.want+`"`)
 		})
 	}
 }
