@@ -201,7 +201,7 @@ func sentence(said speech, cause string) string {
 	}
 	text = decoration.ReplaceAllString(text, " ")
 	text = Redact(strings.Join(strings.Fields(text), " "))
-	return truncate(text, maxSentence)
+	return truncate(strings.TrimSuffix(text, ":"), maxSentence)
 }
 
 // lineAround returns the line of text that holds the byte at offset.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -247,7 +246,7 @@ func TestDiscoverer_Refs_noConnection(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 	tlsServer := httptest.NewUnstartedServer(http.NotFoundHandler())
-	tlsServer.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tlsServer.Config.ErrorLog = discardLog()
 	tlsServer.StartTLS()
 	t.Cleanup(tlsServer.Close)
 	cut := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -345,7 +344,7 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 			conns.Add(1)
 		}
 	}
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Config.ErrorLog = discardLog()
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	caFile := filepath.Join(t.TempDir(), "ca.pem")

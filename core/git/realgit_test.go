@@ -2,6 +2,8 @@ package git
 
 import (
 	"bytes"
+	"io"
+	"log"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -97,3 +99,6 @@ func httpBackend(t *testing.T, root string, config ...string) string {
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
+
+// discardLog is for servers whose handshakes are meant to fail.
+func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,265 @@
+package git
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// Each fixture is a header (source, class, text), a blank line, and stderr as git
+// printed it.
+func TestClassifyRemote_fixtures(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/classify/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			raw, err := os.ReadFile(file)
+			require.NoError(t, err)
+			header, stderr, ok := strings.Cut(string(raw), "\n\n")
+			require.True(t, ok)
+			want := map[string]string{}
+			for line := range strings.SplitSeq(header, "\n") {
+				k, v, _ := strings.Cut(line, ": ")
+				want[k] = v
+			}
+			class, text := ClassifyRemote(stderr, 128)
+			require.Equal(t, want["class"], string(class))
+			require.Equal(t, want["text"], text)
+			require.LessOrEqual(t, len(text), maxSentence)
+		})
+	}
+}
+
+func TestClassifyRemote_edges(t *testing.T) {
+	t.Parallel()
+	class, text := ClassifyRemote("warning: redirecting", 0)
+	require.Equal(t, core.ErrorClass(""), class)
+	require.Empty(t, text)
+
+	class, text = ClassifyRemote("", 141)
+	require.Equal(t, core.ClassInternal, class)
+	require.Equal(t, "git failed with exit status 141", text)
+
+	_, text = ClassifyRemote("remote: "+strings.Repeat("long ", 1000)+"\n", 1)
+	require.Len(t, text, maxSentence)
+
+	_, text = ClassifyRemote("fatal: unable to access 'https://u:pw@host.example/a/': Could not resolve host: x\n", 128)
+	require.NotContains(t, text, "pw")
+}
+
+func TestIsUnsupported_realWords(t *testing.T) {
+	t.Parallel()
+	up := newBare(t)
+	mustGit(t, up, "config", "receive.advertiseAtomic", "false")
+	mustGit(t, up, "config", "receive.advertisePushOptions", "false")
+	src := newBare(t)
+	a := addCommit(t, src, "refs/heads/main", "a")
+	r := tryGit(t, src, "", "push", "--porcelain", "--atomic", up, a+":refs/heads/x")
+	require.True(t, IsAtomicUnsupported(r.stderr), r.stderr)
+	require.False(t, IsPushOptionsUnsupported(r.stderr))
+	r = tryGit(t, src, "", "push", "--porcelain", "--push-option=x", up, a+":refs/heads/x")
+	require.True(t, IsPushOptionsUnsupported(r.stderr), r.stderr)
+	require.False(t, IsAtomicUnsupported(r.stderr))
+}
+
+// The words of the git that is installed, whichever it is.
+func TestClassifyRemote_realGit(t *testing.T) {
+	t.Parallel()
+	answer := func(status int, header ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html") // git shows plain text only
+			for i := 0; i+1 < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "The host's own words\n")
+		}
+	}
+	plain := []string{"Content-Type", "text/plain"}
+	cases := []struct {
+		name    string
+		handler http.HandlerFunc
+		class   core.ErrorClass
+		text    string // part of it
+	}{
+		{"401", answer(401, "WWW-Authenticate", `Basic realm="x"`), core.ClassAuth, "could not read Username"},
+		{"403", answer(403, plain...), core.ClassAuth, "The host's own words"},
+		{"404", answer(404, plain...), core.ClassNotFound, "The host's own words"},
+		{"410", answer(410), core.ClassNotFound, "410"},
+		{"413", answer(413), core.ClassTooLarge, "413"},
+		{"429", answer(429), core.ClassRateLimited, "429"},
+		{"451", answer(451), core.ClassRefused, "451"},
+		{"500", answer(500), core.ClassUnavailable, "500"},
+		{"502", answer(502, plain...), core.ClassUnavailable, "The host's own words"},
+		{"301", answer(301, "Location", "/elsewhere"), core.ClassMoved, "301"},
+		{"HTML", answer(200), core.ClassNotFound, "not valid"},
+		{"cut", func(w http.ResponseWriter, _ *http.Request) {
+			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				_ = conn.Close()
+			}
+		}, core.ClassNetwork, "unable to access"},
+		{"cut packet", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", smartType)
+			_, _ = io.WriteString(w, pkts("# service=git-upload-pack\n", FlushPkt, "version 2\n")+"00")
+		}, core.ClassNetwork, ""},
+		{"ERR", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", smartType)
+			_, _ = io.WriteString(w, pkts("# service=git-upload-pack\n", FlushPkt, "ERR not for you"))
+		}, core.ClassRefused, "not for you"},
+	}
+	fetch := []string{"-c", "http.followRedirects=false", "fetch"}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(c.handler)
+			t.Cleanup(srv.Close)
+			r := tryGit(t, newBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
+			class, text := ClassifyRemote(r.stderr, r.code)
+			require.Equal(t, c.class, class, r.stderr)
+			require.Contains(t, text, c.text, r.stderr)
+		})
+	}
+
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for name, url := range map[string]string{"refused": closed.URL, "no such name": "http://no-such-name.invalid"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := tryGit(t, newBare(t), "", append(fetch, url+"/a.git", "refs/heads/*:refs/heads/*")...)
+			class, _ := ClassifyRemote(r.stderr, r.code)
+			require.Equal(t, core.ClassNetwork, class, r.stderr)
+		})
+	}
+
+	t.Run("untrusted certificate", func(t *testing.T) {
+		t.Parallel()
+		srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+		srv.Config.ErrorLog = discardLog()
+		srv.StartTLS()
+		t.Cleanup(srv.Close)
+		r := tryGit(t, newBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
+		class, _ := ClassifyRemote(r.stderr, r.code)
+		require.Equal(t, core.ClassNetwork, class, r.stderr)
+	})
+	t.Run("slow", func(t *testing.T) {
+		t.Parallel()
+		srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }))
+		t.Cleanup(srv.Close)
+		slow := []string{"-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=1"}
+		r := tryGit(t, newBare(t), "", append(append(slow, fetch...), srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
+		class, _ := ClassifyRemote(r.stderr, r.code)
+		require.Equal(t, core.ClassTimeout, class, r.stderr)
+	})
+	t.Run("no such branch", func(t *testing.T) {
+		t.Parallel()
+		up := newBare(t)
+		addCommit(t, up, "refs/heads/main", "a")
+		r := tryGit(t, newBare(t), "", append(fetch, up, "refs/heads/x:refs/heads/x")...)
+		class, _ := ClassifyRemote(r.stderr, r.code)
+		require.Equal(t, core.ClassNotFound, class, r.stderr)
+	})
+	t.Run("bad object", func(t *testing.T) {
+		t.Parallel()
+		up := newBare(t)
+		tree := strings.TrimSpace(tryGit(t, up, "", "mktree").stdout)
+		commit := fmt.Sprintf("tree %s\nauthor A <a@example.com>1700000000 +0000\ncommitter A <a@example.com> 1700000000 +0000\n\nbad\n", tree)
+		id := strings.TrimSpace(tryGit(t, up, commit, "hash-object", "-t", "commit", "-w", "--literally", "--stdin").stdout)
+		mustGit(t, up, "update-ref", "refs/heads/main", id)
+		r := tryGit(t, newBare(t), "", "-c", "transfer.fsckObjects=true", "fetch", httpBackend(t, filepath.Dir(up))+"/r.git", "refs/heads/*:refs/heads/*")
+		class, text := ClassifyRemote(r.stderr, r.code)
+		require.Equal(t, core.ClassCorrupt, class, r.stderr)
+		require.Contains(t, text, "missingSpaceBeforeDate", r.stderr)
+	})
+	t.Run("the host's size limit", func(t *testing.T) {
+		t.Parallel()
+		up := newBare(t)
+		mustGit(t, up, "config", "receive.maxInputSize", "10")
+		src := newBare(t)
+		a := addCommit(t, src, "refs/heads/main", "a")
+		r := tryGit(t, src, "", "push", "--porcelain", up, a+":refs/heads/x")
+		class, _ := ClassifyRemote(r.stderr, r.code)
+		require.Equal(t, core.ClassTooLarge, class, r.stderr)
+	})
+}
+
+func TestParseUpdateRefError_words(t *testing.T) {
+	t.Parallel()
+	const prefix = "fatal: prepare: cannot lock ref 'refs/heads/a': "
+	cases := []struct {
+		name, stderr, ref string
+		kind              UpdateRefErrorKind
+	}{
+		{"moved", prefix + "is at " + idA + " but expected " + idB, "refs/heads/a", RefStale},
+		{"exists", prefix + "reference already exists", "refs/heads/a", RefStale},
+		{"gone", prefix + "unable to resolve reference 'refs/heads/a'", "refs/heads/a", RefStale},
+		{"missing", prefix + "reference is missing but expected " + idA, "refs/heads/a", RefStale},
+		{"file in the way", "fatal: prepare: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create 'refs/heads/a/b'", "refs/heads/a/b", RefConflict},
+		{"directory in the way", "fatal: commit: cannot lock ref 'refs/heads/a': there is a non-empty directory './refs/heads/a' blocking reference 'refs/heads/a'", "refs/heads/a", RefConflict},
+		{"both at once", "fatal: prepare: cannot lock ref 'refs/heads/a': cannot process 'refs/heads/a' and 'refs/heads/a/b' at the same time", "refs/heads/a/b", RefConflict},
+		{"locked", prefix + "Unable to create '/srv/r.git/./refs/heads/a.lock': File exists.\n\nAnother git process seems to be running", "refs/heads/a", RefLocked},
+		{"packed-refs", "fatal: prepare: Unable to create '/srv/r.git/packed-refs.lock': File exists.", "", RefLocked},
+		{"absent object", "fatal: prepare: cannot update ref 'refs/heads/a': trying to write ref 'refs/heads/a' with nonexistent object " + idA, "refs/heads/a", RefNoObject},
+		{"no commit", "fatal: prepare: cannot update ref 'refs/heads/a': trying to write non-commit object " + idA + " to branch 'refs/heads/a'", "refs/heads/a", RefNoObject},
+		{"bad name", "fatal: invalid ref format: refs/heads/a..b", "refs/heads/a..b", RefBadName},
+		{"twice", "fatal: prepare: multiple updates for ref 'refs/heads/a' not allowed", "refs/heads/a", RefTwice},
+		{"anything else", "fatal: out of luck", "", RefUnknown},
+		{"nothing", "", "", RefUnknown},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ref, kind := ParseUpdateRefError(c.stderr)
+			require.Equal(t, c.kind, kind)
+			require.Equal(t, c.ref, ref)
+		})
+	}
+}
+
+func TestParseUpdateRefError_realGit(t *testing.T) {
+	t.Parallel()
+	dir := newBare(t)
+	a := addCommit(t, dir, "refs/heads/a", "a")
+	b := addCommit(t, dir, "refs/heads/dir/b", "b", a)
+	tree := strings.TrimSpace(tryGit(t, dir, "", "mktree").stdout)
+	zero := string(core.ZeroSHA1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "refs", "heads", "held.lock"), nil, 0o600))
+	cases := []struct {
+		name, command, ref string
+		kind               UpdateRefErrorKind
+	}{
+		{"moved", "update refs/heads/a " + b + " " + b, "refs/heads/a", RefStale},
+		{"exists", "create refs/heads/a " + b, "refs/heads/a", RefStale},
+		{"gone", "update refs/heads/none " + b + " " + a, "refs/heads/none", RefStale},
+		{"delete what is gone", "delete refs/heads/none " + a, "refs/heads/none", RefStale},
+		{"file in the way", "create refs/heads/a/b " + a, "refs/heads/a/b", RefConflict},
+		{"directory in the way", "create refs/heads/dir " + a, "refs/heads/dir", RefConflict},
+		{"both at once", "create refs/heads/n " + a + "\ncreate refs/heads/n/m " + a, "refs/heads/n/m", RefConflict},
+		{"locked", "create refs/heads/held " + a, "refs/heads/held", RefLocked},
+		{"absent object", "create refs/heads/x " + idA, "refs/heads/x", RefNoObject},
+		{"no commit", "create refs/heads/x " + tree, "refs/heads/x", RefNoObject},
+		{"bad name", "create refs/heads/x..y " + a, "refs/heads/x..y", RefBadName},
+		{"twice", "update refs/heads/a " + b + " " + a + "\nupdate refs/heads/a " + a + " " + zero, "refs/heads/a", RefTwice},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := tryGit(t, dir, "start\n"+c.command+"\nprepare\nabort\n", "-c", "core.filesRefLockTimeout=0", "update-ref", "--no-deref", "--stdin")
+			require.NotZero(t, r.code)
+			ref, kind := ParseUpdateRefError(r.stderr)
+			require.Equal(t, c.kind, kind, r.stderr)
+			require.Equal(t, c.ref, ref, r.stderr)
+		})
+	}
+}
