@@ -40,6 +40,8 @@ func (r Remote) config() []Config {
 		// A redirect could carry the credential to another host, or lead into
 		// a private network behind the address check.
 		{"http.followRedirects", "false"},
+		// A proxy would do its own resolving, behind the address check.
+		{"http.proxy", ""},
 		// A URL with a password in it must never get as far as a log.
 		{"transfer.credentialsInUrl", "die"},
 		// Deadline by stall, not by total time: under 1 kB/s for 60 s ends it.

@@ -78,8 +78,12 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 		}
 	}
 	now := r.clock.Now()
+	journaled := j.Updates
+	if a.Quiet {
+		journaled = nil // every ref of a first mirror: the run's row says it shorter
+	}
 	err := r.store.Tx(ctx, func(q core.Queries) error {
-		if err := q.CloseJournal(ctx, j.ID, core.JournalApplied, j.Updates, now); err != nil {
+		if err := q.CloseJournal(ctx, j.ID, core.JournalApplied, journaled, now); err != nil {
 			return err
 		}
 		if len(j.Updates) > 0 {

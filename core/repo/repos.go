@@ -100,6 +100,28 @@ func (r *Repos) Create(ctx context.Context, id, branch, objectFormat string) err
 	return r.moveInto(tmp, r.Path(id))
 }
 
+// Reformat replaces a repository that has no refs by an empty one of another
+// object format: an upstream's format is known only when it is first seen.
+func (r *Repos) Reformat(ctx context.Context, id, branch, objectFormat string) error {
+	unlock, err := r.locks.LockWrite(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if refs, err := r.git.Refs(ctx, r.Path(id)); err != nil || len(refs) > 0 {
+		if err == nil {
+			err = core.Errorf(core.KindConflict, "the upstream uses %s objects, but the repository already has refs in another format", objectFormat)
+		}
+		return err
+	}
+	old := filepath.Join(r.root, "tmp", "create-old-"+id+".git")
+	if err := os.Rename(r.Path(id), old); err != nil {
+		return err
+	}
+	defer os.RemoveAll(old)
+	return r.Create(ctx, id, branch, objectFormat)
+}
+
 // moveInto renames a finished folder to its place and makes the rename durable.
 func (r *Repos) moveInto(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {

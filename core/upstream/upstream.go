@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/url"
 	"strings"
@@ -94,7 +93,7 @@ func (s *Service) Link(ctx context.Context, r LinkRequest) (core.Upstream, provi
 	policy := p.HostPolicy(host)
 	// Only a verdict on addresses counts here. A name that does not resolve
 	// now may do so at the first contact, where it is checked again.
-	if _, err := netguard.Pin(ctx, s.resolver, host, policy.AllowPrivate); err != nil && errors.Is(err, netguard.ErrForbidden) {
+	if _, err := netguard.Pin(ctx, s.resolver, host, policy.AllowPrivate); forbidden(err) {
 		return core.Upstream{}, providers.Remote{}, &core.Error{Kind: core.KindInvalid, Op: op, Message: err.Error()}
 	}
 	remote, err := p.Resolve(ctx, providers.ResolveRequest{
@@ -167,7 +166,7 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 	addrs, err := netguard.Pin(ctx, s.resolver, u.Host, policy.AllowPrivate)
 	if err != nil {
 		kind := core.KindUpstreamUnavailable
-		if errors.Is(err, netguard.ErrForbidden) {
+		if forbidden(err) {
 			kind = core.KindPermission
 		}
 		return git.Remote{}, &core.Error{Kind: kind, Op: op, Message: err.Error()}
@@ -213,3 +212,7 @@ func (s *Service) Refs(ctx context.Context, repo core.Repository, prefixes []str
 	})
 	return adv, err
 }
+
+// forbidden reports whether an address check said no, as opposed to a name that
+// did not resolve.
+func forbidden(err error) bool { return providers.CodeOf(err) == providers.CodeInvalidArgument }
