@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -25,21 +26,17 @@ type PushLine struct {
 func (l PushLine) Accepted() bool { return strings.IndexByte(" +-*=", l.Flag) >= 0 }
 
 // RefusalReason returns why the ref was refused, in the host's own words where
-// it gave any; "" if it was accepted.
+// it gave any, redacted and fit for one line of a report; "" if it was accepted.
 func (l PushLine) RefusalReason() string {
-	switch {
-	case l.Accepted():
+	if l.Accepted() {
 		return ""
-	case l.Summary == "[rejected]" && l.Reason == "stale info":
+	}
+	if l.Summary == "[rejected]" && l.Reason == "stale info" {
 		// git's words for a lease that does not hold. To our client it is the
 		// upstream that is not where our copy said.
 		return "upstream has changed, fetch first"
-	case l.Reason != "":
-		return l.Reason
-	case l.Summary != "":
-		return strings.Trim(l.Summary, "[]")
 	}
-	return "rejected"
+	return cmp.Or(hostText(l.Reason), hostText(strings.Trim(l.Summary, "[]")), "rejected")
 }
 
 // ParsePushPorcelain reads the standard output of git push --porcelain. Lines

@@ -30,7 +30,8 @@ func TestParsePushPorcelain_lines(t *testing.T) {
 		{"remote failure", "!\t1111:refs/heads/a\t[remote failure] (remote failed to report status)", PushLine{'!', "1111", "refs/heads/a", "[remote failure]", "remote failed to report status"}, false, "remote failed to report status"},
 		{"atomic", "!\t1111:refs/heads/a\t[remote rejected] (atomic push failure)", PushLine{'!', "1111", "refs/heads/a", "[remote rejected]", "atomic push failure"}, false, "atomic push failure"},
 		{"parentheses in the reason", "!\t1111:refs/heads/a\t[remote rejected] (no (really) (no))", PushLine{'!', "1111", "refs/heads/a", "[remote rejected]", "no (really) (no)"}, false, "no (really) (no)"},
-		{"tab in the reason", "!\t1111:refs/heads/a\t[remote rejected] (a\tb)", PushLine{'!', "1111", "refs/heads/a", "[remote rejected]", "a\tb"}, false, "a\tb"},
+		{"tab in the reason", "!\t1111:refs/heads/a\t[remote rejected] (a\tb)", PushLine{'!', "1111", "refs/heads/a", "[remote rejected]", "a\tb"}, false, "a b"},
+		{"neither summary nor reason", "!\t1111:refs/heads/a\t[]", PushLine{'!', "1111", "refs/heads/a", "[]", ""}, false, "rejected"},
 		{"no reason", "!\t1111:refs/heads/a\t[no match]", PushLine{'!', "1111", "refs/heads/a", "[no match]", ""}, false, "no match"},
 		{"source with a colon", "*\tHEAD:x:refs/heads/a\t[new branch]", PushLine{'*', "HEAD:x", "refs/heads/a", "[new branch]", ""}, true, ""},
 	}
@@ -99,6 +100,7 @@ func FuzzPorcelain(f *testing.F) {
 	f.Add("To x\n \ta:refs/heads/a\t1..2\nDone\n")
 	f.Add("!\ta:refs/heads/a\t[remote rejected] (b (c))\n")
 	f.Add("-\t:refs/heads/a\t[deleted]")
+	f.Add("!\t:0\t[")
 	f.Fuzz(func(t *testing.T, in string) {
 		lines, _ := ParsePushPorcelain(strings.NewReader(in))
 		for _, l := range lines {
