@@ -143,3 +143,12 @@ func (e *Engine) Ready(ctx context.Context) error {
 	_, err := e.store.Orgs(ctx)
 	return err
 }
+
+// Path returns the folder of a repository.
+func (e *Engine) Path(id string) string { return e.repos.Path(id) }
+
+// Current reports whether the local copy is the newest there is; every read
+// path asks. See repo.Repos.Current.
+func (e *Engine) Current(ctx context.Context, r core.Repository) error {
+	return e.repos.Current(ctx, r)
+}

@@ -20,6 +20,7 @@ type Options struct {
 	Verifier     *access.Verifier
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
+	PublicURL    string                  // that clients use; "" takes what each request came to
 	Version      string                  // of the server, for GET /healthz
 }
 

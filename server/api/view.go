@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -89,10 +90,19 @@ func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, 
 	return view, nil
 }
 
+// base returns the URL that clients reach the server by: the configured one,
+// else what the request came to.
+func (s *server) base(r *http.Request) string {
+	if s.PublicURL != "" {
+		return strings.TrimSuffix(s.PublicURL, "/")
+	}
+	return origin(r)
+}
+
 // listItem is a repository in a list, and the first part of every other view.
 func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error) {
 	view := repositoryView{
-		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: origin(c.r) + "/" + repo.Name + ".git",
+		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + "/" + repo.Name + ".git",
 		DefaultBranch: repo.DefaultBranch, CreatedAt: repo.CreatedAt.UTC(),
 	}
 	if repo.Upstream == nil {

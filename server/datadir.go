@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+)
+
+// FirstOrg is the organisation that the first start makes.
+const FirstOrg = "local"
+
+// lockDir takes the data directory for this server. The lock goes with the
+// process, however that ends.
+func lockDir(dir string) (*os.File, error) {
+	path := filepath.Join(dir, "run", "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another server is using the data directory %s; stop it or choose another directory", dir)
+		}
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	return f, nil
+}
+
+// firstOrg makes the organisation "local" with an ES256 key pair in an empty
+// store. The private key goes to keys/local.pem before the public one is
+// stored, so that a crash in between leaves a key that the next start takes up.
+func firstOrg(ctx context.Context, st core.Store, o Options) error {
+	orgs, err := st.Orgs(ctx)
+	if err != nil || len(orgs) > 0 {
+		return err
+	}
+	path := filepath.Join(o.DataDir, "keys", FirstOrg+".pem")
+	public, err := publicKey(path)
+	if err != nil {
+		return err
+	}
+	now := o.Clock.Now()
+	return st.Tx(ctx, func(q core.Queries) error {
+		if err := q.CreateOrg(ctx, core.Org{Name: FirstOrg, CreatedAt: now}); err != nil {
+			return err
+		}
+		return q.AddKey(ctx, core.Key{ID: core.NewID("key", now), Org: FirstOrg, Algorithm: "ES256", PublicPEM: public, CreatedAt: now})
+	})
+}
+
+// publicKey returns the public half of the key file, which it makes if needed.
+func publicKey(path string) (string, error) {
+	pem, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		private, public, err := access.GenerateES256()
+		if err != nil {
+			return "", err
+		}
+		return string(public), writeKey(path, private)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	key, err := access.ParsePrivateKey(pem)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	if key.Algorithm() != "ES256" {
+		return "", fmt.Errorf("%s holds no ES256 key; move it away, and the next start makes a new one", path)
+	}
+	spki, err := key.PublicPEM()
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return string(spki), nil
+}
+
+// writeKey writes a private key whole or not at all, readable by its owner alone.
+func writeKey(path string, pem []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(pem); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

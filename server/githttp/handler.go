@@ -1,0 +1,245 @@
+package githttp
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/push"
+)
+
+// Engine is what this package needs of the core.
+type Engine interface {
+	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
+	CheckReady(ctx context.Context, repo core.Repository) error
+	Fresh(ctx context.Context, repo core.Repository)
+	Push() *push.Service
+	Git() *git.Git
+	Path(id string) string
+	Current(ctx context.Context, repo core.Repository) error
+}
+
+// Options configures [New].
+type Options struct {
+	Engine   Engine
+	Verifier *access.Verifier
+	Logger   hclog.Logger
+	// StatusOf maps an error kind to an HTTP status.
+	StatusOf func(core.Kind) int
+}
+
+// Handler serves the Git remotes.
+type Handler struct {
+	o   Options
+	log hclog.Logger
+
+	mu           sync.Mutex
+	capabilities map[string][]byte // protocol v2 advertisement by object format
+}
+
+// New returns the handler. Give it the requests for which [Match] is true.
+func New(o Options) *Handler {
+	return &Handler{o: o, log: o.Logger.Named("git-http"), capabilities: map[string][]byte{}}
+}
+
+// remote is one of the three remotes of a repository.
+type remote struct {
+	name      string // of the repository
+	namespace core.Namespace
+	imports   bool
+	service   string // "git-upload-pack" or "git-receive-pack"
+	advertise bool   // info/refs
+}
+
+// parse takes a request path apart. Git remotes end in ".git" before the
+// service, so they never collide with the API's paths.
+func parse(r *http.Request) (remote, bool) {
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	var m remote
+	switch {
+	case strings.HasSuffix(path, ".git/info/refs"):
+		path = strings.TrimSuffix(path, ".git/info/refs")
+		m.advertise, m.service = true, r.URL.Query().Get("service")
+	case strings.HasSuffix(path, ".git/git-upload-pack"):
+		path = strings.TrimSuffix(path, ".git/git-upload-pack")
+		m.service = "git-upload-pack"
+	case strings.HasSuffix(path, ".git/git-receive-pack"):
+		path = strings.TrimSuffix(path, ".git/git-receive-pack")
+		m.service = "git-receive-pack"
+	default:
+		return m, false
+	}
+	if base, ok := strings.CutSuffix(path, "+ephemeral"); ok {
+		path, m.namespace = base, core.Ephemeral
+	} else if base, ok := strings.CutSuffix(path, "+import"); ok {
+		path, m.imports = base, true
+	}
+	m.name = path
+	return m, true
+}
+
+// Match reports whether the request is for a Git remote.
+func Match(r *http.Request) bool {
+	_, ok := parse(r)
+	return ok
+}
+
+// ServeHTTP serves one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	m, ok := parse(r)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+	id, err := h.serve(rec, r, m)
+	if err != nil {
+		h.fail(rec, r, err)
+	}
+	h.log.Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", id.Org,
+		"subject", id.Subject, "status", rec.status, "bytes_out", rec.bytes, "duration", time.Since(start), "error", errText(err))
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return git.Redact(err.Error())
+}
+
+// serve checks who asks for what, and hands over to the service.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (access.Identity, error) {
+	if want := map[bool]string{true: http.MethodGet, false: http.MethodPost}[m.advertise]; r.Method != want {
+		w.Header().Set("Allow", want)
+		return access.Identity{}, core.Errorf(core.KindInvalid, "use %s here", want)
+	}
+	if m.service != "git-upload-pack" && m.service != "git-receive-pack" {
+		return access.Identity{}, core.Errorf(core.KindPermission, "only the smart HTTP protocol is served; the dumb one is not")
+	}
+	id, err := h.authenticate(r)
+	if err != nil {
+		return id, err
+	}
+	write := m.service == "git-receive-pack"
+	repo, err := h.authorise(r.Context(), id, m, write)
+	if err != nil {
+		return id, err
+	}
+	switch {
+	case m.imports && !write:
+		return id, core.Errorf(core.KindPermission, "the import remote takes pushes only; read from /%s.git", m.name)
+	case m.imports && repo.Upstream != nil:
+		return id, core.Errorf(core.KindPermission, "repository %q follows an upstream; push to /%s.git", m.name, m.name)
+	}
+	if err := h.o.Engine.CheckReady(r.Context(), repo); err != nil {
+		return id, err
+	}
+	if err := h.o.Engine.Current(r.Context(), repo); err != nil {
+		return id, err
+	}
+	noCache(w)
+	switch {
+	case m.advertise && write:
+		return id, h.advertisePush(w, r, repo, m)
+	case m.advertise:
+		return id, h.advertiseFetch(w, r, repo, m)
+	case write:
+		return id, h.receivePack(w, r, repo, m, id)
+	}
+	return id, h.uploadPack(w, r, repo, m)
+}
+
+// authenticate takes the token from HTTP Basic's password, or from Bearer.
+func (h *Handler) authenticate(r *http.Request) (access.Identity, error) {
+	_, token, ok := r.BasicAuth()
+	if !ok {
+		token, ok = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	}
+	if !ok || token == "" {
+		return access.Identity{}, core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
+	}
+	return h.o.Verifier.Verify(r.Context(), token)
+}
+
+// authorise returns the repository if the token opens it.
+func (h *Handler) authorise(ctx context.Context, id access.Identity, m remote, write bool) (core.Repository, error) {
+	scope := access.GitRead
+	if write {
+		scope = access.GitWrite
+	}
+	if !id.Can(scope) {
+		return core.Repository{}, core.Errorf(core.KindPermission, "the token lacks the scope %s", scope)
+	}
+	if m.name == "" {
+		return core.Repository{}, core.Errorf(core.KindNotFound, "repository not found")
+	}
+	repo, err := h.o.Engine.Repository(ctx, id.Org, m.name)
+	switch {
+	case err == nil && !id.Names(repo), core.KindOf(err) == core.KindNotFound && id.Repo != m.name:
+		// Whether the other repository exists is nobody's business.
+		return repo, core.Errorf(core.KindPermission, "the token is for another repository")
+	case core.KindOf(err) == core.KindNotFound:
+		return repo, core.Errorf(core.KindNotFound, "repository %q not found", m.name)
+	}
+	return repo, err
+}
+
+// noCache keeps proxies from storing answers, with the headers of git
+// http-backend (http-backend.c, hdr_nocache).
+func noCache(w http.ResponseWriter) {
+	w.Header().Set("Expires", "Fri, 01 Jan 1980 00:00:00 GMT")
+	w.Header().Set("Pragma", "no-cache")
+	w.Header().Set("Cache-Control", "no-cache, max-age=0, must-revalidate")
+}
+
+// fail answers with a status and one line of text, which git shows as
+// "remote: ...". Once a body has begun, all that is left is to cut it off.
+func (h *Handler) fail(w *recorder, r *http.Request, err error) {
+	if w.wrote {
+		if r.Context().Err() == nil {
+			h.log.Warn("git request failed in mid-answer", "error", errText(err))
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
+	kind := core.KindOf(err)
+	status := h.o.StatusOf(kind)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if kind == core.KindUnauthenticated {
+		w.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
+	}
+	if e, ok := errors.AsType[*core.Error](err); ok && e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds()+0.5)))
+	}
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, core.MessageOf(err))
+}
+
+// requestBody returns the body, decompressed if the client compressed it.
+func requestBody(r *http.Request) (io.Reader, error) {
+	switch enc := r.Header.Get("Content-Encoding"); enc {
+	case "":
+		return r.Body, nil
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(r.Body)
+		if err != nil {
+			return nil, core.Errorf(core.KindInvalid, "the request body is not gzip as its header says")
+		}
+		return z, nil
+	default:
+		return nil, core.Errorf(core.KindInvalid, "content encoding %q is not supported", enc)
+	}
+}

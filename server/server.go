@@ -1,0 +1,209 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/config"
+	"github.com/headwater-git/headwater/providers/host"
+	"github.com/headwater-git/headwater/providers/netguard"
+	"github.com/headwater-git/headwater/server/api"
+	"github.com/headwater-git/headwater/server/githttp"
+	"github.com/headwater-git/headwater/store"
+	"github.com/headwater-git/headwater/store/seal"
+)
+
+// Options configures [New]. Only DataDir is required.
+type Options struct {
+	DataDir    string // made if it does not exist; belongs to one server at a time
+	ConfigFile string // providers.hcl; "" means built-in providers with their defaults
+	// LookupEnv answers env("NAME") in providers.hcl; nil is os.LookupEnv.
+	LookupEnv func(name string) (string, bool)
+	Logger    hclog.Logger // nil logs nothing
+	Version   string
+	PublicURL string // base URL that clients use
+
+	// Builtins maps the names of built-in providers to their constructors, and
+	// PluginCommand is the argv that makes this executable serve the one whose
+	// name is appended.
+	Builtins      map[string]func() providers.Provider
+	PluginCommand []string
+
+	// SealKey is the keyset that encrypts stored credentials, for those who
+	// keep it elsewhere than in DataDir/keys/seal.json. See store/seal.
+	SealKey providers.Secret
+
+	GitPath     string            // "" looks git up in PATH
+	Clock       core.Clock        // nil is the system's
+	Resolver    netguard.Resolver // nil is the system's
+	Failpoint   func(name string) // for crash tests; nil in production
+	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
+}
+
+// Server is one Headwater server.
+type Server struct {
+	log     hclog.Logger
+	engine  *engine.Engine
+	store   *store.Store
+	catalog *host.Catalog
+	handler http.Handler
+	lock    *os.File
+	drain   *drain
+
+	stop    context.CancelFunc // ends Run
+	running sync.WaitGroup     // Run
+	stopped sync.Once
+	runCtx  context.Context
+}
+
+// New opens the data directory, making what is missing, and wires the server.
+// In an empty one it makes the organisation "local" and its key. It finishes
+// what a crash cut short before it returns, so that nothing unfinished is ever
+// served. It starts no goroutine: call Run.
+func New(ctx context.Context, o Options) (_ *Server, err error) {
+	if o.DataDir == "" {
+		return nil, errors.New("a data directory is required")
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	if o.Clock == nil {
+		o.Clock = core.SystemClock{}
+	}
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	cfg := &config.Config{}
+	if o.ConfigFile != "" {
+		if cfg, err = config.Load(o.ConfigFile, o.LookupEnv); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{log: o.Logger, drain: newDrain()}
+	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, d := range []string{"", "keys", "run"} {
+		if err := os.MkdirAll(filepath.Join(o.DataDir, d), 0o700); err != nil {
+			return nil, fmt.Errorf("make the data directory: %w", err)
+		}
+	}
+	if s.lock, err = lockDir(o.DataDir); err != nil {
+		return nil, err
+	}
+	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := openSealer(o)
+	if err != nil {
+		return nil, err
+	}
+	s.store, err = store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock})
+	if err != nil {
+		return nil, err
+	}
+	if err := firstOrg(ctx, s.store, o); err != nil {
+		return nil, err
+	}
+	s.catalog, err = host.New(host.Options{
+		Config: cfg, Builtins: o.Builtins, Self: func() []string { return o.PluginCommand }, Logger: o.Logger, HostVersion: o.Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.engine, err = engine.New(engine.Options{
+		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.engine.Recover(ctx); err != nil {
+		return nil, err
+	}
+	verifier := access.NewVerifier(s.store, o.Clock)
+	rest := api.New(api.Options{
+		Repositories: s.engine, Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
+		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog) },
+	})
+	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf})
+	s.handler = s.drain.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if githttp.Match(r) {
+			remotes.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	}))
+	return s, nil
+}
+
+// openSealer returns what encrypts stored credentials: the given keyset, or the
+// one in the data directory's key file.
+func openSealer(o Options) (store.Sealer, error) {
+	if o.SealKey != "" {
+		return seal.Parse(o.SealKey)
+	}
+	return seal.LoadOrCreate(filepath.Join(o.DataDir, "keys", "seal.json"))
+}
+
+// Handler serves the API and the Git remotes.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Engine returns the core, for programs that embed the server.
+func (s *Server) Engine() *engine.Engine { return s.engine }
+
+// Run does the background work (settling interrupted pushes, syncs,
+// maintenance) until ctx ends or Shutdown is called.
+func (s *Server) Run(ctx context.Context) error {
+	s.running.Add(1)
+	defer s.running.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.runCtx, cancel)()
+	return s.engine.Run(ctx)
+}
+
+// Shutdown takes no new requests, waits for running ones (a push that is on
+// its way upstream above all) until ctx ends, then stops the background work,
+// the plugins and the store. It may be called twice.
+func (s *Server) Shutdown(ctx context.Context) error {
+	var err error
+	s.stopped.Do(func() {
+		err = s.drain.wait(ctx)
+		err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
+	})
+	return err
+}
+
+// close stops and closes everything that was opened.
+func (s *Server) close(ctx context.Context) error {
+	s.stop()
+	s.running.Wait()
+	var errs []error
+	if s.catalog != nil {
+		errs = append(errs, s.catalog.Close(ctx))
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
