@@ -93,11 +93,19 @@ func parseKey(text []byte) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-// client returns an API client that authenticates as the App itself.
-func (a *app) client(c *http.Client, place forge.Place) (*api.Client, error) {
+// session is the App speaking for itself about one place.
+type session struct {
+	*app
+	api    *api.Client
+	place  forge.Place
+	signed providers.Secret // the App's JWT
+}
+
+// session signs in.
+func (a *app) session(c *http.Client, place forge.Place) (session, error) {
 	client, err := github.Client(c, place)
 	if err != nil {
-		return nil, err
+		return session{}, err
 	}
 	now := time.Now()
 	signed, err := jwt.Signed(a.signer).Claims(jwt.Claims{
@@ -108,79 +116,86 @@ func (a *app) client(c *http.Client, place forge.Place) (*api.Client, error) {
 		Expiry:   jwt.NewNumericDate(now.Add(8 * time.Minute)),
 	}).Serialize()
 	if err != nil {
-		return nil, providers.Errorf(providers.CodeInvalidConfig, "the private key of the GitHub App cannot sign")
+		return session{}, providers.Errorf(providers.CodeInvalidConfig, "the private key of the GitHub App cannot sign")
 	}
-	return client.WithAuthToken(signed), nil
+	return session{app: a, api: client.WithAuthToken(signed), place: place, signed: providers.Secret(signed)}, nil
 }
 
-// find returns the installation of the App that covers a repository.
-func (a *app) find(ctx context.Context, client *api.Client, place forge.Place, id int64) (*api.Installation, forge.Answer, error) {
+// find returns the installation of the App that covers the repository, by its
+// id if that is known.
+func (s session) find(ctx context.Context, id int64) (*api.Installation, forge.Answer, error) {
 	var found *api.Installation
 	var response *api.Response
 	var err error
+	begin := time.Now()
 	switch {
-	case a.installation != 0:
-		found, response, err = client.Apps.GetInstallation(ctx, a.installation)
+	case s.installation != 0:
+		found, response, err = s.api.Apps.GetInstallation(ctx, s.installation)
 	case id != 0:
-		found, response, err = client.Apps.FindRepositoryInstallationByID(ctx, id)
+		found, response, err = s.api.Apps.FindRepositoryInstallationByID(ctx, id)
 	default:
-		found, response, err = client.Apps.FindRepositoryInstallation(ctx, place.Owner, place.Name)
+		found, response, err = s.api.Apps.FindRepositoryInstallation(ctx, s.place.Owner, s.place.Name)
 	}
-	answer := forge.Answer{At: time.Now()}
-	if response != nil && response.Response != nil {
-		answer.Status, answer.Header = response.StatusCode, response.Header
-	}
+	answer := github.Answer(response, begin)
 	if err != nil {
-		return nil, answer, a.explain(github.Error(ctx, place, answer, err), place)
+		return nil, answer, s.explain(github.Error(ctx, s.place, answer, err, s.signed))
 	}
 	if found.SuspendedAt != nil {
 		return nil, answer, providers.Errorf(providers.CodeRevoked,
-			"the GitHub App is suspended for %s: its owner can unsuspend it in the installation's settings at %s", place.Owner, place.Host)
+			"the GitHub App is suspended for %s: its owner can unsuspend it in the installation's settings at %s", s.place.Owner, s.place.Host)
 	}
 	return found, answer, nil
 }
 
 // explain says what to do about the refusals that an App meets.
-func (a *app) explain(err error, place forge.Place) error {
+func (s session) explain(err error) error {
 	var e *providers.Error
 	if !errors.As(err, &e) {
 		return err
 	}
+	advise := func(code providers.Code, format string, args ...any) error {
+		advice := providers.Errorf(code, format, args...)
+		advice.HTTPStatus = e.HTTPStatus
+		return advice
+	}
 	switch {
 	case e.Code == providers.CodeUnauthenticated:
-		return &providers.Error{Code: providers.CodeInvalidConfig, HTTPStatus: e.HTTPStatus, Message: e.Message +
-			"; check app_id, the private key and the clock of this machine"}
-	case e.Code == providers.CodeNotFound && a.installation != 0:
-		return &providers.Error{Code: providers.CodeInvalidConfig, HTTPStatus: e.HTTPStatus, Message: "the GitHub App has no installation " +
-			strconv.FormatInt(a.installation, 10) + " at " + place.Host + ": correct or remove installation_id"}
+		return advise(providers.CodeInvalidConfig, "%s; check app_id, the private key and the clock of this machine", e.Message)
+	case e.Code == providers.CodeNotFound && s.installation != 0:
+		return advise(providers.CodeInvalidConfig, "the GitHub App has no installation %d at %s: correct or remove installation_id",
+			s.installation, s.place.Host)
 	case e.Code == providers.CodeNotFound:
-		return &providers.Error{Code: providers.CodePermissionDenied, HTTPStatus: e.HTTPStatus, Message: "the GitHub App is not installed for " +
-			place.Path() + " at " + place.Host + ", or there is no such repository: install the App on " + place.Owner + " and give it access to the repository"}
+		return advise(providers.CodePermissionDenied,
+			"the GitHub App is not installed for %s at %s, or there is no such repository: install the App on %s and give it access to the repository",
+			s.place.Path(), s.place.Host, s.place.Owner)
 	case e.HTTPStatus == http.StatusUnprocessableEntity:
-		return &providers.Error{Code: providers.CodePermissionDenied, HTTPStatus: e.HTTPStatus, Message: "the installation of the GitHub App on " +
-			place.Owner + " does not include " + place.Path() + " with the permissions needed: add it in the installation's settings"}
+		return advise(providers.CodePermissionDenied,
+			"the installation of the GitHub App on %s does not include %s with the permissions needed: add it in the installation's settings",
+			s.place.Owner, s.place.Path())
 	}
 	return err
 }
 
 // mint asks for a token for exactly one repository.
 func (a *app) mint(ctx context.Context, c *http.Client, place forge.Place, key tokenKey) (installationToken, error) {
-	client, err := a.client(c, place)
+	s, err := a.session(c, place)
 	if err != nil {
 		return installationToken{}, err
 	}
-	installation, _, err := a.find(ctx, client, place, key.id)
+	installation, _, err := s.find(ctx, key.id)
 	if err != nil {
 		return installationToken{}, err
 	}
-	return a.mintAt(ctx, client, place, installation, key)
+	return s.mintAt(ctx, installation, key)
 }
 
-func (a *app) mintAt(ctx context.Context, client *api.Client, place forge.Place, at *api.Installation, key tokenKey) (installationToken, error) {
+// mintAt asks an installation for a token.
+func (s session) mintAt(ctx context.Context, at *api.Installation, key tokenKey) (installationToken, error) {
 	granted := at.GetPermissions()
 	if key.push && granted != nil && granted.GetContents() != "write" {
 		return installationToken{}, providers.Errorf(providers.CodePermissionDenied,
-			"the GitHub App may not push to %s: give it the repository permission Contents: read and write, and accept that on %s", place.Path(), place.Owner)
+			"the GitHub App may not push to %s: give it the repository permission Contents: read and write, and accept that on %s",
+			s.place.Path(), s.place.Owner)
 	}
 	options := &api.InstallationTokenOptions{
 		Permissions: &api.InstallationPermissions{Contents: api.String("read"), Metadata: api.String("read")},
@@ -196,15 +211,12 @@ func (a *app) mintAt(ctx context.Context, client *api.Client, place forge.Place,
 	if key.id != 0 {
 		options.RepositoryIDs = []int64{key.id}
 	} else {
-		options.Repositories = []string{place.Name}
+		options.Repositories = []string{s.place.Name}
 	}
-	made, response, err := client.Apps.CreateInstallationToken(ctx, at.GetID(), options)
+	begin := time.Now()
+	made, response, err := s.api.Apps.CreateInstallationToken(ctx, at.GetID(), options)
 	if err != nil {
-		answer := forge.Answer{At: time.Now()}
-		if response != nil && response.Response != nil {
-			answer.Status, answer.Header = response.StatusCode, response.Header
-		}
-		return installationToken{}, a.explain(github.Error(ctx, place, answer, err), place)
+		return installationToken{}, s.explain(github.Error(ctx, s.place, github.Answer(response, begin), err, s.signed))
 	}
 	return installationToken{secret: providers.Secret(made.GetToken()), expires: made.GetExpiresAt().Time}, nil
 }
@@ -219,15 +231,15 @@ type visit struct {
 // visit asks the host about a repository.
 func (p *Provider) visit(ctx context.Context, a *app, place forge.Place, id int64) (visit, error) {
 	httpClient := p.HTTPClient(place.Policy)
-	client, err := a.client(httpClient, place)
+	s, err := a.session(httpClient, place)
 	if err != nil {
 		return visit{}, err
 	}
-	installation, answer, err := a.find(ctx, client, place, id)
+	installation, answer, err := s.find(ctx, id)
 	if err != nil {
 		return visit{answer: answer}, err
 	}
-	token, err := a.mintAt(ctx, client, place, installation, tokenKey{id: id})
+	token, err := s.mintAt(ctx, installation, tokenKey{id: id})
 	if err != nil {
 		return visit{answer: answer}, err
 	}

@@ -1,9 +1,11 @@
 package providertest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,10 +28,14 @@ type Fault struct {
 	// Drop cuts the connection at the first bytes of an answer, before any
 	// work. (Without a single byte, curl may quietly ask again.)
 	Drop bool
-	// Status answers with this status and Body, in plain text.
+	// Status answers with this status, Header and Body, in plain text.
 	Status     int
+	Header     http.Header
 	Body       string
 	RetryAfter time.Duration // with Status: the Retry-After header, in seconds
+	// Echo, with Status, answers with the request's own credential in the
+	// body, as careless hosts do. [Forge.Echoed] tells which those were.
+	Echo bool
 	// Endless answers 200 with data that never ends.
 	Endless bool
 	// EmptyListing lists no refs, as hosts do during incidents.
@@ -115,16 +121,43 @@ func (f *Forge) disturb(w *replyWriter, r *http.Request, x Fault) bool {
 	case x.Drop:
 		cut(w)
 	case x.Status != 0:
+		maps.Copy(w.Header(), x.Header)
 		if x.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(x.RetryAfter.Seconds())))
 		}
-		f.refuse(w, answer{x.Status, x.Body})
+		body := x.Body
+		if x.Echo {
+			body += f.echo(r)
+		}
+		f.refuse(w, answer{x.Status, body})
 		return true
 	case x.Endless:
 		f.ramble(w, r)
 		return true
 	}
 	return false
+}
+
+// echo returns an error body with the secret that a request carries.
+func (f *Forge) echo(r *http.Request) string {
+	_, secret, ok := r.BasicAuth()
+	if !ok {
+		_, secret, _ = strings.Cut(r.Header.Get("Authorization"), " ")
+	}
+	if secret == "" {
+		return ""
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.echoed = append(f.echoed, secret)
+	return `{"message": "bad credential ` + secret + `"}`
+}
+
+// Echoed returns the secrets that [Fault.Echo] has sent back.
+func (f *Forge) Echoed() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.echoed)
 }
 
 // cut sends the head of an answer and closes the connection.

@@ -66,6 +66,7 @@ type Forge struct {
 	tokens   map[string]*token
 	faults   []*fault
 	requests []*Request
+	echoed   []string
 }
 
 // NewForge starts a forge that keeps its files in dir, which is created if it

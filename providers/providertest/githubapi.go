@@ -63,6 +63,8 @@ func (f *Forge) serveGitHubAPI(w http.ResponseWriter, r *http.Request) bool {
 		f.githubRepoInstallation(w, r, parts[1]+"/"+parts[2])
 	case get && len(parts) == 3 && parts[0] == "repos":
 		f.githubRepo(w, r, parts[1]+"/"+parts[2])
+	case get && len(parts) == 3 && parts[0] == "repositories" && parts[2] == "installation":
+		f.installationOf(w, r, f.findID(parts[1]))
 	case get && len(parts) == 2 && parts[0] == "repositories":
 		f.githubRepoByID(w, r, parts[1])
 	default:
@@ -126,14 +128,17 @@ func (i installation) permissions() map[string]string {
 
 func (f *Forge) githubRepoInstallation(w http.ResponseWriter, r *http.Request, path string) {
 	repo := f.find(path)
-	if repo == nil {
-		if f.githubMoved(w, path, "/installation") {
-			return
-		}
-		repo = &forgeRepo{} // no installation has this owner: 404
+	if repo == nil && f.githubMoved(w, path, "/installation") {
+		return
 	}
+	f.installationOf(w, r, repo)
+}
+
+// installationOf answers with the installation that covers a repository, which
+// may be nil.
+func (f *Forge) installationOf(w http.ResponseWriter, r *http.Request, repo *forgeRepo) {
 	f.githubInstallation(w, r, func(i *installation) bool {
-		return repo.path != "" && strings.EqualFold(i.owner, repo.owner())
+		return repo != nil && strings.EqualFold(i.owner, repo.owner())
 	})
 }
 

@@ -60,6 +60,9 @@ func (b *Base) ConfigureInto(ctx context.Context, c providers.Config, attributes
 	defer b.mu.Unlock()
 	c.Hosts = slices.Clone(c.Hosts)
 	b.config = &c
+	for _, client := range b.clients {
+		client.CloseIdleConnections()
+	}
 	clear(b.clients)
 	return nil
 }

@@ -85,14 +85,16 @@ func Repository(ctx context.Context, c *github.Client, p forge.Place, id int64, 
 	} else {
 		repository, response, err = c.Repositories.Get(ctx, p.Owner, p.Name)
 	}
-	answer := answerOf(response, begin)
+	answer := Answer(response, begin)
 	if err != nil {
 		return nil, answer, Error(ctx, p, answer, err, secrets...)
 	}
 	return repository, answer, nil
 }
 
-func answerOf(r *github.Response, begin time.Time) forge.Answer {
+// Answer returns what the host said to a call that began at a time; its body
+// has been read.
+func Answer(r *github.Response, begin time.Time) forge.Answer {
 	answer := forge.Answer{At: time.Now(), Latency: time.Since(begin)}
 	if r != nil && r.Response != nil {
 		answer.Status, answer.Header = r.StatusCode, r.Header

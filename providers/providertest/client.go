@@ -2,22 +2,26 @@ package providertest
 
 import (
 	"context"
+	"encoding/base64"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/providers"
 )
 
 // gitClient is a user's git in a folder of its own.
 type gitClient struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	env []string
 }
 
-func newGitClient(t *testing.T, f *TestForge) *gitClient {
+func newGitClient(t testing.TB, f *TestForge) *gitClient {
 	t.Helper()
 	c := &gitClient{t: t, dir: t.TempDir()}
 	c.env = []string{
@@ -61,4 +65,18 @@ func (c *gitClient) clone(url string) {
 func (c *gitClient) commit() {
 	c.t.Helper()
 	c.run("commit", "--quiet", "--allow-empty", "-m", "change")
+}
+
+// authorize makes every further git send a credential, from the environment.
+func (c *gitClient) authorize(credential providers.Credential) {
+	c.env = slices.DeleteFunc(slices.Clone(c.env), func(v string) bool {
+		return len(v) > len("GIT_CONFIG_") && v[:len("GIT_CONFIG_")] == "GIT_CONFIG_" &&
+			v != "GIT_CONFIG_GLOBAL=/dev/null" && v != "GIT_CONFIG_NOSYSTEM=1"
+	})
+	if credential.Kind != providers.CredentialBasic {
+		return
+	}
+	basic := base64.StdEncoding.EncodeToString([]byte(credential.Username + ":" + credential.Secret.Reveal()))
+	c.env = append(c.env, "GIT_CONFIG_COUNT=1",
+		"GIT_CONFIG_KEY_0=http.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Basic "+basic)
 }
