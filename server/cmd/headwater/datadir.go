@@ -8,13 +8,15 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/headwater-git/headwater/server"
 )
 
 // defaultDataDir is where the server keeps everything unless told otherwise.
 const defaultDataDir = "headwater-data"
 
 // localOrg is the organisation that the first start makes.
-const localOrg = "local"
+const localOrg = server.FirstOrg
 
 // dataDir is the server's data directory. The server lays it out; the command
 // line knows the few names below.

@@ -65,7 +65,7 @@ for running pushes and syncs; a second signal ends it at once.`,
 	bindDataDir(f, &o.data)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	f.StringVar(&o.config, "config", "", "providers.hcl; without it the built-in providers run with their defaults")
-	f.StringVar(&o.publicURL, "public-url", "", "base URL that clients use, if a proxy stands in front")
+	f.StringVar(&o.publicURL, "public-url", "", "base URL that clients use (default: what each request says)")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM certificate chain for HTTPS")
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
@@ -93,7 +93,7 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	// Listen before the server is made: its address may be part of answers.
+	// Listen first: a wrong address should not cost a start.
 	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
 		return wrapf(err, "choose another address: --listen 127.0.0.1:0 takes a free port", "cannot listen on %s", o.listen)
@@ -101,9 +101,6 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 	defer func() { _ = listener.Close() }()
 	base := baseURL(listener.Addr(), tlsConfig != nil)
 	public := strings.TrimSuffix(o.publicURL, "/")
-	if public == "" {
-		public = base
-	}
 	self, err := selfCommand()
 	if err != nil {
 		return err
@@ -238,7 +235,7 @@ func baseURL(addr net.Addr, secure bool) string {
 func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public string) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "Headwater %s is listening on %s\n", version(), base)
-	if public != base {
+	if public != "" {
 		fmt.Fprintf(out, "  public URL    %s\n", public)
 	}
 	fmt.Fprintf(out, "  data          %s\n", dir)
