@@ -30,8 +30,14 @@ type Diagnostic struct {
 	Message string
 }
 
-// Error returns "FILE:LINE: MESSAGE".
-func (d Diagnostic) Error() string { return d.Pos.String() + ": " + d.Message }
+// Error returns "FILE:LINE: MESSAGE", or the message alone if it is about
+// something that is in no file.
+func (d Diagnostic) Error() string {
+	if d.Pos == (Pos{}) {
+		return d.Message
+	}
+	return d.Pos.String() + ": " + d.Message
+}
 
 // Diagnostics are all problems of one file, and the error of this package.
 type Diagnostics []Diagnostic

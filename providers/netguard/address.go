@@ -42,9 +42,9 @@ func never(addr netip.Addr) (bool, string) {
 	case plain == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return true, "the broadcast address"
 	case plain == netip.AddrFrom4([4]byte{169, 254, 169, 254}), // AWS, Azure, GCP, DigitalOcean, OpenStack
-		plain == netip.AddrFrom4([4]byte{169, 254, 170, 2}),        // AWS container credentials
-		plain == netip.AddrFrom4([4]byte{100, 100, 100, 200}),      // Alibaba
-		plain == netip.MustParseAddr("fd00:ec2::254"):              // AWS over IPv6
+		plain == netip.AddrFrom4([4]byte{169, 254, 170, 2}),   // AWS container credentials
+		plain == netip.AddrFrom4([4]byte{100, 100, 100, 200}), // Alibaba
+		plain == netip.MustParseAddr("fd00:ec2::254"):         // AWS over IPv6
 		return true, "a cloud metadata service"
 	}
 	return false, ""

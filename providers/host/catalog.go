@@ -1,0 +1,265 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/config"
+)
+
+// Catalog holds the provider instances: those of providers.hcl and one for
+// every built-in. It is safe for concurrent use.
+type Catalog struct {
+	instances []*Instance // sorted by name
+	order     []*Instance // blocks of providers.hcl in their order, then built-ins
+}
+
+// New makes a catalog. It starts no process. Errors are
+// [providers.CodeInvalidConfig]: a block of an unknown provider, a name taken
+// twice, or attributes that a built-in does not have.
+func New(o Options) (*Catalog, error) {
+	o = o.withDefaults()
+	self, err := selfArgv(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Catalog{}
+	var problems []error
+	add := func(block config.Provider) {
+		i, err := newInstance(o, self, block)
+		if err != nil {
+			problems = append(problems, err)
+			return
+		}
+		c.order = append(c.order, i)
+	}
+	for _, block := range o.Config.Providers {
+		if _, builtin := o.Builtins[block.Instance]; builtin && block.Type != block.Instance {
+			problems = append(problems, providers.Errorf(providers.CodeInvalidConfig,
+				"%s: provider instance %q has the name of a built-in provider; give it another one", block.Pos, block.Instance))
+			continue
+		}
+		add(block)
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Builtins)) {
+		if o.Config.Instance(name) == nil {
+			add(config.Provider{Type: name, Instance: name, Attributes: []byte("{}")})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, &providers.Error{Code: providers.CodeInvalidConfig, Message: errors.Join(problems...).Error()}
+	}
+	c.instances = slices.Clone(c.order)
+	slices.SortFunc(c.instances, func(a, b *Instance) int { return strings.Compare(a.name, b.name) })
+	return c, nil
+}
+
+// selfArgv returns the argv of this executable, with an absolute path: a
+// plugin runs in another directory.
+func selfArgv(o Options) ([]string, error) {
+	if len(o.Builtins) == 0 {
+		return nil, nil
+	}
+	var argv []string
+	if o.Self != nil {
+		argv = slices.Clone(o.Self())
+	}
+	if len(argv) == 0 {
+		return nil, providers.Errorf(providers.CodeInvalidConfig, "the catalog has built-in providers and no way to execute them")
+	}
+	path, err := filepath.Abs(argv[0])
+	if err != nil {
+		return nil, providers.Errorf(providers.CodeInvalidConfig, "the path of this executable cannot be made absolute: %v", err)
+	}
+	argv[0] = path
+	return argv, nil
+}
+
+func newInstance(o Options, self []string, block config.Provider) (*Instance, error) {
+	redact := &redactor{}
+	redact.add(block.Secrets...)
+	for _, h := range block.Hosts {
+		redact.add(h.WebhookSecrets...)
+	}
+	i := &Instance{
+		name:  block.Instance,
+		typ:   block.Type,
+		block: block,
+		log:   o.Logger.Named("provider").With("provider", block.Instance),
+		tail:  &tail{redact: redact},
+	}
+	if block.Command != "" {
+		i.recipe = recipe{argv: append([]string{block.Command}, block.Args...), sha256: block.SHA256}
+	} else {
+		construct, ok := o.Builtins[block.Type]
+		if !ok {
+			return nil, providers.Errorf(providers.CodeInvalidConfig, "%s: provider %q is not built in (%s); an external one needs command and sha256",
+				block.Pos, block.Type, strings.Join(slices.Sorted(maps.Keys(o.Builtins)), ", "))
+		}
+		i.builtin = true
+		i.recipe = recipe{argv: append(slices.Clone(self), block.Type)}
+		m := construct().Manifest()
+		if err := i.checkManifest(m); err != nil {
+			return nil, err
+		}
+		// A missing attribute is not refused here: a provider without its
+		// configuration exists, and says what it lacks when it is used.
+		if err := i.block.CheckAttributes(withoutRequired(m)); err != nil {
+			return nil, err
+		}
+		i.manifest.Store(&m)
+		redact.add(i.block.SecretAttributes(m)...)
+	}
+	o.Logger = i.log
+	i.super = newSupervisor(i.name, o, i.launch)
+	i.credentials = newCredentialCache(o.StartTimeout + 2*o.CallTimeout)
+	return i, nil
+}
+
+func withoutRequired(m providers.Manifest) providers.Manifest {
+	m.Attributes = slices.Clone(m.Attributes)
+	for n := range m.Attributes {
+		m.Attributes[n].Required = false
+	}
+	return m
+}
+
+// Find returns the instance for a base_repo.provider value, which is compared
+// without regard to case. public asks for a provider of the public mode, which
+// shares its wire name with the others. upstreamHost is the host of the
+// repository, or "" for the provider's default.
+//
+// Among several it prefers the one with a block for the host, then the one that
+// is named like its provider, then the first in providers.hcl. An external
+// plugin that never ran is launched to learn its wire names, but only if no
+// other answers; one that cannot be launched does not harm the others.
+//
+// Errors: [providers.CodeInvalidArgument] naming the providers there are, also
+// for a provider without a public mode, and the failure of an external plugin
+// that may have been meant.
+func (c *Catalog) Find(ctx context.Context, wireName string, public bool, upstreamHost string) (*Instance, error) {
+	var fits []*Instance
+	var unknown []*Instance
+	for _, i := range c.order {
+		m := i.manifest.Load()
+		switch {
+		case m == nil:
+			unknown = append(unknown, i)
+		case answersTo(*m, wireName) && public == (m.Mode == providers.ModePublic):
+			fits = append(fits, i)
+		}
+	}
+	var failures []error
+	for _, i := range unknown {
+		// With a host block for it, this is the instance that is meant; if its
+		// plugin then turns out to be broken, no other must answer instead.
+		meant := upstreamHost != "" && i.has(upstreamHost)
+		if len(fits) > 0 && !meant {
+			continue
+		}
+		m, err := i.Manifest(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && strings.EqualFold(i.typ, wireName):
+			return nil, err
+		case err != nil:
+			failures = append(failures, err)
+		case answersTo(m, wireName) && public == (m.Mode == providers.ModePublic):
+			fits = append(fits, i)
+		}
+	}
+	if len(fits) == 0 {
+		return nil, c.notFound(wireName, public, failures)
+	}
+	return prefer(fits, upstreamHost), nil
+}
+
+// prefer picks one of several instances for a host.
+func prefer(fits []*Instance, upstreamHost string) *Instance {
+	for _, i := range fits {
+		host := upstreamHost
+		if host == "" {
+			host = i.manifest.Load().DefaultHost
+		}
+		if host != "" && i.has(host) {
+			return i
+		}
+	}
+	for _, i := range fits {
+		if i.name == i.typ {
+			return i
+		}
+	}
+	return fits[0]
+}
+
+// notFound explains why no instance answers to a wire name.
+func (c *Catalog) notFound(wireName string, public bool, failures []error) error {
+	known := map[string]bool{}
+	other := false
+	for _, i := range c.order {
+		m := i.manifest.Load()
+		if m == nil {
+			continue
+		}
+		other = other || answersTo(*m, wireName)
+		for _, name := range m.WireNames {
+			if public == (m.Mode == providers.ModePublic) {
+				known[strings.ToLower(name)] = true
+			}
+		}
+	}
+	message := fmt.Sprintf("unknown provider %q; use one of %s", wireName, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	switch {
+	case other && public:
+		message = fmt.Sprintf("provider %q has no public mode", wireName)
+	case other:
+		message = fmt.Sprintf("provider %q is there in public mode only", wireName)
+	}
+	for _, err := range failures {
+		message += "; " + err.Error()
+	}
+	return &providers.Error{Code: providers.CodeInvalidArgument, Message: message}
+}
+
+// Instance returns the instance of that name. Errors:
+// [providers.CodeInvalidConfig], because a name that is stored with a repository
+// and no longer there has been taken out of providers.hcl.
+func (c *Catalog) Instance(name string) (*Instance, error) {
+	for _, i := range c.instances {
+		if i.name == name {
+			return i, nil
+		}
+	}
+	return nil, providers.Errorf(providers.CodeInvalidConfig, "there is no provider instance %q; put its block back into providers.hcl", name)
+}
+
+// Instances returns all instances, sorted by name.
+func (c *Catalog) Instances() []*Instance { return slices.Clone(c.instances) }
+
+// Close refuses new calls, waits for those in flight until ctx ends, and stops
+// all plugins, those with calls in flight by force. When it returns no process
+// and no goroutine of the catalog is left. It is safe to call more than once.
+// Its error is that of the context, if that ended first.
+func (c *Catalog) Close(ctx context.Context) error {
+	errs := make([]error, len(c.instances))
+	var wg sync.WaitGroup
+	for n, i := range c.instances {
+		wg.Go(func() { errs[n] = i.super.close(ctx) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return fmt.Errorf("stop plugins: %w", err)
+		}
+	}
+	return nil
+}

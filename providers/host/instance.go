@@ -1,0 +1,154 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/config"
+	"github.com/headwater-git/headwater/providers/v1/wire"
+)
+
+// Instance is one configured provider: its block of providers.hcl, and the
+// process that serves it while there is one. It is safe for concurrent use.
+//
+// The errors of its methods are [*providers.Error] and those of the context. A
+// plugin that crashed, hangs or cannot be started gives
+// [providers.CodeUnavailable], one that the operator has to correct in
+// providers.hcl [providers.CodeInvalidConfig].
+type Instance struct {
+	name    string
+	typ     string
+	builtin bool
+	block   config.Provider
+	recipe  recipe
+	log     hclog.Logger
+
+	manifest    atomic.Pointer[providers.Manifest] // nil: an external plugin that never ran
+	tail        *tail
+	credentials *credentialCache
+	super       *supervisor
+}
+
+// Name returns the name of the instance: the second label of its block, or the
+// name of the provider.
+func (i *Instance) Name() string { return i.name }
+
+// Type returns the name of the provider.
+func (i *Instance) Type() string { return i.typ }
+
+// Builtin reports whether this executable serves the provider.
+func (i *Instance) Builtin() bool { return i.builtin }
+
+// HostPolicy returns how a host, with its port if it has one, may be spoken to.
+func (i *Instance) HostPolicy(host string) providers.HostPolicy {
+	return providers.FindHost(i.block.Hosts, host)
+}
+
+// Manifest returns what the provider is. That of a built-in is known; an
+// external plugin is launched for it once.
+func (i *Instance) Manifest(ctx context.Context) (providers.Manifest, error) {
+	if m := i.manifest.Load(); m != nil {
+		return *m, nil
+	}
+	if err := i.super.enter(); err != nil {
+		return providers.Manifest{}, err
+	}
+	defer i.super.calls.Done()
+	_, err := i.super.acquire(ctx, 0)
+	// A plugin that refuses its configuration has said what it is.
+	if m := i.manifest.Load(); m != nil {
+		return *m, nil
+	}
+	return providers.Manifest{}, err
+}
+
+// Resolve is [providers.Provider.Resolve].
+func (i *Instance) Resolve(ctx context.Context, r providers.ResolveRequest) (providers.Remote, error) {
+	i.see(r.Stored)
+	remote, err := call(ctx, i.super, "Resolve", func(ctx context.Context, c *wire.Client) (providers.Remote, error) {
+		return c.Resolve(ctx, r)
+	})
+	return remote, i.clean(err)
+}
+
+// Credential is [providers.Provider.Credential] behind a cache: an answer is
+// used again for the same remote, operation and stored credential while it is
+// valid for MinValidity, callers that ask for the same at once share one call,
+// and Fresh goes past the cache and replaces what is in it.
+func (i *Instance) Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error) {
+	i.see(r.Stored)
+	credential, err := i.credentials.get(ctx, r, func(ctx context.Context) (providers.Credential, error) {
+		return call(ctx, i.super, "Credential", func(ctx context.Context, c *wire.Client) (providers.Credential, error) {
+			return c.Credential(ctx, r)
+		})
+	})
+	if err == nil {
+		i.tail.redact.see(credential.Username, credential.Secret)
+	}
+	return credential, i.clean(err)
+}
+
+// ParseWebhook is [providers.Provider.ParseWebhook].
+func (i *Instance) ParseWebhook(ctx context.Context, r providers.WebhookRequest) (providers.WebhookResult, error) {
+	result, err := call(ctx, i.super, "ParseWebhook", func(ctx context.Context, c *wire.Client) (providers.WebhookResult, error) {
+		return c.ParseWebhook(ctx, r)
+	})
+	return result, i.clean(err)
+}
+
+// Probe is [providers.Provider.Probe].
+func (i *Instance) Probe(ctx context.Context, r providers.ProbeRequest) (providers.ProbeResult, error) {
+	i.see(r.Stored)
+	result, err := call(ctx, i.super, "Probe", func(ctx context.Context, c *wire.Client) (providers.ProbeResult, error) {
+		return c.Probe(ctx, r)
+	})
+	return result, i.clean(err)
+}
+
+// see lets the redactor know a stored credential before the plugin does.
+func (i *Instance) see(stored *providers.StoredCredential) {
+	if stored != nil {
+		i.tail.redact.see(stored.Username, stored.Secret)
+	}
+}
+
+// clean cuts secrets out of the message of a provider's error and makes it one
+// sentence on one line.
+func (i *Instance) clean(err error) error {
+	var e *providers.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	cleaned := *e
+	cleaned.Message = strings.Join(strings.Fields(i.tail.redact.clean(e.Message)), " ")
+	return &cleaned
+}
+
+// answersTo reports whether the manifest lists a wire name, in any case.
+func answersTo(m providers.Manifest, wireName string) bool {
+	for _, name := range m.WireNames {
+		if strings.EqualFold(name, wireName) {
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether the instance has a block for a host.
+func (i *Instance) has(host string) bool {
+	for _, h := range i.block.Hosts {
+		if strings.EqualFold(h.Host, host) {
+			return true
+		}
+	}
+	return false
+}
+
+func (i *Instance) errorf(code providers.Code, format string, args ...any) *providers.Error {
+	return instanceError(i.name, code, format, args...)
+}
