@@ -62,6 +62,13 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 		}
 		return core.Repository{}, err
 	}
+	if repo.Upstream != nil && repo.Upstream.Mode != providers.ModeGeneric {
+		// Nothing is missing for the first mirror. A generic upstream waits
+		// for its credential and a pull.
+		if _, err := e.sync.Request(ctx, repo.ID, sync.TriggerCreate, ""); err != nil {
+			return core.Repository{}, err
+		}
+	}
 	e.log.Info("repository created", "repo_id", repo.ID, "org", repo.Org, "name", repo.Name, "synced", repo.Upstream != nil)
 	return repo, nil
 }
@@ -114,6 +121,11 @@ func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch
 
 // DeleteRepository implements [Repositories].
 func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error {
+	if r.Upstream != nil {
+		if err := e.sync.Ground(ctx, r.ID); err != nil {
+			return err
+		}
+	}
 	if err := e.repos.Delete(context.WithoutCancel(ctx), r.ID); err != nil {
 		return err
 	}
@@ -124,6 +136,11 @@ func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error 
 // Detach implements [Repositories].
 func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
 	if err := e.store.DetachUpstream(ctx, r.ID); err != nil {
+		return err
+	}
+	// A run that had begun must not move refs of what is a local repository
+	// now; none begins any more.
+	if err := e.sync.Ground(ctx, r.ID); err != nil {
 		return err
 	}
 	e.log.Info("repository detached from its upstream", "repo_id", r.ID)

@@ -36,18 +36,32 @@ func (e *RefError) Unwrap() error { return e.Err }
 // cannot delete "foo" and create "foo/bar" in one. It returns how many were
 // committed; a failure is a [*RefError] where git named its reason.
 func (g *Git) UpdateRefs(ctx context.Context, dir string, transactions ...[]RefChange) (int, error) {
-	return g.updateRefs(ctx, dir, "commit", transactions)
+	return g.updateRefs(ctx, dir, "commit", transactions, nil)
 }
+
+// WriteRefs is UpdateRefs for very many refs of a repository that nobody reads
+// yet: refs are not flushed one by one, but packed into one file that is. It
+// is not atomic across a power cut.
+func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefChange) error {
+	if _, err := g.updateRefs(ctx, dir, "commit", transactions, []Config{NoRefFlush()}); err != nil {
+		return err
+	}
+	return g.Run(ctx, Command{Name: "pack-refs", Dir: dir, Flags: []string{"--all"}})
+}
+
+// NoRefFlush takes refs out of what is flushed to the disk, for refs that can
+// be had again: tracking refs, and those of a first mirror.
+func NoRefFlush() Config { return Config{"core.fsync", "committed,loose-object,-reference"} }
 
 // CheckRefs runs the transaction up to the point of committing and takes it
 // back: it finds directory/file conflicts, missing objects, bad names, stale
 // old ids and held locks, and changes nothing.
 func (g *Git) CheckRefs(ctx context.Context, dir string, changes []RefChange) error {
-	_, err := g.updateRefs(ctx, dir, "abort", [][]RefChange{changes})
+	_, err := g.updateRefs(ctx, dir, "abort", [][]RefChange{changes}, nil)
 	return err
 }
 
-func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]RefChange) (int, error) {
+func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]RefChange, cfg []Config) (int, error) {
 	var in bytes.Buffer
 	for _, tx := range transactions {
 		if len(tx) == 0 {
@@ -69,6 +83,7 @@ func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]
 		// --no-deref: a symbolic ref in the way is replaced, not followed.
 		// -z: names and ids need no quoting.
 		Flags:  []string{"--no-deref", "--stdin", "-z"},
+		Config: cfg,
 		Stdin:  &in,
 		Stdout: &out,
 	})

@@ -68,7 +68,11 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 		r.touched(a.Repo.ID, j.Updates)
 	}
 	deletes, rest := r.transactions(a.Repo, j, updates)
-	if _, err := r.git.UpdateRefs(ctx, dir, deletes, rest); err != nil {
+	if a.Quiet {
+		if err := r.git.WriteRefs(ctx, dir, deletes, rest); err != nil {
+			return 0, err
+		}
+	} else if _, err := r.git.UpdateRefs(ctx, dir, deletes, rest); err != nil {
 		return 0, err
 	}
 	r.fail("refs-applied")

@@ -194,6 +194,13 @@ func (w *Watch) Moved(ref string) bool {
 	return moved || w.repos.locks.RefLocked(w.id, ref)
 }
 
+// Any reports whether a write session moved any ref since the watch began.
+func (w *Watch) Any() bool {
+	w.repos.mu.Lock()
+	defer w.repos.mu.Unlock()
+	return len(w.moved) > 0
+}
+
 // Close ends the watch.
 func (w *Watch) Close() {
 	w.repos.mu.Lock()

@@ -88,6 +88,7 @@ func (s *Service) fetch(ctx context.Context, x *run, specs []string, prune bool)
 	}
 	cfg := append(git.FsckIgnores("fetch"),
 		git.Set("fetch.fsckObjects", "true"),
+		git.NoRefFlush(), // only tracking refs are written here
 		// Small fetches become loose objects, large ones stay packs.
 		git.Set("fetch.unpackLimit", "100"),
 	)

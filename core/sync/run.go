@@ -15,6 +15,10 @@ import (
 // listed is what one listing of the upstream asks for.
 var listed = []string{"HEAD", "refs/heads/", "refs/tags/"}
 
+// againPause is how soon a sync looks again at refs that it left to write
+// sessions.
+const againPause = time.Second
+
 // Outcomes of runs.
 const (
 	outcomeSucceeded   = "succeeded"
@@ -49,6 +53,9 @@ type run struct {
 func (s *Service) fly(ctx context.Context, r core.Repository) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.RunTimeout)
 	defer cancel()
+	if !s.onBoard(r.ID, cancel) {
+		cancel() // grounded before it began
+	}
 	taken, err := s.store.TakeSync(ctx, r.ID)
 	if err != nil {
 		s.log.Error("cannot take a sync", "repo_id", r.ID, "error", err)
@@ -59,6 +66,8 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 	x := &run{repo: r, taken: taken, Run: core.Run{
 		ID: core.NewID("run", now), RepoID: r.ID, Trigger: taken.Trigger, Ref: taken.WantedRef, First: !taken.Ready(), StartedAt: now,
 	}}
+	x.watch = s.repos.Watch(r.ID)
+	defer x.watch.Close()
 	if err = s.store.StartRun(ctx, x.Run); err == nil {
 		err = s.sync(ctx, x)
 		err = errors.Join(err, s.record(context.WithoutCancel(ctx), x, err))
@@ -88,7 +97,7 @@ func (s *Service) record(ctx context.Context, x *run, failure error) error {
 	err := s.store.Tx(ctx, func(q core.Queries) error {
 		state, err := q.SyncState(ctx, x.RepoID)
 		if core.KindOf(err) == core.KindNotFound {
-			return nil // detached or deleted meanwhile
+			return q.FinishRun(ctx, x.Run) // detached meanwhile
 		}
 		if err != nil {
 			return err
@@ -105,7 +114,15 @@ func (s *Service) record(ctx context.Context, x *run, failure error) error {
 			}
 			state.NextAttemptAt = time.Time{}
 			state.Digest = x.digest
+			if x.watch.Any() {
+				state.Digest = "" // the listing does not show what sessions moved since
+			}
 			state.HeadCheckedAt = now
+			if x.again {
+				// Not all was served: look once more, when the sessions that
+				// were in the way have had time to finish.
+				state.Served, state.NextAttemptAt = x.taken.Served, now.Add(againPause)
+			}
 		default:
 			state.Failures++
 			state.LastErrorAt, state.LastClass, state.LastError = now, x.Class, x.Error
@@ -123,11 +140,6 @@ func (s *Service) record(ctx context.Context, x *run, failure error) error {
 		}
 		if err := q.SaveSync(ctx, state); err != nil {
 			return err
-		}
-		if x.again && failure == nil {
-			if _, err := q.RequestSync(ctx, x.RepoID, x.Trigger, ""); err != nil {
-				return err
-			}
 		}
 		return q.FinishRun(ctx, x.Run)
 	})
@@ -162,8 +174,6 @@ func retryAfter(err error) time.Duration {
 
 // sync does the work of one run.
 func (s *Service) sync(ctx context.Context, x *run) error {
-	x.watch = s.repos.Watch(x.RepoID)
-	defer x.watch.Close()
 	prefixes := listed
 	if x.Ref != "" {
 		prefixes = candidates(x.Ref)

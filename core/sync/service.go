@@ -67,6 +67,9 @@ type Service struct {
 type flight struct {
 	host     string
 	progress core.Progress
+	cancel   context.CancelFunc // nil until the run has begun
+	grounded bool               // cancelled, maybe before it began
+	landed   chan struct{}      // closed at the end
 }
 
 // finished tells waiters of a run that ended.
@@ -264,8 +267,42 @@ func (s *Service) takeOff(r core.Repository) bool {
 		return false
 	}
 	s.hosts[host]++
-	s.flights[r.ID] = &flight{host: host, progress: core.Progress{Phase: "Contacting the upstream", StartedAt: s.clock.Now()}}
+	s.flights[r.ID] = &flight{
+		host: host, landed: make(chan struct{}),
+		progress: core.Progress{Phase: "Contacting the upstream", StartedAt: s.clock.Now()},
+	}
 	return true
+}
+
+// onBoard gives the flight what ends it, and reports whether it may go on.
+func (s *Service) onBoard(repoID string, cancel context.CancelFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[repoID]
+	f.cancel = cancel
+	return !f.grounded
+}
+
+// Ground ends the running sync of a repository, if one runs, and waits until
+// it has: before the repository is detached or deleted.
+func (s *Service) Ground(ctx context.Context, repoID string) error {
+	s.mu.Lock()
+	f := s.flights[repoID]
+	if f == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	f.grounded = true
+	if f.cancel != nil {
+		f.cancel()
+	}
+	s.mu.Unlock()
+	select {
+	case <-f.landed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // land ends a flight and tells the waiters.
@@ -277,6 +314,7 @@ func (s *Service) land(repoID string, f finished) {
 			delete(s.hosts, fl.host)
 		}
 		delete(s.flights, repoID)
+		close(fl.landed)
 	}
 	for _, ch := range s.waiters[repoID] {
 		select {
