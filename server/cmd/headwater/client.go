@@ -265,7 +265,7 @@ func (c *client) explain(err error, doing string) error {
 	case http.StatusPreconditionFailed:
 		next = "configure the provider in providers.hcl, then check it: headwater provider check"
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		next = "correct the arguments; --help has examples"
+		next = "change what the message says; --help has examples"
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		next = "try again later"
 		if e.retryAfter != "" {

@@ -17,7 +17,7 @@ func newCredentialCommand() *cobra.Command {
 		Short: "Store or remove the upstream credential of a repository",
 		RunE:  needsSubcommand,
 	}
-	cmd.AddCommand(newCredentialSetCommand(), newCredentialDeleteCommand())
+	cmd.AddCommand(newCredentialSetCommand(), newCredentialDeleteCommand(), newCredentialResealCommand())
 	return cmd
 }
 

@@ -29,6 +29,8 @@ func bindDataDir(flags *pflag.FlagSet, dir *string) {
 
 func (d dataDir) database() string { return filepath.Join(string(d), "headwater.db") }
 func (d dataDir) keyFile() string  { return filepath.Join(string(d), "keys", localOrg+".pem") }
+func (d dataDir) sealFile() string { return filepath.Join(string(d), "keys", "seal.json") }
+func (d dataDir) lockFile() string { return filepath.Join(string(d), "run", "lock") }
 func (d dataDir) tls() string      { return filepath.Join(string(d), "tls") }
 func (d dataDir) caFile() string   { return filepath.Join(d.tls(), "ca.pem") }
 

@@ -144,7 +144,10 @@ func (p *progress) update(s core.Progress) {
 		return
 	}
 	p.phase, p.lines = s.Phase, time.Now()
-	fmt.Fprintf(p.out, "  %s %d%%\n", text, s.Percent)
+	if s.Percent > 0 {
+		text += fmt.Sprintf(" %d%%", s.Percent)
+	}
+	fmt.Fprintf(p.out, "  %s\n", text)
 }
 
 // end clears the bar.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/store"
 )
 
 func newOrgCommand() *cobra.Command {
@@ -234,35 +232,3 @@ func publicKey(files []string, generate string) ([]byte, error) {
 	_, err = f.Write(private)
 	return public, errors.Join(err, f.Close())
 }
-
-// withStore runs f on the database of a data directory, beside a running
-// server or without one.
-func withStore(ctx context.Context, data string, f func(context.Context, core.Store) error) (err error) {
-	abs, err := filepath.Abs(data)
-	if err != nil {
-		return err
-	}
-	dir := dataDir(abs)
-	if !dir.exists() {
-		return failf("start the server on it once: headwater serve --data "+shellQuote(data), "%q is not a data directory", data)
-	}
-	s, err := store.Open(ctx, dir.database(), store.Options{Sealer: noSecrets{}})
-	if err != nil {
-		return wrapf(err, "check that you may read and write it", "open the database of %q", data)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return f(ctx, s)
-}
-
-// noSecrets is the sealer of commands that have no business with secrets.
-type noSecrets struct{}
-
-var _ store.Sealer = noSecrets{}
-
-var errNoSecrets = errors.New("this command neither reads nor writes secrets")
-
-// Seal fails.
-func (noSecrets) Seal(_, _ []byte) ([]byte, error) { return nil, errNoSecrets }
-
-// Open fails.
-func (noSecrets) Open(_, _ []byte) ([]byte, error) { return nil, errNoSecrets }

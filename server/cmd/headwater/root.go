@@ -41,7 +41,7 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 		return &stepError{message: err.Error(), next: "see: " + cmd.CommandPath() + " --help", usage: true}
 	})
 	root.AddCommand(
-		newServeCommand(),
+		newServeCommand(env),
 		newMirrorCommand(),
 		newRepoCommand(),
 		newTokenCommand(),

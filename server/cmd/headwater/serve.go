@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
 )
 
@@ -31,6 +32,7 @@ const (
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	data, listen, config, publicURL string
+	sealKeyFile                     string
 	tlsCert, tlsKey                 string
 	tlsSelfSigned                   bool
 	drain                           time.Duration
@@ -38,7 +40,11 @@ type serveOptions struct {
 	logJSON                         bool
 }
 
-func newServeCommand() *cobra.Command {
+// sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
+// show it to every user of the machine.
+const sealKeyVariable = envPrefix + "SEAL_KEY"
+
+func newServeCommand(env lookupEnv) *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -48,7 +54,11 @@ func newServeCommand() *cobra.Command {
 The first start in an empty data directory makes the database, an organisation
 named "local" and its ES256 key pair; the private key is written to
 DIR/keys/local.pem. On SIGINT or SIGTERM the server takes no new work and waits
-for running pushes and syncs; a second signal ends it at once.`,
+for running pushes and syncs; a second signal ends it at once.
+
+Stored credentials are encrypted with the keyset in DIR/keys/seal.json, made at
+the first start. To keep it elsewhere give its text in the environment variable
+HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 		Example: `  # Plain HTTP on loopback, everything under ./headwater-data
   headwater serve
 
@@ -59,13 +69,20 @@ for running pushes and syncs; a second signal ends it at once.`,
   headwater serve --data /var/lib/headwater --config /etc/headwater/providers.hcl \
       --public-url https://git.example.com`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sealKey, err := o.sealKey(cmd, env)
+			if err != nil {
+				return err
+			}
+			return serve(cmd, o, sealKey)
+		},
 	}
 	f := cmd.Flags()
 	bindDataDir(f, &o.data)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	f.StringVar(&o.config, "config", "", "providers.hcl; without it the built-in providers run with their defaults")
 	f.StringVar(&o.publicURL, "public-url", "", "base URL that clients use (default: what each request says)")
+	f.StringVar(&o.sealKeyFile, "seal-key-file", "", "keyset that encrypts stored credentials (default: made in DIR/keys/seal.json)")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM certificate chain for HTTPS")
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
@@ -76,7 +93,7 @@ for running pushes and syncs; a second signal ends it at once.`,
 }
 
 // serve runs the server until the command's context ends.
-func serve(cmd *cobra.Command, o serveOptions) error {
+func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	level := hclog.LevelFromString(o.logLevel)
 	if level == hclog.NoLevel {
 		return usagef("use trace, debug, info, warn or error", "unknown log level %q", o.logLevel)
@@ -113,6 +130,7 @@ func serve(cmd *cobra.Command, o serveOptions) error {
 		Builtins:      builtin.All(),
 		PluginCommand: append(self, pluginArgs()...),
 		PublicURL:     public,
+		SealKey:       sealKey,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
@@ -193,6 +211,19 @@ func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *t
 	}
 	log.Info("stopped")
 	return errors.Join(failed, err)
+}
+
+// sealKey returns the keyset of the environment or of --seal-key-file, "" if
+// the data directory's own is meant.
+func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
+	value, _ := env(sealKeyVariable)
+	if value != "" && o.sealKeyFile != "" {
+		return "", usagef("use one of them", "the sealing keyset is given twice, in %s and in --seal-key-file", sealKeyVariable)
+	}
+	if value != "" {
+		return providers.Secret(value), nil
+	}
+	return readSecret(cmd, o.sealKeyFile)
 }
 
 // tlsConfig returns nil for plain HTTP.
