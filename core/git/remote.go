@@ -13,12 +13,11 @@ import (
 // Remote is what one operation needs to reach an upstream. It lives for that
 // operation only.
 type Remote struct {
-	URL           string           // https://host/path, no user info
-	Username      string           // with Password: HTTP Basic; both empty: anonymous
-	Password      providers.Secret //
-	Addrs         []netip.Addr     // checked addresses; connections go to these and to nothing else; empty: no pinning (tests)
-	CAFile        string           // PEM, trusted in addition to the system's
-	MaxConcurrent int
+	URL      string           // https://host/path, no user info
+	Username string           // with Password: HTTP Basic; both empty: anonymous
+	Password providers.Secret // see Username
+	Addrs    []netip.Addr     // checked addresses; connections go to these and to nothing else; empty: no pinning (tests)
+	CAFile   string           // PEM bundle that verifies the host's certificate
 }
 
 // Anonymous reports whether no credential is sent.

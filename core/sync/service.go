@@ -26,6 +26,7 @@ const (
 type Upstreams interface {
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+	Limit(up core.Upstream) int
 }
 
 // Options configures [New].
@@ -260,10 +261,14 @@ func (s *Service) flying(id string) bool {
 // takeOff registers a flight, unless its host has enough of them: one slow
 // host must not take every place.
 func (s *Service) takeOff(r core.Repository) bool {
+	limit := s.up.Limit(*r.Upstream)
+	if limit == 0 {
+		limit = s.o.HostConcurrency
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	host := r.Upstream.Host
-	if s.hosts[host] >= s.o.HostConcurrency {
+	if s.hosts[host] >= limit {
 		return false
 	}
 	s.hosts[host]++

@@ -109,6 +109,16 @@ func (s *Service) Link(ctx context.Context, r LinkRequest) (core.Upstream, provi
 	}, remote, nil
 }
 
+// Limit returns how many operations the operator allows at the upstream's host
+// at once; 0 means the caller's default.
+func (s *Service) Limit(up core.Upstream) int {
+	p, err := s.plugins.Instance(up.Instance)
+	if err != nil {
+		return 0
+	}
+	return p.HostPolicy(up.Host).MaxConcurrent
+}
+
 // Manifest returns the manifest of the repository's provider.
 func (s *Service) Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error) {
 	p, err := s.plugins.Instance(up.Instance)
@@ -171,7 +181,7 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 		}
 		return git.Remote{}, &core.Error{Kind: kind, Op: op, Message: err.Error()}
 	}
-	r := git.Remote{URL: remote.URL, Addrs: addrs, CAFile: policy.CAFile, MaxConcurrent: policy.MaxConcurrent}
+	r := git.Remote{URL: remote.URL, Addrs: addrs, CAFile: policy.CAFile}
 	if cred.Kind == providers.CredentialBasic {
 		r.Username, r.Password = cred.Username, cred.Secret
 	}
