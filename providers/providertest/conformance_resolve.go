@@ -174,6 +174,14 @@ func (s *suite) testResolveStableID(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, locator.ID, remote.UpstreamID)
 	require.Equal(t, sc.forge.CloneURL("acme/renamed"), remote.URL)
+
+	// Not every host tells strangers about ids, but none may be fooled.
+	remote, err = sc.provider.Resolve(t.Context(), providers.ResolveRequest{Locator: locator, Contact: true})
+	if err != nil {
+		requireCode(t, err, providers.CodeNotFound, providers.CodeUnavailable, providers.CodeUnauthenticated)
+		return
+	}
+	require.Equal(t, locator.ID, remote.UpstreamID)
 }
 
 func (s *suite) testPrivate(t *testing.T) {

@@ -66,6 +66,8 @@ type dress struct {
 	user string
 	// protected is the refusal of a push to a protected branch.
 	protected func(ref string, deletes bool) Refusal
+	// always is a refusal that every repository has; none if its pattern is "".
+	always Refusal
 	// api serves the host's API, nil if it has none here.
 	api func(f *Forge, w http.ResponseWriter, r *http.Request) bool
 }
@@ -83,9 +85,9 @@ func dressOf(d Dress) (dress, bool) {
 	case DressBitbucket:
 		return bitbucketDress(), true
 	case DressGitea:
-		return giteaDress("Gitea"), true
+		return giteaDress(false), true
 	case DressForgejo, DressCodeberg:
-		return giteaDress("Forgejo"), true
+		return giteaDress(true), true
 	case DressSourceHut:
 		return sourcehutDress(), true
 	}
@@ -204,20 +206,24 @@ func bitbucketDress() dress {
 	}
 }
 
-// giteaDress is Gitea and its fork Forgejo, which kept the realm and changed
-// the name in its messages.
-func giteaDress(name string) dress {
+// giteaDress is Gitea and its fork Forgejo, which kept the realm and put its
+// name before its messages. The answers are those of Gitea 1.26.
+func giteaDress(forgejo bool) dress {
+	// What the git hooks of the two print around a refusal.
+	frame := func(line string) []string { return []string{"", "error:", "error: " + line, "error:"} }
+	if forgejo {
+		frame = func(line string) []string { return []string{"", "Forgejo: " + line} }
+	}
 	return dress{
 		realm:         "Gitea",
 		apiPath:       "/api/v1",
 		anyCase:       true,
 		pushOptions:   true,
-		hiddenRefs:    "refs/pull",
 		hidden:        answer{http.StatusUnauthorized, "Unauthorized"},
-		wrong:         answer{http.StatusUnauthorized, "Unauthorized"},
-		missing:       answer{http.StatusNotFound, "Repository not found"},
+		wrong:         answer{http.StatusUnauthorized, "Failed to authenticate user"},
+		missing:       answer{http.StatusNotFound, "Repository not found\n"},
 		anonymousPush: answer{http.StatusUnauthorized, "Unauthorized"},
-		readOnly:      answer{http.StatusForbidden, "User permission denied for writing."},
+		readOnly:      answer{http.StatusForbidden, "Forbidden"},
 		user:          User,
 		token: func(user, password string) string {
 			if password == "" || password == "x-oauth-basic" {
@@ -227,12 +233,15 @@ func giteaDress(name string) dress {
 		},
 		protected: func(ref string, deletes bool) Refusal {
 			branch := strings.TrimPrefix(ref, "refs/heads/")
-			line := name + ": Not allowed to push to protected branch " + branch
+			line := "Not allowed to push to protected branch " + branch
 			if deletes {
-				line = name + ": branch " + branch + " is protected from deletion"
+				line = "branch " + branch + " is protected from deletion"
 			}
-			return Refusal{WholePush: true, Message: []string{"", line}}
+			return Refusal{WholePush: true, Message: frame(line)}
 		},
+		always: Refusal{Pattern: "refs/pull/*", words: func(ref string, _ bool) Refusal {
+			return Refusal{Reason: "hook declined", Message: []string{"error: hook declined to update " + ref}}
+		}},
 		api: (*Forge).serveGiteaAPI,
 	}
 }

@@ -60,7 +60,7 @@ func TestForge_protect_hostsOwnWords(t *testing.T) {
 		DressGitLab: {"remote: GitLab: You are not allowed to push code to protected branches on this project.",
 			"! [remote rejected] main -> main (pre-receive hook declined)", "! [remote rejected] main -> other (pre-receive hook declined)"},
 		DressBitbucket: {"remote: Permission denied to update branch main.", "(pre-receive hook declined)"},
-		DressGitea:     {"remote: Gitea: Not allowed to push to protected branch main", "(pre-receive hook declined)"},
+		DressGitea:     {"remote: error: Not allowed to push to protected branch main", "(pre-receive hook declined)"},
 		DressForgejo:   {"remote: Forgejo: Not allowed to push to protected branch main", "(pre-receive hook declined)"},
 	}
 	for d, wants := range tests {
@@ -121,7 +121,7 @@ func TestForge_authorize_hostsAnswers(t *testing.T) {
 		DressGitHub:    {"could not read Username", "Invalid username or token", "Repository not found."},
 		DressGitLab:    {"could not read Username", "HTTP Basic: Access denied", "The project you were looking for could not be found"},
 		DressBitbucket: {"could not read Username", "Invalid credentials", "You may not have access to this repository"},
-		DressGitea:     {"could not read Username", "Authentication failed", "Repository not found"},
+		DressGitea:     {"could not read Username", "Failed to authenticate user", "Repository not found"},
 		DressSourceHut: {"not found", "not found", "not found"},
 	}
 	for d, want := range tests {

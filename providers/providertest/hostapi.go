@@ -122,6 +122,11 @@ func (f *Forge) serveGitLabAPI(w http.ResponseWriter, r *http.Request) bool {
 func (f *Forge) serveGiteaAPI(w http.ResponseWriter, r *http.Request) bool {
 	var repo *forgeRepo
 	if id, ok := f.apiRest(r, "/repositories/"); ok {
+		if _, given := f.lookup(r); !given {
+			// Unlike the question by path, this one is not for strangers.
+			writeJSON(w, http.StatusUnauthorized, object{"message": "token is required", "url": f.URL() + "/api/swagger"})
+			return true
+		}
 		repo = f.findID(id)
 	} else if path, ok := f.apiRest(r, "/repos/"); ok && strings.Count(path, "/") == 1 {
 		if repo = f.find(path); repo == nil && f.moveAPI(w, path, "/repos/", func(p string) string { return p }) {

@@ -41,7 +41,7 @@ func (f *Forge) ProtectFromDeletion(repo, pattern string) error {
 // Refuse adds a rule to a repository. The first rule that matches decides.
 func (f *Forge) Refuse(repo string, r Refusal) error {
 	_, err := f.change(repo, func(fr *forgeRepo) {
-		fr.refusals = append(fr.refusals[:len(fr.refusals):len(fr.refusals)], r)
+		fr.refusals = append(fr.refusals, r)
 	})
 	return err
 }
@@ -100,17 +100,17 @@ func writeHooks(folder string) error {
 	return nil
 }
 
-// verdict is what the rules of a repository say to one push.
+// verdict is what rules say to one push.
 type verdict struct {
 	declined *Refusal          // the whole push
 	refs     map[string]string // refused ref -> reason
 	messages []string
 }
 
-func (r *forgeRepo) judge(updates []RefUpdate) verdict {
+func judge(rules []Refusal, updates []RefUpdate) verdict {
 	v := verdict{refs: map[string]string{}}
 	for _, u := range updates {
-		for _, rule := range r.refusals {
+		for _, rule := range rules {
 			refusal, refused := rule.of(u)
 			if !refused {
 				continue

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -140,6 +141,7 @@ func (f *Forge) change(path string, edit func(*forgeRepo)) (*forgeRepo, error) {
 	}
 	edit(repo)
 	snapshot := *repo
+	snapshot.refusals = slices.Clone(repo.refusals)
 	return &snapshot, nil
 }
 

@@ -226,7 +226,7 @@ func (f *Forge) serveGit(w http.ResponseWriter, r *http.Request, body io.Reader,
 			return
 		}
 		defer os.RemoveAll(folder)
-		rules, err := repo.judge(rec.Updates).write(folder, rec.Updates)
+		rules, err := judge(append(repo.refusals, f.dress.always), rec.Updates).write(folder, rec.Updates)
 		if err != nil {
 			f.refuse(w, answer{http.StatusInternalServerError, err.Error()})
 			return

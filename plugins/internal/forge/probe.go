@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"errors"
 
 	"github.com/headwater-git/headwater/providers"
 )
@@ -22,6 +23,10 @@ func Probed(ctx context.Context, a Answer, err error, canPush bool) (providers.P
 		ClockSkew:     Skew(a),
 	}
 	if err != nil {
+		var e *providers.Error
+		if errors.As(err, &e) && e.HTTPStatus != 0 {
+			result.Reachable = true // it was an answer, though none to read
+		}
 		result.Message = err.Error()
 		return result, nil
 	}

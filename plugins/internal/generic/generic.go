@@ -5,6 +5,7 @@ package generic
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -32,6 +33,9 @@ type API struct {
 	// Repository returns the path of the question below the base URL, by
 	// stable id if it is given, else by path.
 	Repository func(p forge.Place, id string) string
+	// PrivateIDs says that the question by id needs a credential even for
+	// public repositories.
+	PrivateIDs bool
 	// Authorize adds the credential to a request.
 	Authorize func(http.Header, providers.StoredCredential)
 	// Read reads the answer.
@@ -111,8 +115,7 @@ func (p *Provider) remote(place forge.Place, r Repository) providers.Remote {
 	}
 }
 
-// ask asks the host about a repository. Tokens that open git need not open the
-// API, so a refusal there is put to the test in git's protocol.
+// ask asks the host about a repository, by its API if it has one.
 func (p *Provider) ask(ctx context.Context, place forge.Place, id string, stored *providers.StoredCredential) (Repository, forge.Answer, error) {
 	client := forge.Client{HTTP: p.HTTPClient(place.Policy), Host: place.Host}
 	base := place.Policy.APIURL
@@ -120,8 +123,11 @@ func (p *Provider) ask(ctx context.Context, place forge.Place, id string, stored
 		base = p.host.API.Base(place)
 	}
 	if p.host.API == nil || base == "" {
-		answer, err := client.Discover(ctx, place, p.basic(stored))
-		return Repository{}, answer, err
+		return p.askGit(ctx, client, place, stored)
+	}
+	byID := id
+	if stored == nil && p.host.API.PrivateIDs {
+		byID = ""
 	}
 	header := http.Header{"Accept": {"application/json"}}
 	var secret providers.Secret
@@ -129,24 +135,50 @@ func (p *Provider) ask(ctx context.Context, place forge.Place, id string, stored
 		p.host.API.Authorize(header, *stored)
 		secret = stored.Secret
 	}
-	answer, err := client.Get(ctx, strings.TrimRight(base, "/")+p.host.API.Repository(place, id), header)
+	answer, err := client.Get(ctx, strings.TrimRight(base, "/")+p.host.API.Repository(place, byID), header)
 	if err != nil {
 		return Repository{}, answer, err
 	}
-	switch answer.Status {
-	case http.StatusOK:
+	refused := answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden
+	switch {
+	case answer.Status == http.StatusOK:
 		repository, err := p.host.API.Read(answer.Body)
 		if err != nil || repository.Path == "" {
 			return Repository{}, answer, providers.Errorf(providers.CodeUnavailable, "the API of %s gives an answer that is not understood", place.Host)
 		}
-		return repository, answer, nil
-	case http.StatusUnauthorized, http.StatusForbidden:
-		if stored != nil && id == "" && !forge.Limited(answer) {
-			answer, err := client.Discover(ctx, place, p.basic(stored))
-			return Repository{}, answer, err
+		if id != "" && repository.ID != id {
+			return Repository{}, answer, providers.Errorf(providers.CodeNotFound,
+				"%s at %s is another repository now: the one that is followed has been renamed or deleted", place.Path(), place.Host)
 		}
+		return repository, answer, nil
+	case refused && stored != nil && id == "" && !forge.Limited(answer):
+		// Tokens that open git need not open the API.
+		return p.askGit(ctx, client, place, stored)
 	}
-	return Repository{}, answer, client.Error(answer, place.Path(), secret)
+	return Repository{}, answer, p.explain(client.Error(answer, place.Path(), secret), place, stored)
+}
+
+// askGit asks the host about a repository in git's own protocol.
+func (p *Provider) askGit(ctx context.Context, client forge.Client, place forge.Place, stored *providers.StoredCredential) (Repository, forge.Answer, error) {
+	answer, err := client.Discover(ctx, place, p.basic(stored))
+	var e *providers.Error
+	if errors.As(err, &e) {
+		err = p.explain(e, place, stored)
+	}
+	return Repository{}, answer, err
+}
+
+// explain says what to do about a repository that strangers cannot see.
+func (p *Provider) explain(e *providers.Error, place forge.Place, stored *providers.StoredCredential) *providers.Error {
+	hidden := e.Code == providers.CodeNotFound || e.Code == providers.CodeUnauthenticated
+	if stored != nil || !hidden {
+		return e
+	}
+	e.Message = place.Host + " has no public repository " + place.Path()
+	if p.host.Manifest.Capabilities.PushHTTPS {
+		e.Message += "; if it is private, store a credential for it"
+	}
+	return e
 }
 
 // basic returns the credential for git.

@@ -45,6 +45,7 @@ func New(f Flavor) *generic.Provider {
 				}
 				return "/repos/" + p.Path()
 			},
+			PrivateIDs: true,
 			Authorize: func(h http.Header, c providers.StoredCredential) {
 				if c.Username == "" {
 					h.Set("Authorization", "token "+c.Secret.Reveal())
