@@ -108,7 +108,6 @@ func (s *supervisor) broken(r *running, method string, cause *wire.TransportErro
 	case codes.DeadlineExceeded:
 		e := s.errorf(providers.CodeUnavailable, "its plugin did not answer %s within %s and was stopped; it starts again by itself, see its log",
 			method, s.o.CallTimeout)
-		_ = r.proc.Kill(context.Background())
 		return s.failed(r, e), false
 	case codes.Unavailable, codes.Canceled: // Canceled: the connection was closed under the call
 		how := ""
@@ -245,7 +244,6 @@ func (s *supervisor) watch(r *running) {
 			err := r.client.Ping(ctx)
 			cancel()
 			if err != nil && s.ctx.Err() == nil {
-				_ = r.proc.Kill(context.Background())
 				s.failed(r, s.errorf(providers.CodeUnavailable, "its plugin did not answer a ping and was stopped; it starts again by itself, see its log"))
 				return
 			}
@@ -272,7 +270,10 @@ func (s *supervisor) failed(r *running, e *providers.Error) *providers.Error {
 		s.streak = 0
 	}
 	// Cleaning up may take seconds, and the caller has waited long enough.
-	s.tasks.Go(r.stop)
+	s.tasks.Go(func() {
+		_ = r.proc.Kill(context.Background())
+		r.stop()
+	})
 	return s.pause(e)
 }
 

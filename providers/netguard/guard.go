@@ -100,7 +100,7 @@ func Pin(ctx context.Context, resolver Resolver, hostport string, allowPrivate b
 // and proxies (http.proxy set to the empty string), which would lead elsewhere.
 //
 // For an IP literal it returns "", which clears the setting: there is nothing
-// to resolve, and libcurl before 8.13 cannot parse an IPv6 literal there.
+// to resolve, and libcurl 7.88 cannot parse an IPv6 literal in that place.
 func CurlResolve(host, port string, addrs []netip.Addr) string {
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if _, err := netip.ParseAddr(host); err == nil || len(addrs) == 0 {
