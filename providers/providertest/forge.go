@@ -23,6 +23,8 @@ import (
 // User is the account that the tokens of [Forge.Token] belong to.
 const User = "river"
 
+var errNotEmpty = errors.New("the folder is not empty")
+
 // ForgeOptions says what kind of forge to start. The zero value is a plain
 // HTTP forge in the dress of GitHub on a free port of 127.0.0.1.
 type ForgeOptions struct {
@@ -70,7 +72,8 @@ type Forge struct {
 }
 
 // NewForge starts a forge that keeps its files in dir, which is created if it
-// is absent. The caller closes it; dir stays.
+// is absent and must be empty: a forge does not remember an earlier one. The
+// caller closes it; dir stays.
 func NewForge(dir string, o ForgeOptions) (*Forge, error) {
 	if o.Dress == "" {
 		o.Dress = DressGitHub
@@ -88,6 +91,9 @@ func NewForge(dir string, o ForgeOptions) (*Forge, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("locate forge folder: %w", err)
+	}
+	if old, err := os.ReadDir(dir); err == nil && len(old) > 0 {
+		return nil, fmt.Errorf("start forge in %s: %w", dir, errNotEmpty)
 	}
 	f := &Forge{
 		dir:     dir,

@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -243,4 +244,57 @@ func TestForge_push_shapes(t *testing.T) {
 	c.run("push", "--quiet", "origin", "main:refs/heads/gone")
 	c.run("push", "--quiet", "origin", ":refs/heads/gone")
 	require.Empty(t, f.Ref(testRepo, "refs/heads/gone"))
+}
+
+func TestForge_Seed_deterministic(t *testing.T) {
+	t.Parallel()
+	f := StartForge(t, ForgeOptions{})
+	o := SeedOptions{Commits: 3000, Branches: 5, Tags: 4, PullRefs: 3}
+	for _, repo := range []string{"acme/a", "acme/b"} {
+		f.CreateRepo(repo, false)
+		f.Seed(repo, o)
+	}
+	refs := f.Refs("acme/a")
+	require.Equal(t, refs, f.Refs("acme/b"))
+	require.Len(t, refs, 1+5+4+3)
+	require.Equal(t, "3000", f.Git("acme/a", "rev-list", "--count", "main"))
+	f.Seed("acme/a", o)
+	require.Equal(t, refs, f.Refs("acme/a"), "seeding again must not build on the first")
+	f.Git("acme/a", "fsck", "--strict", "--no-dangling")
+}
+
+func TestForge_Inject_endless(t *testing.T) {
+	t.Parallel()
+	f := StartForge(t, ForgeOptions{})
+	f.CreateRepo(testRepo, false)
+	f.Seed(testRepo, SeedOptions{})
+	f.Inject(Fault{Kinds: []Kind{KindFetch}, Endless: true})
+	response, err := http.Post(f.CloneURL(testRepo)+"/git-upload-pack", "application/x-git-upload-pack-request", strings.NewReader("0000"))
+	require.NoError(t, err)
+	_, err = io.CopyN(io.Discard, response.Body, 10<<20)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+}
+
+func TestForge_userRecord(t *testing.T) {
+	t.Parallel()
+	f := StartForge(t, ForgeOptions{Dress: DressGitea})
+	f.CreateRepo(testRepo, true)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.CloneURL(testRepo)+"/info/refs?service=git-upload-pack", nil)
+	require.NoError(t, err)
+	request.SetBasicAuth(f.Token(), "") // Gitea takes it there, too
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Equal(t, "[token]", f.Requests()[0].User)
+}
+
+func TestNewForge_folderInUse(t *testing.T) {
+	t.Parallel()
+	f := StartForge(t, ForgeOptions{})
+	_, err := NewForge(f.Dir(), ForgeOptions{})
+	require.ErrorIs(t, err, errNotEmpty)
+	require.NoError(t, f.Close())
+	require.NoError(t, f.Close(), "Close may be called twice")
 }

@@ -203,10 +203,11 @@ func Sentence(body []byte, secrets ...providers.Secret) string {
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
+	text = strings.TrimSuffix(text, ".")
 	if len(text) > maxSentence {
 		text = strings.ToValidUTF8(text[:maxSentence], "") + "..."
 	}
-	return strings.TrimSuffix(text, ".")
+	return text
 }
 
 // Basic returns a header with Basic credentials, an empty one without any.
