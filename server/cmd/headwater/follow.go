@@ -126,7 +126,6 @@ func newProgress(out io.Writer) *progress {
 			progressbar.OptionSetWidth(28),
 			progressbar.OptionClearOnFinish(),
 			progressbar.OptionSetPredictTime(false),
-			progressbar.OptionFullWidth(),
 		)
 	}
 	return p

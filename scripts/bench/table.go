@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// row is one comparison with its budget.
+type row struct {
+	group, what    string
+	ours, baseline string
+	ratio, budget  string
+	verdict        string
+}
+
+// table collects the rows of a run.
+type table struct{ rows []row }
+
+// add appends a row and shows it at once.
+func (t *table) add(r row) {
+	t.rows = append(t.rows, r)
+	fmt.Printf("  %-34s %10s  %10s  %7s  %-26s %s\n", r.what, r.ours, r.baseline, r.ratio, r.budget, r.verdict)
+}
+
+// print writes the whole table.
+func (t *table) print(w io.Writer) {
+	fmt.Fprintln(w)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "group\twhat\tours\tbaseline\tratio\tbudget\tverdict")
+	missed := 0
+	for _, r := range t.rows {
+		fmt.Fprintln(tw, strings.Join([]string{r.group, r.what, r.ours, r.baseline, r.ratio, r.budget, r.verdict}, "\t"))
+		if r.verdict == "MISS" {
+			missed++
+		}
+	}
+	_ = tw.Flush()
+	fmt.Fprintf(w, "\n%d rows, %d budgets missed\n", len(t.rows), missed)
+}
+
+// verdict is PASS or MISS.
+func verdict(ok bool) string {
+	if ok {
+		return "PASS"
+	}
+	return "MISS"
+}
+
+// compare adds a row of two durations. The budget is a factor of the baseline
+// plus a constant.
+func (t *table) compare(group, what string, ours, baseline time.Duration, factor float64, plus time.Duration) {
+	limit := time.Duration(float64(baseline)*factor) + plus
+	budget := fmt.Sprintf("<= %.2gx", factor)
+	if plus > 0 {
+		budget += " + " + plus.String()
+	}
+	t.add(row{group: group, what: what, ours: show(ours), baseline: show(baseline), ratio: ratio(ours, baseline), budget: budget, verdict: verdict(ours <= limit)})
+}
+
+// limit adds a row of one duration against a fixed limit.
+func (t *table) limit(group, what string, ours, most time.Duration) {
+	t.add(row{group: group, what: what, ours: show(ours), baseline: "-", ratio: "-", budget: "<= " + most.String(), verdict: verdict(ours <= most)})
+}
+
+// memory adds a row of bytes against a fixed limit.
+func (t *table) memory(group, what string, ours, most int64) {
+	t.add(row{group: group, what: what, ours: mib(ours), baseline: "-", ratio: "-", budget: "< " + mib(most), verdict: verdict(ours < most)})
+}
+
+// note adds a row without a budget.
+func (t *table) note(group, what, value string) {
+	t.add(row{group: group, what: what, ours: value, baseline: "-", ratio: "-", budget: "-", verdict: "-"})
+}
+
+func ratio(a, b time.Duration) string {
+	if b <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2fx", float64(a)/float64(b))
+}
+
+// show rounds a duration to what means something.
+func show(d time.Duration) string {
+	if d >= time.Second {
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+}
+
+func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
