@@ -56,6 +56,7 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 	if err := e.repos.Create(ctx, repo.ID, repo.DefaultBranch, repo.ObjectFormat); err != nil {
 		return core.Repository{}, err
 	}
+	e.repos.Failpoint("create-made")
 	if err := e.store.CreateRepository(ctx, repo); err != nil {
 		if derr := e.repos.Delete(context.WithoutCancel(ctx), repo.ID); derr != nil {
 			e.log.Warn("an unused folder stays until the next start", "repo_id", repo.ID, "error", derr)

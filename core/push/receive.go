@@ -149,6 +149,7 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 
 // report runs the session and turns its results into the hook's words.
 func (s *Service) report(ctx context.Context, w Session) []git.RefReport {
+	s.repos.Failpoint("objects-received")
 	reports := make([]git.RefReport, len(w.Updates))
 	results, err := s.Write(ctx, w)
 	if err != nil {

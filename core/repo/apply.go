@@ -72,14 +72,21 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 		if err := r.git.WriteRefs(ctx, dir, deletes, rest); err != nil {
 			return 0, err
 		}
-	} else if _, err := r.git.UpdateRefs(ctx, dir, deletes, rest); err != nil {
-		return 0, err
+	} else {
+		if _, err := r.git.UpdateRefs(ctx, dir, deletes); err != nil {
+			return 0, err
+		}
+		r.fail("refs-deleted")
+		if _, err := r.git.UpdateRefs(ctx, dir, rest); err != nil {
+			return 0, err
+		}
 	}
 	r.fail("refs-applied")
 	if a.Head != "" {
 		if err := r.follow(ctx, dir, a.Head); err != nil {
 			return 0, err
 		}
+		r.fail("head-moved")
 	}
 	now := r.clock.Now()
 	journaled := j.Updates

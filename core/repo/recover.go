@@ -29,6 +29,14 @@ func (r *Repos) Recover(ctx context.Context) error {
 				return err
 			}
 		}
+		if id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".git"), reformatPrefix); ok && !r.Exists(id) {
+			// Its successor was not made: the empty one goes back, and the
+			// next sync finds the other object format again.
+			if err := os.Rename(path, r.Path(id)); err != nil {
+				return fmt.Errorf("recover repository %s: %w", id, err)
+			}
+			continue
+		}
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("clean tmp: %w", err)
 		}

@@ -114,13 +114,20 @@ func (r *Repos) Reformat(ctx context.Context, id, branch, objectFormat string) e
 		}
 		return err
 	}
-	old := filepath.Join(r.root, "tmp", "create-old-"+id+".git")
+	old := filepath.Join(r.root, "tmp", reformatPrefix+id+".git")
 	if err := os.Rename(r.Path(id), old); err != nil {
 		return err
 	}
-	defer os.RemoveAll(old)
-	return r.Create(ctx, id, branch, objectFormat)
+	r.fail("reformat-moved")
+	if err := r.Create(ctx, id, branch, objectFormat); err != nil {
+		return errors.Join(err, os.Rename(old, r.Path(id)))
+	}
+	return os.RemoveAll(old)
 }
+
+// reformatPrefix begins the name that a repository has in tmp/ while one of
+// another object format takes its place.
+const reformatPrefix = "reformat-"
 
 // moveInto renames a finished folder to its place and makes the rename durable.
 func (r *Repos) moveInto(from, to string) error {
@@ -150,11 +157,13 @@ func (r *Repos) Delete(ctx context.Context, id string) error {
 	if err := os.Rename(r.Path(id), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete repository: %w", err)
 	}
+	r.fail("delete-moved")
 	if err := r.store.DeleteRepository(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
 		// Still in the store: bring the folder back rather than leave a name
 		// without content.
 		return errors.Join(err, os.Rename(trash, r.Path(id)))
 	}
+	r.fail("delete-forgotten")
 	if err := os.RemoveAll(trash); err != nil {
 		r.log.Warn("deleted repository leaves files behind; the next start removes them", "repo_id", id, "error", err)
 	}

@@ -204,6 +204,7 @@ func (s *Service) sync(ctx context.Context, x *run) error {
 	if err := s.fetchAll(ctx, x, adv); err != nil {
 		return err
 	}
+	s.repos.Failpoint("sync-fetched")
 	return s.applyPlan(ctx, x, adv, "")
 }
 
