@@ -158,8 +158,8 @@ func (c *Catalog) Find(ctx context.Context, wireName string, public bool, upstre
 	}
 	var failures []error
 	for _, i := range unknown {
-		// With a host block for it, this is the instance that is meant; if its
-		// plugin then turns out to be broken, no other must answer instead.
+		// With a block for the host it may be the one that is meant, whatever
+		// others answer to the wire name.
 		meant := upstreamHost != "" && i.has(upstreamHost)
 		if len(fits) > 0 && !meant {
 			continue
