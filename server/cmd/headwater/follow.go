@@ -59,6 +59,9 @@ func follow(ctx context.Context, c *client, name string, runs int64, out io.Writ
 	defer ticker.Stop()
 	for {
 		r, err := c.repo(ctx, name)
+		if ctx.Err() != nil {
+			return r, failf("the sync goes on in the server; look again: headwater repo show "+name, "stopped following %s", name)
+		}
 		if err != nil {
 			return r, c.explain(err, "follow the sync of "+name)
 		}
@@ -76,8 +79,7 @@ func follow(ctx context.Context, c *client, name string, runs int64, out io.Writ
 			return r, nil
 		}
 		select {
-		case <-ctx.Done():
-			return r, failf("the sync goes on in the server; look again: headwater repo show "+name, "stopped following %s", name)
+		case <-ctx.Done(): // the next call says so
 		case <-ticker.C:
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -159,6 +160,19 @@ func TestProvider_check(t *testing.T) {
 
 	out, _, err = runCLI(t, noEnv, "provider", "check", "gitea", "--repo", forge.CloneURL("river/delta"))
 	require.Error(t, err, "a loopback host is not allowed without the configuration")
+	require.Contains(t, out, "FAILED")
+
+	plugin := filepath.Join(t.TempDir(), "provider-codeberg")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", plugin, "../../../plugins/codeberg/cmd/provider-codeberg")
+	built, err := build.CombinedOutput()
+	require.NoError(t, err, string(built))
+	out, _, err = runCLI(t, noEnv, "provider", "check", plugin)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "configure   ok")
+	wrong := filepath.Join(t.TempDir(), "providers.hcl")
+	require.NoError(t, os.WriteFile(wrong, []byte("provider \"codeberg\" \"own\" {\n  command = \""+plugin+"\"\n  sha256 = \""+strings.Repeat("0", 64)+"\"\n}\n"), 0o600))
+	out, _, err = runCLI(t, noEnv, "provider", "check", plugin, "--config", wrong)
+	require.Error(t, err, "the block of the binary counts, with its checksum")
 	require.Contains(t, out, "FAILED")
 
 	_, _, err = runCLI(t, noEnv, "provider", "check", "nowhere")

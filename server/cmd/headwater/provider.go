@@ -45,7 +45,11 @@ built-in provider, and those of providers.hcl. No server is asked.`,
   headwater provider list --config providers.hcl`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withCatalog(cmd, configFile, nil, func(ctx context.Context, catalog *host.Catalog) error {
+			cfg, err := loadProviders(configFile)
+			if err != nil {
+				return err
+			}
+			return withCatalog(cmd, cfg, func(ctx context.Context, catalog *host.Catalog) error {
 				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(t, "INSTANCE\tPROVIDER\tMODE\tDEFAULT HOST\tPUSH")
 				for _, i := range catalog.Instances() {
@@ -103,13 +107,14 @@ without either, every instance is checked. No server is asked.`,
 
 // checkProviders checks one instance, one binary, or everything.
 func checkProviders(cmd *cobra.Command, o checkOptions, target string) error {
-	var extra *config.Provider
+	cfg, err := loadProviders(o.config)
+	if err != nil {
+		return err
+	}
 	if isPath(target) {
-		p, err := binaryProvider(target)
-		if err != nil {
+		if target, err = addBinary(cfg, target); err != nil {
 			return err
 		}
-		extra, target = p, p.Instance
 	}
 	look, err := o.repository(cmd)
 	if err != nil {
@@ -118,7 +123,7 @@ func checkProviders(cmd *cobra.Command, o checkOptions, target string) error {
 	if look != nil && target == "" {
 		return usagef("name the instance or the binary that should find it", "--repo needs one provider to ask")
 	}
-	return withCatalog(cmd, o.config, extra, func(ctx context.Context, catalog *host.Catalog) error {
+	return withCatalog(cmd, cfg, func(ctx context.Context, catalog *host.Catalog) error {
 		instances := catalog.Instances()
 		if target != "" {
 			one, err := catalog.Instance(target)
@@ -213,18 +218,21 @@ func checkInstance(ctx context.Context, out io.Writer, i *host.Instance, look *l
 	return nil
 }
 
-// withCatalog runs f on the instances of a configuration, plus extra if that
-// is given, and stops every plugin that f started.
-func withCatalog(cmd *cobra.Command, configFile string, extra *config.Provider, f func(context.Context, *host.Catalog) error) (err error) {
-	cfg := &config.Config{}
-	if configFile != "" {
-		if cfg, err = config.Load(configFile, os.LookupEnv); err != nil {
-			return wrapf(err, "correct the file; docs/configuration.md explains every attribute", "read %s", configFile)
-		}
+// loadProviders reads a providers.hcl; no file is an empty one.
+func loadProviders(file string) (*config.Config, error) {
+	if file == "" {
+		return &config.Config{}, nil
 	}
-	if extra != nil {
-		cfg.Providers = append(cfg.Providers, *extra)
+	cfg, err := config.Load(file, os.LookupEnv)
+	if err != nil {
+		return nil, wrapf(err, "correct the file; docs/configuration.md explains every attribute", "read %s", file)
 	}
+	return cfg, nil
+}
+
+// withCatalog runs f on the instances of a configuration, and stops every
+// plugin that f started.
+func withCatalog(cmd *cobra.Command, cfg *config.Config, f func(context.Context, *host.Catalog) error) (err error) {
 	self, err := selfCommand()
 	if err != nil {
 		return err
@@ -252,24 +260,33 @@ func isPath(s string) bool {
 	return strings.ContainsRune(s, filepath.Separator)
 }
 
-// binaryProvider is the configuration of a plugin binary under test. The
-// checksum is that of the file: the person who names it here trusts it.
-func binaryProvider(path string) (*config.Provider, error) {
+// addBinary returns the instance that runs a plugin binary: the one whose block
+// names it, else a new one with no settings. The checksum of a new one is that
+// of the file: the person who names it here trusts it.
+func addBinary(cfg *config.Config, path string) (instance string, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, err
+		return "", err
+	}
+	for _, p := range cfg.Providers {
+		if p.Command == abs {
+			return p.Instance, nil
+		}
 	}
 	f, err := os.Open(abs)
 	if err != nil {
-		return nil, wrapf(err, "give the path of a plugin binary", "cannot check the plugin")
+		return "", wrapf(err, "give the path of a plugin binary", "cannot check the plugin")
 	}
 	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
-		return nil, err
+		return "", err
 	}
 	name := strings.TrimPrefix(filepath.Base(abs), "provider-")
-	return &config.Provider{Type: name, Instance: name, Command: abs, SHA256: sum.Sum(nil), Attributes: []byte("{}")}, nil
+	cfg.Providers = append(cfg.Providers, config.Provider{
+		Type: name, Instance: name, Command: abs, SHA256: sum.Sum(nil), Attributes: []byte("{}"),
+	})
+	return name, nil
 }
 
 func canPush(m providers.Manifest) bool {

@@ -184,7 +184,7 @@ func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *t
 		log.Info("stopping", "drain", drain.String())
 	case err := <-ran:
 		runEnded = true
-		failed = fmt.Errorf("background work ended: %w", err)
+		failed = wrapf(err, "see the log above, then start the server again", "the background work ended")
 	case err := <-served:
 		serveEnded = true
 		failed = fmt.Errorf("serve: %w", err)
