@@ -121,30 +121,61 @@ func (a *app) session(c *http.Client, place forge.Place) (session, error) {
 	return session{app: a, api: client.WithAuthToken(signed), place: place, signed: providers.Secret(signed)}, nil
 }
 
-// find returns the installation of the App that covers the repository, by its
-// id if that is known.
+// lookup is one way to ask for an installation.
+type lookup func() (*api.Installation, *api.Response, error)
+
+// find returns the installation of the App that covers the repository.
 func (s session) find(ctx context.Context, id int64) (*api.Installation, forge.Answer, error) {
 	var found *api.Installation
-	var response *api.Response
+	var answer forge.Answer
 	var err error
-	begin := time.Now()
-	switch {
-	case s.installation != 0:
-		found, response, err = s.api.Apps.GetInstallation(ctx, s.installation)
-	case id != 0:
-		found, response, err = s.api.Apps.FindRepositoryInstallationByID(ctx, id)
-	default:
-		found, response, err = s.api.Apps.FindRepositoryInstallation(ctx, s.place.Owner, s.place.Name)
+	for _, ask := range s.lookups(ctx, id) {
+		var response *api.Response
+		begin := time.Now()
+		found, response, err = ask()
+		answer = github.Answer(response, begin)
+		if err == nil {
+			break
+		}
+		err = github.Error(ctx, s.place, answer, err, s.signed)
+		if !isGone(err) {
+			break
+		}
 	}
-	answer := github.Answer(response, begin)
 	if err != nil {
-		return nil, answer, s.explain(github.Error(ctx, s.place, answer, err, s.signed))
+		return nil, answer, s.explain(err)
 	}
 	if found.SuspendedAt != nil {
 		return nil, answer, providers.Errorf(providers.CodeRevoked,
 			"the GitHub App is suspended for %s: its owner can unsuspend it in the installation's settings at %s", s.place.Owner, s.place.Host)
 	}
 	return found, answer, nil
+}
+
+// lookups returns the ways to find the installation, best first; the next is
+// for a repository that is not where it was.
+func (s session) lookups(ctx context.Context, id int64) []lookup {
+	if s.installation != 0 {
+		return []lookup{func() (*api.Installation, *api.Response, error) {
+			return s.api.Apps.GetInstallation(ctx, s.installation)
+		}}
+	}
+	ways := []lookup{func() (*api.Installation, *api.Response, error) {
+		return s.api.Apps.FindRepositoryInstallation(ctx, s.place.Owner, s.place.Name)
+	}}
+	if id != 0 {
+		// GitHub has this route but does not document it, so it comes last.
+		ways = append(ways, func() (*api.Installation, *api.Response, error) {
+			return s.api.Apps.FindRepositoryInstallationByID(ctx, id)
+		})
+	}
+	return ways
+}
+
+// isGone reports whether the host has nothing at a path, or has moved it.
+func isGone(err error) bool {
+	var e *providers.Error
+	return errors.As(err, &e) && (e.Code == providers.CodeNotFound || e.HTTPStatus/100 == 3)
 }
 
 // explain says what to do about the refusals that an App meets.

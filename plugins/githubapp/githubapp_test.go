@@ -372,3 +372,26 @@ func TestProvider_Probe_permissions(t *testing.T) {
 	require.True(t, result.CanPull)
 	require.False(t, result.CanPush)
 }
+
+func TestProvider_Credential_renamed(t *testing.T) {
+	t.Parallel()
+	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	remote := remoteOf(f)
+	remote.UpstreamID = f.RepoID(repo)
+	f.RenameRepo(repo, "acme/renamed")
+	c, err := p.Credential(t.Context(), providers.CredentialRequest{Remote: remote, Operation: providers.OpFetch})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, opens(t, f, "acme/renamed", c, "git-upload-pack"))
+
+	remote.UpstreamID = ""
+	_, err = p.Credential(t.Context(), providers.CredentialRequest{Remote: remote, Operation: providers.OpFetch})
+	require.Equal(t, providers.CodeUnavailable, providers.CodeOf(err))
+	require.ErrorContains(t, err, "moved")
+
+	// An impostor takes the old name; the token is for the id.
+	f.CreateRepo(repo, true)
+	remote.UpstreamID = f.RepoID("acme/renamed")
+	c, err = p.Credential(t.Context(), providers.CredentialRequest{Remote: remote, Operation: providers.OpFetch, Fresh: true})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, opens(t, f, repo, c, "git-upload-pack"))
+}

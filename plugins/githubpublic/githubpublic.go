@@ -56,7 +56,10 @@ func (p *Provider) Resolve(ctx context.Context, r providers.ResolveRequest) (pro
 		return providers.Remote{}, err
 	}
 	repository, _, err := github.Repository(ctx, client, place, id)
-	if providers.CodeOf(err) == providers.CodeNotFound || (err == nil && repository.GetPrivate()) {
+	// A 401 to somebody without a credential is an Enterprise server that
+	// shows nothing to strangers.
+	code := providers.CodeOf(err)
+	if code == providers.CodeNotFound || code == providers.CodeUnauthenticated || (err == nil && repository.GetPrivate()) {
 		return providers.Remote{}, providers.Errorf(providers.CodeNotFound,
 			"%s at %s is not publicly readable: it does not exist or is private", place.Path(), place.Host)
 	}

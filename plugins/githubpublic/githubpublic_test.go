@@ -1,6 +1,7 @@
 package githubpublic_test
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,6 +29,11 @@ func TestProvider_Resolve_notReadable(t *testing.T) {
 		require.Equal(t, providers.CodeNotFound, providers.CodeOf(err))
 		require.ErrorContains(t, err, "acme/"+name+" at "+f.Host()+" is not publicly readable")
 	}
+	f.Inject(providertest.Fault{Times: 1, Status: http.StatusUnauthorized, Body: `{"message":"Requires authentication"}`})
+	_, err := p.Resolve(t.Context(), providers.ResolveRequest{
+		Locator: providers.Locator{Host: f.Host(), Owner: "acme", Name: "secret"}, Contact: true,
+	})
+	require.Equal(t, providers.CodeNotFound, providers.CodeOf(err))
 	for _, r := range f.Requests() {
 		require.False(t, r.Credential, "public mode sends no credential, not even one that is stored")
 	}

@@ -60,6 +60,9 @@ func (f *Forge) AppKey() []byte {
 // Installation returns the id of the App's installation at an owner, 0 if
 // there is none.
 func (f *Forge) Installation(owner string) int64 {
+	if f.app == nil {
+		return 0
+	}
 	f.app.mu.Lock()
 	defer f.app.mu.Unlock()
 	if i := f.app.installations[strings.ToLower(owner)]; i != nil {
@@ -87,6 +90,9 @@ func (f *Forge) RestrictInstallation(owner string, readOnly bool) {
 
 // Uninstall removes the App from an owner. Its tokens stop to work.
 func (f *Forge) Uninstall(owner string) {
+	if f.app == nil {
+		return
+	}
 	f.app.mu.Lock()
 	defer f.app.mu.Unlock()
 	delete(f.app.installations, strings.ToLower(owner))
@@ -102,6 +108,9 @@ func (a *githubApp) install(owner string) {
 }
 
 func (a *githubApp) edit(owner string, change func(*installation)) {
+	if a == nil {
+		return // a dress without Apps
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if i := a.installations[strings.ToLower(owner)]; i != nil {

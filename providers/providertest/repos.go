@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -186,7 +187,8 @@ func (f *Forge) Git(repo string, args ...string) (string, error) {
 }
 
 func (f *Forge) git(folder string, stdin io.Reader, args ...string) (string, error) {
-	cmd := exec.CommandContext(f.ctx, "git", args...)
+	// Refs are looked at after Close, too.
+	cmd := exec.CommandContext(context.WithoutCancel(f.ctx), "git", args...)
 	cmd.Dir = folder
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, f.env...)
 	cmd.Stdin = stdin
