@@ -117,6 +117,9 @@ func baseEnv(protocols string) []string {
 		"GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_CONFIG_NOSYSTEM=1",
 		"XDG_CONFIG_HOME=/dev/null",
+		// Without HOME libcurl asks the password database for it, and would
+		// send what it finds in the .netrc there.
+		"HOME=/dev/null",
 		// No attribute file of the machine may change diffs or archives.
 		"GIT_ATTR_NOSYSTEM=1",
 		"GIT_ALLOW_PROTOCOL=" + protocols,

@@ -172,6 +172,33 @@ func (g *Git) RefMap(ctx context.Context, dir string, prefixes ...string) (map[s
 	return m, nil
 }
 
+// maxRefArgs is how many names go onto one command line. More would come near
+// the kernel's limit, and for-each-ref compares every ref with every one.
+const maxRefArgs = 500
+
+// RefsNamed returns those of the named refs that exist. There may be any
+// number of names.
+func (g *Git) RefsNamed(ctx context.Context, dir string, names []string) (map[string]core.ObjectID, error) {
+	if len(names) == 0 {
+		return map[string]core.ObjectID{}, nil
+	}
+	prefixes := names
+	if len(names) > maxRefArgs {
+		prefixes = []string{"refs/"}
+	}
+	all, err := g.RefMap(ctx, dir, prefixes...)
+	if err != nil {
+		return nil, err
+	}
+	m := make(map[string]core.ObjectID, len(names))
+	for _, name := range names {
+		if id, ok := all[name]; ok {
+			m[name] = id
+		}
+	}
+	return m, nil
+}
+
 // IsAncestor reports whether a is reachable from b. A missing object is an error.
 func (g *Git) IsAncestor(ctx context.Context, dir string, a, b core.ObjectID) (bool, error) {
 	err := g.Run(ctx, Command{Name: "merge-base", Dir: dir, Flags: []string{"--is-ancestor"}, Args: []string{string(a), string(b)}})

@@ -40,7 +40,8 @@ type Apply struct {
 // moment before the rest.
 //
 // It returns a [*git.RefError] if a ref was not where the update said, or could
-// not be written; then, unless only the deletes went through, nothing moved.
+// not be written; then nothing moved. It returns an [*AppliedError] if the refs
+// moved, but not all that belongs to it was done.
 func (r *Repos) ApplyRefUpdates(ctx context.Context, a Apply) error {
 	unlock, err := r.locks.LockWrite(ctx, a.Repo.ID)
 	if err != nil {
@@ -65,27 +66,15 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 		}
 	}
 	if j.Source != core.SourceSync {
-		r.touched(a.Repo.ID, j.Updates)
+		r.touched(j)
 	}
-	deletes, rest := r.transactions(a.Repo, j, updates)
-	if a.Quiet {
-		if err := r.git.WriteRefs(ctx, dir, deletes, rest); err != nil {
-			return 0, err
-		}
-	} else {
-		if _, err := r.git.UpdateRefs(ctx, dir, deletes); err != nil {
-			return 0, err
-		}
-		r.fail("refs-deleted")
-		if _, err := r.git.UpdateRefs(ctx, dir, rest); err != nil {
-			return 0, err
-		}
+	if err := r.move(ctx, dir, a, updates); err != nil {
+		return 0, err
 	}
 	r.fail("refs-applied")
+	var headErr error
 	if a.Head != "" {
-		if err := r.follow(ctx, dir, a.Head); err != nil {
-			return 0, err
-		}
+		headErr = r.follow(ctx, dir, a.Head)
 		r.fail("head-moved")
 	}
 	now := r.clock.Now()
@@ -104,11 +93,12 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 		}
 		// What a session moved is not in the digest of the last listing.
 		if a.Repo.Upstream != nil && j.Source != core.SourceSync && touchesUpstream(j) {
-			if err := q.SetDigest(ctx, a.Repo.ID, ""); err != nil {
+			// Detached meanwhile: then there is no digest any more.
+			if err := q.SetDigest(ctx, a.Repo.ID, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 				return err
 			}
 		}
-		if a.Also != nil {
+		if a.Also != nil && headErr == nil {
 			if err := a.Also(q); err != nil {
 				return err
 			}
@@ -120,9 +110,57 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 		return q.AddEvents(ctx, events)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("record applied refs: %w", err)
+		return 0, &AppliedError{Err: fmt.Errorf("record applied refs: %w", errors.Join(err, headErr))}
+	}
+	if headErr != nil {
+		return len(j.Updates), &AppliedError{Recorded: true, Err: fmt.Errorf("follow the default branch: %w", headErr)}
 	}
 	return len(j.Updates), nil
+}
+
+// AppliedError says that the refs of a transaction have moved, but that not
+// all that belongs to it was done.
+type AppliedError struct {
+	// Recorded: journal, version and events were written, only HEAD and Also
+	// were not. Else the journal entry is still open, and the next start
+	// settles it.
+	Recorded bool
+	Err      error
+}
+
+// Error gives the cause.
+func (e *AppliedError) Error() string { return "refs have moved, but: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *AppliedError) Unwrap() error { return e.Err }
+
+// move makes the updates on disk: all, or none with a [*git.RefError].
+func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.RefUpdate) error {
+	deletes, rest := r.transactions(a.Repo, a.Journal, updates)
+	if a.Quiet {
+		return r.git.WriteRefs(ctx, dir, deletes, rest)
+	}
+	if _, err := r.git.UpdateRefs(ctx, dir, deletes); err != nil {
+		return err
+	}
+	r.fail("refs-deleted")
+	_, err := r.git.UpdateRefs(ctx, dir, rest)
+	if err == nil || len(deletes) == 0 {
+		return err
+	}
+	// The two transactions are one to the caller: what was deleted comes back.
+	// Tracking refs need not; the next sync brings them.
+	var back []git.RefChange
+	for _, u := range updates {
+		if u.IsDelete() && !u.Old.IsZero() {
+			back = append(back, git.RefChange{RefUpdate: core.RefUpdate{Name: a.Journal.Namespace.Path(u.Name), New: u.Old}})
+		}
+	}
+	if _, undo := r.git.UpdateRefs(context.WithoutCancel(ctx), dir, back); undo != nil {
+		// Without the RefError in the chain: something did move.
+		return fmt.Errorf("bring back deleted refs: %s; they were deleted before: %s", undo, err)
+	}
+	return err
 }
 
 // transactions splits updates into the deletes and the rest, by names on disk,
@@ -159,10 +197,7 @@ func (r *Repos) pending(ctx context.Context, dir string, j core.JournalEntry) ([
 	for i, u := range j.Updates {
 		names[i] = j.Namespace.Path(u.Name)
 	}
-	if len(names) == 0 {
-		return nil, nil
-	}
-	have, err := r.git.RefMap(ctx, dir, names...)
+	have, err := r.git.RefsNamed(ctx, dir, names)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func (r *Repos) cleanStale(id string) error {
 	}
 	for _, pattern := range []string{
 		"*.lock", "packed-refs.new", "gc.pid", "objects/tmp_objdir-*", "objects/pack/tmp_*", "objects/pack/.tmp-*",
-		"objects/pack/*.lock", "objects/info/*.lock", "objects/info/commit-graphs/*.lock", "objects/info/commit-graphs/tmp_*",
+		"objects/pack/*.lock", "objects/[0-9a-f][0-9a-f]/tmp_obj_*", "objects/info/*.lock", "objects/info/commit-graphs/*.lock", "objects/info/commit-graphs/tmp_*",
 	} {
 		stale, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
@@ -113,11 +113,45 @@ func (r *Repos) cleanStale(id string) error {
 			}
 		}
 	}
+	if err := r.cleanKeeps(id, dir); err != nil {
+		return err
+	}
 	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".lock") {
+		if err != nil || d.IsDir() {
 			return err
+		}
+		if !strings.HasSuffix(path, ".lock") {
+			// A power cut can leave a ref that was not flushed without its
+			// content. Git would neither read nor replace it.
+			if info, err := d.Info(); err != nil || info.Size() > 0 {
+				return err
+			}
 		}
 		r.log.Info("removing what a killed git left", "repo_id", id, "file", strings.TrimPrefix(path, dir))
 		return os.Remove(path)
 	})
+}
+
+// cleanKeeps removes the marks with which a fetch or push keeps its new pack
+// from repacking until its refs are written. Left behind, they would do so for
+// ever. Marks of people have other words in them.
+func (r *Repos) cleanKeeps(id, dir string) error {
+	keeps, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.keep"))
+	if err != nil {
+		return err
+	}
+	for _, path := range keeps {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(string(text), "fetch-pack ") && !strings.HasPrefix(string(text), "receive-pack ") {
+			continue
+		}
+		r.log.Info("removing what a killed git left", "repo_id", id, "file", strings.TrimPrefix(path, dir))
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -51,6 +51,12 @@ func Open(o Options) (*Repos, error) {
 	if o.Failpoint == nil {
 		o.Failpoint = func(string) {}
 	}
+	// Git runs inside the repositories, where a relative path means another place.
+	root, err := filepath.Abs(o.Root)
+	if err != nil {
+		return nil, fmt.Errorf("locate the data directory: %w", err)
+	}
+	o.Root = root
 	for _, d := range []string{"repos", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(o.Root, d), 0o700); err != nil {
 			return nil, fmt.Errorf("prepare the data directory: %w", err)
@@ -195,7 +201,7 @@ func (r *Repos) Watch(id string) *Watch {
 }
 
 // Moved reports whether a write session moved the ref since the watch began,
-// or holds its lock and may be about to.
+// or holds its lock and may be about to. The ref is named as on disk.
 func (w *Watch) Moved(ref string) bool {
 	w.repos.mu.Lock()
 	moved := w.moved[ref]
@@ -229,12 +235,12 @@ func (w *Watch) Close() {
 }
 
 // touched tells the watches of a repository.
-func (r *Repos) touched(id string, refs []core.RefUpdate) {
+func (r *Repos) touched(j core.JournalEntry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, w := range r.watch[id] {
-		for _, u := range refs {
-			w.moved[u.Name] = true
+	for _, w := range r.watch[j.RepoID] {
+		for _, u := range j.Updates {
+			w.moved[j.Namespace.Path(u.Name)] = true
 		}
 	}
 }
