@@ -178,7 +178,7 @@ func TestHandshakeReader(t *testing.T) {
 		})
 	}
 	for _, junk := range []string{"y\n", strings.Repeat("y", maxLine)} {
-		h := newHandshakeReader(io.NopCloser(strings.NewReader(strings.Repeat(junk, maxJunk))))
+		h := newHandshakeReader(io.NopCloser(strings.NewReader(strings.Repeat(junk, 2*maxJunk/len(junk)))))
 		out, err := io.ReadAll(h)
 		require.Error(t, err)
 		require.Empty(t, out)
