@@ -91,6 +91,9 @@ func (e *Engine) Recover(ctx context.Context) error {
 	if err := e.repos.Recover(ctx); err != nil {
 		return fmt.Errorf("recover repositories: %w", err)
 	}
+	if err := e.push.Survey(ctx); err != nil {
+		return fmt.Errorf("recover writes: %w", err)
+	}
 	n, err := e.store.InterruptRuns(ctx, e.clock.Now())
 	if err != nil {
 		return fmt.Errorf("recover sync runs: %w", err)

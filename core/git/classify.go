@@ -130,15 +130,15 @@ func ClassifyRemote(stderr string, exitCode int) (core.ErrorClass, string) {
 	return core.ClassInternal, "git failed with exit status " + strconv.Itoa(exitCode)
 }
 
-// refusedByStatus finds the words of git for an HTTP answer with which the host
-// turned the whole request away.
-var refusedByStatus = regexp.MustCompile(`returned error: (?:30[12378]|40[0-7]|409|41\d|42\d|451)|Authentication failed for |could not read (?:Username|Password) for |repository '[^']*' not found|unable to update url base from redirection|fatal: remote error: `)
+// withoutEffect finds the words of git for a request that the host turned away,
+// and for one that failed while git was still asking what refs there are.
+var withoutEffect = regexp.MustCompile(`returned error: (?:30[12378]|40[0-7]|409|41\d|42\d|451)|unable to access '|Authentication failed for |could not read (?:Username|Password) for |repository '[^']*' not found|unable to update url base from redirection|fatal: remote error: `)
 
-// IsRequestRefused reports whether the host turned the request of a failed git
-// fetch or push away as a whole, before it did any work. Only git's own words
-// count: what the host said beside them may come from after the work.
-func IsRequestRefused(stderr string) bool {
-	return refusedByStatus.MatchString(splitSpeakers(stderr).local)
+// IsWithoutEffect reports whether a failed git push ended before the host did
+// any of the work. Only git's own words count: what the host said beside them
+// may come from after the work.
+func IsWithoutEffect(stderr string) bool {
+	return withoutEffect.MatchString(splitSpeakers(stderr).local)
 }
 
 // IsAtomicUnsupported reports whether git push --atomic failed because the

@@ -55,6 +55,13 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 	if err == nil {
 		return nil
 	}
+	var applied *repo.AppliedError
+	if errors.As(err, &applied) {
+		// The refs are where the client wants them. Their journal entry is
+		// open, so that the next start tells of them.
+		s.log.Error("a push was applied but could not be recorded", "repo_id", w.Repo.ID, "journal_id", j.ID, "error", err)
+		return nil
+	}
 	if !j.Upstream {
 		return s.refused(ctx, b, j, err)
 	}

@@ -70,12 +70,21 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	if len(head.Updates) == 0 && !head.Signed {
 		return nil // git's probe before a large push: an empty request
 	}
+	if head.Signed {
+		// The updates are within the certificate, where nobody has checked them.
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return err
+		}
+		s.log.Info("signed push refused", "repo_id", r.Repo.ID, "actor", r.Actor)
+		_, err := r.Out.Write(head.AppendReport(nil, reasonSigned, nil))
+		return err
+	}
 	m, err := s.manifest(ctx, r.Repo)
 	if err != nil {
 		return err
 	}
 	r.Updates, r.Atomic = head.Updates, head.Atomic()
-	if reports, all := r.refusedAll(m); all && !head.Signed {
+	if reports, all := r.refusedAll(m); all {
 		// Nothing can come of it: take the pack off the wire, and store nothing.
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
@@ -123,6 +132,9 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 	served := make(chan error, 1)
 	go func() {
 		err := h.serve(ctx, func(ctx context.Context, updates []core.RefUpdate, options []string, atomic bool, notify func(string)) []git.RefReport {
+			if atomic && len(updates) < len(r.Updates) {
+				return refuseRest(updates)
+			}
 			w := r.Session
 			w.Updates, w.PushOptions, w.Atomic, w.Notify = updates, options, atomic, notify
 			return s.report(ctx, w)
@@ -130,6 +142,8 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 		// The hook ends when its pipes end; git then sends the report.
 		_ = h.messages.Close()
 		_ = h.out.Close()
+		// What was not read must not keep the hook writing, and git with it.
+		_ = h.in.Close()
 		served <- err
 	}()
 	waitErr := p.Wait()
@@ -145,6 +159,17 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 		}
 	}
 	return errors.Join(waitErr, serveErr)
+}
+
+// refuseRest refuses what is left of an atomic push of which git itself refused
+// a part, for missing objects or the like, and so did not ask about it. Git
+// takes a mixed verdict for what it is and leaves atomicity to the hook.
+func refuseRest(updates []core.RefUpdate) []git.RefReport {
+	reports := make([]git.RefReport, len(updates))
+	for i, u := range updates {
+		reports[i] = git.RefReport{Ref: u.Name, Reason: reasonAtomic}
+	}
+	return reports
 }
 
 // report runs the session and turns its results into the hook's words.

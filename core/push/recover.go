@@ -2,6 +2,8 @@ package push
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -15,20 +17,46 @@ const askTimeout = 20 * time.Second
 // the source of truth, the journal says what to ask: what the upstream has is
 // applied here (the objects are in the local store already) and told as an
 // event, once; the rest is dropped, and a sync is asked for where the upstream
-// could not be. Call it once, after [repo.Repos.Recover].
+// could not be. One entry that cannot be settled does not keep the others
+// waiting; it is left for the next call, and its error is returned.
 func (s *Service) Recover(ctx context.Context) error {
-	entries, err := s.store.OpenJournals(ctx)
-	if err != nil {
+	if err := s.Survey(ctx); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	entries := s.interrupted
+	s.mu.Unlock()
+	var left []core.JournalEntry
+	var errs []error
 	for _, j := range entries {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
 		if err := s.recoverEntry(ctx, j); err != nil {
-			return err
+			left = append(left, j)
+			errs = append(errs, fmt.Errorf("settle journal entry %s: %w", j.ID, err))
 		}
 	}
+	s.mu.Lock()
+	s.interrupted = left
+	s.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// Survey notes the journal entries that are open now, for Recover. Call it
+// after [repo.Repos.Recover] and before anything is served: an entry that is
+// opened later belongs to a session that lives and settles it itself.
+func (s *Service) Survey(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.surveyed {
+		return nil
+	}
+	entries, err := s.store.OpenJournals(ctx)
+	if err != nil {
+		return err
+	}
+	s.interrupted, s.surveyed = entries, true
 	return nil
 }
 
@@ -79,10 +107,7 @@ func (s *Service) drop(ctx context.Context, j core.JournalEntry) error {
 // happened returns the updates of the entry that became true: in place here, or
 // taken by the upstream.
 func (s *Service) happened(ctx context.Context, r core.Repository, j core.JournalEntry, names []string) ([]core.RefUpdate, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	here, err := s.git.RefMap(ctx, s.repos.Path(r.ID), names...)
+	here, err := s.git.RefsNamed(ctx, s.repos.Path(r.ID), names)
 	if err != nil {
 		return nil, err
 	}

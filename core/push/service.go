@@ -3,6 +3,10 @@ package push
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -48,6 +52,10 @@ type Service struct {
 	hooks    string
 	wantSync func(context.Context, string)
 	o        Options
+
+	mu          sync.Mutex
+	interrupted []core.JournalEntry // of an earlier life, not settled yet
+	surveyed    bool
 }
 
 // New installs the hook and returns the service.
@@ -61,6 +69,12 @@ func New(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	// Git runs the hook from inside the repositories.
+	hooks, err := filepath.Abs(o.HooksDir)
+	if err != nil {
+		return nil, fmt.Errorf("locate the git hook: %w", err)
+	}
+	o.HooksDir = hooks
 	if err := installHook(o.HooksDir); err != nil {
 		return nil, err
 	}
@@ -94,8 +108,8 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	}
 	b := newBallot(w)
 	for i, u := range w.Updates {
-		if r, ok := w.verdict(u, m); !ok && b.open[i] {
-			b.refuse(i, r.Kind, r.Reason)
+		if r, ok := w.verdict(u, m); !ok {
+			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
 		}
 	}
 	if len(b.open) > 0 {
@@ -199,17 +213,8 @@ func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
 			return err
 		}
 		if first && len(b.open) > 1 {
-			for _, i := range b.pending() {
-				if !b.open[i] {
-					continue
-				}
-				if err := s.checkSplit(ctx, dir, w, w.Updates[i:i+1]); err != nil {
-					one, ok := repo.IsRefError(err)
-					if !ok {
-						return err
-					}
-					s.refuseRef(ctx, w, b, i, one)
-				}
+			if err := s.checkEach(ctx, dir, w, b); err != nil {
+				return err
 			}
 			continue
 		}
@@ -218,6 +223,32 @@ func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
 		if i < 0 {
 			b.refuseAll(kindOfRef(re.Kind), reasonOfRef(re.Kind))
 			return nil
+		}
+		s.refuseRef(ctx, w, b, i, re)
+	}
+	return nil
+}
+
+// checkEach tries every open update by itself and refuses those that would not do.
+func (s *Service) checkEach(ctx context.Context, dir string, w Session, b *ballot) error {
+	deletes := slices.ContainsFunc(b.updates(), core.RefUpdate.IsDelete)
+	for _, i := range b.pending() {
+		if !b.open[i] {
+			continue
+		}
+		err := s.checkSplit(ctx, dir, w, w.Updates[i:i+1])
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		re, ok := repo.IsRefError(err)
+		if !ok {
+			return err
+		}
+		if re.Kind == git.RefConflict && deletes {
+			continue // a delete of this session may be about to make room
 		}
 		s.refuseRef(ctx, w, b, i, re)
 	}

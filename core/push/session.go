@@ -48,6 +48,7 @@ const (
 	reasonNoOptions   = "upstream does not support push options; push without --push-option"
 	reasonUnknown     = "outcome unknown: the upstream stopped answering; fetch to see whether it took the update"
 	reasonLost        = "the upstream did not confirm the update and does not have it; push again"
+	reasonSigned      = "signed pushes are not supported; push without --signed"
 	reasonEphemeral   = "only branches can be pushed to the ephemeral remote"
 	reasonTooManyRefs = "too many refs in one atomic push"
 )
@@ -129,7 +130,8 @@ func (b *ballot) set(i int, kind core.Kind, reason string) {
 	delete(b.open, i)
 }
 
-// refuse records a refusal. In an atomic session it refuses all others too.
+// refuse records a refusal, also over one that another update's caused. In an
+// atomic session it refuses all others too.
 func (b *ballot) refuse(i int, kind core.Kind, reason string) {
 	b.set(i, kind, reason)
 	if !b.session.Atomic {

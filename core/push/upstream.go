@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -30,11 +31,10 @@ func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []
 		b.refuseAll(core.KindTooLarge, reasonTooManyRefs)
 		return
 	}
-	for len(idx) > 0 {
-		n := min(len(idx), maxRefsPerPush)
-		s.pushBatch(ctx, w, b, idx[:n])
-		idx = idx[n:]
+	for batch := range slices.Chunk(idx, maxRefsPerPush) {
+		s.pushBatch(ctx, w, b, batch)
 	}
+	b.keepTogether(idx)
 }
 
 // pushBatch runs one git push.
@@ -44,11 +44,19 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 		byRef[w.Updates[i].Name] = i
 	}
 	var lines []git.PushLine
+	var pushErr error
+	ran := false
 	err := s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
-		var err error
-		lines, err = s.runPush(ctx, w, r, idx)
-		return err
+		ran = true
+		lines, pushErr = s.runPush(ctx, w, r, idx)
+		if len(lines) > 0 {
+			return nil // a verdict on a ref is no verdict on the credential
+		}
+		return pushErr
 	})
+	if ran {
+		err = pushErr
+	}
 	for _, l := range lines {
 		i, ok := byRef[l.To]
 		if !ok {
@@ -56,7 +64,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 		}
 		delete(byRef, l.To)
 		if !l.Accepted() {
-			b.refuse(i, kindOfRefusal(l), l.RefusalReason())
+			b.set(i, kindOfRefusal(l), l.RefusalReason())
 			if l.RefusalReason() == reasonUpstream {
 				s.wantSync(ctx, w.Repo.ID)
 			}
@@ -67,15 +75,37 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	if len(byRef) == 0 {
 		return
 	}
-	if reason, kind, known := s.knownFailure(err); known {
+	if reason, kind, known := knownFailure(err, ran); known {
 		for _, i := range byRef {
-			if b.open[i] {
-				b.refuse(i, kind, reason)
-			}
+			b.set(i, kind, reason)
 		}
 		return
 	}
 	s.ask(ctx, w, b, byRef, err)
+}
+
+// keepTogether refuses the rest of an atomic session of which the upstream did
+// not take all.
+func (b *ballot) keepTogether(idx []int) {
+	if !b.session.Atomic {
+		return
+	}
+	for _, i := range idx {
+		if !b.open[i] {
+			b.refuseRest(idx)
+			return
+		}
+	}
+}
+
+// refuseRest refuses what is open beside idx: what the upstream took has
+// happened, but what is ours alone need not follow it.
+func (b *ballot) refuseRest(idx []int) {
+	for _, i := range b.pending() {
+		if !slices.Contains(idx, i) {
+			b.set(i, core.KindConflict, reasonAtomic)
+		}
+	}
 }
 
 // kindOfRefusal tells a lost race from the host's own no.
@@ -87,20 +117,25 @@ func kindOfRefusal(l git.PushLine) core.Kind {
 }
 
 // knownFailure returns the reason of a push that failed before it sent
-// anything: then the outcome is known without asking.
-func (s *Service) knownFailure(err error) (reason string, kind core.Kind, known bool) {
-	var exit *git.ExitError
-	if errors.As(err, &exit) {
-		switch {
-		case git.IsAtomicUnsupported(exit.Stderr):
-			return reasonNoAtomic, core.KindUnsupported, true
-		case git.IsPushOptionsUnsupported(exit.Stderr):
-			return reasonNoOptions, core.KindUnsupported, true
-		}
-	} else if err != nil {
-		// git did not run: no credential, address not allowed, provider down.
+// anything, or whose request was turned away: then the outcome is known without
+// asking. ran says whether git push was tried at all.
+func knownFailure(err error, ran bool) (reason string, kind core.Kind, known bool) {
+	if !ran {
+		// No credential, address not allowed, provider down.
 		_, text := upstream.Classify(err)
 		return "upstream: " + text, core.KindOf(err), true
+	}
+	var exit *git.ExitError
+	if !errors.As(err, &exit) {
+		return "", "", false // ended by the time limit, or the results could not be read
+	}
+	switch {
+	case git.IsAtomicUnsupported(exit.Stderr):
+		return reasonNoAtomic, core.KindUnsupported, true
+	case git.IsPushOptionsUnsupported(exit.Stderr):
+		return reasonNoOptions, core.KindUnsupported, true
+	case !git.IsWithoutEffect(exit.Stderr):
+		return "", "", false
 	}
 	class, text := upstream.Classify(err)
 	switch class {
@@ -112,8 +147,10 @@ func (s *Service) knownFailure(err error) (reason string, kind core.Kind, known 
 		return "upstream: " + text, core.KindUpstreamRejected, true
 	case core.ClassRateLimited:
 		return "upstream says slow down: " + text, core.KindRateLimited, true
+	case core.ClassTimeout:
+		return "upstream: " + text, core.KindUpstreamTimeout, true
 	}
-	return "", "", false
+	return "upstream: " + text, core.KindUpstreamUnavailable, true
 }
 
 // runPush runs git push towards the remote. Every refspec carries a lease with
@@ -153,7 +190,7 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	relay := git.NewLineWriter(messages.Line)
 	err := s.git.Run(ctx, git.Command{
 		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
-		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.BoundedWriter(&stderr)),
+		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.TailWriter(&stderr)), // the reason comes after the progress
 	})
 	_ = relay.Close()
 	lines, perr := git.ParsePushPorcelain(&stdout)
@@ -193,9 +230,7 @@ func (s *Service) ask(ctx context.Context, w Session, b *ballot, byRef map[strin
 	}
 	s.wantSync(ctx, w.Repo.ID)
 	for _, i := range byRef {
-		if b.open[i] {
-			b.refuse(i, core.KindUpstreamTimeout, reasonUnknown)
-		}
+		b.set(i, core.KindUpstreamTimeout, reasonUnknown)
 	}
 }
 
