@@ -83,6 +83,11 @@ type edge struct {
 	allow  []string // of to
 }
 
+// testPackages are imported by tests alone.
+func testPackages() []string {
+	return []string{"providers/providertest", "server/internal/servertest", "store/storetest"}
+}
+
 // forbidden is the dependency rule of the design: arrows point to core, and
 // core points to the provider contract alone. Plugins know hosts and nothing
 // of the core; server and store meet in server.New only.
@@ -109,8 +114,7 @@ func forbidden() []edge {
 			to: []string{"store/...", "plugins/...", "providers/host", "providers/config", "providers/sdk"}},
 		{name: "the server is made without plugins", from: []string{"server"}, to: []string{"plugins/..."}},
 		{name: "nothing stands on the command line", from: everything, except: []string{"server/cmd/headwater"}, to: []string{"server/cmd/..."}},
-		{name: "test packages stay out of programs", from: everything, except: []string{"scripts/...", "providers/providertest", "store/storetest"},
-			to: []string{"providers/providertest", "store/storetest"}},
+		{name: "test packages stay out of programs", from: everything, except: append([]string{"scripts/..."}, testPackages()...), to: testPackages()},
 		{name: "nothing stands on scripts", from: everything, except: []string{"scripts/..."}, to: []string{"scripts/..."}},
 	}
 }
@@ -158,7 +162,7 @@ func TestArchitecture_standardLibraryOnly(t *testing.T) {
 // must build its argv and environment with care.
 func TestArchitecture_subprocesses(t *testing.T) {
 	t.Parallel()
-	allowed := []string{"core/git/...", "providers/host", "providers/providertest", "scripts/..."}
+	allowed := append([]string{"core/git/...", "providers/host", "scripts/..."}, testPackages()...)
 	for _, p := range listPackages(t) {
 		if slices.Contains(p.Imports, "os/exec") && !under(rel(p.ImportPath), allowed...) {
 			t.Errorf("%s must not import os/exec: git is run by core/git, plugins by providers/host", rel(p.ImportPath))
