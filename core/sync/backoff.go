@@ -30,7 +30,7 @@ func planOf(class core.ErrorClass) plan {
 
 // backoff returns how long to wait after the n-th failure in a row (from 1),
 // with a tenth of jitter so that many repositories do not come back together.
-// What the host asked for is a lower bound.
+// What the host asked for is a lower bound, unless it is more than a day.
 func backoff(class core.ErrorClass, n int, hostAsked time.Duration) time.Duration {
 	p := planOf(class)
 	d := p.limit
@@ -38,5 +38,5 @@ func backoff(class core.ErrorClass, n int, hostAsked time.Duration) time.Duratio
 		d = min(p.first<<max(shift, 0), p.limit)
 	}
 	d += rand.N(d/10 + 1) //nolint:gosec // jitter needs no secrecy
-	return max(d, hostAsked)
+	return max(d, min(hostAsked, 24*time.Hour))
 }

@@ -32,6 +32,9 @@ func all() []string { return []string{refspec("refs/heads/*"), refspec("refs/tag
 func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) error {
 	steps := [][]string{all()}
 	if x.First {
+		if err := s.dropGone(ctx, x, adv); err != nil {
+			return err
+		}
 		steps = append(firstSteps(adv), steps...)
 	}
 	for i, specs := range steps {
@@ -42,6 +45,25 @@ func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) e
 		}
 	}
 	return nil
+}
+
+// dropGone removes the tracking refs of an earlier attempt at the first mirror
+// that the upstream has no more. A branch that was renamed from "a" to "a/b" in
+// between could not be fetched otherwise: only the last step prunes.
+func (s *Service) dropGone(ctx context.Context, x *run, adv git.Advertisement) error {
+	dir := s.repos.Path(x.RepoID)
+	have, err := s.git.Refs(ctx, dir, core.TrackingPrefix)
+	if err != nil {
+		return err
+	}
+	var gone []git.RefChange
+	for _, ref := range have {
+		if _, ok := adv.Refs["refs/"+strings.TrimPrefix(ref.Name, core.TrackingPrefix)]; !ok {
+			gone = append(gone, git.RefChange{RefUpdate: core.RefUpdate{Name: ref.Name, Old: ref.ID}})
+		}
+	}
+	_, err = s.git.UpdateRefs(ctx, dir, gone)
+	return err
 }
 
 // firstSteps returns the steps of a first mirror before the one that takes

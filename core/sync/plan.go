@@ -64,19 +64,34 @@ func diff(refs map[string]core.ObjectID, only string, skip func(name string) boo
 	return d
 }
 
+// planAttempts is how often a plan is made anew when a write session moved one
+// of its refs between the look and the transaction.
+const planAttempts = 5
+
 // applyPlan makes the public refs equal to the tracking refs, through the door.
 func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
+	for attempt := 1; ; attempt++ {
+		err := s.tryPlan(ctx, x, adv, only)
+		if re, ok := repo.IsRefError(err); !ok || re.Kind != git.RefStale || attempt == planAttempts || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
 	refs, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), "refs/heads/", "refs/tags/", core.TrackingPrefix)
 	if err != nil {
 		return err
 	}
-	head := ""
+	head, keep := "", ""
 	if only == "" {
 		head = headWants(x.repo, adv)
+		keep = s.keeps(x, adv, refs, head)
 	}
-	keep := s.keeps(x, adv, refs, head)
 	d := diff(refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
-	if err := s.brake(x, adv, d); err != nil {
+	// What was fetched may be newer than what was listed.
+	seen := fetched(refs, adv.HeadTarget)
+	if err := s.brake(x, seen, d); err != nil {
 		return err
 	}
 	if keep != "" {
@@ -85,14 +100,42 @@ func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, 
 	x.again = d.left > 0
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.Outcome = outcomeSucceeded
+	x.digest = ""
 	if only == "" && d.left == 0 && keep == "" {
-		x.digest = adv.Digest()
+		x.digest = seen.Digest()
+	}
+	if head != "" && !d.leaves(refs, head) {
+		head, x.digest = "", "" // left to a session, or gone since the listing: next time
 	}
 	if len(d.updates) == 0 && head == "" && !x.First {
 		x.Outcome = outcomeUnchanged
 		return nil
 	}
 	return s.apply(ctx, x, d.updates, head)
+}
+
+// fetched returns the tracking refs as the listing that would have led to them.
+func fetched(refs map[string]core.ObjectID, headTarget string) git.Advertisement {
+	seen := git.Advertisement{HeadTarget: headTarget, Refs: make(map[string]core.ObjectID, len(refs)/2)}
+	for name, id := range refs {
+		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
+		// A listing leaves out names that are not valid to us.
+		if tracking && core.ValidateRefName("refs/"+short) == nil {
+			seen.Refs["refs/"+short] = id
+		}
+	}
+	return seen
+}
+
+// leaves reports whether the ref exists after the updates, of the refs before.
+func (d difference) leaves(refs map[string]core.ObjectID, ref string) bool {
+	for _, u := range d.updates {
+		if u.Name == ref {
+			return !u.IsDelete()
+		}
+	}
+	_, ok := refs[ref]
+	return ok
 }
 
 // keeps returns the one ref that is not deleted although the upstream has it
@@ -136,6 +179,11 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, h
 		},
 	})
 	if err != nil {
+		if _, ok := repo.IsRefError(err); !ok {
+			// Refs may have moved: the entry is closed already, or stays open
+			// for the next start, which tells of what happened.
+			return fmt.Errorf("apply the upstream's refs: %w", err)
+		}
 		if cerr := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now()); cerr != nil {
 			s.log.Error("journal entry stays open until the next start", "journal_id", j.ID, "error", cerr)
 		}

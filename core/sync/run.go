@@ -19,6 +19,9 @@ var listed = []string{"HEAD", "refs/heads/", "refs/tags/"}
 // sessions.
 const againPause = time.Second
 
+// storePause is how long a repository rests when the store failed.
+const storePause = 5 * time.Second
+
 // Outcomes of runs.
 const (
 	outcomeSucceeded   = "succeeded"
@@ -59,6 +62,7 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 	taken, err := s.store.TakeSync(ctx, r.ID)
 	if err != nil {
 		s.log.Error("cannot take a sync", "repo_id", r.ID, "error", err)
+		s.holdOff(ctx)
 		s.land(r.ID, finished{err: err})
 		return
 	}
@@ -66,11 +70,23 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 	x := &run{repo: r, taken: taken, Run: core.Run{
 		ID: core.NewID("run", now), RepoID: r.ID, Trigger: taken.Trigger, Ref: taken.WantedRef, First: !taken.Ready(), StartedAt: now,
 	}}
+	if x.First {
+		x.Ref = "" // with one ref alone the repository would count as mirrored
+	}
 	x.watch = s.repos.Watch(r.ID)
 	defer x.watch.Close()
 	if err = s.store.StartRun(ctx, x.Run); err == nil {
 		err = s.sync(ctx, x)
-		err = errors.Join(err, s.record(context.WithoutCancel(ctx), x, err))
+		// Whatever broke when the run was ended from outside: that is why.
+		stopped := err != nil && errors.Is(ctx.Err(), context.Canceled)
+		if rerr := s.record(context.WithoutCancel(ctx), x, err, stopped); rerr != nil {
+			s.log.Error("cannot record a sync", "repo_id", r.ID, "error", rerr)
+			err = errors.Join(err, rerr)
+			s.holdOff(ctx)
+		}
+	} else {
+		s.log.Error("cannot start a sync", "repo_id", r.ID, "error", err)
+		s.holdOff(ctx)
 	}
 	s.land(r.ID, finished{generation: taken.Wanted, err: err})
 	if x.First && err == nil {
@@ -78,8 +94,18 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 	}
 }
 
-// record writes the outcome of the run and when to try again.
-func (s *Service) record(ctx context.Context, x *run, failure error) error {
+// holdOff keeps a flight in the air when the store fails. Its row stays due, so
+// it would start again at once, and again, against the upstream too.
+func (s *Service) holdOff(ctx context.Context) {
+	select {
+	case <-s.clock.After(storePause):
+	case <-ctx.Done():
+	}
+}
+
+// record writes the outcome of the run and when to try again. With stopped, the
+// run was ended from outside.
+func (s *Service) record(ctx context.Context, x *run, failure error, stopped bool) error {
 	now := s.clock.Now()
 	x.FinishedAt = now
 	var ce *classError
@@ -90,8 +116,8 @@ func (s *Service) record(ctx context.Context, x *run, failure error) error {
 		if x.Class == core.ClassDiverged {
 			x.Outcome = outcomeHeld
 		}
-		if errors.Is(failure, context.Canceled) {
-			x.Outcome, x.Error = outcomeInterrupted, errShutdown.Error()
+		if stopped {
+			x.Outcome, x.Class, x.Error = outcomeInterrupted, "", errShutdown.Error()
 		}
 	}
 	err := s.store.Tx(ctx, func(q core.Queries) error {
@@ -123,16 +149,14 @@ func (s *Service) record(ctx context.Context, x *run, failure error) error {
 				// were in the way have had time to finish.
 				state.Served, state.NextAttemptAt = x.taken.Served, now.Add(againPause)
 			}
+		case stopped: // no fault of the upstream's: at once, when somebody runs again
+			state.NextAttemptAt = time.Time{}
 		default:
 			state.Failures++
 			state.LastErrorAt, state.LastClass, state.LastError = now, x.Class, x.Error
 			state.NextAttemptAt = now.Add(backoff(x.Class, state.Failures, retryAfter(failure)))
 			if final {
 				state.Served, state.NextAttemptAt = x.taken.Wanted, time.Time{}
-			}
-			if x.Outcome == outcomeInterrupted {
-				state.Failures--
-				state.NextAttemptAt = time.Time{}
 			}
 		}
 		if state.Wanted > x.taken.Wanted {
