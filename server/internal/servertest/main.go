@@ -1,0 +1,67 @@
+package servertest
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers/sdk"
+)
+
+// pluginArgs make the test binary serve the built-in provider whose name
+// follows them.
+func pluginArgs() []string { return []string{"provider", "serve"} }
+
+// processVariable makes the test binary a server in a process of its own; it
+// holds a [processConfig].
+const processVariable = "HEADWATER_TEST_SERVER"
+
+// Main runs the tests of a package, or what else the test binary was started
+// for. It returns the exit code.
+func Main(m *testing.M) int {
+	if len(os.Args) == 4 && slices.Equal(os.Args[1:3], pluginArgs()) {
+		construct, ok := builtin.All()[os.Args[3]]
+		if !ok {
+			fmt.Fprintln(os.Stderr, "no provider", os.Args[3])
+			return 2
+		}
+		sdk.Serve(construct())
+		return 0
+	}
+	if config := os.Getenv(processVariable); config != "" {
+		return runProcess(config)
+	}
+	// Poison: a git that does not get its environment from core/git, from the
+	// forge or from a client of a test fails loudly.
+	for name, value := range map[string]string{"GIT_DIR": "/dev/null", "GIT_CONFIG_GLOBAL": "/dev/null/none", "GIT_CONFIG_SYSTEM": "/dev/null/none"} {
+		if err := os.Setenv(name, value); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+	}
+	code := m.Run()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if children := waitForChildren(5 * time.Second); len(children) > 0 {
+		fmt.Fprintln(os.Stderr, "processes are left behind:", children)
+		return 1
+	}
+	return 0
+}
+
+// Long reports whether there is time for the long form of a test. The
+// environment variable HEADWATER_TEST_LONG says so.
+func Long() bool { return os.Getenv("HEADWATER_TEST_LONG") != "" }
+
+// pluginCommand is the argv that makes this test binary a provider plugin.
+func pluginCommand() []string { return append([]string{"/proc/self/exe"}, pluginArgs()...) }

@@ -1,0 +1,352 @@
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers/netguard"
+	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/store"
+	"github.com/headwater-git/headwater/store/seal"
+)
+
+// Org is the organisation of every server here.
+const Org = server.FirstOrg
+
+// Options says what server to start. The zero value is a server in a folder of
+// its own that knows no host.
+type Options struct {
+	Dir       string                    // data directory; "" is a new one
+	Forges    []*providertest.TestForge // hosts that it may contact
+	Hosts     []string                  // further host blocks of providers.hcl, for gitea
+	TLS       bool
+	Clock     core.Clock
+	Resolver  netguard.Resolver
+	Failpoint func(name string)
+}
+
+// Server is a running server.
+type Server struct {
+	*server.Server
+	Caller
+	Dir  string
+	Log  *Log
+	http *httptest.Server
+	stop func() error
+}
+
+// Start starts a server and stops it when the test ends.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	log := &Log{}
+	so := ServerOptions(t, o)
+	so.Logger = log.logger()
+	srv, err := server.New(t.Context(), so)
+	require.NoError(t, err, "%s", log)
+	s := &Server{Server: srv, Dir: o.Dir, Log: log, http: httptest.NewUnstartedServer(srv.Handler())}
+	// Upload and receive may rightly be cut off by tests; that is no news.
+	s.http.Config.ErrorLog = log.logger().StandardLogger(nil)
+	if o.TLS {
+		s.http.StartTLS()
+	} else {
+		s.http.Start()
+	}
+	s.Caller = newCaller(t, o.Dir, s.http.URL, o.Clock)
+	runCtx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- srv.Run(runCtx) }()
+	stopped := false
+	s.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
+		defer done()
+		err := srv.Shutdown(ctx)
+		cancel()
+		runErr := <-ran
+		s.http.Close()
+		if err == nil {
+			err = runErr
+		}
+		return err
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("stop the server: %v", err)
+		}
+		if t.Failed() && os.Getenv("HEADWATER_TEST_LOG") != "" {
+			t.Logf("log of %s:\n%s", s.Dir, s.Log)
+		}
+	})
+	return s
+}
+
+// ServerOptions returns the options of a server over the test's plugins, with
+// a providers.hcl for its forges.
+func ServerOptions(t testing.TB, o Options) server.Options {
+	t.Helper()
+	return server.Options{
+		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
+		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint,
+	}
+}
+
+// writeConfig writes a providers.hcl that allows the forges.
+func writeConfig(t testing.TB, o Options) string {
+	t.Helper()
+	hosts := o.Hosts
+	for _, f := range o.Forges {
+		block := fmt.Sprintf("  host %q {\n    scheme        = %q\n    allow_private = true\n", f.Host(), f.Scheme())
+		if f.CAFile() != "" {
+			block += fmt.Sprintf("    ca_file       = %q\n", f.CAFile())
+		}
+		hosts = append(hosts, block+"  }\n")
+	}
+	path := filepath.Join(t.TempDir(), "providers.hcl")
+	require.NoError(t, os.WriteFile(path, []byte("provider \"gitea\" {\n"+strings.Join(hosts, "")+"}\n"), 0o600))
+	return path
+}
+
+// Stop shuts the server down before the test ends.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	require.NoError(t, s.stop())
+}
+
+// CAFile writes the certificate of a TLS server to a file.
+func (s *Server) CAFile(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw}), 0o600))
+	return path
+}
+
+// Repo returns the row of a repository.
+func (s *Server) Repo(t testing.TB, name string) core.Repository {
+	t.Helper()
+	r, err := s.Engine().Repository(t.Context(), Org, name)
+	require.NoError(t, err)
+	return r
+}
+
+// Status returns the sync state of a repository.
+func (s *Server) Status(t testing.TB, name string) engine.SyncStatus {
+	t.Helper()
+	status, err := s.Engine().SyncStatus(t.Context(), s.Repo(t, name))
+	require.NoError(t, err)
+	return status
+}
+
+// Runs returns the runs of a repository, newest first.
+func (s *Server) Runs(t testing.TB, name string) []core.Run {
+	t.Helper()
+	runs, err := s.Engine().Runs(t.Context(), s.Repo(t, name), "", 1000)
+	require.NoError(t, err)
+	return runs
+}
+
+// Sync runs a sync to its end and returns its error.
+func (s *Server) Sync(t testing.TB, name string) error {
+	t.Helper()
+	return s.Engine().WaitSync(t.Context(), s.Repo(t, name))
+}
+
+// Refs returns every ref on disk, the internal ones too, and HEAD's target.
+func (s *Server) Refs(t testing.TB, name string) map[string]string {
+	t.Helper()
+	dir := s.Engine().Path(s.Repo(t, name).ID)
+	refs := map[string]string{}
+	for line := range strings.Lines(bareGit(t, dir, "for-each-ref", "--format=%(objectname) %(refname)")) {
+		id, ref, _ := strings.Cut(strings.TrimSpace(line), " ")
+		refs[ref] = id
+	}
+	refs["HEAD"] = strings.TrimSpace(bareGit(t, dir, "symbolic-ref", "HEAD"))
+	return refs
+}
+
+// Mirror makes a repository that follows one of the forge's, with a stored
+// credential, and waits for its first sync.
+func (s *Server) Mirror(t testing.TB, name string, forge *providertest.TestForge, path string) {
+	t.Helper()
+	s.Link(t, name, forge, path)
+	require.NoError(t, s.Sync(t, name), "%s", s.Log)
+}
+
+// Store opens the metadata of a data directory beside a running server.
+func Store(t testing.TB, dir string) core.Store {
+	t.Helper()
+	sealer, err := seal.LoadOrCreate(filepath.Join(dir, "keys", "seal.json"))
+	require.NoError(t, err)
+	st, err := store.Open(t.Context(), filepath.Join(dir, "headwater.db"), store.Options{Sealer: sealer})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, st.Close()) })
+	return st
+}
+
+// Caller calls the API of a server, in this process or in another.
+type Caller struct {
+	URL   string
+	key   access.PrivateKey
+	pem   []byte
+	clock core.Clock
+}
+
+func newCaller(t testing.TB, dir, url string, clock core.Clock) Caller {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(dir, "keys", Org+".pem"))
+	require.NoError(t, err)
+	key, err := access.ParsePrivateKey(pem)
+	require.NoError(t, err)
+	if clock == nil {
+		clock = core.SystemClock{}
+	}
+	return Caller{URL: url, key: key, pem: pem, clock: clock}
+}
+
+// PrivatePEM returns the organisation's private key.
+func (c Caller) PrivatePEM() []byte { return c.pem }
+
+// Token signs a token for a repository that opens everything.
+func (c Caller) Token(t testing.TB, repo string) string {
+	t.Helper()
+	return c.TokenWith(t, access.Claims{Repo: repo, Scopes: access.Scopes()})
+}
+
+// TokenWith signs a token; issuer, subject and times are filled in.
+func (c Caller) TokenWith(t testing.TB, claims access.Claims) string {
+	t.Helper()
+	now := c.clock.Now()
+	claims.Issuer, claims.Subject, claims.IssuedAt = Org, "tester", now
+	if claims.ExpiresAt.IsZero() {
+		claims.ExpiresAt = now.Add(1000 * time.Hour)
+	}
+	token, err := access.Sign(c.key, claims)
+	require.NoError(t, err)
+	return token
+}
+
+// Answer is what the API answered.
+type Answer struct {
+	Status int
+	Raw    string
+	Body   map[string]any // nil if there is none
+}
+
+// At returns a value of the body by a path of keys, such as "sync.state"; nil
+// if it is not there.
+func (a Answer) At(path string) any {
+	var value any = a.Body
+	for key := range strings.SplitSeq(path, ".") {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = object[key]
+	}
+	return value
+}
+
+// API calls the preferred route of a repository: suffix is what follows its
+// name. A nil body sends none.
+func (c Caller) API(t testing.TB, method, repo, suffix string, body any) Answer {
+	t.Helper()
+	return c.Call(t, method, "/api/repos/"+url.PathEscape(repo)+suffix, c.Token(t, repo), body)
+}
+
+// Call sends one request to the API.
+func (c Caller) Call(t testing.TB, method, path, token string, body any) Answer {
+	t.Helper()
+	var reader io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		require.NoError(t, err)
+		reader = bytes.NewReader(encoded)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, c.URL+path, reader)
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	r.Close = true // no idle connection outlives the call
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	a := Answer{Status: resp.StatusCode, Raw: string(raw)}
+	if len(raw) > 0 {
+		require.NoError(t, json.Unmarshal(raw, &a.Body), a.Raw)
+	}
+	return a
+}
+
+// Create makes a local repository.
+func (c Caller) Create(t testing.TB, repo string) {
+	t.Helper()
+	a := c.Call(t, http.MethodPost, "/api/repos", c.Token(t, repo), map[string]any{})
+	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+}
+
+// Link makes a repository that follows one of the forge's and stores a
+// credential for it, whose secret it returns. Nothing is contacted yet.
+func (c Caller) Link(t testing.TB, repo string, forge *providertest.TestForge, path string) (secret string) {
+	t.Helper()
+	user, secret := forge.Credential()
+	c.LinkAs(t, repo, forge.Host(), path)
+	a := c.API(t, http.MethodPost, repo, "/git-credentials", map[string]any{"username": user, "password": secret})
+	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	return secret
+}
+
+// LinkAs makes a repository that follows the one at path of a gitea host,
+// without a credential.
+func (c Caller) LinkAs(t testing.TB, repo, host, path string) {
+	t.Helper()
+	slash := strings.LastIndexByte(path, '/')
+	a := c.Call(t, http.MethodPost, "/api/repos", c.Token(t, repo), map[string]any{"base_repo": map[string]any{
+		"provider": "gitea", "owner": path[:slash], "name": path[slash+1:], "upstream_host": host,
+	}})
+	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+}
+
+// Pull asks for a sync as a client does, and does not wait for it.
+func (c Caller) Pull(t testing.TB, repo string) {
+	t.Helper()
+	a := c.API(t, http.MethodPost, repo, "/pull-upstream", nil)
+	require.Equal(t, http.StatusAccepted, a.Status, a.Raw)
+}
+
+// Get returns what the API tells of a repository.
+func (c Caller) Get(t testing.TB, repo string) Answer {
+	t.Helper()
+	a := c.API(t, http.MethodGet, repo, "", nil)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	return a
+}
+
+// Remote returns the URL of a Git remote, without a token: the name of a
+// repository, with "+ephemeral" or "+import" for the others.
+func (c Caller) Remote(name string) string { return c.URL + "/" + name + ".git" }

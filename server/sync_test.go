@@ -1,0 +1,508 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// pullAndWait asks for a sync as a client does, and waits for its end as one.
+func (b *bench) pullAndWait(t *testing.T) {
+	t.Helper()
+	runs := b.Get(t, mirror).At("sync.runs").(float64)
+	b.Pull(t, mirror)
+	require.Eventually(t, func() bool {
+		a := b.Get(t, mirror)
+		return a.At("sync.state") != "syncing" && a.At("sync.runs").(float64) > runs
+	}, time.Minute, 10*time.Millisecond)
+}
+
+// forgePush makes a change at the forge, past the server and past HTTP.
+func (b *bench) forgePush(t *testing.T, client *servertest.Client, args ...string) {
+	t.Helper()
+	dir, err := b.forge.RepoDir(origin)
+	require.NoError(t, err)
+	client.Git(append([]string{"push", "--quiet", "--force", dir}, args...)...)
+}
+
+func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 3, Tags: 2})
+	other := b.direct(t)
+	other.Git("fetch", "--quiet", "--tags")
+	other.Git("reset", "--quiet", "--hard", "HEAD~2")
+	other.Commit("rewritten")
+	// No webhook tells of any of this: created, forced, deleted, moved tag.
+	b.forgePush(t, other, "HEAD:main", "HEAD:refs/heads/deep/er/new", ":feature-2", "HEAD:refs/tags/v1", ":refs/tags/v2")
+	b.pullAndWait(t)
+	b.requireSame(t)
+	a := b.Get(t, mirror)
+	require.Equal(t, "ready", a.At("sync.state"))
+	for field, want := range map[string]float64{"refs_created": 1, "refs_updated": 2, "refs_deleted": 2} {
+		require.Equal(t, want, a.At("sync.last_run."+field), field)
+	}
+	require.Len(t, b.events(t), 5)
+	require.Empty(t, b.Fsck(t, mirror))
+
+	// One ref alone.
+	other.Commit("main only")
+	b.forgePush(t, other, "HEAD:main", "HEAD:left")
+	answer := b.API(t, http.MethodPost, mirror, "/pull-upstream", map[string]any{"ref": "main"})
+	require.Equal(t, http.StatusAccepted, answer.Status)
+	head := other.Git("rev-parse", "HEAD")
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
+	require.NotContains(t, b.Refs(t, mirror), "refs/heads/left")
+	b.pullAndWait(t)
+	b.requireSame(t)
+}
+
+func TestInvariant09_readsWorkWithoutUpstream(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 1})
+	client := b.clone(t)
+	before := b.Refs(t, mirror)
+	require.NoError(t, b.forge.Close())
+
+	require.Equal(t, before["refs/heads/main"], b.clone(t).Git("rev-parse", "HEAD"))
+	client.Git("fetch", "--quiet", "origin")
+	require.Equal(t, before["refs/heads/main"], client.LsRemote("origin")["refs/heads/main"])
+	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
+
+	b.pullAndWait(t)
+	a := b.Get(t, mirror)
+	require.Equal(t, "failing", a.At("sync.state"))
+	require.Equal(t, "network", a.At("sync.last_error.class"), a.Raw)
+	require.NotEmpty(t, a.At("sync.next_attempt_at"))
+	require.NotEmpty(t, a.At("sync.last_success_at"), "how old the copy is")
+
+	// Reads still work while it says so; a push is refused, and moves nothing.
+	b.clone(t)
+	client.Commit("nowhere to go")
+	out, err := client.Try("push", "origin", "HEAD:main")
+	require.Error(t, err, out)
+	require.Contains(t, out, "[remote rejected]")
+	require.Equal(t, before, b.Refs(t, mirror))
+	// What is local by nature needs no upstream.
+	client.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:main")
+}
+
+func TestInvariant11_defaultBranchFollowed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	other := b.direct(t)
+
+	// Renamed: the new name exists, HEAD points at it, the old one is gone.
+	b.forgePush(t, other, "HEAD:trunk")
+	b.forge.Git(origin, "symbolic-ref", "HEAD", "refs/heads/trunk")
+	b.forgePush(t, other, ":main")
+	b.pullAndWait(t)
+	b.requireSame(t)
+	require.Equal(t, "trunk", b.Get(t, mirror).At("default_branch"))
+	require.Equal(t, "trunk", b.clone(t).Git("branch", "--show-current"))
+
+	// Pointed elsewhere, with no other change at all.
+	b.forgePush(t, other, "HEAD:next")
+	b.pullAndWait(t)
+	b.forge.Git(origin, "symbolic-ref", "HEAD", "refs/heads/next")
+	b.pullAndWait(t)
+	require.Equal(t, "next", b.Get(t, mirror).At("default_branch"))
+	require.Equal(t, "next", b.clone(t).Git("branch", "--show-current"))
+
+	// Pointed at a branch that is not there: the old one stays.
+	b.forge.Git(origin, "symbolic-ref", "HEAD", "refs/heads/unborn")
+	b.pullAndWait(t)
+	require.Equal(t, "next", b.Get(t, mirror).At("default_branch"))
+	require.Equal(t, "next", b.clone(t).Git("branch", "--show-current"))
+}
+
+func TestInvariant12_pullRefsNeverAskedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 2, PullRefs: 20})
+	client := b.clone(t)
+	client.Commit("a change")
+	client.Git("push", "--quiet", "origin", "HEAD:main")
+	b.forgePush(t, client, "HEAD:refs/pull/21/head", "HEAD~1:refs/heads/other")
+	b.pullAndWait(t)
+	b.requireSame(t)
+	for name := range b.Refs(t, mirror) {
+		require.NotContains(t, name, "pull")
+	}
+	// A host lists everything to a push, whatever the client wants of it.
+	for _, r := range b.forge.Requests() {
+		if r.Kind == providertest.KindListRefs || r.Kind == providertest.KindDiscover {
+			for _, name := range r.Listed {
+				require.NotContains(t, name, "refs/pull", "%s %s", r.Kind, r.RefPrefixes)
+			}
+		}
+		if r.Kind == providertest.KindListRefs {
+			require.NotEmpty(t, r.RefPrefixes, "a listing without prefixes lists everything")
+			for _, prefix := range r.RefPrefixes {
+				require.False(t, strings.HasPrefix("refs/pull/", prefix), prefix)
+			}
+		}
+	}
+	pushes := b.forge.Count(providertest.KindPush, providertest.KindPushDiscover)
+	out, err := client.Try("push", "origin", "HEAD:refs/pull/1/head")
+	require.Error(t, err, out)
+	require.Equal(t, pushes, b.forge.Count(providertest.KindPush, providertest.KindPushDiscover), "the host is not even asked")
+}
+
+func TestInvariant13_branchBecomesFolder(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5})
+	other := b.direct(t)
+	rename := func(t *testing.T, from, to string) {
+		t.Helper()
+		b.forgePush(t, other, ":"+from)
+		b.forgePush(t, other, "HEAD:"+to, "HEAD:refs/tags/"+to)
+		b.pullAndWait(t)
+		require.Equal(t, "succeeded", b.Get(t, mirror).At("sync.last_run.outcome"), b.Get(t, mirror).Raw)
+		b.requireSame(t)
+	}
+	b.forgePush(t, other, "HEAD:a", "HEAD:refs/tags/a")
+	b.pullAndWait(t)
+	b.forgePush(t, other, ":refs/tags/a")
+	rename(t, "a", "a/b")
+	b.forgePush(t, other, ":refs/tags/a/b")
+	rename(t, "a/b", "a")
+
+	// The same by a push through the server, in one go.
+	client := b.clone(t)
+	client.Git("push", "--quiet", "origin", ":refs/heads/a", "HEAD:main")
+	client.Git("push", "--quiet", "origin", "HEAD:x")
+	// Git cannot do it in one transaction, so the upstream refuses that; then
+	// nothing is half done here either.
+	out, err := client.Try("push", "--atomic", "origin", ":x", "HEAD:x/y")
+	require.Error(t, err, out)
+	b.requireSame(t)
+	client.Git("push", "--quiet", "origin", ":x", "HEAD:x/y")
+	b.requireSame(t)
+	require.NoError(t, b.Sync(t, mirror))
+	b.requireSame(t)
+	require.Empty(t, b.Fsck(t, mirror))
+}
+
+func TestInvariant14_recoversAlone(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	forge := newForge(t, providertest.SeedOptions{Commits: 3})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Clock: clock})}
+	b.store = servertest.Store(t, b.Dir)
+	b.Mirror(t, mirror, forge, origin)
+	other := b.direct(t)
+	head := other.Commit("news")
+	b.forgePush(t, other, "HEAD:main")
+
+	failures := 1000
+	faults := []providertest.Fault{
+		{Status: 503}, {Status: 401, Body: "Unauthorized"}, {Status: 404, Body: "Repository not found"}, {Status: 429, RetryAfter: time.Hour}, {Drop: true},
+	}
+	b.Pull(t, mirror)
+	id := b.Repo(t, mirror).ID
+	for n := range failures {
+		// Another reason every hundred times.
+		if n%100 == 0 {
+			b.forge.ClearFaults()
+			b.forge.Inject(faults[n/100%len(faults)])
+			if n > 0 {
+				clock.Advance(8 * time.Hour)
+			}
+		}
+		require.Eventually(t, func() bool {
+			state, err := b.store.SyncState(t.Context(), id)
+			require.NoError(t, err)
+			if state.Failures > n {
+				return true
+			}
+			clock.Advance(8 * time.Hour) // more than any class waits
+			return false
+		}, time.Minute, time.Millisecond, "after %d failures", n)
+	}
+	b.forge.ClearFaults()
+	require.Eventually(t, func() bool {
+		clock.Advance(8 * time.Hour)
+		return b.Refs(t, mirror)["refs/heads/main"] == head
+	}, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		status := b.Status(t, mirror)
+		return status.Failures == 0 && status.LastError == "" && !status.Running
+	}, time.Minute, 5*time.Millisecond)
+	b.requireSame(t)
+}
+
+func TestInvariant16_rotationDuringFirstMirror(t *testing.T) {
+	t.Parallel()
+	forge := newForge(t, providertest.SeedOptions{Commits: 200, Branches: 20, Tags: 10})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})}
+	secret := b.Link(t, mirror, forge, origin)
+	rotated := make(chan struct{})
+	var fetches atomic.Int32
+	forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Before: func() {
+		if fetches.Add(1) != 2 {
+			return // the first step has begun, with the old credential
+		}
+		defer close(rotated)
+		created := b.Call(t, http.MethodGet, "/api/v1/repo", b.Token(t, mirror), nil)
+		id, _ := created.At("credential.id").(string)
+		answer := b.API(t, http.MethodPut, mirror, "/git-credentials/"+id, map[string]any{"password": forge.Token()})
+		if answer.Status != http.StatusOK {
+			t.Error(answer.Raw)
+		}
+		forge.RevokeToken(secret)
+	}})
+	b.Pull(t, mirror)
+	b.WaitReady(t, mirror)
+	<-rotated
+	b.requireSame(t)
+	runs := b.Runs(t, mirror)
+	require.Len(t, runs, 1, "no failed run in between")
+	require.Equal(t, "succeeded", runs[0].Outcome)
+	require.Zero(t, b.Status(t, mirror).Failures)
+}
+
+func TestInvariant18_requestsFold(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	runs := len(b.Runs(t, mirror))
+	begun, release := make(chan struct{}, 1000), make(chan struct{})
+	var now, most atomic.Int32
+	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindDiscover}, Before: func() {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		begun <- struct{}{}
+		<-release
+		now.Add(-1)
+	}})
+	b.Pull(t, mirror)
+	<-begun // one run is at the upstream
+
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			if a := b.API(t, http.MethodPost, mirror, "/pull-upstream", nil); a.Status != http.StatusAccepted {
+				t.Error(a.Raw)
+			}
+		})
+	}
+	all.Wait()
+	close(release)
+	require.NoError(t, b.Sync(t, mirror)) // asks itself, and folds in or comes after
+	got := len(b.Runs(t, mirror)) - runs
+	require.LessOrEqual(t, got, 3, "one running, one for the 200 that waited, at most one for this wait")
+	require.GreaterOrEqual(t, got, 2, "those who asked during a run need one that began afterwards")
+	require.EqualValues(t, 1, most.Load(), "never two at once")
+}
+
+// flip is a resolver whose answers a test changes.
+type flip struct {
+	mu    sync.Mutex
+	addrs []netip.Addr
+	asked int
+}
+
+func (f *flip) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	return f.addrs, nil
+}
+
+func (f *flip) set(addrs ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.addrs = nil
+	for _, a := range addrs {
+		f.addrs = append(f.addrs, netip.MustParseAddr(a))
+	}
+}
+
+func TestInvariant19_nothingLeadsInside(t *testing.T) {
+	t.Parallel()
+	t.Run("redirect", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, providertest.SeedOptions{Commits: 3})
+		var reached atomic.Int32
+		inside := http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }), ReadHeaderTimeout: time.Minute}
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		served := make(chan error, 1)
+		go func() { served <- inside.Serve(l) }()
+		t.Cleanup(func() { require.NoError(t, inside.Close()); <-served })
+
+		client := b.clone(t)
+		client.Commit("x")
+		b.forge.RedirectRepo(origin, "http://"+l.Addr().String()+"/latest/meta-data")
+		before := b.Refs(t, mirror)
+		b.pullAndWait(t)
+		a := b.Get(t, mirror)
+		require.Equal(t, "failing", a.At("sync.state"))
+		require.Equal(t, "moved", a.At("sync.last_error.class"), a.Raw)
+		out, err := client.Try("push", "origin", "HEAD:main")
+		require.Error(t, err, out)
+		require.Equal(t, before, b.Refs(t, mirror))
+		require.Zero(t, reached.Load(), "the redirect was followed")
+	})
+
+	t.Run("name that turns inward", func(t *testing.T) {
+		t.Parallel()
+		forge := newForge(t, providertest.SeedOptions{Commits: 3})
+		_, port, err := net.SplitHostPort(forge.Host())
+		require.NoError(t, err)
+		host := "git.example.org:" + port
+		dns := &flip{}
+		b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{
+			Resolver: dns, Hosts: []string{fmt.Sprintf("  host %q {\n    scheme = \"http\"\n  }\n", host)},
+		})}
+		dns.set("127.0.0.1")
+		refused := b.Call(t, http.MethodPost, "/api/repos", b.Token(t, "x"), map[string]any{"base_repo": map[string]any{
+			"provider": "gitea", "owner": "acme", "name": "widget", "upstream_host": host,
+		}})
+		require.Equal(t, http.StatusBadRequest, refused.Status, refused.Raw)
+		require.Contains(t, refused.Raw, "loopback")
+
+		// Harmless when the repository is made, inside when it is contacted.
+		dns.set("140.82.121.3")
+		b.LinkAs(t, mirror, host, origin)
+		for _, addrs := range [][]string{{"127.0.0.1"}, {"140.82.121.3", "127.0.0.1"}, {"::ffff:127.0.0.1"}, {"169.254.169.254"}, {"10.0.0.1"}, {"::1"}} {
+			dns.set(addrs...)
+			b.pullAndWait(t)
+			a := b.Get(t, mirror)
+			require.Equal(t, "refused", a.At("sync.last_error.class"), a.Raw)
+		}
+		require.Zero(t, forge.Count(), "the forge on the loopback address was contacted")
+	})
+
+	t.Run("pinned to the checked address", func(t *testing.T) {
+		t.Parallel()
+		forge := newForge(t, providertest.SeedOptions{Commits: 3})
+		_, port, err := net.SplitHostPort(forge.Host())
+		require.NoError(t, err)
+		// No resolver but ours knows this name: git gets there by the pin.
+		host := "git.example.invalid:" + port
+		dns := &flip{}
+		dns.set("127.0.0.1")
+		b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{
+			Resolver: dns, Hosts: []string{fmt.Sprintf("  host %q {\n    scheme        = \"http\"\n    allow_private = true\n  }\n", host)},
+		})}
+		b.LinkAs(t, mirror, host, origin)
+		user, secret := forge.Credential()
+		a := b.API(t, http.MethodPost, mirror, "/git-credentials", map[string]any{"username": user, "password": secret})
+		require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+		b.pullAndWait(t)
+		b.requireSame(t)
+		client := b.clone(t)
+		client.Commit("pinned")
+		client.Git("push", "--quiet", "origin", "HEAD:main")
+		b.requireSame(t)
+		// Even where private addresses are allowed, metadata services are not.
+		dns.set("169.254.169.254")
+		b.pullAndWait(t)
+		require.Equal(t, "refused", b.Get(t, mirror).At("sync.last_error.class"))
+		require.Greater(t, dns.asked, 3, "every contact resolves anew")
+	})
+}
+
+func TestInvariant22_errorsTellClassAndSentence(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault providertest.Fault
+		class string
+		text  string
+	}{
+		"credential refused": {providertest.Fault{Status: 401, Body: "token has expired, see settings ", Echo: true}, "auth", "token has expired"},
+		"no permission":      {providertest.Fault{Status: 403, Body: "organisation requires single sign-on ", Echo: true}, "auth", "single sign-on"},
+		"gone":               {providertest.Fault{Status: 404, Body: "Repository not found ", Echo: true}, "not_found", "Repository not found"},
+		"rate limit":         {providertest.Fault{Status: 429, Body: "slow down please ", RetryAfter: 90 * time.Second, Echo: true}, "rate_limited", "slow down please"},
+		"broken":             {providertest.Fault{Status: 500, Body: "unicorn ", Echo: true}, "unavailable", "unicorn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, providertest.SeedOptions{Commits: 2})
+			client := b.clone(t)
+			client.Commit("x")
+			b.forge.Inject(tt.fault)
+			b.pullAndWait(t)
+			a := b.Get(t, mirror)
+			require.Equal(t, "failing", a.At("sync.state"))
+			require.Equal(t, tt.class, a.At("sync.last_error.class"), a.Raw)
+			require.Equal(t, tt.class, a.At("sync.last_run.class"))
+			require.Contains(t, a.At("sync.last_error.message"), tt.text)
+			require.Contains(t, a.At("sync.last_run.error"), tt.text)
+			out, err := client.Try("push", "origin", "HEAD:main")
+			require.Error(t, err)
+			for _, secret := range b.forge.Echoed() {
+				require.NotContains(t, a.Raw, secret)
+				require.NotContains(t, out, secret)
+				require.NotContains(t, b.Log.String(), secret)
+			}
+		})
+	}
+}
+
+func TestInvariant23_eventMeansReadable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	client, other := b.clone(t), b.direct(t)
+	id := b.Repo(t, mirror).ID
+	git := filepath.Join(b.Engine().Path(id))
+	const pushes = 15
+	done := make(chan struct{})
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		for n := range pushes {
+			if out, err := client.Try("push", "--quiet", "origin", fmt.Sprintf("HEAD:refs/heads/push-%d", n)); err != nil {
+				t.Error(out)
+			}
+		}
+	})
+	writers.Go(func() {
+		dir, _ := b.forge.RepoDir(origin)
+		for n := range pushes {
+			if out, err := other.Try("push", "--quiet", dir, fmt.Sprintf("HEAD:refs/heads/sync-%d", n)); err != nil {
+				t.Error(out)
+			}
+			if err := b.Engine().WaitSync(t.Context(), core.Repository{ID: id}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	go func() { writers.Wait(); close(done) }()
+	reader := b.ClientWith(t, b.TokenWith(t, access.Claims{Repo: mirror, Scopes: []access.Scope{access.GitRead}}))
+	var last int64
+	seen := 0
+	for stop := false; !stop; {
+		select {
+		case <-done:
+			stop = true // one more look, at what came last
+		default:
+		}
+		events, err := b.store.Events(t.Context(), last, 1000)
+		require.NoError(t, err)
+		for _, e := range events {
+			last = e.Seq
+			if e.Type != "push" {
+				continue
+			}
+			seen++
+			refs := reader.LsRemote(b.Remote(mirror), e.Ref)
+			require.Contains(t, string(e.Payload), `"after":"`+refs[e.Ref]+`"`, "%s is told before it is readable in %s", e.Ref, git)
+		}
+	}
+	require.Equal(t, 2*pushes, seen)
+}
