@@ -54,6 +54,9 @@ func newCredentialCache(timeout time.Duration) *credentialCache {
 
 // get returns a cached credential or what ask returns.
 func (c *credentialCache) get(ctx context.Context, r providers.CredentialRequest, ask func(context.Context) (providers.Credential, error)) (providers.Credential, error) {
+	if err := ctx.Err(); err != nil {
+		return providers.Credential{}, err // before a call that would outlive it
+	}
 	key := c.keyOf(r)
 	if !r.Fresh {
 		if credential, ok := c.load(key, r.MinValidity); ok {

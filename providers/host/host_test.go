@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -162,6 +161,7 @@ func TestInstance_calls_thirdParty(t *testing.T) {
 	t.Parallel()
 	forge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, secret, _ := r.BasicAuth()
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
 		if user != "acme" || secret != "stored-token" {
 			w.WriteHeader(http.StatusUnauthorized)
 		}

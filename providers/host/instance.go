@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -50,21 +51,34 @@ func (i *Instance) HostPolicy(host string) providers.HostPolicy {
 }
 
 // Manifest returns what the provider is. That of a built-in is known; an
-// external plugin is launched for it once.
+// external plugin is launched for it once. The result is the caller's own.
 func (i *Instance) Manifest(ctx context.Context) (providers.Manifest, error) {
-	if m := i.manifest.Load(); m != nil {
-		return *m, nil
+	m := i.manifest.Load()
+	if m == nil {
+		err := i.Start(ctx)
+		// A plugin that refuses its configuration has said what it is.
+		if m = i.manifest.Load(); m == nil {
+			return providers.Manifest{}, err
+		}
 	}
+	out := *m
+	out.WireNames = slices.Clone(m.WireNames)
+	out.Attributes = slices.Clone(m.Attributes)
+	out.WebhookHeaders = slices.Clone(m.WebhookHeaders)
+	out.ExcludedRefPrefixes = slices.Clone(m.ExcludedRefPrefixes)
+	return out, nil
+}
+
+// Start starts the plugin if it is not running and waits until it is configured.
+// There is no need to: every call does. It tells an operator early what is wrong
+// with a plugin or its block.
+func (i *Instance) Start(ctx context.Context) error {
 	if err := i.super.enter(); err != nil {
-		return providers.Manifest{}, err
+		return err
 	}
 	defer i.super.calls.Done()
 	_, err := i.super.acquire(ctx, 0)
-	// A plugin that refuses its configuration has said what it is.
-	if m := i.manifest.Load(); m != nil {
-		return *m, nil
-	}
-	return providers.Manifest{}, err
+	return i.clean(err)
 }
 
 // Resolve is [providers.Provider.Resolve].

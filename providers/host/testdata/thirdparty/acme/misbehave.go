@@ -9,20 +9,19 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// misbehaviour are the attributes of the provider. Its faults are asked for in
-// the configuration or, once per call, by the name of the owner, so that tests
-// see what a broken plugin does to the server.
+// misbehaviour are the faults of the provider. They are asked for in the
+// configuration or, for one call, by the name of the owner, so that tests see
+// what a broken plugin does to the server.
 type misbehaviour struct {
-	Token     string `json:"token"`
 	Misbehave string `json:"misbehave"`
 	Marker    string `json:"marker"`
 }
 
 // configure does what is wrong at start.
-func (m misbehaviour) configure() error {
+func (m misbehaviour) configure(token string) error {
 	switch m.Misbehave {
 	case "refuse":
-		return providers.Errorf(providers.CodeInvalidConfig, "token %s is not valid", m.Token)
+		return providers.Errorf(providers.CodeInvalidConfig, "token %s is not valid", token)
 	case "crash-configure":
 		os.Exit(4)
 	case "hang-configure":
@@ -32,7 +31,7 @@ func (m misbehaviour) configure() error {
 }
 
 // resolve does what is wrong in a call.
-func (m misbehaviour) resolve(ctx context.Context, l providers.Locator) error {
+func (m misbehaviour) resolve(ctx context.Context, token string, l providers.Locator) error {
 	what := m.Misbehave
 	if what == "" {
 		what = l.Owner
@@ -51,9 +50,9 @@ func (m misbehaviour) resolve(ctx context.Context, l providers.Locator) error {
 		<-ctx.Done()
 		return ctx.Err()
 	case "panic":
-		panic("the token is " + m.Token)
+		panic("the token is " + token)
 	case "log-secret":
-		fmt.Fprintln(os.Stderr, "using token "+m.Token)
+		fmt.Fprintln(os.Stderr, "using token "+token)
 		os.Stderr.WriteString("and " + l.Name + "\n")
 	case "child":
 		// A child that outlives its parent and holds its outputs open.
