@@ -203,6 +203,11 @@ func (s *Service) Do(ctx context.Context, repo core.Repository, operation provid
 		return err
 	}
 	again, openErr := s.Open(ctx, repo, operation, true)
+	if core.KindOf(openErr) == core.KindPrecondition {
+		// The provider knows why there is no credential any more (the App is
+		// suspended, say); the host's 401 to the old one tells less.
+		return openErr
+	}
 	if openErr != nil {
 		return err
 	}
