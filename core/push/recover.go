@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -40,11 +41,26 @@ func (s *Service) Recover(ctx context.Context) error {
 	s.mu.Lock()
 	s.interrupted = left
 	s.mu.Unlock()
+	s.release(left)
 	return errors.Join(errs...)
 }
 
-// Survey notes the journal entries that are open now, for Recover. Call it
-// after [repo.Repos.Recover] and before anything is served: an entry that is
+// release gives back the refs of repositories of which no entry is left.
+func (s *Service) release(left []core.JournalEntry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, unlock := range s.reserved {
+		if !slices.ContainsFunc(left, func(j core.JournalEntry) bool { return j.RepoID == id }) {
+			unlock()
+			delete(s.reserved, id)
+		}
+	}
+}
+
+// Survey notes the journal entries that are open now, for Recover, and locks
+// their refs until they are settled: a sync or a session that came first would
+// find the change in place or make it, and the change would be told twice. Call
+// it after [repo.Repos.Recover] and before anything is served: an entry that is
 // opened later belongs to a session that lives and settles it itself.
 func (s *Service) Survey(ctx context.Context) error {
 	s.mu.Lock()
@@ -56,10 +72,24 @@ func (s *Service) Survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	refs := map[string][]string{}
+	for _, j := range entries {
+		for _, u := range j.Updates {
+			refs[j.RepoID] = append(refs[j.RepoID], j.Namespace.Path(u.Name))
+		}
+	}
+	for id, names := range refs {
+		unlock, err := s.repos.Locks().LockRefs(ctx, id, names, nil)
+		if err != nil {
+			return err
+		}
+		s.reserved[id] = unlock
+	}
 	s.interrupted, s.surveyed = entries, true
 	return nil
 }
 
+// recoverEntry settles one entry, whose refs Survey has locked.
 func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
 	r, err := s.store.RepositoryByID(ctx, j.RepoID)
 	if core.KindOf(err) == core.KindNotFound {
@@ -72,11 +102,12 @@ func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
 	for i, u := range j.Updates {
 		names[i] = j.Namespace.Path(u.Name)
 	}
-	unlock, err := s.repos.Locks().LockRefs(ctx, r.ID, names, nil)
-	if err != nil {
-		return err
+	if j.State == core.JournalLagging {
+		// The refs had not moved here when it was closed: a sync brings them,
+		// or has brought them, and tells of them.
+		s.wantSync(ctx, r.ID)
+		return s.drop(ctx, j)
 	}
-	defer unlock()
 	keep, err := s.happened(ctx, r, j, names)
 	if err != nil {
 		return err
