@@ -58,6 +58,9 @@ func (b *bench) rounds(n int) int {
 }
 
 func main() {
+	if filepath.Base(os.Args[0]) == accountProgram {
+		os.Exit(keepAccount(os.Args[0]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {

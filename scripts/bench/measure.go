@@ -12,8 +12,7 @@ const settle = 30 * time.Millisecond
 
 // variant is one side of a comparison.
 type variant struct {
-	name    string
-	servers []int // processes whose CPU counts, with their descendants
+	cpu func() time.Duration // used by the servers so far; nil counts none
 	// prepare runs before each operation and is not measured; it may be nil.
 	prepare func(ctx context.Context, round int) error
 	op      func(ctx context.Context, round int) error
@@ -57,7 +56,10 @@ func interleave(ctx context.Context, rounds int, variants ...variant) ([]sample,
 					return nil, err
 				}
 			}
-			before := cpuOf(v.servers)
+			var before time.Duration
+			if v.cpu != nil {
+				before = v.cpu()
+			}
 			start := time.Now()
 			if err := v.op(ctx, round); err != nil {
 				return nil, err
@@ -68,7 +70,9 @@ func interleave(ctx context.Context, rounds int, variants ...variant) ([]sample,
 				continue
 			}
 			samples[i].wall = append(samples[i].wall, wall)
-			samples[i].cpu += cpuOf(v.servers) - before
+			if v.cpu != nil {
+				samples[i].cpu += v.cpu() - before
+			}
 		}
 	}
 	return samples, nil

@@ -72,7 +72,9 @@ func tree(roots ...int) []stat {
 
 // cpuOf returns the CPU time that the processes and their descendants have
 // used, those that ended included.
-func cpuOf(roots []int) time.Duration {
+//
+// Processes that nobody waits for are lost: see [keepAccount].
+func cpuOf(roots ...int) time.Duration {
 	var sum time.Duration
 	for _, s := range tree(roots...) {
 		sum += s.own + s.children

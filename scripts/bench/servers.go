@@ -36,10 +36,26 @@ func freePort() (int, error) {
 
 // nginx is the baseline: nginx, fcgiwrap and git http-backend.
 type nginx struct {
-	host string // 127.0.0.1:PORT
-	root string // of the bare repositories
-	pids []int  // nginx's master and fcgiwrap's
-	stop func()
+	host    string // 127.0.0.1:PORT
+	root    string // of the bare repositories
+	pids    []int  // nginx's master and fcgiwrap's
+	account string // file of the CPU times of git http-backend; "" keeps none
+	stop    func()
+}
+
+// cpu returns the CPU time used so far. That of git is there only for a server
+// that keeps account.
+func (n nginx) cpu() time.Duration {
+	sum := cpuOf(n.pids...)
+	raw, err := os.ReadFile(n.account)
+	if err != nil {
+		return sum // nothing has run yet
+	}
+	for line := range strings.Lines(string(raw)) {
+		us, _ := strconv.ParseInt(strings.TrimSpace(line), 10, 64) // written by keepAccount
+		sum += time.Duration(us) * time.Microsecond
+	}
+	return sum
 }
 
 // url returns the address of a repository.
@@ -48,19 +64,29 @@ func (n nginx) url(name string) string { return "http://" + n.host + "/open/" + 
 // path returns the folder of a repository.
 func (n nginx) path(name string) string { return filepath.Join(n.root, name+".git") }
 
-// startNginx starts a baseline of its own, so that two can run side by side.
-func (b *bench) startNginx(ctx context.Context, name string) (nginx, error) {
+// startNginx starts a baseline server over the folder root, with its own files
+// under the name. With accounting, git runs under [keepAccount], which costs
+// wall time, so that server is for CPU times alone.
+func (b *bench) startNginx(ctx context.Context, name, root string, accounting bool) (nginx, error) {
 	port, err := freePort()
 	if err != nil {
 		return nginx{}, err
 	}
 	peers := filepath.Join(b.work, name)
-	n := nginx{host: fmt.Sprintf("127.0.0.1:%d", port), root: filepath.Join(peers, "repos")}
+	n := nginx{host: fmt.Sprintf("127.0.0.1:%d", port), root: root}
 	if err := os.MkdirAll(n.root, 0o750); err != nil {
 		return nginx{}, err
 	}
 	script := filepath.Join(b.root, "scripts", "peers", "nginx-git")
 	env := append(os.Environ(), "HEADWATER_PEERS_DIR="+peers)
+	if accounting {
+		dir := filepath.Join(peers, "account")
+		if err := b.prepareAccount(ctx, dir); err != nil {
+			return nginx{}, err
+		}
+		n.account = filepath.Join(dir, accountFile)
+		env = append(env, "GIT_EXEC_PATH="+dir) // where the script looks for git http-backend
+	}
 	n.stop = func() {
 		if err := command(context.WithoutCancel(ctx), env, script, "stop"); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: stop nginx:", err)
@@ -165,6 +191,9 @@ func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string) (*head
 	h.stop()
 	return nil, fmt.Errorf("the server did not start; see %s", h.log)
 }
+
+// cpu returns the CPU time that the server and its processes used so far.
+func (h *headwater) cpu() time.Duration { return cpuOf(h.pid) }
 
 // token returns a token for the repository.
 func (h *headwater) token(ctx context.Context, repo string) (string, error) {

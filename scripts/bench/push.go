@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// pusher is a clone that makes a commit and pushes it, again and again.
+type pusher struct {
+	git  client
+	dir  string
+	url  string
+	tip  string
+	tree string
+}
+
+// newPusher makes a clone whose main is src's, without asking the server.
+func (b *bench) newPusher(ctx context.Context, name, src, url string, git client) (*pusher, error) {
+	p := &pusher{git: git, dir: filepath.Join(b.work, name+".git"), url: url}
+	if _, err := b.git.run(ctx, "", "init", "-q", "--bare", "-b", "main", "--template=", p.dir); err != nil {
+		return nil, err
+	}
+	if err := copyInto(ctx, src, p.dir); err != nil {
+		return nil, err
+	}
+	var err error
+	p.tip, err = b.git.run(ctx, p.dir, "rev-parse", "refs/heads/main")
+	return p, err
+}
+
+// commit makes a commit of one new file in the root on top of the tip.
+func (p *pusher) commit(ctx context.Context, round int) error {
+	blob, err := p.git.pipe(ctx, p.dir, strings.NewReader(fmt.Sprintf("%s %d\n", p.dir, round)), "hash-object", "-w", "--stdin")
+	if err != nil {
+		return err
+	}
+	root, err := p.git.run(ctx, p.dir, "ls-tree", p.tip)
+	if err != nil {
+		return err
+	}
+	root = strings.TrimLeft(root+fmt.Sprintf("\n100644 blob %s\tpushed-%d.txt\n", blob, round), "\n")
+	if p.tree, err = p.git.pipe(ctx, p.dir, strings.NewReader(root), "mktree"); err != nil {
+		return err
+	}
+	p.tip, err = p.git.run(ctx, p.dir, "commit-tree", p.tree, "-p", p.tip, "-m", fmt.Sprintf("Push %d", round))
+	return err
+}
+
+// push sends the commit.
+func (p *pusher) push(ctx context.Context, _ int) error {
+	_, err := p.git.run(ctx, p.dir, "push", "-q", p.url, p.tip+":refs/heads/main")
+	return err
+}
+
+func (p *pusher) variant(cpu func() time.Duration) variant {
+	return variant{cpu: cpu, prepare: p.commit, op: p.push}
+}
+
+// benchPush pushes one commit at a time.
+func benchPush(ctx context.Context, b *bench) error {
+	src, err := b.generated(ctx, b.medium())
+	if err != nil {
+		return err
+	}
+	st, err := b.start(ctx, "push")
+	if err != nil {
+		return err
+	}
+	defer st.stop()
+	if err := b.pushLocal(ctx, st, src); err != nil {
+		return err
+	}
+	n := st.nginx
+	for _, name := range []string{"upstream", "direct"} {
+		if err := b.publish(ctx, n, src, name); err != nil {
+			return err
+		}
+	}
+	if err := b.pushThrough(ctx, st.headwater, "nginx", n.host, "open/upstream", n.url("direct"), b.git, src, "unused"); err != nil {
+		return err
+	}
+	return b.pushGitea(ctx, src)
+}
+
+// pushLocal compares a repository without upstream with the baseline.
+func (b *bench) pushLocal(ctx context.Context, st *stage, src string) error {
+	r, err := st.importCopy(ctx, src, "local")
+	if err != nil {
+		return err
+	}
+	var variants []variant
+	for i, side := range []side{
+		{r.git(), r.url, st.cpu},
+		{b.git, st.nginx.url("local1"), nil},
+		{b.git, st.counted.url("local2"), st.counted.cpu},
+	} {
+		name := fmt.Sprintf("local%d", i)
+		if err := b.publish(ctx, st.nginx, src, name); err != nil {
+			return err
+		}
+		p, err := b.newPusher(ctx, "push-"+name, src, side.url, side.git)
+		if err != nil {
+			return err
+		}
+		variants = append(variants, p.variant(side.cpu))
+	}
+	s, err := interleave(ctx, b.rounds(30), variants...)
+	if err != nil {
+		return err
+	}
+	b.table.compare("push", "local repository, wall p50", s[0].p50(), s[1].p50(), 1.2, 0)
+	b.table.compare("push", "local repository, server CPU", s[0].cpuPer(), s[2].cpuPer(), 1.2, 0)
+	return nil
+}
+
+// pushThrough compares a push through a synced repository with the same push
+// sent to the upstream's server, into another repository there.
+func (b *bench) pushThrough(ctx context.Context, h *headwater, name, host, upstream, directURL string, direct client, src, password string) error {
+	r, err := h.create(ctx, "through-"+name, host, upstream)
+	if err != nil {
+		return err
+	}
+	// Pushes need a stored credential, also where the upstream asks for none.
+	if err := r.credential(ctx, "admin1", password); err != nil {
+		return err
+	}
+	if _, err := r.sync(ctx); err != nil {
+		return err
+	}
+	ours, err := b.newPusher(ctx, "through-"+name, src, r.url, r.git())
+	if err != nil {
+		return err
+	}
+	theirs, err := b.newPusher(ctx, "direct-"+name, src, directURL, direct)
+	if err != nil {
+		return err
+	}
+	mark, err := os.Stat(h.log)
+	if err != nil {
+		return err
+	}
+	rounds := b.rounds(30)
+	s, err := interleave(ctx, rounds, ours.variant(h.cpu), theirs.variant(nil))
+	if err != nil {
+		return err
+	}
+	what := "write-through to " + name
+	b.table.compare("push", what+", wall p50", s[0].p50(), s[1].p50(), 1, 80*time.Millisecond)
+	b.table.compare("push", what+", factor", s[0].p50(), s[1].p50(), 1.5, 0)
+	parts, err := readParts(h.log, mark.Size())
+	if err != nil {
+		return err
+	}
+	b.table.limit("push", what+", our code", parts.own(), 20*time.Millisecond)
+	b.table.note("push", what+", server CPU", show(s[0].cpuPer()))
+	b.table.note("push", what+", upstream leg", show(parts.p50("push")))
+	b.table.note("push", what+", our git processes", show(parts.p50("receive-pack")-parts.p50("session")+parts.p50("advertise")+2*parts.p50("update-ref")))
+	return nil
+}
+
+// pushGitea writes through to a real Gitea.
+func (b *bench) pushGitea(ctx context.Context, src string) error {
+	g, err := b.startGitea(ctx)
+	if errors.Is(err, errNoGitea) {
+		b.table.note("push", "write-through to gitea", "not measured")
+		fmt.Fprintln(os.Stderr, "#", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	h, err := b.startHeadwater(ctx, "push-gitea", g.host)
+	if err != nil {
+		return err
+	}
+	defer h.stop()
+	direct := b.git.with(g.token)
+	for _, name := range []string{"upstream", "direct"} {
+		if err := g.create(ctx, name); err != nil {
+			return err
+		}
+		if _, err := direct.run(ctx, src, "push", "-q", g.url(name), "refs/heads/main"); err != nil {
+			return err
+		}
+	}
+	return b.pushThrough(ctx, h, "gitea", g.host, "admin1/upstream", g.url("direct"), direct, src, g.token)
+}
+
+// parts are durations of the parts of pushes, from the server's log.
+type parts map[string][]time.Duration
+
+// p50 returns the median of a part.
+func (p parts) p50(name string) time.Duration { return sample{wall: p[name]}.p50() }
+
+// own returns the time of a push that neither the upstream nor a git process
+// of ours took: requests and session, less what ran inside them.
+func (p parts) own() time.Duration {
+	request := p.p50("advertise-request") + p.p50("push-request")
+	return request - p.p50("advertise") - p.p50("receive-pack") + p.p50("session") - p.p50("push") - 2*p.p50("update-ref")
+}
+
+// logLine is what is read of a line of the server's log.
+type logLine struct {
+	Message   string `json:"@message"`
+	Service   string `json:"service"`
+	Advertise bool   `json:"advertise"`
+	Command   string `json:"command"`
+	Duration  any    `json:"duration"`
+}
+
+// readParts collects the parts of the pushes that the log tells of from the
+// offset on.
+func readParts(log string, offset int64) (parts, error) {
+	f, err := os.Open(log)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if _, err := f.Seek(offset, 0); err != nil {
+		return nil, err
+	}
+	p := parts{}
+	packs := 0 // receive-pack runs twice per push: to advertise and to receive
+	sc := bufio.NewScanner(f)
+	for sc.Scan() {
+		var l logLine
+		if json.Unmarshal(sc.Bytes(), &l) != nil {
+			continue
+		}
+		d, ok := duration(l.Duration)
+		if !ok {
+			continue
+		}
+		name := ""
+		switch {
+		case strings.HasSuffix(l.Message, "git finished") && l.Command == "receive-pack":
+			name = []string{"advertise", "receive-pack"}[packs%2]
+			packs++
+		case strings.HasSuffix(l.Message, "git finished"):
+			name = l.Command
+		case strings.HasSuffix(l.Message, "write session finished"):
+			name = "session"
+		case strings.HasSuffix(l.Message, "git request") && l.Service == "git-receive-pack":
+			name = map[bool]string{true: "advertise-request", false: "push-request"}[l.Advertise]
+		}
+		if name != "" {
+			p[name] = append(p[name], d)
+		}
+	}
+	for _, d := range p {
+		slices.Sort(d)
+	}
+	return p, sc.Err()
+}
+
+// duration reads a logged duration, text or nanoseconds.
+func duration(v any) (time.Duration, bool) {
+	switch v := v.(type) {
+	case string:
+		d, err := time.ParseDuration(v)
+		return d, err == nil
+	case float64:
+		return time.Duration(v), true
+	}
+	return 0, false
+}
