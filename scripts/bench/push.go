@@ -168,7 +168,7 @@ func (b *bench) pushThrough(ctx context.Context, h *headwater, name, host, upstr
 
 // pushGitea writes through to a real Gitea.
 func (b *bench) pushGitea(ctx context.Context, src string) error {
-	g, err := b.startGitea(ctx)
+	g, err := b.startGitea(ctx, "push-gitea-peer")
 	if errors.Is(err, errNoGitea) {
 		b.table.note("push", "write-through to gitea", "not measured")
 		fmt.Fprintln(os.Stderr, "#", err)

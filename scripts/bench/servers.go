@@ -354,8 +354,8 @@ type gitea struct {
 // errNoGitea says that none was built.
 var errNoGitea = errors.New("no Gitea: build one with scripts/peers/gitea-build")
 
-// startGitea starts a Gitea with an empty database.
-func (b *bench) startGitea(ctx context.Context) (gitea, error) {
+// startGitea starts a Gitea with an empty database under the name.
+func (b *bench) startGitea(ctx context.Context, name string) (gitea, error) {
 	cache := os.Getenv("HEADWATER_PEERS_DIR")
 	if cache == "" {
 		base, err := os.UserCacheDir()
@@ -375,7 +375,7 @@ func (b *bench) startGitea(ctx context.Context) (gitea, error) {
 	if err != nil {
 		return gitea{}, err
 	}
-	peers := filepath.Join(b.work, "gitea")
+	peers := filepath.Join(b.work, name)
 	if err := os.MkdirAll(peers, 0o750); err != nil {
 		return gitea{}, err
 	}

@@ -60,7 +60,7 @@ func benchSync(ctx context.Context, b *bench) error {
 
 // syncGitea compares with the mirror-sync of a real Gitea on the same upstream.
 func (b *bench) syncGitea(ctx context.Context, n nginx, h *headwater) error {
-	g, err := b.startGitea(ctx)
+	g, err := b.startGitea(ctx, "sync-gitea-peer")
 	if errors.Is(err, errNoGitea) {
 		b.table.note("sync", "against Gitea's mirror-sync", "not measured")
 		fmt.Fprintln(os.Stderr, "#", err)
