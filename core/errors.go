@@ -28,6 +28,7 @@ const (
 	KindRateLimited         Kind = "rate_limited"         // slow down; RetryAfter says how long
 	KindUpstreamUnavailable Kind = "upstream_unavailable" // the upstream host cannot be reached
 	KindUpstreamTimeout     Kind = "upstream_timeout"     // the upstream host did not answer in time
+	KindTimeout             Kind = "timeout"              // the work took longer than this server allows
 	KindInternal            Kind = "internal"             // our fault
 )
 
@@ -35,7 +36,7 @@ const (
 var kinds = []Kind{
 	KindInvalid, KindUnauthenticated, KindPermission, KindNotFound, KindConflict, KindSyncing, KindPrecondition, KindStale,
 	KindTooLarge, KindUnsupported, KindUpstreamRejected, KindLocked, KindRateLimited, KindUpstreamUnavailable,
-	KindUpstreamTimeout, KindInternal,
+	KindUpstreamTimeout, KindTimeout, KindInternal,
 }
 
 // Kinds returns every kind there is.

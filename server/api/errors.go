@@ -34,6 +34,7 @@ var statuses = map[core.Kind]int{
 	core.KindRateLimited:         http.StatusTooManyRequests,
 	core.KindUpstreamUnavailable: http.StatusBadGateway,
 	core.KindUpstreamTimeout:     http.StatusGatewayTimeout,
+	core.KindTimeout:             http.StatusGatewayTimeout,
 	core.KindInternal:            http.StatusInternalServerError,
 }
 

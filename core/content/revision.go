@@ -1,0 +1,167 @@
+package content
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// maxRevision is the length limit of a revision in bytes.
+const maxRevision = 1024
+
+var (
+	// steps is what may follow a name. Five digits keep git from walking
+	// further than any answer is worth.
+	steps       = regexp.MustCompile(`^(?:[~^][0-9]{0,5}){0,16}$`)
+	hexadecimal = regexp.MustCompile(`^[0-9a-fA-F]{4,64}$`)
+)
+
+// revision is a revision that was taken apart: a name, and the steps from it
+// as in "main~2".
+type revision struct{ name, steps string }
+
+// parseRevision checks a caller's revision. Errors: KindInvalid.
+func parseRevision(text string) (revision, error) {
+	name, rest := text, ""
+	if i := strings.IndexAny(text, "~^"); i >= 0 {
+		name, rest = text[:i], text[i:]
+	}
+	bad := func(reason string) error {
+		return &core.Error{Kind: core.KindInvalid, Op: "check revision", Subject: text, Message: "invalid revision: " + reason}
+	}
+	switch {
+	case len(text) > maxRevision:
+		return revision{}, bad("it is too long")
+	case name == "":
+		return revision{}, bad("it names nothing")
+	case !steps.MatchString(rest):
+		return revision{}, bad("only ~N and ^N may follow a name")
+	case name == "HEAD":
+	case strings.HasPrefix(name, "refs/"):
+		if err := core.ValidateRefName(name); err != nil {
+			return revision{}, bad("it is no ref name")
+		}
+	default:
+		if err := core.ValidateBranchName(name); err != nil {
+			return revision{}, bad("it is neither a ref name nor an id")
+		}
+	}
+	return revision{name, rest}, nil
+}
+
+// hidden reports whether a full ref name is out of callers' sight.
+func hidden(name string) bool {
+	return strings.HasPrefix(name+"/", core.InternalPrefix) || strings.HasPrefix(name+"/", "refs/namespaces/")
+}
+
+// candidates returns the object names that the revision may mean, the first
+// that exists wins. They are full ref names or ids: git is never left to guess,
+// since it would look into hidden refs, too.
+func (r revision) candidates(ns core.Namespace, defaultBranch string) []string {
+	var names []string
+	switch {
+	case r.name == "HEAD":
+		names = append(names, ns.Path("refs/heads/"+defaultBranch))
+		if ns == core.Default {
+			names = append(names, "HEAD")
+		}
+	case strings.HasPrefix(r.name, "refs/"):
+		if !hidden(r.name) {
+			names = append(names, ns.Path(r.name))
+		}
+	case core.ObjectID(strings.ToLower(r.name)).Valid():
+		names = append(names, strings.ToLower(r.name))
+	default:
+		names = append(names, ns.Path("refs/heads/"+r.name), ns.Path("refs/tags/"+r.name))
+		first, _, _ := strings.Cut(r.name, "/")
+		if first != r.name && (first == "heads" || first == "tags" || first == "notes") {
+			names = append(names, ns.Path("refs/"+r.name))
+		}
+		if hexadecimal.MatchString(r.name) {
+			names = append(names, strings.ToLower(r.name))
+		}
+	}
+	for i := range names {
+		names[i] += r.steps
+	}
+	return names
+}
+
+// resolved is a revision that was found.
+type resolved struct {
+	Commit core.ObjectID
+	Name   string // what the caller asked for, or what stood in for nothing
+}
+
+// resolve finds the commit of a revision. Errors: KindInvalid for a bad or
+// ambiguous revision, KindNotFound.
+func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository, at At) (resolved, error) {
+	if at.Ref == "" {
+		return s.resolveDefault(ctx, dir, repo, at.Namespace)
+	}
+	rev, err := parseRevision(at.Ref)
+	if err != nil {
+		return resolved{}, err
+	}
+	_, object, err := s.first(ctx, dir, rev.candidates(at.Namespace, repo.DefaultBranch), "^{commit}")
+	switch {
+	case err != nil:
+		return resolved{}, err
+	case object.Ambiguous:
+		return resolved{}, core.Errorf(core.KindInvalid, "the short id %q fits several objects", at.Ref)
+	case !object.Found():
+		return resolved{}, core.Errorf(core.KindNotFound, "ref %q not found", at.Ref)
+	}
+	return resolved{object.ID, at.Ref}, nil
+}
+
+// resolveDefault finds the default branch; if there is none of that name, what
+// HEAD points to, or main.
+func (s *Service) resolveDefault(ctx context.Context, dir string, repo core.Repository, ns core.Namespace) (resolved, error) {
+	shown := []string{repo.DefaultBranch, "main"}
+	names := []string{ns.Path("refs/heads/" + repo.DefaultBranch), ns.Path("refs/heads/main")}
+	if ns == core.Default {
+		shown = []string{repo.DefaultBranch, "HEAD", "main"}
+		names = []string{names[0], "HEAD", names[1]}
+	}
+	i, object, err := s.first(ctx, dir, names, "^{commit}")
+	if err != nil {
+		return resolved{}, err
+	}
+	if !object.Found() {
+		return resolved{}, core.Errorf(core.KindNotFound, "the repository has no branch %q; it may be empty", repo.DefaultBranch)
+	}
+	return resolved{object.ID, shown[i]}, nil
+}
+
+// first returns the first of the names that exists, else an object that is not
+// Found.
+func (s *Service) first(ctx context.Context, dir string, names []string, suffix string) (int, git.Object, error) {
+	full := make([]string, len(names))
+	for i, name := range names {
+		full[i] = name + suffix
+	}
+	objects, err := s.cat.Info(ctx, dir, full...)
+	if err != nil {
+		return 0, git.Object{}, err
+	}
+	for i, object := range objects {
+		if object.Found() || object.Ambiguous {
+			return i, object, nil
+		}
+	}
+	return 0, git.Object{}, nil
+}
+
+// open is what most reads begin with: the folder and the commit.
+func (s *Service) open(ctx context.Context, repo core.Repository, at At) (string, resolved, error) {
+	dir, err := s.dir(ctx, repo)
+	if err != nil {
+		return "", resolved{}, err
+	}
+	found, err := s.resolve(ctx, dir, repo, at)
+	return dir, found, err
+}

@@ -1,0 +1,79 @@
+package content
+
+import (
+	"context"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// Options configures [New]. Git, Path and TempDir are required.
+type Options struct {
+	Git  *git.Git
+	Path func(repoID string) string // folder of a repository
+	// Current is asked before each read whether the local copy is the newest
+	// there is; nil means always.
+	Current func(ctx context.Context, repo core.Repository) error
+	TempDir string // for the objects of merge previews
+	CatFile git.CatFileOptions
+}
+
+// Service reads repositories. Make one with [New] and Close it in the end.
+type Service struct {
+	git     *git.Git
+	cat     *git.CatFile
+	path    func(string) string
+	current func(context.Context, core.Repository) error
+	temp    string
+	last    *lastCommits
+}
+
+// New returns a service. It starts nothing until it is asked.
+func New(o Options) *Service {
+	if o.Current == nil {
+		o.Current = func(context.Context, core.Repository) error { return nil }
+	}
+	return &Service{
+		git: o.Git, cat: git.NewCatFile(o.Git, o.CatFile), path: o.Path, current: o.Current, temp: o.TempDir,
+		last: newLastCommits(lastCommitsLimit),
+	}
+}
+
+// Close ends the processes of the pool. Reads after it fail.
+func (s *Service) Close() error { return s.cat.Close() }
+
+// At says what to read: a revision as one namespace sees it. An empty Ref is
+// the default branch.
+type At struct {
+	Namespace core.Namespace
+	Ref       string
+}
+
+// dir returns the folder of the repository when it may be read.
+func (s *Service) dir(ctx context.Context, repo core.Repository) (string, error) {
+	if err := s.current(ctx, repo); err != nil {
+		return "", err
+	}
+	return s.path(repo.ID), nil
+}
+
+// Time limits of operations whose cost a caller decides. They bound what one
+// request can take from the others; a slow network counts, too.
+const (
+	grepTimeout    = 20 * time.Second
+	blameTimeout   = time.Minute
+	mergeTimeout   = 30 * time.Second
+	historyTimeout = 2 * time.Minute
+	diffTimeout    = 5 * time.Minute
+	archiveTimeout = 2 * time.Hour
+)
+
+// limited returns a context that ends after the limit with a KindTimeout error
+// as its cause, which git's runner puts into the errors it returns.
+func limited(ctx context.Context, limit time.Duration, what string) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, core.Errorf(core.KindTimeout, "%s took longer than %s; ask for less at once", what, limit))
+}
+
+// literal makes git take pathspecs as plain paths: no globs, no ":(magic)".
+func literal() []string { return []string{"GIT_LITERAL_PATHSPECS=1"} }

@@ -1,0 +1,222 @@
+package git
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// Object is the answer for one object name.
+type Object struct {
+	ID        core.ObjectID // "" if there is no such object
+	Type      string        // "commit", "tree", "blob" or "tag"
+	Size      int64         // of the whole object, in bytes
+	Data      []byte        // its content, if that was asked for and is not over the limit
+	Ambiguous bool          // an abbreviated id that fits several objects; ID is ""
+}
+
+// Found reports whether the object exists.
+func (o Object) Found() bool { return o.ID != "" }
+
+const (
+	// catBatch is how many requests are sent before the replies are read. git
+	// queues them until the flush, so neither side can block the other.
+	catBatch = 512
+	// catSkip is how much of an unwanted content is read and thrown away;
+	// beyond it, a new process is cheaper.
+	catSkip = 4 << 20
+	// catBuffer must hold one reply line, which echoes the name asked for.
+	catBuffer  = 64 << 10
+	maxCatName = 16 << 10
+)
+
+// errCatProtocol says that the two sides are out of step; the process cannot be
+// used any more.
+var errCatProtocol = errors.New("git cat-file: unexpected reply")
+
+// catProcess is one "git cat-file --batch-command".
+type catProcess struct {
+	dir    string
+	folder os.FileInfo // what dir was when the process started
+	proc   *Process
+	cancel context.CancelFunc
+	in     *os.File
+	out    *os.File
+	reply  *bufio.Reader
+	uses   int
+	since  time.Time // idle since
+}
+
+// startCat starts a process that lives until ctx ends or it is ended.
+func (g *Git) startCat(ctx context.Context, dir string, env []string) (*catProcess, error) {
+	inR, inW, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("git cat-file: %w", err)
+	}
+	outR, outW, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("git cat-file: %w", err), inR.Close(), inW.Close())
+	}
+	defer inR.Close()
+	defer outW.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	p, err := g.Start(ctx, Command{
+		Name: "cat-file",
+		Dir:  dir,
+		// --buffer: replies to a batch leave in few writes, at our "flush".
+		// -z: requests end with NUL, so that a name may hold a line feed.
+		Flags: []string{"--batch-command", "--buffer", "-z"},
+		// Names are always full; a warning per request would fill stderr.
+		Config: []Config{{"core.warnAmbiguousRefs", "false"}},
+		Env:    env,
+		Stdin:  inR,
+		Stdout: outW,
+	})
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, inW.Close(), outR.Close())
+	}
+	return &catProcess{dir: dir, proc: p, cancel: cancel, in: inW, out: outR, reply: bufio.NewReaderSize(outR, catBuffer)}, nil
+}
+
+// end stops the process and waits for it. It returns git's own complaint, if
+// it had ended by itself with one.
+func (c *catProcess) end() error {
+	// Closing its input ends a healthy process; one that is stuck in a write
+	// needs the signal.
+	_ = c.in.Close()
+	_ = c.out.Close()
+	c.cancel()
+	err := c.proc.Wait()
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return exit
+	}
+	return nil
+}
+
+// query asks for the objects. With limit < 0 it asks for type and size alone,
+// else for contents of up to limit bytes each. After an error the process must
+// be ended. The context's end interrupts it.
+func (c *catProcess) query(ctx context.Context, limit int64, names []string) ([]Object, error) {
+	stop := context.AfterFunc(ctx, func() {
+		past := time.Unix(1, 0)
+		_ = c.in.SetDeadline(past)
+		_ = c.out.SetDeadline(past)
+	})
+	objects, err := c.exchange(limit, names)
+	if !stop() && err == nil {
+		// The deadlines are set or about to be: not to be used again.
+		err = context.Cause(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return objects, err
+}
+
+func (c *catProcess) exchange(limit int64, names []string) ([]Object, error) {
+	verb := "contents "
+	if limit < 0 {
+		verb = "info "
+	}
+	objects := make([]Object, 0, len(names))
+	var request strings.Builder
+	for len(names) > 0 {
+		batch := names[:min(len(names), catBatch)]
+		names = names[len(batch):]
+		request.Reset()
+		for _, name := range batch {
+			request.WriteString(verb)
+			request.WriteString(name)
+			request.WriteByte(0)
+		}
+		request.WriteString("flush\x00")
+		if _, err := io.WriteString(c.in, request.String()); err != nil {
+			return nil, err
+		}
+		for _, name := range batch {
+			object, err := c.object(limit, name)
+			if err != nil {
+				return nil, err
+			}
+			objects = append(objects, object)
+		}
+	}
+	return objects, nil
+}
+
+// object reads one reply.
+func (c *catProcess) object(limit int64, name string) (Object, error) {
+	head, err := c.line()
+	if err != nil {
+		return Object{}, err
+	}
+	// A name with line feeds is echoed with them.
+	for range strings.Count(name, "\n") {
+		if !strings.HasPrefix(name, head) {
+			break
+		}
+		more, err := c.line()
+		if err != nil {
+			return Object{}, err
+		}
+		head += "\n" + more
+	}
+	switch strings.TrimPrefix(head, name) {
+	case " missing", " submodule":
+		return Object{}, nil
+	case " ambiguous":
+		return Object{Ambiguous: true}, nil
+	}
+	word := strings.Split(head, " ")
+	if len(word) != 3 || !core.ObjectID(word[0]).Valid() {
+		return Object{}, errCatProtocol
+	}
+	object := Object{ID: core.ObjectID(word[0]), Type: word[1]}
+	if object.Size, err = strconv.ParseInt(word[2], 10, 64); err != nil || object.Size < 0 {
+		return Object{}, errCatProtocol
+	}
+	if limit < 0 {
+		return object, nil
+	}
+	if object.Size <= limit {
+		object.Data = make([]byte, object.Size)
+		if _, err := io.ReadFull(c.reply, object.Data); err != nil {
+			return Object{}, err
+		}
+	} else {
+		if object.Size > catSkip {
+			return Object{}, &oversizeError{object}
+		}
+		if _, err := c.reply.Discard(int(object.Size)); err != nil {
+			return Object{}, err
+		}
+	}
+	if end, err := c.reply.ReadByte(); err != nil || end != '\n' {
+		return Object{}, errors.Join(errCatProtocol, err)
+	}
+	return object, nil
+}
+
+// oversizeError ends an exchange whose rest would be mostly thrown away.
+type oversizeError struct{ object Object }
+
+func (e *oversizeError) Error() string {
+	return fmt.Sprintf("object %s is larger than the limit: %d bytes", e.object.ID, e.object.Size)
+}
+
+func (c *catProcess) line() (string, error) {
+	line, err := c.reply.ReadSlice('\n')
+	if err != nil {
+		return "", err
+	}
+	return string(line[:len(line)-1]), nil
+}
