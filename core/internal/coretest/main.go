@@ -1,0 +1,32 @@
+package coretest
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package in an environment in which every git that
+// is started without core/git's own one fails, and then fails if goroutines
+// are left.
+func Main(m *testing.M) {
+	for k, v := range map[string]string{
+		"GIT_DIR": "/dev/null", "GIT_CONFIG_GLOBAL": "/", "GIT_CONFIG_SYSTEM": "/",
+		"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "alias.poison", "GIT_CONFIG_VALUE_0": "!false",
+		"GIT_AUTHOR_DATE": "poison", "LC_ALL": "de_DE.UTF-8", "GIT_TRACE": "/poison/trace",
+		"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1",
+		PlantedKey: PlantedSecret,
+	} {
+		if err := os.Setenv(k, v); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// A secret in the environment of the tests, which nothing may pass on.
+const (
+	PlantedKey    = "HEADWATER_PLANTED_SECRET"
+	PlantedSecret = "planted-secret-9f2c"
+)

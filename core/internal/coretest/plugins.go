@@ -1,0 +1,68 @@
+package coretest
+
+import (
+	"context"
+	"sync"
+
+	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/providertest"
+)
+
+// Plugin is a provider instance that leads to one host.
+type Plugin struct {
+	providertest.Loopback
+
+	mu       sync.Mutex
+	manifest providers.Manifest
+	policy   providers.HostPolicy
+}
+
+var (
+	_ upstream.Plugin  = (*Plugin)(nil)
+	_ upstream.Plugins = (*Plugin)(nil)
+)
+
+// NewPlugin returns a provider of the generic mode for the host of the policy.
+func NewPlugin(policy providers.HostPolicy) *Plugin {
+	p := &Plugin{policy: policy}
+	p.manifest = p.Loopback.Manifest()
+	p.manifest.DefaultHost = policy.Host
+	p.manifest.ExcludedRefPrefixes = []string{"refs/pull/"}
+	return p
+}
+
+// Edit changes manifest and policy.
+func (p *Plugin) Edit(change func(m *providers.Manifest, policy *providers.HostPolicy)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.manifest, &p.policy)
+}
+
+// Name implements [upstream.Plugin].
+func (p *Plugin) Name() string { return "test" }
+
+// Manifest implements [upstream.Plugin].
+func (p *Plugin) Manifest(context.Context) (providers.Manifest, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.manifest, nil
+}
+
+// HostPolicy implements [upstream.Plugin].
+func (p *Plugin) HostPolicy(host string) providers.HostPolicy {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return providers.FindHost([]providers.HostPolicy{p.policy}, host)
+}
+
+// Find implements [upstream.Plugins].
+func (p *Plugin) Find(context.Context, string, bool, string) (upstream.Plugin, error) { return p, nil }
+
+// Instance implements [upstream.Plugins].
+func (p *Plugin) Instance(name string) (upstream.Plugin, error) {
+	if name != p.Name() {
+		return nil, providers.Errorf(providers.CodeInvalidConfig, "provider %q is not configured", name)
+	}
+	return p, nil
+}

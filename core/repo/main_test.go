@@ -1,0 +1,9 @@
+package repo_test
+
+import (
+	"testing"
+
+	"github.com/headwater-git/headwater/core/internal/coretest"
+)
+
+func TestMain(m *testing.M) { coretest.Main(m) }
