@@ -194,6 +194,10 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	})
 	_ = relay.Close()
 	lines, perr := git.ParsePushPorcelain(&stdout)
+	for i := range lines {
+		// A host may repeat in a reason what it was sent.
+		lines[i].Reason = git.Redact(lines[i].Reason, r.Password)
+	}
 	if perr != nil && err == nil {
 		err = perr
 	}
