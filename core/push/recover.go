@@ -123,6 +123,7 @@ func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
 	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: r, Journal: j, Reconcile: true})
 	if _, ok := repo.IsRefError(err); ok {
 		// The ref has moved on since: only a sync can tell where to.
+		s.log.Warn("an interrupted write cannot be applied any more", "repo_id", r.ID, "journal_id", j.ID, "error", err)
 		if r.Upstream != nil {
 			s.wantSync(ctx, r.ID)
 		}

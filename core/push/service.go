@@ -247,6 +247,9 @@ func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
 			}
 			continue
 		}
+		if makesRoom(re, b.updates()) {
+			return nil
+		}
 		// Each alone would do, together they do not: the one git named goes.
 		i := b.find(w.Namespace, re.Ref)
 		if i < 0 {
@@ -260,7 +263,7 @@ func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
 
 // checkEach tries every open update by itself and refuses those that would not do.
 func (s *Service) checkEach(ctx context.Context, dir string, w Session, b *ballot) error {
-	deletes := slices.ContainsFunc(b.updates(), core.RefUpdate.IsDelete)
+	all := b.updates()
 	for _, i := range b.pending() {
 		if !b.open[i] {
 			continue
@@ -276,17 +279,23 @@ func (s *Service) checkEach(ctx context.Context, dir string, w Session, b *ballo
 		if !ok {
 			return err
 		}
-		if re.Kind == git.RefConflict && deletes {
-			continue // a delete of this session may be about to make room
+		if makesRoom(re, all) {
+			continue
 		}
 		s.refuseRef(ctx, w, b, i, re)
 	}
 	return nil
 }
 
-// checkSplit checks updates as [repo.Repos.ApplyRefUpdates] will do them: a
-// name conflict between a delete and a create is none, since deletes go first.
-// So creations that wait for a delete in the same set cannot be checked ahead.
+// makesRoom reports whether the failure may be none when it comes to it: a
+// create that conflicts with a name that a delete of the same session takes
+// away first cannot be checked ahead.
+func makesRoom(re *git.RefError, updates []core.RefUpdate) bool {
+	return re.Kind == git.RefConflict && slices.ContainsFunc(updates, core.RefUpdate.IsDelete)
+}
+
+// checkSplit checks updates as [repo.Repos.ApplyRefUpdates] will do them,
+// deletes apart from the rest.
 func (s *Service) checkSplit(ctx context.Context, dir string, w Session, updates []core.RefUpdate) error {
 	var deletes, rest []git.RefChange
 	for _, u := range updates {
@@ -305,11 +314,7 @@ func (s *Service) checkSplit(ctx context.Context, dir string, w Session, updates
 	if len(rest) == 0 {
 		return nil
 	}
-	err := s.git.CheckRefs(ctx, dir, rest)
-	if re, ok := repo.IsRefError(err); ok && re.Kind == git.RefConflict && len(deletes) > 0 {
-		return nil
-	}
-	return err
+	return s.git.CheckRefs(ctx, dir, rest)
 }
 
 // find returns the open index of the ref with that name on disk, or -1.

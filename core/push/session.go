@@ -48,6 +48,7 @@ const (
 	reasonNoOptions   = "upstream does not support push options; push without --push-option"
 	reasonUnknown     = "outcome unknown: the upstream stopped answering; fetch to see whether it took the update"
 	reasonLost        = "the upstream did not confirm the update and does not have it; push again"
+	reasonAbsent      = "the ref does not exist"
 	reasonSigned      = "signed pushes are not supported; push without --signed"
 	reasonEphemeral   = "only branches can be pushed to the ephemeral remote"
 	reasonTooManyRefs = "too many refs in one atomic push"
@@ -66,6 +67,9 @@ func (s Session) verdict(u core.RefUpdate, m *providers.Manifest) (Result, bool)
 		return refuse(u, core.KindPermission, reasonHidden), false
 	case !strings.HasPrefix(u.Name, "refs/"):
 		return refuse(u, core.KindInvalid, "not a full ref name"), false
+	}
+	if u.Old.IsZero() && u.New.IsZero() {
+		return refuse(u, core.KindInvalid, reasonAbsent), false
 	}
 	if err := core.ValidateRefName(u.Name); err != nil {
 		return refuse(u, core.KindInvalid, core.MessageOf(err)), false
