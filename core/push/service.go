@@ -99,6 +99,32 @@ func (s *Service) manifest(ctx context.Context, r core.Repository) (*providers.M
 	return &m, nil
 }
 
+// Check returns what [Service.Write] would say of the updates for their names
+// alone, without locks, git and network: for who would else upload or build
+// something in vain.
+func (s *Service) Check(ctx context.Context, w Session) ([]Result, error) {
+	b, err := s.named(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return b.results, nil
+}
+
+// named begins a ballot with the verdicts on the names of the refs.
+func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
+	m, err := s.manifest(ctx, w.Repo)
+	if err != nil {
+		return nil, err
+	}
+	b := newBallot(w)
+	for i, u := range w.Updates {
+		if r, ok := w.verdict(u, m); !ok && b.open[i] {
+			b.refuse(i, r.Kind, r.Reason)
+		}
+	}
+	return b, nil
+}
+
 // Write takes the session through the door and returns one result per update,
 // in order. An error means that nothing moved and no verdict was reached: the
 // store or the provider failed, or ctx ended before the point of no return.

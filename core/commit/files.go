@@ -1,0 +1,134 @@
+package commit
+
+import (
+	"context"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// File is one change of a commit.
+type File struct {
+	Path    string
+	Delete  bool   // of a file, or of a folder with all that is in it
+	Mode    string // "" is 100644; 160000 has the id of a commit as content
+	Content string // which content; may be "" for a deletion
+}
+
+// checkFiles returns the files with clean paths and modes. Errors: KindInvalid.
+func checkFiles(files []File) ([]File, error) {
+	if len(files) == 0 {
+		return nil, core.Errorf(core.KindInvalid, "no changes: the request names no files")
+	}
+	clean := make([]File, len(files))
+	for i, f := range files {
+		var err error
+		if f.Path, err = CleanPath(f.Path); err != nil {
+			return nil, err
+		}
+		if !f.Delete {
+			if f.Mode, err = checkMode(f.Mode); err != nil {
+				return nil, err
+			}
+			if f.Content == "" {
+				return nil, core.Errorf(core.KindInvalid, "file %s has no content_id", quote(f.Path))
+			}
+		}
+		clean[i] = f
+	}
+	return clean, nil
+}
+
+// CommitFiles makes a commit that changes files. The edits are made in order:
+// a later one wins, and what is in the way of a path goes. Contents are read
+// only when nothing speaks against the commit so far.
+//
+// Errors: KindInvalid for anything wrong with the request, or if it changes
+// nothing; and those of the branch: KindNotFound, KindPrecondition,
+// KindPermission and what the upstream says. See [TipError].
+func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunks Chunks) (Result, error) {
+	files, err := checkFiles(files)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := s.ready(ctx, c); err != nil {
+		return Result{}, err
+	}
+	p := s.newPack(c.Repo)
+	defer p.close()
+	cs := s.newContents(p)
+	cs.expect(files)
+	if err := cs.take(chunks); err != nil {
+		return Result{}, err
+	}
+	ids := make([]core.ObjectID, len(files))
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.Path
+		switch {
+		case f.Delete:
+			continue
+		case f.Mode == modeGitlink:
+			ids[i] = core.ObjectID(cs.links[f.Content])
+			if !ids[i].Valid() || ids[i].IsZero() || len(ids[i]) != idDigits(c.Repo) {
+				return Result{}, core.Errorf(core.KindInvalid, "the content of %s must be the full id of a commit, for mode 160000", quote(f.Path))
+			}
+		default:
+			ids[i] = cs.blobs[f.Content]
+		}
+		p.strict = p.strict || readByGit(f.Path)
+	}
+	dir := s.repos.Path(c.Repo.ID)
+	if !p.small() && !p.strict {
+		// While others may take their turns. What git must check goes to it
+		// together with the folder that names it.
+		if err := s.store(ctx, dir, p); err != nil {
+			return Result{}, err
+		}
+	}
+	return s.advance(ctx, c, p, func(ctx context.Context, base core.ObjectID) (core.ObjectID, error) {
+		e, err := s.edit(ctx, dir, p, base)
+		if err != nil {
+			return "", err
+		}
+		if err := e.prefetch(ctx, paths); err != nil {
+			return "", err
+		}
+		for i, f := range files {
+			if !f.Delete {
+				if err := e.put(ctx, f.Path, f.Mode, ids[i]); err != nil {
+					return "", err
+				}
+				continue
+			}
+			found, err := e.remove(ctx, f.Path)
+			if err != nil {
+				return "", err
+			}
+			if !found {
+				return "", core.Errorf(core.KindInvalid, "%s cannot be deleted: it does not exist", quote(f.Path))
+			}
+		}
+		return e.write()
+	})
+}
+
+// Restore makes a commit on top of the branch whose tree is that of an older
+// commit, given as a revision. Errors: as [Service.CommitFiles].
+func (s *Service) Restore(ctx context.Context, c Commit, revision string) (Result, error) {
+	if c.Message == "" {
+		c.Message = "Restore " + revision
+	}
+	if _, err := s.ready(ctx, c); err != nil {
+		return Result{}, err
+	}
+	if revision == "" {
+		return Result{}, core.Errorf(core.KindInvalid, "base_ref is required")
+	}
+	wanted, err := s.resolve(ctx, c.Repo, namespace(c.BaseEphemeral), revision)
+	if err != nil {
+		return Result{}, err
+	}
+	p := s.newPack(c.Repo)
+	defer p.close()
+	return s.advance(ctx, c, p, func(context.Context, core.ObjectID) (core.ObjectID, error) { return wanted.tree, nil })
+}

@@ -1,0 +1,223 @@
+package commit
+
+import (
+	"compress/zlib"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/repo"
+)
+
+// Door moves refs; [*push.Service] is the one.
+type Door interface {
+	Write(ctx context.Context, w push.Session) ([]push.Result, error)
+	Check(ctx context.Context, w push.Session) ([]push.Result, error)
+}
+
+// Objects reads single objects; [*git.CatFile] does.
+type Objects interface {
+	Info(ctx context.Context, dir string, names ...string) ([]git.Object, error)
+	Contents(ctx context.Context, dir string, limit int64, names ...string) ([]git.Object, error)
+}
+
+var (
+	_ Door    = (*push.Service)(nil)
+	_ Objects = (*git.CatFile)(nil)
+)
+
+// Options configures [New]. All but Logger and MaxSize are required.
+type Options struct {
+	Git     *git.Git
+	Repos   *repo.Repos
+	Objects Objects
+	Door    Door
+	Clock   core.Clock
+	Logger  hclog.Logger
+	TempDir string // for what is too large for memory while it arrives
+	MaxSize int64  // bytes that one request may bring, unpacked; 0 is no limit
+}
+
+// Service makes commits and moves refs for API calls. It is safe for
+// concurrent use.
+type Service struct {
+	git     *git.Git
+	repos   *repo.Repos
+	objects Objects
+	door    Door
+	clock   core.Clock
+	log     hclog.Logger
+	temp    string
+	maxSize int64
+	deflate *sync.Pool // of *zlib.Writer: each holds a megabyte
+}
+
+// New returns a service.
+func New(o Options) *Service {
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	return &Service{
+		git: o.Git, repos: o.Repos, objects: o.Objects, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
+		temp: o.TempDir, maxSize: o.MaxSize,
+		deflate: &sync.Pool{New: func() any {
+			// The level is a constant of the package, so there is no error.
+			z, _ := zlib.NewWriterLevel(io.Discard, zlib.BestSpeed)
+			return z
+		}},
+	}
+}
+
+// Caller is who writes, and to which repository.
+type Caller struct {
+	Repo   core.Repository
+	Actor  string // token subject, for the journal
+	Policy access.Policy
+}
+
+// namespace turns the flag of the wire into a namespace.
+func namespace(ephemeral bool) core.Namespace {
+	if ephemeral {
+		return core.Ephemeral
+	}
+	return core.Default
+}
+
+func (s *Service) session(c Caller, ns core.Namespace, u core.RefUpdate) push.Session {
+	return push.Session{
+		Repo: c.Repo, Namespace: ns, Source: core.SourceAPI, Actor: c.Actor, Policy: c.Policy, Updates: []core.RefUpdate{u},
+	}
+}
+
+// verdict turns the results of a session of one update into an error in the
+// words of whoever refused.
+func verdict(results []push.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	r := results[0]
+	if r.OK() {
+		return nil
+	}
+	return &core.Error{Kind: r.Kind, Op: "move ref", Subject: r.Update.Name, Message: r.Reason}
+}
+
+// check finds out early what the door would refuse for the name of the ref
+// alone, before anything is uploaded or stored.
+func (s *Service) check(ctx context.Context, c Caller, ns core.Namespace, u core.RefUpdate) error {
+	return verdict(s.door.Check(ctx, s.session(c, ns, u)))
+}
+
+// move takes one ref through the door.
+func (s *Service) move(ctx context.Context, c Caller, ns core.Namespace, u core.RefUpdate) error {
+	if err := s.repos.Current(ctx, c.Repo); err != nil {
+		return err
+	}
+	return verdict(s.door.Write(ctx, s.session(c, ns, u)))
+}
+
+const (
+	// turnTimeout bounds the wait for other API writes to the same ref.
+	turnTimeout = 2 * time.Minute
+	// maxAttempts is how often a write without a guard is built anew because
+	// pushes moved its ref.
+	maxAttempts = 10
+)
+
+// turn waits until no other API write is at work on the ref, and returns the
+// function that ends the caller's own turn. Pushes take no turns.
+func (s *Service) turn(ctx context.Context, c Caller, ns core.Namespace, name string) (func(), error) {
+	waitCtx, cancel := context.WithTimeout(ctx, turnTimeout)
+	defer cancel()
+	unlock, err := s.repos.Locks().LockRefs(waitCtx, c.Repo.ID, []string{"turn/" + ns.Path(name)}, nil)
+	switch {
+	case err == nil:
+		return unlock, nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	}
+	return nil, core.Errorf(core.KindLocked, "too many writes to %s are waiting, try again", name)
+}
+
+// again reports whether a refused write may be built anew: a push moved the ref
+// of a branch that no upstream owns, and the caller did not say where the ref
+// has to be.
+func again(err error, c Caller, ns core.Namespace, name, guard string, attempt int) bool {
+	upstream := c.Repo.Upstream != nil && core.UpstreamOwned(ns, name)
+	return core.KindOf(err) == core.KindStale && guard == "" && !upstream && attempt < maxAttempts
+}
+
+// TipError is a refused write with what its branch held.
+type TipError struct {
+	Tip core.ObjectID // "" if the branch does not exist
+	Err error
+}
+
+// Error gives the reason.
+func (e *TipError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *TipError) Unwrap() error { return e.Err }
+
+// guard is where a caller says that a ref must be: "" anywhere, zeros nowhere.
+func checkGuard(guard string, r core.Repository) error {
+	if guard == "" {
+		return nil
+	}
+	if id := core.ObjectID(guard); !id.Valid() || len(id) != idDigits(r) {
+		return core.Errorf(core.KindInvalid, "the expected id %q is not a full object id in lower-case hexadecimal", guard)
+	}
+	return nil
+}
+
+// holds compares a ref with the guard. Errors: KindPrecondition.
+func holds(guard, name string, tip core.ObjectID) error {
+	want := core.ObjectID(guard)
+	switch {
+	case guard == "" || want == tip || want.IsZero() && tip.IsZero():
+		return nil
+	case tip.IsZero():
+		return core.Errorf(core.KindPrecondition, "%s does not exist, but was expected to be at %s", name, guard)
+	case want.IsZero():
+		return core.Errorf(core.KindPrecondition, "%s exists already, at %s", name, tip)
+	}
+	return core.Errorf(core.KindPrecondition, "%s is at %s, not at the expected %s", name, tip, guard)
+}
+
+// stale turns a lost race into a failed guard if there was one.
+func stale(err error, guard string) error {
+	if core.KindOf(err) != core.KindStale || guard == "" {
+		return err
+	}
+	return &core.Error{Kind: core.KindPrecondition, Message: core.MessageOf(err), Err: err}
+}
+
+// idDigits is the length of an object id of the repository in hexadecimal.
+func idDigits(r core.Repository) int {
+	if r.ObjectFormat == "sha256" {
+		return 64
+	}
+	return 40
+}
+
+// shortName takes a branch by its short or full name.
+func shortName(name string) string { return strings.TrimPrefix(name, "refs/heads/") }
+
+// exitCode returns the exit status of a git that ran and failed, and what it
+// said.
+func exitCode(err error) (code int, text string, ok bool) {
+	exit, ok := errors.AsType[*git.ExitError](err)
+	if !ok {
+		return 0, "", false
+	}
+	return exit.Code, exit.Stderr, true
+}
