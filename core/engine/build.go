@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/push"
@@ -40,8 +41,11 @@ type Engine struct {
 	git       *git.Git
 	repos     *repo.Repos
 	push      *push.Service
+	commit    *commit.Service
+	objects   *git.CatFile
 	sync      *sync.Service
 	maintain  *maintain.Service
+	content   *content.Service
 	upstreams *upstream.Service
 	discover  *git.Discoverer
 	clock     core.Clock
@@ -62,6 +66,9 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.content = content.New(content.Options{
+		Git: o.Git, Path: e.repos.Path, Current: e.repos.Current, TempDir: filepath.Join(o.DataDir, "tmp"),
+	})
 	e.maintain = maintain.New(o.Git, e.repos, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.sync = sync.New(sync.Options{
@@ -74,8 +81,16 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.objects = git.NewCatFile(o.Git, git.CatFileOptions{})
+	e.commit = commit.New(commit.Options{
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
+	})
 	return e, nil
 }
+
+// Close ends the processes that wait for reads. Nothing may be asked after it.
+func (e *Engine) Close() error { return e.objects.Close() }
 
 // wantSync asks for a sync on behalf of a write session. A failure is logged:
 // the session's own verdict stands without it.
@@ -131,6 +146,16 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // Push returns the service of write sessions.
 func (e *Engine) Push() *push.Service { return e.push }
+
+// Commit returns the service of API writes.
+func (e *Engine) Commit() *commit.Service { return e.commit }
+
+// Content returns the service that reads repositories.
+func (e *Engine) Content() *content.Service { return e.content }
+
+// Close ends the git processes that reads keep, after the last request. It
+// may be called twice.
+func (e *Engine) Close() error { return e.content.Close() }
 
 // Repos returns the repositories on disk, for serving reads.
 func (e *Engine) Repos() *repo.Repos { return e.repos }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -28,6 +29,16 @@ type CreateRequest struct {
 	Name          string
 	DefaultBranch string // "" is "main"
 	Upstream      *UpstreamRequest
+	Copy          *CopyRequest // not together with Upstream
+}
+
+// CopyRequest is the wish for a repository that begins with the content of
+// another one of the organisation, which the caller may read.
+type CopyRequest struct {
+	From     core.Repository
+	Revision string // "" is the default branch
+	Snapshot bool   // without history, in one commit
+	Initial  commit.Signed
 }
 
 // SyncStatus is what a caller may know of a synced repository's state.

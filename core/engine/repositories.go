@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
@@ -47,13 +48,19 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 			repo.DefaultBranch = remote.DefaultBranch
 		}
 	}
+	if r.Copy != nil {
+		repo.ObjectFormat = r.Copy.From.ObjectFormat
+		if repo.DefaultBranch == "" {
+			repo.DefaultBranch = r.Copy.From.DefaultBranch
+		}
+	}
 	if repo.DefaultBranch == "" {
 		repo.DefaultBranch = defaultBranch
 	}
 	if err := core.ValidateBranchName(repo.DefaultBranch); err != nil {
 		return core.Repository{}, err
 	}
-	if err := e.repos.Create(ctx, repo.ID, repo.DefaultBranch, repo.ObjectFormat); err != nil {
+	if err := e.makeRepository(ctx, repo, r.Copy); err != nil {
 		return core.Repository{}, err
 	}
 	e.repos.Failpoint("create-made")
@@ -70,8 +77,30 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 			return core.Repository{}, err
 		}
 	}
+	if r.Copy != nil {
+		e.maintain.Due(repo.ID) // a bitmap for the first clones
+	}
 	e.log.Info("repository created", "repo_id", repo.ID, "org", repo.Org, "name", repo.Name, "synced", repo.Upstream != nil)
 	return repo, nil
+}
+
+// makeRepository makes the repository on disk, empty or as a copy.
+func (e *Engine) makeRepository(ctx context.Context, r core.Repository, from *CopyRequest) error {
+	if from == nil {
+		return e.repos.Create(ctx, r.ID, r.DefaultBranch, r.ObjectFormat)
+	}
+	if err := e.CheckReady(ctx, from.From); err != nil {
+		return err
+	}
+	c, err := e.commit.Prepare(ctx, commit.Copy{
+		From: from.From, Revision: from.Revision, Branch: r.DefaultBranch, Snapshot: from.Snapshot, Initial: from.Initial,
+	})
+	if err != nil {
+		return err
+	}
+	return e.repos.CreateFrom(ctx, r.ID, r.DefaultBranch, r.ObjectFormat, func(ctx context.Context, dir string) error {
+		return e.commit.Fill(ctx, dir, c)
+	})
 }
 
 // Repository implements [Repositories].

@@ -98,13 +98,25 @@ func (r *Repos) Current(context.Context, core.Repository) error { return nil }
 // Create makes an empty repository on disk: in tmp/, then by rename, so that it
 // is there whole or not at all.
 func (r *Repos) Create(ctx context.Context, id, branch, objectFormat string) error {
+	return r.CreateFrom(ctx, id, branch, objectFormat, func(context.Context, string) error { return nil })
+}
+
+// CreateFrom is Create with content: fill puts it into the folder before
+// anybody can see the repository.
+func (r *Repos) CreateFrom(ctx context.Context, id, branch, objectFormat string, fill func(ctx context.Context, dir string) error) error {
 	tmp := filepath.Join(r.root, "tmp", "create-"+id+".git")
 	defer os.RemoveAll(tmp)
 	if err := r.git.Init(ctx, tmp, branch, objectFormat); err != nil {
 		return fmt.Errorf("make repository: %w", err)
 	}
+	if err := fill(ctx, tmp); err != nil {
+		return err
+	}
 	return r.moveInto(tmp, r.Path(id))
 }
+
+// TempDir is where temporary files of the data directory go; a start empties it.
+func (r *Repos) TempDir() string { return filepath.Join(r.root, "tmp") }
 
 // Reformat replaces a repository that has no refs by an empty one of another
 // object format: an upstream's format is known only when it is first seen.
