@@ -8,18 +8,18 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 )
 
-// Options configures [New]. Git, Path and TempDir are required.
+// Options configures [New]. All but Current are required.
 type Options struct {
-	Git  *git.Git
-	Path func(repoID string) string // folder of a repository
+	Git     *git.Git
+	Objects *git.CatFile               // the pool; whoever made it closes it
+	Path    func(repoID string) string // folder of a repository
 	// Current is asked before each read whether the local copy is the newest
 	// there is; nil means always.
 	Current func(ctx context.Context, repo core.Repository) error
 	TempDir string // for the objects of merge previews
-	CatFile git.CatFileOptions
 }
 
-// Service reads repositories. Make one with [New] and Close it in the end.
+// Service reads repositories. It keeps no process and no file of its own.
 type Service struct {
 	git     *git.Git
 	cat     *git.CatFile
@@ -29,19 +29,16 @@ type Service struct {
 	last    *lastCommits
 }
 
-// New returns a service. It starts nothing until it is asked.
+// New returns a service.
 func New(o Options) *Service {
 	if o.Current == nil {
 		o.Current = func(context.Context, core.Repository) error { return nil }
 	}
 	return &Service{
-		git: o.Git, cat: git.NewCatFile(o.Git, o.CatFile), path: o.Path, current: o.Current, temp: o.TempDir,
+		git: o.Git, cat: o.Objects, path: o.Path, current: o.Current, temp: o.TempDir,
 		last: newLastCommits(lastCommitsLimit),
 	}
 }
-
-// Close ends the processes of the pool. Reads after it fail.
-func (s *Service) Close() error { return s.cat.Close() }
 
 // At says what to read: a revision as one namespace sees it. An empty Ref is
 // the default branch.

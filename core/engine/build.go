@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
+	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/push"
@@ -66,9 +67,6 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.content = content.New(content.Options{
-		Git: o.Git, Path: e.repos.Path, Current: e.repos.Current, TempDir: filepath.Join(o.DataDir, "tmp"),
-	})
 	e.maintain = maintain.New(o.Git, e.repos, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.sync = sync.New(sync.Options{
@@ -82,6 +80,9 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.objects = git.NewCatFile(o.Git, git.CatFileOptions{})
+	e.content = content.New(content.Options{
+		Git: o.Git, Objects: e.objects, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
+	})
 	e.commit = commit.New(commit.Options{
 		Git: o.Git, Repos: e.repos, Objects: e.objects, Door: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
@@ -90,6 +91,7 @@ func New(o Options) (*Engine, error) {
 }
 
 // Close ends the processes that wait for reads. Nothing may be asked after it.
+// It may be called twice.
 func (e *Engine) Close() error { return e.objects.Close() }
 
 // wantSync asks for a sync on behalf of a write session. A failure is logged:
@@ -152,10 +154,6 @@ func (e *Engine) Commit() *commit.Service { return e.commit }
 
 // Content returns the service that reads repositories.
 func (e *Engine) Content() *content.Service { return e.content }
-
-// Close ends the git processes that reads keep, after the last request. It
-// may be called twice.
-func (e *Engine) Close() error { return e.content.Close() }
 
 // Repos returns the repositories on disk, for serving reads.
 func (e *Engine) Repos() *repo.Repos { return e.repos }

@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Repositories engine.Repositories
 	Verifier     *access.Verifier
+	Content      Content                 // nil: calls that read content are refused
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
@@ -70,6 +71,24 @@ var operations = []operation{
 	{http.MethodPut, "", "/api/repos/{name}/git-credentials/{id}", access.RepoWrite, oneRepository, (*server).updateCredential},
 	{http.MethodDelete, "/api/v1/repos/git-credentials", "", access.RepoWrite, credentialID, (*server).deleteCredential},
 	{http.MethodDelete, "", "/api/repos/{name}/git-credentials/{id}", access.RepoWrite, oneRepository, (*server).deleteCredential},
+	{http.MethodGet, "/api/v1/repos/files", "/api/repos/{name}/files", access.GitRead, oneRepository, reader((*server).listFiles)},
+	{http.MethodGet, "/api/v1/repos/files/metadata", "/api/repos/{name}/files/metadata", access.GitRead, oneRepository, reader((*server).listMetadata)},
+	{http.MethodGet, "/api/v1/repos/file", "/api/repos/{name}/file", access.GitRead, oneRepository, reader((*server).getFile)},
+	{http.MethodPost, "/api/v1/repos/archive", "/api/repos/{name}/archive", access.GitRead, oneRepository, reader((*server).archive)},
+	{http.MethodPost, "/api/v1/repos/grep", "/api/repos/{name}/grep", access.GitRead, oneRepository, reader((*server).grep)},
+	{http.MethodGet, "/api/v1/repos/blame", "/api/repos/{name}/blame", access.GitRead, oneRepository, reader((*server).blame)},
+	{http.MethodGet, "/api/v1/repos/commits", "/api/repos/{name}/commits", access.GitRead, oneRepository, reader((*server).listCommits)},
+	{http.MethodGet, "/api/v1/repos/commit", "/api/repos/{name}/commit", access.GitRead, oneRepository, reader((*server).getCommit)},
+	{http.MethodGet, "/api/v1/repos/diff", "/api/repos/{name}/diff", access.GitRead, oneRepository, reader((*server).commitDiff)},
+	{http.MethodGet, "/api/v1/repos/branches", "/api/repos/{name}/branches", access.GitRead, oneRepository, reader((*server).listBranches)},
+	// The legacy family is documented without the two "get" routes.
+	{http.MethodGet, "/api/v1/repos/branch", "/api/repos/{name}/branch", access.GitRead, oneRepository, reader((*server).getBranch)},
+	{http.MethodGet, "/api/v1/repos/branches/diff", "/api/repos/{name}/branches/diff", access.GitRead, oneRepository, reader((*server).branchDiff)},
+	{http.MethodGet, "/api/v1/repos/merge/preview", "/api/repos/{name}/merge/preview", access.GitRead, oneRepository, reader((*server).previewMerge)},
+	{http.MethodGet, "/api/v1/repos/tags", "/api/repos/{name}/tags", access.GitRead, oneRepository, reader((*server).listTags)},
+	{http.MethodGet, "/api/v1/repos/tag", "/api/repos/{name}/tag", access.GitRead, oneRepository, reader((*server).getTag)},
+	{http.MethodGet, "/api/v1/repos/notes", "/api/repos/{name}/notes", access.GitRead, oneRepository, reader((*server).getNote)},
+	{http.MethodGet, "/api/v1/repos/notes/refs", "/api/repos/{name}/notes/refs", access.GitRead, oneRepository, reader((*server).listNotesRefs)},
 	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
 }
 
