@@ -36,32 +36,22 @@ func (e *RefError) Unwrap() error { return e.Err }
 // cannot delete "foo" and create "foo/bar" in one. It returns how many were
 // committed; a failure is a [*RefError] where git named its reason.
 func (g *Git) UpdateRefs(ctx context.Context, dir string, transactions ...[]RefChange) (int, error) {
-	return g.updateRefs(ctx, dir, "commit", transactions, nil)
-}
-
-// WriteRefs is UpdateRefs for very many refs of a repository that nobody reads
-// yet: refs are not flushed one by one, but packed into one file that is. It
-// is not atomic across a power cut.
-func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefChange) error {
-	if _, err := g.updateRefs(ctx, dir, "commit", transactions, []Config{NoRefFlush()}); err != nil {
-		return err
-	}
-	return g.Run(ctx, Command{Name: "pack-refs", Dir: dir, Flags: []string{"--all"}})
+	return g.updateRefs(ctx, dir, "commit", transactions)
 }
 
 // NoRefFlush takes refs out of what is flushed to the disk, for refs that can
-// be had again: tracking refs, and those of a first mirror.
+// be had again: tracking refs.
 func NoRefFlush() Config { return Config{"core.fsync", "committed,loose-object,-reference"} }
 
 // CheckRefs runs the transaction up to the point of committing and takes it
 // back: it finds directory/file conflicts, missing objects, bad names, stale
 // old ids and held locks, and changes nothing.
 func (g *Git) CheckRefs(ctx context.Context, dir string, changes []RefChange) error {
-	_, err := g.updateRefs(ctx, dir, "abort", [][]RefChange{changes}, nil)
+	_, err := g.updateRefs(ctx, dir, "abort", [][]RefChange{changes})
 	return err
 }
 
-func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]RefChange, cfg []Config) (int, error) {
+func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]RefChange) (int, error) {
 	var in bytes.Buffer
 	for _, tx := range transactions {
 		if len(tx) == 0 {
@@ -83,7 +73,6 @@ func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]
 		// --no-deref: a symbolic ref in the way is replaced, not followed.
 		// -z: names and ids need no quoting.
 		Flags:  []string{"--no-deref", "--stdin", "-z"},
-		Config: cfg,
 		Stdin:  &in,
 		Stdout: &out,
 	})
@@ -126,16 +115,30 @@ type Ref struct {
 // Refs lists the refs under the prefixes in byte order of their names. A
 // prefix that ends in "/" means everything below; another is an exact name.
 func (g *Git) Refs(ctx context.Context, dir string, prefixes ...string) ([]Ref, error) {
+	var refs []Ref
+	err := g.eachRef(ctx, dir, "%(objectname) %(refname)", prefixes, func(line string) {
+		if id, name, ok := strings.Cut(line, " "); ok {
+			refs = append(refs, Ref{Name: name, ID: core.ObjectID(id)})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return refs, nil
+}
+
+// eachRef calls f with a line of the format for every ref under the prefixes.
+func (g *Git) eachRef(ctx context.Context, dir, format string, prefixes []string, f func(line string)) error {
 	r, w := io.Pipe()
 	p, err := g.Start(ctx, Command{
 		Name:   "for-each-ref",
 		Dir:    dir,
-		Flags:  []string{"--format=%(objectname) %(refname)"},
+		Flags:  []string{"--format=" + format},
 		Args:   prefixes,
 		Stdout: w,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	wait := make(chan error, 1)
 	go func() {
@@ -143,20 +146,15 @@ func (g *Git) Refs(ctx context.Context, dir string, prefixes ...string) ([]Ref, 
 		w.CloseWithError(err)
 		wait <- err
 	}()
-	var refs []Ref
 	sc := bufio.NewScanner(r)
 	for sc.Scan() {
-		id, name, ok := strings.Cut(sc.Text(), " ")
-		if !ok {
-			continue
-		}
-		refs = append(refs, Ref{Name: name, ID: core.ObjectID(id)})
+		f(sc.Text())
 	}
 	_ = r.Close()
 	if err := <-wait; err != nil {
-		return nil, err
+		return err
 	}
-	return refs, sc.Err()
+	return sc.Err()
 }
 
 // RefMap is Refs as a map by name.

@@ -14,9 +14,13 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// batchHeads is how many branches one step of a first mirror takes after the
-// default branch.
-const batchHeads = 500
+// After the default branch, one step of a first mirror takes at least this many
+// branches, and there are at most this many steps: each costs a look at all
+// refs there are by then, so that their number must not grow with the refs.
+const (
+	batchHeads = 500
+	maxBatches = 4
+)
 
 // refspec returns the refspec that fetches an upstream ref into its tracking
 // ref. The "+" takes forced moves; without it git refuses a moved tag.
@@ -87,9 +91,10 @@ func firstSteps(adv git.Advertisement) [][]string {
 	if _, ok := adv.Refs[adv.HeadTarget]; ok {
 		steps = append(steps, []string{refspec(adv.HeadTarget)})
 	}
-	for len(heads) > batchHeads {
-		steps = append(steps, heads[:batchHeads])
-		heads = heads[batchHeads:]
+	batch := max(batchHeads, (len(heads)+maxBatches-1)/maxBatches)
+	for len(heads) > batch {
+		steps = append(steps, heads[:batch])
+		heads = heads[batch:]
 	}
 	return steps // the rest comes with everything
 }

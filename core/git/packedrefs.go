@@ -1,0 +1,185 @@
+package git
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// packedRef is one line of a packed-refs file.
+type packedRef struct {
+	id     core.ObjectID
+	peeled core.ObjectID // what an annotated tag points to in the end; else ""
+}
+
+// packedHeader promises readers that names are sorted and that every tag has
+// its peeled value, so that none of them opens an object to advertise it.
+const packedHeader = "# pack-refs with: peeled fully-peeled sorted \n"
+
+// WriteRefs is UpdateRefs for very many refs of a repository in which nobody
+// else reads or writes refs: a first mirror. All refs, the old ones too, end in
+// one packed-refs file, which is flushed to the disk and renamed into place.
+// git's own way makes and locks a file per ref and, to pack them, locks and
+// removes each again: a millisecond per ref, minutes for 50,000.
+//
+// The objects must exist; old values are checked. A failure that a ref causes
+// is a [*RefError], and then nothing has changed.
+func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefChange) error {
+	refs, err := g.packable(ctx, dir)
+	if err != nil {
+		return err
+	}
+	peeled := make(map[core.ObjectID]core.ObjectID, len(refs)) // of every object that a ref points to
+	before := make(map[string]bool, len(refs))
+	for name, r := range refs {
+		peeled[r.id], before[name] = r.peeled, true
+	}
+	foreign := false
+	for _, tx := range transactions {
+		for _, c := range tx {
+			if err := change(refs, peeled, c); err != nil {
+				return err
+			}
+			if _, ok := peeled[c.New]; !ok && !c.IsDelete() {
+				foreign = true
+			}
+		}
+	}
+	if foreign {
+		// No ref points to one of the objects yet: whether it is there, and
+		// what it peels to, is git's to say.
+		if _, err := g.UpdateRefs(ctx, dir, transactions...); err != nil {
+			return err
+		}
+		return g.Run(ctx, Command{Name: "pack-refs", Dir: dir, Flags: []string{"--all"}})
+	}
+	names := make([]string, 0, len(refs))
+	for name := range refs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if err := checkFolders(refs, names); err != nil {
+		return err
+	}
+	if err := writePackedRefs(dir, refs, names); err != nil {
+		return fmt.Errorf("write packed-refs: %w", err)
+	}
+	return removeLoose(dir, "refs", before)
+}
+
+// packable lists all refs with their peeled values, but for symbolic refs,
+// which a packed-refs file cannot hold.
+func (g *Git) packable(ctx context.Context, dir string) (map[string]packedRef, error) {
+	refs := make(map[string]packedRef)
+	err := g.eachRef(ctx, dir, "%(objectname) %(refname) %(*objectname) %(symref)", nil, func(line string) {
+		if f := strings.Split(line, " "); len(f) == 4 && f[3] == "" {
+			refs[f[1]] = packedRef{id: core.ObjectID(f[0]), peeled: core.ObjectID(f[2])}
+		}
+	})
+	return refs, err
+}
+
+// change makes one change in the map.
+func change(refs map[string]packedRef, peeled map[core.ObjectID]core.ObjectID, c RefChange) error {
+	have, ok := refs[c.Name]
+	if !c.Force && (ok && have.id != c.Old || !ok && !c.Old.IsZero()) {
+		return &RefError{Ref: c.Name, Kind: RefStale, Err: fmt.Errorf("is at %q, not at %q", have.id, c.Old)}
+	}
+	if c.IsDelete() {
+		delete(refs, c.Name)
+		return nil
+	}
+	if err := core.ValidateRefName(c.Name); err != nil || !c.New.Valid() {
+		return &RefError{Ref: c.Name, Kind: RefBadName, Err: errors.Join(err, errors.New("not a ref name and an object id"))}
+	}
+	refs[c.Name] = packedRef{id: c.New, peeled: peeled[c.New]}
+	return nil
+}
+
+// checkFolders finds a ref whose name is a folder of another's.
+func checkFolders(refs map[string]packedRef, names []string) error {
+	for _, name := range names {
+		for i, r := range name {
+			if r != '/' {
+				continue
+			}
+			if _, ok := refs[name[:i]]; ok {
+				return &RefError{Ref: name, Kind: RefConflict, Err: fmt.Errorf("%q exists", name[:i])}
+			}
+		}
+	}
+	return nil
+}
+
+// writePackedRefs replaces the file as git does: under its lock, flushed, by
+// rename.
+func writePackedRefs(dir string, refs map[string]packedRef, names []string) (err error) {
+	path := filepath.Join(dir, "packed-refs")
+	lock, err := os.OpenFile(path+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(path+".lock"))
+		}
+	}()
+	w := bufio.NewWriterSize(lock, 64<<10)
+	_, _ = w.WriteString(packedHeader) // Flush returns the first error
+	for _, name := range names {
+		r := refs[name]
+		_, _ = fmt.Fprintf(w, "%s %s\n", r.id, name)
+		if r.peeled != "" {
+			_, _ = fmt.Fprintf(w, "^%s\n", r.peeled)
+		}
+	}
+	if err := errors.Join(w.Flush(), lock.Sync(), lock.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".lock", path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// removeLoose removes the loose refs of that folder which were there before, all
+// of them packed or deleted by now, and the folders that this empties.
+func removeLoose(dir, folder string, before map[string]bool) error {
+	entries, err := os.ReadDir(filepath.Join(dir, folder))
+	if err != nil {
+		return fmt.Errorf("remove loose refs: %w", err)
+	}
+	for _, e := range entries {
+		name := folder + "/" + e.Name()
+		path := filepath.Join(dir, name)
+		switch {
+		case e.IsDir():
+			if err := removeLoose(dir, name, before); err != nil {
+				return err
+			}
+			// Without refs/heads git does not take a folder for a repository.
+			// Another that is not empty stays, and one that is costs nothing
+			// but time: no error counts.
+			if name != "refs/heads" && name != "refs/tags" {
+				_ = os.Remove(path)
+			}
+		case before[name]:
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("remove loose refs: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package git
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+func newTestGit(t *testing.T) *Git {
+	t.Helper()
+	g, err := New(t.Context(), Options{})
+	require.NoError(t, err)
+	return g
+}
+
+func TestGit_WriteRefs_likeGit(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		packed bool // refs are packed before
+		also   bool // a change names an object that no ref points to
+	}{{name: "loose refs"}, {name: "packed refs", packed: true}, {name: "an object without ref", also: true}} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			g, dir := newTestGit(t), newBare(t)
+			a := core.ObjectID(addCommit(t, dir, "refs/internal/upstream/heads/a/b", "one"))
+			b := core.ObjectID(addCommit(t, dir, "refs/heads/old", "two", string(a)))
+			c := core.ObjectID(addCommit(t, dir, "", "three", string(b)))
+			mustGit(t, dir, "tag", "-a", "-m", "release", "v1", string(a))
+			mustGit(t, dir, "update-ref", "refs/namespaces/ephemeral/refs/heads/x", string(b))
+			mustGit(t, dir, "symbolic-ref", "refs/heads/sym", "refs/heads/a/b")
+			if tc.packed {
+				mustGit(t, dir, "pack-refs", "--all")
+			}
+			tag := core.ObjectID(mustGit(t, dir, "rev-parse", "refs/tags/v1"))
+			deletes := []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/old", Old: b}}}
+			rest := []RefChange{
+				{RefUpdate: core.RefUpdate{Name: "refs/heads/a/b", New: a}},
+				{RefUpdate: core.RefUpdate{Name: "refs/heads/old/new", New: b}},
+				{RefUpdate: core.RefUpdate{Name: "refs/tags/v2", New: tag}},
+				{RefUpdate: core.RefUpdate{Name: "refs/internal/upstream/heads/a/b", New: b}, Force: true},
+			}
+			if tc.also {
+				rest = append(rest, RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/c", New: c}})
+			}
+			require.NoError(t, g.WriteRefs(t.Context(), dir, deletes, rest))
+
+			have, err := g.RefMap(t.Context(), dir)
+			require.NoError(t, err)
+			want := map[string]core.ObjectID{
+				"refs/heads/a/b": a, "refs/heads/sym": a, "refs/heads/old/new": b, "refs/tags/v1": tag, "refs/tags/v2": tag,
+				"refs/internal/upstream/heads/a/b": b, "refs/namespaces/ephemeral/refs/heads/x": b,
+			}
+			if tc.also {
+				want["refs/heads/c"] = c
+			}
+			require.Equal(t, want, have)
+			require.Equal(t, string(a), mustGit(t, dir, "rev-parse", "refs/tags/v2^{}"))
+			// git finds its own file no different.
+			mine, err := os.ReadFile(filepath.Join(dir, "packed-refs"))
+			require.NoError(t, err)
+			mustGit(t, dir, "pack-refs", "--all")
+			gits, err := os.ReadFile(filepath.Join(dir, "packed-refs"))
+			require.NoError(t, err)
+			require.Equal(t, string(gits), string(mine))
+			mustGit(t, dir, "fsck", "--strict")
+			require.DirExists(t, filepath.Join(dir, "refs", "heads"))
+			if !tc.also {
+				require.NoDirExists(t, filepath.Join(dir, "refs", "internal"))
+			}
+		})
+	}
+}
+
+func TestGit_WriteRefs_refusals(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		change func(a core.ObjectID) RefChange
+		kind   UpdateRefErrorKind
+	}{
+		{"stale", func(a core.ObjectID) RefChange {
+			return RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/main", New: a}}
+		}, RefStale},
+		{"folder", func(a core.ObjectID) RefChange {
+			return RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/main/x", New: a}}
+		}, RefConflict},
+		{"bad name", func(a core.ObjectID) RefChange {
+			return RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/..", New: a}}
+		}, RefBadName},
+		{"missing object", func(core.ObjectID) RefChange {
+			return RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/new", New: "1111111111111111111111111111111111111111"}}
+		}, RefNoObject},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			g, dir := newTestGit(t), newBare(t)
+			a := core.ObjectID(addCommit(t, dir, "refs/heads/main", "one"))
+			err := g.WriteRefs(t.Context(), dir, []RefChange{tc.change(a)})
+			var re *RefError
+			require.ErrorAs(t, err, &re)
+			require.Equal(t, tc.kind, re.Kind)
+			have, err := g.RefMap(t.Context(), dir)
+			require.NoError(t, err)
+			require.Equal(t, map[string]core.ObjectID{"refs/heads/main": a}, have)
+		})
+	}
+}
