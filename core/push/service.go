@@ -39,6 +39,10 @@ type Options struct {
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
 	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
+	// RefsPerPush is how many refs one git push takes upstream at most, since it
+	// takes refspecs on its command line only; 0 is 2000, which stays well under
+	// the kernel's limit of 2 MiB. More are split, or refused if atomic.
+	RefsPerPush int
 }
 
 // Service runs write sessions. It is safe for concurrent use.
@@ -66,6 +70,9 @@ func New(o Options) (*Service, error) {
 	}
 	if o.PushTimeout == 0 {
 		o.PushTimeout = 30 * time.Minute
+	}
+	if o.RefsPerPush == 0 {
+		o.RefsPerPush = 2000
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()

@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// maxRefsPerPush keeps the command line of one git push, which takes
-	// refspecs only there, well under the kernel's limit of 2 MiB.
-	maxRefsPerPush = 2000
 	// Asking after an unknown outcome: this often, this far apart.
 	askAttempts = 4
 	askPause    = 500 * time.Millisecond
@@ -27,11 +24,11 @@ const (
 // pushUpstream takes the updates at idx to the upstream and refuses those it
 // did not take.
 func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []int) {
-	if w.Atomic && len(idx) > maxRefsPerPush {
+	if w.Atomic && len(idx) > s.o.RefsPerPush {
 		b.refuseAll(core.KindTooLarge, reasonTooManyRefs)
 		return
 	}
-	for batch := range slices.Chunk(idx, maxRefsPerPush) {
+	for batch := range slices.Chunk(idx, s.o.RefsPerPush) {
 		s.pushBatch(ctx, w, b, batch)
 	}
 	b.keepTogether(idx)
