@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"strings"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -57,6 +58,9 @@ func (c Commit) check() error {
 func checkBranch(field, name string) error {
 	if name == "" {
 		return core.Errorf(core.KindInvalid, "%s is required", field)
+	}
+	if strings.HasPrefix(name, "refs/") {
+		return core.Errorf(core.KindInvalid, "%s: name the branch without refs/heads/", field)
 	}
 	if err := core.ValidateBranchName(name); err != nil {
 		return core.Errorf(core.KindInvalid, "%s: %s", field, core.MessageOf(err))

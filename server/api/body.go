@@ -30,7 +30,13 @@ func readBody(w http.ResponseWriter, r *http.Request, dest any) error {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil
 	}
-	err = json.Unmarshal(raw, dest)
+	return decodeJSON(raw, dest)
+}
+
+// decodeJSON decodes a JSON object into dest, a pointer to a struct. Errors:
+// KindInvalid, with the field that is wrong.
+func decodeJSON(raw []byte, dest any) error {
+	err := json.Unmarshal(raw, dest)
 	if err == nil {
 		return nil
 	}

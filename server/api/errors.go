@@ -85,12 +85,28 @@ func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 	if retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	}
-	writeStatusError(w, StatusOf(kind), kind, text)
+	body := envelope(StatusOf(kind), kind, text)
+	if own, ok := errors.AsType[shaped](err); ok {
+		status, around := own.shape(body)
+		writeJSON(w, status, around)
+		return
+	}
+	writeJSON(w, body.Status, body)
+}
+
+// shaped is an error whose answer has more in it than the envelope.
+type shaped interface {
+	error
+	// shape returns the status and the answer, with the envelope in it.
+	shape(body errorBody) (status int, answer any)
+}
+
+// envelope is the answer to most errors.
+func envelope(status int, code core.Kind, text string) errorBody {
+	return errorBody{Error: text, Status: status, Title: http.StatusText(status), Type: "about:blank", Detail: text, Code: code}
 }
 
 // writeStatusError answers with an error whose status no kind has.
 func writeStatusError(w http.ResponseWriter, status int, code core.Kind, text string) {
-	writeJSON(w, status, errorBody{
-		Error: text, Status: status, Title: http.StatusText(status), Type: "about:blank", Detail: text, Code: code,
-	})
+	writeJSON(w, status, envelope(status, code, text))
 }

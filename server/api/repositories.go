@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/providers"
 )
 
 // Page sizes of a listing.
@@ -21,6 +22,10 @@ const (
 type createBody struct {
 	DefaultBranch string    `json:"default_branch"`
 	BaseRepo      *baseRepo `json:"base_repo"`
+	InitialCommit struct {
+		Message string      `json:"message"`
+		Author  *personBody `json:"author"`
+	} `json:"initial_commit"` // of a snapshot
 }
 
 // baseRepo is the link that a caller wishes for.
@@ -31,8 +36,11 @@ type baseRepo struct {
 	DefaultBranch string `json:"default_branch"`
 	UpstreamHost  string `json:"upstream_host"`
 	Operation     string `json:"operation"`
+	Ref           string `json:"ref"` // of forks and snapshots
+	SHA           string `json:"sha"` // of forks; wins over ref
 	Auth          struct {
-		AuthType string `json:"auth_type"`
+		AuthType string           `json:"auth_type"`
+		Token    providers.Secret `json:"token"` // opens the source of forks and snapshots
 	} `json:"auth"`
 }
 
@@ -42,10 +50,8 @@ func (b baseRepo) upstream() (*engine.UpstreamRequest, error) {
 	provider := strings.ToLower(b.Provider)
 	switch b.Operation {
 	case "", "sync":
-	case "fork", "snapshot":
-		return nil, core.Errorf(core.KindUnsupported, "base_repo.operation %q is not supported by this server yet", b.Operation)
 	default:
-		return nil, core.Errorf(core.KindInvalid, "base_repo.operation %q is unknown; use \"sync\"", b.Operation)
+		return nil, core.Errorf(core.KindInvalid, "base_repo.operation %q is unknown; use \"sync\", \"fork\" or \"snapshot\"", b.Operation)
 	}
 	switch {
 	case provider == "":
@@ -74,7 +80,19 @@ func (s *server) createRepository(c *call) error {
 	if request.DefaultBranch == "" {
 		request.DefaultBranch = c.r.URL.Query().Get("default_branch")
 	}
-	if body.BaseRepo != nil {
+	switch {
+	case body.BaseRepo == nil:
+	case body.BaseRepo.copies():
+		from, err := s.copyRequest(c, body)
+		if err != nil {
+			return err
+		}
+		request.Copy = from
+		// SDKs put what the caller chose for a fork into either place.
+		if body.BaseRepo.DefaultBranch != "" {
+			request.DefaultBranch = body.BaseRepo.DefaultBranch
+		}
+	default:
 		upstream, err := body.BaseRepo.upstream()
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ type Options struct {
 	Repositories engine.Repositories
 	Verifier     *access.Verifier
 	Content      Content                 // nil: calls that read content are refused
+	Commits      Commits                 // nil: calls that write content are refused
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
@@ -89,6 +90,17 @@ var operations = []operation{
 	{http.MethodGet, "/api/v1/repos/tag", "/api/repos/{name}/tag", access.GitRead, oneRepository, reader((*server).getTag)},
 	{http.MethodGet, "/api/v1/repos/notes", "/api/repos/{name}/notes", access.GitRead, oneRepository, reader((*server).getNote)},
 	{http.MethodGet, "/api/v1/repos/notes/refs", "/api/repos/{name}/notes/refs", access.GitRead, oneRepository, reader((*server).listNotesRefs)},
+	{http.MethodPost, legacyCommitPack, "/api/repos/{name}/commit-pack", access.GitWrite, oneRepository, writer((*server).commitFiles)},
+	{http.MethodPost, legacyDiffCommit, "/api/repos/{name}/diff-commit", access.GitWrite, oneRepository, writer((*server).commitPatch)},
+	{http.MethodPost, legacyRestore, "/api/repos/{name}/restore-commit", access.GitWrite, oneRepository, writer((*server).restoreCommit)},
+	{http.MethodPost, "/api/v1/repos/branches/create", "/api/repos/{name}/branches/create", access.GitWrite, oneRepository, writer((*server).createBranch)},
+	{http.MethodDelete, "/api/v1/repos/branches", "/api/repos/{name}/branches", access.GitWrite, oneRepository, writer((*server).deleteBranch)},
+	{http.MethodPost, "/api/v1/repos/merge", "/api/repos/{name}/merge", access.GitWrite, oneRepository, writer((*server).merge)},
+	{http.MethodPost, "/api/v1/repos/tags", "/api/repos/{name}/tags", access.GitWrite, oneRepository, writer((*server).createTag)},
+	{http.MethodDelete, "/api/v1/repos/tags", "/api/repos/{name}/tags", access.GitWrite, oneRepository, writer((*server).deleteTag)},
+	{http.MethodDelete, "", "/api/repos/{name}/tags/{tag}", access.GitWrite, oneRepository, writer((*server).deleteTag)},
+	{http.MethodPost, legacyNotes, "/api/repos/{name}/notes", access.GitWrite, oneRepository, writer((*server).writeNote)},
+	{http.MethodDelete, legacyNotes, "/api/repos/{name}/notes", access.GitWrite, oneRepository, writer((*server).deleteNote)},
 	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
 }
 
@@ -154,7 +166,7 @@ func (s *server) dispatch(rec *record, r *http.Request, methods map[string]opera
 		err = op.serve(s, c)
 	}
 	if err != nil {
-		rec.fail(r, err)
+		rec.fail(r, op.dress(err))
 	}
 }
 

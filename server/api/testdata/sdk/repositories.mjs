@@ -33,8 +33,8 @@ const generic = await storage.createRepo({
   baseRepo: { provider: 'gitlab', owner: 'group/sub', name: 'project', upstreamHost: 'gitlab.example.com' },
 });
 await assert.rejects(
-  storage.createRepo({ id: 'team/fork', baseRepo: { id: 'team/plain', ref: 'main' } }),
-  (err) => err.status === 501 && /"fork" is not supported/.test(err.message)
+  storage.createRepo({ id: 'team/fork', baseRepo: { id: 'team/nowhere', ref: 'main' } }),
+  (err) => err.status === 404
 );
 await assert.rejects(storage.createRepo({ id: 'api/x' }), (err) => err.status === 400 && /invalid repository name/.test(err.message));
 

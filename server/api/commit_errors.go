@@ -1,0 +1,154 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/commit"
+)
+
+// resultWords is the one table from kinds of failure to the words of
+// "result.status" that published clients know.
+var resultWords = map[core.Kind]string{
+	core.KindInvalid:             "invalid",
+	core.KindUnauthenticated:     "unauthorized",
+	core.KindPermission:          "forbidden",
+	core.KindNotFound:            "not_found",
+	core.KindConflict:            "conflict",
+	core.KindSyncing:             "unavailable",
+	core.KindPrecondition:        "precondition_failed",
+	core.KindStale:               "conflict",
+	core.KindTooLarge:            "invalid",
+	core.KindUnsupported:         "failed",
+	core.KindUpstreamRejected:    "failed",
+	core.KindLocked:              "unavailable",
+	core.KindRateLimited:         "unavailable",
+	core.KindUpstreamUnavailable: "unavailable",
+	core.KindUpstreamTimeout:     "timeout",
+	core.KindTimeout:             "timeout",
+	core.KindInternal:            "internal",
+}
+
+// resultWord is the word of an error.
+func resultWord(err error) string {
+	if word, ok := resultWords[core.KindOf(err)]; ok {
+		return word
+	}
+	return "failed"
+}
+
+// refResult is the field "result" of calls that move a branch.
+type refResult struct {
+	Branch       string        `json:"branch"`
+	TargetBranch string        `json:"target_branch"`
+	OldSHA       core.ObjectID `json:"old_sha"`
+	NewSHA       core.ObjectID `json:"new_sha"`
+	Success      bool          `json:"success"`
+	Status       string        `json:"status"`
+	Message      string        `json:"message,omitempty"`
+}
+
+// commitFailure is a failed commit-pack, diff-commit or restore-commit. Clients
+// read its result before anything else.
+type commitFailure struct {
+	err    error
+	branch string
+	// conflict answers 409 for a branch that is not where it was expected, as
+	// these calls do; restore answers 412.
+	conflict bool
+}
+
+func (f *commitFailure) Error() string { return f.err.Error() }
+func (f *commitFailure) Unwrap() error { return f.err }
+
+func (f *commitFailure) shape(body errorBody) (int, any) {
+	if f.conflict && body.Code == core.KindPrecondition {
+		body.Status, body.Title = http.StatusConflict, http.StatusText(http.StatusConflict)
+	}
+	result := refResult{Branch: f.branch, TargetBranch: f.branch, Status: resultWord(f.err), Message: body.Error}
+	if at, ok := errors.AsType[*commit.TipError](f.err); ok {
+		result.OldSHA = at.Tip
+	}
+	return body.Status, struct {
+		errorBody
+		Commit *struct{} `json:"commit"` // null: there is none
+		Result refResult `json:"result"`
+	}{body, nil, result}
+}
+
+// noteResult is the field "result" of note calls.
+type noteResult struct {
+	Success bool   `json:"success"`
+	Status  string `json:"status"`
+	Message string `json:"message,omitempty"`
+}
+
+// noteFailure is a failed change of a note.
+type noteFailure struct {
+	err         error
+	object, ref string
+}
+
+func (f *noteFailure) Error() string { return f.err.Error() }
+func (f *noteFailure) Unwrap() error { return f.err }
+
+func (f *noteFailure) shape(body errorBody) (int, any) {
+	answer := noteAnswer{SHA: core.ObjectID(f.object), TargetRef: f.ref, NotesRef: f.ref,
+		Result: noteResult{Status: resultWord(f.err), Message: body.Error}}
+	if at, ok := errors.AsType[*commit.TipError](f.err); ok {
+		answer.BaseCommit = at.Tip
+	}
+	return body.Status, struct {
+		errorBody
+		noteAnswer
+	}{body, answer}
+}
+
+// mergeFailure is a merge that could not be made.
+type mergeFailure struct{ err *commit.MergeError }
+
+func (f *mergeFailure) Error() string { return f.err.Error() }
+func (f *mergeFailure) Unwrap() error { return f.err }
+
+func (f *mergeFailure) shape(body errorBody) (int, any) {
+	body.Status, body.Title = http.StatusConflict, http.StatusText(http.StatusConflict)
+	answer := struct {
+		errorBody
+		ConflictType  commit.Conflict `json:"conflict_type"`
+		ConflictPaths []string        `json:"conflict_paths"`
+		MergeBase     core.ObjectID   `json:"merge_base_sha,omitempty"`
+	}{body, f.err.Conflict, f.err.Paths, f.err.Base}
+	if answer.ConflictPaths == nil {
+		answer.ConflictPaths = []string{}
+	}
+	return body.Status, answer
+}
+
+// dress gives an error of an operation the shape that its clients read, also if
+// the operation was never reached: for a bad token, or a repository that is not
+// there.
+func (op operation) dress(err error) error {
+	if _, ok := errors.AsType[shaped](err); ok {
+		return err
+	}
+	switch op.legacy {
+	case legacyCommitPack, legacyDiffCommit:
+		return &commitFailure{err: err, conflict: true}
+	case legacyRestore:
+		return &commitFailure{err: err}
+	case legacyNotes:
+		if op.method != http.MethodGet {
+			return &noteFailure{err: err}
+		}
+	}
+	return err
+}
+
+// Routes whose failures have a shape of their own.
+const (
+	legacyCommitPack = "/api/v1/repos/commit-pack"
+	legacyDiffCommit = "/api/v1/repos/diff-commit"
+	legacyRestore    = "/api/v1/repos/restore-commit"
+	legacyNotes      = "/api/v1/repos/notes"
+)

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/commit"
+)
+
+func (s *server) createBranch(c *call) error {
+	var body struct {
+		TargetBranch      string  `json:"target_branch"`
+		BaseRef           *string `json:"base_ref"`
+		BaseBranch        *string `json:"base_branch"`
+		BaseIsEphemeral   bool    `json:"base_is_ephemeral"`
+		TargetIsEphemeral bool    `json:"target_is_ephemeral"`
+		Force             bool    `json:"force"`
+	}
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	branch := commit.NewBranch{
+		Caller: c.caller(), Branch: body.TargetBranch, Ephemeral: body.TargetIsEphemeral,
+		Base: either(body.BaseRef, body.BaseBranch), BaseEphemeral: body.BaseIsEphemeral, Force: body.Force,
+	}
+	id, created, err := s.Commits.CreateBranch(c.ctx(), branch)
+	if err != nil {
+		return err
+	}
+	status, message := http.StatusCreated, "branch created"
+	if !created {
+		status, message = http.StatusOK, "branch exists already at this commit"
+	}
+	return c.answer(status, struct {
+		Message           string        `json:"message"`
+		TargetBranch      string        `json:"target_branch"`
+		TargetIsEphemeral bool          `json:"target_is_ephemeral"`
+		CommitSHA         core.ObjectID `json:"commit_sha"`
+	}{message, body.TargetBranch, body.TargetIsEphemeral, id})
+}
+
+func (s *server) deleteBranch(c *call) error {
+	var body struct {
+		TargetBranch      *string `json:"target_branch"`
+		Name              *string `json:"name"`
+		TargetIsEphemeral *bool   `json:"target_is_ephemeral"`
+		Ephemeral         *bool   `json:"ephemeral"`
+	}
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	name, ephemeral := either(body.TargetBranch, body.Name), either(body.TargetIsEphemeral, body.Ephemeral)
+	if err := s.Commits.DeleteBranch(c.ctx(), c.caller(), name, ephemeral); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, struct {
+		Name         string `json:"name"`
+		TargetBranch string `json:"target_branch"`
+		Message      string `json:"message"`
+		Ephemeral    bool   `json:"ephemeral"`
+	}{name, name, "branch deleted", ephemeral})
+}
+
+func (s *server) createTag(c *call) error {
+	var body struct {
+		Name   string  `json:"name"`
+		Ref    *string `json:"ref"`
+		Target *string `json:"target"`
+	}
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	// The older field takes nothing but a full id, so that a branch that looks
+	// like one cannot be meant.
+	if body.Ref == nil && body.Target != nil && !core.ObjectID(*body.Target).Valid() {
+		return core.Errorf(core.KindInvalid, `the field "target" must be the full id of a commit; use "ref" for anything else`)
+	}
+	id, err := s.Commits.CreateTag(c.ctx(), c.caller(), body.Name, either(body.Ref, body.Target))
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, struct {
+		Name    string        `json:"name"`
+		SHA     core.ObjectID `json:"sha"`
+		Message string        `json:"message"`
+	}{body.Name, id, "tag created"})
+}
+
+// deleteTag takes the name from the path, the body or the query: clients differ.
+func (s *server) deleteTag(c *call) error {
+	name, err := c.segment("tag")
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		var body struct {
+			Name string `json:"name"`
+		}
+		if err := c.body(&body); err != nil {
+			return err
+		}
+		if name = body.Name; name == "" {
+			name = c.r.URL.Query().Get("name")
+		}
+	}
+	if err := s.Commits.DeleteTag(c.ctx(), c.caller(), name); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, map[string]string{"name": name, "message": "tag deleted"})
+}

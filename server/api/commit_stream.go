@@ -1,0 +1,175 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/commit"
+)
+
+const (
+	// maxChunk is the size limit of one decoded piece of a content, in bytes.
+	maxChunk = 4 << 20
+	// maxChunkLine holds such a piece in base64, and what is around it.
+	maxChunkLine = maxChunk/3*4 + 64<<10
+	// maxMetadataLine holds the paths of about 200,000 files.
+	maxMetadataLine = 32 << 20
+	// bodyStall is how long a client may send nothing.
+	bodyStall = time.Minute
+	// drainLimit is how much of a refused request is still read, in bytes: a
+	// client that is still sending would else see a broken connection instead
+	// of the answer.
+	drainLimit = 32 << 20
+	drainTime  = 10 * time.Second
+)
+
+// stream is the body of a commit call: one JSON object per line, the metadata
+// first, then the pieces of contents. What it holds in memory is one line.
+type stream struct {
+	in     *bufio.Reader
+	line   []byte // reused
+	field  string // "blob_chunk" or "diff_chunk"
+	number int    // of the line, from 1
+}
+
+var _ commit.Chunks = (*stream)(nil)
+
+// newStream reads from the body of a request. Pieces are in the field.
+func newStream(body io.Reader, field string) *stream {
+	return &stream{in: bufio.NewReaderSize(body, 64<<10), field: field}
+}
+
+// metadata decodes the first line into dest. Errors: KindInvalid.
+func (s *stream) metadata(dest any) error {
+	line, err := s.next(maxMetadataLine)
+	if errors.Is(err, io.EOF) {
+		return core.Errorf(core.KindInvalid, "the request body is empty; its first line must hold the metadata")
+	}
+	if err != nil {
+		return err
+	}
+	var first struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := decodeJSON(line, &first); err != nil {
+		return s.at(err)
+	}
+	if len(first.Metadata) == 0 || bytes.Equal(first.Metadata, []byte("null")) {
+		return core.Errorf(core.KindInvalid, "the first line of the request body must hold the metadata")
+	}
+	return decodeJSON(first.Metadata, dest)
+}
+
+// chunkBody is one piece on the wire.
+type chunkBody struct {
+	ContentID string `json:"content_id"`
+	Data      []byte `json:"data"` // base64
+	EOF       bool   `json:"eof"`
+}
+
+// Next implements [commit.Chunks].
+func (s *stream) Next() (commit.Chunk, error) {
+	line, err := s.next(maxChunkLine)
+	if err != nil {
+		return commit.Chunk{}, err // io.EOF above all
+	}
+	var fields map[string]json.RawMessage
+	if err := decodeJSON(line, &fields); err != nil {
+		return commit.Chunk{}, s.at(err)
+	}
+	raw, ok := fields[s.field]
+	if !ok || bytes.Equal(raw, []byte("null")) {
+		return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body holds no %q", s.number, s.field)
+	}
+	var body chunkBody
+	if err := json.Unmarshal(raw, &body); err != nil {
+		if _, wrong := errors.AsType[*json.UnmarshalTypeError](err); wrong {
+			return commit.Chunk{}, s.at(decodeJSON(raw, &body))
+		}
+		return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body: the data is not valid base64", s.number)
+	}
+	if len(body.Data) > maxChunk {
+		return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body: a piece may have %d bytes at most", s.number, maxChunk)
+	}
+	return commit.Chunk{Content: body.ContentID, Data: body.Data, Last: body.EOF}, nil
+}
+
+// at names the line of an error.
+func (s *stream) at(err error) error {
+	return core.Errorf(core.KindInvalid, "line %d of the request body: %s", s.number, core.MessageOf(err))
+}
+
+// next returns the next line that is not blank, and io.EOF after the last. It
+// is valid until the next call.
+func (s *stream) next(limit int) ([]byte, error) {
+	for {
+		s.line = s.line[:0]
+		s.number++
+		for {
+			part, err := s.in.ReadSlice('\n')
+			if len(s.line)+len(part) > limit {
+				return nil, core.Errorf(core.KindInvalid, "line %d of the request body is longer than %d bytes", s.number, limit)
+			}
+			s.line = append(s.line, part...)
+			if err == nil {
+				break
+			}
+			if errors.Is(err, bufio.ErrBufferFull) {
+				continue
+			}
+			if !errors.Is(err, io.EOF) {
+				return nil, bodyError(err)
+			}
+			if len(bytes.TrimSpace(s.line)) == 0 {
+				return nil, io.EOF
+			}
+			break
+		}
+		if line := bytes.TrimSpace(s.line); len(line) > 0 {
+			return line, nil
+		}
+	}
+}
+
+// bodyError says why a body could not be read to its end.
+func bodyError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &core.Error{Kind: core.KindTimeout, Message: "the client sent nothing for too long", Err: err}
+	}
+	return &core.Error{Kind: core.KindInvalid, Message: "the request body was cut off", Err: err}
+}
+
+// patientBody reads a body of any length from a client that may be slow, but
+// not silent.
+type patientBody struct {
+	body    io.Reader
+	control *http.ResponseController
+}
+
+func newPatientBody(c *call) *patientBody {
+	return &patientBody{body: c.r.Body, control: http.NewResponseController(c.w)}
+}
+
+// Read gives the client time for the next bytes.
+func (b *patientBody) Read(p []byte) (int, error) {
+	// Where deadlines are not supported there is no connection to hang.
+	_ = b.control.SetReadDeadline(time.Now().Add(bodyStall))
+	return b.body.Read(p)
+}
+
+// end takes what a refused client still sends off the wire, within reason, and
+// lifts the deadline for the next request of the connection.
+func (b *patientBody) end(refused bool) {
+	if refused {
+		_ = b.control.SetReadDeadline(time.Now().Add(drainTime))
+		_, _ = io.CopyN(io.Discard, b.body, drainLimit)
+	}
+	_ = b.control.SetReadDeadline(time.Time{})
+}
