@@ -51,7 +51,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 		}
 		return pushErr
 	})
-	if ran {
+	if len(lines) > 0 {
 		err = pushErr
 	}
 	for _, l := range lines {
@@ -117,8 +117,9 @@ func kindOfRefusal(l git.PushLine) core.Kind {
 // anything, or whose request was turned away: then the outcome is known without
 // asking. ran says whether git push was tried at all.
 func knownFailure(err error, ran bool) (reason string, kind core.Kind, known bool) {
-	if !ran {
-		// No credential, address not allowed, provider down.
+	if !ran || core.KindOf(err) == core.KindPrecondition {
+		// No credential, address not allowed, provider down; or the host refused
+		// the credential, and the provider knows why there is no fresher one.
 		_, text := upstream.Classify(err)
 		return "upstream: " + text, core.KindOf(err), true
 	}
