@@ -134,7 +134,7 @@ func (b *Blame) end() error {
 	err := b.out.Wait()
 	// Commit and file were found before, so what git can still refuse is a
 	// range.
-	if exitCode(err) == 128 && b.ranges {
+	if exitCode(err) >= 128 && b.ranges {
 		return &core.Error{Kind: core.KindInvalid, Message: "a range does not fit the file", Err: err}
 	}
 	return err

@@ -107,12 +107,20 @@ func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository,
 		return resolved{}, err
 	}
 	_, object, err := s.first(ctx, dir, rev.candidates(at.Namespace, repo.DefaultBranch), "^{commit}")
-	switch {
-	case err != nil:
+	if err != nil {
 		return resolved{}, err
-	case object.Ambiguous:
-		return resolved{}, core.Errorf(core.KindInvalid, "the short id %q fits several objects", at.Ref)
-	case !object.Found():
+	}
+	if !object.Found() && hexadecimal.MatchString(rev.name) {
+		// With a step after it, git calls an ambiguous id a missing one.
+		if _, object, err = s.first(ctx, dir, []string{strings.ToLower(rev.name)}, ""); err != nil {
+			return resolved{}, err
+		}
+		if object.Ambiguous {
+			return resolved{}, core.Errorf(core.KindInvalid, "the short id %q fits several objects", at.Ref)
+		}
+		object = git.Object{}
+	}
+	if !object.Found() {
 		return resolved{}, core.Errorf(core.KindNotFound, "ref %q not found", at.Ref)
 	}
 	return resolved{object.ID, at.Ref}, nil
@@ -137,8 +145,8 @@ func (s *Service) resolveDefault(ctx context.Context, dir string, repo core.Repo
 	return resolved{object.ID, shown[i]}, nil
 }
 
-// first returns the first of the names that exists, else an object that is not
-// Found.
+// first returns the first of the names that exists or is ambiguous, else an
+// object that is neither.
 func (s *Service) first(ctx context.Context, dir string, names []string, suffix string) (int, git.Object, error) {
 	full := make([]string, len(names))
 	for i, name := range names {

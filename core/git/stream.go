@@ -2,8 +2,8 @@ package git
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/headwater-git/headwater/core"
@@ -42,19 +42,21 @@ func (g *Git) Stream(ctx context.Context, c Command) (*Stream, error) {
 
 // Read reads git's output. Its end says nothing about success: a git that was
 // killed ends its output too, so call Wait then.
-func (s *Stream) Read(p []byte) (int, error) { return s.out.Read(p) }
+func (s *Stream) Read(p []byte) (int, error) {
+	if s.done {
+		return 0, io.EOF
+	}
+	return s.out.Read(p)
+}
 
 // Wait is for after the end of the output. It returns git's verdict: nil, an
 // [*ExitError], or the cause for which the context ended.
 func (s *Stream) Wait() error {
 	if !s.done {
 		s.done = true
-		err := s.proc.Wait()
+		s.err = s.proc.Wait()
 		s.cancel()
-		s.err = errors.Join(err, s.out.Close())
-		if err != nil {
-			s.err = err
-		}
+		_ = s.out.Close() // a pipe that was read has nothing to lose
 	}
 	return s.err
 }
