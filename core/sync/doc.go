@@ -21,9 +21,9 @@
 //
 // # The first mirror
 //
-// It goes into the tracking refs of the empty repository in steps (default branch, other
-// branches in batches, then everything), so that a broken connection loses one
-// step and not all. The public refs appear in one transaction at its end; until
+// It goes into the tracking refs of the empty repository in two steps (default
+// branch, then everything), so that a broken connection loses one step and not
+// all. The public refs appear in one transaction at its end; until
 // then content calls are told to come back. Working in place instead of in a
 // temporary repository is what makes a restart resume.
 package sync

@@ -6,20 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sort"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/providers"
-)
-
-// After the default branch, one step of a first mirror takes at least this many
-// branches, and there are at most this many steps: each costs a look at all
-// refs there are by then, so that their number must not grow with the refs.
-const (
-	batchHeads = 500
-	maxBatches = 4
 )
 
 // refspec returns the refspec that fetches an upstream ref into its tracking
@@ -71,32 +62,15 @@ func (s *Service) dropGone(ctx context.Context, x *run, adv git.Advertisement) e
 }
 
 // firstSteps returns the steps of a first mirror before the one that takes
-// everything: the default branch, then the other branches in batches. A small
-// repository needs none: a step costs a negotiation.
+// everything: the default branch, which brings most of the objects. A small
+// repository needs none: a step costs a negotiation. There are no batches of
+// other branches after it: git compares every named refspec with every ref of
+// the upstream, so a thousand names cost seconds, and ten thousand minutes.
 func firstSteps(adv git.Advertisement) [][]string {
-	var heads []string
-	for name := range adv.Refs {
-		if strings.HasPrefix(name, "refs/heads/") && name != adv.HeadTarget {
-			heads = append(heads, refspec(name))
-		}
+	if _, ok := adv.Refs[adv.HeadTarget]; !ok || len(adv.Refs) < 4 {
+		return nil
 	}
-	sort.Strings(heads)
-	if len(heads) < batchHeads {
-		if _, ok := adv.Refs[adv.HeadTarget]; !ok || len(adv.Refs) < 4 {
-			return nil
-		}
-		return [][]string{{refspec(adv.HeadTarget)}}
-	}
-	var steps [][]string
-	if _, ok := adv.Refs[adv.HeadTarget]; ok {
-		steps = append(steps, []string{refspec(adv.HeadTarget)})
-	}
-	batch := max(batchHeads, (len(heads)+maxBatches-1)/maxBatches)
-	for len(heads) > batch {
-		steps = append(steps, heads[:batch])
-		heads = heads[batch:]
-	}
-	return steps // the rest comes with everything
+	return [][]string{{refspec(adv.HeadTarget)}}
 }
 
 // fetch runs one git fetch into tracking refs.
