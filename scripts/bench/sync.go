@@ -32,8 +32,14 @@ func benchSync(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		if _, err := r.sync(ctx); err != nil {
+		first, err := r.sync(ctx)
+		if err != nil {
 			return err
+		}
+		if refs > 10 {
+			if err := b.firstOfRefs(ctx, n.url(name), refs, first); err != nil {
+				return err
+			}
 		}
 		var runs []time.Duration
 		s, err := interleave(ctx, b.rounds(15),
@@ -56,6 +62,22 @@ func benchSync(ctx context.Context, b *bench) error {
 		b.table.note("sync", what+", CPU with the calls", show(s[0].cpuPer()))
 	}
 	return b.syncGitea(ctx, n, h)
+}
+
+// firstOfRefs compares the first mirror of a repository that is nothing but refs
+// with a git fetch of them.
+func (b *bench) firstOfRefs(ctx context.Context, url string, refs int, ours time.Duration) error {
+	dir := filepath.Join(b.work, "many-refs.git")
+	defer os.RemoveAll(dir)
+	if _, err := b.git.run(ctx, "", "init", "-q", "--bare", "-b", "main", "--template=", dir); err != nil {
+		return err
+	}
+	start := time.Now()
+	if _, err := b.git.run(ctx, dir, "fetch", "-q", "--no-tags", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"); err != nil {
+		return err
+	}
+	b.table.compare("sync", fmt.Sprintf("first mirror of %d refs, one round", refs), ours, time.Since(start), 1.1, 0)
+	return nil
 }
 
 // syncGitea compares with the mirror-sync of a real Gitea on the same upstream.
