@@ -1,0 +1,316 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// catBench is a pool and repositories to read.
+type catBench struct {
+	*CatFile
+	git *Git
+}
+
+func newCatBench(t *testing.T, o CatFileOptions) *catBench {
+	t.Helper()
+	g, err := New(t.Context(), Options{})
+	require.NoError(t, err)
+	b := &catBench{NewCatFile(g, o), g}
+	t.Cleanup(func() { require.NoError(t, b.Close()) })
+	return b
+}
+
+// idlePids returns the processes that wait, least recently used first.
+func (b *catBench) idlePids() []int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var pids []int
+	for _, c := range b.idle {
+		pids = append(pids, c.proc.Pid())
+	}
+	return pids
+}
+
+// addBlob writes a blob and returns its id.
+func addBlob(t *testing.T, dir, content string) string {
+	t.Helper()
+	r := tryGit(t, dir, content, "hash-object", "-w", "--stdin")
+	require.Zero(t, r.code, r.stderr)
+	return strings.TrimSpace(r.stdout)
+}
+
+func TestCatFile_answers(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"sha1", "sha256"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			b := newCatBench(t, CatFileOptions{})
+			dir := newBare(t, "--object-format="+format)
+			blob := addBlob(t, dir, "hello")
+			empty := addBlob(t, dir, "")
+			tree := strings.TrimSpace(tryGit(t, dir, "100644 blob "+blob+"\tnew\nline\x00100644 blob "+empty+"\ta b\x00", "mktree", "-z").stdout)
+			commit := mustGit(t, dir, "commit-tree", "-m", "m", tree)
+			mustGit(t, dir, "update-ref", "refs/heads/main", commit)
+			names := []string{
+				"refs/heads/main", commit + "^{tree}", commit + ":new\nline", commit + ":a b", commit + ":no\nsuch\nfile", "refs/heads/none", blob + "^{commit}", commit + "~1",
+			}
+			for range 3 {
+				info, err := b.Info(t.Context(), dir, names...)
+				require.NoError(t, err)
+				contents, err := b.Contents(t.Context(), dir, 1<<10, names...)
+				require.NoError(t, err)
+				for i, want := range []Object{
+					{ID: core.ObjectID(commit), Type: "commit"}, {ID: core.ObjectID(tree), Type: "tree"},
+					{ID: core.ObjectID(blob), Type: "blob", Size: 5}, {ID: core.ObjectID(empty), Type: "blob"}, {}, {}, {}, {},
+				} {
+					require.Equal(t, want.ID, info[i].ID, names[i])
+					require.Equal(t, want.Type, info[i].Type)
+					require.Equal(t, want.ID, contents[i].ID)
+					require.EqualValues(t, contents[i].Size, len(contents[i].Data))
+				}
+				require.Equal(t, "hello", string(contents[2].Data))
+			}
+			require.Len(t, b.idlePids(), 1, "one process answered everything")
+		})
+	}
+}
+
+func TestCatFile_seesNewRefsAndPacks(t *testing.T) {
+	t.Parallel()
+	b := newCatBench(t, CatFileOptions{})
+	dir := newBare(t)
+	addCommit(t, dir, "refs/heads/main", "one")
+	tip := func() string {
+		o, err := b.Info(t.Context(), dir, "refs/heads/main^{commit}")
+		require.NoError(t, err)
+		return string(o[0].ID)
+	}
+	tip()
+	pid := b.idlePids()
+	for i := range 3 {
+		id := addCommit(t, dir, "refs/heads/main", fmt.Sprint(i))
+		mustGit(t, dir, "pack-refs", "--all")
+		mustGit(t, dir, "repack", "-adq")
+		mustGit(t, dir, "prune-packed")
+		require.Equal(t, id, tip())
+	}
+	require.Equal(t, pid, b.idlePids())
+}
+
+func TestCatFile_refusals(t *testing.T) {
+	t.Parallel()
+	b := newCatBench(t, CatFileOptions{})
+	dir := newBare(t)
+	small, large := addBlob(t, dir, strings.Repeat("x", 100)), addBlob(t, dir, strings.Repeat("x", catSkip+1))
+	for _, name := range []string{"", "a\x00b", strings.Repeat("x", maxCatName+1)} {
+		_, err := b.Info(t.Context(), dir, name)
+		require.Equal(t, core.KindInvalid, core.KindOf(err))
+	}
+	for _, name := range []string{small, large} {
+		_, err := b.Contents(t.Context(), dir, 50, name)
+		require.Equal(t, core.KindTooLarge, core.KindOf(err), "%v", err)
+		o, err := b.Contents(t.Context(), dir, 100, small)
+		require.NoError(t, err)
+		require.Len(t, o[0].Data, 100)
+	}
+	_, err := b.Info(t.Context(), filepath.Join(dir, "none"), "x")
+	require.Equal(t, core.KindNotFound, core.KindOf(err))
+	none, err := b.Info(t.Context(), dir)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
+func TestCatFile_bounds(t *testing.T) {
+	t.Parallel()
+	b := newCatBench(t, CatFileOptions{MaxProcesses: 3})
+	var dirs []string
+	for range 5 {
+		dir := newBare(t)
+		addCommit(t, dir, "refs/heads/main", dir)
+		dirs = append(dirs, dir)
+	}
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			dir := dirs[i%len(dirs)]
+			for range 5 {
+				o, err := b.Contents(t.Context(), dir, 1<<10, "refs/heads/main")
+				if err != nil || !bytes.Contains(o[0].Data, []byte(dir)) {
+					t.Errorf("%v %v", o, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.LessOrEqual(t, len(b.idlePids()), 3)
+	// The one used last stays.
+	for _, dir := range dirs {
+		_, err := b.Info(t.Context(), dir, "HEAD")
+		require.NoError(t, err)
+	}
+	require.Len(t, b.idlePids(), 3)
+	last := b.idlePids()[2]
+	_, err := b.Info(t.Context(), dirs[4], "HEAD")
+	require.NoError(t, err)
+	require.Equal(t, last, b.idlePids()[2])
+}
+
+func TestCatFile_replacesDeadProcesses(t *testing.T) {
+	t.Parallel()
+	b := newCatBench(t, CatFileOptions{})
+	dir := newBare(t)
+	addCommit(t, dir, "refs/heads/main", "one")
+	for range 2 {
+		o, err := b.Info(t.Context(), dir, "HEAD")
+		require.NoError(t, err)
+		require.True(t, o[0].Found())
+		require.NoError(t, syscall.Kill(b.idlePids()[0], syscall.SIGKILL))
+	}
+}
+
+func TestCatFile_replacedRepository(t *testing.T) {
+	t.Parallel()
+	b := newCatBench(t, CatFileOptions{})
+	dir := newBare(t)
+	addCommit(t, dir, "refs/heads/main", "one")
+	_, err := b.Info(t.Context(), dir, "HEAD")
+	require.NoError(t, err)
+	old := b.idlePids()
+	require.NoError(t, os.Rename(dir, dir+".old"))
+	_, err = b.Info(t.Context(), dir, "HEAD")
+	require.Equal(t, core.KindNotFound, core.KindOf(err))
+	mustGit(t, "", "init", "--quiet", "--bare", "--initial-branch=main", "--object-format=sha256", dir)
+	id := addCommit(t, dir, "refs/heads/main", "two")
+	o, err := b.Info(t.Context(), dir, "HEAD")
+	require.NoError(t, err)
+	require.Equal(t, core.ObjectID(id), o[0].ID)
+	require.NotEqual(t, old, b.idlePids())
+}
+
+func TestCatFile_idleProcessesEnd(t *testing.T) {
+	t.Parallel()
+	b := newCatBench(t, CatFileOptions{Idle: 10 * time.Millisecond})
+	dir := newBare(t)
+	_, err := b.Info(t.Context(), dir, "HEAD")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(b.idlePids()) == 0 }, 10*time.Second, time.Millisecond)
+	_, err = b.Info(t.Context(), dir, "HEAD")
+	require.NoError(t, err)
+}
+
+func TestCatFile_cancelled(t *testing.T) {
+	t.Parallel()
+	b := newCatBench(t, CatFileOptions{MaxProcesses: 1})
+	dir := newBare(t)
+	addCommit(t, dir, "refs/heads/main", "one")
+	blob := addBlob(t, dir, strings.Repeat("x", 1<<20))
+	many := make([]string, catBatch)
+	for i := range many {
+		many[i] = blob
+	}
+	// In the middle of half a gigabyte.
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := b.Contents(ctx, dir, 1<<20, many...)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Empty(t, b.idlePids(), "a process in mid-answer is not used again")
+	o, err := b.Info(t.Context(), dir, "refs/heads/main")
+	require.NoError(t, err)
+	require.True(t, o[0].Found())
+
+	// In the queue.
+	b.busy <- struct{}{}
+	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err = b.Info(ctx, dir, "HEAD")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	<-b.busy
+}
+
+func TestCatFile_Close(t *testing.T) {
+	// Not parallel: it counts goroutines.
+	before := goleak.IgnoreCurrent()
+	b := newCatBench(t, CatFileOptions{})
+	dir := newBare(t)
+	addCommit(t, dir, "refs/heads/main", "one")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				if _, err := b.Info(t.Context(), dir, "HEAD"); err != nil {
+					return // closed under it
+				}
+			}
+		})
+	}
+	require.NoError(t, b.Close())
+	all.Wait()
+	require.NoError(t, b.Close())
+	_, err := b.Info(t.Context(), dir, "HEAD")
+	require.Error(t, err)
+	require.Empty(t, b.idlePids())
+	goleak.VerifyNone(t, before)
+}
+
+func TestGit_OpenBlob(t *testing.T) {
+	t.Parallel()
+	g, err := New(t.Context(), Options{})
+	require.NoError(t, err)
+	dir := newBare(t)
+	id := addBlob(t, dir, strings.Repeat("0123456789", 1<<20))
+	s, err := g.OpenBlob(t.Context(), dir, core.ObjectID(id))
+	require.NoError(t, err)
+	n, err := io.Copy(io.Discard, s)
+	require.NoError(t, err)
+	require.EqualValues(t, 10<<20, n)
+	require.NoError(t, s.Wait())
+	require.NoError(t, s.Close())
+	// Cut short by the reader.
+	s, err = g.OpenBlob(t.Context(), dir, core.ObjectID(id))
+	require.NoError(t, err)
+	_, err = io.CopyN(io.Discard, s, 5)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	// Cut short by the context: its cause is the verdict.
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s, err = g.OpenBlob(ctx, dir, core.ObjectID(id))
+	require.NoError(t, err)
+	cancel(core.Errorf(core.KindTimeout, "enough"))
+	_, _ = io.Copy(io.Discard, s)
+	require.Equal(t, core.KindTimeout, core.KindOf(s.Wait()))
+	// A missing one.
+	s, err = g.OpenBlob(t.Context(), dir, core.ZeroSHA1)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, s)
+	require.NoError(t, err)
+	require.Error(t, s.Wait())
+	require.NoError(t, s.Close())
+}
+
+func BenchmarkCatFile_Info(b *testing.B) {
+	g, err := New(b.Context(), Options{})
+	require.NoError(b, err)
+	pool := NewCatFile(g, CatFileOptions{})
+	defer pool.Close()
+	dir := filepath.Join(b.TempDir(), "r.git")
+	require.NoError(b, g.Init(b.Context(), dir, "main", "sha1"))
+	for b.Loop() {
+		_, err := pool.Info(b.Context(), dir, "HEAD")
+		require.NoError(b, err)
+	}
+}
