@@ -79,7 +79,9 @@ func TestNew_failsWhole(t *testing.T) { //nolint:paralleltest // see above
 		{"no git", func(_ string, o *server.Options) { o.GitPath = "/nowhere/git" }, "git"},
 		{"bad sealing key", func(_ string, o *server.Options) { o.SealKey = "not a key" }, ""},
 		{"damaged sealing key", func(dir string, _ *server.Options) { write(t, filepath.Join(dir, "keys", "seal.json"), "{") }, "seal.json"},
-		{"damaged database", func(dir string, _ *server.Options) { write(t, filepath.Join(dir, "headwater.db"), strings.Repeat("no", 2000)) }, "database"},
+		{"damaged database", func(dir string, _ *server.Options) {
+			write(t, filepath.Join(dir, "headwater.db"), strings.Repeat("no", 2000))
+		}, "database"},
 		{"damaged key", func(dir string, _ *server.Options) { write(t, filepath.Join(dir, "keys", "local.pem"), "no key") }, "local.pem"},
 		{"unknown provider", func(dir string, o *server.Options) {
 			o.ConfigFile = filepath.Join(dir, "keys", "unknown.hcl")

@@ -63,6 +63,14 @@ type remote struct {
 	advertise bool   // info/refs
 }
 
+// method returns the only one that the request may have.
+func (m remote) method() string {
+	if m.advertise {
+		return http.MethodGet
+	}
+	return http.MethodPost
+}
+
 // parse takes a request path apart. Git remotes end in ".git" before the
 // service, so they never collide with the API's paths.
 func parse(r *http.Request) (remote, bool) {
@@ -104,6 +112,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	if want := m.method(); r.Method != want {
+		w.Header().Set("Allow", want)
+		http.Error(w, "use "+want+" here", http.StatusMethodNotAllowed)
+		return
+	}
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	id, err := h.serve(rec, r, m)
 	if err != nil {
@@ -122,10 +135,6 @@ func errText(err error) string {
 
 // serve checks who asks for what, and hands over to the service.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (access.Identity, error) {
-	if want := map[bool]string{true: http.MethodGet, false: http.MethodPost}[m.advertise]; r.Method != want {
-		w.Header().Set("Allow", want)
-		return access.Identity{}, core.Errorf(core.KindInvalid, "use %s here", want)
-	}
 	if m.service != "git-upload-pack" && m.service != "git-receive-pack" {
 		return access.Identity{}, core.Errorf(core.KindPermission, "only the smart HTTP protocol is served; the dumb one is not")
 	}
