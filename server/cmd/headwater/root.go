@@ -105,6 +105,7 @@ func needsSubcommand(cmd *cobra.Command, args []string) error {
 		return cmd.Help()
 	}
 	next := "see: " + cmd.CommandPath() + " --help"
+	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets only on its own path
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
 		next = "did you mean: " + cmd.CommandPath() + " " + similar[0]
 	}
