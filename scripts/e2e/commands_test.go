@@ -19,8 +19,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// syncTimeout bounds waitsync.
-const syncTimeout = 60 * time.Second
+const (
+	syncTimeout  = 60 * time.Second // of waitsync
+	untilTimeout = 10 * time.Second // of curl -until
+)
 
 // commonCommands are the commands of every script; see the package comment.
 func commonCommands() map[string]commandFunc {
@@ -28,19 +30,21 @@ func commonCommands() map[string]commandFunc {
 		"startserver": (*world).startServer,
 		"stopserver":  (*world).stopServer,
 		"killserver":  (*world).killServer,
-		"headwater": func(w *world, ts *testscript.TestScript, neg bool, args []string) {
-			w.exec(ts, neg, "headwater", args...)
-		},
-		"git":        (*world).git,
-		"curl":       (*world).curl,
-		"token":      (*world).token,
-		"waitsync":   (*world).waitSync,
-		"forge":      (*world).forge,
-		"same":       (*world).same,
-		"plant":      (*world).plant,
-		"mode":       (*world).mode,
-		"secretscan": (*world).secretScan,
+		"headwater":   (*world).headwater,
+		"git":         (*world).git,
+		"curl":        (*world).curl,
+		"token":       (*world).token,
+		"waitsync":    (*world).waitSync,
+		"forge":       (*world).forge,
+		"same":        (*world).same,
+		"plant":       (*world).plant,
+		"mode":        (*world).mode,
+		"secretscan":  (*world).secretScan,
 	}
+}
+
+func (w *world) headwater(ts *testscript.TestScript, neg bool, args []string) {
+	w.exec(ts, neg, "headwater", args...)
 }
 
 // git runs git. With -t it gets a token by that name instead of asking the
@@ -57,14 +61,15 @@ func (w *world) git(ts *testscript.TestScript, neg bool, args []string) {
 
 // curl calls the server:
 //
-//	curl [-t TOKEN] [-password SECRET] [-H HEADER]... METHOD PATH [BODY]
+//	curl [-t TOKEN] [-password SECRET] [-H HEADER]... [-until TEXT] METHOD PATH [BODY]
 //
-// -password adds the field "password" to the body. Everything travels in a
+// -password adds the field "password" to the body. -until calls again until the
+// answer holds a text, for at most some seconds. Everything travels in a
 // configuration file, nothing in curl's command line. Whatever the server
 // answers is a success; only an answer that never comes is none.
 func (w *world) curl(ts *testscript.TestScript, neg bool, args []string) {
 	var headers []string
-	password := ""
+	password, until := "", ""
 	for len(args) > 1 && strings.HasPrefix(args[0], "-") {
 		switch args[0] {
 		case "-t":
@@ -73,6 +78,8 @@ func (w *world) curl(ts *testscript.TestScript, neg bool, args []string) {
 			password = w.reveal(ts, args[1])
 		case "-H":
 			headers = append(headers, args[1])
+		case "-until":
+			until = args[1]
 		default:
 			ts.Fatalf("unknown flag %s", args[0])
 		}
@@ -116,7 +123,15 @@ func (w *world) curl(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == http.MethodHead {
 		flags = append(flags, "--head")
 	}
-	w.exec(ts, neg, "curl", flags...)
+	for deadline := time.Now().Add(untilTimeout); ; time.Sleep(100 * time.Millisecond) {
+		w.exec(ts, neg, "curl", flags...)
+		if strings.Contains(ts.ReadFile("stdout"), until) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no answer held %q", until)
+		}
+	}
 }
 
 // token signs a token and keeps it:
@@ -312,10 +327,10 @@ func (w *world) mode(ts *testscript.TestScript, neg bool, args []string) {
 func (w *world) secretScan(ts *testscript.TestScript, neg bool, args []string) {
 	var hits []string
 	for _, file := range args {
-		hits = append(hits, w.suite.vault.search(file, []byte(ts.ReadFile(file)))...)
+		hits = append(hits, w.vault.search(file, []byte(ts.ReadFile(file)))...)
 	}
 	if len(args) == 0 {
-		hits = append(w.suite.vault.searchTree(w.work), w.suite.vault.searchTree(w.logs)...)
+		hits = append(w.vault.searchTree(w.work), w.vault.searchTree(w.logs)...)
 	}
 	if (len(hits) > 0) != neg {
 		ts.Fatalf("secrets: %q", hits)

@@ -171,7 +171,7 @@ func (w *world) startForge(ts *testscript.TestScript, name string, args []string
 	ts.Setenv("FORGE_URL"+suffix, f.URL())
 	ts.Setenv("FORGE_USER"+suffix, user)
 	if key := f.AppKey(); key != nil {
-		w.suite.vault.addPEM("key of the GitHub App", string(key))
+		w.keepPEM("key of the GitHub App", string(key))
 		ts.Check(os.WriteFile(w.secretFile("app.pem"), key, 0o600))
 	}
 }

@@ -24,8 +24,10 @@ type sampler struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	once   sync.Once
-	lines  map[string]bool
-	seen   map[int]int
+	seen   map[int]int // of the goroutine alone
+
+	mu    sync.Mutex
+	lines map[string]bool
 }
 
 func startSampler(ctx context.Context) *sampler {
@@ -40,6 +42,13 @@ func startSampler(ctx context.Context) *sampler {
 func (s *sampler) stop() []string {
 	s.once.Do(s.cancel)
 	<-s.done
+	return s.snapshot()
+}
+
+// snapshot returns the command lines so far.
+func (s *sampler) snapshot() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var lines []string
 	for line := range s.lines {
 		lines = append(lines, line)
@@ -82,7 +91,9 @@ func (s *sampler) sample() {
 		alive[pid]++
 		line, err := os.ReadFile(filepath.Join("/proc", name, "cmdline"))
 		if err == nil && len(line) > 0 {
+			s.mu.Lock()
 			s.lines[string(bytes.ReplaceAll(line, []byte{0}, []byte{' '}))] = true
+			s.mu.Unlock()
 		}
 	}
 	s.seen = alive // numbers are used again

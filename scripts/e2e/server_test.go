@@ -105,17 +105,20 @@ func (w *world) startServer(ts *testscript.TestScript, neg bool, args []string) 
 	ts.Setenv("URL", p.url)
 	ts.Setenv("HOST", u.Host)
 	if key := filepath.Join(ts.Getenv("HEADWATER_DATA"), "keys", "local.pem"); exists(key) {
-		w.suite.vault.addPEM("local.pem", ts.ReadFile(key))
+		w.keepPEM("local.pem", ts.ReadFile(key))
 	}
 }
 
-// watch reads the server's stdout to its end and tells the URL that it prints
-// once it is ready.
+// watch reads the server's stdout to its end and tells the URL when the server
+// has printed all that it prints at its start.
 func (p *process) watch(stdout io.Reader, ready chan<- string) {
-	lines := bufio.NewScanner(stdout)
+	lines, address := bufio.NewScanner(stdout), ""
 	for lines.Scan() {
-		if _, address, ok := strings.Cut(lines.Text(), " is listening on "); ok {
-			ready <- strings.TrimSpace(address)
+		if _, after, ok := strings.Cut(lines.Text(), " is listening on "); ok {
+			address = strings.TrimSpace(after)
+		}
+		if strings.HasPrefix(lines.Text(), "Next: ") {
+			ready <- address
 		}
 	}
 }

@@ -14,21 +14,26 @@ import (
 	"sync"
 )
 
-// minSecret keeps words that stand everywhere from being taken for secrets.
-const minSecret = 16
+const (
+	// minSecret keeps words that stand everywhere from being taken for secrets.
+	minSecret = 16
+	// needle is how much of a secret is looked for, at its end: the beginning
+	// of a token is the same in all of them. Longer ones are much slower to find.
+	needle = 32
+)
 
-// vault remembers the secrets of the scripts and finds them in texts. It is
-// safe for concurrent use.
+// vault remembers secrets and finds them in texts. It is safe for concurrent
+// use.
 type vault struct {
 	mu      sync.Mutex
-	secrets map[string]string // form that it may appear in -> name
+	needles map[string]string // end of a form that it may appear in -> name
 }
 
-func newVault() *vault { return &vault{secrets: map[string]string{}} }
+func newVault() *vault { return &vault{needles: map[string]string{}} }
 
 // minted finds secrets that the programs under test make for themselves:
 // tokens of GitHub App installations, and JSON Web Tokens.
-var minted = regexp.MustCompile(`ghs_[0-9a-f]{40}|eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}`)
+var minted = regexp.MustCompile(`^(?:ghs_[0-9a-f]{40}|eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})`)
 
 // add remembers a secret in the forms that it could come out in. Users are
 // names it is used with in HTTP Basic.
@@ -37,13 +42,18 @@ func (v *vault) add(name, secret string, users ...string) {
 	if len(secret) < minSecret {
 		panic(fmt.Sprintf("the secret %q is too short to be searched for", name))
 	}
+	forms := map[string]string{
+		secret:                  name,
+		url.QueryEscape(secret): name + " (in a URL)",
+		base64.StdEncoding.EncodeToString([]byte(secret)): name + " (base64)",
+	}
+	for _, user := range users {
+		forms[base64.StdEncoding.EncodeToString([]byte(user+":"+secret))] = name + " (HTTP Basic)"
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.secrets[secret] = name
-	v.secrets[url.QueryEscape(secret)] = name + " (in a URL)"
-	v.secrets[base64.StdEncoding.EncodeToString([]byte(secret))] = name + " (base64)"
-	for _, user := range users {
-		v.secrets[base64.StdEncoding.EncodeToString([]byte(user+":"+secret))] = name + " (HTTP Basic)"
+	for form, name := range forms {
+		v.needles[form[max(0, len(form)-needle):]] = name
 	}
 }
 
@@ -54,7 +64,7 @@ func (v *vault) addPEM(name, text string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if len(line) >= minSecret && !strings.HasPrefix(line, "-----") {
-			v.secrets[line] = name
+			v.needles[line[max(0, len(line)-needle):]] = name
 		}
 	}
 }
@@ -64,7 +74,7 @@ func (v *vault) names() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var names []string
-	for _, name := range v.secrets {
+	for _, name := range v.needles {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -76,13 +86,23 @@ func (v *vault) search(where string, text []byte) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var hits []string
-	for form, name := range v.secrets {
-		if i := bytes.Index(text, []byte(form)); i >= 0 {
-			hits = append(hits, fmt.Sprintf("%s: the secret %q at byte %d", where, name, i))
+	for end, name := range v.needles {
+		if i := bytes.Index(text, []byte(end)); i >= 0 {
+			hits = append(hits, fmt.Sprintf("%s: the secret %q before byte %d", where, name, i+len(end)))
 		}
 	}
-	if loc := minted.FindIndex(text); loc != nil {
-		hits = append(hits, fmt.Sprintf("%s: a token (%s...) at byte %d", where, text[loc[0]:loc[0]+4], loc[0]))
+	for _, prefix := range []string{"ghs_", "eyJ"} {
+		for from := 0; ; from++ {
+			i := bytes.Index(text[from:], []byte(prefix))
+			if i < 0 {
+				break
+			}
+			from += i
+			if minted.Match(text[from:min(len(text), from+4096)]) {
+				hits = append(hits, fmt.Sprintf("%s: a token (%s...) at byte %d", where, prefix, from))
+				break
+			}
+		}
 	}
 	return hits
 }

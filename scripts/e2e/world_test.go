@@ -18,6 +18,7 @@ const secretsDir = ".secrets"
 // world is what one script has.
 type world struct {
 	suite *suite
+	vault *vault // of this script's secrets
 	fail  func(text string)
 	work  string // the script's folder
 	data  string // the server's
@@ -36,7 +37,7 @@ type worldKey struct{}
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
 func newWorld(s *suite, env *testscript.Env) (*world, error) {
-	w := &world{suite: s, work: env.WorkDir, data: filepath.Join(env.WorkDir, "data"), forges: map[string]*forge{}}
+	w := &world{suite: s, vault: newVault(), work: env.WorkDir, data: filepath.Join(env.WorkDir, "data"), forges: map[string]*forge{}}
 	w.fail = func(text string) {
 		env.T().Log(text)
 		env.T().FailNow()
@@ -68,7 +69,7 @@ func (w *world) close() {
 	if err := w.outputs.Close(); err != nil {
 		problems = append(problems, err.Error())
 	}
-	problems = append(problems, w.suite.vault.searchTree(w.work)...)
+	problems = append(problems, w.vault.searchTree(w.work)...)
 	problems = append(problems, w.races()...)
 	if len(problems) > 0 {
 		w.fail(strings.Join(problems, "\n"))
@@ -102,8 +103,15 @@ func (w *world) secretFile(name string) string { return filepath.Join(w.work, se
 
 // keep writes a secret and remembers it.
 func (w *world) keep(ts *testscript.TestScript, name, secret string, users ...string) {
+	w.vault.add(name, secret, users...)
 	w.suite.vault.add(name, secret, users...)
 	ts.Check(os.WriteFile(w.secretFile(name), []byte(secret), 0o600))
+}
+
+// keepPEM remembers a private key.
+func (w *world) keepPEM(name, text string) {
+	w.vault.addPEM(name, text)
+	w.suite.vault.addPEM(name, text)
 }
 
 // reveal reads a secret.
@@ -117,7 +125,9 @@ func (w *world) reveal(ts *testscript.TestScript, name string) string {
 // prints, and fails the script if it succeeds or fails against expectation.
 func (w *world) exec(ts *testscript.TestScript, neg bool, program string, args ...string) {
 	err := ts.Exec(program, args...)
-	w.capture(ts.ReadFile("stdout"))
+	if program != "headwater" || len(args) == 0 || args[0] != "token" {
+		w.capture(ts.ReadFile("stdout")) // a token alone is what that command is for
+	}
 	w.capture(ts.ReadFile("stderr"))
 	if (err != nil) == neg {
 		return
