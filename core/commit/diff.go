@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
@@ -64,29 +62,26 @@ func takeDiff(patch *spool, chunks Chunks) error {
 }
 
 // applyPatch applies a patch to a tree ("" for an empty one), in an index of
-// its own, and returns the new tree. git stores the objects.
+// its own, and returns the new tree; its objects go into the pack.
 func (s *Service) applyPatch(ctx context.Context, r core.Repository, p *pack, base core.ObjectID, patch *spool) (core.ObjectID, error) {
-	tmp, err := os.MkdirTemp(s.temp, "api-index-")
+	q, err := s.newQuarantine(r)
 	if err != nil {
-		return "", fmt.Errorf("make an index: %w", err)
+		return "", err
 	}
-	defer os.RemoveAll(tmp)
-	run := func(name string, stdin io.Reader, flags []string, args ...string) ([]byte, error) {
-		return s.git.Output(ctx, git.Command{
-			Name: name, Dir: s.repos.Path(r.ID), Env: []string{"GIT_INDEX_FILE=" + filepath.Join(tmp, "index")}, Flags: flags, Args: args, Stdin: stdin,
-			// Nothing that any file system takes for .git gets into an index.
-			Config: []git.Config{git.Set("core.protectHFS", "true"), git.Set("core.protectNTFS", "true")},
-		})
+	defer q.close() //nolint:errcheck // the next start removes what is left
+	run := func(c git.Command) ([]byte, error) {
+		c.Dir = s.repos.Path(r.ID)
+		return s.git.Output(ctx, q.command(c))
 	}
 	if base != "" {
-		if _, err := run("read-tree", nil, nil, string(base)); err != nil {
+		if _, err := run(git.Command{Name: "read-tree", Args: []string{string(base)}}); err != nil {
 			return "", fmt.Errorf("read the base: %w", err)
 		}
 	}
-	if _, err := run("apply", patch.reader(), []string{"--cached", "--binary", "--whitespace=nowarn"}); err != nil {
+	if _, err := run(git.Command{Name: "apply", Flags: []string{"--cached", "--binary", "--whitespace=nowarn"}, Stdin: patch.reader()}); err != nil {
 		return "", patchError(err)
 	}
-	out, err := run("write-tree", nil, nil)
+	out, err := run(git.Command{Name: "write-tree"})
 	if err != nil {
 		return "", fmt.Errorf("write the tree: %w", err)
 	}
@@ -94,7 +89,24 @@ func (s *Service) applyPatch(ctx context.Context, r core.Repository, p *pack, ba
 	if tree == base {
 		return tree, nil
 	}
-	return tree, s.checkTree(ctx, r, p, base, tree)
+	// The paths that the patch touched are checked as those of other commits.
+	changed := git.Command{Name: "diff-tree", Flags: []string{"-r", "-z", "--no-renames", "--name-only", "--diff-filter=d"}, Args: []string{string(base), string(tree)}}
+	if base == "" {
+		changed = git.Command{Name: "ls-tree", Flags: []string{"-r", "-z", "--name-only"}, Args: []string{string(tree)}}
+	}
+	if out, err = run(changed); err != nil {
+		return "", fmt.Errorf("compare trees: %w", err)
+	}
+	for path := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		if path == "" {
+			continue
+		}
+		if _, err := CleanPath(path); err != nil {
+			return "", err
+		}
+		p.strict = p.strict || readByGit(path)
+	}
+	return tree, q.collect(p)
 }
 
 // patchError says why git did not apply a patch.
@@ -119,47 +131,4 @@ func patchError(err error) error {
 		reason += ": " + strings.Join(lines, "; ")
 	}
 	return &core.Error{Kind: kind, Message: reason, Err: err}
-}
-
-// checkTree checks the paths that a tree has and base has not, or has with
-// another content, as those of other commits are checked, and has git look at
-// files that git itself reads. A base of "" has nothing.
-func (s *Service) checkTree(ctx context.Context, r core.Repository, p *pack, base, tree core.ObjectID) error {
-	dir := s.repos.Path(r.ID)
-	c := git.Command{Name: "diff-tree", Dir: dir, Flags: []string{"-r", "-z", "--no-renames", "--name-only", "--diff-filter=d"}, Args: []string{string(base), string(tree)}}
-	if base == "" {
-		c = git.Command{Name: "ls-tree", Dir: dir, Flags: []string{"-r", "-z", "--name-only", "--full-tree"}, Args: []string{string(tree)}}
-	}
-	out, err := s.git.Output(ctx, c)
-	if err != nil {
-		return fmt.Errorf("compare trees: %w", err)
-	}
-	for path := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		if path == "" {
-			continue
-		}
-		if _, err := CleanPath(path); err != nil {
-			return err
-		}
-		if !readByGit(path) {
-			continue
-		}
-		// git checks what comes in a pack: the file, and the folder that gives
-		// it its meaning.
-		folder := path[:max(strings.LastIndexByte(path, '/'), 0)]
-		objects, err := s.objects.Contents(ctx, dir, maxTree, string(tree)+":"+folder, string(tree)+":"+path)
-		if err != nil {
-			return err
-		}
-		p.strict = true
-		for i, t := range []objectType{typeTree, typeBlob} {
-			if objects[i].Type != t.String() {
-				continue // the commit of a submodule
-			}
-			if _, err := p.add(t, objects[i].Data); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -195,7 +195,7 @@ func (s *Service) mergeOnce(ctx context.Context, m Merge, p *pack, ns core.Names
 		return r, core.Errorf(core.KindInvalid, "a commit has to be made: commit_message and author are required")
 	}
 	if !forward {
-		if r.Tree, err = s.mergeTrees(ctx, m, r); err != nil {
+		if r.Tree, err = s.mergeTrees(ctx, m, p, r); err != nil {
 			return r, err
 		}
 	}
@@ -207,7 +207,7 @@ func (s *Service) mergeOnce(ctx context.Context, m Merge, p *pack, ns core.Names
 	if r.New, err = p.add(typeCommit, m.encode(r.Tree, parents, s.clock.Now())); err != nil {
 		return r, err
 	}
-	if err := s.store(ctx, dir, p); err != nil {
+	if err := s.store(ctx, m.Repo, p); err != nil {
 		return r, err
 	}
 	return r, s.move(ctx, m.Caller, ns, core.RefUpdate{Name: m.ref(), Old: r.Old, New: r.New})
@@ -231,8 +231,14 @@ func (s *Service) count(ctx context.Context, dir string, a, b core.ObjectID) (in
 	return strconv.Atoi(string(bytes.TrimSpace(out)))
 }
 
-// mergeTrees merges two commits and returns the tree; git stores its objects.
-func (s *Service) mergeTrees(ctx context.Context, m Merge, r Merged) (core.ObjectID, error) {
+// mergeTrees merges two commits and returns the tree; new objects go into the
+// pack. Errors: a [*MergeError] if the changes do not go together.
+func (s *Service) mergeTrees(ctx context.Context, m Merge, p *pack, r Merged) (core.ObjectID, error) {
+	q, err := s.newQuarantine(m.Repo)
+	if err != nil {
+		return "", err
+	}
+	defer q.close() //nolint:errcheck // the next start removes what is left
 	var out bytes.Buffer
 	// --no-messages: the paths are what callers can use; git's sentences about
 	// them are not stable.
@@ -240,9 +246,9 @@ func (s *Service) mergeTrees(ctx context.Context, m Merge, r Merged) (core.Objec
 	if m.AllowUnrelated {
 		flags = append(flags, "--allow-unrelated-histories")
 	}
-	err := s.git.Run(ctx, git.Command{
+	err = s.git.Run(ctx, q.command(git.Command{
 		Name: "merge-tree", Dir: s.repos.Path(m.Repo.ID), Flags: flags, Args: []string{string(r.Old), string(r.Source)}, Stdout: &out,
-	})
+	}))
 	fields := strings.Split(strings.TrimSuffix(out.String(), "\x00"), "\x00")
 	if code, _, ok := exitCode(err); ok && code == 1 {
 		paths := []string{}
@@ -260,5 +266,5 @@ func (s *Service) mergeTrees(ctx context.Context, m Merge, r Merged) (core.Objec
 	if !tree.Valid() {
 		return "", fmt.Errorf("merge trees: git answered %q", fields[0])
 	}
-	return tree, nil
+	return tree, q.collect(p)
 }

@@ -151,23 +151,27 @@ func (t *trailer) Read(b []byte) (int, error) {
 func (p *pack) close() { _ = p.body.close() }
 
 // store hands the pack to git and empties it.
-func (s *Service) store(ctx context.Context, dir string, p *pack) error {
+func (s *Service) store(ctx context.Context, r core.Repository, p *pack) error {
 	if p.objects == 0 {
 		return nil
 	}
+	if p.strict {
+		if err := s.vet(ctx, r, p); err != nil {
+			return err
+		}
+	}
+	return s.storeAt(ctx, s.repos.Path(r.ID), p)
+}
+
+// storeAt is store for the repository at dir, without a check.
+func (s *Service) storeAt(ctx context.Context, dir string, p *pack) error {
 	c := git.Command{Name: "unpack-objects", Dir: dir, Flags: []string{"-q"}, Stdin: p.reader()}
 	if !p.small() {
 		// --fix-thin is what receive-pack uses, too: a pack that is complete
 		// stays as it is.
 		c.Name, c.Flags, c.Stdout = "index-pack", []string{"--stdin", "--fix-thin"}, io.Discard
 	}
-	if p.strict {
-		c.Flags = append(c.Flags, "--strict")
-	}
 	if err := s.git.Run(ctx, c); err != nil {
-		if _, text, ok := exitCode(err); ok && p.strict {
-			return &core.Error{Kind: core.KindInvalid, Message: "git refuses the content: " + lastLine(text), Err: err}
-		}
 		return fmt.Errorf("store objects: %w", err)
 	}
 	p.stored += p.size()

@@ -122,8 +122,23 @@ func (s *Service) move(ctx context.Context, c Caller, ns core.Namespace, u core.
 	if err := s.repos.Current(ctx, c.Repo); err != nil {
 		return err
 	}
-	return verdict(s.door.Write(ctx, s.session(c, ns, u)))
+	session := s.session(c, ns, u)
+	var said []string
+	session.Notify = func(line string) {
+		if line = strings.TrimSpace(line); line != "" && len(said) < maxSaid {
+			said = append(said, line)
+		}
+	}
+	err := verdict(s.door.Write(ctx, session))
+	if core.KindOf(err) == core.KindUpstreamRejected && len(said) > 0 {
+		// Many hosts give the reason beside the protocol, for people to read.
+		err = &core.Error{Kind: core.KindUpstreamRejected, Message: core.MessageOf(err) + ": " + strings.Join(said, "; "), Err: err}
+	}
+	return err
 }
+
+// maxSaid is how many lines of a host become part of an error.
+const maxSaid = 20
 
 const (
 	// turnTimeout bounds the wait for other API writes to the same ref.

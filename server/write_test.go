@@ -1,0 +1,210 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// writes is a server with one repository for API writes: a local one, or the
+// mirror of a forge's.
+type writes struct {
+	*servertest.Server
+	repo  string
+	forge *providertest.TestForge // nil: local
+}
+
+// newWrites makes an empty repository.
+func newWrites(t testing.TB, synced bool) *writes {
+	t.Helper()
+	w := &writes{repo: "team/app"}
+	if !synced {
+		w.Server = servertest.Start(t, servertest.Options{})
+		w.Create(t, w.repo)
+		return w
+	}
+	w.forge = providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	w.forge.CreateRepo(origin, true)
+	w.Server = servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{w.forge}})
+	w.Mirror(t, w.repo, w.forge, origin)
+	return w
+}
+
+// onBoth runs a test on a local and on a synced repository, and afterwards
+// checks both for what must hold after every write.
+func onBoth(t *testing.T, test func(t *testing.T, w *writes)) {
+	t.Helper()
+	for name, synced := range map[string]bool{"local": false, "synced": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWrites(t, synced)
+			test(t, w)
+			w.requireSound(t)
+		})
+	}
+}
+
+// requireSound checks that git finds no fault, that nothing temporary is left,
+// and that the upstream has every branch and tag.
+func (w *writes) requireSound(t testing.TB) {
+	t.Helper()
+	require.Empty(t, w.Fsck(t, w.repo))
+	left, err := os.ReadDir(filepath.Join(w.Dir, "tmp"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	if w.forge == nil {
+		return
+	}
+	here := map[string]string{}
+	for name, id := range w.Refs(t, w.repo) {
+		if strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/tags/") {
+			here[name] = id
+		}
+	}
+	require.Equal(t, here, w.forge.Refs(origin))
+}
+
+// file is one change of commit-pack.
+type file struct {
+	path, data, mode string
+	del              bool
+}
+
+// packBody is the body of commit-pack.
+func packBody(t testing.TB, meta map[string]any, files ...file) io.Reader {
+	t.Helper()
+	list := []map[string]any{}
+	var chunks bytes.Buffer
+	encoder := json.NewEncoder(&chunks)
+	for i, f := range files {
+		id := "content-" + string(rune('a'+i%26)) + strings.Repeat("x", i/26)
+		entry := map[string]any{"path": f.path, "content_id": id, "operation": "upsert"}
+		if f.mode != "" {
+			entry["mode"] = f.mode
+		}
+		if f.del {
+			entry["operation"] = "delete"
+		} else {
+			require.NoError(t, encoder.Encode(map[string]any{"blob_chunk": map[string]any{
+				"content_id": id, "data": base64.StdEncoding.EncodeToString([]byte(f.data)), "eof": true,
+			}}))
+		}
+		list = append(list, entry)
+	}
+	return io.MultiReader(bytes.NewReader(metaLine(t, with(meta, "files", list))), &chunks)
+}
+
+// metaLine is the first line of a stream; author and message are filled in.
+func metaLine(t testing.TB, meta map[string]any) []byte {
+	t.Helper()
+	filled := map[string]any{
+		"target_branch": "main", "commit_message": "change", "author": map[string]any{"name": "Ada", "email": "ada@example.test"},
+	}
+	for key, value := range meta {
+		filled[key] = value
+	}
+	line, err := json.Marshal(map[string]any{"metadata": filled})
+	require.NoError(t, err)
+	return append(line, '\n')
+}
+
+// with returns the map with one more key.
+func with(m map[string]any, key string, value any) map[string]any {
+	out := map[string]any{key: value}
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// stream posts a body of lines to a route of the repository.
+func (w *writes) stream(t testing.TB, token, suffix string, body io.Reader) servertest.Answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL+"/api/repos/"+url.PathEscape(w.repo)+suffix, body)
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/x-ndjson")
+	r.Close = true
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	a := servertest.Answer{Status: resp.StatusCode, Raw: string(raw)}
+	require.NoError(t, json.Unmarshal(raw, &a.Body), a.Raw)
+	return a
+}
+
+// pack makes a commit from files.
+func (w *writes) pack(t testing.TB, meta map[string]any, files ...file) servertest.Answer {
+	t.Helper()
+	return w.stream(t, w.Token(t, w.repo), "/commit-pack", packBody(t, meta, files...))
+}
+
+// commit is pack that must succeed; it returns the commit.
+func (w *writes) commit(t testing.TB, meta map[string]any, files ...file) string {
+	t.Helper()
+	a := w.pack(t, meta, files...)
+	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	return a.At("commit.commit_sha").(string)
+}
+
+// post calls a route of the repository.
+func (w *writes) post(t testing.TB, suffix string, body map[string]any) servertest.Answer {
+	t.Helper()
+	return w.API(t, http.MethodPost, w.repo, suffix, body)
+}
+
+// tree lists the files of a revision as a clone would get them: mode and
+// content by path.
+func (w *writes) tree(t testing.TB, revision string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	out := w.bare(t, "ls-tree", "-r", "-z", revision)
+	for entry := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
+		if entry == "" {
+			continue
+		}
+		head, path, _ := strings.Cut(entry, "\t")
+		f := strings.Fields(head)
+		if f[1] == "commit" {
+			files[path] = f[0] + " " + f[2]
+			continue
+		}
+		files[path] = f[0] + " " + w.bare(t, "cat-file", "blob", f[2])
+	}
+	return files
+}
+
+// bare runs git in the repository on disk.
+func (w *writes) bare(t testing.TB, args ...string) string {
+	t.Helper()
+	dir := w.Engine().Path(w.Repo(t, w.repo).ID)
+	c := w.ClientWith(t, "")
+	return c.Git(append([]string{"--git-dir=" + dir}, args...)...)
+}
+
+// at returns what a branch is at, "" if it does not exist.
+func (w *writes) at(t testing.TB, branch string) string {
+	t.Helper()
+	return w.Refs(t, w.repo)["refs/heads/"+branch]
+}
+
+// policyToken is a token with the claim "refs".
+func (w *writes) policyToken(t testing.TB, pattern string, ops ...access.Op) string {
+	t.Helper()
+	return w.TokenWith(t, access.Claims{Repo: w.repo, Scopes: access.Scopes(), Refs: []access.RefOps{{Pattern: pattern, Ops: ops}}})
+}
