@@ -30,8 +30,8 @@ const packedHeader = "# pack-refs with: peeled fully-peeled sorted \n"
 // git's own way makes and locks a file per ref and, to pack them, locks and
 // removes each again: a millisecond per ref, minutes for 50,000.
 //
-// The objects must exist; old values are checked. A failure that a ref causes
-// is a [*RefError], and then nothing has changed.
+// Objects and old values are checked. A failure that a ref causes is a
+// [*RefError], and then nothing has changed.
 func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefChange) error {
 	refs, err := g.packable(ctx, dir)
 	if err != nil {
@@ -42,24 +42,15 @@ func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefCh
 	for name, r := range refs {
 		peeled[r.id], before[name] = r.peeled, true
 	}
-	foreign := false
+	if err := g.peel(ctx, dir, transactions, peeled); err != nil {
+		return err
+	}
 	for _, tx := range transactions {
 		for _, c := range tx {
 			if err := change(refs, peeled, c); err != nil {
 				return err
 			}
-			if _, ok := peeled[c.New]; !ok && !c.IsDelete() {
-				foreign = true
-			}
 		}
-	}
-	if foreign {
-		// No ref points to one of the objects yet: whether it is there, and
-		// what it peels to, is git's to say.
-		if _, err := g.UpdateRefs(ctx, dir, transactions...); err != nil {
-			return err
-		}
-		return g.Run(ctx, Command{Name: "pack-refs", Dir: dir, Flags: []string{"--all"}})
 	}
 	names := make([]string, 0, len(refs))
 	for name := range refs {
@@ -85,6 +76,54 @@ func (g *Git) packable(ctx context.Context, dir string) (map[string]packedRef, e
 		}
 	})
 	return refs, err
+}
+
+// peel adds the peeled values of the new objects that are not in the map yet,
+// and refuses one that does not exist or that its ref must not point to.
+func (g *Git) peel(ctx context.Context, dir string, transactions [][]RefChange, peeled map[core.ObjectID]core.ObjectID) error {
+	var ask strings.Builder
+	first := make(map[core.ObjectID]string) // unknown objects, with a ref that wants them
+	branch := make(map[core.ObjectID]string)
+	for _, tx := range transactions {
+		for _, c := range tx {
+			if _, ok := peeled[c.New]; ok || c.IsDelete() || !c.New.Valid() {
+				continue
+			}
+			if first[c.New] == "" {
+				first[c.New] = c.Name
+				fmt.Fprintf(&ask, "%s\n%s^{}\n", c.New, c.New)
+			}
+			if strings.HasPrefix(c.Name, "refs/heads/") {
+				branch[c.New] = c.Name
+			}
+		}
+	}
+	if len(first) == 0 {
+		return nil
+	}
+	out, err := g.Output(ctx, Command{
+		Name: "cat-file", Dir: dir, Flags: []string{"--batch-check=%(objectname) %(objecttype)"}, Stdin: strings.NewReader(ask.String()),
+	})
+	if err != nil {
+		return err
+	}
+	lines := strings.Fields(string(out)) // two answers of two words per object
+	for ; len(lines) >= 4; lines = lines[4:] {
+		id, kind, target := core.ObjectID(lines[0]), lines[1], core.ObjectID(lines[2])
+		ref := first[id]
+		if branch[id] != "" && kind != "commit" {
+			kind, ref = "missing", branch[id]
+		}
+		switch kind {
+		case "missing":
+			return &RefError{Ref: ref, Kind: RefNoObject, Err: fmt.Errorf("object %s is missing or no commit", id)}
+		case "tag":
+			peeled[id] = target
+		default:
+			peeled[id] = ""
+		}
+	}
+	return nil
 }
 
 // change makes one change in the map.

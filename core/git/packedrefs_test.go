@@ -1,8 +1,10 @@
 package git
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,6 +48,10 @@ func TestGit_WriteRefs_likeGit(t *testing.T) {
 			}
 			if tc.also {
 				rest = append(rest, RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/c", New: c}})
+				mustGit(t, dir, "tag", "-a", "-m", "loose", "v3", string(c))
+				loose := core.ObjectID(mustGit(t, dir, "rev-parse", "refs/tags/v3"))
+				mustGit(t, dir, "update-ref", "-d", "refs/tags/v3")
+				rest = append(rest, RefChange{RefUpdate: core.RefUpdate{Name: "refs/tags/v4", New: loose}})
 			}
 			require.NoError(t, g.WriteRefs(t.Context(), dir, deletes, rest))
 
@@ -57,6 +63,7 @@ func TestGit_WriteRefs_likeGit(t *testing.T) {
 			}
 			if tc.also {
 				want["refs/heads/c"] = c
+				want["refs/tags/v4"] = rest[len(rest)-1].New
 			}
 			require.Equal(t, want, have)
 			require.Equal(t, string(a), mustGit(t, dir, "rev-parse", "refs/tags/v2^{}"))
@@ -69,9 +76,7 @@ func TestGit_WriteRefs_likeGit(t *testing.T) {
 			require.Equal(t, string(gits), string(mine))
 			mustGit(t, dir, "fsck", "--strict")
 			require.DirExists(t, filepath.Join(dir, "refs", "heads"))
-			if !tc.also {
-				require.NoDirExists(t, filepath.Join(dir, "refs", "internal"))
-			}
+			require.NoDirExists(t, filepath.Join(dir, "refs", "internal"))
 		})
 	}
 }
@@ -95,12 +100,19 @@ func TestGit_WriteRefs_refusals(t *testing.T) {
 		{"missing object", func(core.ObjectID) RefChange {
 			return RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/new", New: "1111111111111111111111111111111111111111"}}
 		}, RefNoObject},
+		{"branch on a tag", func(a core.ObjectID) RefChange {
+			return RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/new", New: a}}
+		}, RefNoObject},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			g, dir := newTestGit(t), newBare(t)
 			a := core.ObjectID(addCommit(t, dir, "refs/heads/main", "one"))
-			err := g.WriteRefs(t.Context(), dir, []RefChange{tc.change(a)})
+			id := a
+			if tc.name == "branch on a tag" {
+				id = core.ObjectID(strings.TrimSpace(tryGit(t, dir, fmt.Sprintf("object %s\ntype commit\ntag v1\ntagger A <a@example.com> 1700000000 +0000\n\nx\n", a), "mktag").stdout))
+			}
+			err := g.WriteRefs(t.Context(), dir, []RefChange{tc.change(id)})
 			var re *RefError
 			require.ErrorAs(t, err, &re)
 			require.Equal(t, tc.kind, re.Kind)

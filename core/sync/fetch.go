@@ -23,23 +23,54 @@ func refspec(name string) string { return "+" + name + ":" + core.TrackingRef(na
 func all() []string { return []string{refspec("refs/heads/*"), refspec("refs/tags/*")} }
 
 // fetchAll brings the tracking refs up to the upstream. A first mirror goes in
-// steps: each step's refs pin its objects, so that a retry continues there.
+// two steps: the refs of the first pin its objects, so that a retry continues
+// there. The second brings objects only; a file per ref, made, locked and soon
+// packed again, would cost more than the objects where there are many refs.
 func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) error {
-	steps := [][]string{all()}
-	if x.First {
-		if err := s.dropGone(ctx, x, adv); err != nil {
-			return err
-		}
-		steps = append(firstSteps(adv), steps...)
+	if !x.First {
+		return s.fetch(ctx, x, all(), "--prune")
 	}
+	if err := s.dropGone(ctx, x, adv); err != nil {
+		return err
+	}
+	steps := append(firstSteps(adv), all())
 	for i, specs := range steps {
 		s.setProgress(x.RepoID, func(p *core.Progress) { p.Step, p.Steps = i+1, len(steps) })
-		// Only the last step knows all that there is, so only it may prune.
-		if err := s.fetch(ctx, x, specs, i == len(steps)-1); err != nil {
+		var extra []string
+		if i == len(steps)-1 {
+			extra = []string{"--dry-run"} // takes the objects, and writes no ref
+		}
+		if err := s.fetch(ctx, x, specs, extra...); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.track(ctx, x, adv)
+}
+
+// track writes the tracking refs of a first mirror after its objects came. What
+// the listings before and after the fetch agree on is what the fetch saw; the
+// rest, of a branch that moved meanwhile, is left to the next run.
+func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) error {
+	after, err := s.up.Refs(ctx, x.repo, listed)
+	if err != nil {
+		return fmt.Errorf("list upstream refs after the fetch: %w", err)
+	}
+	x.missed = before.Digest() != after.Digest()
+	var changes []git.RefChange
+	for name, id := range before.Refs {
+		if name != "HEAD" && after.Refs[name] == id {
+			changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: core.TrackingRef(name), New: id}, Force: true})
+		}
+	}
+	if len(changes) == 0 {
+		return nil // an empty upstream
+	}
+	unlock, err := s.repos.Locks().LockWrite(ctx, x.RepoID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.git.WriteRefs(ctx, s.repos.Path(x.RepoID), changes)
 }
 
 // dropGone removes the tracking refs of an earlier attempt at the first mirror
@@ -73,8 +104,8 @@ func firstSteps(adv git.Advertisement) [][]string {
 	return [][]string{{refspec(adv.HeadTarget)}}
 }
 
-// fetch runs one git fetch into tracking refs.
-func (s *Service) fetch(ctx context.Context, x *run, specs []string, prune bool) error {
+// fetch runs one git fetch into tracking refs, with the extra flags.
+func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...string) error {
 	flags := []string{
 		"--no-tags",                // tags come by their refspec, all of them, not by what they point to
 		"--no-write-fetch-head",    // nobody reads FETCH_HEAD, and two fetches would fight over it
@@ -84,9 +115,7 @@ func (s *Service) fetch(ctx context.Context, x *run, specs []string, prune bool)
 		"--progress",               // stderr is no terminal
 		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
 	}
-	if prune {
-		flags = append(flags, "--prune")
-	}
+	flags = append(flags, extra...)
 	cfg := append(git.FsckIgnores("fetch"),
 		git.Set("fetch.fsckObjects", "true"),
 		git.NoRefFlush(), // only tracking refs are written here

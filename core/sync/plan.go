@@ -97,7 +97,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	if keep != "" {
 		d.left--
 	}
-	x.again = d.left > 0
+	x.again = d.left > 0 || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.Outcome = outcomeSucceeded
 	x.digest = ""

@@ -50,6 +50,7 @@ type run struct {
 	digest string // of the listing; "" if the local copy does not equal it yet
 	brake  string // digest of a listing that was held back
 	again  bool   // refs were left out: look once more
+	missed bool   // the upstream moved during a first mirror: look once more
 }
 
 // fly runs one sync from taking the request to recording the outcome.
@@ -247,7 +248,7 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) er
 		if _, ok := adv.Refs[name]; !ok {
 			continue
 		}
-		if err := s.fetch(ctx, x, []string{refspec(name)}, false); err != nil {
+		if err := s.fetch(ctx, x, []string{refspec(name)}); err != nil {
 			return err
 		}
 		return s.applyPlan(ctx, x, adv, name)
