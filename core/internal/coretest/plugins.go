@@ -16,6 +16,7 @@ type Plugin struct {
 	mu       sync.Mutex
 	manifest providers.Manifest
 	policy   providers.HostPolicy
+	others   []providers.HostPolicy
 }
 
 var (
@@ -39,6 +40,13 @@ func (p *Plugin) Edit(change func(m *providers.Manifest, policy *providers.HostP
 	change(&p.manifest, &p.policy)
 }
 
+// AddHost makes the provider serve one more host.
+func (p *Plugin) AddHost(policy providers.HostPolicy) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.others = append(p.others, policy)
+}
+
 // Name implements [upstream.Plugin].
 func (p *Plugin) Name() string { return "test" }
 
@@ -53,7 +61,7 @@ func (p *Plugin) Manifest(context.Context) (providers.Manifest, error) {
 func (p *Plugin) HostPolicy(host string) providers.HostPolicy {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return providers.FindHost([]providers.HostPolicy{p.policy}, host)
+	return providers.FindHost(append([]providers.HostPolicy{p.policy}, p.others...), host)
 }
 
 // Find implements [upstream.Plugins].

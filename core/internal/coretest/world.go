@@ -99,15 +99,21 @@ func (w *World) Local(name string) core.Repository {
 // "acme/NAME", which it makes if it is absent, with a stored credential.
 func (w *World) Synced(name string) core.Repository {
 	w.Helper()
+	return w.SyncedAt(w.Forge, name)
+}
+
+// SyncedAt is Synced at another forge, which the provider must know.
+func (w *World) SyncedAt(forge *providertest.TestForge, name string) core.Repository {
+	w.Helper()
 	path := Org + "/" + name
-	if _, err := w.Forge.Forge.RepoID(path); err != nil {
-		w.Forge.CreateRepo(path, true)
+	if _, err := forge.Forge.RepoID(path); err != nil {
+		forge.CreateRepo(path, true)
 	}
 	r := w.create(name, "sha1", &core.Upstream{
 		Provider: "loopback", Instance: w.Plugin.Name(), Mode: providers.ModeGeneric,
-		Host: w.Forge.Host(), Owner: Org, Name: name, URL: w.Forge.CloneURL(path),
+		Host: forge.Host(), Owner: Org, Name: name, URL: forge.CloneURL(path),
 	})
-	stored := w.Forge.Stored()
+	stored := forge.Stored()
 	now := w.Clock.Now()
 	require.NoError(w, w.Store.CreateCredential(w.Context(), core.Credential{
 		ID: core.NewID("ggc", now), RepoID: r.ID, Username: stored.Username, Secret: stored.Secret, CreatedAt: now, UpdatedAt: now,
