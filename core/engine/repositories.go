@@ -255,9 +255,11 @@ func (e *Engine) Fresh(ctx context.Context, r core.Repository) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
 	defer cancel()
+	start := e.clock.Now()
 	if err := e.sync.Fresh(ctx, r); err != nil {
 		e.log.Debug("the local copy may be behind its upstream", "repo_id", r.ID, "error", err)
 	}
+	e.log.Debug("looked at the upstream before a push", "repo_id", r.ID, "duration", e.clock.Now().Sub(start))
 }
 
 // WaitSync asks for a sync and waits until a run that began after now has

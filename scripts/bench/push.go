@@ -161,8 +161,8 @@ func (b *bench) pushThrough(ctx context.Context, h *headwater, name, host, upstr
 	}
 	b.table.limit("push", what+", our code", parts.own(), 20*time.Millisecond)
 	b.table.note("push", what+", server CPU", show(s[0].cpuPer()))
-	b.table.note("push", what+", upstream leg", show(parts.p50("push")))
-	b.table.note("push", what+", our git processes", show(parts.p50("receive-pack")-parts.p50("session")+parts.p50("advertise")+2*parts.p50("update-ref")))
+	b.table.note("push", what+", upstream leg", show(parts.upstream()))
+	b.table.note("push", what+", our git processes", show(parts.processes()))
 	return nil
 }
 
@@ -201,11 +201,19 @@ type parts map[string][]time.Duration
 // p50 returns the median of a part.
 func (p parts) p50(name string) time.Duration { return sample{wall: p[name]}.p50() }
 
-// own returns the time of a push that neither the upstream nor a git process
-// of ours took: requests and session, less what ran inside them.
+// upstream returns the time that the upstream took: to be listed before the
+// push is advertised, and to take it.
+func (p parts) upstream() time.Duration { return p.p50("fresh") + p.p50("push") }
+
+// processes returns the time of our own git processes: receive-pack, less the
+// session that it waits for, its advertisement, and the ref transactions.
+func (p parts) processes() time.Duration {
+	return p.p50("advertise") + p.p50("receive-pack") - p.p50("session") + 2*p.p50("update-ref")
+}
+
+// own returns what is left of the requests: the time spent in our code.
 func (p parts) own() time.Duration {
-	request := p.p50("advertise-request") + p.p50("push-request")
-	return request - p.p50("advertise") - p.p50("receive-pack") + p.p50("session") - p.p50("push") - 2*p.p50("update-ref")
+	return p.p50("advertise-request") + p.p50("push-request") - p.upstream() - p.processes()
 }
 
 // logLine is what is read of a line of the server's log.
@@ -247,6 +255,8 @@ func readParts(log string, offset int64) (parts, error) {
 			packs++
 		case strings.HasSuffix(l.Message, "git finished"):
 			name = l.Command
+		case strings.HasSuffix(l.Message, "looked at the upstream before a push"):
+			name = "fresh"
 		case strings.HasSuffix(l.Message, "write session finished"):
 			name = "session"
 		case strings.HasSuffix(l.Message, "git request") && l.Service == "git-receive-pack":
