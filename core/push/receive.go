@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -119,11 +120,13 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 		return err
 	}
 	defer h.close()
-	p, err := s.git.Start(ctx, git.Command{
+	running, stop := s.outlive(ctx)
+	defer stop()
+	p, err := s.git.Start(running, git.Command{
 		Name: "receive-pack", Dir: s.repos.Path(r.Repo.ID), Config: s.config(r.Namespace),
 		Env:   append(git.NamespaceEnv(r.Namespace), git.ProtocolEnv(r.Protocol)...),
 		Flags: []string{"--stateless-rpc"}, Args: []string{"."},
-		Stdin: body, Stdout: r.Out, ExtraFiles: h.child,
+		Stdin: body, Stdout: &lastingWriter{w: r.Out}, ExtraFiles: h.child,
 	})
 	if err != nil {
 		return err
@@ -159,6 +162,45 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 		}
 	}
 	return errors.Join(waitErr, serveErr)
+}
+
+// leaveGrace is how long receive-pack may take to end by itself after its
+// client has left.
+const leaveGrace = time.Minute
+
+// outlive returns a context that ends some time after ctx. A client that leaves
+// closes receive-pack's input, and it then ends by itself and clears away what
+// it had stored. Ended by a signal, as git does it since 2.38, it would leave
+// the quarantine behind.
+func (s *Service) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() {
+		select {
+		case <-s.clock.After(leaveGrace):
+			cancel()
+		case <-running.Done():
+		}
+	})
+	return running, func() {
+		unwatch()
+		cancel()
+	}
+}
+
+// lastingWriter writes to w until that fails and then to nobody: receive-pack
+// must not get a SIGPIPE, see outlive.
+type lastingWriter struct {
+	w      io.Writer
+	failed bool
+}
+
+// Write never fails.
+func (l *lastingWriter) Write(p []byte) (int, error) {
+	if !l.failed {
+		_, err := l.w.Write(p)
+		l.failed = err != nil
+	}
+	return len(p), nil
 }
 
 // refuseRest refuses what is left of an atomic push of which git itself refused
