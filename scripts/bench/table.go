@@ -70,7 +70,12 @@ func (t *table) memory(group, what string, ours, most int64) {
 	t.add(row{group: group, what: what, ours: mib(ours), baseline: "-", ratio: "-", budget: "< " + mib(most), verdict: verdict(ours < most)})
 }
 
-// note adds a row without a budget.
+// beside adds a row of two durations that has no budget.
+func (t *table) beside(group, what string, ours, baseline time.Duration) {
+	t.add(row{group: group, what: what, ours: show(ours), baseline: show(baseline), ratio: ratio(ours, baseline), budget: "-", verdict: "-"})
+}
+
+// note adds a row of one value that has no budget.
 func (t *table) note(group, what, value string) {
 	t.add(row{group: group, what: what, ours: value, baseline: "-", ratio: "-", budget: "-", verdict: "-"})
 }
