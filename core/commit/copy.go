@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -84,7 +85,11 @@ func (s *Service) Fill(ctx context.Context, dir string, c Copy) error {
 	for name, id := range refs {
 		changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: name, New: id}})
 	}
-	if err := s.git.WriteRefs(ctx, dir, changes); err != nil {
+	err = s.git.WriteRefs(ctx, dir, changes)
+	if refused, ok := errors.AsType[*git.RefError](err); ok && refused.Kind == git.RefConflict {
+		return &core.Error{Kind: core.KindConflict, Message: fmt.Sprintf("the default branch %q and the branches of the source cannot be side by side: one is a folder of the other", c.Branch), Err: err}
+	}
+	if err != nil {
 		return fmt.Errorf("write the refs of the copy: %w", err)
 	}
 	return nil
