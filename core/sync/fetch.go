@@ -129,7 +129,8 @@ func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...st
 			Name: "fetch", Dir: s.repos.Path(x.RepoID), Flags: flags, Args: []string{r.URL}, Config: cfg, Remote: &r,
 			Stdin:      strings.NewReader(strings.Join(specs, "\n") + "\n"),
 			Stderr:     io.MultiWriter(lines, git.TailWriter(&stderr)),
-			Background: !x.First,
+			// Whoever asked waits for it; after a restart nobody does.
+			Background: x.Trigger == TriggerRecovery,
 		})
 		_ = lines.Close()
 		var exit *git.ExitError

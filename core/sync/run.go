@@ -124,7 +124,11 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 	err := s.store.Tx(ctx, func(q core.Queries) error {
 		state, err := q.SyncState(ctx, x.RepoID)
 		if core.KindOf(err) == core.KindNotFound {
-			return q.FinishRun(ctx, x.Run) // detached meanwhile
+			// Detached meanwhile, or deleted: then the run is gone, too.
+			if err := q.FinishRun(ctx, x.Run); core.KindOf(err) != core.KindNotFound {
+				return err
+			}
+			return nil
 		}
 		if err != nil {
 			return err
