@@ -34,7 +34,8 @@ func parseCursor(kind, text string) (cursor, error) {
 	if len(text) > maxCursor {
 		return cursor{}, bad
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
+	// Strict: one place has one text.
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return cursor{}, bad
 	}

@@ -25,12 +25,15 @@ func CheckPattern(pattern string) (string, error) {
 	if pattern == "" || len(pattern) > maxPattern {
 		return "", bad("it is empty or too long")
 	}
+	for _, c := range []byte(pattern) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return "", bad("control characters are not allowed")
+		}
+	}
 	var forGit, forGo strings.Builder
 	for i := 0; i < len(pattern); i++ {
 		c := pattern[i]
 		switch {
-		case c < ' ' && c != '\t' || c == 0x7f:
-			return "", bad("control characters are not allowed")
 		case c == '[':
 			end := bracketEnd(pattern[i:])
 			if end == 0 {

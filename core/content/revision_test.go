@@ -122,6 +122,7 @@ func FuzzParseCursor(f *testing.F) {
 	f.Add(cursor{"files", core.ZeroSHA1, "a/b"}.String(), "a")
 	f.Add(offsetCursor("files", core.ZeroSHA1, 7), "x")
 	f.Add("!", "\x00")
+	f.Add("ZmlsZXM6ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDA0ZDp000", "0")
 	f.Fuzz(func(t *testing.T, text, after string) {
 		c, err := parseCursor("files", text)
 		if err != nil {
@@ -155,7 +156,7 @@ func FuzzCheckBlameRange(f *testing.F) {
 }
 
 func FuzzCheckPattern(f *testing.F) {
-	for _, s := range []string{`a+`, `\d+`, `[[:alpha:]\]`, `(a{1000}){1000}`, `\1`, `(?i)x`, `[]a]`, `a\`, "\x00"} {
+	for _, s := range []string{`a+`, `\d+`, `[[:alpha:]\]`, `(a{1000}){1000}`, `\1`, `(?i)x`, `[]a]`, `a\`, "\x00", "[\n]"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

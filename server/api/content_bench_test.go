@@ -97,8 +97,8 @@ func (b *contentBench) git(dir, stdin string, args ...string) string {
 	return strings.TrimSuffix(stdout.String(), "\n")
 }
 
-// history is one commit of a fast-import stream.
-func history(branch, message string, when int, from string, files ...string) string {
+// imported is one commit of a fast-import stream.
+func imported(branch, message string, when int, from string, files ...string) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "commit refs/%s\nauthor Ann <ann@example.com> %d +0000\ncommitter Carl <carl@example.com> %d +0200\ndata %d\n%s\n", branch, when, when, len(message), message)
 	if from != "" && from != branch { // git goes on with the branch by itself
@@ -117,12 +117,12 @@ func history(branch, message string, when int, from string, files ...string) str
 // fill gives a repository the content that the tests and the SDK's script know.
 func (b *contentBench) fill(dir string) {
 	const t = 1_700_000_000
-	stream := history("heads/main", "first\n\nwith a body\n", t, "", "README.md", "hello\nworld\n", "src/app.ts", "const a = 1;\nconst b = 2;\n", "src/lib/util.go", "package lib\n", "conflict.txt", "base\n") +
-		history("heads/feature", "feature work\n", t+100, "heads/main", "feature.txt", "feature\n", "src/app.ts", "const a  = 1;\nconst b = 3;\n", "bin.dat", "\x00\x01\x02") +
-		history("heads/theirs", "theirs\n", t+200, "heads/main", "conflict.txt", "theirs\n") +
-		history("heads/main", "second\n", t+300, "heads/main", "README.md", "hello\nbrave\nworld\n", "conflict.txt", "ours\n", "with space & \u00fc.txt", "odd\n", "big.txt", strings.Repeat("0123456789abcdef\n", 200_000)) +
-		history("namespaces/ephemeral/refs/heads/scratch", "scratch\n", t+400, "heads/main", "scratch.txt", "ephemeral\n") +
-		history("internal/upstream/heads/secret", "secret\n", t+500, "heads/main", "secret.txt", "secret\n")
+	stream := imported("heads/main", "first\n\nwith a body\n", t, "", "README.md", "hello\nworld\n", "src/app.ts", "const a = 1;\nconst b = 2;\n", "src/lib/util.go", "package lib\n", "conflict.txt", "base\n") +
+		imported("heads/feature", "feature work\n", t+100, "heads/main", "feature.txt", "feature\n", "src/app.ts", "const a  = 1;\nconst b = 3;\n", "bin.dat", "\x00\x01\x02") +
+		imported("heads/theirs", "theirs\n", t+200, "heads/main", "conflict.txt", "theirs\n") +
+		imported("heads/main", "second\n", t+300, "heads/main", "README.md", "hello\nbrave\nworld\n", "conflict.txt", "ours\n", "with space & \u00fc.txt", "odd\n", "big.txt", strings.Repeat("0123456789abcdef\n", 200_000)) +
+		imported("namespaces/ephemeral/refs/heads/scratch", "scratch\n", t+400, "heads/main", "scratch.txt", "ephemeral\n") +
+		imported("internal/upstream/heads/secret", "secret\n", t+500, "heads/main", "secret.txt", "secret\n")
 	b.git(dir, stream+"done\n", "fast-import", "--quiet", "--done")
 	b.git(dir, "", "tag", "v1.0.0", "main^")
 	b.git(dir, "", "tag", "--annotate", "--message=annotated", "v2.0.0", "main")
@@ -153,14 +153,14 @@ func (b *contentBench) raw(tb testing.TB, method, path, token, body string, head
 func (b *contentBench) do(t *testing.T, method, path, token, body string) answer {
 	t.Helper()
 	r := b.raw(t, method, path, token, body, nil)
-	a := answer{status: r.StatusCode, header: r.Header, raw: text(t, r)}
+	a := answer{status: r.StatusCode, header: r.Header, raw: bodyOf(t, r)}
 	require.Contains(t, r.Header.Get("Content-Type"), "application/json")
 	require.NoError(t, json.Unmarshal([]byte(a.raw), &a.body), a.raw)
 	return a
 }
 
-// text reads the body of an answer.
-func text(tb testing.TB, r *http.Response) string {
+// bodyOf reads the body of an answer.
+func bodyOf(tb testing.TB, r *http.Response) string {
 	tb.Helper()
 	defer r.Body.Close()
 	data, err := io.ReadAll(r.Body)

@@ -11,79 +11,79 @@ import (
 // absent if its name here ends in "?", and nothing may be null. What follows
 // "+" is not of the SDK's schema, but ours may have it.
 type (
-	object  map[string]any
-	array   struct{ of any }
-	mapping struct{ of any }
-	oneOf   []string
+	sdkObject  map[string]any
+	sdkArray   struct{ of any }
+	sdkMapping struct{ of any }
+	sdkEnum    []string
 )
 
 const (
-	aString  = "string"
-	aNumber  = "number"
-	aBoolean = "boolean"
+	sdkString  = "string"
+	sdkNumber  = "number"
+	sdkBoolean = "boolean"
 )
 
-func paged(o object) object {
-	o["next_cursor?"], o["has_more"] = aString, aBoolean
+func sdkPaged(o sdkObject) sdkObject {
+	o["next_cursor?"], o["has_more"] = sdkString, sdkBoolean
 	return o
 }
 
-func schemaEntry() object {
-	return object{"path": aString, "type": oneOf{"blob", "tree", "symlink", "submodule"}, "mode": aString}
+func schemaEntry() sdkObject {
+	return sdkObject{"path": sdkString, "type": sdkEnum{"blob", "tree", "symlink", "submodule"}, "mode": sdkString}
 }
 
-func schemaCommit() object {
-	return object{"sha": aString, "parent_shas": array{aString}, "message": aString, "author_name": aString, "author_email": aString,
-		"committer_name": aString, "committer_email": aString, "date": aString}
+func schemaCommit() sdkObject {
+	return sdkObject{"sha": sdkString, "parent_shas": sdkArray{sdkString}, "message": sdkString, "author_name": sdkString, "author_email": sdkString,
+		"committer_name": sdkString, "committer_email": sdkString, "date": sdkString}
 }
 
-func schemaDiff(o object) object {
-	filtered := object{"path": aString, "state": aString, "old_path?": aString, "bytes": aNumber, "is_eof": aBoolean}
-	file := object{"raw": aString, "additions?": aNumber, "deletions?": aNumber}
+func schemaDiff(o sdkObject) sdkObject {
+	filtered := sdkObject{"path": sdkString, "state": sdkString, "old_path?": sdkString, "bytes": sdkNumber, "is_eof": sdkBoolean}
+	file := sdkObject{"raw": sdkString, "additions?": sdkNumber, "deletions?": sdkNumber}
 	for key, value := range filtered {
 		file[key] = value
 	}
-	o["merge_base_sha?"] = aString
-	o["stats"] = object{"files": aNumber, "additions": aNumber, "deletions": aNumber, "changes": aNumber}
-	o["files"], o["filtered_files"] = array{file}, array{filtered}
+	o["merge_base_sha?"] = sdkString
+	o["stats"] = sdkObject{"files": sdkNumber, "additions": sdkNumber, "deletions": sdkNumber, "changes": sdkNumber}
+	o["files"], o["filtered_files"] = sdkArray{file}, sdkArray{filtered}
 	return o
 }
 
 // schemas by the last part of the route.
-func schemas() map[string]object {
+func sdkSchemas() map[string]sdkObject {
 	commit := schemaCommit()
-	commit["signature?"], commit["payload?"] = aString, aString
+	commit["signature?"], commit["payload?"] = sdkString, sdkString
 	metadata := schemaEntry()
-	metadata["size"], metadata["last_commit_sha"] = aNumber, aString
-	blob := object{"oid?": aString, "content?": aString, "truncated": aBoolean, "binary": aBoolean}
-	return map[string]object{
-		"files":          paged(object{"paths": array{aString}, "ref": aString, "entries?": array{schemaEntry()}}),
-		"files/metadata": paged(object{"files": array{metadata}, "commits": mapping{object{"author": aString, "date": aString, "message": aString}}, "ref": aString}),
-		"branches":       paged(object{"branches": array{object{"cursor": aString, "name": aString, "head_sha": aString, "created_at": aString}}}),
-		"branch":         {"branch": object{"name": aString, "head_sha": aString, "created_at": aString}},
-		"tags":           paged(object{"tags": array{object{"cursor": aString, "name": aString, "sha": aString}}}),
-		"tag":            {"tag": object{"name": aString, "sha": aString}},
-		"commits":        paged(object{"commits": array{schemaCommit()}}),
+	metadata["size"], metadata["last_commit_sha"] = sdkNumber, sdkString
+	blob := sdkObject{"oid?": sdkString, "content?": sdkString, "truncated": sdkBoolean, "binary": sdkBoolean}
+	return map[string]sdkObject{
+		"files":          sdkPaged(sdkObject{"paths": sdkArray{sdkString}, "ref": sdkString, "entries?": sdkArray{schemaEntry()}}),
+		"files/metadata": sdkPaged(sdkObject{"files": sdkArray{metadata}, "commits": sdkMapping{sdkObject{"author": sdkString, "date": sdkString, "message": sdkString}}, "ref": sdkString}),
+		"branches":       sdkPaged(sdkObject{"branches": sdkArray{sdkObject{"cursor": sdkString, "name": sdkString, "head_sha": sdkString, "created_at": sdkString}}}),
+		"branch":         {"branch": sdkObject{"name": sdkString, "head_sha": sdkString, "created_at": sdkString}},
+		"tags":           sdkPaged(sdkObject{"tags": sdkArray{sdkObject{"cursor": sdkString, "name": sdkString, "sha": sdkString}}}),
+		"tag":            {"tag": sdkObject{"name": sdkString, "sha": sdkString}},
+		"commits":        sdkPaged(sdkObject{"commits": sdkArray{schemaCommit()}}),
 		"commit":         {"commit": commit},
-		"blame": {"ref": aString, "path": aString, "commit_sha": aString, "lines": array{object{
-			"line_number": aNumber, "commit_sha": aString, "original_line_number": aNumber, "original_path": aString, "previous_commit_sha?": aString,
-			"author_name": aString, "author_email": aString, "author_time": aString, "committer_name": aString, "committer_email": aString,
-			"committer_time": aString, "summary": aString}}},
-		"notes":         {"sha": aString, "note": aString, "ref_sha": aString},
-		"notes/refs":    paged(object{"refs": array{object{"cursor": aString, "ref": aString, "sha": aString}}, "prefix": aString}),
-		"branches/diff": schemaDiff(object{"branch": aString, "base": aString, "+head_sha": aString, "+base_sha": aString}),
-		"diff":          schemaDiff(object{"sha": aString, "base_sha?": aString}),
+		"blame": {"ref": sdkString, "path": sdkString, "commit_sha": sdkString, "lines": sdkArray{sdkObject{
+			"line_number": sdkNumber, "commit_sha": sdkString, "original_line_number": sdkNumber, "original_path": sdkString, "previous_commit_sha?": sdkString,
+			"author_name": sdkString, "author_email": sdkString, "author_time": sdkString, "committer_name": sdkString, "committer_email": sdkString,
+			"committer_time": sdkString, "summary": sdkString}}},
+		"notes":         {"sha": sdkString, "note": sdkString, "ref_sha": sdkString},
+		"notes/refs":    sdkPaged(sdkObject{"refs": sdkArray{sdkObject{"cursor": sdkString, "ref": sdkString, "sha": sdkString}}, "prefix": sdkString}),
+		"branches/diff": schemaDiff(sdkObject{"branch": sdkString, "base": sdkString, "+head_sha": sdkString, "+base_sha": sdkString}),
+		"diff":          schemaDiff(sdkObject{"sha": sdkString, "base_sha?": sdkString}),
 		"merge/preview": {
-			"status": oneOf{"clean", "conflicted"}, "result": oneOf{"merge_commit", "fast_forward", "no_op"}, "source_branch": aString, "+source_ref": aString,
-			"target_branch": aString, "source_tip_sha": aString, "target_tip_sha": aString, "merge_base_sha?": aString, "conflict_paths?": array{aString},
-			"conflicts?":          array{object{"path": aString, "result": blob, "base": blob, "ours": blob, "theirs": blob}},
-			"filtered_conflicts?": array{object{"path": aString, "reason": aString}},
+			"status": sdkEnum{"clean", "conflicted"}, "result": sdkEnum{"merge_commit", "fast_forward", "no_op"}, "source_branch": sdkString, "+source_ref": sdkString,
+			"target_branch": sdkString, "source_tip_sha": sdkString, "target_tip_sha": sdkString, "merge_base_sha?": sdkString, "conflict_paths?": sdkArray{sdkString},
+			"conflicts?":          sdkArray{sdkObject{"path": sdkString, "result": blob, "base": blob, "ours": blob, "theirs": blob}},
+			"filtered_conflicts?": sdkArray{sdkObject{"path": sdkString, "reason": sdkString}},
 		},
-		"grep": paged(object{
-			"query": object{"pattern": aString, "case_sensitive": aBoolean}, "repo": object{"ref": aString, "commit": aString},
-			"matches": array{object{"path": aString, "lines": array{object{"line_number": aNumber, "text": aString, "type": oneOf{"match", "context"}}}}},
+		"grep": sdkPaged(sdkObject{
+			"query": sdkObject{"pattern": sdkString, "case_sensitive": sdkBoolean}, "repo": sdkObject{"ref": sdkString, "commit": sdkString},
+			"matches": sdkArray{sdkObject{"path": sdkString, "lines": sdkArray{sdkObject{"line_number": sdkNumber, "text": sdkString, "type": sdkEnum{"match", "context"}}}}},
 		}),
-		"error": {"error": aString, "status": aNumber, "title": aString, "type": aString, "detail": aString, "code": aString},
+		"error": {"error": sdkString, "status": sdkNumber, "title": sdkString, "type": sdkString, "detail": sdkString, "code": sdkString},
 	}
 }
 
@@ -93,21 +93,21 @@ func conform(t *testing.T, schema, value any, at string) {
 	fail := func(want string) { t.Errorf("%s: %v (%T) is not %s", at, value, value, want) }
 	switch schema := schema.(type) {
 	case string:
-		got := map[bool]string{true: aNumber}[fmt.Sprintf("%T", value) == "float64"]
+		got := map[bool]string{true: sdkNumber}[fmt.Sprintf("%T", value) == "float64"]
 		switch value.(type) {
 		case string:
-			got = aString
+			got = sdkString
 		case bool:
-			got = aBoolean
+			got = sdkBoolean
 		}
 		if got != schema {
 			fail("a " + schema)
 		}
-	case oneOf:
+	case sdkEnum:
 		if word, ok := value.(string); !ok || !slices.Contains(schema, word) {
 			fail("one of " + strings.Join(schema, ", "))
 		}
-	case array:
+	case sdkArray:
 		list, ok := value.([]any)
 		if !ok {
 			fail("an array")
@@ -115,7 +115,7 @@ func conform(t *testing.T, schema, value any, at string) {
 		for i, item := range list {
 			conform(t, schema.of, item, fmt.Sprintf("%s[%d]", at, i))
 		}
-	case mapping:
+	case sdkMapping:
 		items, ok := value.(map[string]any)
 		if !ok {
 			fail("an object")
@@ -123,7 +123,7 @@ func conform(t *testing.T, schema, value any, at string) {
 		for key, item := range items {
 			conform(t, schema.of, item, at+"."+key)
 		}
-	case object:
+	case sdkObject:
 		fields, ok := value.(map[string]any)
 		if !ok {
 			fail("an object")

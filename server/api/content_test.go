@@ -52,9 +52,9 @@ func (b readBench) read(t *testing.T, what, query, body string) answer {
 	preferred := b.do(t, method, "/api/repos/team%2Fapp/"+what+query, token, body)
 	require.Equal(t, legacy.status, preferred.status)
 	require.Equal(t, legacy.body, preferred.body)
-	schema := schemas()[what]
+	schema := sdkSchemas()[what]
 	if legacy.status != http.StatusOK {
-		schema = schemas()["error"]
+		schema = sdkSchemas()["error"]
 	}
 	conform(t, schema, any(legacy.body), what)
 	return legacy
@@ -196,14 +196,14 @@ func TestContent_file(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, path := range []string{"/api/v1/repos/file?", "/api/repos/team%2Fapp/file?"} {
 				r := b.raw(t, tt.method, path+tt.query, token, "", tt.header)
-				body := text(t, r)
+				body := bodyOf(t, r)
 				require.Equal(t, tt.status, r.StatusCode, body)
 				require.Equal(t, tt.contentRange, r.Header.Get("Content-Range"))
 				if tt.status >= 400 {
 					require.Contains(t, r.Header.Get("Content-Type"), "application/json")
 					var decoded map[string]any
 					require.NoError(t, json.Unmarshal([]byte(body), &decoded))
-					conform(t, schemas()["error"], any(decoded), tt.name)
+					conform(t, sdkSchemas()["error"], any(decoded), tt.name)
 					continue
 				}
 				require.Equal(t, tt.body, body)
@@ -386,7 +386,7 @@ func FuzzContent_ranges(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		r := b.raw(t, "GET", "/api/v1/repos/file?path=README.md", claims, "", http.Header{"Range": {value}})
-		body := text(t, r)
+		body := bodyOf(t, r)
 		require.Contains(t, []int{200, 206, 416}, r.StatusCode)
 		if r.StatusCode == 206 && r.Header.Get("Content-Range") != "" {
 			require.Contains(t, "hello\nbrave\nworld\n", body)
