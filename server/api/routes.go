@@ -121,6 +121,7 @@ func New(o Options) http.Handler {
 			s.dispatch(rec, r, methods)
 		}))
 	}
+	router.Handle(openAPIPath, openAPI(s.Version))
 	router.HandleFunc("/healthz", s.health)
 	router.HandleFunc("/readyz", s.ready)
 	router.NotFoundHandler = s.observe(func(rec *record, r *http.Request) {

@@ -1,0 +1,61 @@
+package api
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+)
+
+// TestOpenAPI_golden compares the document with testdata/openapi.json, so that
+// a change of the API is seen in a review. Run it with HEADWATER_UPDATE=1 to
+// write the file anew.
+func TestOpenAPI_golden(t *testing.T) {
+	t.Parallel()
+	d := newDocument("test")
+	require.Empty(t, d.problems)
+	text, err := json.MarshalIndent(d.root, "", " ")
+	require.NoError(t, err)
+	// What is small goes on one line, for a diff that can be read.
+	small := regexp.MustCompile(`([{\[])\s+((?:"[^"\n]*"(?:: (?:"[^"\n]*"|\d+|true|false))?,?\s+){1,3})([}\]])`)
+	compact := small.ReplaceAllStringFunc(string(text), func(s string) string {
+		return strings.Join(strings.Fields(s), " ")
+	})
+	require.JSONEq(t, string(text), compact)
+	requireFile(t, filepath.Join("testdata", "openapi.json"), compact+"\n")
+}
+
+// TestOpenAPI_tables checks that nothing is described that does not exist.
+func TestOpenAPI_tables(t *testing.T) {
+	t.Parallel()
+	d := newDocument("test")
+	for key := range fieldNotes {
+		require.True(t, d.schemas.noted[key], "a note on %s, which does not exist", key)
+	}
+	for key := range olderNames {
+		require.True(t, d.schemas.noted[key], "an older name %s, which does not exist", key)
+	}
+	for key := range requiredFields {
+		require.True(t, d.schemas.noted[key], "required fields of %s, which does not exist", key)
+	}
+	for key := range parameters {
+		require.Contains(t, d.parameters, key)
+		require.False(t, parameters[key].required && parameters[key].older != nil, key)
+	}
+}
+
+// requireFile compares a generated file with what it should be.
+func requireFile(t *testing.T, path, want string) {
+	t.Helper()
+	if os.Getenv("HEADWATER_UPDATE") != "" {
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
+	}
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(want, string(got)), "%s is out of date; run this test with HEADWATER_UPDATE=1", path)
+}
