@@ -174,7 +174,7 @@ func TestProcess_cancelEndsTheWholeGroup(t *testing.T) {
 		max  time.Duration
 	}{
 		"that obeys":              {"", 0, 8 * time.Second},
-		"that ignores the signal": {"trap '' TERM", killGrace, killGrace + 10*time.Second},
+		"that ignores the signal": {"trap '' TERM", killGrace, killGrace + 30*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -169,7 +169,7 @@ func (b *bench) install(r core.Repository, clone, ref string, id core.ObjectID) 
 // client runs a git push of the clone and returns what it printed.
 func (b *bench) client(clone string, r core.Repository, args ...string) (string, error) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.Context()), 3*time.Minute)
 	defer cancel()
 	head := []string{"push", "--porcelain"}
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {

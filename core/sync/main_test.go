@@ -125,7 +125,7 @@ func (b *bench) run(r core.Repository, ref string) error {
 
 func (b *bench) wait(r core.Repository, gen int64) error {
 	b.Helper()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute, fmt.Errorf("the sync does not end"))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 3*time.Minute, fmt.Errorf("the sync does not end"))
 	defer cancel()
 	return b.sync.Wait(ctx, r.ID, gen)
 }
@@ -179,7 +179,7 @@ func (b *bench) session(r core.Repository, updates ...core.RefUpdate) []push.Res
 // settle lets the scheduler do what is left, moving the clock over its pauses.
 func (b *bench) settle(r core.Repository) {
 	b.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for s := b.state(r); s.Served < s.Wanted; s = b.state(r) {
 		require.True(b, time.Now().Before(deadline), "%+v", s)
 		n, more := b.clock.Timers()
