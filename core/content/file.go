@@ -46,13 +46,7 @@ func (s *Service) File(ctx context.Context, repo core.Repository, at At, path st
 	if err != nil {
 		return File{}, err
 	}
-	commits, err := s.commits(ctx, dir, last)
-	if err != nil {
-		return File{}, err
-	}
-	return File{
-		Blob: objects[0].ID, Size: objects[0].Size, LastCommit: last, ModTime: commits[0].Committer.When, s: s, dir: dir,
-	}, nil
+	return File{Blob: objects[0].ID, Size: objects[0].Size, LastCommit: last.id, ModTime: last.when, s: s, dir: dir}, nil
 }
 
 // Open returns the content. It reads nothing until it is read. A seek forward

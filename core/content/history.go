@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -35,32 +36,38 @@ type lastKey struct {
 }
 
 type lastCommit struct {
-	key lastKey
-	id  core.ObjectID
+	key   lastKey
+	touch touch
+}
+
+// touch is a commit that touched a path.
+type touch struct {
+	id   core.ObjectID
+	when time.Time // of the committer
 }
 
 func newLastCommits(limit int) *lastCommits {
 	return &lastCommits{limit: limit, order: list.New(), known: map[lastKey]*list.Element{}}
 }
 
-func (l *lastCommits) get(key lastKey) (core.ObjectID, bool) {
+func (l *lastCommits) get(key lastKey) (touch, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, ok := l.known[key]
 	if !ok {
-		return "", false
+		return touch{}, false
 	}
 	l.order.MoveToFront(e)
-	return e.Value.(lastCommit).id, true
+	return e.Value.(lastCommit).touch, true
 }
 
-func (l *lastCommits) put(key lastKey, id core.ObjectID) {
+func (l *lastCommits) put(key lastKey, t touch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.known[key]; ok {
 		return
 	}
-	l.known[key] = l.order.PushFront(lastCommit{key, id})
+	l.known[key] = l.order.PushFront(lastCommit{key, t})
 	if l.order.Len() > l.limit {
 		oldest := l.order.Back()
 		l.order.Remove(oldest)
@@ -70,10 +77,10 @@ func (l *lastCommits) put(key lastKey, id core.ObjectID) {
 
 // lastTouch returns the last commit that touched one path, which must exist in
 // the commit.
-func (s *Service) lastTouch(ctx context.Context, repo core.Repository, dir string, commit core.ObjectID, path string) (core.ObjectID, error) {
+func (s *Service) lastTouch(ctx context.Context, repo core.Repository, dir string, commit core.ObjectID, path string) (touch, error) {
 	key := lastKey{repo.ID, commit, path}
-	if id, ok := s.last.get(key); ok {
-		return id, nil
+	if t, ok := s.last.get(key); ok {
+		return t, nil
 	}
 	ctx, cancel := limited(ctx, historyTimeout, "the walk over history")
 	defer cancel()
@@ -81,13 +88,18 @@ func (s *Service) lastTouch(ctx context.Context, repo core.Repository, dir strin
 		Name: "rev-list", Dir: dir, Flags: []string{"--max-count=1"}, Args: []string{string(commit)}, Paths: []string{path}, Env: literal(),
 	})
 	if err != nil {
-		return "", err
+		return touch{}, err
 	}
 	if len(ids) == 0 {
-		return "", core.Errorf(core.KindNotFound, "path %q not found", path)
+		return touch{}, core.Errorf(core.KindNotFound, "path %q not found", path)
 	}
-	s.last.put(key, ids[0])
-	return ids[0], nil
+	commits, err := s.commits(ctx, dir, ids[0])
+	if err != nil {
+		return touch{}, err
+	}
+	t := touch{ids[0], commits[0].Committer.When}
+	s.last.put(key, t)
+	return t, nil
 }
 
 // history finds the last commit of many paths in one walk from a commit.
