@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 )
 
 // client runs git as a user would, apart from every configuration of the
@@ -79,6 +80,8 @@ func command(ctx context.Context, env []string, name string, args ...string) err
 		_ = os.Remove(out.Name())
 	}()
 	cmd.Stdout, cmd.Stderr = out, out
+	// A signal to the benchmark's group must not end what stops its servers.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Run(); err != nil {
 		said, _ := os.ReadFile(out.Name())
 		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(said))
