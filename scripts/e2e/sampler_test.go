@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,20 +21,27 @@ const (
 	settled = 3
 )
 
-// sampler collects the command lines of this machine's processes as it runs.
+// sampler collects the command lines of all that this process starts, and what
+// that starts in turn, as it runs.
 type sampler struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	once   sync.Once
-	seen   map[int]int // of the goroutine alone
+	seen   map[int]sight // of the goroutine alone
 
 	mu    sync.Mutex
 	lines map[string]bool
 }
 
+// sight is what the sampler knows of one process.
+type sight struct {
+	ours  bool // a descendant of this process
+	times int  // how often its command line was read
+}
+
 func startSampler(ctx context.Context) *sampler {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &sampler{cancel: cancel, done: make(chan struct{}), lines: map[string]bool{}, seen: map[int]int{}}
+	s := &sampler{cancel: cancel, done: make(chan struct{}), lines: map[string]bool{}, seen: map[int]sight{os.Getpid(): {ours: true, times: settled}}}
 	go s.run(ctx)
 	return s
 }
@@ -78,17 +87,26 @@ func (s *sampler) sample() {
 	}
 	names, _ := proc.Readdirnames(-1)
 	_ = proc.Close()
-	alive := make(map[int]int, len(s.seen))
+	// Parents have smaller numbers than their children, mostly; where they have
+	// not, the child is found to be ours in the next round.
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	alive := make(map[int]sight, len(s.seen))
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		alive[pid] = s.seen[pid]
-		if alive[pid] >= settled {
+		known := s.seen[pid]
+		if known.times >= settled {
+			alive[pid] = known
 			continue
 		}
-		alive[pid]++
+		known.times++
+		known.ours = known.ours || s.seen[parentOf(name)].ours || alive[parentOf(name)].ours
+		alive[pid] = known
+		if !known.ours {
+			continue
+		}
 		line, err := os.ReadFile(filepath.Join("/proc", name, "cmdline"))
 		if err == nil && len(line) > 0 {
 			s.mu.Lock()
@@ -97,4 +115,22 @@ func (s *sampler) sample() {
 		}
 	}
 	s.seen = alive // numbers are used again
+}
+
+// parentOf returns the number of a process's parent, 0 if it has gone.
+func parentOf(pid string) int {
+	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err != nil {
+		return 0
+	}
+	// "pid (name) state ppid ...": the name may hold anything.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return 0
+	}
+	return parent
 }

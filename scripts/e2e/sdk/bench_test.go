@@ -42,6 +42,14 @@ var program = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "headwater"), nil
 })
 
+// modules is the folder that the SDK is installed in.
+func modules(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("HEADWATER_NODE_MODULES")
+	require.NotEmpty(t, dir, "run scripts/test, which installs the SDK and sets HEADWATER_NODE_MODULES")
+	return dir
+}
+
 // bench is one running server, and an upstream host that it may reach.
 type bench struct {
 	t        *testing.T
@@ -202,13 +210,11 @@ type line struct {
 // a subtest. It returns the public methods that have succeeded at least once.
 func (b *bench) node(script string, kind kind, env ...string) []string {
 	t := b.t
-	modules := os.Getenv("HEADWATER_NODE_MODULES")
-	require.NotEmpty(t, modules, "run scripts/test, which installs the SDK")
 	ctx, cancel := context.WithTimeout(t.Context(), nodeTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", script)
 	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "HEADWATER_NODE_MODULES=" + modules,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "HEADWATER_NODE_MODULES=" + modules(t),
 		"NODE_EXTRA_CA_CERTS=" + b.ca(), "SDK_ORIGIN=" + b.url, "SDK_KEY_FILE=" + b.key(), "SDK_CONTROL=" + b.control(), "SDK_KIND=" + string(kind),
 	}, env...)
 	var stderr strings.Builder
