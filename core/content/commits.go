@@ -73,6 +73,11 @@ func (s *Service) Commits(ctx context.Context, repo core.Repository, r CommitsRe
 
 // ids runs a command that prints one id per line.
 func (s *Service) ids(ctx context.Context, c git.Command) ([]core.ObjectID, error) {
+	done, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	out, err := s.git.Stream(ctx, c)
 	if err != nil {
 		return nil, err

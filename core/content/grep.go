@@ -105,6 +105,11 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	}
 	ctx, cancel := limited(ctx, grepTimeout, "the search")
 	defer cancel()
+	done, err := s.begin(ctx)
+	if err != nil {
+		return GrepPage{}, err
+	}
+	defer done()
 	out, err := s.git.Stream(ctx, git.Command{
 		// -e with its value attached: nothing in the pattern can be an option.
 		Name: "grep", Dir: dir, Flags: append(flags, "-e"+pattern), Args: []string{string(commit)}, Paths: f.pathspecs(),

@@ -163,6 +163,11 @@ func (h *history) run(ctx context.Context, commit core.ObjectID, folder string) 
 	if folder != "" {
 		c.Paths = []string{folder}
 	}
+	done, err := h.s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	out, err := h.s.git.Stream(ctx, c)
 	if err != nil {
 		return err

@@ -125,6 +125,11 @@ func (s *Service) mergeTree(ctx context.Context, dir string, p *MergePreview, r 
 	}()
 	ctx, cancel := limited(ctx, mergeTimeout, "the merge")
 	defer cancel()
+	done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	env := []string{"GIT_OBJECT_DIRECTORY=" + objects, "GIT_ALTERNATE_OBJECT_DIRECTORIES=" + alternate(filepath.Join(dir, "objects"))}
 	flags := []string{"--write-tree", "-z", "--no-messages"}
 	if r.AllowUnrelated {

@@ -2,6 +2,7 @@ package content
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -17,6 +18,11 @@ type Options struct {
 	// there is; nil means always.
 	Current func(ctx context.Context, repo core.Repository) error
 	TempDir string // for the objects of merge previews
+	// MaxWork is how many searches, walks over history and merges run at the
+	// same time, over all repositories; others wait. 0 is two per processor,
+	// but at least four. What is streamed to a client does not count: how long
+	// that takes is up to the client.
+	MaxWork int
 }
 
 // Service reads repositories. It keeps no process and no file of its own.
@@ -27,6 +33,7 @@ type Service struct {
 	current func(context.Context, core.Repository) error
 	temp    string
 	last    *lastCommits
+	room    chan struct{} // one token for each piece of work that runs
 }
 
 // New returns a service.
@@ -34,9 +41,12 @@ func New(o Options) *Service {
 	if o.Current == nil {
 		o.Current = func(context.Context, core.Repository) error { return nil }
 	}
+	if o.MaxWork <= 0 {
+		o.MaxWork = max(4, 2*runtime.GOMAXPROCS(0))
+	}
 	return &Service{
 		git: o.Git, cat: o.Objects, path: o.Path, current: o.Current, temp: o.TempDir,
-		last: newLastCommits(lastCommitsLimit),
+		last: newLastCommits(lastCommitsLimit), room: make(chan struct{}, o.MaxWork),
 	}
 }
 
@@ -70,6 +80,17 @@ const (
 // as its cause, which git's runner puts into the errors it returns.
 func limited(ctx context.Context, limit time.Duration, what string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, core.Errorf(core.KindTimeout, "%s took longer than %s; ask for less at once", what, limit))
+}
+
+// begin waits until the service has room for one more piece of work; the caller
+// must call done at its end.
+func (s *Service) begin(ctx context.Context) (done func(), err error) {
+	select {
+	case s.room <- struct{}{}:
+		return func() { <-s.room }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // literal makes git take pathspecs as plain paths: no globs, no ":(magic)".

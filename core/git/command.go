@@ -110,8 +110,8 @@ type Process struct {
 // Start starts the command; the caller must call Wait. When ctx ends, the
 // whole process group gets SIGTERM and, after ten seconds, SIGKILL.
 func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	args, err := c.argv()
 	if err != nil {
