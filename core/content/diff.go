@@ -195,6 +195,9 @@ func (s *Service) diff(ctx context.Context, dir string, d *Diff, from core.Objec
 // Next returns the next file, in git's order; false after the last one.
 func (d *Diff) Next() (DiffFile, bool, error) {
 	if len(d.pendingFiles) == 0 {
+		if d.patches.ahead != nil {
+			return DiffFile{}, false, errDiff // of a file that no list has
+		}
 		return DiffFile{}, false, drain(d.out)
 	}
 	f, rest := d.pendingFiles[0], d.pendingFiles[1:]

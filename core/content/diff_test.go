@@ -75,6 +75,28 @@ func TestService_CommitDiff_applies(t *testing.T) {
 	}
 }
 
+// TestService_CommitDiff_asGitDiff holds the texts without white space against
+// what "git diff -b" prints.
+func TestService_CommitDiff_asGitDiff(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "sha1")
+			r := rand.New(rand.NewPCG(seed, 3))
+			base, head := randomTree(f, r), randomTree(f, r)
+			d, err := f.CommitDiff(t.Context(), f.repo, CommitDiffRequest{Head: at(string(head)), Base: at(string(base))})
+			require.NoError(t, err)
+			var got strings.Builder
+			for _, file := range d.all(t) {
+				require.NotEmpty(t, file.State, "%q", file.Path)
+				got.Write(file.Raw)
+			}
+			require.Equal(t, f.run("diff-tree", "-r", "-p", "-b", "--find-renames", "--full-index", string(base), string(head)), strings.TrimSuffix(got.String(), "\n"))
+		})
+	}
+}
+
 // randomTree commits a random tree of odd names, modes and contents without
 // binary ones.
 func randomTree(f *fixture, r *rand.Rand) core.ObjectID {
