@@ -172,7 +172,7 @@ func (s *Service) commitOn(ctx context.Context, c Commit, p *pack, st standing, 
 	if err != nil {
 		return Result{}, err
 	}
-	if err := s.store(ctx, c.Repo, p); err != nil {
+	if err := s.store(ctx, s.repos.Path(c.Repo.ID), p); err != nil {
 		return Result{}, err
 	}
 	if err := s.move(ctx, c.Caller, c.namespace(), core.RefUpdate{Name: c.ref(), Old: st.tip, New: id}); err != nil {

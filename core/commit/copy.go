@@ -103,7 +103,7 @@ func (s *Service) snapshot(ctx context.Context, dir string, c Copy, tree core.Ob
 	if err != nil {
 		return "", err
 	}
-	return id, s.storeAt(ctx, dir, p)
+	return id, s.store(ctx, dir, p)
 }
 
 // copyObjects packs what the refs reach into the new repository.

@@ -28,7 +28,7 @@ func (s *Service) CommitDiff(ctx context.Context, c Commit, chunks Chunks) (Resu
 	p := s.newPack(c.Repo)
 	defer p.close()
 	return s.advance(ctx, c, p, func(ctx context.Context, base core.ObjectID) (core.ObjectID, error) {
-		return s.applyPatch(ctx, c.Repo, p, base, &patch)
+		return s.applyPatch(ctx, s.repos.Path(c.Repo.ID), p, base, &patch)
 	})
 }
 
@@ -63,14 +63,14 @@ func takeDiff(patch *spool, chunks Chunks) error {
 
 // applyPatch applies a patch to a tree ("" for an empty one), in an index of
 // its own, and returns the new tree; its objects go into the pack.
-func (s *Service) applyPatch(ctx context.Context, r core.Repository, p *pack, base core.ObjectID, patch *spool) (core.ObjectID, error) {
-	q, err := s.newQuarantine(r)
+func (s *Service) applyPatch(ctx context.Context, dir string, p *pack, base core.ObjectID, patch *spool) (core.ObjectID, error) {
+	q, err := s.newQuarantine(dir)
 	if err != nil {
 		return "", err
 	}
 	defer q.close() //nolint:errcheck // the next start removes what is left
 	run := func(c git.Command) ([]byte, error) {
-		c.Dir = s.repos.Path(r.ID)
+		c.Dir = dir
 		return s.git.Output(ctx, q.command(c))
 	}
 	if base != "" {

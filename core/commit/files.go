@@ -81,7 +81,7 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 	if !p.small() && !p.strict {
 		// While others may take their turns. What git must check goes to it
 		// together with the folder that names it.
-		if err := s.store(ctx, c.Repo, p); err != nil {
+		if err := s.store(ctx, dir, p); err != nil {
 			return Result{}, err
 		}
 	}

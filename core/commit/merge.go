@@ -207,7 +207,7 @@ func (s *Service) mergeOnce(ctx context.Context, m Merge, p *pack, ns core.Names
 	if r.New, err = p.add(typeCommit, m.encode(r.Tree, parents, s.clock.Now())); err != nil {
 		return r, err
 	}
-	if err := s.store(ctx, m.Repo, p); err != nil {
+	if err := s.store(ctx, dir, p); err != nil {
 		return r, err
 	}
 	return r, s.move(ctx, m.Caller, ns, core.RefUpdate{Name: m.ref(), Old: r.Old, New: r.New})
@@ -234,7 +234,7 @@ func (s *Service) count(ctx context.Context, dir string, a, b core.ObjectID) (in
 // mergeTrees merges two commits and returns the tree; new objects go into the
 // pack. Errors: a [*MergeError] if the changes do not go together.
 func (s *Service) mergeTrees(ctx context.Context, m Merge, p *pack, r Merged) (core.ObjectID, error) {
-	q, err := s.newQuarantine(m.Repo)
+	q, err := s.newQuarantine(s.repos.Path(m.Repo.ID))
 	if err != nil {
 		return "", err
 	}

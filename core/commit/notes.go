@@ -203,7 +203,7 @@ func (s *Service) noteOnce(ctx context.Context, n Note, r *NoteResult, p *pack, 
 	if r.New, err = p.add(typeCommit, d.encode(tree, parents, s.clock.Now())); err != nil {
 		return err
 	}
-	if err := s.store(ctx, n.Repo, p); err != nil {
+	if err := s.store(ctx, dir, p); err != nil {
 		return err
 	}
 	return s.move(ctx, n.Caller, core.Default, core.RefUpdate{Name: r.Ref, Old: r.Old, New: r.New})

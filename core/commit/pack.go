@@ -150,21 +150,17 @@ func (t *trailer) Read(b []byte) (int, error) {
 
 func (p *pack) close() { _ = p.body.close() }
 
-// store hands the pack to git and empties it.
-func (s *Service) store(ctx context.Context, r core.Repository, p *pack) error {
+// store hands the pack to the git of the repository at dir, and empties it.
+// Errors: KindInvalid if git refuses what it was asked to check.
+func (s *Service) store(ctx context.Context, dir string, p *pack) error {
 	if p.objects == 0 {
 		return nil
 	}
 	if p.strict {
-		if err := s.vet(ctx, r, p); err != nil {
+		if err := s.vet(ctx, dir, p); err != nil {
 			return err
 		}
 	}
-	return s.storeAt(ctx, s.repos.Path(r.ID), p)
-}
-
-// storeAt is store for the repository at dir, without a check.
-func (s *Service) storeAt(ctx context.Context, dir string, p *pack) error {
 	c := git.Command{Name: "unpack-objects", Dir: dir, Flags: []string{"-q"}, Stdin: p.reader()}
 	if !p.small() {
 		// --fix-thin is what receive-pack uses, too: a pack that is complete

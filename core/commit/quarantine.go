@@ -24,7 +24,8 @@ type quarantine struct {
 	env []string
 }
 
-func (s *Service) newQuarantine(r core.Repository) (*quarantine, error) {
+// newQuarantine makes one for the repository at a path.
+func (s *Service) newQuarantine(repository string) (*quarantine, error) {
 	dir, err := os.MkdirTemp(s.temp, "api-objects-")
 	if err != nil {
 		return nil, fmt.Errorf("make a quarantine: %w", err)
@@ -35,7 +36,7 @@ func (s *Service) newQuarantine(r core.Repository) (*quarantine, error) {
 	}
 	q.env = []string{
 		"GIT_OBJECT_DIRECTORY=" + q.objects(),
-		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + filepath.Join(s.repos.Path(r.ID), "objects"),
+		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + filepath.Join(repository, "objects"),
 		"GIT_INDEX_FILE=" + filepath.Join(dir, "index"),
 	}
 	return q, nil
@@ -156,14 +157,14 @@ func openLoose(path string) (kind objectType, size int64, content io.ReadCloser,
 }
 
 // vet has git check the objects of the pack as it checks those of a push.
-func (s *Service) vet(ctx context.Context, r core.Repository, p *pack) error {
-	q, err := s.newQuarantine(r)
+func (s *Service) vet(ctx context.Context, dir string, p *pack) error {
+	q, err := s.newQuarantine(dir)
 	if err != nil {
 		return err
 	}
 	defer q.close() //nolint:errcheck // the next start removes what is left
 	err = s.git.Run(ctx, q.command(git.Command{
-		Name: "index-pack", Dir: s.repos.Path(r.ID), Flags: []string{"--stdin", "--strict"}, Stdin: p.reader(), Stdout: io.Discard,
+		Name: "index-pack", Dir: dir, Flags: []string{"--stdin", "--strict"}, Stdin: p.reader(), Stdout: io.Discard,
 	}))
 	if _, text, ok := exitCode(err); ok {
 		return &core.Error{Kind: core.KindInvalid, Message: "git refuses the content: " + lastLine(text), Err: err}

@@ -147,7 +147,7 @@ func TestPack_isWhatGitReads(t *testing.T) {
 				}
 				require.Equal(t, count, p.blobs)
 				size := p.size()
-				require.NoError(t, s.storeAt(t.Context(), s.dir, p))
+				require.NoError(t, s.store(t.Context(), s.dir, p))
 				require.Equal(t, size, p.stored)
 				objects, err := s.objects.Info(t.Context(), s.dir, ids...)
 				require.NoError(t, err)
