@@ -40,6 +40,8 @@ func TestPlan(t *testing.T) {
 		"large may have more":     {maintain.State{Packs: 11, PackBytes: 1000 * mib, Bitmap: true}, nil},
 		"but not too many":        {maintain.State{Packs: 12, PackBytes: 1000 * mib, Bitmap: true}, geometric},
 		"loose objects":           {maintain.State{LooseObjects: 1025}, geometric},
+		"many packs, five days":   {maintain.State{Packs: 9, PackBytes: mib, Bitmap: true, SinceFull: 121 * time.Hour}, full},
+		"good, five days":         {maintain.State{Packs: 2, PackBytes: mib, Bitmap: true, SinceFull: 121 * time.Hour}, nil},
 		"loose refs":              {maintain.State{LooseRefs: 17}, refs},
 		"loose refs of many":      {maintain.State{LooseRefs: 40, PackedRefs: 1 << 20}, nil},
 		"many loose refs of many": {maintain.State{LooseRefs: 67, PackedRefs: 1 << 20}, refs},
@@ -109,6 +111,7 @@ func TestService_Maintain_keepsEveryObjectAndSpeedsUpClones(t *testing.T) {
 	require.LessOrEqual(t, state.LooseRefs, 0)
 	require.Positive(t, state.PackedRefs)
 	require.Empty(t, maintain.Plan(state), "done is done")
+	require.Positive(t, state.SinceFull, "the full repack was noted")
 
 	// Later: small packs and loose objects.
 	parent := tip

@@ -1,6 +1,9 @@
 package maintain
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // State is what a plan is made from.
 type State struct {
@@ -9,8 +12,11 @@ type State struct {
 	LooseObjects int  // estimated
 	Bitmap       bool // a reachability bitmap exists
 	CommitGraph  bool
-	LooseRefs    int
-	PackedRefs   int64 // bytes of packed-refs
+	// SinceFull is the time since the last full repack began; zero if there
+	// was none.
+	SinceFull  time.Duration
+	LooseRefs  int
+	PackedRefs int64 // bytes of packed-refs
 }
 
 // Task is one piece of maintenance.
@@ -19,7 +25,9 @@ type Task string
 // The tasks, in the order in which they run.
 const (
 	// TaskFullRepack makes one pack with a bitmap: right after a first mirror,
-	// where it decides what a clone costs (a factor of 17 in CPU).
+	// where it decides what a clone costs (a factor of 17 in CPU). Later it
+	// takes the place of a geometric one once in a while: only it sees which
+	// objects nothing points to, and lets those of two weeks' age go.
 	TaskFullRepack Task = "full-repack"
 	// TaskGeometricRepack joins small packs and loose objects, and keeps a
 	// bitmap over all packs.
@@ -34,6 +42,7 @@ const (
 	looseObjects = 1024
 	minPackBytes = 1 << 20 // under this a bitmap saves nothing
 	minPacks     = 2
+	fullEvery    = 5 * 24 * time.Hour
 	minLooseRefs = 16
 	packsBase    = 1.8
 	refsBase     = 1.15
@@ -45,6 +54,8 @@ func Plan(s State) []Task {
 	var tasks []Task
 	switch {
 	case s.PackBytes >= minPackBytes && !s.Bitmap:
+		tasks = append(tasks, TaskFullRepack, TaskCommitGraph)
+	case s.SinceFull > fullEvery && (s.Packs > packLimit(s.PackBytes) || s.LooseObjects > looseObjects):
 		tasks = append(tasks, TaskFullRepack, TaskCommitGraph)
 	case s.Packs > packLimit(s.PackBytes), s.LooseObjects > looseObjects:
 		tasks = append(tasks, TaskGeometricRepack, TaskCommitGraph)

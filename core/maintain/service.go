@@ -8,12 +8,17 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
 )
+
+// fullMarker is the file in a repository whose age is that of the last full
+// repack.
+const fullMarker = "headwater-full-repack"
 
 // every is how many ref transactions pass between two looks at a repository.
 const every = 20
@@ -131,6 +136,14 @@ func (s *Service) do(ctx context.Context, id, dir string, task Task) error {
 	}}
 	switch task {
 	case TaskFullRepack:
+		// Noted before it starts, so that one that fails does not come again
+		// and again.
+		if err := os.WriteFile(filepath.Join(dir, fullMarker), nil, 0o600); err != nil {
+			return err
+		}
+		if err := os.Chtimes(filepath.Join(dir, fullMarker), time.Now(), time.Now()); err != nil {
+			return err
+		}
 		c.Name = "repack"
 		// --cruft keeps unreachable objects, with their age, in a pack of
 		// their own until they are two weeks old.
@@ -183,6 +196,9 @@ func Look(dir string) (State, error) {
 		if _, err := os.Stat(filepath.Join(dir, "objects", "info", name)); err == nil {
 			s.CommitGraph = true
 		}
+	}
+	if info, err := os.Stat(filepath.Join(dir, fullMarker)); err == nil {
+		s.SinceFull = time.Since(info.ModTime())
 	}
 	if info, err := os.Stat(filepath.Join(dir, "packed-refs")); err == nil {
 		s.PackedRefs = info.Size()

@@ -127,8 +127,8 @@ func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...st
 		lines := git.NewLineWriter(func(line []byte, _ bool) { s.progress(x, line) })
 		err := s.git.Run(ctx, git.Command{
 			Name: "fetch", Dir: s.repos.Path(x.RepoID), Flags: flags, Args: []string{r.URL}, Config: cfg, Remote: &r,
-			Stdin:      strings.NewReader(strings.Join(specs, "\n") + "\n"),
-			Stderr:     io.MultiWriter(lines, git.TailWriter(&stderr)),
+			Stdin:  strings.NewReader(strings.Join(specs, "\n") + "\n"),
+			Stderr: io.MultiWriter(lines, git.TailWriter(&stderr)),
 			// Whoever asked waits for it; after a restart nobody does.
 			Background: x.Trigger == TriggerRecovery,
 		})

@@ -212,7 +212,7 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // maxDue is how many due rows one look takes; more are seen at the next.
-const maxDue = 1000
+const maxDue = 10_000
 
 // dispatch starts what is due and may start, and returns when to look again.
 func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.Time, error) {
