@@ -208,7 +208,10 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 	head := other.Commit("news")
 	b.forgePush(t, other, "HEAD:main")
 
-	failures := 1000
+	failures := 300
+	if servertest.Long() {
+		failures = 1000
+	}
 	faults := []providertest.Fault{
 		{Status: 503}, {Status: 401, Body: "Unauthorized"}, {Status: 404, Body: "Repository not found"}, {Status: 429, RetryAfter: time.Hour}, {Drop: true},
 	}
