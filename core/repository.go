@@ -104,7 +104,7 @@ type SyncState struct {
 	LastClass     ErrorClass
 	LastError     string // redacted sentence of the last failure; "" after a success
 	Digest        string // of the upstream refs, when tracking and public refs equal it; else ""
-	BrakeDigest   string // digest of a listing that the mass-deletion brake held back
+	BrakeDigest   string // listing that the mass-deletion brake held back: its digest, "@", and when
 	HeadCheckedAt time.Time
 }
 

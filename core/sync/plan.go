@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -15,6 +16,9 @@ import (
 // this many refs waits for a second listing that agrees. Hosts do return empty
 // listings during incidents.
 const brakeRefs = 10
+
+// brakePause is how long after the first listing the second one counts.
+const brakePause = 30 * time.Second
 
 // difference is what it takes to make the public refs equal to the tracking refs.
 type difference struct {
@@ -201,14 +205,22 @@ func (s *Service) brake(x *run, adv git.Advertisement, d difference) error {
 	return s.hold(x, adv, d.deleted, d.public)
 }
 
+// hold stops the run unless the same listing was held back long enough ago: an
+// incident at the host answers alike for a while.
 func (s *Service) hold(x *run, adv git.Advertisement, deleted, public int) error {
 	digest := adv.Digest()
-	if x.taken.BrakeDigest == digest {
-		return nil // the second listing agrees
+	since := s.clock.Now()
+	if held, at, ok := strings.Cut(x.taken.BrakeDigest, "@"); ok && held == digest {
+		if first, err := time.Parse(time.RFC3339, at); err == nil {
+			if since.Sub(first) >= brakePause {
+				return nil // the second listing agrees
+			}
+			since = first
+		}
 	}
-	x.brake = digest
+	x.brake = digest + "@" + since.UTC().Format(time.RFC3339)
 	return &classError{class: core.ClassDiverged, text: fmt.Sprintf(
-		"held back: the upstream now lists %d of %d branches and tags as gone; nothing is deleted before a second listing agrees", deleted, public)}
+		"held back: the upstream now lists %d of %d branches and tags as gone; nothing is deleted before a listing at least %s later agrees", deleted, public, brakePause)}
 }
 
 // brakeEmpty is the brake for a listing without any ref, which must not even
