@@ -13,7 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// files reads a diff to its end.
+// all reads a diff to its end.
 func (d *Diff) all(tb testing.TB) []DiffFile {
 	tb.Helper()
 	defer func() { require.NoError(tb, d.Close()) }()

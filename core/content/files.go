@@ -59,7 +59,7 @@ func (s *Service) Files(ctx context.Context, repo core.Repository, r FilesReques
 // next page; "" if this is the last one.
 func (f *Files) Walk(ctx context.Context, visit func(Entry) error) (next string, err error) {
 	count, last := 0, ""
-	page := func(e Entry) error {
+	counted := func(e Entry) error {
 		if f.r.Limit > 0 && count == f.r.Limit {
 			next = cursor{"files", f.Commit, last}.String()
 			return errStop
@@ -69,10 +69,10 @@ func (f *Files) Walk(ctx context.Context, visit func(Entry) error) (next string,
 	}
 	if f.root.Type != TypeTree {
 		if f.root.key() > f.after {
-			return "", page(f.root)
+			return "", counted(f.root)
 		}
 		return "", nil
 	}
-	w := walk{s: f.s, dir: f.dir, recursive: !f.r.OneDeep, after: f.after, visit: page}
+	w := walk{s: f.s, dir: f.dir, recursive: !f.r.OneDeep, after: f.after, visit: counted}
 	return next, w.run(ctx, f.root.ID, f.root.Path)
 }

@@ -17,9 +17,9 @@ type FileMetadata struct {
 // limit takes one walk over history for each batch.
 const metadataBatch = 100_000
 
-// Metadata walks the files of the page, as [Files.Walk] does, and finds the
-// last commit that touched each. It calls visit for the files and, after each
-// batch of them, seen with the commits that were not seen before.
+// Metadata calls visit for each file of the page, as [Files.Walk] does, with
+// its size and the last commit that touched it. It returns those commits, and
+// the cursor of the next page.
 func (f *Files) Metadata(ctx context.Context, visit func(FileMetadata) error) (commits map[core.ObjectID]Commit, next string, err error) {
 	ctx, cancel := limited(ctx, historyTimeout, "the walk over history")
 	defer cancel()

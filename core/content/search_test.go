@@ -16,6 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
+// all reads a blame to its end.
 func (b *Blame) all(tb testing.TB) []BlameLine {
 	tb.Helper()
 	defer func() { require.NoError(tb, b.Close()) }()

@@ -87,7 +87,7 @@ func tooLarge(o Object, limit int64) error {
 	return core.Errorf(core.KindTooLarge, "the %s %s has %d bytes; the limit is %d", o.Type, o.ID, o.Size, limit)
 }
 
-// Open starts a process outside the pool for one caller, with an environment
+// OpenCat starts a process outside the pool for one caller, with an environment
 // of its own, as for objects in a temporary place. The caller must Close it.
 func (g *Git) OpenCat(ctx context.Context, dir string, env ...string) (*Cat, error) {
 	c, err := g.startCat(ctx, dir, env)

@@ -55,8 +55,8 @@ func reader(read func(s *server, c *call, q params) error) func(s *server, c *ca
 // params is the query of a request.
 type params struct{ url.Values }
 
-// any returns the first parameter of the names that has a value; newer names
-// go first.
+// any returns the first parameter of the names that has a value: newer names
+// go before older ones.
 func (q params) any(names ...string) string {
 	for _, name := range names {
 		if value := q.Get(name); value != "" {

@@ -38,22 +38,21 @@ type lastCommitView struct {
 }
 
 // openFiles reads the query of a listing.
-func (s *server) openFiles(c *call, q params, recursive bool, absent, top int) (*content.Files, int, error) {
+func (s *server) openFiles(c *call, q params, recursive bool, absent, top int) (*content.Files, error) {
 	ns, err := q.namespace("ephemeral")
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if q.Get("cursor") == "" && q.Get("limit") == "" {
 		absent = 0
 	}
 	limit, err := q.limit(absent, top)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	files, err := s.Content.Files(c.ctx(), c.repo, content.FilesRequest{
+	return s.Content.Files(c.ctx(), c.repo, content.FilesRequest{
 		At: content.At{Namespace: ns, Ref: q.Get("ref")}, Path: q.Get("path"), OneDeep: !recursive, Cursor: q.Get("cursor"), Limit: limit,
 	})
-	return files, limit, err
 }
 
 // pageEnd writes the last fields of a page.
@@ -74,7 +73,7 @@ func (s *server) listFiles(c *call, q params) error {
 			return err
 		}
 	}
-	files, _, err := s.openFiles(c, q, recursive, defaultFiles, maxFiles)
+	files, err := s.openFiles(c, q, recursive, defaultFiles, maxFiles)
 	if err != nil {
 		return err
 	}
@@ -109,7 +108,7 @@ func (s *server) listFiles(c *call, q params) error {
 }
 
 func (s *server) listMetadata(c *call, q params) error {
-	files, _, err := s.openFiles(c, q, true, defaultMetadata, maxMetadata)
+	files, err := s.openFiles(c, q, true, defaultMetadata, maxMetadata)
 	if err != nil {
 		return err
 	}
