@@ -264,7 +264,10 @@ func (k *walk) tag() {
 func TestWrites_keepInStepWithGit(t *testing.T) {
 	t.Parallel()
 	server := servertest.Start(t, servertest.Options{})
-	runs := 0
+	runs, most := 0, 4
+	if servertest.Long() {
+		most = 30
+	}
 	rapid.Check(t, func(r *rapid.T) {
 		runs++
 		k := &walk{writes: &writes{Server: server, repo: fmt.Sprint("walk-", runs)}, t: t, r: r}
@@ -278,7 +281,7 @@ func TestWrites_keepInStepWithGit(t *testing.T) {
 		k.model.Git("branch", "one")
 		k.require(k.post(t, "/branches/create", map[string]any{"target_branch": "one"}), http.StatusCreated, "second branch")
 		steps := []func(){k.commit, k.commit, k.commit, k.merge, k.merge, k.restore, k.diff, k.createBranch, k.deleteBranch, k.tag}
-		for range rapid.IntRange(1, walkSteps).Draw(r, "steps") {
+		for range rapid.IntRange(1, most).Draw(r, "steps") {
 			steps[rapid.IntRange(0, len(steps)-1).Draw(r, "step")]()
 			require.Equal(r, refs(t, k.model.Git), refs(t, func(args ...string) string { return k.bare(t, args...) }))
 		}
@@ -287,6 +290,3 @@ func TestWrites_keepInStepWithGit(t *testing.T) {
 		require.Equal(r, k.model.Git("rev-parse", "main^{tree}"), clone.Git("rev-parse", "HEAD^{tree}"))
 	})
 }
-
-// walkSteps is how many calls one run makes at most.
-const walkSteps = 12
