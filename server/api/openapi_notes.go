@@ -10,7 +10,7 @@ type fieldNote struct {
 var resultStatuses = []string{"ok", "precondition_failed", "conflict", "not_found", "invalid", "timeout", "unauthorized", "forbidden", "unavailable", "internal", "failed"}
 
 const (
-	personText  = "Who wrote the change."
+	personText  = "Who wrote the change: name and email."
 	guardText   = "Full id that the tip must have; zeros: the branch must not exist. Else nothing is changed."
 	messageText = "For people; the text may change."
 )
@@ -82,7 +82,7 @@ var fieldNotes = map[string]fieldNote{
 	"GrepRequest.ref":                            {text: "The default branch if absent."},
 	"MadeCommit.blob_count":                      {text: "Not of restore-commit."},
 	"MadeCommit.pack_bytes":                      {text: "Size of what was stored."},
-	"MergeAnswer.promoted_commits":               {text: "Commits that the target has now and had not before."},
+	"MergeAnswer.promoted_commits":               {text: "Commits of the source that the target did not have."},
 	"MergePreview.status":                        {words: []string{"clean", "conflicted"}},
 	"MergeProblem.conflict_type":                 {text: "Of conflicts, as the two fields that follow."},
 	"MergeRequest.author":                        {text: "Required if a commit is made, as commit_message."},
@@ -93,12 +93,12 @@ var fieldNotes = map[string]fieldNote{
 	"NoteRequest.action":                         {text: "`add` if absent, which fails if there is a note; `append` adds a paragraph.", words: []string{"add", "append"}},
 	"NoteRequest.expected_notes_ref_sha":         {text: "Full id that the notes ref must have; zeros: it must not exist."},
 	"NoteRequest.notes_ref":                      {text: "refs/notes/commits if absent."},
-	"NoteRequest.object_ref":                     {text: "The commit or other node, by id or revision. Required."},
+	"NoteRequest.object_ref":                     {text: "The commit or other object, by id or revision. Required."},
 	"NoteResult.message":                         {text: messageText},
 	"NoteResult.status":                          {words: resultStatuses},
 	"DeleteNoteRequest.expected_notes_ref_sha":   {text: "Full id that the notes ref must have."},
 	"DeleteNoteRequest.notes_ref":                {text: "refs/notes/commits if absent."},
-	"DeleteNoteRequest.object_ref":               {text: "The commit or other node, by id or revision. Required."},
+	"DeleteNoteRequest.object_ref":               {text: "The commit or other object, by id or revision. Required."},
 	"NotesRefList.prefix":                        {text: "In full."},
 	"Problem.code":                               {text: "What failed, for programs."},
 	"Problem.detail":                             {text: "`error` again."},

@@ -98,7 +98,7 @@ var tags = []node{
 	{"name": "files", "description": "Files, archives, blame and search"},
 	{"name": "commits", "description": "Commits and diffs, and new commits"},
 	{"name": "branches", "description": "Branches and merges"},
-	{"name": "tags", "description": "Tags"},
+	{"name": "tags", "description": "Lightweight tags, and those that git pushes"},
 	{"name": "notes", "description": "Git notes"},
 	{"name": "server", "description": "The server itself"},
 	{"name": legacyTag, "description": "The same operations below /api/v1, where the token alone names the repository"},

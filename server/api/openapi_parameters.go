@@ -50,7 +50,7 @@ var parameters = map[string]parameter{
 	"target_is_ephemeral":       {name: "target_is_ephemeral", text: "Look the target up among the ephemeral branches.", kind: "boolean", absent: false},
 	"include_content":           {name: "include_content", text: "Show the versions of files in conflict: at most 20 files, 64 KiB of each version.", kind: "boolean", absent: false},
 	"allow_unrelated_histories": {name: "allow_unrelated_histories", text: "Merge branches that have no commit in common.", kind: "boolean", absent: false},
-	"object_ref":                {name: "object_ref", text: "The commit or other node, by id or revision. Required.", older: []string{"sha"}},
+	"object_ref":                {name: "object_ref", text: "The commit or other object, by id or revision. Required.", older: []string{"sha"}},
 	"notes_ref":                 {name: "notes_ref", text: "Where notes are: `refs/notes/reviews`, `notes/reviews` or `reviews`; refs/notes/commits if absent.", older: []string{"ref"}},
 	"prefix":                    {name: "prefix", text: "Only refs below this prefix of refs/notes/."},
 }

@@ -1,0 +1,416 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestOpenAPI_reference compares docs/api.md with the document. Run it with
+// HEADWATER_UPDATE=1 to write the file anew.
+func TestOpenAPI_reference(t *testing.T) {
+	t.Parallel()
+	r := &referenceWriter{t: t, d: newDocument("test"), described: descriptions(), failures: map[reflect.Type]string{}}
+	r.printf("# HTTP API\n\nThis page is generated from the OpenAPI 3.1 document of the server, which every server has at\n`%s`. A test holds real answers against it.\n\n%s\n", openAPIPath, overview)
+	r.problem()
+	for _, tag := range tags {
+		if tag["name"] == legacyTag {
+			continue
+		}
+		r.printf("\n## %s\n\n%s.\n", strings.ToUpper(tag["name"].(string)[:1])+tag["name"].(string)[1:], tag["description"])
+		for _, op := range slices.Concat(operations, openOperations) {
+			if about := r.described[op.key()]; about.tag == tag["name"] {
+				r.operation(op, about)
+			}
+		}
+	}
+	requireFile(t, filepath.Join("..", "..", "docs", "api.md"), r.text.String())
+}
+
+// TestOpenAPI_examples checks that the examples of bodies are of the types
+// that handlers decode, with no field too many.
+func TestOpenAPI_examples(t *testing.T) {
+	t.Parallel()
+	for key, about := range descriptions() {
+		require.Equal(t, about.body != nil, about.example != "", key)
+		for line := range strings.Lines(about.example) {
+			decoder := json.NewDecoder(strings.NewReader(line))
+			decoder.DisallowUnknownFields()
+			require.NoError(t, decoder.Decode(reflect.New(reflect.TypeOf(about.body)).Interface()), key)
+		}
+	}
+}
+
+// referenceWriter writes the reference.
+type referenceWriter struct {
+	t         *testing.T
+	d         *document
+	described map[string]description
+	failures  map[reflect.Type]string // first operation of each shape
+	text      bytes.Buffer
+}
+
+func (r *referenceWriter) printf(format string, args ...any) { fmt.Fprintf(&r.text, format, args...) }
+
+// problem shows what an error looks like.
+func (r *referenceWriter) problem() {
+	r.printf("\n## What an error looks like\n\n```json\n%s\n```\n\n| status | codes |\n| --- | --- |\n",
+		r.indented(envelope(http.StatusNotFound, "not_found", `ref "nope" not found`)))
+	for status := 400; status < 600; status++ {
+		if codes := codesText(status); strings.HasPrefix(codes, "`code`: ") {
+			r.printf("| %d %s | %s |\n", status, http.StatusText(status), strings.TrimSuffix(strings.TrimPrefix(codes, "`code`: "), "."))
+		}
+	}
+}
+
+func (r *referenceWriter) operation(op operation, about description) {
+	r.printf("\n### %s\n\n```text\n", about.summary)
+	for _, path := range []string{op.preferred, op.legacy} {
+		if path != "" {
+			r.printf("%s %s\n", op.method, path)
+		}
+	}
+	r.printf("```\n\n%s\n", about.describe(op))
+	r.parameters(about)
+	if about.body != nil {
+		r.printf("\n| field | type | |\n| --- | --- | --- |\n")
+		r.rows("", r.d.schemas.request(about.body))
+	}
+	r.example(op, about)
+	var others []string
+	for _, s := range about.answers[1:] {
+		others = append(others, fmt.Sprintf("%d (%s)", s.status, strings.ToLower(s.text[:1])+strings.TrimSuffix(s.text[1:], ".")))
+	}
+	if len(others) > 0 {
+		r.printf("\nAlso: %s.\n", strings.Join(others, "; "))
+	}
+	var errors []string
+	for _, status := range errorStatuses(op, about) {
+		errors = append(errors, fmt.Sprint(status))
+	}
+	if len(errors) > 0 {
+		r.printf("\nErrors: %s.", strings.Join(errors, ", "))
+		r.failure(about)
+		r.printf("\n")
+	}
+}
+
+// failure shows what errors look like that have a shape of their own, the first
+// time that there is such an operation.
+func (r *referenceWriter) failure(about description) {
+	if about.failure == nil {
+		return
+	}
+	kind := reflect.TypeOf(about.failure)
+	if first, ok := r.failures[kind]; ok {
+		r.printf(" They look as those of %q.", first)
+		return
+	}
+	r.failures[kind] = about.summary
+	o := r.sample("", "", r.d.schemas.answer(about.failure)).(node)
+	for key, value := range map[string]any{"error": "the branch is not where it was expected", "detail": "the branch is not where it was expected",
+		"code": "precondition", "status": 409, "title": "Conflict", "type": "about:blank"} {
+		o[key] = value
+	}
+	if kind == reflect.TypeFor[noteProblem]() {
+		o["error"], o["detail"] = "the notes ref is not where it was expected", "the notes ref is not where it was expected"
+		o["status"], o["title"], o["new_ref_sha"] = http.StatusPreconditionFailed, http.StatusText(http.StatusPreconditionFailed), ""
+	}
+	if result, ok := o["result"].(node); ok {
+		result["success"], result["status"] = false, "precondition_failed"
+		if _, ok := result["new_sha"]; ok {
+			result["new_sha"] = ""
+		}
+	}
+	if kind == reflect.TypeFor[mergeProblem]() {
+		o["code"], o["error"], o["detail"], o["conflict_paths"] = "conflict", "merge conflict", "merge conflict", []string{"README.md"}
+	}
+	r.printf(" They look like this:\n\n```json\n%s\n```", r.indented(o))
+}
+
+// parameters lists the parameters of the query.
+func (r *referenceWriter) parameters(about description) {
+	refs := r.d.query(about.query)
+	if len(refs) == 0 {
+		return
+	}
+	r.printf("\n| parameter | |\n| --- | --- |\n")
+	for _, ref := range refs {
+		key := strings.TrimPrefix(ref["$ref"].(string), "#/components/parameters/")
+		p := r.d.parameters[key].(node)
+		if isOlder(p) {
+			continue
+		}
+		name := fmt.Sprintf("`%s`", p["name"])
+		for _, older := range parameters[key].older {
+			name += fmt.Sprintf(", older `%s`", older)
+		}
+		if p["in"] == "header" {
+			name += " (header)"
+		}
+		schema := p["schema"].(node)
+		var more []string
+		if p["required"] == true {
+			more = append(more, "Required.")
+		}
+		if schema["type"] == "array" {
+			more = append(more, "May be repeated.")
+		}
+		if value, ok := schema["default"]; ok && value != false {
+			more = append(more, fmt.Sprintf("Default %v.", value))
+		}
+		if value, ok := schema["maximum"]; ok {
+			more = append(more, fmt.Sprintf("At most %v.", value))
+		}
+		r.printf("| %s | %s |\n", name, strings.Join(append([]string{p["description"].(string)}, more...), " "))
+	}
+}
+
+// rows lists the fields of a body, with those of objects in it.
+func (r *referenceWriter) rows(prefix string, schema node) {
+	schema = r.resolve(schema)
+	properties, _ := schema["properties"].(node)
+	demanded, _ := schema["required"].([]string)
+	for _, name := range r.order(properties, demanded) {
+		property := properties[name].(node)
+		if isOlder(property) {
+			continue
+		}
+		target := r.resolve(property)
+		kind := target["type"].(string)
+		inner, suffix := target, "."
+		if kind == "array" {
+			inner, suffix = r.resolve(target["items"].(node)), "[]."
+			kind = "array of " + inner["type"].(string) + "s"
+		}
+		var text []string
+		if slices.Contains(demanded, name) {
+			text = append(text, "Required.")
+		}
+		for _, source := range []node{property, target} {
+			if list, ok := source["enum"].([]string); ok {
+				text = append(text, "`"+strings.Join(list, "`, `")+"`.")
+				break
+			}
+		}
+		if about, ok := property["description"].(string); ok {
+			text = append(text, about)
+		}
+		names := fmt.Sprintf("`%s%s`", prefix, name)
+		for other, about := range properties {
+			if text, _ := about.(node)["description"].(string); strings.HasPrefix(text, "Older name of `"+name+"`") {
+				names += fmt.Sprintf(", older `%s`", other) // there is one at most
+			}
+		}
+		r.printf("| %s | %s | %s |\n", names, kind, strings.Join(text, " "))
+		if inner["properties"] != nil && !slices.Contains(people, name) {
+			r.rows(prefix+name+suffix, inner)
+		}
+	}
+}
+
+// isOlder reports whether a parameter or field is an older name of another one.
+func isOlder(about node) bool {
+	text, _ := about["description"].(string)
+	return strings.HasPrefix(text, "Older name of ")
+}
+
+// people are fields that have the same two fields everywhere.
+var people = []string{"author", "committer"}
+
+// order is the names of properties, required ones first.
+func (r *referenceWriter) order(properties node, demanded []string) []string {
+	rank := func(name string) int {
+		about, _ := properties[name].(node)["description"].(string)
+		switch {
+		case slices.Contains(demanded, name):
+			return 0
+		case strings.HasSuffix(about, "Required."):
+			return 1
+		}
+		return 2
+	}
+	return slices.SortedFunc(maps.Keys(properties), func(a, b string) int {
+		return cmp.Or(rank(a)-rank(b), strings.Compare(a, b))
+	})
+}
+
+// resolve follows references.
+func (r *referenceWriter) resolve(schema node) node {
+	for {
+		ref, ok := schema["$ref"].(string)
+		if !ok {
+			return schema
+		}
+		schema = r.d.schemas.components[strings.TrimPrefix(ref, "#/components/schemas/")].(node)
+	}
+}
+
+// example shows a request on the preferred route and its answer.
+func (r *referenceWriter) example(op operation, about description) {
+	path := op.preferred
+	if path == "" {
+		path = op.legacy
+	}
+	path = strings.NewReplacer("{name}", "team%2Fapp", "{id}", "ggc_01k4v6e7", "{tag}", "v1.0").Replace(path)
+	if about.sample != "" {
+		path += "?" + about.sample
+	}
+	r.printf("\n```http\n%s %s\n", op.method, path)
+	if op.serve != nil {
+		r.printf("Authorization: Bearer TOKEN\n")
+	}
+	switch {
+	case about.media != "":
+		r.printf("Content-Type: %s\n\n%s\n", about.media, about.example)
+	case about.example != "":
+		r.printf("Content-Type: application/json\n\n%s\n", about.example)
+	}
+	first := about.answers[0]
+	r.printf("```\n\n```http\n%d %s\n", first.status, http.StatusText(first.status))
+	for _, media := range first.media {
+		r.printf("Content-Type: %s\n", media)
+	}
+	for _, name := range first.headers {
+		name = strings.TrimSuffix(name, "?")
+		if value, ok := samples[name]; ok {
+			r.printf("%s: %v\n", name, value)
+		}
+	}
+	switch {
+	case first.body != nil:
+		r.printf("\n%s\n", r.indented(r.sample("", "", r.d.schemas.answer(first.body))))
+	case first.media != nil:
+		r.printf("\n(bytes)\n")
+	}
+	r.printf("```\n")
+}
+
+func (r *referenceWriter) indented(value any) string {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	require.NoError(r.t, encoder.Encode(value))
+	return strings.TrimSpace(text.String())
+}
+
+const (
+	sampleCommit = "9fceb02d0ae598e95dc970b74767f19372d61af8"
+	sampleBlob   = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+	sampleZeros  = "0000000000000000000000000000000000000000"
+	sampleTime   = "2026-01-02T15:04:05Z"
+)
+
+// samples are values of answers by field or header. What is left out here is
+// shown empty.
+var samples = map[string]any{
+	"ETag": `"` + sampleBlob + `"`, "Last-Modified": "Fri, 02 Jan 2026 15:04:05 GMT", "Accept-Ranges": "bytes", "Content-Length": 5,
+	"X-Blob-Sha": sampleBlob, "X-Last-Commit-Sha": sampleCommit, "X-Commit-Sha": sampleCommit,
+	"id": "ggc_01k4v6e7", "repo_id": "repo_01k4v6e7", "repo_name": "team/app", "url": "team/app", "http_url": "https://git.example.com/team/app.git",
+	"default_branch": "main", "name": "main", "owner": "team", "provider": "gitea", "upstream_host": "git.example.com", "username": "robot",
+	"message": "done", "ref": "main", "path": "README.md", "paths": []string{"README.md"}, "mode": "100644", "prefix": "refs/notes/",
+	"author": "Ada", "author_name": "Ada", "author_email": "ada@example.com", "committer_name": "Ada", "committer_email": "ada@example.com",
+	"date": sampleTime, "author_time": sampleTime, "committer_time": sampleTime, "created_at": sampleTime, "last_start": sampleTime,
+	"target_ref": "refs/notes/reviews", "notes_ref": "refs/notes/reviews", "note": "Reviewed by Ada\n", "old_sha": sampleZeros,
+	"branch": "main", "base": "main", "target_branch": "main", "source_branch": "feature", "source_ref": "feature", "size": 5, "line_number": 1, "original_line_number": 1,
+	"original_path": "README.md", "summary": "Say hello", "text": "hello", "pattern": "func [A-Z]", "has_more": false, "success": true, "state": "A", "raw": "diff --git ...",
+	"bytes": 120, "is_eof": true, "files": 1, "additions": 1, "changes": 1, "pack_bytes": 310, "blob_count": 1, "promoted_commits": 1,
+	"type": "blob", "status": "ok", "conflict_paths": []string{}, "hosts": []string{"gitlab.com"}, "generation": 1, "builtin": true, "pid": 4242, "version": "1.0.0",
+	"openapi": "3.1.0", "cursor": "bWFpbg",
+	"BaseRepo.name": "app", "CreatedRepository.id": "repo_01k4v6e7", "CreatedRepository.message": "repository created", "DeletedRepository.message": "repository deleted",
+	"CreatedBranch.message": "branch created", "DeletedBranch.message": "branch deleted", "CreatedTag.message": "tag created", "DeletedTag.message": "tag deleted",
+	"CreatedBranch.target_branch": "feature", "DeletedBranch.target_branch": "feature", "DeletedBranch.name": "feature", "BranchDiff.branch": "feature",
+	"Tag.name": "v1.0", "CreatedTag.name": "v1.0", "DeletedTag.name": "v1.0", "MergeSource.branch": "feature", "MergeSource.ref": "feature",
+	"MergeTarget.old_sha": sampleBlob[:39] + "0", "Commit.message": "Say hello\n", "LastCommit.message": "Say hello\n", "NotesRef.ref": "refs/notes/reviews", "CommitProblem.commit": nil,
+	"NoteProblem.sha": "main", "ProviderStatus.name": "gitlab", "ProviderStatus.type": "gitlab", "ProviderStatus.state": "running", "ReadinessAnswer.status": "ready",
+}
+
+// hidden are optional fields that examples are better off without.
+var hidden = []string{"sync", "credential", "next_cursor", "signature", "payload", "old_path", "previous_commit_sha", "retry_at", "last_error", "stderr",
+	"RefResult.message", "NoteResult.message", "Branch.cursor", "Tag.cursor"}
+
+// empty are lists that are empty most of the time.
+var empty = []string{"filtered_files", "conflicts", "filtered_conflicts"}
+
+// sample makes an example of a schema. The name is that of the field.
+func (r *referenceWriter) sample(owner, name string, schema node) any {
+	if value, ok := samples[owner+"."+name]; ok {
+		return value
+	}
+	if ref, ok := schema["$ref"].(string); ok && strings.HasSuffix(ref, "/ObjectID") {
+		if value, ok := samples[name]; ok {
+			return value
+		}
+		return sampleCommit
+	}
+	target := r.resolve(schema)
+	for _, source := range []node{schema, target} {
+		if list, ok := source["enum"].([]string); ok {
+			return list[0]
+		}
+	}
+	switch target["type"] {
+	case "object":
+		if of, ok := target["additionalProperties"].(node); ok {
+			if of["$ref"] == nil {
+				return node{}
+			}
+			return node{sampleCommit: r.sample("", "", of)}
+		}
+		o := node{}
+		ref, _ := schema["$ref"].(string)
+		component := strings.TrimPrefix(ref, "#/components/schemas/")
+		properties, _ := target["properties"].(node)
+		for field, property := range properties {
+			if !slices.Contains(hidden, field) && !slices.Contains(hidden, component+"."+field) {
+				o[field] = r.sample(component, field, property.(node))
+			}
+		}
+		return o
+	case "array":
+		items := target["items"].(node)
+		if slices.Contains(empty, name) || len(items) == 0 {
+			return []any{}
+		}
+		if value, ok := samples[name]; ok && items["$ref"] == nil {
+			return value
+		}
+		return []any{r.sample("", name, items)}
+	case "null":
+		return nil
+	}
+	if value, ok := samples[name]; ok && fits(value, target["type"].(string)) {
+		return value
+	}
+	switch target["type"] {
+	case "boolean":
+		return false
+	case "integer":
+		return 0
+	}
+	return ""
+}
+
+// fits reports whether an example is of a JSON type.
+func fits(value any, kind string) bool {
+	switch value.(type) {
+	case string:
+		return kind == "string"
+	case int:
+		return kind == "integer"
+	case bool:
+		return kind == "boolean"
+	}
+	return false
+}
