@@ -216,6 +216,7 @@ func (b *bench) node(script string, kind kind, env ...string) []string {
 	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "HEADWATER_NODE_MODULES=" + modules(t),
 		"NODE_EXTRA_CA_CERTS=" + b.ca(), "SDK_ORIGIN=" + b.url, "SDK_KEY_FILE=" + b.key(), "SDK_CONTROL=" + b.control(), "SDK_KIND=" + string(kind),
+		"SDK_MATCH=" + os.Getenv("SDK_MATCH"), // to run some scenarios by hand
 	}, env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -36,9 +36,16 @@ type upstream interface {
 	// protect refuses pushes to a branch; unprotect lifts that.
 	protect(ctx context.Context, path, branch string) error
 	unprotect(ctx context.Context, path string) error
-	// fault makes requests for git to a repository fail, or heals it if f says
-	// nothing else.
-	fault(f providertest.Fault) error
+	// fault makes requests for git to a repository fail.
+	fault(f fault) error
+}
+
+// fault is how a repository of an upstream host fails. With nothing but a path
+// it works again.
+type fault struct {
+	path   string
+	status int  // answer this
+	stall  bool // do not answer before it works again
 }
 
 // wish is what scripts ask for.
@@ -69,7 +76,7 @@ func (b *bench) control() string {
 		"unprotect": func(ctx context.Context, w wish) (any, error) { return true, b.upstream.unprotect(ctx, w.Path) },
 		"commit":    func(ctx context.Context, w wish) (any, error) { return b.commitUpstream(ctx, w.Path, w.Branch) },
 		"fault": func(_ context.Context, w wish) (any, error) {
-			return true, b.upstream.fault(providertest.Fault{Repo: w.Path, Status: w.Status, Stall: w.Stall})
+			return true, b.upstream.fault(fault{w.Path, w.Status, w.Stall})
 		},
 		"memory": func(_ context.Context, w wish) (any, error) { return b.memory(w.Reset) },
 	}
@@ -180,15 +187,24 @@ func (h *fakeHost) protect(_ context.Context, path, branch string) error {
 
 func (h *fakeHost) unprotect(_ context.Context, path string) error { return h.Unprotect(path) }
 
-func (h *fakeHost) fault(f providertest.Fault) error {
+func (h *fakeHost) fault(f fault) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if remove := h.faults[f.Repo]; remove != nil {
+	if remove := h.faults[f.path]; remove != nil {
 		remove()
-		delete(h.faults, f.Repo)
+		delete(h.faults, f.path)
 	}
-	if f.Status != 0 || f.Stall {
-		h.faults[f.Repo] = h.Inject(f)
+	if f.status == 0 && !f.stall {
+		return nil
+	}
+	x, release := providertest.Fault{Repo: f.path, Status: f.status}, make(chan struct{})
+	if f.stall {
+		x.Before = func() { <-release }
+	}
+	remove := h.Inject(x)
+	h.faults[f.path] = func() {
+		remove()
+		close(release)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package sdk
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -23,11 +24,26 @@ func newFake(t *testing.T) *fakeHost {
 func TestSDK_localRepositories(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newFake(t))
-	b.node("suite.mjs", local)
+	requireCovered(t, b.node("suite.mjs", local), "Repo.pullUpstream")
 }
 
 func TestSDK_syncedRepositories(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newFake(t))
-	b.node("suite.mjs", synced)
+	requireCovered(t, b.node("suite.mjs", synced))
+}
+
+// largeGrowth is by how many MiB the server's process may grow while files of
+// 64 MiB pass through it: less than one of them.
+const largeGrowth = 48
+
+func TestSDK_largeFiles(t *testing.T) {
+	t.Parallel()
+	for _, k := range []kind{local, synced} {
+		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, newFake(t))
+			b.node("large.mjs", k, fmt.Sprintf("SDK_MEMORY_MIB=%d", largeGrowth))
+		})
+	}
 }

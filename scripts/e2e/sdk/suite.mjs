@@ -6,5 +6,8 @@ import './files.mjs';
 import './history.mjs';
 import './notes.mjs';
 import './refs.mjs';
+import './policies.mjs';
+import './remotes.mjs';
+import './upstream.mjs';
 
 await main({ faults: process.env.SDK_FAULTS !== 'none', match: process.env.SDK_MATCH });
