@@ -302,7 +302,7 @@ func TestNotes(t *testing.T) {
 			{"missing object", "", "/notes", m{"sha": strings.Repeat("1", 40), "action": "add", "note": "x"}, 404, ""},
 			{"empty", "", "/notes", m{"sha": tip, "action": "append", "note": " "}, 400, "note is required"},
 			{"action", "", "/notes", m{"sha": tip, "action": "replace", "note": "x"}, 400, "action"},
-			{"elsewhere", "", "/notes", m{"sha": tip, "note": "x", "ref": "refs/heads/main"}, 400, "refs/notes/"},
+			{"elsewhere", "", "/notes", m{"sha": tip, "note": "x", "ref": "refs/heads/main"}, 400, "notes ref"},
 			{"bad ref", "", "/notes", m{"sha": tip, "note": "x", "ref": "a..b"}, 400, "notes ref"},
 			{"author", "", "/notes", m{"sha": tip, "action": "append", "note": "x", "author": m{"name": "<"}}, 400, "author"},
 			{"delete missing", "DELETE", "/notes", m{"sha": tip, "ref": "other"}, 404, "no note"},

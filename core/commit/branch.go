@@ -27,11 +27,7 @@ func (s *Service) CreateBranch(ctx context.Context, b NewBranch) (id core.Object
 	if err := checkBranch("target_branch", b.Branch); err != nil {
 		return "", false, err
 	}
-	base := b.Base
-	if base == "" {
-		base = "HEAD"
-	}
-	from, err := s.resolve(ctx, b.Repo, namespace(b.BaseEphemeral), base)
+	from, err := s.resolve(ctx, b.Repo, namespace(b.BaseEphemeral), b.Base)
 	if err != nil {
 		return "", false, err
 	}

@@ -56,11 +56,7 @@ func (s *Service) Prepare(ctx context.Context, c Copy) (Copy, error) {
 // of for this one process: no transport has to be opened for local paths, and
 // what the source has deltified is copied as it is.
 func (s *Service) Fill(ctx context.Context, dir string, c Copy) error {
-	revision := c.Revision
-	if revision == "" {
-		revision = "HEAD"
-	}
-	chosen, err := s.resolve(ctx, c.From, core.Default, revision)
+	chosen, err := s.resolve(ctx, c.From, core.Default, c.Revision)
 	if err != nil && (c.Revision != "" || core.KindOf(err) != core.KindNotFound) {
 		return err
 	}

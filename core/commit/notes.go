@@ -6,11 +6,10 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/content"
 )
 
 const (
-	// DefaultNotesRef is where notes go that name no ref, as in git-notes(1).
-	DefaultNotesRef = "refs/notes/commits"
 	// maxNote is the size limit of a note, in bytes.
 	maxNote = 16 << 20
 	// notesFanout is how many entries a folder of notes has before new notes
@@ -21,8 +20,8 @@ const (
 // Note is a change of the note of one object.
 type Note struct {
 	Caller
-	Object   string // an id, or a revision that names a commit
-	Ref      string // see [NotesRef]
+	Object   string // a full id, or a revision that names a commit
+	Ref      string // see [content.NotesRefName]
 	Text     string
 	Expected string  // what the notes ref must be at
 	Author   *Person // nil: the server
@@ -35,32 +34,11 @@ type NoteResult struct {
 	Old, New core.ObjectID // the notes ref before ("" if it was not there) and now
 }
 
-// NotesRef returns the full name of a notes ref: "" is the default one, and
-// "reviews", "notes/reviews" and "refs/notes/reviews" are the same. Errors:
-// KindInvalid.
-func NotesRef(name string) (string, error) {
-	switch {
-	case name == "":
-		return DefaultNotesRef, nil
-	case strings.HasPrefix(name, "refs/notes/"):
-	case strings.HasPrefix(name, "refs/"):
-		return "", core.Errorf(core.KindInvalid, "%s is not under refs/notes/", quote(name))
-	case strings.HasPrefix(name, "notes/"):
-		name = "refs/" + name
-	default:
-		name = "refs/notes/" + name
-	}
-	if err := core.ValidateRefName(name); err != nil {
-		return "", core.Errorf(core.KindInvalid, "invalid notes ref: %s", strings.TrimPrefix(core.MessageOf(err), "invalid ref name: "))
-	}
-	return name, nil
-}
-
 // AddNote gives an object its note. Errors: KindConflict if it has one;
 // KindInvalid, KindNotFound for the object, KindPrecondition for the guard, and
 // what the door says. They are [*TipError]s where the tip is known.
 func (s *Service) AddNote(ctx context.Context, n Note) (NoteResult, error) {
-	return s.writeNote(ctx, n, "Notes added by the API", func(old []byte, exists bool) ([]byte, error) {
+	return s.writeNote(ctx, n, "Notes added by the API", true, func(old []byte, exists bool) ([]byte, error) {
 		if exists {
 			return nil, core.Errorf(core.KindConflict, "the object has a note already; append to it or delete it first")
 		}
@@ -71,7 +49,7 @@ func (s *Service) AddNote(ctx context.Context, n Note) (NoteResult, error) {
 // AppendNote adds a paragraph to the note of an object, or gives it one. Errors:
 // as [Service.AddNote].
 func (s *Service) AppendNote(ctx context.Context, n Note) (NoteResult, error) {
-	return s.writeNote(ctx, n, "Notes appended by the API", func(old []byte, exists bool) ([]byte, error) {
+	return s.writeNote(ctx, n, "Notes appended by the API", true, func(old []byte, exists bool) ([]byte, error) {
 		text, err := noteText(n.Text)
 		if err != nil || len(old) == 0 {
 			return text, err
@@ -86,7 +64,7 @@ func (s *Service) AppendNote(ctx context.Context, n Note) (NoteResult, error) {
 // DeleteNote takes the note of an object away. Errors: KindNotFound if it has
 // none; else as [Service.AddNote].
 func (s *Service) DeleteNote(ctx context.Context, n Note) (NoteResult, error) {
-	return s.writeNote(ctx, n, "Notes removed by the API", func(_ []byte, exists bool) ([]byte, error) {
+	return s.writeNote(ctx, n, "Notes removed by the API", false, func(_ []byte, exists bool) ([]byte, error) {
 		if !exists {
 			return nil, core.Errorf(core.KindNotFound, "the object has no note")
 		}
@@ -105,11 +83,12 @@ func noteText(text string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// writeNote replaces a note by what change makes of it; nil takes it away.
-func (s *Service) writeNote(ctx context.Context, n Note, message string, change func(old []byte, exists bool) ([]byte, error)) (NoteResult, error) {
+// writeNote replaces a note by what change makes of it; nil takes it away. With
+// mustExist the object must be there: only its note outlives an object.
+func (s *Service) writeNote(ctx context.Context, n Note, message string, mustExist bool, change func(old []byte, exists bool) ([]byte, error)) (NoteResult, error) {
 	var r NoteResult
 	var err error
-	if r.Ref, err = NotesRef(n.Ref); err != nil {
+	if r.Ref, err = content.NotesRefName(n.Ref); err != nil {
 		return r, err
 	}
 	d := Signed{Message: message, Author: &Person{"Headwater", "headwater@localhost"}}
@@ -128,11 +107,9 @@ func (s *Service) writeNote(ctx context.Context, n Note, message string, change 
 	if n.Object == "" {
 		return r, core.Errorf(core.KindInvalid, "object_ref is required")
 	}
-	object, err := s.first(ctx, n.Repo, core.Default, n.Object, "")
-	if err != nil {
+	if r.Object, err = s.noted(ctx, n, mustExist); err != nil {
 		return r, err
 	}
-	r.Object = object.ID
 	unlock, err := s.turn(ctx, n.Caller, core.Default, r.Ref)
 	if err != nil {
 		return r, err
@@ -149,6 +126,23 @@ func (s *Service) writeNote(ctx context.Context, n Note, message string, change 
 			return r, &TipError{Tip: r.Old, Err: stale(err, n.Expected)}
 		}
 	}
+}
+
+// noted returns the id of the object that a note is about. A full id may mean
+// any object. Errors: KindInvalid, KindNotFound.
+func (s *Service) noted(ctx context.Context, n Note, mustExist bool) (core.ObjectID, error) {
+	id := core.ObjectID(strings.ToLower(n.Object))
+	if !id.Valid() || len(id) != idDigits(n.Repo) {
+		return s.revisions.Resolve(ctx, n.Repo, core.Default, n.Object)
+	}
+	if !mustExist {
+		return id, nil
+	}
+	objects, err := s.objects.Info(ctx, s.repos.Path(n.Repo.ID), string(id))
+	if err == nil && !objects[0].Found() {
+		err = core.Errorf(core.KindNotFound, "object %s does not exist in this repository", id)
+	}
+	return id, err
 }
 
 func (s *Service) noteOnce(ctx context.Context, n Note, r *NoteResult, p *pack, d Signed, change func(old []byte, exists bool) ([]byte, error)) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
@@ -30,35 +31,43 @@ type Objects interface {
 	Contents(ctx context.Context, dir string, limit int64, names ...string) ([]git.Object, error)
 }
 
+// Revisions finds the commits that callers name; [*content.Service] does.
+type Revisions interface {
+	Resolve(ctx context.Context, repo core.Repository, ns core.Namespace, revision string) (core.ObjectID, error)
+}
+
 var (
-	_ Door    = (*push.Service)(nil)
-	_ Objects = (*git.CatFile)(nil)
+	_ Door      = (*push.Service)(nil)
+	_ Objects   = (*git.CatFile)(nil)
+	_ Revisions = (*content.Service)(nil)
 )
 
 // Options configures [New]. All but Logger and MaxSize are required.
 type Options struct {
-	Git     *git.Git
-	Repos   *repo.Repos
-	Objects Objects
-	Door    Door
-	Clock   core.Clock
-	Logger  hclog.Logger
-	TempDir string // for what is too large for memory while it arrives
-	MaxSize int64  // bytes that one request may bring, unpacked; 0 is no limit
+	Git       *git.Git
+	Repos     *repo.Repos
+	Objects   Objects
+	Revisions Revisions
+	Door      Door
+	Clock     core.Clock
+	Logger    hclog.Logger
+	TempDir   string // for what is too large for memory while it arrives
+	MaxSize   int64  // bytes that one request may bring, unpacked; 0 is no limit
 }
 
 // Service makes commits and moves refs for API calls. It is safe for
 // concurrent use.
 type Service struct {
-	git     *git.Git
-	repos   *repo.Repos
-	objects Objects
-	door    Door
-	clock   core.Clock
-	log     hclog.Logger
-	temp    string
-	maxSize int64
-	deflate *sync.Pool // of *zlib.Writer: each holds a megabyte
+	git       *git.Git
+	repos     *repo.Repos
+	objects   Objects
+	revisions Revisions
+	door      Door
+	clock     core.Clock
+	log       hclog.Logger
+	temp      string
+	maxSize   int64
+	deflate   *sync.Pool // of *zlib.Writer: each holds a megabyte
 }
 
 // New returns a service.
@@ -67,7 +76,7 @@ func New(o Options) *Service {
 		o.Logger = hclog.NewNullLogger()
 	}
 	return &Service{
-		git: o.Git, repos: o.Repos, objects: o.Objects, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
+		git: o.Git, repos: o.Repos, objects: o.Objects, revisions: o.Revisions, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
 		temp: o.TempDir, maxSize: o.MaxSize,
 		deflate: &sync.Pool{New: func() any {
 			// The level is a constant of the package, so there is no error.

@@ -173,3 +173,11 @@ func (s *Service) open(ctx context.Context, repo core.Repository, at At) (string
 	found, err := s.resolve(ctx, dir, repo, at)
 	return dir, found, err
 }
+
+// Resolve returns the commit that a caller's revision names, as a namespace
+// sees it; "" is the default branch. Errors: KindInvalid for a bad or ambiguous
+// revision, KindNotFound.
+func (s *Service) Resolve(ctx context.Context, repo core.Repository, ns core.Namespace, revision string) (core.ObjectID, error) {
+	_, found, err := s.open(ctx, repo, At{Namespace: ns, Ref: revision})
+	return found.Commit, err
+}

@@ -84,7 +84,7 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Objects: e.objects, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
 	e.commit = commit.New(commit.Options{
-		Git: o.Git, Repos: e.repos, Objects: e.objects, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
 	})
 	return e, nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
+	"github.com/headwater-git/headwater/core/content"
 )
 
 // noteBody is the body of note calls, in both vocabularies.
@@ -67,7 +68,7 @@ func (s *server) changeNote(c *call, choose func(noteBody) (func(context.Context
 		})
 	}
 	if err != nil {
-		if full, bad := commit.NotesRef(ref); bad == nil {
+		if full, bad := content.NotesRefName(ref); bad == nil {
 			ref = full
 		}
 		return &noteFailure{err: err, object: object, ref: ref}
