@@ -303,7 +303,11 @@ func (c *crash) goOn(t *testing.T, s *servertest.Server, cc crashCase) {
 	if cc.ephemeral {
 		remote = s.Remote(cc.name + "+ephemeral")
 	}
-	again.Git(append([]string{"push", "--quiet", remote}, cc.push...)...)
+	out, err := again.Try(append([]string{"push", "--quiet", remote}, cc.push...)...)
+	if err != nil {
+		// Only a deletion cannot be repeated, and its reason says why.
+		require.Equal(t, strings.Count(out, "rejected]"), strings.Count(out, "(the ref does not exist)"), out)
+	}
 }
 
 // left returns the files in a data directory that only a git or a server at

@@ -183,9 +183,6 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 	if err := s.checkForce(ctx, w, b); err != nil {
 		return err
 	}
-	if err := s.settleAbsent(ctx, w, b); err != nil {
-		return err
-	}
 	upstream := s.upstreamLeg(w, b)
 	// A single local update needs no preflight: applying it is the check.
 	if len(upstream) > 0 || len(b.open) > 1 {
@@ -229,30 +226,6 @@ func (s *Service) checkForce(ctx context.Context, w Session, b *ballot) error {
 		if err != nil || !ok {
 			b.refuse(i, core.KindPermission, reasonPolicy)
 		}
-	}
-	return nil
-}
-
-// settleAbsent settles deletions of refs that the client itself saw to be
-// absent, as in a push that is repeated because its answer was lost. Git takes
-// them with a warning; update-ref knows no such thing.
-func (s *Service) settleAbsent(ctx context.Context, w Session, b *ballot) error {
-	for _, i := range b.pending() {
-		u := w.Updates[i]
-		if !b.open[i] || !u.IsDelete() || !u.Old.IsZero() {
-			continue
-		}
-		name := w.Namespace.Path(u.Name)
-		have, err := s.git.RefsNamed(ctx, s.repos.Path(w.Repo.ID), []string{name})
-		if err != nil {
-			return err
-		}
-		if _, exists := have[name]; exists {
-			b.refuse(i, core.KindStale, reasonStale)
-			continue
-		}
-		w.notify("warning: %s is not there, so there was nothing to delete", u.Name)
-		b.pass(i)
 	}
 	return nil
 }

@@ -127,9 +127,6 @@ func newBallot(s Session) *ballot {
 	return b
 }
 
-// pass records that nothing need be done for an update to be true.
-func (b *ballot) pass(i int) { delete(b.open, i) }
-
 // set records a refusal of one update and of no other: for what the upstream
 // has decided already, where "all or nothing" is no longer ours to keep.
 func (b *ballot) set(i int, kind core.Kind, reason string) {
