@@ -22,7 +22,7 @@ func newOrgCommand() *cobra.Command {
 		Short: "Manage organisations and the public keys that verify their tokens",
 		Long: `Manage organisations and the public keys that verify their tokens. These
 commands work on the data directory itself, whether the server runs or not; a
-running server sees the change at once.`,
+running server sees the change within a second.`,
 		RunE: needsSubcommand,
 	}
 	key := &cobra.Command{Use: "key", Short: "Manage an organisation's public keys", RunE: needsSubcommand}
