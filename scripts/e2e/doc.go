@@ -19,7 +19,9 @@
 //	waitsync [-pull] [-ref REF] REPO
 //	                         wait for a sync; stdout is the repository as JSON
 //	forge VERB ARG...        make and steer the upstream host; see forge_test.go
-//	same ID ID               compare two outputs of git or forge
+//	same FILE FILE           compare two files or streams, white space at the ends left out
+//	mode FILE 0600           check the permissions of a file
+//	plant NAME FILE          remember what a file holds as a secret
 //	secretscan [FILE]        search for secrets now; every script ends with it anyway
 //
 // Every secret that a script uses is remembered, and nothing that the script
