@@ -443,5 +443,9 @@ func TestRestoreCommit(t *testing.T) {
 		require.NotContains(t, a.Raw, "blob_count")
 		require.Equal(t, second, w.bare(t, "rev-parse", "main^"))
 		require.Equal(t, w.bare(t, "rev-parse", first+"^{tree}"), a.At("commit.tree_sha"))
+		draft := w.commit(t, map[string]any{"target_branch": "draft", "ephemeral": true, "base_branch": "main"}, file{path: "e", data: "1"})
+		a = restore(map[string]any{"base_ref": "draft", "base_is_ephemeral": true})
+		require.Equal(t, []any{201, w.bare(t, "rev-parse", draft+"^{tree}")}, []any{a.Status, a.At("commit.tree_sha")}, a.Raw)
+		require.Equal(t, 404, restore(map[string]any{"base_ref": "draft"}).Status)
 	})
 }

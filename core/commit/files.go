@@ -113,18 +113,22 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 }
 
 // Restore makes a commit on top of the branch whose tree is that of an older
-// commit, given as a revision. Errors: as [Service.CommitFiles].
+// commit, given as a revision, which BaseEphemeral makes one of the ephemeral
+// namespace. Errors: as [Service.CommitFiles].
 func (s *Service) Restore(ctx context.Context, c Commit, revision string) (Result, error) {
 	if c.Message == "" {
 		c.Message = "Restore " + revision
 	}
+	// Here the flag is about the revision: there is no base branch.
+	from := namespace(c.BaseEphemeral)
+	c.Base, c.BaseEphemeral = "", false
 	if _, err := s.ready(ctx, c); err != nil {
 		return Result{}, err
 	}
 	if revision == "" {
 		return Result{}, core.Errorf(core.KindInvalid, "base_ref is required")
 	}
-	wanted, err := s.resolve(ctx, c.Repo, namespace(c.BaseEphemeral), revision)
+	wanted, err := s.resolve(ctx, c.Repo, from, revision)
 	if err != nil {
 		return Result{}, err
 	}

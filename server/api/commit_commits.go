@@ -82,14 +82,14 @@ func (s *server) commitPatch(c *call) error {
 }
 
 // commitStream serves a commit whose contents are streamed: it decodes the first
-// line into dest, of which meta is a part, and leaves the rest to make.
-func (s *server) commitStream(c *call, field string, dest any, meta *commitMetadata, make func(commit.Commit, commit.Chunks) (commit.Result, error)) error {
+// line into dest, of which meta is a part, and leaves the rest to run.
+func (s *server) commitStream(c *call, field string, dest any, meta *commitMetadata, run func(commit.Commit, commit.Chunks) (commit.Result, error)) error {
 	body := newPatientBody(c)
 	in := newStream(body, field)
 	err := in.metadata(dest)
 	var made commit.Result
 	if err == nil {
-		made, err = make(meta.commit(c), in)
+		made, err = run(meta.commit(c), in)
 	}
 	body.end(err != nil)
 	if err != nil {
@@ -130,8 +130,8 @@ type madeView struct {
 // commitAnswer is the answer to a commit that was made.
 func commitAnswer(c *call, r commit.Result, blobs *int) any {
 	return struct {
-		Commit madeView `json:"commit"`
-		Result refResult  `json:"result"`
+		Commit madeView  `json:"commit"`
+		Result refResult `json:"result"`
 	}{
 		madeView{r.Commit, r.Tree, r.Branch, r.PackBytes, blobs},
 		refResult{Branch: r.Branch, TargetBranch: r.Branch, OldSHA: orZeros(r.Old, c.repo), NewSHA: r.Commit, Success: true, Status: "ok"},
