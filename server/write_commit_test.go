@@ -335,6 +335,22 @@ func TestCommitPack_streamsLargeFilesInLittleMemory(t *testing.T) {
 	w.requireSound(t)
 }
 
+func TestCommitPack_answersWhoIsStillSending(t *testing.T) {
+	t.Parallel()
+	w := newWrites(t, false)
+	tip := w.commit(t, nil, file{path: "a", data: "1"})
+	large := strings.Repeat("0123456789abcdef", 3<<20/16)
+	var files []file
+	for i := range 6 {
+		files = append(files, file{path: fmt.Sprint("f", i), data: large})
+	}
+	for range 5 {
+		a := w.pack(t, map[string]any{"expected_head_sha": strings.Repeat("1", 40)}, files...)
+		require.Equal(t, []any{409, "precondition_failed", tip}, []any{a.Status, a.At("result.status"), a.At("result.old_sha")}, a.Raw)
+	}
+	w.requireSound(t)
+}
+
 func TestCommitPack_policiesAndUpstreamDecide(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, true)

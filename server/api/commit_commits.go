@@ -84,7 +84,7 @@ func (s *server) commitPatch(c *call) error {
 // commitStream serves a commit whose contents are streamed: it decodes the first
 // line into dest, of which meta is a part, and leaves the rest to run.
 func (s *server) commitStream(c *call, field string, dest any, meta *commitMetadata, run func(commit.Commit, commit.Chunks) (commit.Result, error)) error {
-	body := newPatientBody(c)
+	body := newPatientBody(c.w, c.r)
 	in := newStream(body, field)
 	err := in.metadata(dest)
 	var made commit.Result

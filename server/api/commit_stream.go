@@ -151,16 +151,17 @@ func bodyError(err error) error {
 type patientBody struct {
 	body    io.Reader
 	control *http.ResponseController
+	stall   time.Duration
 }
 
-func newPatientBody(c *call) *patientBody {
-	return &patientBody{body: c.r.Body, control: http.NewResponseController(c.w)}
+func newPatientBody(w http.ResponseWriter, r *http.Request) *patientBody {
+	return &patientBody{body: r.Body, control: http.NewResponseController(w), stall: bodyStall}
 }
 
 // Read gives the client time for the next bytes.
 func (b *patientBody) Read(p []byte) (int, error) {
 	// Where deadlines are not supported there is no connection to hang.
-	_ = b.control.SetReadDeadline(time.Now().Add(bodyStall))
+	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
 	return b.body.Read(p)
 }
 
