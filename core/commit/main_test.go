@@ -1,18 +1,9 @@
 package commit
 
 import (
-	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/headwater-git/headwater/core/internal/coretest"
 )
 
-func TestMain(m *testing.M) {
-	// Poison: a git that does not get its environment from core/git fails.
-	for name, value := range map[string]string{"GIT_DIR": "/dev/null", "GIT_CONFIG_GLOBAL": "/dev/null/none"} {
-		if err := os.Setenv(name, value); err != nil {
-			panic(err)
-		}
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { coretest.Main(m) }
