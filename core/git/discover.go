@@ -167,6 +167,14 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, co
 	if resp.StatusCode != http.StatusOK {
 		return statusError(resp, r)
 	}
+	if resp.Header.Get("Content-Type") == "" {
+		// What answers says at least what it is: this one was cut off.
+		return &RemoteError{
+			Class:    core.ClassNetwork,
+			HostText: "the upstream's answer was cut off",
+			Err:      fmt.Errorf("%w: no content type", errNotSmart),
+		}
+	}
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != contentType {
 		return &RemoteError{
 			Class:    core.ClassNotFound,

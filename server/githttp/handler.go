@@ -237,13 +237,15 @@ func (h *Handler) fail(w *recorder, r *http.Request, err error) {
 	_, _ = fmt.Fprintln(w, core.MessageOf(err))
 }
 
-// requestBody returns the body, decompressed if the client compressed it.
-func requestBody(r *http.Request) (io.Reader, error) {
+// requestBody returns the body, decompressed if the client compressed it. A
+// client that stalls in it is given up.
+func requestBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
+	body := &unstalled{body: r.Body, c: http.NewResponseController(w)}
 	switch enc := r.Header.Get("Content-Encoding"); enc {
 	case "":
-		return r.Body, nil
+		return body, nil
 	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(r.Body)
+		z, err := gzip.NewReader(body)
 		if err != nil {
 			return nil, core.Errorf(core.KindInvalid, "the request body is not gzip as its header says")
 		}

@@ -13,9 +13,34 @@ import (
 	"github.com/headwater-git/headwater/core/push"
 )
 
-// writeStall is how long one write to a client may take. It replaces a
-// time-out of the whole response, which may rightly last for hours.
-const writeStall = 5 * time.Minute
+// How long one write to a client, and one read of its body, may take. They
+// replace time-outs of the whole exchange, which may rightly last for hours.
+const (
+	writeStall = 5 * time.Minute
+	readStall  = 5 * time.Minute
+)
+
+// unstalled is a request body whose every read has a deadline. A client that
+// is half gone would hold a git process for ever otherwise.
+type unstalled struct {
+	body io.Reader
+	c    *http.ResponseController
+}
+
+// Read reads within the stall limit. At the end of the body the limit is
+// lifted: the connection lives on while the answer is made.
+func (u *unstalled) Read(p []byte) (int, error) {
+	if err := u.c.SetReadDeadline(time.Now().Add(readStall)); err != nil {
+		return 0, fmt.Errorf("set read deadline: %w", err)
+	}
+	n, err := u.body.Read(p)
+	if err != nil {
+		if cerr := u.c.SetReadDeadline(time.Time{}); cerr != nil && err == io.EOF { //nolint:errorlint // readers return io.EOF itself
+			return n, fmt.Errorf("clear read deadline: %w", cerr)
+		}
+	}
+	return n, err
+}
 
 // uploadConfig is the configuration of git upload-pack.
 func uploadConfig(ns core.Namespace) []git.Config {
@@ -77,7 +102,7 @@ func (h *Handler) v2Capabilities(r *http.Request, format string, c git.Command) 
 
 // uploadPack serves a fetch.
 func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
-	body, err := requestBody(r)
+	body, err := requestBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -103,7 +128,7 @@ func (h *Handler) advertisePush(w http.ResponseWriter, r *http.Request, repo cor
 
 // receivePack serves a push.
 func (h *Handler) receivePack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
-	body, err := requestBody(r)
+	body, err := requestBody(w, r)
 	if err != nil {
 		return err
 	}
