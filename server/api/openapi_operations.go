@@ -218,9 +218,10 @@ func descriptions() map[string]description {
 		"DELETE " + repo + "/notes": {id: "deleteNote", tag: "notes", summary: "Delete a note", body: deleteNoteBody{}, bodyRequired: true,
 			example: `{"object_ref":"main","notes_ref":"reviews"}`, answers: done(noteAnswer{}), failure: noteProblem{}, errors: writeErrors},
 
-		"GET /providers":     {id: "listProviders", tag: "server", summary: "Show the provider plugins", answers: done(providerList{})},
-		"GET " + openAPIPath: {id: "getOpenAPI", tag: "server", summary: "Read this document", answers: []success{{status: http.StatusOK, text: "The document.", body: apiDocument{}, headers: []string{"ETag"}}}},
-		"GET /healthz":       {id: "getHealth", tag: "server", summary: "Tell whether the process lives", answers: done(healthAnswer{})},
+		"GET /providers": {id: "listProviders", tag: "server", summary: "Show the provider plugins", answers: done(providerList{})},
+		"GET " + openAPIPath: {id: "getOpenAPI", tag: "server", summary: "Read this document", answers: []success{{status: http.StatusOK, text: "The document.", body: apiDocument{}, headers: []string{"ETag"}},
+			{status: http.StatusNotModified, text: "The client has this document already.", headers: []string{"ETag"}}}},
+		"GET /healthz": {id: "getHealth", tag: "server", summary: "Tell whether the process lives", answers: done(healthAnswer{})},
 		"GET /readyz": {id: "getReadiness", tag: "server", summary: "Tell whether requests can be taken",
 			answers: done(readinessAnswer{}), errors: []int{http.StatusServiceUnavailable}},
 	}

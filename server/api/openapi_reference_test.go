@@ -308,6 +308,7 @@ func (r *referenceWriter) indented(value any) string {
 const (
 	sampleCommit = "9fceb02d0ae598e95dc970b74767f19372d61af8"
 	sampleBlob   = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+	sampleParent = "3d21ec53a331a6f037a91c368710b99387d012c1"
 	sampleZeros  = "0000000000000000000000000000000000000000"
 	sampleTime   = "2026-01-02T15:04:05Z"
 )
@@ -332,7 +333,7 @@ var samples = map[string]any{
 	"CreatedBranch.message": "branch created", "DeletedBranch.message": "branch deleted", "CreatedTag.message": "tag created", "DeletedTag.message": "tag deleted",
 	"CreatedBranch.target_branch": "feature", "DeletedBranch.target_branch": "feature", "DeletedBranch.name": "feature", "BranchDiff.branch": "feature",
 	"Tag.name": "v1.0", "CreatedTag.name": "v1.0", "DeletedTag.name": "v1.0", "MergeSource.branch": "feature", "MergeSource.ref": "feature",
-	"MergeTarget.old_sha": sampleBlob[:39] + "0", "Commit.message": "Say hello\n", "LastCommit.message": "Say hello\n", "NotesRef.ref": "refs/notes/reviews", "CommitProblem.commit": nil,
+	"MergeTarget.old_sha": sampleParent, "Commit.message": "Say hello\n", "LastCommit.message": "Say hello\n", "NotesRef.ref": "refs/notes/reviews", "CommitProblem.commit": nil,
 	"NoteProblem.sha": "main", "ProviderStatus.name": "gitlab", "ProviderStatus.type": "gitlab", "ProviderStatus.state": "running", "ReadinessAnswer.status": "ready",
 }
 

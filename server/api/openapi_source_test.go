@@ -27,7 +27,6 @@ func TestOpenAPI_handlersReadWhatIsDescribed(t *testing.T) {
 	for _, op := range operations {
 		about := described[op.key()]
 		t.Run(about.id+" "+op.method, func(t *testing.T) {
-			t.Parallel()
 			handler := handlers[op.key()]
 			require.NotEmpty(t, handler, "no handler of %s", op.key())
 			query, body := src.reads(handler)

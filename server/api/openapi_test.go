@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -47,6 +49,28 @@ func TestOpenAPI_tables(t *testing.T) {
 		require.Contains(t, d.parameters, key)
 		require.False(t, parameters[key].required && parameters[key].older != nil, key)
 	}
+}
+
+// TestOpenAPI_served asks for the document as browsers and caches do.
+func TestOpenAPI_served(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ask := func(method, etag string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, openAPIPath, nil)
+		r.Header.Set("If-None-Match", etag)
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, r)
+		return w
+	}
+	w := ask(http.MethodGet, "")
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
+	var served node
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &served))
+	require.Equal(t, "1.2.3", served["info"].(node)["version"])
+	require.Equal(t, http.StatusNotModified, ask(http.MethodGet, w.Header().Get("ETag")).Code)
+	require.Empty(t, ask(http.MethodHead, "").Body.String())
+	require.Equal(t, http.StatusMethodNotAllowed, ask(http.MethodPost, "").Code)
 }
 
 // requireFile compares a generated file with what it should be.
