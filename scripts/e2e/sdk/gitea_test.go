@@ -88,8 +88,8 @@ func startGitea(t *testing.T) *gitea {
 		}
 		_ = log.Close()
 	})
-	require.Eventually(t, func() bool { return g.call(t.Context(), http.MethodGet, "/version", nil) == nil },
-		startTimeout, 100*time.Millisecond, "Gitea did not get ready; see %s", log.Name())
+	require.Eventually(t, func() bool { return g.call(t.Context(), http.MethodGet, "/version", struct{}{}) == nil },
+		startTimeout, 100*time.Millisecond, "Gitea did not get ready")
 	return g
 }
 
@@ -114,31 +114,31 @@ func (g *gitea) ini(t *testing.T, sources string) string {
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(g.address)
 	require.NoError(t, err)
-	return strings.NewReplacer("WORK", g.work, "SOURCES", sources, "PORT", port, "USER", me.Username,
-		"SECRET", rand.Text()+rand.Text()).Replace(`APP_NAME = peer
-RUN_USER = USER
+	return strings.NewReplacer("{work}", g.work, "{sources}", sources, "{port}", port, "{user}", me.Username,
+		"{secret}", rand.Text()+rand.Text()).Replace(`APP_NAME = peer
+RUN_USER = {user}
 RUN_MODE = prod
 I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
 [server]
 PROTOCOL = http
 HTTP_ADDR = 127.0.0.1
-HTTP_PORT = PORT
+HTTP_PORT = {port}
 DOMAIN = 127.0.0.1
-ROOT_URL = http://127.0.0.1:PORT/
-LOCAL_ROOT_URL = http://127.0.0.1:PORT/
+ROOT_URL = http://127.0.0.1:{port}/
+LOCAL_ROOT_URL = http://127.0.0.1:{port}/
 DISABLE_SSH = true
 OFFLINE_MODE = true
-STATIC_ROOT_PATH = SOURCES
+STATIC_ROOT_PATH = {sources}
 [database]
 DB_TYPE = sqlite3
-PATH = WORK/data/gitea.db
+PATH = {work}/data/gitea.db
 SQLITE_JOURNAL_MODE = WAL
 [repository]
-ROOT = WORK/repos
+ROOT = {work}/repos
 DEFAULT_BRANCH = main
 [security]
 INSTALL_LOCK = true
-SECRET_KEY = SECRET
+SECRET_KEY = {secret}
 [oauth2]
 ENABLED = false
 [service]
@@ -152,7 +152,7 @@ ISSUE_INDEXER_TYPE = db
 [log]
 MODE = file
 LEVEL = warn
-ROOT_PATH = WORK/log
+ROOT_PATH = {work}/log
 `)
 }
 
