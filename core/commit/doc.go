@@ -7,8 +7,8 @@
 // There is no checkout, and no index of the whole tree: only the folders on the
 // way to a changed path are read, through the pool of cat-file processes, and
 // written anew. New objects are put into one pack, which one git process
-// stores; then the door moves the ref. Contents of files stream through: what
-// is in memory of a request does not grow with it.
+// stores; then the door moves the ref. Contents of files stream through: of a
+// request only the list of its files is in memory.
 //
 // # Nothing half-done
 //

@@ -61,7 +61,7 @@ func (s *server) commitFiles(c *call) error {
 		commitMetadata
 		Files []fileBody `json:"files"`
 	}
-	return s.commitStream(c, "blob_chunk", &meta, &meta.commitMetadata, func(w commit.Commit, chunks commit.Chunks) (commit.Result, error) {
+	return s.commitStream(c, blobField, &meta, &meta.commitMetadata, func(w commit.Commit, chunks commit.Chunks) (commit.Result, error) {
 		files := make([]commit.File, len(meta.Files))
 		for i, f := range meta.Files {
 			var err error
@@ -76,7 +76,7 @@ func (s *server) commitFiles(c *call) error {
 // commitPatch serves diff-commit.
 func (s *server) commitPatch(c *call) error {
 	var meta commitMetadata
-	return s.commitStream(c, "diff_chunk", &meta, &meta, func(w commit.Commit, chunks commit.Chunks) (commit.Result, error) {
+	return s.commitStream(c, diffField, &meta, &meta, func(w commit.Commit, chunks commit.Chunks) (commit.Result, error) {
 		return s.Commits.CommitDiff(c.ctx(), w, chunks)
 	})
 }

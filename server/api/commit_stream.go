@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -30,12 +31,18 @@ const (
 	drainTime  = 10 * time.Second
 )
 
+// Where a line has its piece.
+const (
+	blobField = "blob_chunk"
+	diffField = "diff_chunk"
+)
+
 // stream is the body of a commit call: one JSON object per line, the metadata
 // first, then the pieces of contents. What it holds in memory is one line.
 type stream struct {
 	in     *bufio.Reader
 	line   []byte // reused
-	field  string // "blob_chunk" or "diff_chunk"
+	field  string // blobField or diffField
 	number int    // of the line, from 1
 }
 
@@ -80,20 +87,22 @@ func (s *stream) Next() (commit.Chunk, error) {
 	if err != nil {
 		return commit.Chunk{}, err // io.EOF above all
 	}
-	var fields map[string]json.RawMessage
-	if err := decodeJSON(line, &fields); err != nil {
-		return commit.Chunk{}, s.at(err)
+	var piece struct {
+		Blob *chunkBody `json:"blob_chunk"`
+		Diff *chunkBody `json:"diff_chunk"`
 	}
-	raw, ok := fields[s.field]
-	if !ok || bytes.Equal(raw, []byte("null")) {
-		return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body holds no %q", s.number, s.field)
-	}
-	var body chunkBody
-	if err := json.Unmarshal(raw, &body); err != nil {
-		if _, wrong := errors.AsType[*json.UnmarshalTypeError](err); wrong {
-			return commit.Chunk{}, s.at(decodeJSON(raw, &body))
+	if err := json.Unmarshal(line, &piece); err != nil {
+		if _, bad := errors.AsType[base64.CorruptInputError](err); bad {
+			return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body: the data is not valid base64", s.number)
 		}
-		return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body: the data is not valid base64", s.number)
+		return commit.Chunk{}, s.at(decodeJSON(line, &piece))
+	}
+	body := piece.Blob
+	if s.field == diffField {
+		body = piece.Diff
+	}
+	if body == nil {
+		return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body holds no %q", s.number, s.field)
 	}
 	if len(body.Data) > maxChunk {
 		return commit.Chunk{}, core.Errorf(core.KindInvalid, "line %d of the request body: a piece may have %d bytes at most", s.number, maxChunk)
