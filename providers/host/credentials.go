@@ -67,6 +67,12 @@ func (c *credentialCache) get(ctx context.Context, r providers.CredentialRequest
 	// enough for one caller may be too old for the next.
 	flight := fmt.Sprintf("%s %t %d", key, r.Fresh, r.MinValidity)
 	result := c.flights.DoChan(flight, func() (any, error) {
+		// A flight may have landed between the look above and here.
+		if !r.Fresh {
+			if credential, ok := c.load(key, r.MinValidity); ok {
+				return credential, nil
+			}
+		}
 		// One caller that gives up must not fail the others. The call still
 		// ends: by its own time-out, or because the instance is closed.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
