@@ -71,6 +71,13 @@ func (b *bench) setPolicy(refs string) {
 	b.policy = p
 }
 
+// setNamespace gives all pushes a namespace.
+func (b *bench) setNamespace(ns core.Namespace) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ns = ns
+}
+
 func (b *bench) session(r core.Repository) push.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -92,7 +92,7 @@ func TestInvariant20_ephemeralRefsStayHereAndApart(t *testing.T) {
 	b := newBench(t, coretest.Options{}, push.Options{})
 	r := b.Synced("a")
 	clone, id := b.seed(r, "refs/heads/main")
-	b.ns = core.Ephemeral
+	b.setNamespace(core.Ephemeral)
 	out, err := b.client(clone, r, "main:refs/heads/scratch", "main:refs/heads/main", "main:refs/tags/v1")
 	require.Error(t, err)
 	require.Contains(t, out, "only branches can be pushed to the ephemeral remote")
