@@ -47,10 +47,10 @@ func Install(t testing.TB) string {
 	return dir
 }
 
-// Run runs a script and fails the test if the script fails. The script gets the
-// private key on standard input, the origin of the server in HEADWATER_ORIGIN,
+// Run runs a script, fails the test if the script fails, and returns what it
+// prints. The script gets the private key on standard input, the origin of the server in HEADWATER_ORIGIN,
 // and trusts the certificate in the file ca. Env is "K=V" on top.
-func Run(t testing.TB, script, origin, ca string, key []byte, env ...string) {
+func Run(t testing.TB, script, origin, ca string, key []byte, env ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(script)
 	require.NoError(t, err)
@@ -65,6 +65,8 @@ func Run(t testing.TB, script, origin, ca string, key []byte, env ...string) {
 	node.Stdin = bytes.NewReader(key)
 	node.Env = append(append(os.Environ(), "HEADWATER_ORIGIN="+origin, "NODE_EXTRA_CA_CERTS="+ca), env...)
 	node.WaitDelay = 10 * time.Second
-	output, err := node.CombinedOutput()
-	require.NoError(t, err, "%s", output)
+	var stdout, stderr bytes.Buffer
+	node.Stdout, node.Stderr = &stdout, &stderr
+	require.NoError(t, node.Run(), "%s%s", &stdout, &stderr)
+	return stdout.String()
 }
