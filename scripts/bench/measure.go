@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // settle is how long a server gets after each operation to reap its processes,
@@ -76,4 +79,51 @@ func interleave(ctx context.Context, rounds int, variants ...variant) ([]sample,
 		}
 	}
 	return samples, nil
+}
+
+// clientOp is one call of one of several clients, which are numbered.
+type clientOp func(ctx context.Context, client int) error
+
+// throughput calls the operations in turn, each from so many clients at once
+// for a slice of time per round, and returns their calls per second. A round
+// before does not count. Calls that are under way when a slice ends are waited
+// for and counted, with their time.
+func throughput(ctx context.Context, rounds, clients int, slice time.Duration, ops ...clientOp) ([]float64, error) {
+	calls := make([]int64, len(ops))
+	took := make([]time.Duration, len(ops))
+	for round := range rounds + 1 {
+		for n := range ops {
+			i := n
+			if round%2 == 1 {
+				i = len(ops) - 1 - n
+			}
+			var done atomic.Int64
+			group, gctx := errgroup.WithContext(ctx)
+			start := time.Now()
+			for client := range clients {
+				group.Go(func() error {
+					for time.Since(start) < slice {
+						if err := ops[i](gctx, client); err != nil {
+							return err
+						}
+						done.Add(1)
+					}
+					return nil
+				})
+			}
+			if err := group.Wait(); err != nil {
+				return nil, err
+			}
+			if round > 0 {
+				calls[i] += done.Load()
+				took[i] += time.Since(start)
+			}
+			time.Sleep(settle)
+		}
+	}
+	rates := make([]float64, len(ops))
+	for i := range rates {
+		rates[i] = float64(calls[i]) / took[i].Seconds()
+	}
+	return rates, nil
 }

@@ -199,9 +199,11 @@ func (h *headwater) cpu() time.Duration { return cpuOf(h.pid) }
 func (h *headwater) token(ctx context.Context, repo string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(h.b.root, "bin", "headwater"), "token", "--data", h.data, "--repo", repo,
 		"--scope", "git:read,git:write,repo:write", "--ttl", "24h")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("headwater token: %w", err)
+		return "", fmt.Errorf("headwater token: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return strings.TrimSpace(string(out)), nil
 }
@@ -347,6 +349,7 @@ func (r hosted) sync(ctx context.Context) (time.Duration, error) {
 type gitea struct {
 	host  string
 	token string
+	repos string // folder of the repositories
 	pid   int
 	stop  func()
 }
@@ -385,7 +388,7 @@ func (b *bench) startGitea(ctx context.Context, name string) (gitea, error) {
 	}
 	script := filepath.Join(b.root, "scripts", "peers", "gitea")
 	env := append(os.Environ(), "HEADWATER_PEERS_DIR="+peers, "HEADWATER_GITEA="+binary)
-	g := gitea{host: fmt.Sprintf("127.0.0.1:%d", port)}
+	g := gitea{host: fmt.Sprintf("127.0.0.1:%d", port), repos: filepath.Join(peers, "run-bench", "repos")}
 	g.stop = func() {
 		if err := command(context.WithoutCancel(ctx), env, script, "stop", "bench"); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: stop gitea:", err)

@@ -75,6 +75,24 @@ func (t *table) beside(group, what string, ours, baseline time.Duration) {
 	t.add(row{group: group, what: what, ours: show(ours), baseline: show(baseline), ratio: ratio(ours, baseline), budget: "-", verdict: "-"})
 }
 
+// rate adds a row of two rates, more being better. The budget is a factor of
+// the baseline; 0 stands for no budget, and for no baseline.
+func (t *table) rate(group, what string, ours, baseline, least float64) {
+	r := row{group: group, what: what, ours: fmt.Sprintf("%.1f/s", ours), baseline: "-", ratio: "-", budget: "-", verdict: "-"}
+	if baseline > 0 {
+		r.baseline, r.ratio = fmt.Sprintf("%.1f/s", baseline), fmt.Sprintf("%.2fx", ours/baseline)
+		if least > 0 {
+			r.budget, r.verdict = fmt.Sprintf(">= %.2gx", least), verdict(ours >= least*baseline)
+		}
+	}
+	t.add(r)
+}
+
+// most adds a row of a count against a fixed limit.
+func (t *table) most(group, what string, ours, most float64) {
+	t.add(row{group: group, what: what, ours: fmt.Sprintf("%.1f", ours), baseline: "-", ratio: "-", budget: fmt.Sprintf("<= %.3g", most), verdict: verdict(ours <= most)})
+}
+
 // note adds a row of one value that has no budget.
 func (t *table) note(group, what, value string) {
 	t.add(row{group: group, what: what, ours: value, baseline: "-", ratio: "-", budget: "-", verdict: "-"})
