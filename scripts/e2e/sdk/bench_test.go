@@ -9,12 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,19 +26,31 @@ const (
 	nodeTimeout  = 5 * time.Minute
 )
 
-// program builds the server once for all tests of the package.
-var program = sync.OnceValues(func() (string, error) {
+// programs is where TestMain builds the server: "headwater" as these tests are
+// built, perhaps with the race detector, and "measured" without, since the
+// detector takes many times the memory.
+var programs string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "headwater-sdk-")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, err)
+		return 2
 	}
-	build := exec.Command("go", "build", raceFlag, "-buildvcs=false", "-o", dir, "./server/cmd/headwater")
-	build.Dir = filepath.Join("..", "..", "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
+	defer os.RemoveAll(dir)
+	for name, flag := range map[string]string{"headwater": raceFlag, "measured": "-race=false"} {
+		build := exec.Command("go", "build", flag, "-buildvcs=false", "-o", filepath.Join(dir, name), "./server/cmd/headwater")
+		build.Dir = filepath.Join("..", "..", "..")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+			return 2
+		}
 	}
-	return filepath.Join(dir, "headwater"), nil
-})
+	programs = dir
+	return m.Run()
+}
 
 // modules is the folder that the SDK is installed in.
 func modules(t *testing.T) string {
@@ -66,8 +76,12 @@ type bench struct {
 // test ends, the server is stopped and what it leaves behind is judged.
 func newBench(t *testing.T, up upstream) *bench {
 	t.Helper()
-	binary, err := program()
-	require.NoError(t, err)
+	return startBench(t, "headwater", up)
+}
+
+// startBench is newBench with one of the programs.
+func startBench(t *testing.T, program string, up upstream) *bench {
+	t.Helper()
 	dir := t.TempDir()
 	b := &bench{t: t, data: filepath.Join(dir, "data"), log: filepath.Join(dir, "server.log"), upstream: up, exited: make(chan struct{})}
 	config := filepath.Join(dir, "providers.hcl")
@@ -75,7 +89,7 @@ func newBench(t *testing.T, up upstream) *bench {
 	require.NoError(t, os.WriteFile(config, []byte(hcl), 0o600))
 	log, err := os.Create(b.log)
 	require.NoError(t, err)
-	b.cmd = exec.Command(binary, "serve", "--data", b.data, "--listen", "127.0.0.1:0", "--config", config, "--tls-self-signed", "--log-json")
+	b.cmd = exec.Command(filepath.Join(programs, program), "serve", "--data", b.data, "--listen", "127.0.0.1:0", "--config", config, "--tls-self-signed", "--log-json")
 	// GORACE: without it, a race-built program sleeps for a second before it ends.
 	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GORACE=atexit_sleep_ms=0 halt_on_error=1"}
 	b.cmd.Stderr = log
@@ -243,11 +257,4 @@ func (b *bench) node(script string, kind kind, env ...string) []string {
 	require.NoError(t, cmd.Wait(), stderr.String())
 	require.True(t, complete, "the script ended early: %s", &stderr)
 	return succeeded
-}
-
-// host returns the server's host and port.
-func (b *bench) host() string {
-	u, err := url.Parse(b.url)
-	require.NoError(b.t, err)
-	return u.Host
 }

@@ -1,7 +1,7 @@
 // Scenarios of calls that make commits.
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { author, committer, env, hex40, pages, refsOf, assertUpstream, refused, scenario, textOf, unchecked, zeros } from './harness.mjs';
+import { author, committer, hex40, pages, refsOf, assertUpstream, refused, scenario, textOf, unchecked, zeros } from './harness.mjs';
 
 const base = { targetBranch: 'main', commitMessage: 'Change', author };
 
@@ -214,8 +214,9 @@ scenario('restoring', async (t) => {
   await refused(repo.restoreCommit({ ...base, targetBranch: 'absent', targetCommitSha: second.commitSha }), 'not_found');
   await refused(repo.restoreCommit({ ...base, targetCommitSha: 'a..b' }), 'invalid');
   await refused(unchecked(t.storage.repo({ id: 'sdk/no-such' })).restoreCommit({ ...base, targetCommitSha: second.commitSha }), 'not_found');
-  if (env.synced) return;
-  // Restoring next to pushes of others works on what is there.
+  // Restoring while others commit builds on what is there.
   const racing = unchecked(repo);
   await Promise.all([racing.restoreCommit({ ...base, targetCommitSha: repo.first.commitSha }), t.commit(racing, { c: 'c' })]);
+  assert.equal((await repo.listCommits()).commits.length, 6);
+  await assertUpstream(repo);
 });

@@ -38,6 +38,13 @@ func TestSDK_largeFilesToGitea(t *testing.T) {
 	newBench(t, startGitea(t)).node("large.mjs", synced)
 }
 
+// TestPlain_journeyWithGitea follows a real Gitea.
+func TestPlain_journeyWithGitea(t *testing.T) {
+	t.Parallel()
+	host := startGitea(t)
+	journeys(t, newBench(t, host), host)
+}
+
 // gitea is a running Gitea with one account and an all-scope token of it.
 type gitea struct {
 	binary, work string

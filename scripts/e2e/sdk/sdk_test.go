@@ -42,7 +42,7 @@ func TestSDK_largeFiles(t *testing.T) {
 	for _, k := range []kind{local, synced} {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, newFake(t))
+			b := startBench(t, "measured", newFake(t))
 			b.node("large.mjs", k, fmt.Sprintf("SDK_MEMORY_MIB=%d", largeGrowth))
 		})
 	}
