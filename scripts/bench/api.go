@@ -23,6 +23,9 @@ const apiWriters = 8
 // apiBulk is how many files the large commit has.
 const apiBulk = 1000
 
+// apiTimes is how many times Gitea's calls per second ours should be.
+const apiTimes = 5
+
 // apiSize is the repository of the API's group.
 func (b *bench) apiSize() size {
 	if b.quick {
@@ -161,21 +164,24 @@ func (a *apiBench) sides() []apiSide {
 	return []apiSide{a.ours, a.gitea}
 }
 
-// rate compares calls per second of the servers.
-func (a *apiBench) rate(ctx context.Context, what string, clients int, slice time.Duration, least float64, call func(ctx context.Context, s apiSide, client int) error) error {
+// rate compares calls per second of the servers, and the CPU time of a call.
+func (a *apiBench) rate(ctx context.Context, what string, rounds, clients int, slice time.Duration, call func(ctx context.Context, s apiSide, client int) error) error {
 	var ops []clientOp
 	for _, s := range a.sides() {
-		ops = append(ops, func(ctx context.Context, client int) error { return call(ctx, s, client) })
+		ops = append(ops, clientOp{s.cpu, func(ctx context.Context, client int) error { return call(ctx, s, client) }})
 	}
-	rates, err := throughput(ctx, a.rounds(9), clients, slice, ops...)
+	loads, err := throughput(ctx, rounds, clients, slice, ops...)
 	if err != nil {
 		return err
 	}
-	baseline := 0.0
-	if len(rates) > 1 {
-		baseline = rates[1]
+	what += fmt.Sprintf(", %d at once", clients)
+	if len(loads) == 1 {
+		a.table.note("api", what, fmt.Sprintf("%.1f/s", loads[0].rate()))
+		a.table.note("api", what+", server CPU", show(loads[0].cpuPer()))
+		return nil
 	}
-	a.table.rate("api", what, rates[0], baseline, least)
+	a.table.rate("api", what, loads[0].rate(), loads[1].rate(), apiTimes)
+	a.table.beside("api", what+", server CPU", loads[0].cpuPer(), loads[1].cpuPer())
 	return nil
 }
 
@@ -201,7 +207,8 @@ func (a *apiBench) pair(ctx context.Context, rounds int, call func(ctx context.C
 	return s, err
 }
 
-// reads reads one file per call, each time another.
+// reads reads one file per call: of all files, most of them for the first time,
+// and of a few, again and again.
 func (a *apiBench) reads(ctx context.Context) error {
 	if a.gitea != nil {
 		ours, err := a.ours.read(ctx, a.files[0])
@@ -217,12 +224,18 @@ func (a *apiBench) reads(ctx context.Context) error {
 		}
 	}
 	for _, clients := range []int{1, apiWriters} {
-		err := a.rate(ctx, fmt.Sprintf("file reads/s, %d clients", clients), clients, a.slice(2*time.Second), 5, func(ctx context.Context, s apiSide, _ int) error {
-			_, err := s.read(ctx, a.files[a.next.Add(7919)%int64(len(a.files))]) // a prime: folders change with each call
-			return err
-		})
-		if err != nil {
-			return err
+		for _, set := range []struct {
+			what  string
+			files int64
+		}{{"file read", int64(len(a.files))}, {"repeated file read", 100}} {
+			err := a.rate(ctx, set.what, a.rounds(6), clients, a.slice(time.Second), func(ctx context.Context, s apiSide, _ int) error {
+				// Steps of a prime go through all files, each call to another folder.
+				_, err := s.read(ctx, a.files[a.next.Add(1)%set.files*7919%int64(len(a.files))])
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -258,7 +271,11 @@ func (a *apiBench) metadata(ctx context.Context) error {
 	what := fmt.Sprintf("metadata of %d files", len(a.files))
 	a.table.beside("api", what+", beside git log --raw", s[0].p50(), s[1].p50())
 	a.table.note("api", what+", server CPU", show(s[0].cpuPer()))
-	a.table.most("api", what+", git processes", float64(len(processes))/float64(rounds+1), 4)
+	count := 0
+	for _, took := range processes {
+		count += len(took)
+	}
+	a.table.most("api", what+", git processes", float64(count)/float64(rounds+1), 4)
 	return nil
 }
 
@@ -291,7 +308,7 @@ func (a *apiBench) commits(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rounds := a.rounds(30)
+	rounds := a.rounds(15)
 	s, err := a.pair(ctx, rounds, func(ctx context.Context, s apiSide, _ int) error { return s.commit(ctx, "main", a.change()) })
 	if err != nil {
 		return err
@@ -301,17 +318,22 @@ func (a *apiBench) commits(ctx context.Context) error {
 		return err
 	}
 	var git time.Duration
-	for _, d := range processes {
-		git += d
+	count := 0
+	for command, took := range processes {
+		if command == "cat-file" {
+			continue // lives on between requests
+		}
+		each := len(took) / (rounds + 1)
+		git += time.Duration(each) * sample{wall: took}.p50()
+		count += each
 	}
-	git /= time.Duration(rounds + 1)
 	a.table.beside("api", "one-file commit, wall p50", s[0].p50(), s[1].p50())
 	a.table.beside("api", "one-file commit, server CPU", s[0].cpuPer(), s[1].cpuPer())
-	a.table.note("api", "one-file commit, git processes", fmt.Sprintf("%.1f", float64(len(processes))/float64(rounds+1)))
+	a.table.note("api", "one-file commit, git processes", fmt.Sprint(count))
 	a.table.note("api", "one-file commit, time of them", show(git))
 	a.table.limit("api", "one-file commit, our own time", max(0, s[0].p50()-git), 15*time.Millisecond)
 	for _, writers := range []int{1, apiWriters} {
-		err := a.rate(ctx, fmt.Sprintf("one-file commits/s, %d writers", writers), writers, a.slice(4*time.Second), 5, func(ctx context.Context, s apiSide, writer int) error {
+		err := a.rate(ctx, "one-file commit", 3, writers, a.slice(3*time.Second), func(ctx context.Context, s apiSide, writer int) error {
 			return s.commit(ctx, writerBranch(writer), a.change())
 		})
 		if err != nil {
@@ -324,7 +346,7 @@ func (a *apiBench) commits(ctx context.Context) error {
 // oneByOne compares a commit of many files with as many commits in Gitea, of
 // which only one is made: its time, as measured before, is multiplied.
 func (a *apiBench) oneByOne(ctx context.Context, one time.Duration) error {
-	s, err := interleave(ctx, a.rounds(9), variant{cpu: a.ours.cpu, op: func(ctx context.Context, _ int) error { return a.ours.commit(ctx, "main", a.many()...) }})
+	s, err := interleave(ctx, a.rounds(9), variant{cpu: a.ours.cpu, op: func(ctx context.Context, _ int) error { return a.ours.commit(ctx, "main", a.many(apiBulk)...) }})
 	if err != nil {
 		return err
 	}
@@ -338,31 +360,36 @@ func (a *apiBench) oneByOne(ctx context.Context, one time.Duration) error {
 	return nil
 }
 
-// many returns new files in as many folders as there are.
-func (a *apiBench) many() []apiFile {
+// many returns so many new files in as many folders as there are.
+func (a *apiBench) many(files int) []apiFile {
 	n := a.next.Add(1)
-	files := make([]apiFile, apiBulk)
-	for i := range files {
-		beside := a.files[i*len(a.files)/apiBulk]
-		files[i] = apiFile{path.Join(path.Dir(beside), fmt.Sprintf("bulk-%d-%d.txt", n, i)), fmt.Sprintf("file %d of bulk %d\n", i, n)}
+	list := make([]apiFile, files)
+	for i := range list {
+		beside := a.files[i*len(a.files)/files]
+		list[i] = apiFile{path.Join(path.Dir(beside), fmt.Sprintf("bulk-%d-%d.txt", n, i)), fmt.Sprintf("file %d of bulk %d\n", i, n)}
 	}
-	return files
+	return list
 }
 
-// bulk makes the large commit with one call on both sides.
+// bulk makes one large commit with one call on each side. It takes Gitea so
+// long that there is a single round.
 func (a *apiBench) bulk(ctx context.Context) error {
 	if a.gitea == nil {
 		return nil
 	}
-	rounds := 3
+	files := apiBulk
 	if a.quick {
-		rounds = 1 // one takes Gitea many seconds
+		files /= 5
 	}
-	s, err := a.pair(ctx, rounds, func(ctx context.Context, s apiSide, _ int) error { return s.commit(ctx, "main", a.many()...) })
-	if err != nil {
-		return err
+	var took [2]time.Duration
+	for i, s := range a.sides() {
+		start := time.Now()
+		if err := s.commit(ctx, "main", a.many(files)...); err != nil {
+			return err
+		}
+		took[i] = time.Since(start)
 	}
-	a.table.beside("api", fmt.Sprintf("%d-file commit, one call each", apiBulk), s[0].p50(), s[1].p50())
+	a.table.beside("api", fmt.Sprintf("%d-file commit, one call each, once", files), took[0], took[1])
 	return nil
 }
 
@@ -393,9 +420,9 @@ func (a *apiBench) grep(ctx context.Context) error {
 	return nil
 }
 
-// readProcesses returns how long each git process took that ended since the
-// log had that size.
-func readProcesses(log string, offset int64) ([]time.Duration, error) {
+// readProcesses returns how long the git processes of each command took that
+// ended since the log had that size.
+func readProcesses(log string, offset int64) (map[string][]time.Duration, error) {
 	f, err := os.Open(log)
 	if err != nil {
 		return nil, err
@@ -404,7 +431,7 @@ func readProcesses(log string, offset int64) ([]time.Duration, error) {
 	if _, err := f.Seek(offset, 0); err != nil {
 		return nil, err
 	}
-	var found []time.Duration
+	found := map[string][]time.Duration{}
 	sc := bufio.NewScanner(f)
 	for sc.Scan() {
 		var l logLine
@@ -412,7 +439,7 @@ func readProcesses(log string, offset int64) ([]time.Duration, error) {
 			continue
 		}
 		if d, ok := duration(l.Duration); ok {
-			found = append(found, d)
+			found[l.Command] = append(found[l.Command], d)
 		}
 	}
 	return found, sc.Err()

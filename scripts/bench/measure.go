@@ -82,15 +82,28 @@ func interleave(ctx context.Context, rounds int, variants ...variant) ([]sample,
 }
 
 // clientOp is one call of one of several clients, which are numbered.
-type clientOp func(ctx context.Context, client int) error
+type clientOp struct {
+	cpu func() time.Duration // used by the server so far
+	op  func(ctx context.Context, client int) error
+}
+
+// load is what the slices of an operation came to.
+type load struct {
+	calls     int64
+	wall, cpu time.Duration
+}
+
+// rate returns the calls per second.
+func (l load) rate() float64 { return float64(l.calls) / l.wall.Seconds() }
+
+// cpuPer returns the server's CPU time of one call.
+func (l load) cpuPer() time.Duration { return l.cpu / time.Duration(max(1, l.calls)) }
 
 // throughput calls the operations in turn, each from so many clients at once
-// for a slice of time per round, and returns their calls per second. A round
-// before does not count. Calls that are under way when a slice ends are waited
-// for and counted, with their time.
-func throughput(ctx context.Context, rounds, clients int, slice time.Duration, ops ...clientOp) ([]float64, error) {
-	calls := make([]int64, len(ops))
-	took := make([]time.Duration, len(ops))
+// for a slice of time per round. A round before does not count. Calls that are
+// under way when a slice ends are waited for and counted, with their time.
+func throughput(ctx context.Context, rounds, clients int, slice time.Duration, ops ...clientOp) ([]load, error) {
+	loads := make([]load, len(ops))
 	for round := range rounds + 1 {
 		for n := range ops {
 			i := n
@@ -99,11 +112,11 @@ func throughput(ctx context.Context, rounds, clients int, slice time.Duration, o
 			}
 			var done atomic.Int64
 			group, gctx := errgroup.WithContext(ctx)
-			start := time.Now()
+			before, start := ops[i].cpu(), time.Now()
 			for client := range clients {
 				group.Go(func() error {
 					for time.Since(start) < slice {
-						if err := ops[i](gctx, client); err != nil {
+						if err := ops[i].op(gctx, client); err != nil {
 							return err
 						}
 						done.Add(1)
@@ -114,16 +127,15 @@ func throughput(ctx context.Context, rounds, clients int, slice time.Duration, o
 			if err := group.Wait(); err != nil {
 				return nil, err
 			}
-			if round > 0 {
-				calls[i] += done.Load()
-				took[i] += time.Since(start)
-			}
+			wall := time.Since(start)
 			time.Sleep(settle)
+			if round == 0 {
+				continue
+			}
+			loads[i].calls += done.Load()
+			loads[i].wall += wall
+			loads[i].cpu += ops[i].cpu() - before
 		}
 	}
-	rates := make([]float64, len(ops))
-	for i := range rates {
-		rates[i] = float64(calls[i]) / took[i].Seconds()
-	}
-	return rates, nil
+	return loads, nil
 }

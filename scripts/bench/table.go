@@ -76,16 +76,12 @@ func (t *table) beside(group, what string, ours, baseline time.Duration) {
 }
 
 // rate adds a row of two rates, more being better. The budget is a factor of
-// the baseline; 0 stands for no budget, and for no baseline.
+// the baseline.
 func (t *table) rate(group, what string, ours, baseline, least float64) {
-	r := row{group: group, what: what, ours: fmt.Sprintf("%.1f/s", ours), baseline: "-", ratio: "-", budget: "-", verdict: "-"}
-	if baseline > 0 {
-		r.baseline, r.ratio = fmt.Sprintf("%.1f/s", baseline), fmt.Sprintf("%.2fx", ours/baseline)
-		if least > 0 {
-			r.budget, r.verdict = fmt.Sprintf(">= %.2gx", least), verdict(ours >= least*baseline)
-		}
-	}
-	t.add(r)
+	t.add(row{
+		group: group, what: what, ours: fmt.Sprintf("%.1f/s", ours), baseline: fmt.Sprintf("%.1f/s", baseline),
+		ratio: fmt.Sprintf("%.2fx", ours/baseline), budget: fmt.Sprintf(">= %.2gx", least), verdict: verdict(ours >= least*baseline),
+	})
 }
 
 // most adds a row of a count against a fixed limit.
@@ -102,7 +98,11 @@ func ratio(a, b time.Duration) string {
 	if b <= 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2fx", float64(a)/float64(b))
+	r := float64(a) / float64(b)
+	if r < 0.01 {
+		return fmt.Sprintf("%.4fx", r)
+	}
+	return fmt.Sprintf("%.2fx", r)
 }
 
 // show rounds a duration to what means something.
