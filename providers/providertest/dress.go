@@ -72,8 +72,8 @@ type dress struct {
 	api func(f *Forge, w http.ResponseWriter, r *http.Request) bool
 }
 
-// dressOf returns the behaviour of a dress. The texts are those that the
-// hosts send today, as their users quote them.
+// dressOf returns the behaviour of a dress. The texts of Gitea were read from a
+// real one; those of the other hosts are as their users quote them, from memory.
 func dressOf(d Dress) (dress, bool) {
 	switch d {
 	case DressGitHub:
