@@ -38,6 +38,7 @@ type Options struct {
 	Dir       string                    // data directory; "" is a new one
 	Forges    []*providertest.TestForge // hosts that it may contact
 	Hosts     []string                  // further host blocks of providers.hcl, for gitea
+	Config    string                    // further blocks of providers.hcl
 	TLS       bool
 	Clock     core.Clock
 	Resolver  netguard.Resolver
@@ -127,7 +128,7 @@ func writeConfig(t testing.TB, o Options) string {
 		hosts = append(hosts, block+"  }\n")
 	}
 	path := filepath.Join(t.TempDir(), "providers.hcl")
-	require.NoError(t, os.WriteFile(path, []byte("provider \"gitea\" {\n"+strings.Join(hosts, "")+"}\n"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte("provider \"gitea\" {\n"+strings.Join(hosts, "")+"}\n"+o.Config), 0o600))
 	return path
 }
 
