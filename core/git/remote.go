@@ -2,12 +2,11 @@ package git
 
 import (
 	"encoding/base64"
-	"net"
 	"net/netip"
 	"net/url"
-	"strings"
 
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/netguard"
 )
 
 // Remote is what one operation needs to reach an upstream. It lives for that
@@ -69,7 +68,6 @@ func (r Remote) config() []Config {
 
 // curlResolve pins the host to the checked addresses: libcurl then asks no
 // resolver, so a name that changes between check and use reaches nothing else.
-// Form of CURLOPT_RESOLVE(3): "host:port:addr[,addr]".
 func (r Remote) curlResolve() string {
 	if len(r.Addrs) == 0 {
 		return ""
@@ -78,9 +76,6 @@ func (r Remote) curlResolve() string {
 	if err != nil {
 		return ""
 	}
-	if net.ParseIP(u.Hostname()) != nil {
-		return "" // an address needs no resolving
-	}
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80"}[u.Scheme]
@@ -88,12 +83,5 @@ func (r Remote) curlResolve() string {
 			port = "443"
 		}
 	}
-	addrs := make([]string, len(r.Addrs))
-	for i, a := range r.Addrs {
-		addrs[i] = a.Unmap().String()
-		if a.Unmap().Is6() {
-			addrs[i] = "[" + addrs[i] + "]"
-		}
-	}
-	return u.Hostname() + ":" + port + ":" + strings.Join(addrs, ",")
+	return netguard.CurlResolve(u.Hostname(), port, r.Addrs)
 }

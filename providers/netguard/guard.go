@@ -108,6 +108,7 @@ func CurlResolve(host, port string, addrs []netip.Addr) string {
 	}
 	list := make([]string, len(addrs))
 	for i, addr := range addrs {
+		addr = addr.Unmap()
 		list[i] = addr.String()
 		if addr.Is6() {
 			list[i] = "[" + list[i] + "]"
