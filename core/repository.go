@@ -105,8 +105,33 @@ type SyncState struct {
 	LastError     string // redacted sentence of the last failure; "" after a success
 	Digest        string // of the upstream refs, when tracking and public refs equal it; else ""
 	BrakeDigest   string // listing that the mass-deletion brake held back: its digest, "@", and when
-	HeadCheckedAt time.Time
+	// ObservedAt is when the upstream last confirmed what is here: a listing
+	// that equalled the copy, or a run that made it equal. It is the time before
+	// the question was sent.
+	ObservedAt time.Time
+	ChangedAt  time.Time // the upstream was last seen to have changed
+	PollAt     time.Time // next look without a request; zero: none
+	// Told is what the last sync event said, so that retries do not repeat it:
+	// "", "started", or "failed:" and the class.
+	Told          string
+	UpstreamState UpstreamState // what became of the repository at the host
+	UpstreamSince time.Time     // since when it is so; zero: it never changed
 }
+
+// UpstreamState is what became of a repository at its host. Only a working
+// upstream is fetched from; from every other state it resumes by itself.
+type UpstreamState string
+
+// The states of an upstream.
+const (
+	UpstreamActive    UpstreamState = ""          // works, as far as is known
+	UpstreamArchived  UpstreamState = "archived"  // can be read, takes no pushes
+	UpstreamPrivate   UpstreamState = "private"   // was public, and cannot be seen without a credential
+	UpstreamRevoked   UpstreamState = "revoked"   // the credential or App grant opens it no more
+	UpstreamSuspended UpstreamState = "suspended" // the App's installation is suspended
+	UpstreamDeleted   UpstreamState = "deleted"   // the host says that there is no such repository
+	UpstreamReplaced  UpstreamState = "replaced"  // another repository has its name: not followed
+)
 
 // Ready reports whether the first sync has succeeded.
 func (s SyncState) Ready() bool { return !s.FirstSyncedAt.IsZero() }
@@ -127,6 +152,15 @@ type Run struct {
 	RefsUpdated int
 	RefsDeleted int
 	Bytes       int64 // received from the upstream
+	RefsForced  int   // of the updated ones: not fast-forward
+	RefsHeld    int   // left where they are by policy
+	Phases      []Phase
+}
+
+// Phase is one part of a run.
+type Phase struct {
+	Name     string        `json:"name"` // "list", "fetch", "apply"
+	Duration time.Duration `json:"duration"`
 }
 
 // Progress is a running sync as a person wants to see it.
@@ -177,17 +211,4 @@ type JournalEntry struct {
 	Updates   []RefUpdate
 	CreatedAt time.Time
 	ClosedAt  time.Time
-}
-
-// Event is a fact in the outbox, written in the transaction that made it true.
-type Event struct {
-	Seq       int64
-	ID        string // "evt_" and a ULID
-	RepoID    string
-	Org       string
-	Type      string // "push", "repo.sync.started", ...
-	JournalID string // with Ref: unique, so recovery cannot tell a change twice
-	Ref       string
-	Payload   []byte // JSON
-	CreatedAt time.Time
 }

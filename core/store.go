@@ -142,3 +142,173 @@ type EventStore interface {
 	// Events lists events with Seq above after, in order.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
 }
+
+// EventFilter selects events for a reader.
+type EventFilter struct {
+	Org    string
+	RepoID string // "" is every repository of the organisation
+	After  int64  // only a Seq above this one
+	Limit  int    // must be positive
+}
+
+// EventFeed is how readers follow the outbox.
+type EventFeed interface {
+	// EventsOf lists events that match, in order.
+	EventsOf(ctx context.Context, f EventFilter) ([]Event, error)
+	// LastSeq returns the highest Seq given so far, 0 if there is none.
+	LastSeq(ctx context.Context) (int64, error)
+	// DeleteEvents deletes events created before a time that the deliveries
+	// have been made of, at most limit; it returns how many.
+	DeleteEvents(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// EventWatcher tells when there is something new in the outbox. It is part of
+// the Store, not of a transaction.
+type EventWatcher interface {
+	// WatchEvents returns a channel of size one that receives after every
+	// commit which added events, and a function that ends that.
+	WatchEvents() (added <-chan struct{}, stop func())
+}
+
+// WebhookStore keeps outbound webhooks and their deliveries.
+type WebhookStore interface {
+	CreateWebhook(ctx context.Context, w Webhook) error
+	// UpdateWebhook replaces all but id, organisation, times of attempts and
+	// StartSeq. An empty Secret keeps the old one.
+	UpdateWebhook(ctx context.Context, w Webhook) error
+	// DeleteWebhook deletes it with its deliveries.
+	DeleteWebhook(ctx context.Context, org, id string) error
+	Webhook(ctx context.Context, org, id string) (Webhook, error)
+	WebhookByID(ctx context.Context, id string) (Webhook, error)
+	// Webhooks lists those of an organisation, newest first; "" lists all.
+	Webhooks(ctx context.Context, org string) ([]Webhook, error)
+	// NoteAttempt updates the fields that tell how a webhook is doing.
+	NoteAttempt(ctx context.Context, id string, at time.Time, failure string) error
+
+	// OutboxPosition returns the Seq up to which deliveries have been made of
+	// events; SetOutboxPosition moves it, in the transaction that makes them.
+	OutboxPosition(ctx context.Context) (int64, error)
+	SetOutboxPosition(ctx context.Context, seq int64) error
+
+	AddDeliveries(ctx context.Context, ds []Delivery) error
+	Delivery(ctx context.Context, webhookID, id string) (Delivery, error)
+	// Deliveries lists those of a webhook, newest first, ids below before.
+	Deliveries(ctx context.Context, webhookID, before string, limit int) ([]Delivery, error)
+	// DueDeliveries lists, of every webhook and repository, the oldest pending
+	// delivery if its NextAttemptAt is not after now; oldest due first.
+	// Deliveries of the webhooks in skip are left out.
+	DueDeliveries(ctx context.Context, now time.Time, skip []string, limit int) ([]Delivery, error)
+	// NextDeliveryAt returns the earliest NextAttemptAt after now of a
+	// delivery that is first of its webhook and repository; zero: none.
+	NextDeliveryAt(ctx context.Context, now time.Time) (time.Time, error)
+	// SaveDelivery writes state, attempts, next attempt and last answer.
+	SaveDelivery(ctx context.Context, d Delivery) error
+	// CancelDeliveries ends the pending deliveries of a webhook.
+	CancelDeliveries(ctx context.Context, webhookID string, at time.Time) error
+	AddAttempt(ctx context.Context, a DeliveryAttempt) error
+	Attempts(ctx context.Context, deliveryID string) ([]DeliveryAttempt, error) // in order
+	// DeleteDeliveries deletes finished deliveries and their attempts from
+	// before a time, at most limit; it returns how many.
+	DeleteDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// InboundStore keeps what hosts tell us.
+type InboundStore interface {
+	// SaveInboundWebhook inserts or replaces the one of the repository.
+	SaveInboundWebhook(ctx context.Context, w InboundWebhook) error
+	InboundWebhook(ctx context.Context, repoID string) (InboundWebhook, error)
+	InboundWebhookByToken(ctx context.Context, token string) (InboundWebhook, error)
+	// DueInboundWebhooks lists repositories whose NextCheck is set and not
+	// after now, at most limit.
+	DueInboundWebhooks(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// NoteInbound records that a delivery came, or that one was missed. A
+	// repository without inbound webhook gets none by this.
+	NoteInbound(ctx context.Context, repoID string, delivered, missed time.Time) error
+	DeleteInboundWebhook(ctx context.Context, repoID string) error
+
+	// AddInboundDelivery records a delivery; KindConflict: it came before.
+	AddInboundDelivery(ctx context.Context, d InboundDelivery) error
+	// LastInboundDelivery returns when the instance last got one; zero: never.
+	LastInboundDelivery(ctx context.Context, instance string) (time.Time, error)
+	DeleteInboundDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// Expect inserts expectations, or replaces those of the same ref.
+	Expect(ctx context.Context, es []Expectation) error
+	Expectations(ctx context.Context, repoID string) ([]Expectation, error)
+	// Unexpect deletes the expectation of a ref if it is still for that id.
+	Unexpect(ctx context.Context, repoID, ref string, id ObjectID) error
+
+	// RepositoriesOf finds the repositories of every organisation that follow
+	// an upstream: by its stable id if id is not empty, else by its path at
+	// the host (case-insensitive). An empty host is any host of the instance.
+	RepositoriesOf(ctx context.Context, instance, host, id, path string) ([]Repository, error)
+	// RepositoriesUnder finds those below an owner at the host.
+	RepositoriesUnder(ctx context.Context, instance, host, owner string) ([]Repository, error)
+}
+
+// PollStore schedules looks at upstreams.
+type PollStore interface {
+	// DuePolls lists synced repositories with no work waiting whose PollAt is
+	// set and not after now, oldest first, at most limit.
+	DuePolls(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// NextPollAt returns the earliest PollAt after now; zero: none.
+	NextPollAt(ctx context.Context, now time.Time) (time.Time, error)
+	// SetPoll sets PollAt alone; zero ends polling.
+	SetPoll(ctx context.Context, repoID string, at time.Time) error
+	// Observed records a look that found the upstream equal to the copy.
+	Observed(ctx context.Context, repoID string, observedAt, pollAt time.Time) error
+	// UnpolledRepositories lists synced repositories with a zero PollAt, ids
+	// above after, in order: for a start with another default.
+	UnpolledRepositories(ctx context.Context, after string, limit int) ([]string, error)
+}
+
+// SettingsStore keeps what people chose per repository.
+type SettingsStore interface {
+	// Settings returns the zero value for a repository that has none.
+	Settings(ctx context.Context, repoID string) (Settings, error)
+	SaveSettings(ctx context.Context, repoID string, s Settings) error
+}
+
+// UpstreamStore changes upstream links.
+type UpstreamStore interface {
+	// AttachUpstream links a local repository, with a fresh sync state.
+	// KindConflict: it has an upstream.
+	AttachUpstream(ctx context.Context, repoID string, up Upstream) error
+	// MoveUpstream replaces the link of a synced repository and keeps its state.
+	MoveUpstream(ctx context.Context, repoID string, up Upstream) error
+	// SetUpstreamState sets state and since; it reports false if it was so already.
+	SetUpstreamState(ctx context.Context, repoID string, s UpstreamState, since time.Time) (bool, error)
+}
+
+// RewriteStore keeps the ref journal.
+type RewriteStore interface {
+	// AddRewrite inserts; KindConflict: the id is there already.
+	AddRewrite(ctx context.Context, r Rewrite) error
+	Rewrite(ctx context.Context, repoID, id string) (Rewrite, error)
+	Rewrites(ctx context.Context, f RewriteFilter) ([]Rewrite, error)
+	// SaveRewrite writes state, journal id, new id, bytes, decision, expiry and Restored.
+	SaveRewrite(ctx context.Context, r Rewrite) error
+	// HeldRewrites lists the held and frozen ones of a repository, and the
+	// dismissed ones whose ref still differs from the upstream: the newest of
+	// each ref.
+	HeldRewrites(ctx context.Context, repoID string) ([]Rewrite, error)
+	// ExpiredRewrites lists retained ones that expired by now, of all
+	// repositories, at most limit.
+	ExpiredRewrites(ctx context.Context, now time.Time, limit int) ([]Rewrite, error)
+}
+
+// AuditStore keeps who did what. There is no way to change or delete an entry.
+type AuditStore interface {
+	AddAudit(ctx context.Context, e AuditEntry) error
+	Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
+}
+
+// RetentionStore deletes what nobody needs any more. Each method deletes at
+// most limit rows and returns how many it did.
+type RetentionStore interface {
+	// DeleteJournal deletes closed entries from before a time.
+	DeleteJournal(ctx context.Context, before time.Time, limit int) (int, error)
+	// DeleteRuns deletes finished runs from before a time, but keeps the last
+	// keep of every repository.
+	DeleteRuns(ctx context.Context, before time.Time, keep, limit int) (int, error)
+}

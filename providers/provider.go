@@ -3,7 +3,6 @@ package providers
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"time"
 )
 
@@ -173,52 +172,6 @@ type Credential struct {
 	Username  string
 	Secret    Secret
 	ExpiresAt time.Time // zero: does not expire
-}
-
-// WebhookRequest is one inbound webhook, raw.
-type WebhookRequest struct {
-	Method     string
-	Path       string
-	Query      string
-	Header     http.Header
-	Body       []byte
-	Secrets    []Secret // several during rotation
-	ReceivedAt time.Time
-}
-
-// WebhookKind says what an inbound webhook is about.
-type WebhookKind string
-
-// The kinds of inbound webhooks.
-const (
-	WebhookPush          WebhookKind = "push"
-	WebhookRef           WebhookKind = "ref"
-	WebhookDefaultBranch WebhookKind = "default_branch"
-	WebhookRenamed       WebhookKind = "renamed"
-	WebhookDeleted       WebhookKind = "deleted"
-	WebhookInstallation  WebhookKind = "installation"
-	WebhookPing          WebhookKind = "ping"
-	WebhookIgnored       WebhookKind = "ignored"
-)
-
-// RefHint is a ref that an inbound webhook announces. It is a hint to look,
-// never a fact.
-type RefHint struct {
-	Name string
-	Old  string
-	New  string
-}
-
-// WebhookResult is what an inbound webhook says.
-type WebhookResult struct {
-	Verified       bool
-	DeliveryID     string
-	Kind           WebhookKind
-	RepositoryID   string
-	RepositoryPath string
-	Refs           []RefHint
-	ReplyStatus    int // literal HTTP reply for challenges; 0: the server's own
-	ReplyBody      []byte
 }
 
 // ProbeRequest asks how a remote is doing.

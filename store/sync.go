@@ -20,12 +20,12 @@ import (
 const noSyncState = "the repository is not synced"
 
 const syncColumns = `repo_id, wanted, served, wanted_ref, cause, next_attempt_at, failures, runs,
-	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest, head_checked_at`
+	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest`
 
 func scanSyncState(row scanner) (s core.SyncState, err error) {
 	err = row.Scan(&s.RepoID, &s.Wanted, &s.Served, &s.WantedRef, &s.Trigger, timeColumn{&s.NextAttemptAt}, &s.Failures, &s.Runs,
 		timeColumn{&s.FirstSyncedAt}, timeColumn{&s.LastSuccessAt}, timeColumn{&s.LastErrorAt}, &s.LastClass, &s.LastError,
-		&s.Digest, &s.BrakeDigest, timeColumn{&s.HeadCheckedAt})
+		&s.Digest, &s.BrakeDigest)
 	return s, err
 }
 
@@ -91,11 +91,11 @@ func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
 			next_attempt_at = CASE WHEN taken > 0 AND wanted > taken THEN 0 ELSE $2 END,
 			taken = 0, taken_ref = '',
 			failures = $3, runs = $4, first_synced_at = $5, last_success_at = $6, last_error_at = $7,
-			last_class = $8, last_error = $9, digest = $10, brake_digest = $11, head_checked_at = $12
-		WHERE repo_id = $13`,
+			last_class = $8, last_error = $9, digest = $10, brake_digest = $11
+		WHERE repo_id = $12`,
 		s.Served, micros(s.NextAttemptAt),
 		s.Failures, s.Runs, micros(s.FirstSyncedAt), micros(s.LastSuccessAt), micros(s.LastErrorAt),
-		s.LastClass, s.LastError, s.Digest, s.BrakeDigest, micros(s.HeadCheckedAt), s.RepoID)
+		s.LastClass, s.LastError, s.Digest, s.BrakeDigest, s.RepoID)
 }
 
 // SetDigest implements [core.SyncStore].

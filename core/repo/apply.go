@@ -240,18 +240,12 @@ func (r *Repos) SetHead(ctx context.Context, id, branch string, also func(q core
 
 // pushPayload is the body of a push event, contract section 5. It has no type.
 type pushPayload struct {
-	Repository EventRepository `json:"repository"`
-	Ref        string          `json:"ref"`
-	Before     core.ObjectID   `json:"before"`
-	After      core.ObjectID   `json:"after"`
-	CustomerID string          `json:"customer_id"`
-	PushedAt   time.Time       `json:"pushed_at"`
-}
-
-// EventRepository names a repository in an event: id, and the public name as url.
-type EventRepository struct {
-	ID  string `json:"id"`
-	URL string `json:"url"`
+	Repository core.EventRepository `json:"repository"`
+	Ref        string               `json:"ref"`
+	Before     core.ObjectID        `json:"before"`
+	After      core.ObjectID        `json:"after"`
+	CustomerID string               `json:"customer_id"`
+	PushedAt   time.Time            `json:"pushed_at"`
 }
 
 // PushEvents returns one push event per update. Refs of the ephemeral
@@ -263,7 +257,7 @@ func PushEvents(repo core.Repository, j core.JournalEntry, at time.Time) []core.
 	events := make([]core.Event, 0, len(j.Updates))
 	for _, u := range j.Updates {
 		payload, err := json.Marshal(pushPayload{
-			Repository: EventRepository{ID: repo.ID, URL: repo.Name},
+			Repository: core.EventRepository{ID: repo.ID, URL: repo.Name},
 			Ref:        u.Name, Before: fill(u.Old, u.New), After: fill(u.New, u.Old),
 			CustomerID: repo.Org, PushedAt: at.UTC(),
 		})
@@ -271,7 +265,7 @@ func PushEvents(repo core.Repository, j core.JournalEntry, at time.Time) []core.
 			continue // strings and times always marshal
 		}
 		events = append(events, core.Event{
-			ID: core.NewID("evt", at), RepoID: repo.ID, Org: repo.Org, Type: "push",
+			ID: core.NewID("evt", at), RepoID: repo.ID, Org: repo.Org, Type: core.EventPush,
 			JournalID: j.ID, Ref: u.Name, Payload: payload, CreatedAt: at,
 		})
 	}

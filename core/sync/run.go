@@ -148,7 +148,6 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 			if x.watch.Any() {
 				state.Digest = "" // the listing does not show what sessions moved since
 			}
-			state.HeadCheckedAt = now
 			if x.again {
 				// Not all was served: look once more, when the sessions that
 				// were in the way have had time to finish.

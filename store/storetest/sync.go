@@ -130,7 +130,7 @@ var syncTests = []namedTest{
 			RepoID: r.ID, Wanted: 99, Served: 1, WantedRef: "x", Trigger: "poll",
 			NextAttemptAt: day(1 * time.Hour), Failures: 2, Runs: 3,
 			FirstSyncedAt: day(2 * time.Hour), LastSuccessAt: day(3 * time.Hour), LastErrorAt: day(4 * time.Hour),
-			LastClass: core.ClassNetwork, LastError: "no route", Digest: "d1", BrakeDigest: "d2", HeadCheckedAt: day(5 * time.Hour),
+			LastClass: core.ClassNetwork, LastError: "no route", Digest: "d1", BrakeDigest: "d2",
 		}
 		f.save(want)
 		want.Wanted, want.WantedRef, want.Trigger = 1, "a", "api"

@@ -1,0 +1,55 @@
+package core
+
+import "time"
+
+// KeptPrefix holds the old tips of rewritten refs, each under the id of its
+// [Rewrite]. It is internal: never advertised, never pushed.
+const KeptPrefix = InternalPrefix + "kept/"
+
+// RewriteState is the state of a rewrite.
+type RewriteState string
+
+// The states of a rewrite.
+const (
+	RewriteFollowed  RewriteState = "followed"  // the ref moved; nothing was kept
+	RewriteRetained  RewriteState = "retained"  // the ref moved; the old tip is kept until ExpiresAt
+	RewriteHeld      RewriteState = "held"      // the ref has not moved; a person decides
+	RewriteFrozen    RewriteState = "frozen"    // the ref does not move, by policy
+	RewriteApproved  RewriteState = "approved"  // was held; a person let it through
+	RewriteDismissed RewriteState = "dismissed" // a person wants no more of it: a held ref stays, a kept tip is let go
+	RewriteReplaced  RewriteState = "replaced"  // was held; the upstream moved the ref again, or back
+	RewriteRestored  RewriteState = "restored"  // the old tip was made a branch again
+	RewriteExpired   RewriteState = "expired"   // the old tip is not kept any more
+)
+
+// Rewrite is a forced move or a deletion of a mirrored ref: one row of the ref
+// journal. Rows are never deleted before their repository is.
+type Rewrite struct {
+	ID        string // "rw_" and a ULID
+	RepoID    string
+	JournalID string // of the move; "" while held
+	Ref       string // full name
+	Old       ObjectID
+	New       ObjectID // zero: deleted
+	Source    Source
+	Actor     string // token subject, or "sync"
+	State     RewriteState
+	Bytes     int64     // what the kept tip alone holds, as counted last; 0 unknown
+	CreatedAt time.Time // when it was noticed
+	DecidedAt time.Time // when a person decided, or it ended
+	DecidedBy string    // token subject
+	ExpiresAt time.Time // of a retained tip
+	Restored  string    // branch that the tip was restored as
+}
+
+// KeptRef returns the hidden ref that holds the old tip.
+func (r Rewrite) KeptRef() string { return KeptPrefix + r.ID }
+
+// RewriteFilter selects rewrites of one repository, newest first.
+type RewriteFilter struct {
+	RepoID string
+	Ref    string         // "" is all
+	States []RewriteState // empty is all
+	Before string         // cursor: only ids below; "" starts at the newest
+	Limit  int            // must be positive
+}

@@ -1,0 +1,66 @@
+package core
+
+import "time"
+
+// Settings is what a person chose for one repository. The zero value is the
+// default of everything.
+type Settings struct {
+	// Poll says when the upstream is looked at unasked: "" is the default of
+	// the provider, "off" never, "auto" adaptively between 15 s and 8 h, else a
+	// Go duration of at least 5 s.
+	Poll string `json:"poll,omitempty"`
+
+	// MaxStaleness is how old the last confirmation of the upstream may be
+	// before Freshness applies; 0 is no limit.
+	MaxStaleness time.Duration   `json:"max_staleness,omitempty"`
+	Freshness    FreshnessPolicy `json:"freshness,omitempty"`
+
+	// RefPolicies say what becomes of refs that the upstream rewrites or
+	// deletes: the first whose pattern matches decides; none is
+	// [RefFollowRetain].
+	RefPolicies []RefPolicy `json:"ref_policies,omitempty"`
+	// Retention is how long old tips are kept, 0 is 30 days; RetentionBytes
+	// bounds what they alone hold, 0 is no limit.
+	Retention      time.Duration `json:"retention,omitempty"`
+	RetentionBytes int64         `json:"retention_bytes,omitempty"`
+
+	// Include and Exclude are patterns of full ref names that are mirrored and
+	// may be pushed: a ref must match an include (none is all branches and
+	// tags) and no exclude.
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	// PullRequests mirrors the host's pull-request refs into refs/pull/.
+	PullRequests bool `json:"pull_requests,omitempty"`
+
+	// EphemeralTTL is how long an ephemeral branch lives after its last push, 0
+	// for ever; EphemeralQuota is how many there may be, 0 is no limit.
+	EphemeralTTL   time.Duration `json:"ephemeral_ttl,omitempty"`
+	EphemeralQuota int           `json:"ephemeral_quota,omitempty"`
+}
+
+// FreshnessPolicy says what happens to a read of a copy that is too old.
+type FreshnessPolicy string
+
+// The freshness policies. The empty one is [FreshServe].
+const (
+	FreshServe      FreshnessPolicy = "serve"      // answer, and say how old the copy is
+	FreshRevalidate FreshnessPolicy = "revalidate" // look at the upstream for a bounded time, then answer and say so
+	FreshFail       FreshnessPolicy = "fail"       // look; if the copy stays too old, refuse with Retry-After
+)
+
+// RefPolicy says what becomes of refs whose full name matches a pattern.
+type RefPolicy struct {
+	Pattern string    `json:"pattern"` // like "refs/heads/release/*"; see git's wildmatch: "*" stops at "/", "**" does not
+	Action  RefAction `json:"action"`
+}
+
+// RefAction is what becomes of a ref that the upstream rewrites or deletes.
+type RefAction string
+
+// The actions on a rewrite or deletion.
+const (
+	RefFollow       RefAction = "follow"        // move along, record it
+	RefFollowRetain RefAction = "follow+retain" // move along, keep the old tip
+	RefHold         RefAction = "hold"          // stay until a person approves
+	RefFreeze       RefAction = "freeze"        // never move by a sync, whatever the upstream does
+)
