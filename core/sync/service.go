@@ -19,6 +19,8 @@ const (
 	TriggerAPI      = "api"      // pull-upstream
 	TriggerCreate   = "create"   // a public or App repository was made
 	TriggerPush     = "push"     // a push found the local copy behind
+	TriggerWebhook  = "webhook"  // the host announced a change
+	TriggerPoll     = "poll"     // a look found a change that nobody announced
 	TriggerRecovery = "recovery" // the server found unfinished work at its start
 )
 
