@@ -1,0 +1,75 @@
+package git
+
+import (
+	"io"
+	"strconv"
+)
+
+// noticeMax bounds a notice so that it fits the old side-band capability.
+const noticeMax = sidebandPlainMax - len("\n")
+
+// noticeWriter puts one line for the person into a fetch's answer.
+type noticeWriter struct {
+	w      io.Writer
+	packet []byte // to insert; nil: done, everything passes through
+	head   []byte // of the packet that is being looked at
+	skip   int    // bytes of its payload still to pass
+}
+
+// NewNoticeWriter returns a writer for the answer of git upload-pack, protocol
+// v0 to v2, that inserts the text as a progress line: the client shows it as
+// "remote: TEXT". It goes in front of the first side-band packet; an answer
+// without one (a listing of refs, a client without side-band) passes as it is.
+// A text that is too long is cut.
+func NewNoticeWriter(w io.Writer, text string) io.Writer {
+	if len(text) > noticeMax {
+		text = text[:noticeMax]
+	}
+	return &noticeWriter{w: w, packet: AppendSideband(nil, BandProgress, []byte(text+"\n"))}
+}
+
+// Write passes p on, with the notice at its place.
+func (n *noticeWriter) Write(p []byte) (int, error) {
+	if n.packet == nil {
+		return n.w.Write(p)
+	}
+	rest := p
+	var out []byte
+	for len(rest) > 0 && n.packet != nil {
+		if n.skip > 0 {
+			take := min(n.skip, len(rest))
+			out, rest, n.skip = append(out, rest[:take]...), rest[take:], n.skip-take
+			continue
+		}
+		n.head, rest = append(n.head, rest[0]), rest[1:]
+		out = n.look(out)
+	}
+	out = append(out, rest...)
+	if _, err := n.w.Write(out); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// look decides on the head of a packet: its length digits, and the first byte
+// of its payload. What is decided goes to out.
+func (n *noticeWriter) look(out []byte) []byte {
+	if len(n.head) < pktHeader {
+		return out
+	}
+	length, err := strconv.ParseUint(string(n.head[:pktHeader]), 16, 16)
+	switch {
+	case err != nil:
+		n.packet = nil // a pack without side-band: no place for text
+	case len(n.head) == pktHeader && length > pktHeader:
+		return out // the first byte of the payload tells
+	case length > pktHeader && n.head[pktHeader] >= BandData && n.head[pktHeader] <= BandFatal:
+		out = append(out, n.packet...)
+		n.packet = nil
+	case length > pktHeader:
+		n.skip = int(length) - len(n.head)
+	}
+	out = append(out, n.head...)
+	n.head = n.head[:0]
+	return out
+}
