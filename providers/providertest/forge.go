@@ -56,6 +56,8 @@ type Forge struct {
 	served  chan struct{} // closed when the accept loop has ended
 	app     *githubApp    // nil unless the dress has Apps
 
+	manifests appManifests
+
 	ctx     context.Context // ends when the forge closes; releases stalled requests
 	cancel  context.CancelFunc
 	running sync.WaitGroup // requests in progress
@@ -105,6 +107,8 @@ func NewForge(dir string, o ForgeOptions) (*Forge, error) {
 		repos:   map[string]*forgeRepo{},
 		moved:   map[string]string{},
 		tokens:  map[string]*token{},
+
+		manifests: appManifests{pending: map[string]pendingManifest{}},
 	}
 	for _, sub := range []string{f.root, f.hooks} {
 		if err := os.MkdirAll(sub, 0o755); err != nil {

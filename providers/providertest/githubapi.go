@@ -30,12 +30,12 @@ func (f *Forge) isAPI(path string) bool {
 		return false
 	}
 	// api.github.com has no prefix.
-	for _, root := range []string{"/app/", "/repos/", "/repositories/"} {
+	for _, root := range []string{"/app/", "/repos/", "/repositories/", "/orgs/", "/users/"} {
 		if strings.HasPrefix(path, root) {
 			return true
 		}
 	}
-	return path == "/app" || path == "/rate_limit"
+	return path == "/app" || path == "/rate_limit" || isManifestPath(path)
 }
 
 // serveGitHubAPI serves GitHub's REST API, at the root and under /api/v3. It
@@ -67,8 +67,10 @@ func (f *Forge) serveGitHubAPI(w http.ResponseWriter, r *http.Request) bool {
 		f.installationOf(w, r, f.findID(parts[1]))
 	case get && len(parts) == 2 && parts[0] == "repositories":
 		f.githubRepoByID(w, r, parts[1])
+	case get && len(parts) == 3 && (parts[0] == "orgs" || parts[0] == "users") && parts[2] == "installation":
+		f.githubInstallation(w, r, func(i *installation) bool { return strings.EqualFold(i.owner, parts[1]) })
 	default:
-		return false
+		return f.serveGitHubManifest(w, r, parts)
 	}
 	return true
 }
