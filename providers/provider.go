@@ -69,6 +69,12 @@ type Capabilities struct {
 	Webhooks        bool // ParseWebhook is implemented
 	AnonymousFetch  bool // public repositories can be fetched without a credential
 	StableIDs       bool // Resolve with Contact returns a stable UpstreamID
+	// WebhookRegistration says that a stored credential can register webhooks,
+	// and that the provider is a [WebhookRegistrar].
+	WebhookRegistration bool
+	// Replay says that the host keeps failed deliveries, and that the provider
+	// is a [DeliveryReplayer].
+	Replay bool
 }
 
 // Attribute describes one attribute of a provider block in providers.hcl.

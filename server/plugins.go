@@ -33,6 +33,25 @@ func (p plugins) Instance(name string) (upstream.Plugin, error) {
 	return i, nil
 }
 
+// Webhook implements [upstream.Plugins].
+func (p plugins) Webhook(name string) (upstream.Plugin, error) {
+	i, err := p.catalog.Webhook(name)
+	if err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// Instances implements [upstream.Plugins].
+func (p plugins) Instances() []string {
+	all := p.catalog.Instances()
+	out := make([]string, len(all))
+	for n, i := range all {
+		out[n] = i.Name()
+	}
+	return out
+}
+
 // providerStatus returns the state of every provider instance for GET /providers.
 func providerStatus(cfg *config.Config, catalog *host.Catalog) []api.ProviderStatus {
 	all := catalog.Status()

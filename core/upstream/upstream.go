@@ -18,8 +18,22 @@ type Plugin interface {
 	Name() string
 	Manifest(ctx context.Context) (providers.Manifest, error)
 	HostPolicy(host string) providers.HostPolicy
+	// Poll says when upstreams are looked at unasked, unless the repository
+	// says otherwise: "off", "auto" or a Go duration, in the words of
+	// [core.Settings]. It is never empty.
+	Poll() string
+	// WebhookSecrets are what inbound webhooks at the address of the whole
+	// instance are verified with; none: they are refused.
+	WebhookSecrets() []providers.Secret
 	Resolve(ctx context.Context, r providers.ResolveRequest) (providers.Remote, error)
 	Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error)
+	Probe(ctx context.Context, r providers.ProbeRequest) (providers.ProbeResult, error)
+	// ParseWebhook returns verified webhooks only.
+	ParseWebhook(ctx context.Context, r providers.WebhookRequest) (providers.WebhookResult, error)
+	// The others answer CodeUnsupported where the manifest does not offer them.
+	EnsureWebhook(ctx context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error)
+	RemoveWebhook(ctx context.Context, r providers.RemoveWebhookRequest) error
+	ReplayDeliveries(ctx context.Context, r providers.ReplayRequest) (providers.ReplayResult, error)
 }
 
 // Plugins finds provider instances.
@@ -28,6 +42,12 @@ type Plugins interface {
 	Find(ctx context.Context, wire string, public bool, host string) (Plugin, error)
 	// Instance returns the instance of that name.
 	Instance(name string) (Plugin, error)
+	// Webhook returns the instance that the address of an inbound webhook
+	// names: by its own name, else by that of its provider. Errors:
+	// CodeNotFound.
+	Webhook(name string) (Plugin, error)
+	// Instances returns the names of all instances, sorted.
+	Instances() []string
 }
 
 // credentialValidity is how long a credential must live at least when an

@@ -17,6 +17,7 @@
 //	    max_concurrent = 4
 //	  }
 //
+//	  poll  = "auto"              # or "off", or a duration like "30s"
 //	  token = file("forge-token") # an attribute of the provider itself
 //	}
 //
@@ -27,6 +28,7 @@ package config
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/headwater-git/headwater/providers"
 )
@@ -50,6 +52,10 @@ type Provider struct {
 
 	Hosts []providers.HostPolicy
 
+	// Poll says when upstreams are looked at unasked: PollOff, PollAuto, a Go
+	// duration of at least MinPoll, or "" for the default of the provider.
+	Poll string
+
 	// Attributes are the provider's own attributes, as one JSON object. They
 	// may hold secrets in the clear: they are for Configure only.
 	Attributes json.RawMessage
@@ -60,6 +66,13 @@ type Provider struct {
 
 	attributes map[string]attribute
 }
+
+// The words of the attribute poll, and the shortest duration it may be.
+const (
+	PollOff  = "off"
+	PollAuto = "auto"
+	MinPoll  = 5 * time.Second
+)
 
 // Instance returns the block of an instance, or nil.
 func (c *Config) Instance(name string) *Provider {

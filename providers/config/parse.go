@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -126,6 +127,8 @@ func (p *parser) provider(block *hclsyntax.Block) (Provider, bool) {
 			out.Args, _ = v.strings(attr)
 		case "sha256":
 			out.SHA256 = p.checksum(attr, v)
+		case "poll":
+			out.Poll = p.poll(attr, v)
 		default:
 			if value, ok := v.eval(attr); ok {
 				out.attributes[attr.Name] = attribute{pos: pos(attr.NameRange), value: value}
@@ -182,6 +185,19 @@ func (p *parser) checksum(attr *hclsyntax.Attribute, v *values) []byte {
 	}
 	sum, _ := hex.DecodeString(text) // checksumRE has just said that it can be
 	return sum
+}
+
+// poll reads when upstreams are looked at unasked.
+func (p *parser) poll(attr *hclsyntax.Attribute, v *values) string {
+	text, ok := v.string(attr)
+	if !ok || text == PollOff || text == PollAuto {
+		return text
+	}
+	if every, err := time.ParseDuration(text); err != nil || every < MinPoll {
+		p.ds.add(attr.SrcRange, "poll must be \"off\", \"auto\" or a duration of at least %s, like \"30s\" or \"10m\"", MinPoll)
+		return ""
+	}
+	return text
 }
 
 // path makes a path absolute, relative to the directory of the file.

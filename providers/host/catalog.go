@@ -242,6 +242,29 @@ func (c *Catalog) Instance(name string) (*Instance, error) {
 	return nil, providers.Errorf(providers.CodeInvalidConfig, "there is no provider instance %q; put its block back into providers.hcl", name)
 }
 
+// Webhook returns the instance that the address of an inbound webhook names: by
+// its own name, else by that of its provider if there is one instance of it
+// only. Errors: [providers.CodeNotFound].
+func (c *Catalog) Webhook(name string) (*Instance, error) {
+	var found *Instance
+	for _, i := range c.instances {
+		switch {
+		case i.name == name:
+			return i, nil
+		case i.typ != name:
+		case found != nil:
+			// Guessing would verify with the secrets of the wrong one.
+			return nil, providers.Errorf(providers.CodeNotFound, "there are several instances of provider %q; name one of them", name)
+		default:
+			found = i
+		}
+	}
+	if found == nil {
+		return nil, providers.Errorf(providers.CodeNotFound, "there is no provider %q", name)
+	}
+	return found, nil
+}
+
 // Instances returns all instances, sorted by name.
 func (c *Catalog) Instances() []*Instance { return slices.Clone(c.instances) }
 

@@ -50,6 +50,20 @@ func (i *Instance) HostPolicy(host string) providers.HostPolicy {
 	return providers.FindHost(i.block.Hosts, host)
 }
 
+// Poll says when upstreams are looked at unasked, unless the repository says
+// otherwise: "off", "auto" or a Go duration. Without the attribute poll it is
+// "off" for a provider of the public mode and "auto" for the others, among them
+// an external plugin that never ran and whose mode is therefore unknown.
+func (i *Instance) Poll() string {
+	if i.block.Poll != "" {
+		return i.block.Poll
+	}
+	if m := i.manifest.Load(); m != nil && m.Mode == providers.ModePublic {
+		return config.PollOff
+	}
+	return config.PollAuto
+}
+
 // Manifest returns what the provider is. That of a built-in is known; an
 // external plugin is launched for it once. The result is the caller's own.
 func (i *Instance) Manifest(ctx context.Context) (providers.Manifest, error) {
@@ -107,14 +121,6 @@ func (i *Instance) Credential(ctx context.Context, r providers.CredentialRequest
 	return credential, i.clean(err)
 }
 
-// ParseWebhook is [providers.Provider.ParseWebhook].
-func (i *Instance) ParseWebhook(ctx context.Context, r providers.WebhookRequest) (providers.WebhookResult, error) {
-	result, err := call(ctx, i.super, "ParseWebhook", func(ctx context.Context, c *wire.Client) (providers.WebhookResult, error) {
-		return c.ParseWebhook(ctx, r)
-	})
-	return result, i.clean(err)
-}
-
 // Probe is [providers.Provider.Probe].
 func (i *Instance) Probe(ctx context.Context, r providers.ProbeRequest) (providers.ProbeResult, error) {
 	i.see(r.Stored)
@@ -124,10 +130,13 @@ func (i *Instance) Probe(ctx context.Context, r providers.ProbeRequest) (provide
 	return result, i.clean(err)
 }
 
-// see lets the redactor know a stored credential before the plugin does.
-func (i *Instance) see(stored *providers.StoredCredential) {
+// see lets the redactor know the secrets of a call before the plugin does.
+func (i *Instance) see(stored *providers.StoredCredential, others ...providers.Secret) {
 	if stored != nil {
 		i.tail.redact.see(stored.Username, stored.Secret)
+	}
+	for _, s := range others {
+		i.tail.redact.see("", s)
 	}
 }
 

@@ -19,9 +19,17 @@ type Loopback struct {
 	CredentialFunc   func(context.Context, providers.CredentialRequest) (providers.Credential, error)
 	ParseWebhookFunc func(context.Context, providers.WebhookRequest) (providers.WebhookResult, error)
 	ProbeFunc        func(context.Context, providers.ProbeRequest) (providers.ProbeResult, error)
+
+	EnsureWebhookFunc    func(context.Context, providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error)
+	RemoveWebhookFunc    func(context.Context, providers.RemoveWebhookRequest) error
+	ReplayDeliveriesFunc func(context.Context, providers.ReplayRequest) (providers.ReplayResult, error)
 }
 
-var _ providers.Provider = (*Loopback)(nil)
+var (
+	_ providers.Provider         = (*Loopback)(nil)
+	_ providers.WebhookRegistrar = (*Loopback)(nil)
+	_ providers.DeliveryReplayer = (*Loopback)(nil)
+)
 
 // Manifest implements [providers.Provider].
 func (l *Loopback) Manifest() providers.Manifest {
@@ -90,4 +98,28 @@ func (l *Loopback) Probe(ctx context.Context, r providers.ProbeRequest) (provide
 		return l.ProbeFunc(ctx, r)
 	}
 	return providers.ProbeResult{Reachable: true, CanPull: true, CanPush: true}, ctx.Err()
+}
+
+// EnsureWebhook implements [providers.WebhookRegistrar].
+func (l *Loopback) EnsureWebhook(ctx context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
+	if l.EnsureWebhookFunc != nil {
+		return l.EnsureWebhookFunc(ctx, r)
+	}
+	return providers.RegisteredWebhook{}, providers.Errorf(providers.CodeUnsupported, "the loopback provider registers no webhooks")
+}
+
+// RemoveWebhook implements [providers.WebhookRegistrar].
+func (l *Loopback) RemoveWebhook(ctx context.Context, r providers.RemoveWebhookRequest) error {
+	if l.RemoveWebhookFunc != nil {
+		return l.RemoveWebhookFunc(ctx, r)
+	}
+	return providers.Errorf(providers.CodeUnsupported, "the loopback provider registers no webhooks")
+}
+
+// ReplayDeliveries implements [providers.DeliveryReplayer].
+func (l *Loopback) ReplayDeliveries(ctx context.Context, r providers.ReplayRequest) (providers.ReplayResult, error) {
+	if l.ReplayDeliveriesFunc != nil {
+		return l.ReplayDeliveriesFunc(ctx, r)
+	}
+	return providers.ReplayResult{}, providers.Errorf(providers.CodeUnsupported, "the loopback provider replays no webhooks")
 }

@@ -236,15 +236,25 @@ func (Operation) EnumDescriptor() ([]byte, []int) {
 type WebhookKind int32
 
 const (
-	WebhookKind_WEBHOOK_KIND_UNSPECIFIED    WebhookKind = 0
-	WebhookKind_WEBHOOK_KIND_PUSH           WebhookKind = 1
-	WebhookKind_WEBHOOK_KIND_REF            WebhookKind = 2
+	// Taken as IGNORED, as is a kind that the server does not know.
+	WebhookKind_WEBHOOK_KIND_UNSPECIFIED WebhookKind = 0
+	// Refs moved, appeared or went, in the one event the host has for that.
+	WebhookKind_WEBHOOK_KIND_PUSH WebhookKind = 1
+	// A ref appeared or went, in an event of its own beside the push.
+	WebhookKind_WEBHOOK_KIND_REF WebhookKind = 2
+	// The default branch is another one.
 	WebhookKind_WEBHOOK_KIND_DEFAULT_BRANCH WebhookKind = 3
-	WebhookKind_WEBHOOK_KIND_RENAMED        WebhookKind = 4
-	WebhookKind_WEBHOOK_KIND_DELETED        WebhookKind = 5
-	WebhookKind_WEBHOOK_KIND_INSTALLATION   WebhookKind = 6
-	WebhookKind_WEBHOOK_KIND_PING           WebhookKind = 7
-	WebhookKind_WEBHOOK_KIND_IGNORED        WebhookKind = 8
+	// The repository has another name or owner, or can be seen by others than
+	// before.
+	WebhookKind_WEBHOOK_KIND_RENAMED WebhookKind = 4
+	// The repository is gone.
+	WebhookKind_WEBHOOK_KIND_DELETED WebhookKind = 5
+	// The grant of the App changed: see account and repositories.
+	WebhookKind_WEBHOOK_KIND_INSTALLATION WebhookKind = 6
+	// The host tries the address.
+	WebhookKind_WEBHOOK_KIND_PING WebhookKind = 7
+	// Well signed and of no interest.
+	WebhookKind_WEBHOOK_KIND_IGNORED WebhookKind = 8
 )
 
 // Enum value maps for WebhookKind.
@@ -610,7 +620,13 @@ type Capabilities struct {
 	// Public repositories can be fetched without a credential.
 	AnonymousFetch bool `protobuf:"varint,6,opt,name=anonymous_fetch,json=anonymousFetch,proto3" json:"anonymous_fetch,omitempty"`
 	// Resolve with contact returns a stable upstream_id.
-	StableIds     bool `protobuf:"varint,7,opt,name=stable_ids,json=stableIds,proto3" json:"stable_ids,omitempty"`
+	StableIds bool `protobuf:"varint,7,opt,name=stable_ids,json=stableIds,proto3" json:"stable_ids,omitempty"`
+	// A stored credential can register webhooks: EnsureWebhook and RemoveWebhook
+	// are implemented.
+	WebhookRegistration bool `protobuf:"varint,8,opt,name=webhook_registration,json=webhookRegistration,proto3" json:"webhook_registration,omitempty"`
+	// The host keeps failed deliveries and sends them again: ReplayDeliveries is
+	// implemented.
+	Replay        bool `protobuf:"varint,9,opt,name=replay,proto3" json:"replay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -690,6 +706,20 @@ func (x *Capabilities) GetAnonymousFetch() bool {
 func (x *Capabilities) GetStableIds() bool {
 	if x != nil {
 		return x.StableIds
+	}
+	return false
+}
+
+func (x *Capabilities) GetWebhookRegistration() bool {
+	if x != nil {
+		return x.WebhookRegistration
+	}
+	return false
+}
+
+func (x *Capabilities) GetReplay() bool {
+	if x != nil {
+		return x.Replay
 	}
 	return false
 }
@@ -1653,8 +1683,12 @@ type ParseWebhookRequest struct {
 	// The body, byte for byte as it came.
 	Body []byte `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
 	// Several during rotation: one that fits is enough.
-	Secrets       []string               `protobuf:"bytes,6,rep,name=secrets,proto3" json:"secrets,omitempty"`
-	ReceivedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	Secrets    []string               `protobuf:"bytes,6,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// The repository that the address belongs to; absent for the address of the
+	// whole instance. A webhook about another one is refused with
+	// INVALID_ARGUMENT.
+	Repository    *Remote `protobuf:"bytes,8,opt,name=repository,proto3" json:"repository,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1738,13 +1772,23 @@ func (x *ParseWebhookRequest) GetReceivedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ParseWebhookRequest) GetRepository() *Remote {
+	if x != nil {
+		return x.Repository
+	}
+	return nil
+}
+
 // RefHint is a ref that an inbound webhook announces: a hint to look, never a
 // fact.
 type RefHint struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Old           string                 `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
-	New           string                 `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Full name, such as "refs/heads/main".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Object ids. All zeros: the ref was not there, or is gone. Empty: the
+	// webhook does not tell.
+	Old           string `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
+	New           string `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1801,16 +1845,30 @@ func (x *RefHint) GetNew() string {
 }
 
 type ParseWebhookResponse struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Verified       bool                   `protobuf:"varint,1,opt,name=verified,proto3" json:"verified,omitempty"`
-	DeliveryId     string                 `protobuf:"bytes,2,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	Kind           WebhookKind            `protobuf:"varint,3,opt,name=kind,proto3,enum=headwater.provider.v1.WebhookKind" json:"kind,omitempty"`
-	RepositoryId   string                 `protobuf:"bytes,4,opt,name=repository_id,json=repositoryId,proto3" json:"repository_id,omitempty"`
-	RepositoryPath string                 `protobuf:"bytes,5,opt,name=repository_path,json=repositoryPath,proto3" json:"repository_path,omitempty"`
-	Refs           []*RefHint             `protobuf:"bytes,6,rep,name=refs,proto3" json:"refs,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A secret fits. The server takes an answer without it as
+	// SIGNATURE_INVALID.
+	Verified bool `protobuf:"varint,1,opt,name=verified,proto3" json:"verified,omitempty"`
+	// Unique at the host and the same when the host sends it again; empty if the
+	// host gives none.
+	DeliveryId string      `protobuf:"bytes,2,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
+	Kind       WebhookKind `protobuf:"varint,3,opt,name=kind,proto3,enum=headwater.provider.v1.WebhookKind" json:"kind,omitempty"`
+	// Stable id; empty if the webhook does not tell.
+	RepositoryId string `protobuf:"bytes,4,opt,name=repository_id,json=repositoryId,proto3" json:"repository_id,omitempty"`
+	// As it is now, after a rename.
+	RepositoryPath string     `protobuf:"bytes,5,opt,name=repository_path,json=repositoryPath,proto3" json:"repository_path,omitempty"`
+	Refs           []*RefHint `protobuf:"bytes,6,rep,name=refs,proto3" json:"refs,omitempty"`
 	// Literal HTTP reply for challenges; 0: the server's own.
-	ReplyStatus   int32  `protobuf:"varint,7,opt,name=reply_status,json=replyStatus,proto3" json:"reply_status,omitempty"`
-	ReplyBody     []byte `protobuf:"bytes,8,opt,name=reply_body,json=replyBody,proto3" json:"reply_body,omitempty"`
+	ReplyStatus int32  `protobuf:"varint,7,opt,name=reply_status,json=replyStatus,proto3" json:"reply_status,omitempty"`
+	ReplyBody   []byte `protobuf:"bytes,8,opt,name=reply_body,json=replyBody,proto3" json:"reply_body,omitempty"`
+	// Host or host:port, when the webhook tells; empty else.
+	Host string `protobuf:"bytes,9,opt,name=host,proto3" json:"host,omitempty"`
+	// More refs moved than refs says.
+	Truncated bool `protobuf:"varint,10,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	// Of INSTALLATION: the account at the host whose grant changed.
+	Account string `protobuf:"bytes,11,opt,name=account,proto3" json:"account,omitempty"`
+	// Of INSTALLATION: the repositories concerned; none: all of account.
+	Repositories  []*RepositoryHint `protobuf:"bytes,12,rep,name=repositories,proto3" json:"repositories,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1901,6 +1959,88 @@ func (x *ParseWebhookResponse) GetReplyBody() []byte {
 	return nil
 }
 
+func (x *ParseWebhookResponse) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ParseWebhookResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+func (x *ParseWebhookResponse) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ParseWebhookResponse) GetRepositories() []*RepositoryHint {
+	if x != nil {
+		return x.Repositories
+	}
+	return nil
+}
+
+// RepositoryHint names a repository in an inbound webhook.
+type RepositoryHint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable id; empty if unknown.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RepositoryHint) Reset() {
+	*x = RepositoryHint{}
+	mi := &file_providers_v1_provider_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RepositoryHint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RepositoryHint) ProtoMessage() {}
+
+func (x *RepositoryHint) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RepositoryHint.ProtoReflect.Descriptor instead.
+func (*RepositoryHint) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RepositoryHint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RepositoryHint) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
 type ProbeRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Remote *Remote                `protobuf:"bytes,1,opt,name=remote,proto3" json:"remote,omitempty"`
@@ -1912,7 +2052,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_providers_v1_provider_proto_msgTypes[22]
+	mi := &file_providers_v1_provider_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2064,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[22]
+	mi := &file_providers_v1_provider_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2077,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{22}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProbeRequest) GetRemote() *Remote {
@@ -1975,7 +2115,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_providers_v1_provider_proto_msgTypes[23]
+	mi := &file_providers_v1_provider_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2127,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[23]
+	mi := &file_providers_v1_provider_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2140,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{23}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProbeResponse) GetReachable() bool {
@@ -2066,6 +2206,363 @@ func (x *ProbeResponse) GetMessage() string {
 	return ""
 }
 
+type EnsureWebhookRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Remote *Remote                `protobuf:"bytes,1,opt,name=remote,proto3" json:"remote,omitempty"`
+	// Absent: none is stored.
+	Stored *StoredCredential `protobuf:"bytes,2,opt,name=stored,proto3" json:"stored,omitempty"`
+	// Where the host shall deliver. It may hold an unguessable part: it is to be
+	// treated as a secret.
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// What deliveries are to be signed with.
+	Secret string `protobuf:"bytes,4,opt,name=secret,proto3" json:"secret,omitempty"`
+	// As an earlier call returned it; empty at first.
+	HookId        string `protobuf:"bytes,5,opt,name=hook_id,json=hookId,proto3" json:"hook_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnsureWebhookRequest) Reset() {
+	*x = EnsureWebhookRequest{}
+	mi := &file_providers_v1_provider_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnsureWebhookRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnsureWebhookRequest) ProtoMessage() {}
+
+func (x *EnsureWebhookRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnsureWebhookRequest.ProtoReflect.Descriptor instead.
+func (*EnsureWebhookRequest) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *EnsureWebhookRequest) GetRemote() *Remote {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *EnsureWebhookRequest) GetStored() *StoredCredential {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
+func (x *EnsureWebhookRequest) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *EnsureWebhookRequest) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *EnsureWebhookRequest) GetHookId() string {
+	if x != nil {
+		return x.HookId
+	}
+	return ""
+}
+
+type EnsureWebhookResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the webhook at the host.
+	HookId string `protobuf:"bytes,1,opt,name=hook_id,json=hookId,proto3" json:"hook_id,omitempty"`
+	// It was made or corrected by this call.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnsureWebhookResponse) Reset() {
+	*x = EnsureWebhookResponse{}
+	mi := &file_providers_v1_provider_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnsureWebhookResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnsureWebhookResponse) ProtoMessage() {}
+
+func (x *EnsureWebhookResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnsureWebhookResponse.ProtoReflect.Descriptor instead.
+func (*EnsureWebhookResponse) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *EnsureWebhookResponse) GetHookId() string {
+	if x != nil {
+		return x.HookId
+	}
+	return ""
+}
+
+func (x *EnsureWebhookResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+type RemoveWebhookRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Remote *Remote                `protobuf:"bytes,1,opt,name=remote,proto3" json:"remote,omitempty"`
+	// Absent: none is stored.
+	Stored *StoredCredential `protobuf:"bytes,2,opt,name=stored,proto3" json:"stored,omitempty"`
+	Url    string            `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// Empty: whichever delivers to url.
+	HookId        string `protobuf:"bytes,4,opt,name=hook_id,json=hookId,proto3" json:"hook_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveWebhookRequest) Reset() {
+	*x = RemoveWebhookRequest{}
+	mi := &file_providers_v1_provider_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveWebhookRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveWebhookRequest) ProtoMessage() {}
+
+func (x *RemoveWebhookRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveWebhookRequest.ProtoReflect.Descriptor instead.
+func (*RemoveWebhookRequest) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RemoveWebhookRequest) GetRemote() *Remote {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *RemoveWebhookRequest) GetStored() *StoredCredential {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
+func (x *RemoveWebhookRequest) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *RemoveWebhookRequest) GetHookId() string {
+	if x != nil {
+		return x.HookId
+	}
+	return ""
+}
+
+type RemoveWebhookResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveWebhookResponse) Reset() {
+	*x = RemoveWebhookResponse{}
+	mi := &file_providers_v1_provider_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveWebhookResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveWebhookResponse) ProtoMessage() {}
+
+func (x *RemoveWebhookResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveWebhookResponse.ProtoReflect.Descriptor instead.
+func (*RemoveWebhookResponse) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{28}
+}
+
+type ReplayDeliveriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Host or host:port; empty: the provider's default.
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeliveriesRequest) Reset() {
+	*x = ReplayDeliveriesRequest{}
+	mi := &file_providers_v1_provider_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeliveriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeliveriesRequest) ProtoMessage() {}
+
+func (x *ReplayDeliveriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeliveriesRequest.ProtoReflect.Descriptor instead.
+func (*ReplayDeliveriesRequest) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ReplayDeliveriesRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ReplayDeliveriesRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+type ReplayDeliveriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deliveries that never arrived.
+	Failed int32 `protobuf:"varint,1,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Of them, asked for again.
+	Replayed int32 `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// The host's log does not reach back to since, or was too long.
+	Incomplete    bool `protobuf:"varint,3,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeliveriesResponse) Reset() {
+	*x = ReplayDeliveriesResponse{}
+	mi := &file_providers_v1_provider_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeliveriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeliveriesResponse) ProtoMessage() {}
+
+func (x *ReplayDeliveriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeliveriesResponse.ProtoReflect.Descriptor instead.
+func (*ReplayDeliveriesResponse) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ReplayDeliveriesResponse) GetFailed() int32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *ReplayDeliveriesResponse) GetReplayed() int32 {
+	if x != nil {
+		return x.Replayed
+	}
+	return 0
+}
+
+func (x *ReplayDeliveriesResponse) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
 var File_providers_v1_provider_proto protoreflect.FileDescriptor
 
 const file_providers_v1_provider_proto_rawDesc = "" +
@@ -2097,7 +2594,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"attributes\x12'\n" +
 	"\x0fwebhook_headers\x18\n" +
 	" \x03(\tR\x0ewebhookHeaders\x122\n" +
-	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\x80\x02\n" +
+	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\xcb\x02\n" +
 	"\fCapabilities\x12\x1d\n" +
 	"\n" +
 	"push_https\x18\x01 \x01(\bR\tpushHttps\x12)\n" +
@@ -2108,7 +2605,9 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\bwebhooks\x18\x05 \x01(\bR\bwebhooks\x12'\n" +
 	"\x0fanonymous_fetch\x18\x06 \x01(\bR\x0eanonymousFetch\x12\x1d\n" +
 	"\n" +
-	"stable_ids\x18\a \x01(\bR\tstableIds\"\x7f\n" +
+	"stable_ids\x18\a \x01(\bR\tstableIds\x121\n" +
+	"\x14webhook_registration\x18\b \x01(\bR\x13webhookRegistration\x12\x16\n" +
+	"\x06replay\x18\t \x01(\bR\x06replay\"\x7f\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
@@ -2176,7 +2675,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\"4\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06values\x18\x02 \x03(\tR\x06values\"\xfb\x01\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\"\xba\x02\n" +
 	"\x13ParseWebhookRequest\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x14\n" +
@@ -2185,11 +2684,14 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x04body\x18\x05 \x01(\fR\x04body\x12\x18\n" +
 	"\asecrets\x18\x06 \x03(\tR\asecrets\x12;\n" +
 	"\vreceived_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"receivedAt\"A\n" +
+	"receivedAt\x12=\n" +
+	"\n" +
+	"repository\x18\b \x01(\v2\x1d.headwater.provider.v1.RemoteR\n" +
+	"repository\"A\n" +
 	"\aRefHint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\tR\x03old\x12\x10\n" +
-	"\x03new\x18\x03 \x01(\tR\x03new\"\xcf\x02\n" +
+	"\x03new\x18\x03 \x01(\tR\x03new\"\xe6\x03\n" +
 	"\x14ParseWebhookResponse\x12\x1a\n" +
 	"\bverified\x18\x01 \x01(\bR\bverified\x12\x1f\n" +
 	"\vdelivery_id\x18\x02 \x01(\tR\n" +
@@ -2200,7 +2702,15 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x04refs\x18\x06 \x03(\v2\x1e.headwater.provider.v1.RefHintR\x04refs\x12!\n" +
 	"\freply_status\x18\a \x01(\x05R\vreplyStatus\x12\x1d\n" +
 	"\n" +
-	"reply_body\x18\b \x01(\fR\treplyBody\"\x86\x01\n" +
+	"reply_body\x18\b \x01(\fR\treplyBody\x12\x12\n" +
+	"\x04host\x18\t \x01(\tR\x04host\x12\x1c\n" +
+	"\ttruncated\x18\n" +
+	" \x01(\bR\ttruncated\x12\x18\n" +
+	"\aaccount\x18\v \x01(\tR\aaccount\x12I\n" +
+	"\frepositories\x18\f \x03(\v2%.headwater.provider.v1.RepositoryHintR\frepositories\"4\n" +
+	"\x0eRepositoryHint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\"\x86\x01\n" +
 	"\fProbeRequest\x125\n" +
 	"\x06remote\x18\x01 \x01(\v2\x1d.headwater.provider.v1.RemoteR\x06remote\x12?\n" +
 	"\x06stored\x18\x02 \x01(\v2'.headwater.provider.v1.StoredCredentialR\x06stored\"\xf2\x02\n" +
@@ -2215,7 +2725,31 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\alatency\x18\a \x01(\v2\x19.google.protobuf.DurationR\alatency\x128\n" +
 	"\n" +
 	"clock_skew\x18\b \x01(\v2\x19.google.protobuf.DurationR\tclockSkew\x12\x18\n" +
-	"\amessage\x18\t \x01(\tR\amessage*\xd2\x02\n" +
+	"\amessage\x18\t \x01(\tR\amessage\"\xd1\x01\n" +
+	"\x14EnsureWebhookRequest\x125\n" +
+	"\x06remote\x18\x01 \x01(\v2\x1d.headwater.provider.v1.RemoteR\x06remote\x12?\n" +
+	"\x06stored\x18\x02 \x01(\v2'.headwater.provider.v1.StoredCredentialR\x06stored\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x16\n" +
+	"\x06secret\x18\x04 \x01(\tR\x06secret\x12\x17\n" +
+	"\ahook_id\x18\x05 \x01(\tR\x06hookId\"J\n" +
+	"\x15EnsureWebhookResponse\x12\x17\n" +
+	"\ahook_id\x18\x01 \x01(\tR\x06hookId\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\xb9\x01\n" +
+	"\x14RemoveWebhookRequest\x125\n" +
+	"\x06remote\x18\x01 \x01(\v2\x1d.headwater.provider.v1.RemoteR\x06remote\x12?\n" +
+	"\x06stored\x18\x02 \x01(\v2'.headwater.provider.v1.StoredCredentialR\x06stored\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x17\n" +
+	"\ahook_id\x18\x04 \x01(\tR\x06hookId\"\x17\n" +
+	"\x15RemoveWebhookResponse\"_\n" +
+	"\x17ReplayDeliveriesRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"n\n" +
+	"\x18ReplayDeliveriesResponse\x12\x16\n" +
+	"\x06failed\x18\x01 \x01(\x05R\x06failed\x12\x1a\n" +
+	"\breplayed\x18\x02 \x01(\x05R\breplayed\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x03 \x01(\bR\n" +
+	"incomplete*\xd2\x02\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ERROR_CODE_NOT_FOUND\x10\x01\x12\x1e\n" +
@@ -2248,7 +2782,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x14WEBHOOK_KIND_DELETED\x10\x05\x12\x1d\n" +
 	"\x19WEBHOOK_KIND_INSTALLATION\x10\x06\x12\x15\n" +
 	"\x11WEBHOOK_KIND_PING\x10\a\x12\x18\n" +
-	"\x14WEBHOOK_KIND_IGNORED\x10\b2\xc8\x04\n" +
+	"\x14WEBHOOK_KIND_IGNORED\x10\b2\x95\a\n" +
 	"\x0fProviderService\x12[\n" +
 	"\bManifest\x12&.headwater.provider.v1.ManifestRequest\x1a'.headwater.provider.v1.ManifestResponse\x12^\n" +
 	"\tConfigure\x12'.headwater.provider.v1.ConfigureRequest\x1a(.headwater.provider.v1.ConfigureResponse\x12X\n" +
@@ -2256,7 +2790,10 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\n" +
 	"Credential\x12(.headwater.provider.v1.CredentialRequest\x1a).headwater.provider.v1.CredentialResponse\x12g\n" +
 	"\fParseWebhook\x12*.headwater.provider.v1.ParseWebhookRequest\x1a+.headwater.provider.v1.ParseWebhookResponse\x12R\n" +
-	"\x05Probe\x12#.headwater.provider.v1.ProbeRequest\x1a$.headwater.provider.v1.ProbeResponseB<Z:github.com/headwater-git/headwater/providers/v1;providerv1b\x06proto3"
+	"\x05Probe\x12#.headwater.provider.v1.ProbeRequest\x1a$.headwater.provider.v1.ProbeResponse\x12j\n" +
+	"\rEnsureWebhook\x12+.headwater.provider.v1.EnsureWebhookRequest\x1a,.headwater.provider.v1.EnsureWebhookResponse\x12j\n" +
+	"\rRemoveWebhook\x12+.headwater.provider.v1.RemoveWebhookRequest\x1a,.headwater.provider.v1.RemoveWebhookResponse\x12s\n" +
+	"\x10ReplayDeliveries\x12..headwater.provider.v1.ReplayDeliveriesRequest\x1a/.headwater.provider.v1.ReplayDeliveriesResponseB<Z:github.com/headwater-git/headwater/providers/v1;providerv1b\x06proto3"
 
 var (
 	file_providers_v1_provider_proto_rawDescOnce sync.Once
@@ -2271,42 +2808,49 @@ func file_providers_v1_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_providers_v1_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_providers_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_providers_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_providers_v1_provider_proto_goTypes = []any{
-	(ErrorCode)(0),                // 0: headwater.provider.v1.ErrorCode
-	(Mode)(0),                     // 1: headwater.provider.v1.Mode
-	(Operation)(0),                // 2: headwater.provider.v1.Operation
-	(WebhookKind)(0),              // 3: headwater.provider.v1.WebhookKind
-	(*ProviderError)(nil),         // 4: headwater.provider.v1.ProviderError
-	(*ManifestRequest)(nil),       // 5: headwater.provider.v1.ManifestRequest
-	(*ManifestResponse)(nil),      // 6: headwater.provider.v1.ManifestResponse
-	(*Manifest)(nil),              // 7: headwater.provider.v1.Manifest
-	(*Capabilities)(nil),          // 8: headwater.provider.v1.Capabilities
-	(*Attribute)(nil),             // 9: headwater.provider.v1.Attribute
-	(*ConfigureRequest)(nil),      // 10: headwater.provider.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),     // 11: headwater.provider.v1.ConfigureResponse
-	(*HostPolicy)(nil),            // 12: headwater.provider.v1.HostPolicy
-	(*Locator)(nil),               // 13: headwater.provider.v1.Locator
-	(*Remote)(nil),                // 14: headwater.provider.v1.Remote
-	(*StoredCredential)(nil),      // 15: headwater.provider.v1.StoredCredential
-	(*ResolveRequest)(nil),        // 16: headwater.provider.v1.ResolveRequest
-	(*ResolveResponse)(nil),       // 17: headwater.provider.v1.ResolveResponse
-	(*CredentialRequest)(nil),     // 18: headwater.provider.v1.CredentialRequest
-	(*CredentialResponse)(nil),    // 19: headwater.provider.v1.CredentialResponse
-	(*NoCredential)(nil),          // 20: headwater.provider.v1.NoCredential
-	(*BasicCredential)(nil),       // 21: headwater.provider.v1.BasicCredential
-	(*Header)(nil),                // 22: headwater.provider.v1.Header
-	(*ParseWebhookRequest)(nil),   // 23: headwater.provider.v1.ParseWebhookRequest
-	(*RefHint)(nil),               // 24: headwater.provider.v1.RefHint
-	(*ParseWebhookResponse)(nil),  // 25: headwater.provider.v1.ParseWebhookResponse
-	(*ProbeRequest)(nil),          // 26: headwater.provider.v1.ProbeRequest
-	(*ProbeResponse)(nil),         // 27: headwater.provider.v1.ProbeResponse
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(ErrorCode)(0),                   // 0: headwater.provider.v1.ErrorCode
+	(Mode)(0),                        // 1: headwater.provider.v1.Mode
+	(Operation)(0),                   // 2: headwater.provider.v1.Operation
+	(WebhookKind)(0),                 // 3: headwater.provider.v1.WebhookKind
+	(*ProviderError)(nil),            // 4: headwater.provider.v1.ProviderError
+	(*ManifestRequest)(nil),          // 5: headwater.provider.v1.ManifestRequest
+	(*ManifestResponse)(nil),         // 6: headwater.provider.v1.ManifestResponse
+	(*Manifest)(nil),                 // 7: headwater.provider.v1.Manifest
+	(*Capabilities)(nil),             // 8: headwater.provider.v1.Capabilities
+	(*Attribute)(nil),                // 9: headwater.provider.v1.Attribute
+	(*ConfigureRequest)(nil),         // 10: headwater.provider.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),        // 11: headwater.provider.v1.ConfigureResponse
+	(*HostPolicy)(nil),               // 12: headwater.provider.v1.HostPolicy
+	(*Locator)(nil),                  // 13: headwater.provider.v1.Locator
+	(*Remote)(nil),                   // 14: headwater.provider.v1.Remote
+	(*StoredCredential)(nil),         // 15: headwater.provider.v1.StoredCredential
+	(*ResolveRequest)(nil),           // 16: headwater.provider.v1.ResolveRequest
+	(*ResolveResponse)(nil),          // 17: headwater.provider.v1.ResolveResponse
+	(*CredentialRequest)(nil),        // 18: headwater.provider.v1.CredentialRequest
+	(*CredentialResponse)(nil),       // 19: headwater.provider.v1.CredentialResponse
+	(*NoCredential)(nil),             // 20: headwater.provider.v1.NoCredential
+	(*BasicCredential)(nil),          // 21: headwater.provider.v1.BasicCredential
+	(*Header)(nil),                   // 22: headwater.provider.v1.Header
+	(*ParseWebhookRequest)(nil),      // 23: headwater.provider.v1.ParseWebhookRequest
+	(*RefHint)(nil),                  // 24: headwater.provider.v1.RefHint
+	(*ParseWebhookResponse)(nil),     // 25: headwater.provider.v1.ParseWebhookResponse
+	(*RepositoryHint)(nil),           // 26: headwater.provider.v1.RepositoryHint
+	(*ProbeRequest)(nil),             // 27: headwater.provider.v1.ProbeRequest
+	(*ProbeResponse)(nil),            // 28: headwater.provider.v1.ProbeResponse
+	(*EnsureWebhookRequest)(nil),     // 29: headwater.provider.v1.EnsureWebhookRequest
+	(*EnsureWebhookResponse)(nil),    // 30: headwater.provider.v1.EnsureWebhookResponse
+	(*RemoveWebhookRequest)(nil),     // 31: headwater.provider.v1.RemoveWebhookRequest
+	(*RemoveWebhookResponse)(nil),    // 32: headwater.provider.v1.RemoveWebhookResponse
+	(*ReplayDeliveriesRequest)(nil),  // 33: headwater.provider.v1.ReplayDeliveriesRequest
+	(*ReplayDeliveriesResponse)(nil), // 34: headwater.provider.v1.ReplayDeliveriesResponse
+	(*durationpb.Duration)(nil),      // 35: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
 }
 var file_providers_v1_provider_proto_depIdxs = []int32{
 	0,  // 0: headwater.provider.v1.ProviderError.code:type_name -> headwater.provider.v1.ErrorCode
-	28, // 1: headwater.provider.v1.ProviderError.retry_after:type_name -> google.protobuf.Duration
+	35, // 1: headwater.provider.v1.ProviderError.retry_after:type_name -> google.protobuf.Duration
 	7,  // 2: headwater.provider.v1.ManifestResponse.manifest:type_name -> headwater.provider.v1.Manifest
 	1,  // 3: headwater.provider.v1.Manifest.mode:type_name -> headwater.provider.v1.Mode
 	8,  // 4: headwater.provider.v1.Manifest.capabilities:type_name -> headwater.provider.v1.Capabilities
@@ -2318,36 +2862,49 @@ var file_providers_v1_provider_proto_depIdxs = []int32{
 	14, // 10: headwater.provider.v1.CredentialRequest.remote:type_name -> headwater.provider.v1.Remote
 	2,  // 11: headwater.provider.v1.CredentialRequest.operation:type_name -> headwater.provider.v1.Operation
 	15, // 12: headwater.provider.v1.CredentialRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	28, // 13: headwater.provider.v1.CredentialRequest.min_validity:type_name -> google.protobuf.Duration
+	35, // 13: headwater.provider.v1.CredentialRequest.min_validity:type_name -> google.protobuf.Duration
 	20, // 14: headwater.provider.v1.CredentialResponse.none:type_name -> headwater.provider.v1.NoCredential
 	21, // 15: headwater.provider.v1.CredentialResponse.basic:type_name -> headwater.provider.v1.BasicCredential
-	29, // 16: headwater.provider.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
+	36, // 16: headwater.provider.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
 	22, // 17: headwater.provider.v1.ParseWebhookRequest.headers:type_name -> headwater.provider.v1.Header
-	29, // 18: headwater.provider.v1.ParseWebhookRequest.received_at:type_name -> google.protobuf.Timestamp
-	3,  // 19: headwater.provider.v1.ParseWebhookResponse.kind:type_name -> headwater.provider.v1.WebhookKind
-	24, // 20: headwater.provider.v1.ParseWebhookResponse.refs:type_name -> headwater.provider.v1.RefHint
-	14, // 21: headwater.provider.v1.ProbeRequest.remote:type_name -> headwater.provider.v1.Remote
-	15, // 22: headwater.provider.v1.ProbeRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	29, // 23: headwater.provider.v1.ProbeResponse.rate_reset_at:type_name -> google.protobuf.Timestamp
-	28, // 24: headwater.provider.v1.ProbeResponse.latency:type_name -> google.protobuf.Duration
-	28, // 25: headwater.provider.v1.ProbeResponse.clock_skew:type_name -> google.protobuf.Duration
-	5,  // 26: headwater.provider.v1.ProviderService.Manifest:input_type -> headwater.provider.v1.ManifestRequest
-	10, // 27: headwater.provider.v1.ProviderService.Configure:input_type -> headwater.provider.v1.ConfigureRequest
-	16, // 28: headwater.provider.v1.ProviderService.Resolve:input_type -> headwater.provider.v1.ResolveRequest
-	18, // 29: headwater.provider.v1.ProviderService.Credential:input_type -> headwater.provider.v1.CredentialRequest
-	23, // 30: headwater.provider.v1.ProviderService.ParseWebhook:input_type -> headwater.provider.v1.ParseWebhookRequest
-	26, // 31: headwater.provider.v1.ProviderService.Probe:input_type -> headwater.provider.v1.ProbeRequest
-	6,  // 32: headwater.provider.v1.ProviderService.Manifest:output_type -> headwater.provider.v1.ManifestResponse
-	11, // 33: headwater.provider.v1.ProviderService.Configure:output_type -> headwater.provider.v1.ConfigureResponse
-	17, // 34: headwater.provider.v1.ProviderService.Resolve:output_type -> headwater.provider.v1.ResolveResponse
-	19, // 35: headwater.provider.v1.ProviderService.Credential:output_type -> headwater.provider.v1.CredentialResponse
-	25, // 36: headwater.provider.v1.ProviderService.ParseWebhook:output_type -> headwater.provider.v1.ParseWebhookResponse
-	27, // 37: headwater.provider.v1.ProviderService.Probe:output_type -> headwater.provider.v1.ProbeResponse
-	32, // [32:38] is the sub-list for method output_type
-	26, // [26:32] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	36, // 18: headwater.provider.v1.ParseWebhookRequest.received_at:type_name -> google.protobuf.Timestamp
+	14, // 19: headwater.provider.v1.ParseWebhookRequest.repository:type_name -> headwater.provider.v1.Remote
+	3,  // 20: headwater.provider.v1.ParseWebhookResponse.kind:type_name -> headwater.provider.v1.WebhookKind
+	24, // 21: headwater.provider.v1.ParseWebhookResponse.refs:type_name -> headwater.provider.v1.RefHint
+	26, // 22: headwater.provider.v1.ParseWebhookResponse.repositories:type_name -> headwater.provider.v1.RepositoryHint
+	14, // 23: headwater.provider.v1.ProbeRequest.remote:type_name -> headwater.provider.v1.Remote
+	15, // 24: headwater.provider.v1.ProbeRequest.stored:type_name -> headwater.provider.v1.StoredCredential
+	36, // 25: headwater.provider.v1.ProbeResponse.rate_reset_at:type_name -> google.protobuf.Timestamp
+	35, // 26: headwater.provider.v1.ProbeResponse.latency:type_name -> google.protobuf.Duration
+	35, // 27: headwater.provider.v1.ProbeResponse.clock_skew:type_name -> google.protobuf.Duration
+	14, // 28: headwater.provider.v1.EnsureWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
+	15, // 29: headwater.provider.v1.EnsureWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
+	14, // 30: headwater.provider.v1.RemoveWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
+	15, // 31: headwater.provider.v1.RemoveWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
+	36, // 32: headwater.provider.v1.ReplayDeliveriesRequest.since:type_name -> google.protobuf.Timestamp
+	5,  // 33: headwater.provider.v1.ProviderService.Manifest:input_type -> headwater.provider.v1.ManifestRequest
+	10, // 34: headwater.provider.v1.ProviderService.Configure:input_type -> headwater.provider.v1.ConfigureRequest
+	16, // 35: headwater.provider.v1.ProviderService.Resolve:input_type -> headwater.provider.v1.ResolveRequest
+	18, // 36: headwater.provider.v1.ProviderService.Credential:input_type -> headwater.provider.v1.CredentialRequest
+	23, // 37: headwater.provider.v1.ProviderService.ParseWebhook:input_type -> headwater.provider.v1.ParseWebhookRequest
+	27, // 38: headwater.provider.v1.ProviderService.Probe:input_type -> headwater.provider.v1.ProbeRequest
+	29, // 39: headwater.provider.v1.ProviderService.EnsureWebhook:input_type -> headwater.provider.v1.EnsureWebhookRequest
+	31, // 40: headwater.provider.v1.ProviderService.RemoveWebhook:input_type -> headwater.provider.v1.RemoveWebhookRequest
+	33, // 41: headwater.provider.v1.ProviderService.ReplayDeliveries:input_type -> headwater.provider.v1.ReplayDeliveriesRequest
+	6,  // 42: headwater.provider.v1.ProviderService.Manifest:output_type -> headwater.provider.v1.ManifestResponse
+	11, // 43: headwater.provider.v1.ProviderService.Configure:output_type -> headwater.provider.v1.ConfigureResponse
+	17, // 44: headwater.provider.v1.ProviderService.Resolve:output_type -> headwater.provider.v1.ResolveResponse
+	19, // 45: headwater.provider.v1.ProviderService.Credential:output_type -> headwater.provider.v1.CredentialResponse
+	25, // 46: headwater.provider.v1.ProviderService.ParseWebhook:output_type -> headwater.provider.v1.ParseWebhookResponse
+	28, // 47: headwater.provider.v1.ProviderService.Probe:output_type -> headwater.provider.v1.ProbeResponse
+	30, // 48: headwater.provider.v1.ProviderService.EnsureWebhook:output_type -> headwater.provider.v1.EnsureWebhookResponse
+	32, // 49: headwater.provider.v1.ProviderService.RemoveWebhook:output_type -> headwater.provider.v1.RemoveWebhookResponse
+	34, // 50: headwater.provider.v1.ProviderService.ReplayDeliveries:output_type -> headwater.provider.v1.ReplayDeliveriesResponse
+	42, // [42:51] is the sub-list for method output_type
+	33, // [33:42] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_providers_v1_provider_proto_init() }
@@ -2365,7 +2922,7 @@ func file_providers_v1_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_providers_v1_provider_proto_rawDesc), len(file_providers_v1_provider_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   24,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

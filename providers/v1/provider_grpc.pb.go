@@ -35,12 +35,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ProviderService_Manifest_FullMethodName     = "/headwater.provider.v1.ProviderService/Manifest"
-	ProviderService_Configure_FullMethodName    = "/headwater.provider.v1.ProviderService/Configure"
-	ProviderService_Resolve_FullMethodName      = "/headwater.provider.v1.ProviderService/Resolve"
-	ProviderService_Credential_FullMethodName   = "/headwater.provider.v1.ProviderService/Credential"
-	ProviderService_ParseWebhook_FullMethodName = "/headwater.provider.v1.ProviderService/ParseWebhook"
-	ProviderService_Probe_FullMethodName        = "/headwater.provider.v1.ProviderService/Probe"
+	ProviderService_Manifest_FullMethodName         = "/headwater.provider.v1.ProviderService/Manifest"
+	ProviderService_Configure_FullMethodName        = "/headwater.provider.v1.ProviderService/Configure"
+	ProviderService_Resolve_FullMethodName          = "/headwater.provider.v1.ProviderService/Resolve"
+	ProviderService_Credential_FullMethodName       = "/headwater.provider.v1.ProviderService/Credential"
+	ProviderService_ParseWebhook_FullMethodName     = "/headwater.provider.v1.ProviderService/ParseWebhook"
+	ProviderService_Probe_FullMethodName            = "/headwater.provider.v1.ProviderService/Probe"
+	ProviderService_EnsureWebhook_FullMethodName    = "/headwater.provider.v1.ProviderService/EnsureWebhook"
+	ProviderService_RemoveWebhook_FullMethodName    = "/headwater.provider.v1.ProviderService/RemoveWebhook"
+	ProviderService_ReplayDeliveries_FullMethodName = "/headwater.provider.v1.ProviderService/ReplayDeliveries"
 )
 
 // ProviderServiceClient is the client API for ProviderService service.
@@ -82,11 +85,50 @@ type ProviderServiceClient interface {
 	// and failing closed, and only then parses it. It is called for every
 	// request to the webhook address of the instance, before anything is stored.
 	// It must answer within a second and must not touch the network.
+	//
+	// What a webhook says is a hint: the server asks the host before it believes
+	// anything. The answer depends on the request alone, so that the same
+	// delivery sent twice is answered alike; the server, not the plugin, drops
+	// repeated ones, by delivery_id.
+	//
+	// With no secret at all, with none that fits, and without a signature:
+	// SIGNATURE_INVALID. Signed, but not to be understood, or about another
+	// repository than the address is for: INVALID_ARGUMENT. An event that is of
+	// no interest is not a failure: kind IGNORED.
 	ParseWebhook(ctx context.Context, in *ParseWebhookRequest, opts ...grpc.CallOption) (*ParseWebhookResponse, error)
 	// Probe looks at a remote with the host's API. It is called when an operator
 	// asks, and when a sync found something that needs a second opinion, such as
 	// an upstream that lost most of its refs.
 	Probe(ctx context.Context, in *ProbeRequest, opts ...grpc.CallOption) (*ProbeResponse, error)
+	// EnsureWebhook makes the host send the events that ParseWebhook understands
+	// to url, signed with secret, for one repository. Only called when the
+	// manifest says webhook_registration: after a credential was stored or
+	// changed, after a repository was linked, when the secret is rotated, and
+	// about once a day to correct what somebody changed at the host.
+	//
+	// There is one webhook with that url afterwards, whatever was there: the one
+	// of hook_id, else one with the same url, is corrected; doubles are removed;
+	// webhooks with other urls are left alone, they are somebody else's. Hosts do
+	// not show the secret of a webhook, so the plugin may have to write it to
+	// know that it is right.
+	//
+	// PERMISSION_DENIED and UNAUTHENTICATED: the credential may not, and the
+	// server lives from polling. INVALID_ARGUMENT: the host refuses the url; the
+	// message has its words. NOT_FOUND, RATE_LIMITED, UNAVAILABLE: tried again.
+	// UNSUPPORTED: this host cannot.
+	EnsureWebhook(ctx context.Context, in *EnsureWebhookRequest, opts ...grpc.CallOption) (*EnsureWebhookResponse, error)
+	// RemoveWebhook removes the webhook of hook_id, and those with the same url.
+	// Called once when a repository is unlinked or deleted, while its credential
+	// is still there; its failure stops neither. One that is not there, also
+	// because the whole repository is gone, is removed already: no error.
+	RemoveWebhook(ctx context.Context, in *RemoveWebhookRequest, opts ...grpc.CallOption) (*RemoveWebhookResponse, error)
+	// ReplayDeliveries asks the host to send again what it sent since a time and
+	// nobody took. Only called when the manifest says replay: after the server
+	// was down, for every host of the instance. A delivery that arrived at a
+	// later attempt is not asked for again. The call has a deadline like every
+	// other: a plugin that does not get through the host's log in time answers
+	// what it did, with incomplete set.
+	ReplayDeliveries(ctx context.Context, in *ReplayDeliveriesRequest, opts ...grpc.CallOption) (*ReplayDeliveriesResponse, error)
 }
 
 type providerServiceClient struct {
@@ -157,6 +199,36 @@ func (c *providerServiceClient) Probe(ctx context.Context, in *ProbeRequest, opt
 	return out, nil
 }
 
+func (c *providerServiceClient) EnsureWebhook(ctx context.Context, in *EnsureWebhookRequest, opts ...grpc.CallOption) (*EnsureWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnsureWebhookResponse)
+	err := c.cc.Invoke(ctx, ProviderService_EnsureWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *providerServiceClient) RemoveWebhook(ctx context.Context, in *RemoveWebhookRequest, opts ...grpc.CallOption) (*RemoveWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveWebhookResponse)
+	err := c.cc.Invoke(ctx, ProviderService_RemoveWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *providerServiceClient) ReplayDeliveries(ctx context.Context, in *ReplayDeliveriesRequest, opts ...grpc.CallOption) (*ReplayDeliveriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayDeliveriesResponse)
+	err := c.cc.Invoke(ctx, ProviderService_ReplayDeliveries_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProviderServiceServer is the server API for ProviderService service.
 // All implementations must embed UnimplementedProviderServiceServer
 // for forward compatibility.
@@ -196,11 +268,50 @@ type ProviderServiceServer interface {
 	// and failing closed, and only then parses it. It is called for every
 	// request to the webhook address of the instance, before anything is stored.
 	// It must answer within a second and must not touch the network.
+	//
+	// What a webhook says is a hint: the server asks the host before it believes
+	// anything. The answer depends on the request alone, so that the same
+	// delivery sent twice is answered alike; the server, not the plugin, drops
+	// repeated ones, by delivery_id.
+	//
+	// With no secret at all, with none that fits, and without a signature:
+	// SIGNATURE_INVALID. Signed, but not to be understood, or about another
+	// repository than the address is for: INVALID_ARGUMENT. An event that is of
+	// no interest is not a failure: kind IGNORED.
 	ParseWebhook(context.Context, *ParseWebhookRequest) (*ParseWebhookResponse, error)
 	// Probe looks at a remote with the host's API. It is called when an operator
 	// asks, and when a sync found something that needs a second opinion, such as
 	// an upstream that lost most of its refs.
 	Probe(context.Context, *ProbeRequest) (*ProbeResponse, error)
+	// EnsureWebhook makes the host send the events that ParseWebhook understands
+	// to url, signed with secret, for one repository. Only called when the
+	// manifest says webhook_registration: after a credential was stored or
+	// changed, after a repository was linked, when the secret is rotated, and
+	// about once a day to correct what somebody changed at the host.
+	//
+	// There is one webhook with that url afterwards, whatever was there: the one
+	// of hook_id, else one with the same url, is corrected; doubles are removed;
+	// webhooks with other urls are left alone, they are somebody else's. Hosts do
+	// not show the secret of a webhook, so the plugin may have to write it to
+	// know that it is right.
+	//
+	// PERMISSION_DENIED and UNAUTHENTICATED: the credential may not, and the
+	// server lives from polling. INVALID_ARGUMENT: the host refuses the url; the
+	// message has its words. NOT_FOUND, RATE_LIMITED, UNAVAILABLE: tried again.
+	// UNSUPPORTED: this host cannot.
+	EnsureWebhook(context.Context, *EnsureWebhookRequest) (*EnsureWebhookResponse, error)
+	// RemoveWebhook removes the webhook of hook_id, and those with the same url.
+	// Called once when a repository is unlinked or deleted, while its credential
+	// is still there; its failure stops neither. One that is not there, also
+	// because the whole repository is gone, is removed already: no error.
+	RemoveWebhook(context.Context, *RemoveWebhookRequest) (*RemoveWebhookResponse, error)
+	// ReplayDeliveries asks the host to send again what it sent since a time and
+	// nobody took. Only called when the manifest says replay: after the server
+	// was down, for every host of the instance. A delivery that arrived at a
+	// later attempt is not asked for again. The call has a deadline like every
+	// other: a plugin that does not get through the host's log in time answers
+	// what it did, with incomplete set.
+	ReplayDeliveries(context.Context, *ReplayDeliveriesRequest) (*ReplayDeliveriesResponse, error)
 	mustEmbedUnimplementedProviderServiceServer()
 }
 
@@ -228,6 +339,15 @@ func (UnimplementedProviderServiceServer) ParseWebhook(context.Context, *ParseWe
 }
 func (UnimplementedProviderServiceServer) Probe(context.Context, *ProbeRequest) (*ProbeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Probe not implemented")
+}
+func (UnimplementedProviderServiceServer) EnsureWebhook(context.Context, *EnsureWebhookRequest) (*EnsureWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnsureWebhook not implemented")
+}
+func (UnimplementedProviderServiceServer) RemoveWebhook(context.Context, *RemoveWebhookRequest) (*RemoveWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveWebhook not implemented")
+}
+func (UnimplementedProviderServiceServer) ReplayDeliveries(context.Context, *ReplayDeliveriesRequest) (*ReplayDeliveriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplayDeliveries not implemented")
 }
 func (UnimplementedProviderServiceServer) mustEmbedUnimplementedProviderServiceServer() {}
 func (UnimplementedProviderServiceServer) testEmbeddedByValue()                         {}
@@ -358,6 +478,60 @@ func _ProviderService_Probe_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProviderService_EnsureWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnsureWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServiceServer).EnsureWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProviderService_EnsureWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServiceServer).EnsureWebhook(ctx, req.(*EnsureWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProviderService_RemoveWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServiceServer).RemoveWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProviderService_RemoveWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServiceServer).RemoveWebhook(ctx, req.(*RemoveWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProviderService_ReplayDeliveries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayDeliveriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServiceServer).ReplayDeliveries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProviderService_ReplayDeliveries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServiceServer).ReplayDeliveries(ctx, req.(*ReplayDeliveriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ProviderService_ServiceDesc is the grpc.ServiceDesc for ProviderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -388,6 +562,18 @@ var ProviderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Probe",
 			Handler:    _ProviderService_Probe_Handler,
+		},
+		{
+			MethodName: "EnsureWebhook",
+			Handler:    _ProviderService_EnsureWebhook_Handler,
+		},
+		{
+			MethodName: "RemoveWebhook",
+			Handler:    _ProviderService_RemoveWebhook_Handler,
+		},
+		{
+			MethodName: "ReplayDeliveries",
+			Handler:    _ProviderService_ReplayDeliveries_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

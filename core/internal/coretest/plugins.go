@@ -2,6 +2,7 @@ package coretest
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/headwater-git/headwater/core/upstream"
@@ -17,6 +18,7 @@ type Plugin struct {
 	manifest providers.Manifest
 	policy   providers.HostPolicy
 	others   []providers.HostPolicy
+	poll     string
 }
 
 var (
@@ -25,8 +27,9 @@ var (
 )
 
 // NewPlugin returns a provider of the generic mode for the host of the policy.
+// Its upstreams are not polled, so that a test decides when they are looked at.
 func NewPlugin(policy providers.HostPolicy) *Plugin {
-	p := &Plugin{policy: policy}
+	p := &Plugin{policy: policy, poll: "off"}
 	p.manifest = p.Loopback.Manifest()
 	p.manifest.DefaultHost = policy.Host
 	p.manifest.ExcludedRefPrefixes = []string{"refs/pull/"}
@@ -47,6 +50,13 @@ func (p *Plugin) AddHost(policy providers.HostPolicy) {
 	p.others = append(p.others, policy)
 }
 
+// SetPoll changes what Poll answers.
+func (p *Plugin) SetPoll(poll string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.poll = poll
+}
+
 // Name implements [upstream.Plugin].
 func (p *Plugin) Name() string { return "test" }
 
@@ -64,6 +74,24 @@ func (p *Plugin) HostPolicy(host string) providers.HostPolicy {
 	return providers.FindHost(append([]providers.HostPolicy{p.policy}, p.others...), host)
 }
 
+// Poll implements [upstream.Plugin].
+func (p *Plugin) Poll() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.poll
+}
+
+// WebhookSecrets implements [upstream.Plugin].
+func (p *Plugin) WebhookSecrets() []providers.Secret {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := slices.Clone(p.policy.WebhookSecrets)
+	for _, h := range p.others {
+		out = append(out, h.WebhookSecrets...)
+	}
+	return out
+}
+
 // Find implements [upstream.Plugins].
 func (p *Plugin) Find(context.Context, string, bool, string) (upstream.Plugin, error) { return p, nil }
 
@@ -74,3 +102,14 @@ func (p *Plugin) Instance(name string) (upstream.Plugin, error) {
 	}
 	return p, nil
 }
+
+// Webhook implements [upstream.Plugins].
+func (p *Plugin) Webhook(name string) (upstream.Plugin, error) {
+	if name != p.Name() {
+		return nil, providers.Errorf(providers.CodeNotFound, "there is no provider %q", name)
+	}
+	return p, nil
+}
+
+// Instances implements [upstream.Plugins].
+func (p *Plugin) Instances() []string { return []string{p.Name()} }

@@ -82,3 +82,27 @@ func (c *Client) Probe(ctx context.Context, r providers.ProbeRequest) (providers
 	}
 	return fromProbeResult(out), nil
 }
+
+// EnsureWebhook is [providers.WebhookRegistrar.EnsureWebhook].
+func (c *Client) EnsureWebhook(ctx context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
+	out, err := c.rpc.EnsureWebhook(ctx, toEnsureWebhookRequest(r))
+	if err != nil {
+		return providers.RegisteredWebhook{}, fromStatus(err)
+	}
+	return fromRegisteredWebhook(out), nil
+}
+
+// RemoveWebhook is [providers.WebhookRegistrar.RemoveWebhook].
+func (c *Client) RemoveWebhook(ctx context.Context, r providers.RemoveWebhookRequest) error {
+	_, err := c.rpc.RemoveWebhook(ctx, toRemoveWebhookRequest(r))
+	return fromStatus(err)
+}
+
+// ReplayDeliveries is [providers.DeliveryReplayer.ReplayDeliveries].
+func (c *Client) ReplayDeliveries(ctx context.Context, r providers.ReplayRequest) (providers.ReplayResult, error) {
+	out, err := c.rpc.ReplayDeliveries(ctx, toReplayRequest(r))
+	if err != nil {
+		return providers.ReplayResult{}, fromStatus(err)
+	}
+	return fromReplayResult(out), nil
+}

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,17 +24,6 @@ var operations = map[providers.Operation]providerv1.Operation{
 	providers.OpFetch: providerv1.Operation_OPERATION_FETCH,
 	providers.OpPush:  providerv1.Operation_OPERATION_PUSH,
 	providers.OpAPI:   providerv1.Operation_OPERATION_API,
-}
-
-var webhookKinds = map[providers.WebhookKind]providerv1.WebhookKind{
-	providers.WebhookPush:          providerv1.WebhookKind_WEBHOOK_KIND_PUSH,
-	providers.WebhookRef:           providerv1.WebhookKind_WEBHOOK_KIND_REF,
-	providers.WebhookDefaultBranch: providerv1.WebhookKind_WEBHOOK_KIND_DEFAULT_BRANCH,
-	providers.WebhookRenamed:       providerv1.WebhookKind_WEBHOOK_KIND_RENAMED,
-	providers.WebhookDeleted:       providerv1.WebhookKind_WEBHOOK_KIND_DELETED,
-	providers.WebhookInstallation:  providerv1.WebhookKind_WEBHOOK_KIND_INSTALLATION,
-	providers.WebhookPing:          providerv1.WebhookKind_WEBHOOK_KIND_PING,
-	providers.WebhookIgnored:       providerv1.WebhookKind_WEBHOOK_KIND_IGNORED,
 }
 
 // reverse looks up the Go value of a wire value.
@@ -112,6 +99,9 @@ func toManifest(m providers.Manifest) *providerv1.Manifest {
 			Webhooks:        m.Capabilities.Webhooks,
 			AnonymousFetch:  m.Capabilities.AnonymousFetch,
 			StableIds:       m.Capabilities.StableIDs,
+
+			WebhookRegistration: m.Capabilities.WebhookRegistration,
+			Replay:              m.Capabilities.Replay,
 		},
 		WebhookHeaders:      m.WebhookHeaders,
 		ExcludedRefPrefixes: m.ExcludedRefPrefixes,
@@ -142,6 +132,9 @@ func fromManifest(m *providerv1.Manifest) providers.Manifest {
 			Webhooks:        c.GetWebhooks(),
 			AnonymousFetch:  c.GetAnonymousFetch(),
 			StableIDs:       c.GetStableIds(),
+
+			WebhookRegistration: c.GetWebhookRegistration(),
+			Replay:              c.GetReplay(),
 		},
 		WebhookHeaders:      m.GetWebhookHeaders(),
 		ExcludedRefPrefixes: m.GetExcludedRefPrefixes(),
@@ -295,75 +288,6 @@ func fromCredential(c *providerv1.CredentialResponse) (providers.Credential, err
 		return providers.Credential{}, providers.Errorf(providers.CodeUnsupported, "the plugin answered with a kind of credential that this server does not know")
 	}
 	return out, nil
-}
-
-func toWebhookRequest(r providers.WebhookRequest) *providerv1.ParseWebhookRequest {
-	out := &providerv1.ParseWebhookRequest{
-		Method:     text(r.Method),
-		Path:       text(r.Path),
-		Query:      text(r.Query),
-		Body:       r.Body,
-		Secrets:    toSecrets(r.Secrets),
-		ReceivedAt: toTime(r.ReceivedAt),
-	}
-	for name, values := range r.Header {
-		out.Headers = append(out.Headers, &providerv1.Header{Name: text(name), Values: texts(values)})
-	}
-	slices.SortFunc(out.Headers, func(a, b *providerv1.Header) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return out
-}
-
-func fromWebhookRequest(r *providerv1.ParseWebhookRequest) providers.WebhookRequest {
-	out := providers.WebhookRequest{
-		Method:     r.GetMethod(),
-		Path:       r.GetPath(),
-		Query:      r.GetQuery(),
-		Header:     http.Header{},
-		Body:       r.GetBody(),
-		Secrets:    fromSecrets(r.GetSecrets()),
-		ReceivedAt: fromTime(r.GetReceivedAt()),
-	}
-	for _, h := range r.GetHeaders() {
-		for _, value := range h.GetValues() {
-			out.Header.Add(h.GetName(), value)
-		}
-	}
-	return out
-}
-
-func toWebhookResult(r providers.WebhookResult) *providerv1.ParseWebhookResponse {
-	out := &providerv1.ParseWebhookResponse{
-		Verified:       r.Verified,
-		DeliveryId:     text(r.DeliveryID),
-		Kind:           webhookKinds[r.Kind],
-		RepositoryId:   text(r.RepositoryID),
-		RepositoryPath: text(r.RepositoryPath),
-		ReplyStatus:    int32(r.ReplyStatus),
-		ReplyBody:      r.ReplyBody,
-	}
-	for _, h := range r.Refs {
-		out.Refs = append(out.Refs, &providerv1.RefHint{Name: text(h.Name), Old: text(h.Old), New: text(h.New)})
-	}
-	return out
-}
-
-func fromWebhookResult(r *providerv1.ParseWebhookResponse) providers.WebhookResult {
-	out := providers.WebhookResult{
-		Verified:       r.GetVerified(),
-		DeliveryID:     r.GetDeliveryId(),
-		Kind:           reverse(webhookKinds, r.GetKind()),
-		RepositoryID:   r.GetRepositoryId(),
-		RepositoryPath: r.GetRepositoryPath(),
-		ReplyStatus:    int(r.GetReplyStatus()),
-		ReplyBody:      r.GetReplyBody(),
-	}
-	for _, h := range r.GetRefs() {
-		out.Refs = append(out.Refs, providers.RefHint{Name: h.GetName(), Old: h.GetOld(), New: h.GetNew()})
-	}
-	if out.Kind == "" {
-		out.Kind = providers.WebhookIgnored // a kind of a newer contract
-	}
-	return out
 }
 
 func toProbeRequest(r providers.ProbeRequest) *providerv1.ProbeRequest {

@@ -131,3 +131,47 @@ func (s *Server) Probe(ctx context.Context, r *providerv1.ProbeRequest) (*provid
 		return toProbeResult(result), nil
 	})
 }
+
+// EnsureWebhook implements the service.
+func (s *Server) EnsureWebhook(ctx context.Context, r *providerv1.EnsureWebhookRequest) (*providerv1.EnsureWebhookResponse, error) {
+	impl, ok := s.impl.(providers.WebhookRegistrar)
+	if !ok {
+		return s.UnimplementedProviderServiceServer.EnsureWebhook(ctx, r)
+	}
+	return answer(ctx, s, "EnsureWebhook", func(ctx context.Context) (*providerv1.EnsureWebhookResponse, error) {
+		hook, err := impl.EnsureWebhook(ctx, fromEnsureWebhookRequest(r))
+		if err != nil {
+			return nil, err
+		}
+		return toRegisteredWebhook(hook), nil
+	})
+}
+
+// RemoveWebhook implements the service.
+func (s *Server) RemoveWebhook(ctx context.Context, r *providerv1.RemoveWebhookRequest) (*providerv1.RemoveWebhookResponse, error) {
+	impl, ok := s.impl.(providers.WebhookRegistrar)
+	if !ok {
+		return s.UnimplementedProviderServiceServer.RemoveWebhook(ctx, r)
+	}
+	return answer(ctx, s, "RemoveWebhook", func(ctx context.Context) (*providerv1.RemoveWebhookResponse, error) {
+		if err := impl.RemoveWebhook(ctx, fromRemoveWebhookRequest(r)); err != nil {
+			return nil, err
+		}
+		return &providerv1.RemoveWebhookResponse{}, nil
+	})
+}
+
+// ReplayDeliveries implements the service.
+func (s *Server) ReplayDeliveries(ctx context.Context, r *providerv1.ReplayDeliveriesRequest) (*providerv1.ReplayDeliveriesResponse, error) {
+	impl, ok := s.impl.(providers.DeliveryReplayer)
+	if !ok {
+		return s.UnimplementedProviderServiceServer.ReplayDeliveries(ctx, r)
+	}
+	return answer(ctx, s, "ReplayDeliveries", func(ctx context.Context) (*providerv1.ReplayDeliveriesResponse, error) {
+		result, err := impl.ReplayDeliveries(ctx, fromReplayRequest(r))
+		if err != nil {
+			return nil, err
+		}
+		return toReplayResult(result), nil
+	})
+}

@@ -35,6 +35,24 @@ type fake struct {
 	probe      func(context.Context, providers.ProbeRequest) (providers.ProbeResult, error)
 }
 
+// registrar is a fake that also offers what a provider may leave out.
+type registrar struct {
+	fake
+	ensure func(context.Context, providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error)
+	remove func(context.Context, providers.RemoveWebhookRequest) error
+	replay func(context.Context, providers.ReplayRequest) (providers.ReplayResult, error)
+}
+
+func (r *registrar) EnsureWebhook(ctx context.Context, q providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
+	return r.ensure(ctx, q)
+}
+func (r *registrar) RemoveWebhook(ctx context.Context, q providers.RemoveWebhookRequest) error {
+	return r.remove(ctx, q)
+}
+func (r *registrar) ReplayDeliveries(ctx context.Context, q providers.ReplayRequest) (providers.ReplayResult, error) {
+	return r.replay(ctx, q)
+}
+
 func (f *fake) Manifest() providers.Manifest { return f.manifest }
 func (f *fake) Configure(ctx context.Context, c providers.Config) error {
 	return f.configure(ctx, c)
@@ -195,6 +213,68 @@ func TestClient_roundTrip_everyField(t *testing.T) {
 	require.Empty(t, cmp.Diff(filled[providers.ProbeResult](), gotProbe, reveal))
 }
 
+func TestClient_roundTrip_registrar(t *testing.T) {
+	t.Parallel()
+	var ensure providers.EnsureWebhookRequest
+	var remove providers.RemoveWebhookRequest
+	var replay providers.ReplayRequest
+	c := serve(t, &registrar{
+		ensure: func(_ context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
+			ensure = r
+			return filled[providers.RegisteredWebhook](), nil
+		},
+		remove: func(_ context.Context, r providers.RemoveWebhookRequest) error { remove = r; return nil },
+		replay: func(_ context.Context, r providers.ReplayRequest) (providers.ReplayResult, error) {
+			replay = r
+			return filled[providers.ReplayResult](), nil
+		},
+	})
+	hook, err := c.EnsureWebhook(t.Context(), filled[providers.EnsureWebhookRequest]())
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(filled[providers.EnsureWebhookRequest](), ensure, reveal))
+	require.Empty(t, cmp.Diff(filled[providers.RegisteredWebhook](), hook, reveal))
+
+	require.NoError(t, c.RemoveWebhook(t.Context(), filled[providers.RemoveWebhookRequest]()))
+	require.Empty(t, cmp.Diff(filled[providers.RemoveWebhookRequest](), remove, reveal))
+
+	result, err := c.ReplayDeliveries(t.Context(), filled[providers.ReplayRequest]())
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(filled[providers.ReplayRequest](), replay, reveal))
+	require.Empty(t, cmp.Diff(filled[providers.ReplayResult](), result, reveal))
+}
+
+func TestClient_registrar_errors(t *testing.T) {
+	t.Parallel()
+	refused := &providers.Error{Code: providers.CodePermissionDenied, Message: "not yours", HTTPStatus: 403}
+	c := serve(t, &registrar{
+		ensure: func(context.Context, providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
+			return providers.RegisteredWebhook{}, refused
+		},
+		remove: func(context.Context, providers.RemoveWebhookRequest) error { return refused },
+		replay: func(context.Context, providers.ReplayRequest) (providers.ReplayResult, error) {
+			return providers.ReplayResult{}, refused
+		},
+	})
+	_, err := c.EnsureWebhook(t.Context(), providers.EnsureWebhookRequest{})
+	require.Empty(t, cmp.Diff(error(refused), err))
+	require.Empty(t, cmp.Diff(error(refused), c.RemoveWebhook(t.Context(), providers.RemoveWebhookRequest{})))
+	_, err = c.ReplayDeliveries(t.Context(), providers.ReplayRequest{})
+	require.Empty(t, cmp.Diff(error(refused), err))
+}
+
+func TestClient_parseWebhook_unknownKindIsIgnored(t *testing.T) {
+	t.Parallel()
+	var asked providers.WebhookRequest
+	c := serve(t, &fake{webhook: func(_ context.Context, r providers.WebhookRequest) (providers.WebhookResult, error) {
+		asked = r
+		return providers.WebhookResult{Verified: true, Kind: "made_up"}, nil
+	}})
+	result, err := c.ParseWebhook(t.Context(), providers.WebhookRequest{})
+	require.NoError(t, err)
+	require.Nil(t, asked.Repository, "the address of the whole instance belongs to no repository")
+	require.Equal(t, providers.WebhookResult{Verified: true, Kind: providers.WebhookIgnored}, result)
+}
+
 func TestClient_roundTrip_zero(t *testing.T) {
 	t.Parallel()
 	var resolve providers.ResolveRequest
@@ -277,10 +357,27 @@ func TestClient_credential_unknownKind(t *testing.T) {
 
 func TestClient_unimplemented_isUnsupported(t *testing.T) {
 	t.Parallel()
-	c := connect(t, func(s *grpc.Server) {
-		providerv1.RegisterProviderServiceServer(s, providerv1.UnimplementedProviderServiceServer{})
-	})
-	_, err := c.Probe(t.Context(), providers.ProbeRequest{})
+	for name, c := range map[string]*Client{
+		"olderPlugin": connect(t, func(s *grpc.Server) {
+			providerv1.RegisterProviderServiceServer(s, providerv1.UnimplementedProviderServiceServer{})
+		}),
+		"providerWithout": serve(t, &fake{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := c.EnsureWebhook(t.Context(), providers.EnsureWebhookRequest{})
+			requireUnsupported(t, err)
+			requireUnsupported(t, c.RemoveWebhook(t.Context(), providers.RemoveWebhookRequest{}))
+			_, err = c.ReplayDeliveries(t.Context(), providers.ReplayRequest{})
+			requireUnsupported(t, err)
+		})
+	}
+}
+
+// requireUnsupported checks that the provider said it itself: an untyped failure
+// would be taken as a broken plugin.
+func requireUnsupported(t *testing.T, err error) {
+	t.Helper()
 	var got *providers.Error
 	require.ErrorAs(t, err, &got)
 	require.Equal(t, providers.CodeUnsupported, got.Code)

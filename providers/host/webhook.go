@@ -1,0 +1,85 @@
+package host
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/v1/wire"
+)
+
+// WebhookSecrets returns the webhook secrets of all host blocks. They are those
+// of the address of the whole instance, where it is not known before parsing
+// which of the hosts is talking.
+func (i *Instance) WebhookSecrets() []providers.Secret {
+	var out []providers.Secret
+	for _, h := range i.block.Hosts {
+		for _, s := range h.WebhookSecrets {
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// ParseWebhook is [providers.Provider.ParseWebhook]. An answer that does not say
+// that the webhook is verified is refused with [providers.CodeSignatureInvalid],
+// so that a plugin which forgets to look fails closed.
+func (i *Instance) ParseWebhook(ctx context.Context, r providers.WebhookRequest) (providers.WebhookResult, error) {
+	i.see(nil, r.Secrets...)
+	result, err := call(ctx, i.super, "ParseWebhook", func(ctx context.Context, c *wire.Client) (providers.WebhookResult, error) {
+		return c.ParseWebhook(ctx, r)
+	})
+	if err == nil && !result.Verified {
+		err = i.errorf(providers.CodeSignatureInvalid, "its plugin did not verify the webhook")
+	}
+	if err != nil {
+		return providers.WebhookResult{}, i.clean(err)
+	}
+	return result, nil
+}
+
+// EnsureWebhook is [providers.WebhookRegistrar.EnsureWebhook]. A provider that is
+// none answers [providers.CodeUnsupported].
+func (i *Instance) EnsureWebhook(ctx context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
+	i.see(r.Stored, append(addressSecrets(r.URL), r.Secret)...)
+	hook, err := call(ctx, i.super, "EnsureWebhook", func(ctx context.Context, c *wire.Client) (providers.RegisteredWebhook, error) {
+		return c.EnsureWebhook(ctx, r)
+	})
+	return hook, i.clean(err)
+}
+
+// RemoveWebhook is [providers.WebhookRegistrar.RemoveWebhook].
+func (i *Instance) RemoveWebhook(ctx context.Context, r providers.RemoveWebhookRequest) error {
+	i.see(r.Stored, addressSecrets(r.URL)...)
+	_, err := call(ctx, i.super, "RemoveWebhook", func(ctx context.Context, c *wire.Client) (struct{}, error) {
+		return struct{}{}, c.RemoveWebhook(ctx, r)
+	})
+	return i.clean(err)
+}
+
+// ReplayDeliveries is [providers.DeliveryReplayer.ReplayDeliveries]. A provider
+// that is none answers [providers.CodeUnsupported].
+func (i *Instance) ReplayDeliveries(ctx context.Context, r providers.ReplayRequest) (providers.ReplayResult, error) {
+	result, err := call(ctx, i.super, "ReplayDeliveries", func(ctx context.Context, c *wire.Client) (providers.ReplayResult, error) {
+		return c.ReplayDeliveries(ctx, r)
+	})
+	return result, i.clean(err)
+}
+
+// minToken is the shortest last part of a webhook's address that is taken for
+// an unguessable one, and not for a word.
+const minToken = 20
+
+// addressSecrets returns what must not be told of a webhook's address: all of
+// it, and its last part if that is what makes it unguessable. Hosts like to
+// repeat addresses in their refusals.
+func addressSecrets(address string) []providers.Secret {
+	out := []providers.Secret{providers.Secret(address)}
+	if token := path.Base(address); len(token) >= minToken {
+		out = append(out, providers.Secret(token))
+	}
+	return out
+}
