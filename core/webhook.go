@@ -75,6 +75,7 @@ type InboundWebhook struct {
 	RepoID    string
 	Token     string             // part of the address, unguessable; sealed at rest, found by its digest
 	Secrets   []providers.Secret // newest first; two during rotation
+	RotatedAt time.Time          // the newest secret was made; the older one is dropped a day later
 	HookID    string             // id at the host of the webhook that we registered; "" if we did not
 	State     InboundState
 	Message   string    // why it is not active, one sentence with what to do
