@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/glob"
 )
 
 // ArchiveRequest asks for a tar.gz of a commit's files.
@@ -29,8 +30,8 @@ type Archive struct {
 	in      *tar.Reader
 	first   *tar.Header
 	prefix  string
-	include globs
-	exclude globs
+	include glob.List
+	exclude glob.List
 	max     int64
 }
 
@@ -42,10 +43,10 @@ func (s *Service) OpenArchive(ctx context.Context, repo core.Repository, r Archi
 	if r.MaxBlobSize < 0 {
 		return nil, core.Errorf(core.KindInvalid, "max_blob_size must not be negative")
 	}
-	if a.include, err = parseGlobs(r.IncludeGlobs); err != nil {
+	if a.include, err = glob.Parse(r.IncludeGlobs); err != nil {
 		return nil, err
 	}
-	if a.exclude, err = parseGlobs(r.ExcludeGlobs); err != nil {
+	if a.exclude, err = glob.Parse(r.ExcludeGlobs); err != nil {
 		return nil, err
 	}
 	if a.prefix, err = folderPath(r.Prefix); err != nil {
@@ -187,7 +188,7 @@ func (a *Archive) wanted(h *tar.Header) bool {
 	if a.max > 0 && h.Size > a.max {
 		return false
 	}
-	return !a.exclude.match(h.Name) && (len(a.include) == 0 || a.include.match(h.Name))
+	return !a.exclude.Match(h.Name) && (len(a.include) == 0 || a.include.Match(h.Name))
 }
 
 // write copies one entry.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/glob"
 )
 
 // Limits of searches.
@@ -21,6 +22,7 @@ const (
 	maxGrepText      = 8 << 20 // bytes of a page
 	maxGrepLine      = 16 << 10
 	maxGrepPaths     = 500
+	maxExtensions    = 100
 )
 
 // GrepRequest asks for lines that match a pattern. Zero limits mean the
@@ -146,7 +148,7 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 // grepFilter says which files are searched.
 type grepFilter struct {
 	paths            []string
-	include, exclude globs
+	include, exclude glob.List
 	extensions       []string
 }
 
@@ -154,14 +156,14 @@ func newGrepFilter(r GrepRequest) (f grepFilter, err error) {
 	if f.paths, err = checkPaths(r.Paths, maxGrepPaths); err != nil {
 		return f, err
 	}
-	if f.include, err = parseGlobs(r.IncludeGlobs); err != nil {
+	if f.include, err = glob.Parse(r.IncludeGlobs); err != nil {
 		return f, err
 	}
-	if f.exclude, err = parseGlobs(r.ExcludeGlobs); err != nil {
+	if f.exclude, err = glob.Parse(r.ExcludeGlobs); err != nil {
 		return f, err
 	}
-	if len(r.Extensions) > maxGlobs {
-		return f, core.Errorf(core.KindInvalid, "more than %d extensions are not allowed", maxGlobs)
+	if len(r.Extensions) > maxExtensions {
+		return f, core.Errorf(core.KindInvalid, "more than %d extensions are not allowed", maxExtensions)
 	}
 	for _, e := range r.Extensions {
 		e = strings.TrimPrefix(strings.TrimPrefix(e, "*"), ".")
@@ -190,7 +192,7 @@ func (f grepFilter) pathspecs() []string {
 }
 
 func (f grepFilter) match(path string) bool {
-	if !inside(path, f.paths) || f.exclude.match(path) || len(f.include) > 0 && !f.include.match(path) {
+	if !inside(path, f.paths) || f.exclude.Match(path) || len(f.include) > 0 && !f.include.Match(path) {
 		return false
 	}
 	for _, e := range f.extensions {

@@ -1,6 +1,9 @@
-package content
+// Package glob matches slash-separated names, paths and ref names, with
+// patterns as shells know them.
+package glob
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -12,33 +15,33 @@ const (
 	maxGlob  = 1024 // bytes of one
 )
 
-// globs is a list of glob patterns for paths. "*" and "?" stop at slashes, "**"
-// is any number of folders, "[abc]" and "{a,b}" work as usual. A pattern
-// without a slash fits names in any folder, one that ends with a slash
-// everything in a folder.
-type globs []*regexp.Regexp
+// List is a list of glob patterns. "*" and "?" stop at slashes, "**" is any
+// number of folders, "[abc]" and "{a,b}" work as usual. A pattern without a
+// slash fits names in any folder, one that ends with a slash everything in a
+// folder.
+type List []*regexp.Regexp
 
-// parseGlobs reads patterns. They become regular expressions of Go, which take
+// Parse reads patterns. They become regular expressions of Go, which take
 // time linear in the path whatever the pattern is. Errors: KindInvalid.
-func parseGlobs(patterns []string) (globs, error) {
+func Parse(patterns []string) (List, error) {
 	if len(patterns) > maxGlobs {
 		return nil, core.Errorf(core.KindInvalid, "more than %d globs are not allowed", maxGlobs)
 	}
-	var list globs
+	var list List
 	for _, pattern := range patterns {
-		re, err := parseGlob(pattern)
+		re, err := parse(pattern)
 		if err != nil {
-			return nil, &core.Error{Kind: core.KindInvalid, Message: "invalid glob " + quotePath(pattern), Err: err}
+			return nil, &core.Error{Kind: core.KindInvalid, Message: fmt.Sprintf("invalid glob %q", pattern), Err: err}
 		}
 		list = append(list, re)
 	}
 	return list, nil
 }
 
-// match reports whether one of the patterns fits.
-func (g globs) match(path string) bool {
+// Match reports whether one of the patterns fits.
+func (g List) Match(name string) bool {
 	for _, re := range g {
-		if re.MatchString(path) {
+		if re.MatchString(name) {
 			return true
 		}
 	}
@@ -47,7 +50,7 @@ func (g globs) match(path string) bool {
 
 var errGlob = core.Errorf(core.KindInvalid, "it is empty, too long, unfinished or holds a control character")
 
-func parseGlob(pattern string) (*regexp.Regexp, error) {
+func parse(pattern string) (*regexp.Regexp, error) {
 	if pattern == "" || len(pattern) > maxGlob {
 		return nil, errGlob
 	}
@@ -84,11 +87,11 @@ func parseGlob(pattern string) (*regexp.Regexp, error) {
 		case '?':
 			re.WriteString(`[^/]`)
 		case '[':
-			end, class := globClass(pattern[i:])
+			end, set := class(pattern[i:])
 			if end == 0 {
 				return nil, errGlob
 			}
-			re.WriteString(class)
+			re.WriteString(set)
 			i += end - 1
 		case '{':
 			braces++
@@ -122,9 +125,9 @@ func parseGlob(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(re.String())
 }
 
-// globClass turns the bracket expression at the start of text into one of a
+// class turns the bracket expression at the start of text into one of a
 // regular expression; end is where it ends, 0 if it does not.
-func globClass(text string) (end int, class string) {
+func class(text string) (end int, set string) {
 	i, not := 1, false
 	if i < len(text) && (text[i] == '!' || text[i] == '^') {
 		i, not = 2, true
