@@ -23,6 +23,19 @@ const (
 	CodeRevoked          Code = "revoked" // the grant existed and is gone: App suspended or removed
 )
 
+// Reason says more about a grant that does not open a repository than the code
+// does: what an operator has to do differs, and so does what the server shows.
+type Reason string
+
+// The reasons. All of them can end without a change here, when somebody at the
+// host changes the grant.
+const (
+	ReasonSuspended   Reason = "suspended"    // the App's installation is suspended
+	ReasonUninstalled Reason = "uninstalled"  // the App is not, or no longer, installed on the owner
+	ReasonNotIncluded Reason = "not_included" // the installation works and does not include the repository
+	ReasonDeleted     Reason = "deleted"      // the grant works and the host has no such repository any more
+)
+
 // Error is the error of a provider. Message is one sentence for a user: what
 // the host said and what to do; it never holds a secret.
 type Error struct {
@@ -30,6 +43,7 @@ type Error struct {
 	Message    string
 	RetryAfter time.Duration // zero: unknown
 	HTTPStatus int           // of the host's answer; zero: none
+	Reason     Reason        // "" when the code says it all
 }
 
 // Error returns the message.
@@ -38,6 +52,16 @@ func (e *Error) Error() string { return e.Message }
 // Errorf makes an [*Error].
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// ReasonOf returns the reason of the outermost [*Error] in err's chain, "" if
+// there is none.
+func ReasonOf(err error) Reason {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
 }
 
 // CodeOf returns the code of the outermost [*Error] in err's chain, and
