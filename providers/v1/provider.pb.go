@@ -320,7 +320,12 @@ type ProviderError struct {
 	// When to try again; absent if unknown.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// HTTP status of the host's answer; 0: none.
-	HttpStatus    int32 `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	HttpStatus int32 `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// Why a grant does not open a repository, beside REVOKED, PERMISSION_DENIED
+	// and NOT_FOUND: "suspended", "uninstalled", "not_included" or "deleted".
+	// Empty when the code says it all; words that the server does not know mean
+	// nothing to it.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +386,13 @@ func (x *ProviderError) GetHttpStatus() int32 {
 		return x.HttpStatus
 	}
 	return 0
+}
+
+func (x *ProviderError) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 type ManifestRequest struct {
@@ -2567,14 +2579,15 @@ var File_providers_v1_provider_proto protoreflect.FileDescriptor
 
 const file_providers_v1_provider_proto_rawDesc = "" +
 	"\n" +
-	"\x1bproviders/v1/provider.proto\x12\x15headwater.provider.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x01\n" +
+	"\x1bproviders/v1/provider.proto\x12\x15headwater.provider.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x01\n" +
 	"\rProviderError\x124\n" +
 	"\x04code\x18\x01 \x01(\x0e2 .headwater.provider.v1.ErrorCodeR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12:\n" +
 	"\vretry_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x12\x1f\n" +
 	"\vhttp_status\x18\x04 \x01(\x05R\n" +
-	"httpStatus\"4\n" +
+	"httpStatus\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"4\n" +
 	"\x0fManifestRequest\x12!\n" +
 	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\"O\n" +
 	"\x10ManifestResponse\x12;\n" +

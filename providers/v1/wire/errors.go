@@ -61,6 +61,7 @@ func toStatus(err error) error {
 		Code:       providerv1.ErrorCode_ERROR_CODE_UNAVAILABLE,
 		Message:    text(e.Message),
 		HttpStatus: int32(e.HTTPStatus),
+		Reason:     text(string(e.Reason)),
 	}
 	if e.RetryAfter > 0 {
 		detail.RetryAfter = durationpb.New(e.RetryAfter)
@@ -95,6 +96,7 @@ func fromStatus(err error) error {
 			Message:    detail.GetMessage(),
 			RetryAfter: max(0, detail.GetRetryAfter().AsDuration()).Truncate(time.Millisecond),
 			HTTPStatus: int(detail.GetHttpStatus()),
+			Reason:     providers.Reason(detail.GetReason()),
 		}
 		for _, c := range errorCodes {
 			if c.wire == detail.GetCode() {

@@ -314,8 +314,8 @@ func TestClient_errors(t *testing.T) {
 		"unknownCode": {providers.Errorf("made_up", "m"), &providers.Error{Code: providers.CodeUnavailable, Message: "m"}},
 		"notUTF8":     {providers.Errorf(providers.CodeNotFound, "caf\xe9"), &providers.Error{Code: providers.CodeNotFound, Message: "caf\uFFFD"}},
 		"allFields": {
-			&providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 90 * time.Second, HTTPStatus: 429},
-			&providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 90 * time.Second, HTTPStatus: 429},
+			&providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 90 * time.Second, HTTPStatus: 429, Reason: providers.ReasonSuspended},
+			&providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 90 * time.Second, HTTPStatus: 429, Reason: providers.ReasonSuspended},
 		},
 		"wrapped": {
 			errors.Join(errors.New("context"), providers.Errorf(providers.CodeRevoked, "suspended")),
