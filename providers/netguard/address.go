@@ -28,6 +28,16 @@ func check(addr netip.Addr, allowPrivate bool) *refusal {
 	return &refusal{what: describe(addr)}
 }
 
+// Refusal says why an address must not be contacted, in words that complete
+// "ADDRESS is ..."; "" if it may be. It is for those who dial for another
+// reason than an upstream, and so give other advice than [Pin] and [Control].
+func Refusal(addr netip.Addr, allowPrivate bool) string {
+	if r := check(addr, allowPrivate); r != nil {
+		return r.what
+	}
+	return ""
+}
+
 // never names the addresses at which there can be no forge, whatever the
 // operator allows. The metadata services of clouds hand out credentials of the
 // machine to anyone who asks, and allow_private must not open them by the way.
