@@ -14,6 +14,7 @@ import (
 // anything the database says.
 type Store interface {
 	Queries
+	EventWatcher
 	// Tx runs f in one write transaction and commits it if f returns nil.
 	// Inside f only the given Queries may be used: the writer is a single
 	// connection, so a call on the Store itself would wait for ever. No
@@ -30,6 +31,15 @@ type Queries interface {
 	CredentialStore
 	JournalStore
 	EventStore
+	EventFeed
+	WebhookStore
+	InboundStore
+	PollStore
+	SettingsStore
+	UpstreamStore
+	RewriteStore
+	AuditStore
+	RetentionStore
 }
 
 // OrgStore keeps organisations and their public keys.
@@ -90,7 +100,8 @@ type SyncStore interface {
 	// WantedRef so that later requests start afresh.
 	TakeSync(ctx context.Context, repoID string) (SyncState, error)
 	// SaveSync writes all of s but Wanted, WantedRef and Trigger, which only
-	// RequestSync and TakeSync change.
+	// RequestSync and TakeSync change, and UpstreamState and UpstreamSince, which
+	// SetUpstreamState does.
 	SaveSync(ctx context.Context, s SyncState) error
 	// SetDigest is SaveSync for the digest alone; "" forgets it.
 	SetDigest(ctx context.Context, repoID, digest string) error
@@ -118,8 +129,8 @@ type CredentialStore interface {
 	DeleteCredential(ctx context.Context, id string) error
 	CredentialByID(ctx context.Context, id string) (Credential, error)
 	CredentialByRepo(ctx context.Context, repoID string) (Credential, error)
-	// ResealCredentials opens and seals every secret anew, after a change of
-	// the sealing key; it returns how many there were.
+	// ResealCredentials opens and seals every secret anew, those of webhooks
+	// too, after a change of the sealing key; it returns how many there were.
 	ResealCredentials(ctx context.Context) (int, error)
 }
 
@@ -166,7 +177,8 @@ type EventFeed interface {
 // the Store, not of a transaction.
 type EventWatcher interface {
 	// WatchEvents returns a channel of size one that receives after every
-	// commit which added events, and a function that ends that.
+	// commit of this handle which added events, and a function that ends that.
+	// What another process adds is not told.
 	WatchEvents() (added <-chan struct{}, stop func())
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers"
@@ -23,26 +22,13 @@ func scanCredential(row scanner) (c sealedCredential, err error) {
 	return c, err
 }
 
-// seal seals the secret of the credential for the row of that id.
-func (q *queries) seal(secret providers.Secret, id string) ([]byte, error) {
-	sealed, err := q.sealer.Seal([]byte(secret.Reveal()), []byte(id))
+// openCredential returns the credential with its secret in the clear.
+func (q *queries) openCredential(c sealedCredential) (core.Credential, error) {
+	secret, err := q.open(c.sealed, c.ID)
 	if err != nil {
-		return nil, &core.Error{Kind: core.KindInternal, Message: "the secret cannot be sealed", Err: err}
+		return core.Credential{}, err
 	}
-	return sealed, nil
-}
-
-// open returns the credential with its secret in the clear.
-func (q *queries) open(c sealedCredential) (core.Credential, error) {
-	plain, err := q.sealer.Open(c.sealed, []byte(c.ID))
-	if err != nil {
-		return core.Credential{}, &core.Error{
-			Kind:    core.KindInternal,
-			Message: "the stored secret cannot be opened; the sealing key is not the one it was sealed with, or the row was changed",
-			Err:     err,
-		}
-	}
-	c.Secret = providers.Secret(plain)
+	c.Secret = providers.Secret(secret)
 	return c.Credential, nil
 }
 
@@ -50,7 +36,7 @@ func (q *queries) open(c sealedCredential) (core.Credential, error) {
 // repository.
 func (q *queries) CreateCredential(ctx context.Context, c core.Credential) error {
 	action := op{name: "create credential", subject: c.ID, missing: noRepository, taken: "the repository has a credential already"}
-	sealed, err := q.seal(c.Secret, c.ID)
+	sealed, err := q.seal(c.Secret.Reveal(), c.ID)
 	if err != nil {
 		return action.fail(err)
 	}
@@ -65,7 +51,7 @@ func (q *queries) UpdateCredential(ctx context.Context, c core.Credential) error
 	if c.UpdatedAt.IsZero() {
 		c.UpdatedAt = q.clock.Now()
 	}
-	sealed, err := q.seal(c.Secret, c.ID)
+	sealed, err := q.seal(c.Secret.Reveal(), c.ID)
 	if err != nil {
 		return action.fail(err)
 	}
@@ -98,39 +84,6 @@ func (q *queries) credential(ctx context.Context, id, query string) (core.Creden
 	if err != nil {
 		return core.Credential{}, action.fail(err)
 	}
-	c, err := q.open(sealed)
+	c, err := q.openCredential(sealed)
 	return c, action.fail(err)
-}
-
-// ResealCredentials implements [core.CredentialStore]. All are sealed anew or,
-// if one does not open, none.
-func (q *queries) ResealCredentials(ctx context.Context) (n int, err error) {
-	action := op{name: "reseal credentials"}
-	err = q.writeAll(ctx, func(tx runner) error {
-		all, err := collect(ctx, tx, scanCredential, selectCredential+` ORDER BY id`)
-		if err != nil {
-			return err
-		}
-		for _, old := range all {
-			c, err := q.open(old)
-			if err != nil {
-				action.subject = old.ID
-				return err
-			}
-			sealed, err := q.seal(c.Secret, c.ID)
-			if err != nil {
-				action.subject = old.ID
-				return err
-			}
-			if err := touch(ctx, tx, `UPDATE credentials SET sealed = $1 WHERE id = $2`, sealed, c.ID); err != nil {
-				return fmt.Errorf("replace %q: %w", c.ID, err)
-			}
-		}
-		n = len(all)
-		return nil
-	})
-	if err != nil {
-		return 0, action.fail(err)
-	}
-	return n, nil
 }

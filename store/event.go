@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -14,23 +17,34 @@ func (q *queries) AddEvents(ctx context.Context, events []core.Event) error {
 		return nil
 	}
 	action := op{name: "add events", taken: "an event of this id exists already"}
+	added := false
 	err := q.writeAll(ctx, func(tx runner) error {
 		for _, e := range events {
 			action.subject = e.ID
 			// An event without a journal entry is told of no ref change and
 			// never a repetition: the index leaves it out.
-			if _, err := tx.ExecContext(ctx, `
+			err := touch(ctx, tx, `
 				INSERT INTO events (id, repo_id, org, type, journal_id, ref, payload, created_at)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 				ON CONFLICT (journal_id, ref) WHERE journal_id <> '' DO NOTHING`,
-				e.ID, e.RepoID, e.Org, e.Type, e.JournalID, e.Ref, string(e.Payload), micros(e.CreatedAt)); err != nil {
+				e.ID, e.RepoID, e.Org, e.Type, e.JournalID, e.Ref, string(e.Payload), micros(e.CreatedAt))
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
 			}
+			added = added || err == nil
 		}
 		return nil
 	})
-	return action.fail(err)
+	if err != nil {
+		return action.fail(err)
+	}
+	if added {
+		q.eventsAdded()
+	}
+	return nil
 }
+
+const selectEvent = `SELECT seq, id, repo_id, org, type, journal_id, ref, payload, created_at FROM events`
 
 // Events implements [core.EventStore]. KindInvalid: the limit is not positive.
 func (q *queries) Events(ctx context.Context, after int64, limit int) ([]core.Event, error) {
@@ -38,10 +52,44 @@ func (q *queries) Events(ctx context.Context, after int64, limit int) ([]core.Ev
 	if err := checkLimit(action, limit); err != nil {
 		return nil, err
 	}
-	all, err := collect(ctx, q.read, scanEvent, `
-		SELECT seq, id, repo_id, org, type, journal_id, ref, payload, created_at
-		FROM events WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
+	all, err := collect(ctx, q.read, scanEvent, selectEvent+` WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
 	return all, action.fail(err)
+}
+
+// EventsOf implements [core.EventFeed]. KindInvalid: the limit is not positive.
+func (q *queries) EventsOf(ctx context.Context, f core.EventFilter) ([]core.Event, error) {
+	action := op{name: "list events", subject: f.Org}
+	if err := checkLimit(action, f.Limit); err != nil {
+		return nil, err
+	}
+	// Two queries, so that each is a walk along one index from the position on.
+	query, key := selectEvent+` WHERE org = $1 AND seq > $2 AND org = $3 ORDER BY seq LIMIT $4`, f.Org
+	if f.RepoID != "" {
+		query, key = selectEvent+` WHERE repo_id = $1 AND seq > $2 AND org = $3 ORDER BY seq LIMIT $4`, f.RepoID
+	}
+	all, err := collect(ctx, q.read, scanEvent, query, key, f.After, f.Org, f.Limit)
+	return all, action.fail(err)
+}
+
+// LastSeq implements [core.EventFeed].
+func (q *queries) LastSeq(ctx context.Context) (seq int64, err error) {
+	// Only events up to the position are ever deleted, so without any left the
+	// last one is at the position.
+	err = q.read.QueryRowContext(ctx, `
+		SELECT COALESCE((SELECT seq FROM events ORDER BY seq DESC LIMIT 1), (SELECT seq FROM outbox))`).Scan(&seq)
+	return seq, op{name: "find the last event"}.fail(err)
+}
+
+// DeleteEvents implements [core.EventFeed]. It looks at the oldest events only:
+// those are in the order of their creation, so the first that is too young has
+// none before it that is old enough, but for a clock that was set back; then
+// they are deleted later. KindInvalid: the limit is not positive.
+func (q *queries) DeleteEvents(ctx context.Context, before time.Time, limit int) (int, error) {
+	return q.deleteSome(ctx, op{name: "delete events"}, limit, `
+		DELETE FROM events WHERE seq IN (
+			SELECT seq FROM (
+				SELECT seq, created_at FROM events WHERE seq <= (SELECT seq FROM outbox) ORDER BY seq LIMIT $2
+			) oldest WHERE created_at < $1)`, micros(before))
 }
 
 func scanEvent(row scanner) (e core.Event, err error) {

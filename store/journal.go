@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -13,34 +11,15 @@ const selectJournal = `
 	SELECT id, repo_id, namespace, source, actor, upstream, state, updates, created_at, closed_at FROM journal`
 
 func scanJournal(row scanner) (e core.JournalEntry, err error) {
-	var updates string
-	if err := row.Scan(&e.ID, &e.RepoID, &e.Namespace, &e.Source, &e.Actor, &e.Upstream, &e.State, &updates,
-		timeColumn{&e.CreatedAt}, timeColumn{&e.ClosedAt}); err != nil {
-		return core.JournalEntry{}, err
-	}
-	if err := json.Unmarshal([]byte(updates), &e.Updates); err != nil {
-		return core.JournalEntry{}, fmt.Errorf("updates of journal entry %q: %w", e.ID, err)
-	}
-	return e, nil
-}
-
-// encodeUpdates returns updates as they are stored; none is "null", which
-// decodes to none.
-func encodeUpdates(updates []core.RefUpdate) (string, error) {
-	if len(updates) == 0 {
-		updates = nil
-	}
-	text, err := json.Marshal(updates)
-	if err != nil {
-		return "", fmt.Errorf("encode ref updates: %w", err)
-	}
-	return string(text), nil
+	err = row.Scan(&e.ID, &e.RepoID, &e.Namespace, &e.Source, &e.Actor, &e.Upstream, &e.State, jsonColumn{&e.Updates},
+		timeColumn{&e.CreatedAt}, timeColumn{&e.ClosedAt})
+	return e, err
 }
 
 // OpenJournal implements [core.JournalStore]. KindNotFound: no such repository.
 func (q *queries) OpenJournal(ctx context.Context, e core.JournalEntry) error {
 	action := op{name: "open journal entry", subject: e.ID, missing: noRepository, taken: "a journal entry of this id exists already"}
-	updates, err := encodeUpdates(e.Updates)
+	updates, err := encode(e.Updates)
 	if err != nil {
 		return action.fail(err)
 	}
@@ -53,7 +32,7 @@ func (q *queries) OpenJournal(ctx context.Context, e core.JournalEntry) error {
 // CloseJournal implements [core.JournalStore].
 func (q *queries) CloseJournal(ctx context.Context, id string, state core.JournalState, updates []core.RefUpdate, at time.Time) error {
 	action := op{name: "close journal entry", subject: id, missing: "no such journal entry"}
-	text, err := encodeUpdates(updates)
+	text, err := encode(updates)
 	if err != nil {
 		return action.fail(err)
 	}

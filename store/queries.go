@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -28,8 +30,11 @@ type queries struct {
 	// writeAll is write for a function of several statements, of which all
 	// count or none.
 	writeAll func(ctx context.Context, f func(tx runner) error) error
-	sealer   Sealer
-	clock    core.Clock
+	// eventsAdded is called once events are added: for the store itself after
+	// their commit, inside a transaction before it.
+	eventsAdded func()
+	sealer      Sealer
+	clock       core.Clock
 }
 
 var _ core.Queries = (*queries)(nil)
@@ -50,6 +55,24 @@ func touch(ctx context.Context, tx runner, query string, args ...any) error {
 		return sql.ErrNoRows
 	}
 	return err
+}
+
+// deleteSome runs a statement that deletes at most a number of rows, its last
+// parameter, and returns how many it did.
+func (q *queries) deleteSome(ctx context.Context, o op, limit int, query string, args ...any) (n int, err error) {
+	if err := checkLimit(o, limit); err != nil {
+		return 0, err
+	}
+	err = q.write(ctx, func(tx runner) error {
+		result, err := tx.ExecContext(ctx, query, append(args, limit)...)
+		if err != nil {
+			return err
+		}
+		affected, err := result.RowsAffected()
+		n = int(affected)
+		return err
+	})
+	return n, o.fail(err)
 }
 
 // scanner is a row to be read.
@@ -125,6 +148,46 @@ func (c timeColumn) Scan(src any) error {
 	*c.t = timeOf(us)
 	return nil
 }
+
+// encode returns v as it is stored in a column of JSON. An empty slice and none
+// are stored alike, as "null".
+func encode[T any](v []T) (string, error) {
+	if len(v) == 0 {
+		v = nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode %T: %w", v, err)
+	}
+	return string(text), nil
+}
+
+// jsonColumn scans stored JSON into what dest points to.
+type jsonColumn struct{ dest any }
+
+// Scan implements [sql.Scanner].
+func (c jsonColumn) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("stored JSON is %T, not text", src)
+	}
+	return json.Unmarshal([]byte(text), c.dest)
+}
+
+// list returns words as a text that LIKE finds each of them in; see listed.
+func list[T ~string](words []T) string {
+	var b strings.Builder
+	for _, w := range words {
+		b.WriteString("," + string(w))
+	}
+	return b.String() + ","
+}
+
+// listed is the condition that a column is in a list. Such a query is the same
+// for lists of any length, so it is prepared once. The words must be of
+// lower-case letters, digits and underscores; that LIKE takes an underscore for
+// any character makes no two ids or states alike.
+func listed(param, column string) string { return param + ` LIKE '%,' || ` + column + ` || ',%'` }
 
 // bit returns b as it is stored.
 func bit(b bool) int {

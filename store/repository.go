@@ -39,21 +39,10 @@ func (q *queries) CreateRepository(ctx context.Context, r core.Repository) error
 			r.ID, r.Org, r.Name, strings.ToLower(r.Name), r.DefaultBranch, r.ObjectFormat, r.Version, micros(r.CreatedAt)); err != nil {
 			return err
 		}
-		u := r.Upstream
-		if u == nil {
+		if r.Upstream == nil {
 			return nil
 		}
-		if _, err := tx.ExecContext(ctx, `
-			INSERT INTO upstreams (repo_id, provider, instance, mode, host, owner, name, upstream_id, url, default_branch)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			r.ID, u.Provider, u.Instance, u.Mode, u.Host, u.Owner, u.Name, u.ID, u.URL, u.DefaultBranch); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO sync_states (repo_id, wanted, served, wanted_ref, taken, taken_ref, cause, next_attempt_at, failures, runs,
-				first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest, head_checked_at)
-			VALUES ($1, 0, 0, '', 0, '', '', 0, 0, 0, 0, 0, 0, '', '', '', '', 0)`, r.ID)
-		return err
+		return attach(ctx, tx, r.ID, *r.Upstream)
 	}))
 }
 
@@ -100,12 +89,6 @@ func (q *queries) RepositoryIDs(ctx context.Context) ([]string, error) {
 	return all, op{name: "list repository ids"}.fail(err)
 }
 
-// PinDefaultBranch implements [core.RepositoryStore].
-func (q *queries) PinDefaultBranch(ctx context.Context, id, branch string) error {
-	return q.exec(ctx, op{name: "pin default branch", subject: id, missing: "the repository has no upstream"}, `
-		UPDATE upstreams SET default_branch = $1 WHERE repo_id = $2`, branch, id)
-}
-
 // SetDefaultBranch implements [core.RepositoryStore].
 func (q *queries) SetDefaultBranch(ctx context.Context, id, branch string) error {
 	return q.exec(ctx, op{name: "set default branch", subject: id, missing: noRepository}, `
@@ -132,33 +115,4 @@ func (q *queries) BumpVersion(ctx context.Context, id string) (version int64, er
 func (q *queries) DeleteRepository(ctx context.Context, id string) error {
 	return q.exec(ctx, op{name: "delete repository", subject: id, missing: noRepository}, `
 		DELETE FROM repositories WHERE id = $1`, id)
-}
-
-// DetachUpstream implements [core.RepositoryStore]. KindNotFound: there is no
-// such repository at all. Its runs and journal stay.
-func (q *queries) DetachUpstream(ctx context.Context, id string) error {
-	action := op{name: "detach upstream", subject: id, missing: noRepository}
-	return action.fail(q.writeAll(ctx, func(tx runner) error {
-		var found string
-		if err := tx.QueryRowContext(ctx, `SELECT id FROM repositories WHERE id = $1`, id).Scan(&found); err != nil {
-			return err
-		}
-		for _, statement := range []string{
-			`DELETE FROM credentials WHERE repo_id = $1`,
-			`DELETE FROM sync_states WHERE repo_id = $1`,
-			`DELETE FROM upstreams WHERE repo_id = $1`,
-		} {
-			if _, err := tx.ExecContext(ctx, statement, id); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-}
-
-// SetUpstreamID implements [core.RepositoryStore]. KindNotFound: the
-// repository has no upstream.
-func (q *queries) SetUpstreamID(ctx context.Context, id, upstreamID string) error {
-	return q.exec(ctx, op{name: "set upstream id", subject: id, missing: "the repository has no upstream"}, `
-		UPDATE upstreams SET upstream_id = $1 WHERE repo_id = $2`, upstreamID, id)
 }

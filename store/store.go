@@ -39,10 +39,11 @@ type Options struct {
 // Store is the SQLite store. All methods are safe for concurrent use.
 type Store struct {
 	queries
-	writer *sql.DB
-	reader *sql.DB
-	logger hclog.Logger
-	clock  core.Clock
+	writer   *sql.DB
+	reader   *sql.DB
+	logger   hclog.Logger
+	clock    core.Clock
+	watchers watchers
 }
 
 var _ core.Store = (*Store)(nil)
@@ -92,7 +93,10 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	}
 
 	s := &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock}
-	s.queries = queries{read: &prepared{DB: reader}, write: s.write, writeAll: s.write, sealer: opts.Sealer, clock: opts.Clock}
+	s.queries = queries{
+		read: &prepared{DB: reader}, write: s.write, writeAll: s.write, eventsAdded: s.watchers.tell,
+		sealer: opts.Sealer, clock: opts.Clock,
+	}
 	return s, nil
 }
 
@@ -101,18 +105,23 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 // is; a commit that fails is KindInternal.
 func (s *Store) Tx(ctx context.Context, f func(q core.Queries) error) error {
 	var inner error
+	eventsAdded := false
 	err := s.write(ctx, func(tx runner) error {
 		inner = f(&queries{
-			read:     tx,
-			write:    func(_ context.Context, f func(runner) error) error { return f(tx) },
-			writeAll: func(ctx context.Context, f func(runner) error) error { return savepoint(ctx, tx, f) },
-			sealer:   s.sealer,
-			clock:    s.clock,
+			read:        tx,
+			write:       func(_ context.Context, f func(runner) error) error { return f(tx) },
+			writeAll:    func(ctx context.Context, f func(runner) error) error { return savepoint(ctx, tx, f) },
+			eventsAdded: func() { eventsAdded = true },
+			sealer:      s.sealer,
+			clock:       s.clock,
 		})
 		return inner
 	})
 	if inner != nil {
 		return inner
+	}
+	if err == nil && eventsAdded {
+		s.watchers.tell()
 	}
 	return op{name: "run transaction"}.fail(err)
 }

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -20,12 +18,14 @@ import (
 const noSyncState = "the repository is not synced"
 
 const syncColumns = `repo_id, wanted, served, wanted_ref, cause, next_attempt_at, failures, runs,
-	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest`
+	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest,
+	observed_at, changed_at, poll_at, told, upstream_state, upstream_since`
 
 func scanSyncState(row scanner) (s core.SyncState, err error) {
 	err = row.Scan(&s.RepoID, &s.Wanted, &s.Served, &s.WantedRef, &s.Trigger, timeColumn{&s.NextAttemptAt}, &s.Failures, &s.Runs,
 		timeColumn{&s.FirstSyncedAt}, timeColumn{&s.LastSuccessAt}, timeColumn{&s.LastErrorAt}, &s.LastClass, &s.LastError,
-		&s.Digest, &s.BrakeDigest)
+		&s.Digest, &s.BrakeDigest, timeColumn{&s.ObservedAt}, timeColumn{&s.ChangedAt}, timeColumn{&s.PollAt}, &s.Told,
+		&s.UpstreamState, timeColumn{&s.UpstreamSince})
 	return s, err
 }
 
@@ -91,11 +91,13 @@ func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
 			next_attempt_at = CASE WHEN taken > 0 AND wanted > taken THEN 0 ELSE $2 END,
 			taken = 0, taken_ref = '',
 			failures = $3, runs = $4, first_synced_at = $5, last_success_at = $6, last_error_at = $7,
-			last_class = $8, last_error = $9, digest = $10, brake_digest = $11
-		WHERE repo_id = $12`,
+			last_class = $8, last_error = $9, digest = $10, brake_digest = $11,
+			observed_at = $12, changed_at = $13, poll_at = $14, told = $15
+		WHERE repo_id = $16`,
 		s.Served, micros(s.NextAttemptAt),
 		s.Failures, s.Runs, micros(s.FirstSyncedAt), micros(s.LastSuccessAt), micros(s.LastErrorAt),
-		s.LastClass, s.LastError, s.Digest, s.BrakeDigest, s.RepoID)
+		s.LastClass, s.LastError, s.Digest, s.BrakeDigest,
+		micros(s.ObservedAt), micros(s.ChangedAt), micros(s.PollAt), s.Told, s.RepoID)
 }
 
 // SetDigest implements [core.SyncStore].
@@ -118,12 +120,8 @@ func (q *queries) DueSyncs(ctx context.Context, now time.Time, limit int) ([]str
 }
 
 // NextSyncAt implements [core.SyncStore].
-func (q *queries) NextSyncAt(ctx context.Context, now time.Time) (next time.Time, err error) {
-	err = q.read.QueryRowContext(ctx, `
+func (q *queries) NextSyncAt(ctx context.Context, now time.Time) (time.Time, error) {
+	return q.next(ctx, op{name: "find next sync"}, `
 		SELECT next_attempt_at FROM sync_states WHERE served < wanted AND next_attempt_at > $1
-		ORDER BY next_attempt_at LIMIT 1`, micros(now)).Scan(timeColumn{&next})
-	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	return next, op{name: "find next sync"}.fail(err)
+		ORDER BY next_attempt_at LIMIT 1`, micros(now))
 }
