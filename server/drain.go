@@ -13,9 +13,10 @@ type drain struct {
 	running int
 	closed  bool
 	idle    chan struct{} // closed when closed and running is 0
+	ending  chan struct{} // closed when closed is set: requests that wait for events should end
 }
 
-func newDrain() *drain { return &drain{idle: make(chan struct{})} }
+func newDrain() *drain { return &drain{idle: make(chan struct{}), ending: make(chan struct{})} }
 
 // wrap counts the requests of next.
 func (d *drain) wrap(next http.Handler) http.Handler {
@@ -56,6 +57,7 @@ func (d *drain) wait(ctx context.Context) error {
 	d.mu.Lock()
 	if !d.closed {
 		d.closed = true
+		close(d.ending)
 		if d.running == 0 {
 			close(d.idle)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/config"
@@ -50,6 +51,7 @@ type Options struct {
 	Resolver    netguard.Resolver // nil is the system's
 	Failpoint   func(name string) // for crash tests; nil in production
 	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
+	Webhooks    events.Policy     // where outbound webhooks may lead
 }
 
 // Server is one Headwater server.
@@ -129,7 +131,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks,
 	})
 	if err != nil {
 		return nil, err

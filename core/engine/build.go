@@ -12,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/content"
+	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/push"
@@ -34,6 +35,7 @@ type Options struct {
 	Failpoint func(name string) // see repo.Options
 	// MaxPushSize bounds the pack of one push in bytes; 0 is no limit.
 	MaxPushSize int64
+	Webhooks    events.Policy // where outbound webhooks may lead
 }
 
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
@@ -47,6 +49,7 @@ type Engine struct {
 	sync      *sync.Service
 	maintain  *maintain.Service
 	content   *content.Service
+	events    *events.Service
 	upstreams *upstream.Service
 	discover  *git.Discoverer
 	clock     core.Clock
@@ -71,6 +74,9 @@ func New(o Options) (*Engine, error) {
 	e.repos.OnApplied(e.maintain.Applied)
 	e.sync = sync.New(sync.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+	})
+	e.events = events.New(events.Options{
+		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
 	})
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
@@ -141,6 +147,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return e.sync.Run(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
+	g.Go(func() error { return e.events.Run(ctx) })
 	err := g.Wait()
 	e.discover.CloseIdle()
 	return err
@@ -151,6 +158,9 @@ func (e *Engine) Push() *push.Service { return e.push }
 
 // Commit returns the service of API writes.
 func (e *Engine) Commit() *commit.Service { return e.commit }
+
+// Events returns the service of webhooks and of the event feed.
+func (e *Engine) Events() *events.Service { return e.events }
 
 // Content returns the service that reads repositories.
 func (e *Engine) Content() *content.Service { return e.content }

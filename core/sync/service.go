@@ -178,6 +178,17 @@ func (s *Service) Progress(repoID string) (core.Progress, bool) {
 	return f.progress, true
 }
 
+// Running returns the progress of every sync that runs, by repository id.
+func (s *Service) Running() map[string]core.Progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]core.Progress, len(s.flights))
+	for id, f := range s.flights {
+		all[id] = f.progress
+	}
+	return all
+}
+
 func (s *Service) setProgress(repoID string, change func(p *core.Progress)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
