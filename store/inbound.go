@@ -14,7 +14,7 @@ import (
 
 const noInboundWebhook = "the repository has no inbound webhook"
 
-const inboundColumns = `repo_id, sealed_token, sealed_secrets, hook_id, state, message,
+const inboundColumns = `repo_id, sealed_token, sealed_secrets, rotated_at, hook_id, state, message,
 	checked_at, next_check, last_delivery_at, last_missed_at, created_at`
 
 const selectInbound = `SELECT ` + inboundColumns + ` FROM inbound_webhooks`
@@ -26,7 +26,7 @@ type sealedInbound struct {
 }
 
 func scanInbound(row scanner) (w sealedInbound, err error) {
-	err = row.Scan(&w.RepoID, &w.token, &w.secrets, &w.HookID, &w.State, &w.Message,
+	err = row.Scan(&w.RepoID, &w.token, &w.secrets, timeColumn{&w.RotatedAt}, &w.HookID, &w.State, &w.Message,
 		timeColumn{&w.CheckedAt}, timeColumn{&w.NextCheck}, timeColumn{&w.LastDeliveryAt}, timeColumn{&w.LastMissedAt}, timeColumn{&w.CreatedAt})
 	return w, err
 }
@@ -96,16 +96,16 @@ func (q *queries) SaveInboundWebhook(ctx context.Context, w core.InboundWebhook)
 	}
 	return q.exec(ctx, action, `
 		INSERT INTO inbound_webhooks (`+inboundColumns+`, token_digest)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (repo_id) DO UPDATE SET
-			sealed_token = excluded.sealed_token, sealed_secrets = excluded.sealed_secrets, token_digest = excluded.token_digest,
+			sealed_token = excluded.sealed_token, sealed_secrets = excluded.sealed_secrets, rotated_at = excluded.rotated_at, token_digest = excluded.token_digest,
 			hook_id = excluded.hook_id, state = excluded.state, message = excluded.message,
 			checked_at = excluded.checked_at, next_check = excluded.next_check, created_at = excluded.created_at,
 			last_delivery_at = CASE WHEN excluded.last_delivery_at > inbound_webhooks.last_delivery_at
 				THEN excluded.last_delivery_at ELSE inbound_webhooks.last_delivery_at END,
 			last_missed_at = CASE WHEN excluded.last_missed_at > inbound_webhooks.last_missed_at
 				THEN excluded.last_missed_at ELSE inbound_webhooks.last_missed_at END`,
-		w.RepoID, token, secrets, w.HookID, w.State, w.Message, micros(w.CheckedAt), micros(w.NextCheck),
+		w.RepoID, token, secrets, micros(w.RotatedAt), w.HookID, w.State, w.Message, micros(w.CheckedAt), micros(w.NextCheck),
 		micros(w.LastDeliveryAt), micros(w.LastMissedAt), micros(w.CreatedAt), tokenDigest(w.Token))
 }
 

@@ -175,6 +175,7 @@ CREATE TABLE inbound_webhooks (
     token_digest     TEXT    NOT NULL, -- SHA-256 in hexadecimal, to find the row by
     sealed_token     BLOB    NOT NULL,
     sealed_secrets   BLOB    NOT NULL, -- JSON array
+    rotated_at       INTEGER NOT NULL,
     hook_id          TEXT    NOT NULL,
     state            TEXT    NOT NULL,
     message          TEXT    NOT NULL,
