@@ -1,0 +1,114 @@
+package inbound
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/upstream"
+)
+
+// Syncs is what this package needs of core/sync.
+type Syncs interface {
+	// AnnounceIn asks, in the caller's transaction, for a look at the
+	// repository that expects these ids on these refs. Poke makes it happen
+	// once the transaction is committed.
+	AnnounceIn(ctx context.Context, q core.Queries, repoID string, expect []core.Expectation) error
+	Poke()
+	// CheckUpstream asks that the host be asked what became of the upstream.
+	// KindNotFound: the repository is not synced (any more).
+	CheckUpstream(ctx context.Context, repoID string) error
+}
+
+// Plugins finds provider instances. [upstream.Plugins] is one.
+type Plugins interface {
+	Webhook(name string) (upstream.Plugin, error)
+	Instance(name string) (upstream.Plugin, error)
+	Instances() []string
+}
+
+// Options configures [New]. Store, Plugins, Syncs and Clock are required.
+type Options struct {
+	Store   core.Store
+	Plugins Plugins
+	Syncs   Syncs
+	Clock   core.Clock
+	Logger  hclog.Logger
+	// PublicURL is the base of the addresses that hosts are given; with "" no
+	// webhook can be registered.
+	PublicURL string
+}
+
+// Service receives inbound webhooks and registers them at hosts. It is safe for
+// concurrent use.
+type Service struct {
+	store     core.Store
+	plugins   Plugins
+	syncs     Syncs
+	clock     core.Clock
+	log       hclog.Logger
+	publicURL string
+
+	recent   *recent
+	checks   chan check   // what [Service.Run] asks hosts about
+	removals chan removal // what it takes away from hosts
+	due      chan struct{}
+
+	mu      sync.Mutex
+	warned  map[string]bool      // instances whose missing secret was told
+	pauses  map[string]time.Time // hosts that are not asked until then
+	replays map[string]Replay    // last one, by instance
+}
+
+// New returns a service. It receives at once; the rest is done by
+// [Service.Run].
+func New(o Options) *Service {
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	return &Service{
+		store: o.Store, plugins: o.Plugins, syncs: o.Syncs, clock: o.Clock, log: o.Logger.Named("inbound"),
+		publicURL: strings.TrimSuffix(o.PublicURL, "/"), recent: newRecent(),
+		checks: make(chan check, maxQueue), removals: make(chan removal, maxQueue), due: make(chan struct{}, 1),
+		warned: map[string]bool{}, pauses: map[string]time.Time{}, replays: map[string]Replay{},
+	}
+}
+
+// maxQueue bounds what waits for [Service.Run]. What finds no place is left to
+// the daily look at every upstream.
+const maxQueue = 1000
+
+// Run registers webhooks, follows up what hosts told about repositories as a
+// whole, and asks hosts for what was lost, until ctx ends and all of it has
+// stopped.
+func (s *Service) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	running.Go(func() { s.followChecks(ctx) })
+	running.Go(func() { s.followRemovals(ctx) })
+	running.Go(func() { s.followReplays(ctx) })
+	s.complete(ctx)
+	s.followDue(ctx)
+	running.Wait()
+	return nil
+}
+
+// pause waits, and reports whether to go on.
+func (s *Service) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.clock.After(d):
+		return true
+	}
+}
+
+// PathOf returns the path of a repository's own address. It holds the token:
+// whoever may know it may know the token.
+func PathOf(up core.Upstream, token string) string {
+	return "/webhooks/" + url.PathEscape(up.Instance) + "/" + token
+}
