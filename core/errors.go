@@ -29,6 +29,7 @@ const (
 	KindUpstreamUnavailable Kind = "upstream_unavailable" // the upstream host cannot be reached
 	KindUpstreamTimeout     Kind = "upstream_timeout"     // the upstream host did not answer in time
 	KindTimeout             Kind = "timeout"              // the work took longer than this server allows
+	KindNotFresh            Kind = "not_fresh"            // the copy is older than the caller demands, and could not be made fresh
 	KindInternal            Kind = "internal"             // our fault
 )
 
@@ -36,7 +37,7 @@ const (
 var kinds = []Kind{
 	KindInvalid, KindUnauthenticated, KindPermission, KindNotFound, KindConflict, KindSyncing, KindPrecondition, KindStale,
 	KindTooLarge, KindUnsupported, KindUpstreamRejected, KindLocked, KindRateLimited, KindUpstreamUnavailable,
-	KindUpstreamTimeout, KindTimeout, KindInternal,
+	KindUpstreamTimeout, KindTimeout, KindNotFresh, KindInternal,
 }
 
 // Kinds returns every kind there is.

@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Settings is what a person chose for one repository. The zero value is the
 // default of everything.
@@ -64,3 +67,72 @@ const (
 	RefHold         RefAction = "hold"          // stay until a person approves
 	RefFreeze       RefAction = "freeze"        // never move by a sync, whatever the upstream does
 )
+
+// Limits of settings.
+const (
+	minPoll         = 5 * time.Second
+	maxPoll         = 24 * time.Hour
+	maxRetention    = 10 * 365 * 24 * time.Hour
+	maxEphemeralTTL = 90 * 24 * time.Hour // the journal tells of the last push that long
+	maxPatterns     = 100
+	maxPatternSize  = 256
+)
+
+// PollInterval returns the interval of a poll setting: 0 for "off", "auto" and
+// "". Errors: KindInvalid.
+func PollInterval(poll string) (time.Duration, error) {
+	switch poll {
+	case "", "off", "auto":
+		return 0, nil
+	}
+	d, err := time.ParseDuration(poll)
+	if err != nil || d < minPoll || d > maxPoll {
+		return 0, Errorf(KindInvalid, `poll must be "off", "auto", or a duration from %s to %s, like "30s"`, minPoll, maxPoll)
+	}
+	return d, nil
+}
+
+// Validate returns a KindInvalid error that names the first setting that cannot
+// be meant. It does not judge the form of patterns; who matches them does.
+func (s Settings) Validate() error {
+	if _, err := PollInterval(s.Poll); err != nil {
+		return err
+	}
+	if _, err := ParseDemand("", string(s.Freshness)); err != nil {
+		return err
+	}
+	for _, limit := range []struct {
+		name     string
+		value    time.Duration
+		greatest time.Duration
+	}{
+		{"max_staleness", s.MaxStaleness, maxRetention},
+		{"retention", s.Retention, maxRetention},
+		{"ephemeral_ttl", s.EphemeralTTL, maxEphemeralTTL},
+	} {
+		if limit.value < 0 || limit.value > limit.greatest {
+			return Errorf(KindInvalid, "%s must be between 0 and %s", limit.name, limit.greatest)
+		}
+	}
+	if s.RetentionBytes < 0 || s.EphemeralQuota < 0 {
+		return Errorf(KindInvalid, "retention_bytes and ephemeral_quota must not be negative")
+	}
+	patterns := append(append([]string(nil), s.Include...), s.Exclude...)
+	for _, p := range s.RefPolicies {
+		switch p.Action {
+		case RefFollow, RefFollowRetain, RefHold, RefFreeze:
+		default:
+			return Errorf(KindInvalid, "ref_policies: action %q is unknown; use %q, %q, %q or %q", p.Action, RefFollow, RefFollowRetain, RefHold, RefFreeze)
+		}
+		patterns = append(patterns, p.Pattern)
+	}
+	if len(patterns) > maxPatterns {
+		return Errorf(KindInvalid, "at most %d patterns can be set", maxPatterns)
+	}
+	for _, p := range patterns {
+		if !strings.HasPrefix(p, "refs/") || len(p) > maxPatternSize {
+			return Errorf(KindInvalid, "pattern %q must begin with refs/ and have at most %d characters, like \"refs/heads/release/*\"", p, maxPatternSize)
+		}
+	}
+	return nil
+}

@@ -141,7 +141,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	verifier := access.NewVerifier(s.store, o.Clock)
 	rest := api.New(api.Options{
-		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
+		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Fresh: s.engine, Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
 		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog) },
 	})
 	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf})

@@ -67,7 +67,27 @@ func (c rawClaims) identity(now time.Time) (Identity, error) {
 		return Identity{}, refuse("%s", core.MessageOf(err))
 	}
 	id.Policy = policy
+	if err := c.freshness(&id); err != nil {
+		return Identity{}, err
+	}
 	return id, nil
+}
+
+// freshness reads how fresh a copy the token demands.
+func (c rawClaims) freshness(id *Identity) error {
+	var text, policy string
+	if err := c.claim("max_staleness", `a duration, like "5s"`, &text); err != nil {
+		return err
+	}
+	if err := c.claim("freshness", `"serve", "revalidate" or "fail"`, &policy); err != nil {
+		return err
+	}
+	demand, err := core.ParseDemand(text, policy)
+	if err != nil {
+		return refuse("a claim of the token is wrong: %s", core.MessageOf(err))
+	}
+	id.Demand = demand
+	return nil
 }
 
 // checkTimes demands "exp" and allows [clockSkew] at each end.

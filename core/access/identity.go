@@ -17,7 +17,8 @@ type Identity struct {
 	Repo      string // the claim "repo" as it is; see OrgWide
 	Scopes    []Scope
 	Policy    Policy
-	IssuedAt  time.Time // zero: the token does not tell
+	Demand    core.Demand // how fresh a copy reads must see
+	IssuedAt  time.Time   // zero: the token does not tell
 	ExpiresAt time.Time
 	KeyID     string // id of the [core.Key] that verified the token
 }

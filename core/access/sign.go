@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // Claims is what a token says. The zero value of a field leaves its claim out.
@@ -20,6 +22,10 @@ type Claims struct {
 	Refs      []RefOps
 	Ops       []Op   // older, repository-wide form of Refs
 	KeyID     string // header "kid"
+	// MaxStaleness and Freshness are how fresh a copy reads with the token must
+	// see, see [core.ParseDemand].
+	MaxStaleness string
+	Freshness    core.FreshnessPolicy
 }
 
 // RefOps is one entry of the claim "refs". No ops is an explicit "allow".
@@ -57,7 +63,13 @@ func Sign(key PrivateKey, c Claims) (string, error) {
 		Expires  *int64   `json:"exp,omitempty"`
 		Refs     []RefOps `json:"refs,omitempty"`
 		Ops      []Op     `json:"ops,omitempty"`
-	}{Issuer: c.Issuer, Subject: c.Subject, Repo: c.Repo, Scopes: c.Scopes, Refs: c.Refs, Ops: c.Ops}
+
+		MaxStaleness string               `json:"max_staleness,omitempty"`
+		Freshness    core.FreshnessPolicy `json:"freshness,omitempty"`
+	}{
+		Issuer: c.Issuer, Subject: c.Subject, Repo: c.Repo, Scopes: c.Scopes, Refs: c.Refs, Ops: c.Ops,
+		MaxStaleness: c.MaxStaleness, Freshness: c.Freshness,
+	}
 	if !c.IssuedAt.IsZero() {
 		body.IssuedAt = new(c.IssuedAt.Unix())
 	}

@@ -47,6 +47,7 @@ type Engine struct {
 	commit    *commit.Service
 	objects   *git.CatFile
 	sync      *sync.Service
+	looker    *sync.Looker
 	maintain  *maintain.Service
 	content   *content.Service
 	events    *events.Service
@@ -63,9 +64,11 @@ func New(o Options) (*Engine, error) {
 	discover := git.NewDiscoverer(o.Agent)
 	e := &Engine{store: o.Store, git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
+	e.objects = git.NewCatFile(o.Git, git.CatFileOptions{})
 	var err error
 	e.repos, err = repo.Open(repo.Options{
 		Root: o.DataDir, Git: o.Git, Store: o.Store, Clock: o.Clock, Locker: repo.NewLocker(), Logger: o.Logger, Failpoint: o.Failpoint,
+		Objects: e.objects,
 	})
 	if err != nil {
 		return nil, err
@@ -75,6 +78,7 @@ func New(o Options) (*Engine, error) {
 	e.sync = sync.New(sync.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
 	})
+	e.looker = sync.NewLooker(e.sync)
 	e.events = events.New(events.Options{
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
 	})
@@ -85,7 +89,6 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.objects = git.NewCatFile(o.Git, git.CatFileOptions{})
 	e.content = content.New(content.Options{
 		Git: o.Git, Objects: e.objects, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
@@ -98,7 +101,10 @@ func New(o Options) (*Engine, error) {
 
 // Close ends the processes that wait for reads. Nothing may be asked after it.
 // It may be called twice.
-func (e *Engine) Close() error { return e.objects.Close() }
+func (e *Engine) Close() error {
+	e.looker.Close()
+	return e.objects.Close()
+}
 
 // wantSync asks for a sync on behalf of a write session. A failure is logged:
 // the session's own verdict stands without it.

@@ -27,6 +27,7 @@ var resultWords = map[core.Kind]string{
 	core.KindUpstreamUnavailable: "unavailable",
 	core.KindUpstreamTimeout:     "timeout",
 	core.KindTimeout:             "timeout",
+	core.KindNotFresh:            "unavailable",
 	core.KindInternal:            "internal",
 }
 

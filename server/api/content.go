@@ -48,6 +48,9 @@ func reader(read func(s *server, c *call, q params) error) func(s *server, c *ca
 		if err != nil {
 			return core.Errorf(core.KindInvalid, "the query is not percent-encoded as it should be")
 		}
+		if err := s.confirm(c); err != nil {
+			return err
+		}
 		return read(s, c, params{values})
 	}
 }

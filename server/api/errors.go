@@ -35,6 +35,7 @@ var statuses = map[core.Kind]int{
 	core.KindUpstreamUnavailable: http.StatusBadGateway,
 	core.KindUpstreamTimeout:     http.StatusGatewayTimeout,
 	core.KindTimeout:             http.StatusGatewayTimeout,
+	core.KindNotFresh:            http.StatusServiceUnavailable,
 	core.KindInternal:            http.StatusInternalServerError,
 }
 

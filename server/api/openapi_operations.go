@@ -134,6 +134,17 @@ func descriptions() map[string]description {
 			text: "Answers at once. How the sync goes is in `sync` of the repository.", body: pullUpstreamBody{}, example: `{"ref":"main"}`,
 			answers: []success{{status: http.StatusAccepted, text: "A sync will run.", body: messageAnswer{}}}, errors: writeErrors},
 
+		"GET " + repo + "/sync": {id: "getSync", tag: "repositories", summary: "Show how the sync with the upstream is going",
+			answers: []success{{status: http.StatusOK, text: "Done.", body: syncAnswer{}, headers: []string{"Headwater-Observed-At?", "Headwater-Staleness?"}}}},
+		"GET " + repo + "/sync/runs": {id: "listSyncRuns", tag: "repositories", summary: "List the runs of the sync", text: "Newest first. Looks that found nothing new are not among them.",
+			query: "cursor limit", answers: done(runList{})},
+		"POST " + repo + "/ensure": {id: "ensure", tag: "repositories", summary: "Wait until refs and objects are here",
+			text: "Of a synced repository. What is here already is not asked about; all else is looked up at the upstream by looks that begin after the call, " +
+				"until everything is here or the time is up. An id that is on no ref any more is fetched by itself if the host serves that; it then stays for two weeks at least.",
+			body: ensureBody{}, bodyRequired: true, example: `{"refs":[{"name":"main","id":"4b825dc642cb6eb9a060e54bf8d69288fbee4904"}],"timeout":"30s"}`,
+			answers: []success{{status: http.StatusOK, text: "Everything is here.", body: ensuredView{}, headers: []string{"Headwater-Observed-At?", "Headwater-Staleness?"}}},
+			failure: notHereBody{}, errors: []int{http.StatusRequestEntityTooLarge, http.StatusNotImplemented, http.StatusGatewayTimeout}},
+
 		"POST " + repo + "/git-credentials": {id: "createCredential", tag: "credentials", summary: "Store the credential for the upstream",
 			text: "One for each repository.", body: createCredentialBody{}, bodyRequired: true, example: `{"username":"robot","password":"TOKEN"}`, answers: made(credentialView{}), errors: storeErrors},
 		"PUT " + repo + "/git-credentials/{id}": {id: "updateCredential", tag: "credentials", summary: "Replace the credential for the upstream",

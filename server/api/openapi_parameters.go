@@ -75,16 +75,18 @@ const fileHeaders = " header.Range header.If-Range header.If-Match header.If-Non
 
 // answerHeaders are the headers of answers.
 var answerHeaders = map[string]string{
-	"Accept-Ranges":     "Always `bytes`.",
-	"Content-Length":    "Size of the body in bytes.",
-	"Content-Range":     "Which part of the file this is.",
-	"ETag":              "Strong; for a file, the id of its blob in quotes.",
-	"Last-Modified":     "When the last commit changed the file.",
-	"Retry-After":       "Seconds after which to ask again.",
-	"WWW-Authenticate":  "The Bearer challenge.",
-	"X-Blob-Sha":        "Id of the file's blob.",
-	"X-Commit-Sha":      "Id of the commit in the archive.",
-	"X-Last-Commit-Sha": "Id of the last commit that changed the file.",
+	"Accept-Ranges":         "Always `bytes`.",
+	"Content-Length":        "Size of the body in bytes.",
+	"Content-Range":         "Which part of the file this is.",
+	"Headwater-Observed-At": "When the upstream last confirmed the copy, RFC 3339.",
+	"Headwater-Staleness":   "Whole seconds since then.",
+	"ETag":                  "Strong; for a file, the id of its blob in quotes.",
+	"Last-Modified":         "When the last commit changed the file.",
+	"Retry-After":           "Seconds after which to ask again.",
+	"WWW-Authenticate":      "The Bearer challenge.",
+	"X-Blob-Sha":            "Id of the file's blob.",
+	"X-Commit-Sha":          "Id of the commit in the archive.",
+	"X-Last-Commit-Sha":     "Id of the last commit that changed the file.",
 }
 
 // pathVariables are the variables of paths.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strconv"
@@ -120,7 +119,7 @@ func (s *server) listRepositories(c *call) error {
 	if err != nil {
 		return err
 	}
-	before, err := decodeCursor(query.Get("cursor"))
+	before, err := openCursor(cursorPrefix, query.Get("cursor"))
 	if err != nil {
 		return err
 	}
@@ -139,7 +138,7 @@ func (s *server) listRepositories(c *call) error {
 	if len(repos) > limit {
 		repos = repos[:limit]
 		answer.HasMore = true
-		answer.NextCursor = encodeCursor(repos[limit-1].ID)
+		answer.NextCursor = sealCursor(cursorPrefix, repos[limit-1].ID)
 	}
 	for _, repo := range repos {
 		view, err := s.listItem(c, repo)
@@ -166,22 +165,6 @@ func pageLimit(text string) (int, error) {
 // cursorPrefix tells cursors of this listing from other text that happens to
 // be base64.
 const cursorPrefix = "repos:"
-
-func encodeCursor(id string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + id))
-}
-
-func decodeCursor(cursor string) (string, error) {
-	if cursor == "" {
-		return "", nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	id, ok := strings.CutPrefix(string(text), cursorPrefix)
-	if err != nil || !ok || id == "" {
-		return "", core.Errorf(core.KindInvalid, "the parameter \"cursor\" is not one that this listing gave")
-	}
-	return id, nil
-}
 
 func (s *server) getRepository(c *call) error {
 	view, err := s.repositoryView(c, c.repo)

@@ -20,6 +20,7 @@ type Options struct {
 	Verifier     *access.Verifier
 	Content      Content                 // nil: calls that read content are refused
 	Commits      Commits                 // nil: calls that write content are refused
+	Fresh        Freshener               // nil: copies are served as they are
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
@@ -67,6 +68,9 @@ var operations = []operation{
 	{http.MethodDelete, "/api/v1/repos/delete", "/api/repos/{name}", access.RepoWrite, oneRepository, (*server).deleteRepository},
 	{http.MethodDelete, "/api/v1/repos/base", "/api/repos/{name}/base", access.GitWrite, oneRepository, (*server).detach},
 	{http.MethodPost, "/api/v1/repos/pull-upstream", "/api/repos/{name}/pull-upstream", access.GitWrite, oneRepository, (*server).pullUpstream},
+	{http.MethodGet, "/api/v1/repos/sync", "/api/repos/{name}/sync", access.GitRead, oneRepository, (*server).getSync},
+	{http.MethodGet, "/api/v1/repos/sync/runs", "/api/repos/{name}/sync/runs", access.GitRead, oneRepository, (*server).listRuns},
+	{http.MethodPost, "/api/v1/repos/ensure", "/api/repos/{name}/ensure", access.GitRead, oneRepository, (*server).ensure},
 	{http.MethodPost, "/api/v1/repos/git-credentials", "/api/repos/{name}/git-credentials", access.RepoWrite, oneRepository, (*server).createCredential},
 	{http.MethodPut, "/api/v1/repos/git-credentials", "", access.RepoWrite, credentialID, (*server).updateCredential},
 	{http.MethodPut, "", "/api/repos/{name}/git-credentials/{id}", access.RepoWrite, oneRepository, (*server).updateCredential},

@@ -38,6 +38,11 @@ type syncView struct {
 	Runs          int64          `json:"runs"`
 	Failures      int            `json:"failures"` // consecutive
 	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
+	ObservedAt    *time.Time     `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
+	ChangedAt     *time.Time     `json:"changed_at,omitempty"`   // it was last seen to have changed
+	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"` // it is looked at unasked
+	Upstream      upstreamWord   `json:"upstream_state"`
+	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	LastRun       *runView       `json:"last_run,omitempty"`
 }
@@ -53,6 +58,16 @@ const (
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
 )
 
+// upstreamWord is a [core.UpstreamState], where "active" has its name.
+type upstreamWord string
+
+func upstreamWordOf(s core.UpstreamState) upstreamWord {
+	if s == core.UpstreamActive {
+		return "active"
+	}
+	return upstreamWord(s)
+}
+
 type syncErrorView struct {
 	Class   core.ErrorClass `json:"class"`
 	Message string          `json:"message"`
@@ -63,15 +78,26 @@ type runView struct {
 	ID          string          `json:"id"`
 	Trigger     string          `json:"trigger"`
 	Ref         string          `json:"ref,omitempty"`
+	First       bool            `json:"is_first"`
 	Outcome     string          `json:"outcome"` // "" while it runs
 	StartedAt   time.Time       `json:"started_at"`
 	FinishedAt  *time.Time      `json:"finished_at,omitempty"`
 	RefsCreated int             `json:"refs_created"`
 	RefsUpdated int             `json:"refs_updated"`
 	RefsDeleted int             `json:"refs_deleted"`
-	Bytes       int64           `json:"bytes"`
+	RefsForced  int             `json:"refs_forced"` // of the updated ones
+	RefsHeld    int             `json:"refs_held"`   // left where they are by policy
+	Bytes       int64           `json:"bytes"`       // received
+	DurationMS  *int64          `json:"duration_ms,omitempty"`
+	Phases      []phaseView     `json:"phases,omitempty"`
 	Class       core.ErrorClass `json:"class,omitempty"`
 	Error       string          `json:"error,omitempty"`
+}
+
+// phaseView is one part of a run.
+type phaseView struct {
+	Name       string `json:"name"` // list, fetch or apply
+	DurationMS int64  `json:"duration_ms"`
 }
 
 // repositoryView is everything that may be known of a repository.
@@ -141,18 +167,34 @@ func viewSync(status engine.SyncStatus) syncView {
 		Runs:          status.SyncState.Runs,
 		Failures:      status.Failures,
 		NextAttemptAt: instant(status.NextAttemptAt),
+		ObservedAt:    instant(status.ObservedAt),
+		ChangedAt:     instant(status.ChangedAt),
+		NextPollAt:    instant(status.PollAt),
+		Upstream:      upstreamWordOf(status.UpstreamState),
+		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
 	}
 	if status.LastError != "" {
 		view.LastError = &syncErrorView{status.LastClass, status.LastError, status.LastErrorAt.UTC()}
 	}
-	if run := status.LastRun; run != nil {
-		view.LastRun = &runView{
-			ID: run.ID, Trigger: run.Trigger, Ref: run.Ref, Outcome: run.Outcome,
-			StartedAt: run.StartedAt.UTC(), FinishedAt: instant(run.FinishedAt),
-			RefsCreated: run.RefsCreated, RefsUpdated: run.RefsUpdated, RefsDeleted: run.RefsDeleted, Bytes: run.Bytes,
-			Class: run.Class, Error: run.Error,
-		}
+	if status.LastRun != nil {
+		view.LastRun = new(viewRun(*status.LastRun))
+	}
+	return view
+}
+
+func viewRun(run core.Run) runView {
+	view := runView{
+		ID: run.ID, Trigger: run.Trigger, Ref: run.Ref, First: run.First, Outcome: run.Outcome,
+		StartedAt: run.StartedAt.UTC(), FinishedAt: instant(run.FinishedAt),
+		RefsCreated: run.RefsCreated, RefsUpdated: run.RefsUpdated, RefsDeleted: run.RefsDeleted, RefsForced: run.RefsForced,
+		RefsHeld: run.RefsHeld, Bytes: run.Bytes, Class: run.Class, Error: run.Error,
+	}
+	if !run.FinishedAt.IsZero() {
+		view.DurationMS = new(run.FinishedAt.Sub(run.StartedAt).Milliseconds())
+	}
+	for _, phase := range run.Phases {
+		view.Phases = append(view.Phases, phaseView{phase.Name, phase.Duration.Milliseconds()})
 	}
 	return view
 }

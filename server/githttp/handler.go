@@ -25,6 +25,8 @@ type Engine interface {
 	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
 	CheckReady(ctx context.Context, repo core.Repository) error
 	Fresh(ctx context.Context, repo core.Repository)
+	Freshness(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
+	Confirm(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
 	Push() *push.Service
 	Git() *git.Git
 	Path(id string) string
@@ -164,11 +166,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (acces
 	case m.advertise && write:
 		return id, h.advertisePush(w, r, repo, m)
 	case m.advertise:
+		if err := h.confirm(r, repo, id); err != nil {
+			return id, err
+		}
 		return id, h.advertiseFetch(w, r, repo, m)
 	case write:
 		return id, h.receivePack(w, r, repo, m, id)
 	}
-	return id, h.uploadPack(w, r, repo, m)
+	return id, h.uploadPack(w, r, repo, m, id)
 }
 
 // authenticate takes the token from HTTP Basic's password, or from Bearer.

@@ -101,13 +101,13 @@ func (h *Handler) v2Capabilities(r *http.Request, format string, c git.Command) 
 }
 
 // uploadPack serves a fetch.
-func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
+func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
 	body, err := requestBody(w, r)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
-	out := newStream(w)
+	out := h.withNotice(newStream(w), r, repo, id)
 	return h.o.Engine.Git().Run(r.Context(), git.Command{
 		Name: "upload-pack", Dir: h.o.Engine.Path(repo.ID), Config: uploadConfig(m.namespace),
 		Env:   append(git.NamespaceEnv(m.namespace), git.ProtocolEnv(r.Header.Get("Git-Protocol"))...),

@@ -253,6 +253,7 @@ func (c Caller) TokenWith(t testing.TB, claims access.Claims) string {
 // Answer is what the API answered.
 type Answer struct {
 	Status int
+	Header http.Header
 	Raw    string
 	Body   map[string]any // nil if there is none
 }
@@ -297,7 +298,7 @@ func (c Caller) Call(t testing.TB, method, path, token string, body any) Answer 
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	a := Answer{Status: resp.StatusCode, Raw: string(raw)}
+	a := Answer{Status: resp.StatusCode, Header: resp.Header, Raw: string(raw)}
 	if len(raw) > 0 {
 		require.NoError(t, json.Unmarshal(raw, &a.Body), a.Raw)
 	}

@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/upstream"
+)
+
+// maxEnsured bounds the refs and ids of one call.
+const maxEnsured = 100
+
+// ensurePause is how long to wait between looks, doubling up to the second one.
+const (
+	ensurePause    = 250 * time.Millisecond
+	ensurePauseMax = 5 * time.Second
+)
+
+// RefWant is a ref that shall be here.
+type RefWant struct {
+	Name string        // full name, or a branch, or a tag
+	ID   core.ObjectID // the ref shall have it, or it in its history; "": the ref shall be as the upstream has it now
+}
+
+// EnsureRequest says what shall be here.
+type EnsureRequest struct {
+	Refs []RefWant
+	IDs  []core.ObjectID // objects, on a ref or not
+}
+
+// EnsuredRef is what became of a ref.
+type EnsuredRef struct {
+	Name string        // full name
+	ID   core.ObjectID // where it is; zero: nowhere
+	Here bool          // as it was wanted
+}
+
+// EnsuredID is what became of an id.
+type EnsuredID struct {
+	ID     core.ObjectID
+	Here   bool
+	Reason string // why it is not, in the host's words
+}
+
+// Ensured is the answer to an [EnsureRequest].
+type Ensured struct {
+	Refs      []EnsuredRef
+	IDs       []EnsuredID
+	Freshness core.Freshness
+	All       bool // everything is here
+}
+
+// Ensure waits until everything that is wanted is here, or ctx ends; then it
+// returns what is, without an error. Objects and refs that are here already are
+// not asked about. All else is looked up at the upstream, by looks that begin
+// after the call, again and again: hosts announce refs before they serve them.
+// An id that no ref leads to is fetched by itself, if the host serves that.
+// Errors: KindInvalid (no upstream, too much or nothing wanted, bad names).
+func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest) (Ensured, error) {
+	if err := q.check(r); err != nil {
+		return Ensured{}, err
+	}
+	pause := ensurePause
+	looked := false
+	var reasons map[core.ObjectID]string
+	for {
+		found, err := e.ensured(context.WithoutCancel(ctx), r, q, looked, reasons)
+		if err != nil || found.All || ctx.Err() != nil {
+			return found, err
+		}
+		if looked {
+			select {
+			case <-ctx.Done():
+				continue // once more, for the answer
+			case <-e.clock.After(pause):
+			}
+			pause = min(pause*2, ensurePauseMax)
+		}
+		if err := e.looker.Look(ctx, r); err == nil {
+			looked = true
+		} else if !looked {
+			// Not a word from the upstream yet: the same pause before the next try.
+			e.log.Debug("a look at the upstream failed", "repo_id", r.ID, "error", err)
+			select {
+			case <-ctx.Done():
+			case <-e.clock.After(pause):
+			}
+			pause = min(pause*2, ensurePauseMax)
+			continue
+		}
+		reasons = e.fetchMissing(ctx, r, q.IDs)
+	}
+}
+
+func (q EnsureRequest) check(r core.Repository) error {
+	switch n := len(q.Refs) + len(q.IDs); {
+	case r.Upstream == nil:
+		return core.Errorf(core.KindInvalid, "no upstream configured for this repository")
+	case n == 0:
+		return core.Errorf(core.KindInvalid, "name refs or ids that shall be here")
+	case n > maxEnsured:
+		return core.Errorf(core.KindInvalid, "at most %d refs and ids can be waited for at once", maxEnsured)
+	}
+	for _, w := range q.Refs {
+		full := w.Name
+		if !strings.HasPrefix(full, "refs/") {
+			full = "refs/heads/" + full
+		}
+		if err := core.ValidateRefName(full); err != nil {
+			return err
+		}
+		if !core.UpstreamOwned(core.Default, full) {
+			return core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", w.Name)
+		}
+		if w.ID != "" && !w.ID.Valid() {
+			return core.Errorf(core.KindInvalid, "ref %q: %q is not an object id in full length", w.Name, w.ID)
+		}
+	}
+	for _, id := range q.IDs {
+		if !id.Valid() {
+			return core.Errorf(core.KindInvalid, "%q is not an object id in full length", id)
+		}
+	}
+	return nil
+}
+
+// ensured compares what is here with what is wanted.
+func (e *Engine) ensured(ctx context.Context, r core.Repository, q EnsureRequest, looked bool, reasons map[core.ObjectID]string) (Ensured, error) {
+	dir := e.repos.Path(r.ID)
+	refs, err := e.git.RefMap(ctx, dir, "refs/heads/", "refs/tags/")
+	if err != nil {
+		return Ensured{}, err
+	}
+	out := Ensured{All: true}
+	for _, w := range q.Refs {
+		name, id := resolve(refs, w.Name)
+		found := EnsuredRef{Name: name, ID: id, Here: looked && !id.IsZero()}
+		if w.ID != "" {
+			if found.Here, err = e.leadsTo(ctx, r, id, w.ID); err != nil {
+				return Ensured{}, err
+			}
+		}
+		out.Refs = append(out.Refs, found)
+		out.All = out.All && found.Here
+	}
+	for _, id := range q.IDs {
+		here, err := e.hasObject(ctx, dir, id)
+		if err != nil {
+			return Ensured{}, err
+		}
+		found := EnsuredID{ID: id, Here: here}
+		if !here {
+			found.Reason = reasons[id]
+		}
+		out.IDs = append(out.IDs, found)
+		out.All = out.All && here
+	}
+	out.Freshness, err = e.Freshness(ctx, r, core.Demand{})
+	return out, err
+}
+
+// resolve finds a ref by its full or short name; a branch goes before a tag.
+func resolve(refs map[string]core.ObjectID, name string) (string, core.ObjectID) {
+	if strings.HasPrefix(name, "refs/") {
+		return name, refs[name]
+	}
+	if id, ok := refs["refs/heads/"+name]; ok {
+		return "refs/heads/" + name, id
+	}
+	if id, ok := refs["refs/tags/"+name]; ok {
+		return "refs/tags/" + name, id
+	}
+	return "refs/heads/" + name, ""
+}
+
+// leadsTo reports whether the tip is the id, or has it in its history.
+func (e *Engine) leadsTo(ctx context.Context, r core.Repository, tip, id core.ObjectID) (bool, error) {
+	if tip == id || tip.IsZero() {
+		return tip == id, nil
+	}
+	dir := e.repos.Path(r.ID)
+	if here, err := e.hasObject(ctx, dir, id); err != nil || !here {
+		return false, err
+	}
+	ok, err := e.git.IsAncestor(ctx, dir, id, tip)
+	var exit *git.ExitError
+	if errors.As(err, &exit) {
+		return false, nil // one of them is no commit
+	}
+	return ok, err
+}
+
+func (e *Engine) hasObject(ctx context.Context, dir string, id core.ObjectID) (bool, error) {
+	err := e.git.Run(ctx, git.Command{Name: "cat-file", Dir: dir, Flags: []string{"-e"}, Args: []string{string(id)}})
+	var exit *git.ExitError
+	if errors.As(err, &exit) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for object %s: %w", id, err)
+	}
+	return true, nil
+}
+
+// fetchMissing fetches the ids that are not here, each by itself: one that the
+// host does not serve must not keep the others away. It returns why some are
+// not.
+func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core.ObjectID) map[core.ObjectID]string {
+	reasons := map[core.ObjectID]string{}
+	for _, id := range ids {
+		if here, err := e.hasObject(ctx, e.repos.Path(r.ID), id); err != nil || here || ctx.Err() != nil {
+			continue
+		}
+		if err := e.sync.FetchObject(ctx, r, id); err != nil {
+			_, reasons[id] = upstream.Classify(err)
+		}
+	}
+	return reasons
+}
