@@ -49,7 +49,7 @@ func New() providers.Provider {
 		Name:         "github-app",
 		Description:  "Repositories at GitHub, opened by a GitHub App",
 		Mode:         providers.ModeApp,
-		Capabilities: providers.Capabilities{PushHTTPS: true, AtomicPush: true, PushOptions: true},
+		Capabilities: providers.Capabilities{PushHTTPS: true, AtomicPush: true, PushOptions: true, Replay: true},
 		Attributes: []providers.Attribute{
 			{Name: "app_id", Type: "number", Doc: "id of the GitHub App, from its settings page"},
 			{Name: "private_key_file", Type: "string", Doc: "PEM file with a private key of the App"},
@@ -124,6 +124,14 @@ func (p *Provider) Resolve(ctx context.Context, r providers.ResolveRequest) (pro
 	return github.Known(p.Manifest(), config, place, visit.repository, true)
 }
 
+// ParseWebhook implements [providers.Provider].
+func (p *Provider) ParseWebhook(ctx context.Context, r providers.WebhookRequest) (providers.WebhookResult, error) {
+	if err := ctx.Err(); err != nil {
+		return providers.WebhookResult{}, err
+	}
+	return github.ParseWebhook(r)
+}
+
 // Credential implements [providers.Provider].
 func (p *Provider) Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error) {
 	if err := ctx.Err(); err != nil {
@@ -145,11 +153,20 @@ func (p *Provider) Credential(ctx context.Context, r providers.CredentialRequest
 		return providers.Credential{}, err
 	}
 	key := tokenKey{host: place.Host, path: place.Path(), id: id, push: r.Operation == providers.OpPush}
+	if r.Fresh {
+		p.forget(key)
+	}
 	token, cached := p.cached(key, r.MinValidity)
-	if !cached || r.Fresh {
-		if token, err = app.mint(ctx, p.HTTPClient(place.Policy), place, key); err != nil {
+	if !cached {
+		s, err := app.session(p.HTTPClient(place.Policy), place)
+		if err != nil {
 			return providers.Credential{}, err
 		}
+		opened, _, err := s.open(ctx, key)
+		if err != nil {
+			return providers.Credential{}, err
+		}
+		token = opened.token
 		p.keep(key, token)
 	}
 	if time.Until(token.expires) < r.MinValidity {

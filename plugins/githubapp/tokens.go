@@ -43,3 +43,10 @@ func (p *Provider) keep(key tokenKey, token installationToken) {
 	}
 	p.tokens[key] = token
 }
+
+// forget drops the token that the host has refused.
+func (p *Provider) forget(key tokenKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.tokens, key)
+}

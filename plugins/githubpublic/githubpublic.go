@@ -69,6 +69,15 @@ func (p *Provider) Resolve(ctx context.Context, r providers.ResolveRequest) (pro
 	return github.Known(p.Manifest(), config, place, repository, false)
 }
 
+// ParseWebhook implements [providers.Provider]. Whoever administers a public
+// repository can add a webhook to it by hand.
+func (p *Provider) ParseWebhook(ctx context.Context, r providers.WebhookRequest) (providers.WebhookResult, error) {
+	if err := ctx.Err(); err != nil {
+		return providers.WebhookResult{}, err
+	}
+	return github.ParseWebhook(r)
+}
+
 // Credential implements [providers.Provider]: none is needed to fetch, and
 // there is none that pushes.
 func (p *Provider) Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error) {

@@ -31,7 +31,9 @@ func Manifest(m providers.Manifest) providers.Manifest {
 	m.DefaultHost = DefaultHost
 	m.Capabilities.AnonymousFetch = true
 	m.Capabilities.StableIDs = true
+	m.Capabilities.Webhooks = true
 	m.WebhookHeaders = []string{
+		"Content-Type",
 		"X-Github-Event", "X-Github-Delivery", "X-Hub-Signature-256",
 		"X-Github-Hook-Id", "X-Github-Hook-Installation-Target-Id", "X-Github-Hook-Installation-Target-Type",
 	}
@@ -112,11 +114,14 @@ func Error(ctx context.Context, p forge.Place, a forge.Answer, err error, secret
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &limit):
-		return limited(p, http.StatusForbidden, time.Until(limit.Rate.Reset.Time))
+		return limited(p, a, time.Until(limit.Rate.Reset.Time))
 	case errors.As(err, &abuse):
-		return limited(p, http.StatusForbidden, abuse.GetRetryAfter())
+		return limited(p, a, max(abuse.GetRetryAfter(), quiet))
 	case errors.As(err, &response) && response.Response != nil:
 		a.Status, a.Header, a.Body = response.Response.StatusCode, response.Response.Header, []byte(response.Message)
+		if forge.Limited(a) {
+			return limited(p, a, quiet)
+		}
 		return client.Error(a, p.Path(), secrets...)
 	case a.Status != 0:
 		// It answered 200 with something that is not the API's JSON.
@@ -125,7 +130,24 @@ func Error(ctx context.Context, p forge.Place, a forge.Answer, err error, secret
 	return client.NetworkError(ctx, err)
 }
 
-func limited(p forge.Place, status int, after time.Duration) error {
+// quiet is how long GitHub wants to be left alone when it limits requests and
+// does not say for how long.
+const quiet = time.Minute
+
+// limited makes the error for too many requests. How long to wait is what the
+// answer's headers say, counted by the host's clock, and otherwise after.
+func limited(p forge.Place, a forge.Answer, after time.Duration) error {
+	now := a.At
+	if date, err := http.ParseTime(a.Header.Get("Date")); err == nil {
+		now = date
+	}
+	if said := forge.RetryAfter(a.Header, now); said > 0 {
+		after = said
+	}
+	status := a.Status
+	if status == 0 {
+		status = http.StatusForbidden // go-github remembers the limit and did not ask
+	}
 	return &providers.Error{
 		Code:       providers.CodeRateLimited,
 		Message:    p.Host + " limits requests at the moment",
