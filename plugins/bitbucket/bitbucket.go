@@ -4,7 +4,6 @@ package bitbucket
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/headwater-git/headwater/plugins/internal/forge"
@@ -30,7 +29,8 @@ const defaultHost = "bitbucket.org"
 //   - an app password with the account's user name, while Bitbucket still
 //     takes them.
 //
-// All need the permission to read repositories, and to write them for pushes.
+// All need the permission to read repositories, to write them for pushes, and
+// the one for webhooks if the server shall register the repository's webhook.
 type Provider struct{ *generic.Provider }
 
 var _ providers.Provider = (*Provider)(nil)
@@ -48,16 +48,12 @@ func New() providers.Provider {
 				}
 				return "" // no other host has this API
 			},
-			Repository: func(p forge.Place, id string) string {
-				if id != "" {
-					// The workspace may stay empty next to a UUID.
-					return "/repositories/" + url.PathEscape("{}") + "/" + url.PathEscape(id)
-				}
-				return "/repositories/" + p.Path()
-			},
-			Authorize: authorize,
-			Read:      readRepository,
+			Repository: repositoryPath,
+			Authorize:  authorize,
+			Read:       readRepository,
 		},
+		ParseWebhook: parseWebhook,
+		Webhooks:     webhooks(),
 	}, sdk.HTTPClient)}
 }
 
@@ -72,8 +68,9 @@ func manifest() providers.Manifest {
 		DefaultHost:     defaultHost,
 		Capabilities: providers.Capabilities{
 			PushHTTPS: true, AtomicPush: true, AnonymousFetch: true, StableIDs: true,
+			Webhooks: true, WebhookRegistration: true,
 		},
-		WebhookHeaders:      []string{"X-Event-Key", "X-Hook-Uuid", "X-Request-Uuid", "X-Attempt-Number", "X-Hub-Signature"},
+		WebhookHeaders:      []string{"Content-Type", "X-Event-Key", "X-Request-Uuid", "X-Hub-Signature"},
 		ExcludedRefPrefixes: []string{"refs/pull-requests/"},
 	}
 }

@@ -22,7 +22,8 @@ import (
 // or a deploy token with its own user name (which cannot push). GitLab wants
 // some user name with a token; when none is stored, "oauth2" is sent, which is
 // right for all kinds but deploy tokens. With the scope read_api, too, the
-// project's stable id and default branch are known.
+// project's stable id and default branch are known. With the scope api of a
+// maintainer the server registers the project's webhook by itself.
 //
 // A self-hosted GitLab is named by upstream_host; its API is expected at
 // https://HOST/api/v4 unless api_url says otherwise.
@@ -55,6 +56,8 @@ func New() providers.Provider {
 			},
 			Read: readProject,
 		},
+		ParseWebhook: parseWebhook,
+		Webhooks:     webhooks(),
 	}, sdk.HTTPClient)}
 }
 
@@ -69,9 +72,10 @@ func manifest() providers.Manifest {
 		DefaultHost:     "gitlab.com",
 		Capabilities: providers.Capabilities{
 			PushHTTPS: true, AtomicPush: true, PushOptions: true, AnonymousFetch: true, StableIDs: true,
+			Webhooks: true, WebhookRegistration: true,
 		},
 		WebhookHeaders: []string{
-			"X-Gitlab-Event", "X-Gitlab-Token", "X-Gitlab-Event-Uuid", "X-Gitlab-Webhook-Uuid", "Idempotency-Key",
+			"Content-Type", "X-Gitlab-Event", "X-Gitlab-Token", "X-Gitlab-Instance", "X-Gitlab-Event-Uuid", "Idempotency-Key",
 			"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature",
 		},
 		ExcludedRefPrefixes: []string{"refs/merge-requests/", "refs/keep-around/", "refs/environments/", "refs/pipelines/"},

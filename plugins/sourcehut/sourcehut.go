@@ -3,6 +3,9 @@
 package sourcehut
 
 import (
+	"crypto/ed25519"
+	"sync/atomic"
+
 	"github.com/headwater-git/headwater/plugins/internal/forge"
 	"github.com/headwater-git/headwater/plugins/internal/generic"
 	"github.com/headwater-git/headwater/providers"
@@ -18,13 +21,22 @@ import (
 // it are read-only here, of public and unlisted repositories, and need no
 // credential. If one is stored it is sent, with the user name "git" if it has
 // none, for self-hosted servers that ask for one.
-type Provider struct{ *generic.Provider }
+//
+// Its webhooks are signed with the key of the host, whose public half is given
+// by webhook_public_key in the provider block; without it all are refused. The
+// server does not register them: that takes an OAuth token of the account and
+// a GraphQL query, and a mirror of SourceHut needs no credential. A person adds
+// the webhook; docs/providers.md has the query.
+type Provider struct {
+	*generic.Provider
+	keys atomic.Pointer[[]ed25519.PublicKey] // set by Configure
+}
 
 var _ providers.Provider = (*Provider)(nil)
 
 // New returns the provider, to be configured.
 func New() providers.Provider {
-	return &Provider{generic.New(generic.Host{
+	return &Provider{Provider: generic.New(generic.Host{
 		Manifest: manifest(),
 		Rules:    forge.Rules{Product: "SourceHut", OwnerPrefix: "~", BareURLs: true},
 		Username: func(c providers.StoredCredential) string {
@@ -35,6 +47,8 @@ func New() providers.Provider {
 		},
 		// Its API is GraphQL and answers to nobody without a token of
 		// meta.sr.ht, so the host is asked in git's protocol.
+		WebhooksUnsupported: "the webhooks of SourceHut are not registered from here: add one with its GraphQL API, " +
+			"see the page about providers in the documentation",
 	}, sdk.HTTPClient)}
 }
 
@@ -50,7 +64,9 @@ func manifest() providers.Manifest {
 		Capabilities: providers.Capabilities{
 			PushUnsupported: "SourceHut takes no push over HTTPS, only over SSH; push to it directly",
 			AnonymousFetch:  true,
+			Webhooks:        true,
 		},
-		WebhookHeaders: []string{"X-Webhook-Event", "X-Webhook-Delivery", "X-Payload-Signature", "X-Payload-Nonce"},
+		Attributes:     attributesOfBlock(),
+		WebhookHeaders: []string{"Content-Type", "X-Webhook-Event", "X-Payload-Signature", "X-Payload-Nonce"},
 	}
 }

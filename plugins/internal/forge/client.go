@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -37,11 +38,22 @@ type Answer struct {
 }
 
 // Get asks for a URL and returns the answer, whatever its status. The header
-// may carry a credential. Errors: [providers.CodeUnavailable] if there is no
-// answer or if it is a redirect, [providers.CodeInvalidArgument] if the policy
-// forbids the address, and the context's error when it ended.
+// may carry a credential. Errors: those of [Client.Do].
 func (c Client) Get(ctx context.Context, address string, header http.Header) (Answer, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	return c.Do(ctx, http.MethodGet, address, header, nil)
+}
+
+// Do sends a request, with a body if it is not nil, and returns the answer,
+// whatever its status. The header may carry a credential.
+// Errors: [providers.CodeUnavailable] if there is no answer or if it is a
+// redirect, [providers.CodeInvalidArgument] if the policy forbids the address,
+// and the context's error when it ended.
+func (c Client) Do(ctx context.Context, method, address string, header http.Header, body []byte) (Answer, error) {
+	var content io.Reader
+	if body != nil {
+		content = bytes.NewReader(body)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, address, content)
 	if err != nil {
 		return Answer{}, providers.Errorf(providers.CodeInvalidConfig, "the API URL of %s is malformed", c.Host)
 	}

@@ -23,6 +23,14 @@ type Host struct {
 	// API is the host's API, nil if it has none that a stored credential
 	// opens. Without it the host is asked in git's own protocol.
 	API *API
+	// ParseWebhook verifies and reads an inbound webhook whose size was
+	// checked, nil if the host sends none that are understood.
+	ParseWebhook func(providers.Config, providers.WebhookRequest) (providers.WebhookResult, error)
+	// Webhooks says how webhooks are registered by the API, nil if a stored
+	// credential cannot do that; WebhooksUnsupported is the reason then, one
+	// sentence that says what to do instead.
+	Webhooks            *Webhooks
+	WebhooksUnsupported string
 }
 
 // API says how to ask a host about a repository.

@@ -20,8 +20,8 @@ type Flavor struct {
 	Product     string
 	Description string
 	DefaultHost string
-	// HeaderPrefixes are those of its webhook headers: Forgejo sends Gitea's
-	// names, too.
+	// HeaderPrefixes are those of its webhook headers, the first one first:
+	// Forgejo sends Gitea's names, too.
 	HeaderPrefixes []string
 }
 
@@ -57,13 +57,17 @@ func New(f Flavor) *generic.Provider {
 			},
 			Read: readRepository,
 		},
+		ParseWebhook: func(_ providers.Config, r providers.WebhookRequest) (providers.WebhookResult, error) {
+			return f.parseWebhook(r)
+		},
+		Webhooks: webhooks(),
 	}, sdk.HTTPClient)
 }
 
 func (f Flavor) manifest() providers.Manifest {
-	headers := []string{"X-Hub-Signature-256"}
-	for _, prefix := range f.HeaderPrefixes {
-		headers = append(headers, prefix+"Event", prefix+"Delivery", prefix+"Signature")
+	headers := []string{"Content-Type", githubSignature}
+	for _, name := range []string{"Event", "Delivery", "Signature"} {
+		headers = append(headers, f.headers(name)...)
 	}
 	return providers.Manifest{
 		Name:            f.Name,
@@ -75,6 +79,7 @@ func (f Flavor) manifest() providers.Manifest {
 		DefaultHost:     f.DefaultHost,
 		Capabilities: providers.Capabilities{
 			PushHTTPS: true, AtomicPush: true, PushOptions: true, AnonymousFetch: true, StableIDs: true,
+			Webhooks: true, WebhookRegistration: true,
 		},
 		WebhookHeaders:      headers,
 		ExcludedRefPrefixes: []string{"refs/pull/", "refs/for/"},
