@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/providers/host"
@@ -53,7 +54,7 @@ func (p plugins) Instances() []string {
 }
 
 // providerStatus returns the state of every provider instance for GET /providers.
-func providerStatus(cfg *config.Config, catalog *host.Catalog) []api.ProviderStatus {
+func providerStatus(cfg *config.Config, catalog *host.Catalog, replays map[string]inbound.Replay) []api.ProviderStatus {
 	all := catalog.Status()
 	out := make([]api.ProviderStatus, len(all))
 	for n, st := range all {
@@ -61,6 +62,9 @@ func providerStatus(cfg *config.Config, catalog *host.Catalog) []api.ProviderSta
 			Name: st.Name, Type: st.Type, Builtin: st.Builtin, State: string(st.State), PID: st.PID, Generation: st.Generation,
 			Crashes: st.Crashes, LastStart: timeOrNil(st.LastStart), RetryAt: timeOrNil(st.RetryAt), LastError: st.LastError,
 			Stderr: st.Stderr, Hosts: []string{},
+		}
+		if r, ok := replays[st.Name]; ok {
+			out[n].Replay = new(api.ViewReplay(r))
 		}
 		if block := cfg.Instance(st.Name); block != nil {
 			for _, h := range block.Hosts {

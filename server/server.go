@@ -22,6 +22,7 @@ import (
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/githttp"
+	"github.com/headwater-git/headwater/server/inbound"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 )
@@ -131,7 +132,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL,
 	})
 	if err != nil {
 		return nil, err
@@ -141,13 +142,18 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	verifier := access.NewVerifier(s.store, o.Clock)
 	rest := api.New(api.Options{
-		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Fresh: s.engine, Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
-		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog) },
+		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Inbound: s.engine, Fresh: s.engine, Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
+		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, s.engine.Inbound().Replays()) },
 	})
 	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf})
+	hooks := inbound.New(inbound.Options{Receiver: s.engine.Inbound(), Logger: o.Logger})
 	s.handler = s.drain.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if githttp.Match(r) {
 			remotes.ServeHTTP(w, r)
+			return
+		}
+		if inbound.Match(r) {
+			hooks.ServeHTTP(w, r)
 			return
 		}
 		rest.ServeHTTP(w, r)

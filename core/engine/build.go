@@ -14,6 +14,7 @@ import (
 	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
@@ -33,6 +34,9 @@ type Options struct {
 	Resolver  netguard.Resolver // nil is the system's
 	Agent     string            // User-Agent for upstreams
 	Failpoint func(name string) // see repo.Options
+	// PublicURL is where hosts can reach this server; with "" they are given no
+	// address to deliver webhooks to.
+	PublicURL string
 	// MaxPushSize bounds the pack of one push in bytes; 0 is no limit.
 	MaxPushSize int64
 	Webhooks    events.Policy // where outbound webhooks may lead
@@ -51,6 +55,7 @@ type Engine struct {
 	maintain  *maintain.Service
 	content   *content.Service
 	events    *events.Service
+	inbound   *inbound.Service
 	upstreams *upstream.Service
 	discover  *git.Discoverer
 	clock     core.Clock
@@ -81,6 +86,9 @@ func New(o Options) (*Engine, error) {
 	e.looker = sync.NewLooker(e.sync)
 	e.events = events.New(events.Options{
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
+	})
+	e.inbound = inbound.New(inbound.Options{
+		Store: o.Store, Plugins: o.Plugins, Syncs: e.sync, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
 	})
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
@@ -153,6 +161,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return e.sync.Run(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
+	g.Go(func() error { return e.inbound.Run(ctx) })
 	g.Go(func() error { return e.events.Run(ctx) })
 	err := g.Wait()
 	e.discover.CloseIdle()

@@ -41,6 +41,7 @@ func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, userna
 		}
 		return core.Credential{}, err
 	}
+	e.checkInbound(ctx, r.ID)
 	return c, nil
 }
 
@@ -74,15 +75,30 @@ func (e *Engine) UpdateCredential(ctx context.Context, org, id string, username 
 		return core.Credential{}, err
 	}
 	c.Secret, c.UpdatedAt = secret, e.clock.Now()
-	return c, e.store.UpdateCredential(ctx, c)
+	if err := e.store.UpdateCredential(ctx, c); err != nil {
+		return core.Credential{}, err
+	}
+	e.checkInbound(ctx, c.RepoID)
+	return c, nil
 }
 
 // DeleteCredential implements [Repositories].
 func (e *Engine) DeleteCredential(ctx context.Context, org, id string) error {
-	if _, err := e.credential(ctx, org, id); err != nil {
+	c, err := e.credential(ctx, org, id)
+	if err != nil {
 		return err
 	}
-	return e.store.DeleteCredential(ctx, id)
+	r, err := e.store.RepositoryByID(ctx, c.RepoID)
+	if err != nil {
+		return err
+	}
+	gone := e.inbound.Leaving(ctx, r)
+	if err := e.store.DeleteCredential(ctx, id); err != nil {
+		return err
+	}
+	gone()
+	e.checkInbound(ctx, r.ID)
+	return nil
 }
 
 // CredentialByRepo implements [Repositories].

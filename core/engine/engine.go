@@ -47,6 +47,7 @@ type SyncStatus struct {
 	Running  bool
 	Progress *core.Progress // of the running sync, nil if none runs
 	LastRun  *core.Run
+	Webhook  *core.InboundWebhook // how the host tells of changes; nil: not known yet
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]

@@ -70,6 +70,9 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 		}
 		return core.Repository{}, err
 	}
+	if repo.Upstream != nil {
+		e.checkInbound(ctx, repo.ID)
+	}
 	if repo.Upstream != nil && repo.Upstream.Mode != providers.ModeGeneric {
 		// Nothing is missing for the first mirror. A generic upstream waits
 		// for its credential and a pull.
@@ -156,18 +159,22 @@ func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error 
 			return err
 		}
 	}
+	gone := e.inbound.Leaving(ctx, r)
 	if err := e.repos.Delete(context.WithoutCancel(ctx), r.ID); err != nil {
 		return err
 	}
+	gone()
 	e.log.Info("repository deleted", "repo_id", r.ID, "org", r.Org, "name", r.Name)
 	return nil
 }
 
 // Detach implements [Repositories].
 func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
+	gone := e.inbound.Leaving(ctx, r)
 	if err := e.store.DetachUpstream(ctx, r.ID); err != nil {
 		return err
 	}
+	gone()
 	// A run that had begun must not move refs of what is a local repository
 	// now; none begins any more.
 	if err := e.sync.Ground(ctx, r.ID); err != nil {
@@ -214,6 +221,13 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	}
 	if len(runs) > 0 {
 		st.LastRun = &runs[0]
+	}
+	w, err := e.store.InboundWebhook(ctx, r.ID)
+	switch {
+	case err == nil:
+		st.Webhook = &w
+	case core.KindOf(err) != core.KindNotFound:
+		return SyncStatus{}, err
 	}
 	return st, nil
 }

@@ -21,6 +21,8 @@ type ProviderStatus struct {
 	RetryAt    *time.Time `json:"retry_at,omitempty"`
 	LastError  string     `json:"last_error,omitempty"`
 	Stderr     []string   `json:"stderr,omitempty"` // last lines, secrets cut out
+
+	Replay *ReplayStatus `json:"replay,omitempty"` // last look for webhooks that never arrived
 }
 
 func (s *server) listProviders(c *call) error {

@@ -158,6 +158,12 @@ func descriptions() map[string]description {
 			text: "The token may name the organisation or the repository.",
 			body: legacyDeleteCredentialBody{}, bodyRequired: true, example: `{"id":"ggc_01"}`, answers: []success{{status: http.StatusNoContent, text: "Deleted."}}, errors: storeErrors},
 
+		"GET " + repo + "/inbound-webhook": {id: "getInboundWebhook", tag: "repositories", summary: "Show where the host may deliver webhooks",
+			text: "Whether the host's webhook works. Where it cannot be registered by the server, add this address at the host by hand.", answers: done(inboundWebhookView{}), errors: storeErrors},
+		"POST " + repo + "/inbound-webhook": {id: "rotateInboundWebhook", tag: "repositories", summary: "Make a new secret for the inbound webhook",
+			text:    "The secret is shown this once. The old one is accepted for a day more; where the server registers the webhook, it does so again.",
+			answers: done(rotatedInboundWebhook{}), errors: storeErrors},
+
 		"GET " + repo + "/files": {id: "listFiles", tag: "files", summary: "List files", text: "By path, in byte order.",
 			query: "ref ephemeral path.below recursive cursor limit.files", sample: "path=src&recursive=false", answers: done(fileList{}), errors: readErrors},
 		"GET " + repo + "/files/metadata": {id: "listFilesMetadata", tag: "files", summary: "List files with their last commits",
@@ -230,6 +236,9 @@ func descriptions() map[string]description {
 			example: `{"object_ref":"main","notes_ref":"reviews"}`, answers: done(noteAnswer{}), failure: noteProblem{}, errors: writeErrors},
 
 		"GET /providers": {id: "listProviders", tag: "server", summary: "Show the provider plugins", answers: done(providerList{})},
+		"POST /providers/{name}/replay": {id: "replayDeliveries", tag: "server", summary: "Have a host send lost webhooks again",
+			text: "Of a provider whose host keeps what could not be delivered, such as a GitHub App. The server does it by itself at its start and every hour.", answers: done(ReplayStatus{}),
+			errors: []int{http.StatusNotFound, http.StatusPreconditionFailed, http.StatusTooManyRequests, http.StatusNotImplemented, http.StatusBadGateway}},
 		"GET " + openAPIPath: {id: "getOpenAPI", tag: "server", summary: "Read this document", answers: []success{{status: http.StatusOK, text: "The document.", body: apiDocument{}, headers: []string{"ETag"}},
 			{status: http.StatusNotModified, text: "The client has this document already.", headers: []string{"ETag"}}}},
 		"GET /healthz": {id: "getHealth", tag: "server", summary: "Tell whether the process lives", answers: done(healthAnswer{})},

@@ -21,6 +21,7 @@ type Options struct {
 	Content      Content                 // nil: calls that read content are refused
 	Commits      Commits                 // nil: calls that write content are refused
 	Fresh        Freshener               // nil: copies are served as they are
+	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
@@ -76,6 +77,8 @@ var operations = []operation{
 	{http.MethodPut, "", "/api/repos/{name}/git-credentials/{id}", access.RepoWrite, oneRepository, (*server).updateCredential},
 	{http.MethodDelete, "/api/v1/repos/git-credentials", "", access.RepoWrite, credentialID, (*server).deleteCredential},
 	{http.MethodDelete, "", "/api/repos/{name}/git-credentials/{id}", access.RepoWrite, oneRepository, (*server).deleteCredential},
+	{http.MethodGet, "/api/v1/repos/inbound-webhook", "/api/repos/{name}/inbound-webhook", access.RepoWrite, oneRepository, (*server).getInboundWebhook},
+	{http.MethodPost, "/api/v1/repos/inbound-webhook", "/api/repos/{name}/inbound-webhook", access.RepoWrite, oneRepository, (*server).rotateInboundWebhook},
 	{http.MethodGet, "/api/v1/repos/files", "/api/repos/{name}/files", access.GitRead, oneRepository, reader((*server).listFiles)},
 	{http.MethodGet, "/api/v1/repos/files/metadata", "/api/repos/{name}/files/metadata", access.GitRead, oneRepository, reader((*server).listMetadata)},
 	{http.MethodGet, "/api/v1/repos/file", "/api/repos/{name}/file", access.GitRead, oneRepository, reader((*server).getFile)},
@@ -106,6 +109,7 @@ var operations = []operation{
 	{http.MethodPost, legacyNotes, "/api/repos/{name}/notes", access.GitWrite, oneRepository, writer((*server).writeNote)},
 	{http.MethodDelete, legacyNotes, "/api/repos/{name}/notes", access.GitWrite, oneRepository, writer((*server).deleteNote)},
 	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
+	{http.MethodPost, "", "/providers/{name}/replay", access.RepoWrite, organisation, (*server).replayDeliveries},
 }
 
 // New returns the handler of /api/, /providers, /healthz and /readyz. Every

@@ -45,6 +45,7 @@ type syncView struct {
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	LastRun       *runView       `json:"last_run,omitempty"`
+	Webhook       *inboundView   `json:"webhook,omitempty"` // how the host tells of changes
 }
 
 // syncStateWord sums a sync state up in one word.
@@ -179,6 +180,9 @@ func viewSync(status engine.SyncStatus) syncView {
 	}
 	if status.LastRun != nil {
 		view.LastRun = new(viewRun(*status.LastRun))
+	}
+	if status.Webhook != nil {
+		view.Webhook = new(viewInboundHealth(*status.Webhook))
 	}
 	return view
 }

@@ -1,0 +1,117 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/inbound"
+)
+
+// Inbound is how hosts tell of changes. The engine implements it; see there for
+// the errors.
+type Inbound interface {
+	InboundWebhook(ctx context.Context, repo core.Repository) (core.InboundWebhook, error)
+	RotateInboundWebhook(ctx context.Context, repo core.Repository) (core.InboundWebhook, error)
+	ReplayDeliveries(ctx context.Context, instance string) (inbound.Replay, error)
+}
+
+// inboundView says how a repository's inbound webhook is doing.
+type inboundView struct {
+	State          core.InboundState `json:"state"`
+	Message        string            `json:"message,omitempty"` // why it is not active, and what to do
+	LastDeliveryAt *time.Time        `json:"last_delivery_at,omitempty"`
+	LastMissedAt   *time.Time        `json:"last_missed_at,omitempty"`
+}
+
+func viewInboundHealth(w core.InboundWebhook) inboundView {
+	return inboundView{
+		State: w.State, Message: w.Message, LastDeliveryAt: instant(w.LastDeliveryAt), LastMissedAt: instant(w.LastMissedAt),
+	}
+}
+
+// inboundWebhookView is the address of an inbound webhook. It holds the token,
+// so only those who may change the repository see it.
+type inboundWebhookView struct {
+	URL string `json:"url"`
+	inboundView
+	CheckedAt *time.Time `json:"checked_at,omitempty"`
+}
+
+func (s *server) viewInbound(c *call, w core.InboundWebhook) inboundWebhookView {
+	return inboundWebhookView{
+		URL: s.base(c.r) + inbound.PathOf(*c.repo.Upstream, w.Token), inboundView: viewInboundHealth(w), CheckedAt: instant(w.CheckedAt),
+	}
+}
+
+// inboundService refuses if there is none.
+func (s *server) inboundService() (Inbound, error) {
+	if s.Inbound == nil {
+		return nil, core.Errorf(core.KindUnsupported, "this server takes no webhooks")
+	}
+	return s.Inbound, nil
+}
+
+func (s *server) getInboundWebhook(c *call) error {
+	service, err := s.inboundService()
+	if err != nil {
+		return err
+	}
+	w, err := service.InboundWebhook(c.ctx(), c.repo)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, s.viewInbound(c, w))
+}
+
+// rotatedInboundWebhook is the answer that shows a secret, once.
+type rotatedInboundWebhook struct {
+	inboundWebhookView
+	Secret string `json:"secret"`
+}
+
+func (s *server) rotateInboundWebhook(c *call) error {
+	service, err := s.inboundService()
+	if err != nil {
+		return err
+	}
+	w, err := service.RotateInboundWebhook(c.ctx(), c.repo)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, rotatedInboundWebhook{s.viewInbound(c, w), w.Secrets[0].Reveal()})
+}
+
+// ReplayStatus is a look for webhooks of a host that never arrived.
+type ReplayStatus struct {
+	At         time.Time `json:"at"`
+	Since      time.Time `json:"since"`
+	Failed     int       `json:"failed"`
+	Replayed   int       `json:"replayed"`
+	Incomplete bool      `json:"incomplete"`
+	Error      string    `json:"error,omitempty"`
+}
+
+// ViewReplay is how a replay is shown.
+func ViewReplay(r inbound.Replay) ReplayStatus {
+	return ReplayStatus{
+		At: r.At.UTC(), Since: r.Since.UTC(), Failed: r.Failed, Replayed: r.Replayed, Incomplete: r.Incomplete, Error: r.Error,
+	}
+}
+
+func (s *server) replayDeliveries(c *call) error {
+	service, err := s.inboundService()
+	if err != nil {
+		return err
+	}
+	name, err := c.segment("name")
+	if err != nil {
+		return err
+	}
+	r, err := service.ReplayDeliveries(c.ctx(), name)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, ViewReplay(r))
+}
