@@ -11,7 +11,6 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
-	"github.com/headwater-git/headwater/providers"
 )
 
 // Receive is one git push over smart HTTP: the session without its updates,
@@ -80,12 +79,12 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		_, err := r.Out.Write(head.AppendReport(nil, reasonSigned, nil))
 		return err
 	}
-	m, err := s.manifest(ctx, r.Repo)
+	t, err := s.terms(ctx, r.Repo)
 	if err != nil {
 		return err
 	}
 	r.Updates, r.Atomic = head.Updates, head.Atomic()
-	if reports, all := r.refusedAll(m); all {
+	if reports, all := r.refusedAll(t); all {
 		// Nothing can come of it: take the pack off the wire, and store nothing.
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
@@ -98,11 +97,11 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 }
 
 // refusedAll reports whether every update is refused for its name alone.
-func (r Receive) refusedAll(m *providers.Manifest) ([]git.RefReport, bool) {
+func (r Receive) refusedAll(t terms) ([]git.RefReport, bool) {
 	reports := make([]git.RefReport, 0, len(r.Updates))
 	refused := 0
 	for _, u := range r.Updates {
-		v, ok := r.verdict(u, m)
+		v, ok := r.verdict(u, t)
 		if ok {
 			v.Reason = reasonAtomic
 		} else {

@@ -108,6 +108,10 @@ func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
 		s.wantSync(ctx, r.ID)
 		return s.drop(ctx, j)
 	}
+	// Before anything else: where a ref has moved on since, the entry is dropped.
+	if err := s.repos.Witness(ctx, r, j); err != nil {
+		return err
+	}
 	keep, err := s.happened(ctx, r, j, names)
 	if err != nil {
 		return err

@@ -93,17 +93,22 @@ func New(o Options) (*Service, error) {
 	}, nil
 }
 
-// manifest returns the manifest of the upstream's provider, nil for a local
-// repository.
-func (s *Service) manifest(ctx context.Context, r core.Repository) (*providers.Manifest, error) {
+// terms returns what the repository's refs are subject to. The filter is about
+// what goes to and fro between here and the upstream: a local repository has
+// none.
+func (s *Service) terms(ctx context.Context, r core.Repository) (terms, error) {
 	if r.Upstream == nil {
-		return nil, nil //nolint:nilnil // a local repository has no provider
+		return terms{}, nil
 	}
 	m, err := s.up.Manifest(ctx, *r.Upstream)
 	if err != nil {
-		return nil, err
+		return terms{}, err
 	}
-	return &m, nil
+	rules, err := s.repos.Rules(ctx, r)
+	if err != nil {
+		return terms{}, err
+	}
+	return terms{manifest: &m, rules: rules}, nil
 }
 
 // Check returns what [Service.Write] would say of the updates for their names
@@ -119,13 +124,13 @@ func (s *Service) Check(ctx context.Context, w Session) ([]Result, error) {
 
 // named begins a ballot with the verdicts on the names of the refs.
 func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
-	m, err := s.manifest(ctx, w.Repo)
+	t, err := s.terms(ctx, w.Repo)
 	if err != nil {
 		return nil, err
 	}
 	b := newBallot(w)
 	for i, u := range w.Updates {
-		if r, ok := w.verdict(u, m); !ok && b.open[i] {
+		if r, ok := w.verdict(u, t); !ok && b.open[i] {
 			b.refuse(i, r.Kind, r.Reason)
 		}
 	}
@@ -137,13 +142,13 @@ func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
 // store or the provider failed, or ctx ended before the point of no return.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	start := s.clock.Now()
-	m, err := s.manifest(ctx, w.Repo)
+	t, err := s.terms(ctx, w.Repo)
 	if err != nil {
 		return nil, err
 	}
 	b := newBallot(w)
 	for i, u := range w.Updates {
-		if r, ok := w.verdict(u, m); !ok {
+		if r, ok := w.verdict(u, t); !ok {
 			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
 		}
 	}
@@ -213,13 +218,12 @@ func (s *Service) upstreamLeg(w Session, b *ballot) []int {
 // checkForce refuses updates that rewrite history where the token forbids it. A
 // forced push whose new tip descends from the old one passes.
 func (s *Service) checkForce(ctx context.Context, w Session, b *ballot) error {
-	dir := s.repos.Path(w.Repo.ID)
 	for _, i := range b.pending() {
 		u := w.Updates[i]
 		if !b.open[i] || !w.Policy.Rule(u.Name).NoForcePush || u.IsCreate() {
 			continue
 		}
-		ok, err := s.git.IsAncestor(ctx, dir, u.Old, u.New)
+		ok, err := s.repos.Descends(ctx, w.Repo.ID, u.Old, u.New)
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

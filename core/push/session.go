@@ -6,6 +6,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -52,6 +53,7 @@ const (
 	reasonSigned      = "signed pushes are not supported; push without --signed"
 	reasonEphemeral   = "only branches can be pushed to the ephemeral remote"
 	reasonTooManyRefs = "too many refs in one atomic push"
+	reasonFiltered    = "the repository's ref filter leaves this ref out; it is neither mirrored nor pushed"
 )
 
 // refuse returns the result of a refused update.
@@ -59,9 +61,17 @@ func refuse(u core.RefUpdate, kind core.Kind, reason string) Result {
 	return Result{Update: u, Kind: kind, Reason: reason}
 }
 
+// terms are what a repository's refs are subject to beside the token's policy.
+// The zero value is that of a local repository.
+type terms struct {
+	manifest *providers.Manifest // of the upstream's provider; nil: there is no upstream
+	rules    repo.Rules
+}
+
 // verdict says whether an update is refused for its name alone: no disk, no
 // network. ok is true if nothing speaks against it so far.
-func (s Session) verdict(u core.RefUpdate, m *providers.Manifest) (Result, bool) {
+func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
+	m := t.manifest
 	switch {
 	case strings.HasPrefix(u.Name, core.InternalPrefix), strings.HasPrefix(u.Name, "refs/namespaces/"):
 		return refuse(u, core.KindPermission, reasonHidden), false
@@ -95,6 +105,8 @@ func (s Session) verdict(u core.RefUpdate, m *providers.Manifest) (Result, bool)
 	}
 	if core.UpstreamOwned(s.Namespace, u.Name) {
 		switch {
+		case !t.rules.Mirrors(u.Name):
+			return refuse(u, core.KindPermission, reasonFiltered), false
 		case m.Mode == providers.ModePublic:
 			return refuse(u, core.KindPermission, reasonReadOnly), false
 		case !m.Capabilities.PushHTTPS:

@@ -24,6 +24,9 @@ type Apply struct {
 	// Reconcile first looks which updates are in place already and applies the
 	// rest: for recovery, where a crash may have cut anywhere.
 	Reconcile bool
+	// Forced are the names of the updates that rewrite history, where the caller
+	// has asked [Repos.Forced] already. Nil: they are found out.
+	Forced map[string]bool
 	// Also runs inside the SQL transaction, for facts of the caller that must
 	// become true together with the refs.
 	Also func(q core.Queries) error
@@ -39,15 +42,23 @@ type Apply struct {
 // repository's version and adds the events. A reader may see the deletes a
 // moment before the rest.
 //
+// A branch or tag that is moved by force or deleted is a [core.Rewrite]: its row
+// is part of that SQL transaction, and the hidden ref that keeps its old tip, if
+// the repository's settings want that, part of the ref transaction.
+//
 // It returns a [*git.RefError] if a ref was not where the update said, or could
 // not be written; then nothing moved. It returns an [*AppliedError] if the refs
 // moved, but not all that belongs to it was done.
 func (r *Repos) ApplyRefUpdates(ctx context.Context, a Apply) error {
+	rewrites, err := r.rewritten(ctx, a) // before the lock: it may read history
+	if err != nil {
+		return err
+	}
 	unlock, err := r.locks.LockWrite(ctx, a.Repo.ID)
 	if err != nil {
 		return fmt.Errorf("wait for the write lock: %w", err)
 	}
-	moved, err := r.apply(ctx, a)
+	moved, err := r.apply(ctx, a, rewrites)
 	unlock()
 	if err == nil && moved > 0 {
 		r.notify(a.Repo.ID, moved)
@@ -55,7 +66,7 @@ func (r *Repos) ApplyRefUpdates(ctx context.Context, a Apply) error {
 	return err
 }
 
-func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
+func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite) (int, error) {
 	j := a.Journal
 	updates := j.Updates
 	dir := r.Path(a.Repo.ID)
@@ -64,11 +75,14 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 		if updates, err = r.pending(ctx, dir, j); err != nil {
 			return 0, err
 		}
+		if err = r.settleKept(ctx, dir, a, rewrites, updates); err != nil {
+			return 0, err
+		}
 	}
 	if j.Source != core.SourceSync {
 		r.touched(j)
 	}
-	if err := r.move(ctx, dir, a, updates); err != nil {
+	if err := r.move(ctx, dir, a, updates, rewrites); err != nil {
 		return 0, err
 	}
 	r.fail("refs-applied")
@@ -103,6 +117,9 @@ func (r *Repos) apply(ctx context.Context, a Apply) (int, error) {
 				return err
 			}
 		}
+		if err := recordRewrites(ctx, q, a.Repo, rewrites, a.Reconcile); err != nil {
+			return err
+		}
 		events := a.Events
 		if !a.Quiet {
 			events = append(PushEvents(a.Repo, j, now), events...)
@@ -135,8 +152,14 @@ func (e *AppliedError) Error() string { return "refs have moved, but: " + e.Err.
 func (e *AppliedError) Unwrap() error { return e.Err }
 
 // move makes the updates on disk: all, or none with a [*git.RefError].
-func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.RefUpdate) error {
-	deletes, rest := r.transactions(a.Repo, a.Journal, updates)
+func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.RefUpdate, rewrites []core.Rewrite) error {
+	kept := make(map[string]string, len(rewrites)) // hidden ref by ref
+	for _, rw := range rewrites {
+		if rw.State == core.RewriteRetained {
+			kept[rw.Ref] = rw.KeptRef()
+		}
+	}
+	deletes, rest := r.transactions(a.Repo, a.Journal, updates, kept)
 	if a.Quiet {
 		return r.git.WriteRefs(ctx, dir, deletes, rest)
 	}
@@ -154,6 +177,9 @@ func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.Re
 	for _, u := range updates {
 		if u.IsDelete() && !u.Old.IsZero() {
 			back = append(back, git.RefChange{RefUpdate: core.RefUpdate{Name: a.Journal.Namespace.Path(u.Name), New: u.Old}})
+			if name, ok := kept[u.Name]; ok {
+				back = append(back, git.RefChange{RefUpdate: core.RefUpdate{Name: name, Old: u.Old}})
+			}
 		}
 	}
 	if _, undo := r.git.UpdateRefs(context.WithoutCancel(ctx), dir, back); undo != nil {
@@ -164,14 +190,18 @@ func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.Re
 }
 
 // transactions splits updates into the deletes and the rest, by names on disk,
-// with the tracking refs. A tracking ref is written without its old value: a
-// running fetch may have recorded the new one already.
-func (r *Repos) transactions(repo core.Repository, j core.JournalEntry, updates []core.RefUpdate) (deletes, rest []git.RefChange) {
+// with the tracking refs and the hidden ones that keep old tips. A tracking ref
+// is written without its old value: a running fetch may have recorded the new
+// one already.
+func (r *Repos) transactions(repo core.Repository, j core.JournalEntry, updates []core.RefUpdate, kept map[string]string) (deletes, rest []git.RefChange) {
 	for _, u := range updates {
 		name := u.Name
 		changes := []git.RefChange{{RefUpdate: core.RefUpdate{Name: j.Namespace.Path(name), Old: u.Old, New: u.New}}}
 		if repo.Upstream != nil && j.Source != core.SourceSync && core.UpstreamOwned(j.Namespace, name) {
 			changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: core.TrackingRef(name), New: u.New}, Force: true})
+		}
+		if hidden, ok := kept[name]; ok {
+			changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: hidden, New: u.Old}, Force: true})
 		}
 		if u.IsDelete() {
 			deletes = append(deletes, changes...)

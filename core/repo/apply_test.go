@@ -125,19 +125,19 @@ func TestRepos_ApplyRefUpdates_takesTrackingRefsAlong(t *testing.T) {
 	require.Empty(t, digest())
 	require.Equal(t, map[string]core.ObjectID{
 		"refs/internal/upstream/heads/main": one, "refs/internal/upstream/tags/v1": one,
-	}, w.Refs(r, core.InternalPrefix))
+	}, w.Refs(r, core.TrackingPrefix))
 
 	// A running fetch has moved them already, or they were never there.
 	coretest.Run(t, w.Path(r), "update-ref", "refs/internal/upstream/heads/main", string(two))
 	coretest.Run(t, w.Path(r), "update-ref", "-d", "refs/internal/upstream/tags/v1")
 	require.NoError(t, apply(w, r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: two}, core.RefUpdate{Name: "refs/tags/v1", Old: one}))
-	require.Equal(t, map[string]core.ObjectID{"refs/internal/upstream/heads/main": two}, w.Refs(r, core.InternalPrefix))
+	require.Equal(t, map[string]core.ObjectID{"refs/internal/upstream/heads/main": two}, w.Refs(r, core.TrackingPrefix))
 
 	// A sync moves public refs to where its fetch put the tracking refs.
 	setDigest()
 	j := journal(w, r, core.SourceSync, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})
 	require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j}))
-	require.Equal(t, two, w.Refs(r, core.InternalPrefix)["refs/internal/upstream/heads/main"])
+	require.Equal(t, two, w.Refs(r, core.TrackingPrefix)["refs/internal/upstream/heads/main"])
 	require.Equal(t, "digest", digest())
 }
 

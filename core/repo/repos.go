@@ -24,6 +24,8 @@ type Options struct {
 	Clock  core.Clock
 	Locker Locker
 	Logger hclog.Logger
+	// Objects reads commits without a process for each; nil: git is started.
+	Objects *git.CatFile
 	// Failpoint is called at named steps of a ref change, so that crash tests
 	// can stop the process there. Nil in production.
 	Failpoint func(name string)
@@ -31,16 +33,17 @@ type Options struct {
 
 // Repos is the set of repositories of one data directory.
 type Repos struct {
-	root   string
-	git    *git.Git
-	store  core.Store
-	clock  core.Clock
-	locks  Locker
-	log    hclog.Logger
-	fail   func(string)
-	mu     sync.Mutex
-	watch  map[string][]*Watch
-	notify func(repoID string, moved int)
+	root    string
+	git     *git.Git
+	store   core.Store
+	clock   core.Clock
+	locks   Locker
+	objects *git.CatFile
+	log     hclog.Logger
+	fail    func(string)
+	mu      sync.Mutex
+	watch   map[string][]*Watch
+	notify  func(repoID string, moved int)
 }
 
 // Open prepares the folders under the data directory.
@@ -63,7 +66,7 @@ func Open(o Options) (*Repos, error) {
 		}
 	}
 	return &Repos{
-		root: o.Root, git: o.Git, store: o.Store, clock: o.Clock, locks: o.Locker, log: o.Logger.Named("repo"),
+		root: o.Root, git: o.Git, store: o.Store, clock: o.Clock, locks: o.Locker, objects: o.Objects, log: o.Logger.Named("repo"),
 		fail: o.Failpoint, watch: map[string][]*Watch{}, notify: func(string, int) {},
 	}, nil
 }

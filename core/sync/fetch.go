@@ -17,23 +17,22 @@ import (
 // ref. The "+" takes forced moves; without it git refuses a moved tag.
 func refspec(name string) string { return "+" + name + ":" + core.TrackingRef(name) }
 
-// all are the refspecs of everything that the upstream owns. Nothing else of
-// the upstream (pull requests, keep-around refs) is ever listed or fetched:
-// protocol v2 turns the refspecs into ref prefixes.
-func all() []string { return []string{refspec("refs/heads/*"), refspec("refs/tags/*")} }
-
 // fetchAll brings the tracking refs up to the upstream. A first mirror goes in
 // two steps: the refs of the first pin its objects, so that a retry continues
 // there. The second brings objects only; a file per ref, made, locked and soon
 // packed again, would cost more than the objects where there are many refs.
 func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) error {
+	all := x.scope.refspecs()
+	if len(all) == 0 {
+		return nil
+	}
 	if !x.First {
-		return s.fetch(ctx, x, all(), "--prune")
+		return s.fetch(ctx, x, all, "--prune")
 	}
 	if err := s.dropGone(ctx, x, adv); err != nil {
 		return err
 	}
-	steps := append(firstSteps(adv), all())
+	steps := append(firstSteps(adv), all)
 	for i, specs := range steps {
 		s.setProgress(x.RepoID, func(p *core.Progress) { p.Step, p.Steps = i+1, len(steps) })
 		var extra []string
@@ -51,11 +50,11 @@ func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) e
 // the listings before and after the fetch agree on is what the fetch saw; the
 // rest, of a branch that moved meanwhile, is left to the next run.
 func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) error {
-	after, err := s.up.Refs(ctx, x.repo, listed)
+	after, err := s.list(ctx, x.repo, x.scope)
 	if err != nil {
-		return fmt.Errorf("list upstream refs after the fetch: %w", err)
+		return fmt.Errorf("after the fetch: %w", err)
 	}
-	x.missed = before.Digest() != after.Digest()
+	x.missed = x.scope.digest(before) != x.scope.digest(after)
 	var changes []git.RefChange
 	for name, id := range before.Refs {
 		if name != "HEAD" && after.Refs[name] == id {

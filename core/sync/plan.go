@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -23,13 +24,17 @@ const brakePause = 30 * time.Second
 // difference is what it takes to make the public refs equal to the tracking refs.
 type difference struct {
 	updates                   []core.RefUpdate
-	created, updated, deleted int
-	public                    int // branches and tags there are now
-	left                      int // refs left out because a session moves them
+	held                      []heldRef // what policies keep from being made
+	created, updated, deleted int       // of updates
+	public                    int       // branches and tags there are now that the scope mirrors
+	left                      int       // refs left out because a session moves them
+	outside                   int       // of deleted: refs that the scope does not mirror any more
+	blocked                   int       // creations whose names conflict with refs that stay
 }
 
-// diff compares tracking refs with public refs; with only, just that ref.
-func diff(refs map[string]core.ObjectID, only string, skip func(name string) bool) difference {
+// diff compares tracking refs with public refs, in the scope; with only, just
+// that ref. What is not in the scope is not to be here.
+func diff(sc scope, refs map[string]core.ObjectID, only string, skip func(name string) bool) difference {
 	var d difference
 	add := func(name string, before, after core.ObjectID) {
 		switch {
@@ -48,16 +53,21 @@ func diff(refs map[string]core.ObjectID, only string, skip func(name string) boo
 	for name, id := range refs {
 		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
 		if !tracking {
-			d.public++
-			if only == "" {
-				if _, ok := refs[core.TrackingRef(name)]; !ok {
-					add(name, id, "")
-				}
+			mirrored := sc.mirrors(name)
+			if mirrored && core.UpstreamOwned(core.Default, name) {
+				d.public++
 			}
+			if _, ok := refs[core.TrackingRef(name)]; only != "" || ok && mirrored {
+				continue
+			}
+			if !mirrored && !skip(name) {
+				d.outside++
+			}
+			add(name, id, "")
 			continue
 		}
 		public := "refs/" + short
-		if only != "" && public != only {
+		if only != "" && public != only || !sc.mirrors(public) {
 			continue
 		}
 		if refs[public] != id {
@@ -83,7 +93,7 @@ func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, 
 }
 
 func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
-	refs, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), "refs/heads/", "refs/tags/", core.TrackingPrefix)
+	refs, err := s.known(ctx, x.RepoID)
 	if err != nil {
 		return err
 	}
@@ -92,39 +102,68 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 		head = headWants(x.repo, adv)
 		keep = s.keeps(x, adv, refs, head)
 	}
-	d := diff(refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
-	// What was fetched may be newer than what was listed.
-	seen := fetched(refs, adv.HeadTarget)
-	if err := s.brake(x, seen, d); err != nil {
-		return err
-	}
+	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
 	if keep != "" {
 		d.left--
 	}
+	forced := map[string]bool{}
+	if !x.First {
+		if forced, err = s.repos.Forced(ctx, x.RepoID, d.updates); err != nil {
+			return err
+		}
+	}
+	d.sift(x.scope, forced)
+	d.makeRoom(keep)
+	// What was fetched may be newer than what was listed.
+	seen := fetched(x.scope, refs, adv.HeadTarget)
+	if err := s.brake(x, seen, d); err != nil {
+		return err
+	}
+	asked, err := s.recordHeld(ctx, x.repo, only, d.held)
+	if err != nil {
+		return err
+	}
 	x.again = d.left > 0 || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
+	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
+	for _, u := range d.updates {
+		if forced[u.Name] {
+			x.RefsForced++
+		}
+	}
 	x.Outcome = outcomeSucceeded
 	x.digest = ""
-	if only == "" && d.left == 0 && keep == "" {
-		x.digest = seen.Digest()
+	if only == "" && d.left == 0 && (keep == "" || !x.scope.mirrors(keep)) {
+		x.digest = x.scope.digest(seen)
 	}
 	if head != "" && !d.leaves(refs, head) {
 		head, x.digest = "", "" // left to a session, or gone since the listing: next time
 	}
 	if len(d.updates) == 0 && head == "" && !x.First {
-		x.Outcome = outcomeUnchanged
+		if asked == 0 {
+			x.Outcome = outcomeUnchanged
+		}
+	} else if err := s.apply(ctx, x, d.updates, forced, head); err != nil {
+		return err
+	}
+	if only != "" {
 		return nil
 	}
-	return s.apply(ctx, x, d.updates, head)
+	// Only now: until the public refs are gone, these tell what they were.
+	if _, err := s.git.UpdateRefs(ctx, s.repos.Path(x.RepoID), x.scope.outside(refs)); err != nil {
+		return fmt.Errorf("drop tracking refs outside the filter: %w", err)
+	}
+	return nil
 }
 
-// fetched returns the tracking refs as the listing that would have led to them.
-func fetched(refs map[string]core.ObjectID, headTarget string) git.Advertisement {
+// fetched returns the tracking refs of the scope as the listing that would have
+// led to them.
+func fetched(sc scope, refs map[string]core.ObjectID, headTarget string) git.Advertisement {
 	seen := git.Advertisement{HeadTarget: headTarget, Refs: make(map[string]core.ObjectID, len(refs)/2)}
 	for name, id := range refs {
 		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
 		// A listing leaves out names that are not valid to us.
-		if tracking && core.ValidateRefName("refs/"+short) == nil {
+		if tracking && sc.mirrors("refs/"+short) && core.ValidateRefName("refs/"+short) == nil {
 			seen.Refs["refs/"+short] = id
 		}
 	}
@@ -149,14 +188,14 @@ func (s *Service) keeps(x *run, adv git.Advertisement, refs map[string]core.Obje
 	if _, here := refs[name]; !here || head != "" || len(adv.Refs) == 0 {
 		return ""
 	}
-	if _, tracked := refs[core.TrackingRef(name)]; tracked {
+	if _, tracked := refs[core.TrackingRef(name)]; tracked && x.scope.mirrors(name) {
 		return ""
 	}
 	return name
 }
 
 // apply journals the updates and takes them through the door.
-func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, head string) error {
+func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, forced map[string]bool, head string) error {
 	now := s.clock.Now()
 	j := core.JournalEntry{
 		ID: core.NewID("jrn", now), RepoID: x.RepoID, Source: core.SourceSync, Actor: "sync",
@@ -174,7 +213,7 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, h
 	ctx = context.WithoutCancel(ctx) // short from here, and half a plan helps nobody
 	j.Updates = updates
 	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{
-		Repo: x.repo, Journal: j, Head: head, Quiet: x.First,
+		Repo: x.repo, Journal: j, Head: head, Quiet: x.First, Forced: forced,
 		Also: func(q core.Queries) error {
 			if head == "" {
 				return nil
@@ -199,10 +238,11 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, h
 
 // brake stops a plan that would delete most refs, until a second listing agrees.
 func (s *Service) brake(x *run, adv git.Advertisement, d difference) error {
-	if d.public <= brakeRefs || d.deleted*2 <= d.public {
+	lost := d.deleted - d.outside // what a filter leaves out was meant
+	if d.public <= brakeRefs || lost*2 <= d.public {
 		return nil
 	}
-	return s.hold(x, adv, d.deleted, d.public)
+	return s.hold(x, adv, lost, d.public)
 }
 
 // hold stops the run unless the same listing was held back long enough ago: an
@@ -232,8 +272,12 @@ func (s *Service) brakeEmpty(ctx context.Context, x *run, adv git.Advertisement)
 		}
 	}
 	public, err := s.git.Refs(ctx, s.repos.Path(x.RepoID), "refs/heads/", "refs/tags/")
-	if err != nil || len(public) == 0 {
+	if err != nil {
 		return err
+	}
+	public = slices.DeleteFunc(public, func(r git.Ref) bool { return !x.scope.mirrors(r.Name) })
+	if len(public) == 0 {
+		return nil
 	}
 	return s.hold(x, adv, len(public), len(public))
 }

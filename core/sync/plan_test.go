@@ -35,7 +35,7 @@ func TestDiff(t *testing.T) {
 			ref, id, _ := strings.Cut(strings.Replace(f, "~", core.TrackingPrefix, 1), "=")
 			refs[ref] = map[string]core.ObjectID{"a": a, "b": b}[id]
 		}
-		d := diff(refs, tc.only, func(ref string) bool { return ref == tc.skip })
+		d := diff(scope{}, refs, tc.only, func(ref string) bool { return ref == tc.skip })
 		require.Equal(t, tc.want, d.updates, name)
 		require.Equal(t, tc.left, d.left, name)
 		require.Equal(t, len(tc.want), d.created+d.updated+d.deleted, name)

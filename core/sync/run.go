@@ -12,9 +12,6 @@ import (
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
-// listed is what one listing of the upstream asks for.
-var listed = []string{"HEAD", "refs/heads/", "refs/tags/"}
-
 // againPause is how soon a sync looks again at refs that it left to write
 // sessions.
 const againPause = time.Second
@@ -46,6 +43,7 @@ type run struct {
 	repo  core.Repository
 	taken core.SyncState // as of the start
 	watch *repo.Watch
+	scope scope // as of the start
 	// What the run found out.
 	digest string // of the listing; "" if the local copy does not equal it yet
 	brake  string // digest of a listing that was held back
@@ -202,13 +200,18 @@ func retryAfter(err error) time.Duration {
 
 // sync does the work of one run.
 func (s *Service) sync(ctx context.Context, x *run) error {
-	prefixes := listed
-	if x.Ref != "" {
-		prefixes = candidates(x.Ref)
+	var err error
+	if x.scope, err = s.scope(ctx, x.repo); err != nil {
+		return err
 	}
-	adv, err := s.up.Refs(ctx, x.repo, prefixes)
+	var adv git.Advertisement
+	if x.Ref == "" {
+		adv, err = s.list(ctx, x.repo, x.scope)
+	} else if adv, err = s.up.Refs(ctx, x.repo, candidates(x.Ref)); err != nil {
+		err = fmt.Errorf("list upstream refs: %w", err)
+	}
 	if err != nil {
-		return fmt.Errorf("list upstream refs: %w", err)
+		return err
 	}
 	if x.First && adv.ObjectFormat != "" && adv.ObjectFormat != x.repo.ObjectFormat {
 		if err := s.reformat(ctx, x, adv.ObjectFormat); err != nil {
@@ -218,12 +221,12 @@ func (s *Service) sync(ctx context.Context, x *run) error {
 	if x.Ref != "" {
 		return s.syncOne(ctx, x, adv)
 	}
-	same, err := s.unchanged(ctx, x.repo, x.taken, adv, x.watch)
+	same, err := s.unchanged(ctx, x.repo, x.scope, x.taken, adv, x.watch)
 	if err != nil {
 		return err
 	}
 	if same && !x.First {
-		x.Outcome, x.digest = outcomeUnchanged, adv.Digest()
+		x.Outcome, x.digest = outcomeUnchanged, x.scope.digest(adv)
 		return nil
 	}
 	if err := s.brakeEmpty(ctx, x, adv); err != nil {
@@ -251,6 +254,9 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) er
 		if _, ok := adv.Refs[name]; !ok {
 			continue
 		}
+		if !x.scope.mirrors(name) {
+			return &classError{class: core.ClassRefused, text: fmt.Sprintf("the repository's ref filter leaves %q out", name), final: true}
+		}
 		if err := s.fetch(ctx, x, []string{refspec(name)}); err != nil {
 			return err
 		}
@@ -273,32 +279,27 @@ func (s *Service) reformat(ctx context.Context, x *run, format string) error {
 
 // unchanged reports whether the listing equals what is here: by the digest of
 // the last run, or, when pushes moved refs since, by looking.
-func (s *Service) unchanged(ctx context.Context, r core.Repository, state core.SyncState, adv git.Advertisement, watch *repo.Watch) (bool, error) {
-	digest := adv.Digest()
+func (s *Service) unchanged(ctx context.Context, r core.Repository, sc scope, state core.SyncState, adv git.Advertisement, watch *repo.Watch) (bool, error) {
 	if state.Digest != "" {
-		return state.Digest == digest, nil
+		return state.Digest == sc.digest(adv), nil
 	}
 	if !state.Ready() || headWants(r, adv) != "" {
 		return false, nil
 	}
-	refs, err := s.git.RefMap(ctx, s.repos.Path(r.ID), "refs/heads/", "refs/tags/", core.TrackingPrefix)
-	if err != nil {
-		return false, err
-	}
-	n := 0
-	for name, id := range adv.Refs {
-		if name == "HEAD" {
-			continue
-		}
-		n++
-		if refs[name] != id || refs[core.TrackingRef(name)] != id || watch.Moved(name) {
+	for name := range adv.Refs {
+		if name != "HEAD" && watch.Moved(name) {
 			return false, nil
 		}
 	}
-	if len(refs) != 2*n {
-		return false, nil
+	held, err := heldRows(ctx, s.store, r.ID)
+	if err != nil {
+		return false, err
 	}
-	return true, nil
+	refs, err := s.known(ctx, r.ID)
+	if err != nil {
+		return false, err
+	}
+	return settled(refs, adv.Refs, held), nil
 }
 
 // headWants returns the branch (full name) that the default branch should

@@ -29,6 +29,7 @@ type Upstreams interface {
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
 	Limit(up core.Upstream) int
+	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
 }
 
 // Options configures [New].
@@ -356,11 +357,15 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	}
 	watch := s.repos.Watch(r.ID)
 	defer watch.Close()
-	adv, err := s.up.Refs(ctx, r, listed)
+	sc, err := s.scope(ctx, r)
 	if err != nil {
 		return err
 	}
-	same, err := s.unchanged(ctx, r, state, adv, watch)
+	adv, err := s.list(ctx, r, sc)
+	if err != nil {
+		return err
+	}
+	same, err := s.unchanged(ctx, r, sc, state, adv, watch)
 	if err != nil || same {
 		return err
 	}

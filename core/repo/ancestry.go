@@ -1,0 +1,87 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// nearby is how many commits a look at ancestry reads by itself before it
+// starts git: pushes and most syncs bring fewer on a branch.
+const nearby = 32
+
+// maxCommit is the size in bytes of a commit that is read for its parents; git
+// is asked about a larger one.
+const maxCommit = 64 << 10
+
+// Descends reports whether a commit has another among its ancestors, or is it.
+// Following first parents for a while answers for a usual push without starting
+// a process. Errors: an object is missing, or ctx ended.
+func (r *Repos) Descends(ctx context.Context, id string, from, to core.ObjectID) (bool, error) {
+	if from == to {
+		return true, nil
+	}
+	dir := r.Path(id)
+	if r.objects != nil {
+		at := to
+		for range nearby {
+			found, err := r.objects.Contents(ctx, dir, maxCommit, string(at))
+			if err != nil || len(found) != 1 || found[0].Type != "commit" {
+				break // git says it better
+			}
+			parents := parentsOf(found[0].Data)
+			for _, p := range parents {
+				if p == from {
+					return true, nil
+				}
+			}
+			if len(parents) == 0 {
+				break // a root; another branch of a merge may still lead there
+			}
+			at = parents[0]
+		}
+	}
+	return r.git.IsAncestor(ctx, dir, from, to)
+}
+
+// parentsOf reads the parents out of a commit object, see git-commit-tree(1):
+// they follow the tree in the header.
+func parentsOf(commit []byte) []core.ObjectID {
+	var parents []core.ObjectID
+	for line := range bytes.Lines(commit) {
+		word, value, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+		switch word {
+		case "tree":
+		case "parent":
+			parents = append(parents, core.ObjectID(value))
+		default:
+			return parents
+		}
+	}
+	return parents
+}
+
+// Forced returns the names of the updates that move a ref to where its old
+// value is not part of its history. A tag that moves always does. Creations and
+// deletions are not among them. Errors: an object is missing, or ctx ended.
+func (r *Repos) Forced(ctx context.Context, id string, updates []core.RefUpdate) (map[string]bool, error) {
+	forced := map[string]bool{}
+	for _, u := range updates {
+		if u.Old.IsZero() || u.New.IsZero() || u.Old == u.New {
+			continue
+		}
+		if !strings.HasPrefix(u.Name, "refs/tags/") {
+			ok, err := r.Descends(ctx, id, u.Old, u.New)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				continue
+			}
+		}
+		forced[u.Name] = true
+	}
+	return forced, nil
+}

@@ -1,0 +1,225 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// rewriteID returns the id of the rewrite that an update of a journal entry is.
+// It follows from both, so that recovery after a crash finds the hidden ref and
+// the row that were made before it, and makes neither twice. It is a ULID of
+// the entry's time, with a hash in place of random bits.
+func rewriteID(journalID, ref string) string {
+	const digits = 10 // of a ULID's time
+	begin := strings.TrimPrefix(journalID, "jrn_")
+	sum := sha256.Sum256([]byte(journalID + "\x00" + ref))
+	crockford := base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+	return "rw_" + begin[:min(digits, len(begin))] + crockford.EncodeToString(sum[:10])
+}
+
+// rewritten returns the rewrites among the updates of a journal entry: forced
+// moves and deletions of branches and tags that are looked after. What cannot
+// be told from a fast-forward is taken for forced: then nothing is lost.
+func (r *Repos) rewritten(ctx context.Context, a Apply) ([]core.Rewrite, error) {
+	j := a.Journal
+	var old []core.RefUpdate
+	for _, u := range j.Updates {
+		if !a.Quiet && core.UpstreamOwned(j.Namespace, u.Name) && !u.Old.IsZero() {
+			old = append(old, u)
+		}
+	}
+	if len(old) == 0 {
+		return nil, nil
+	}
+	rules, err := r.Rules(ctx, a.Repo)
+	if err != nil || !rules.journals() {
+		return nil, err
+	}
+	now := r.clock.Now()
+	var found []core.Rewrite
+	for _, u := range old {
+		action := rules.Action(u.Name)
+		if action == "" || !u.IsDelete() && !r.forced(ctx, a, u) {
+			continue
+		}
+		rw := core.Rewrite{
+			ID: rewriteID(j.ID, u.Name), RepoID: a.Repo.ID, JournalID: j.ID, Ref: u.Name, Old: u.Old, New: u.New,
+			Source: j.Source, Actor: j.Actor, State: core.RewriteFollowed, CreatedAt: now,
+		}
+		if action != core.RefFollow {
+			retain(&rw, rules, now)
+		}
+		found = append(found, rw)
+	}
+	return found, nil
+}
+
+func retain(rw *core.Rewrite, rules Rules, now time.Time) {
+	rw.State, rw.ExpiresAt = core.RewriteRetained, now.Add(rules.Retention())
+}
+
+// forced is [Repos.Forced] of one update, unless the caller knows.
+func (r *Repos) forced(ctx context.Context, a Apply, u core.RefUpdate) bool {
+	if a.Forced != nil {
+		return a.Forced[u.Name]
+	}
+	forced, err := r.Forced(ctx, a.Repo.ID, []core.RefUpdate{u})
+	if err != nil {
+		r.log.Warn("cannot tell whether a ref is rewritten; its old tip is kept", "repo_id", a.Repo.ID, "ref", u.Name, "error", err)
+		return true
+	}
+	return forced[u.Name]
+}
+
+// settleKept makes the states of rewrites whose updates are in place already
+// agree with what is on disk: the settings may have changed since.
+func (r *Repos) settleKept(ctx context.Context, dir string, a Apply, rewrites []core.Rewrite, pending []core.RefUpdate) error {
+	todo := make(map[string]bool, len(pending))
+	for _, u := range pending {
+		todo[u.Name] = true
+	}
+	if len(rewrites) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(rewrites))
+	for _, rw := range rewrites {
+		names = append(names, rw.KeptRef())
+	}
+	kept, err := r.git.RefsNamed(ctx, dir, names)
+	if err != nil {
+		return err
+	}
+	rules, err := r.Rules(ctx, a.Repo)
+	if err != nil {
+		return err
+	}
+	for i := range rewrites {
+		rw := &rewrites[i]
+		if todo[rw.Ref] {
+			continue
+		}
+		if kept[rw.KeptRef()] == rw.Old {
+			retain(rw, rules, r.clock.Now())
+		} else {
+			rw.State, rw.ExpiresAt = core.RewriteFollowed, time.Time{}
+		}
+	}
+	return nil
+}
+
+// rewriteBody is the body of ref.rewritten and ref.held events.
+type rewriteBody struct {
+	ID     string            `json:"id"`
+	Ref    string            `json:"ref"`
+	Old    core.ObjectID     `json:"old"`
+	New    core.ObjectID     `json:"new"`
+	Source core.Source       `json:"source"`
+	State  core.RewriteState `json:"state"`
+}
+
+// RecordRewrite writes the row of a rewrite and the event that tells of it.
+func RecordRewrite(ctx context.Context, q core.Queries, repo core.Repository, rw core.Rewrite) error {
+	if err := q.AddRewrite(ctx, rw); err != nil {
+		return err
+	}
+	typ := core.EventRefRewritten
+	if rw.State == core.RewriteHeld || rw.State == core.RewriteFrozen {
+		typ = core.EventRefHeld
+	}
+	e, err := core.RepositoryEvent(repo, typ, rewriteBody{
+		ID: rw.ID, Ref: rw.Ref, Old: fill(rw.Old, rw.New), New: fill(rw.New, rw.Old), Source: rw.Source, State: rw.State,
+	}, rw.CreatedAt)
+	if err != nil {
+		return err
+	}
+	e.Ref = rw.Ref // without journal id: that and the ref belong to the push event
+	return q.AddEvents(ctx, []core.Event{e})
+}
+
+// recordRewrites is RecordRewrite for those that have no row yet, of which there
+// are only after a crash.
+func recordRewrites(ctx context.Context, q core.Queries, repo core.Repository, rewrites []core.Rewrite, again bool) error {
+	for _, rw := range rewrites {
+		if again {
+			_, err := q.Rewrite(ctx, repo.ID, rw.ID)
+			if err == nil {
+				continue
+			}
+			if core.KindOf(err) != core.KindNotFound {
+				return err
+			}
+		}
+		if err := RecordRewrite(ctx, q, repo, rw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Witness writes the rows of those updates of an interrupted journal entry that
+// left an old tip under its hidden ref, wherever the refs have gone since: that
+// tip would be kept for ever, and nobody could find it.
+func (r *Repos) Witness(ctx context.Context, repo core.Repository, j core.JournalEntry) error {
+	if j.Namespace != core.Default || len(j.Updates) == 0 {
+		return nil
+	}
+	names := make([]string, len(j.Updates))
+	for i, u := range j.Updates {
+		names[i] = core.KeptPrefix + rewriteID(j.ID, u.Name)
+	}
+	kept, err := r.git.RefsNamed(ctx, r.Path(repo.ID), names)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	rules, err := r.Rules(ctx, repo)
+	if err != nil {
+		return err
+	}
+	var found []core.Rewrite
+	now := r.clock.Now()
+	for i, u := range j.Updates {
+		if kept[names[i]] != u.Old || u.Old.IsZero() {
+			continue
+		}
+		rw := core.Rewrite{
+			ID: rewriteID(j.ID, u.Name), RepoID: repo.ID, JournalID: j.ID, Ref: u.Name, Old: u.Old, New: u.New,
+			Source: j.Source, Actor: j.Actor, CreatedAt: now,
+		}
+		retain(&rw, rules, now)
+		found = append(found, rw)
+	}
+	return r.store.Tx(ctx, func(q core.Queries) error { return recordRewrites(ctx, q, repo, found, true) })
+}
+
+// DropKept removes the hidden refs that keep the old tips of rewrites, under the
+// write lock. One that is not there any more is none to remove.
+func (r *Repos) DropKept(ctx context.Context, id string, rewrites ...core.Rewrite) error {
+	names := make([]string, len(rewrites))
+	for i, rw := range rewrites {
+		names[i] = rw.KeptRef()
+	}
+	unlock, err := r.locks.LockWrite(ctx, id)
+	if err != nil {
+		return fmt.Errorf("wait for the write lock: %w", err)
+	}
+	defer unlock()
+	have, err := r.git.RefsNamed(ctx, r.Path(id), names)
+	if err != nil {
+		return err
+	}
+	var changes []git.RefChange
+	for name, at := range have {
+		changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: name, Old: at}})
+	}
+	if _, err := r.git.UpdateRefs(ctx, r.Path(id), changes); err != nil {
+		return fmt.Errorf("let old tips go: %w", err)
+	}
+	return nil
+}

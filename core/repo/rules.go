@@ -1,0 +1,151 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/glob"
+)
+
+// DefaultRetention is how long the old tips of rewritten refs are kept where
+// the settings say nothing else.
+const DefaultRetention = 30 * 24 * time.Hour
+
+// maxRefPolicies bounds the policies of one repository.
+const maxRefPolicies = 100
+
+// Rules are the settings of one repository about refs, ready to be asked. Make
+// them with [NewRules]; the zero value is the default of a local repository.
+type Rules struct {
+	synced    bool
+	include   glob.List
+	exclude   glob.List
+	policies  []rule
+	retention time.Duration
+	settings  core.Settings
+}
+
+// rule is one [core.RefPolicy].
+type rule struct {
+	pattern glob.List
+	action  core.RefAction
+}
+
+// NewRules reads the settings. Errors: KindInvalid for a pattern or action that
+// is none, which settings that passed this function once cannot have.
+func NewRules(r core.Repository, s core.Settings) (Rules, error) {
+	rules := Rules{synced: r.Upstream != nil, retention: s.Retention, settings: s}
+	if rules.retention == 0 {
+		rules.retention = DefaultRetention
+	}
+	if s.Retention < 0 || s.RetentionBytes < 0 {
+		return Rules{}, core.Errorf(core.KindInvalid, "a retention cannot be negative")
+	}
+	var err error
+	if rules.include, err = patterns(s.Include); err != nil {
+		return Rules{}, fmt.Errorf("include: %w", err)
+	}
+	if rules.exclude, err = patterns(s.Exclude); err != nil {
+		return Rules{}, fmt.Errorf("exclude: %w", err)
+	}
+	if len(s.RefPolicies) > maxRefPolicies {
+		return Rules{}, core.Errorf(core.KindInvalid, "more than %d ref policies are not allowed", maxRefPolicies)
+	}
+	for _, p := range s.RefPolicies {
+		switch p.Action {
+		case core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze:
+		default:
+			return Rules{}, core.Errorf(core.KindInvalid, "ref policy: the action %q is unknown; use %q, %q, %q or %q",
+				p.Action, core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze)
+		}
+		list, err := patterns([]string{p.Pattern})
+		if err != nil {
+			return Rules{}, fmt.Errorf("ref policy: %w", err)
+		}
+		rules.policies = append(rules.policies, rule{list, p.Action})
+	}
+	return rules, nil
+}
+
+// patterns parses patterns of full ref names.
+func patterns(all []string) (glob.List, error) {
+	for _, p := range all {
+		if !strings.HasPrefix(p, "refs/") {
+			return nil, core.Errorf(core.KindInvalid, "the pattern %q must begin with \"refs/\"", p)
+		}
+	}
+	return glob.Parse(all)
+}
+
+// Rules returns the rules of a repository as its settings are now.
+func (r *Repos) Rules(ctx context.Context, repo core.Repository) (Rules, error) {
+	s, err := r.store.Settings(ctx, repo.ID)
+	if err != nil {
+		return Rules{}, err
+	}
+	return NewRules(repo, s)
+}
+
+// Mirrors reports whether the filter lets a branch or tag through, in both
+// directions: it is fetched from the upstream, and may be pushed.
+func (r Rules) Mirrors(ref string) bool {
+	return (len(r.include) == 0 || r.include.Match(ref)) && !r.exclude.Match(ref)
+}
+
+// Filtered reports whether there is a filter at all.
+func (r Rules) Filtered() bool { return len(r.include)+len(r.exclude) > 0 }
+
+// Action returns what becomes of a branch or tag that is rewritten or deleted:
+// of the first policy whose pattern fits, else follow+retain. In a local
+// repository refs that no policy names are not looked after; that is "".
+func (r Rules) Action(ref string) core.RefAction {
+	for _, p := range r.policies {
+		if p.pattern.Match(ref) {
+			return p.action
+		}
+	}
+	if r.synced {
+		return core.RefFollowRetain
+	}
+	return ""
+}
+
+// journals reports whether any ref is looked after.
+func (r Rules) journals() bool { return r.synced || len(r.policies) > 0 }
+
+// Holds reports whether there is a policy that keeps refs from following.
+func (r Rules) Holds() bool {
+	for _, p := range r.policies {
+		if p.action == core.RefHold || p.action == core.RefFreeze {
+			return true
+		}
+	}
+	return false
+}
+
+// Retention returns how long old tips are kept.
+func (r Rules) Retention() time.Duration { return r.retention }
+
+// Settings returns what the rules were made from.
+func (r Rules) Settings() core.Settings { return r.settings }
+
+// Fingerprint tells rules apart by what they make of one listing of the
+// upstream; it is "" for the default ones.
+func (r Rules) Fingerprint() string {
+	s := r.settings
+	if !r.Filtered() && !r.Holds() && !s.PullRequests {
+		return ""
+	}
+	raw, err := json.Marshal(core.Settings{RefPolicies: s.RefPolicies, Include: s.Include, Exclude: s.Exclude, PullRequests: s.PullRequests})
+	if err != nil {
+		return "unknown" // strings and numbers always marshal
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
+}
