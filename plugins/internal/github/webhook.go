@@ -3,21 +3,17 @@ package github
 import (
 	"encoding/hex"
 	"mime"
-	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/google/go-github/v62/github"
 
 	"github.com/headwater-git/headwater/plugins/internal/forge"
+	"github.com/headwater-git/headwater/plugins/internal/webhook"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/netguard"
 )
 
 const (
-	// maxWebhook is the longest body that GitHub sends: it drops an event
-	// whose body would be longer.
-	maxWebhook = 25 << 20
 	// maxDeliveryID bounds the id of a delivery, a UUID.
 	maxDeliveryID = 64
 	// zeroID stands for no object. GitHub's repositories are SHA-1.
@@ -36,22 +32,22 @@ func WebhookEvents() []string { return []string{"push", "create", "delete", "rep
 // What the host tells is incomplete by design: it sends one push for each ref,
 // and none at all when more than three branches or tags are pushed at once.
 func ParseWebhook(r providers.WebhookRequest) (providers.WebhookResult, error) {
-	if len(r.Body) > maxWebhook {
-		return refuse("the webhook is longer than %d bytes, the most that GitHub sends", maxWebhook)
+	if err := webhook.Check(r); err != nil {
+		return providers.WebhookResult{}, err
 	}
-	if !signed(r) {
-		return providers.WebhookResult{}, providers.Errorf(providers.CodeSignatureInvalid,
-			"the webhook has no X-Hub-Signature-256 that fits one of the secrets")
+	if err := webhook.VerifyHMAC(r, webhook.Header(r.Header, github.SHA256SignatureHeader)); err != nil {
+		return providers.WebhookResult{}, err
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return refuse("the webhook is not application/json: set its content type to that at GitHub")
+	// GitHub can be told to send forms, and signs those too.
+	if kind, _, err := mime.ParseMediaType(webhook.Header(r.Header, "Content-Type")); err != nil || kind != "application/json" {
+		return refuse("the webhook is not JSON: set its content type to application/json at GitHub")
 	}
 	result := providers.WebhookResult{
 		Verified:   true,
-		DeliveryID: deliveryID(r.Header.Get(github.DeliveryIDHeader)),
+		DeliveryID: deliveryID(webhook.Header(r.Header, github.DeliveryIDHeader)),
 		Kind:       providers.WebhookIgnored,
 	}
-	name := r.Header.Get(github.EventTypeHeader)
+	name := webhook.Header(r.Header, github.EventTypeHeader)
 	switch name {
 	case "push", "create", "delete", "repository", "installation", "installation_repositories", "ping":
 	default:
@@ -61,32 +57,19 @@ func ParseWebhook(r providers.WebhookRequest) (providers.WebhookResult, error) {
 	if err != nil {
 		return refuse("the webhook is not what GitHub sends for the event %q", name)
 	}
-	repository := read(event, &result)
-	if r.Repository != nil && result.Kind != providers.WebhookIgnored && !repository.matches(*r.Repository, result.Kind) {
-		return refuse("the webhook is about another repository than its address is for")
+	about := read(event, &result)
+	if r.Repository == nil || result.Kind == providers.WebhookIgnored ||
+		result.Kind == providers.WebhookPing && about == (webhook.Subject{}) {
+		return result, nil
+	}
+	if err := about.About(r.Repository); err != nil {
+		return providers.WebhookResult{}, err
 	}
 	return result, nil
 }
 
 func refuse(format string, args ...any) (providers.WebhookResult, error) {
 	return providers.WebhookResult{}, providers.Errorf(providers.CodeInvalidArgument, format, args...)
-}
-
-// signed reports whether one of the secrets made the signature.
-func signed(r providers.WebhookRequest) bool {
-	signature := r.Header.Get(github.SHA256SignatureHeader)
-	// The prefix names the hash, and ValidateSignature would take any.
-	if !strings.HasPrefix(signature, "sha256=") {
-		return false
-	}
-	fits := false
-	for _, secret := range r.Secrets {
-		// Anybody can sign with an empty secret.
-		if secret != "" && github.ValidateSignature(signature, r.Body, []byte(secret.Reveal())) == nil {
-			fits = true
-		}
-	}
-	return fits
 }
 
 // deliveryID returns the id of a delivery, "" for what cannot be one: the
@@ -101,57 +84,17 @@ func deliveryID(id string) string {
 	return id
 }
 
-// subject is the repository of a webhook, empty for one that is about none.
-type subject struct {
-	id    string
-	paths []string // as it is now, then as it was
-}
-
-// matches reports whether a webhook with this subject may come to the address
-// of a repository.
-func (s subject) matches(address providers.Remote, kind providers.WebhookKind) bool {
-	if s.id == "" && len(s.paths) == 0 {
-		return kind == providers.WebhookPing
-	}
-	if address.UpstreamID != "" && s.id != "" {
-		return address.UpstreamID == s.id
-	}
-	for _, path := range s.paths {
-		if strings.EqualFold(path, address.Path) {
-			return true
-		}
-	}
-	return false
-}
-
 // tells names the repository in the result.
-func tells(result *providers.WebhookResult, id int64, path, page string) subject {
-	result.RepositoryPath = path
+func tells(result *providers.WebhookResult, id int64, path, page string) webhook.Subject {
+	result.RepositoryPath, result.Host = path, webhook.HostOf(page)
 	if id > 0 {
 		result.RepositoryID = strconv.FormatInt(id, 10)
 	}
-	result.Host = hostOf(page)
-	if path == "" {
-		return subject{id: result.RepositoryID}
-	}
-	return subject{id: result.RepositoryID, paths: []string{path}}
-}
-
-// hostOf returns the host of a page's URL, "" if it cannot be one.
-func hostOf(page string) string {
-	u, err := url.Parse(page)
-	if err != nil || u.Host == "" {
-		return ""
-	}
-	host, err := netguard.ParseHost(u.Host)
-	if err != nil {
-		return ""
-	}
-	return host
+	return webhook.Subject{ID: result.RepositoryID, Path: path}
 }
 
 // read fills in what an event says, and returns whom it is about.
-func read(event any, result *providers.WebhookResult) subject {
+func read(event any, result *providers.WebhookResult) webhook.Subject {
 	switch e := event.(type) {
 	case *github.PushEvent:
 		result.Kind = providers.WebhookPush
@@ -181,12 +124,7 @@ func read(event any, result *providers.WebhookResult) subject {
 		case "added", "removed":
 			result.Kind = providers.WebhookInstallation
 			tellsGrant(result, e.GetInstallation())
-			for _, list := range [][]*github.Repository{e.RepositoriesAdded, e.RepositoriesRemoved} {
-				for _, r := range list {
-					result.Repositories = append(result.Repositories,
-						providers.RepositoryHint{ID: strconv.FormatInt(r.GetID(), 10), Path: r.GetFullName()})
-				}
-			}
+			result.Repositories = hints(e.RepositoriesAdded, e.RepositoriesRemoved)
 		}
 	case *github.PingEvent:
 		result.Kind = providers.WebhookPing
@@ -194,13 +132,13 @@ func read(event any, result *providers.WebhookResult) subject {
 			return tells(result, e.GetRepo().GetID(), e.GetRepo().GetFullName(), e.GetRepo().GetHTMLURL())
 		}
 	}
-	return subject{}
+	return webhook.Subject{}
 }
 
 // readRepository reads an event about a repository as a whole. Those about its
 // visibility and archival count as renames: all of them mean that the host has
 // to be asked again what the repository is.
-func readRepository(e *github.RepositoryEvent, result *providers.WebhookResult) subject {
+func readRepository(e *github.RepositoryEvent, result *providers.WebhookResult) webhook.Subject {
 	switch action := e.GetAction(); {
 	case action == "renamed", action == "transferred", action == "privatized", action == "publicized",
 		action == "archived", action == "unarchived":
@@ -213,12 +151,12 @@ func readRepository(e *github.RepositoryEvent, result *providers.WebhookResult) 
 	about := tells(result, e.GetRepo().GetID(), e.GetRepo().GetFullName(), e.GetRepo().GetHTMLURL())
 	owner, name := forge.SplitPath(e.GetRepo().GetFullName())
 	if was := e.GetChanges().GetRepo().GetName().GetFrom(); was != "" {
-		about.paths = append(about.paths, owner+"/"+was)
+		about.Former = owner + "/" + was
 	}
 	from := e.GetChanges().GetOwner().GetOwnerInfo()
 	for _, was := range []string{from.GetUser().GetLogin(), from.GetOrg().GetLogin()} {
 		if was != "" {
-			about.paths = append(about.paths, was+"/"+name)
+			about.Former = was + "/" + name
 		}
 	}
 	return about
@@ -227,7 +165,26 @@ func readRepository(e *github.RepositoryEvent, result *providers.WebhookResult) 
 // tellsGrant names the account whose installation an event is about.
 func tellsGrant(result *providers.WebhookResult, i *github.Installation) {
 	result.Account = i.GetAccount().GetLogin()
-	result.Host = hostOf(i.GetHTMLURL())
+	if result.Host = webhook.HostOf(i.GetHTMLURL()); result.Host == "" {
+		result.Host = webhook.HostOf(i.GetAccount().GetHTMLURL())
+	}
+}
+
+// hints names repositories; none stands for all of the account, and is what
+// very many become.
+func hints(lists ...[]*github.Repository) []providers.RepositoryHint {
+	var out []providers.RepositoryHint
+	for _, list := range lists {
+		for _, r := range list {
+			if r.GetID() > 0 {
+				out = append(out, providers.RepositoryHint{ID: strconv.FormatInt(r.GetID(), 10), Path: r.GetFullName()})
+			}
+		}
+	}
+	if len(out) > webhook.MaxRefs {
+		return nil
+	}
+	return out
 }
 
 // fullName returns the full name of a ref that an event names shortly, "" for a
