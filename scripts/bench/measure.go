@@ -28,13 +28,15 @@ type sample struct {
 }
 
 // p50 returns the median wall time.
-func (s sample) p50() time.Duration {
+func (s sample) p50() time.Duration { return s.quantile(50) }
+
+// quantile returns the wall time that so many of a hundred rounds stayed below.
+func (s sample) quantile(percent int) time.Duration {
 	if len(s.wall) == 0 {
 		return 0
 	}
-	w := slices.Clone(s.wall)
-	slices.Sort(w)
-	return w[len(w)/2]
+	w := slices.Sorted(slices.Values(s.wall))
+	return w[min(len(w)-1, len(w)*percent/100)]
 }
 
 // cpuPer returns the CPU time of one operation.
