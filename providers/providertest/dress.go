@@ -68,6 +68,19 @@ type dress struct {
 	protected func(ref string, deletes bool) Refusal
 	// always is a refusal that every repository has; none if its pattern is "".
 	always Refusal
+	// payloads makes the webhook requests of an event for a webhook of the
+	// repository or of the whole host.
+	payloads func(f *Forge, repo *forgeRepo, e Event, instance bool) []payload
+	// sign adds the host's headers to a delivery, with its signature.
+	sign func(f *Forge, d *Delivery, w Webhook)
+	// hostKey says that webhooks are signed with a key of the host, and not
+	// with a secret of the receiver.
+	hostKey bool
+	// openBody says that a webhook's secret does not cover the body.
+	openBody bool
+	// hooks is the API for webhooks; nil if there is none here.
+	hooks *hookAPI
+
 	// api serves the host's API, nil if it has none here.
 	api func(f *Forge, w http.ResponseWriter, r *http.Request) bool
 }
@@ -132,7 +145,9 @@ func githubDress(apps bool) dress {
 			}
 			return Refusal{Reason: "protected branch hook declined", Message: lines}
 		},
-		api: (*Forge).serveGitHubAPI,
+		payloads: githubPayloads,
+		sign:     signGitHub,
+		api:      (*Forge).serveGitHubAPI,
 	}
 }
 
@@ -166,7 +181,11 @@ func gitlabDress() dress {
 			}
 			return Refusal{WholePush: true, Message: []string{line}}
 		},
-		api: (*Forge).serveGitLabAPI,
+		payloads: gitlabPayloads,
+		sign:     signGitLab,
+		openBody: true,
+		hooks:    gitlabHooks(),
+		api:      (*Forge).serveGitLabAPI,
 	}
 }
 
@@ -202,7 +221,10 @@ func bitbucketDress() dress {
 			branch := strings.TrimPrefix(ref, "refs/heads/")
 			return Refusal{WholePush: true, Message: []string{"Permission denied to " + verb + " branch " + branch + "."}}
 		},
-		api: (*Forge).serveBitbucketAPI,
+		payloads: bitbucketPayloads,
+		sign:     signBitbucket,
+		hooks:    bitbucketHooks(),
+		api:      (*Forge).serveBitbucketAPI,
 	}
 }
 
@@ -242,7 +264,10 @@ func giteaDress(forgejo bool) dress {
 		always: Refusal{Pattern: "refs/pull/*", words: func(ref string, _ bool) Refusal {
 			return Refusal{Reason: "hook declined", Message: []string{"error: hook declined to update " + ref}}
 		}},
-		api: (*Forge).serveGiteaAPI,
+		payloads: giteaPayloads,
+		sign:     signGitea,
+		hooks:    giteaHooks(),
+		api:      (*Forge).serveGiteaAPI,
 	}
 }
 
@@ -261,5 +286,8 @@ func sourcehutDress() dress {
 		user:          User,
 		token:         func(_, _ string) string { return "" },
 		protected:     func(string, bool) Refusal { return Refusal{WholePush: true} },
+		payloads:      sourcehutPayloads,
+		sign:          signSourceHut,
+		hostKey:       true,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log"
@@ -39,6 +40,9 @@ type ForgeOptions struct {
 	TokenLife time.Duration
 	// AppKey is the key pair of the GitHub App; nil makes one when it is needed.
 	AppKey *rsa.PrivateKey
+	// ReceiverCAs verify the receivers of webhooks with TLS; nil is the
+	// system's.
+	ReceiverCAs *x509.CertPool
 }
 
 // Forge is a fake host. All methods are safe for concurrent use.
@@ -57,6 +61,7 @@ type Forge struct {
 	app     *githubApp    // nil unless the dress has Apps
 
 	manifests appManifests
+	postman   *postman
 
 	ctx     context.Context // ends when the forge closes; releases stalled requests
 	cancel  context.CancelFunc
@@ -71,6 +76,9 @@ type Forge struct {
 	faults   []*fault
 	requests []*Request
 	echoed   []string
+	webhooks forgeHooks
+	skew     time.Duration // of the forge's clock
+	limit    RateLimit
 }
 
 // NewForge starts a forge that keeps its files in dir, which is created if it
@@ -110,6 +118,8 @@ func NewForge(dir string, o ForgeOptions) (*Forge, error) {
 
 		manifests: appManifests{pending: map[string]pendingManifest{}},
 	}
+	f.webhooks = newForgeHooks()
+	f.postman = newPostman(o)
 	for _, sub := range []string{f.root, f.hooks} {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return nil, fmt.Errorf("create forge folder: %w", err)
@@ -162,6 +172,7 @@ func (f *Forge) listen() error {
 			MinVersion:   tls.VersionTLS12,
 		})
 	}
+	go f.postman.run(f)
 	go func() {
 		defer close(f.served)
 		_ = f.server.Serve(listener) // always ErrServerClosed, from Close
@@ -197,7 +208,8 @@ func (f *Forge) findBackend() error {
 }
 
 // Close stops the forge: it releases stalled requests, closes every
-// connection and waits for the requests to end. It may be called twice.
+// connection, drops deliveries that were not sent, and waits for the requests
+// to end. It may be called twice.
 func (f *Forge) Close() error {
 	f.mu.Lock()
 	f.closed = true // no request is admitted from here on, so Wait below is final
@@ -206,6 +218,7 @@ func (f *Forge) Close() error {
 	err := f.server.Close()
 	<-f.served
 	f.running.Wait()
+	<-f.postman.done
 	return err
 }
 

@@ -41,10 +41,6 @@ func (f *Forge) isAPI(path string) bool {
 // serveGitHubAPI serves GitHub's REST API, at the root and under /api/v3. It
 // reports whether there is such a route.
 func (f *Forge) serveGitHubAPI(w http.ResponseWriter, r *http.Request) bool {
-	header := w.Header()
-	header.Set("X-RateLimit-Limit", "5000")
-	header.Set("X-RateLimit-Remaining", "4987")
-	header.Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10))
 	parts := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.Path, f.dress.apiPath), "/"), "/")
 	get, post := r.Method == http.MethodGet, r.Method == http.MethodPost
 	switch {
@@ -55,6 +51,8 @@ func (f *Forge) serveGitHubAPI(w http.ResponseWriter, r *http.Request) bool {
 	case get && len(parts) == 1 && parts[0] == "rate_limit":
 		core := object{"limit": 5000, "remaining": 4987, "reset": time.Now().Add(time.Hour).Unix()}
 		writeJSON(w, http.StatusOK, object{"resources": object{"core": core}, "rate": core})
+	case len(parts) >= 3 && parts[0] == "app" && parts[1] == "hook" && parts[2] == "deliveries":
+		return f.githubDeliveries(w, r, parts[3:])
 	case get && len(parts) == 3 && parts[0] == "app" && parts[1] == "installations":
 		f.githubInstallation(w, r, func(i *installation) bool { return strconv.FormatInt(i.id, 10) == parts[2] })
 	case post && len(parts) == 4 && parts[0] == "app" && parts[1] == "installations" && parts[3] == "access_tokens":
@@ -89,7 +87,7 @@ func (f *Forge) appOnly(w http.ResponseWriter, r *http.Request) bool {
 		githubError(w, http.StatusNotFound, "Not Found")
 		return false
 	}
-	if fault := f.app.verify(r); fault != "" {
+	if fault := f.app.verify(r, f.clock()); fault != "" {
 		githubError(w, http.StatusUnauthorized, fault)
 		return false
 	}

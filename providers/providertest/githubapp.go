@@ -80,7 +80,15 @@ func (f *Forge) SuspendInstallation(owner string, suspended bool) {
 			i.suspended = time.Now()
 		}
 	})
+	action := "unsuspend"
+	if suspended {
+		action = "suspend"
+	}
+	f.announceInstallation(Event{Kind: EventInstallation, Action: action, Account: owner})
 }
+
+// announceInstallation tells the App of one of its grants.
+func (f *Forge) announceInstallation(e Event) { f.announce(&forgeRepo{path: e.Account + "/"}, e) }
 
 // RestrictInstallation takes the right to write contents from the App at an
 // owner, or gives it back.
@@ -94,8 +102,19 @@ func (f *Forge) Uninstall(owner string) {
 		return
 	}
 	f.app.mu.Lock()
-	defer f.app.mu.Unlock()
 	delete(f.app.installations, strings.ToLower(owner))
+	f.app.mu.Unlock()
+	f.announceInstallation(Event{Kind: EventInstallation, Action: "deleted", Account: owner})
+}
+
+// Install installs the App at an owner, again after [Forge.Uninstall], with a
+// new id.
+func (f *Forge) Install(owner string) {
+	if f.app == nil {
+		return
+	}
+	f.app.install(owner)
+	f.announceInstallation(Event{Kind: EventInstallation, Action: "created", Account: owner})
 }
 
 func (a *githubApp) install(owner string) {
@@ -118,6 +137,11 @@ func (a *githubApp) edit(owner string, change func(*installation)) {
 	}
 }
 
+// at returns a copy of the installation at an owner.
+func (a *githubApp) at(owner string) (installation, bool) {
+	return a.find(func(i *installation) bool { return strings.EqualFold(i.owner, owner) })
+}
+
 // find returns a copy of the installation that match accepts.
 func (a *githubApp) find(match func(*installation) bool) (installation, bool) {
 	a.mu.Lock()
@@ -136,9 +160,9 @@ func (a *githubApp) alive(id int64) bool {
 	return ok && i.suspended.IsZero()
 }
 
-// verify checks the App's JWT of a request the way GitHub does. It returns
-// what GitHub has to say against it, "" if nothing.
-func (a *githubApp) verify(r *http.Request) (fault string) {
+// verify checks the App's JWT of a request the way GitHub does at a time of its
+// clock. It returns what GitHub has to say against it, "" if nothing.
+func (a *githubApp) verify(r *http.Request, now time.Time) (fault string) {
 	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "A JSON web token could not be decoded"
@@ -159,7 +183,6 @@ func (a *githubApp) verify(r *http.Request) (fault string) {
 	if number, ok := claims.Issuer.(float64); ok {
 		issuer = strconv.FormatFloat(number, 'f', -1, 64)
 	}
-	now := time.Now()
 	switch {
 	case issuer != strconv.Itoa(AppID):
 		return "'Issuer' claim ('iss') must be an Integer"

@@ -75,6 +75,10 @@ func (f *Forge) DeleteRepo(path string) error {
 	f.mu.Lock()
 	delete(f.repos, f.key(path))
 	f.mu.Unlock()
+	f.announce(repo, Event{Kind: EventDeleted})
+	f.mu.Lock()
+	delete(f.webhooks.byRepo, repo.id)
+	f.mu.Unlock()
 	return os.RemoveAll(filepath.Join(f.root, repo.folder))
 }
 
@@ -82,15 +86,23 @@ func (f *Forge) DeleteRepo(path string) error {
 // another repository takes it; the stable id stays.
 func (f *Forge) RenameRepo(path, to string) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	repo := f.repos[f.key(path)]
 	if repo == nil {
+		f.mu.Unlock()
 		return fmt.Errorf("rename %q: %w", path, ErrNoRepository)
 	}
 	delete(f.repos, f.key(path))
+	e := Event{Kind: EventRenamed, From: repo.path}
+	owner := repo.owner()
 	repo.path = to
+	if repo.owner() != owner {
+		e.Kind = EventTransferred
+	}
 	f.repos[f.key(to)] = repo
 	f.moved[f.key(path)] = to
+	snapshot := *repo
+	f.mu.Unlock()
+	f.announce(&snapshot, e)
 	return nil
 }
 
@@ -104,8 +116,28 @@ func (f *Forge) RedirectRepo(path, url string) {
 
 // SetPrivate makes a repository private or public.
 func (f *Forge) SetPrivate(path string, private bool) error {
-	_, err := f.change(path, func(r *forgeRepo) { r.private = private })
+	changed := false
+	repo, err := f.change(path, func(r *forgeRepo) { changed, r.private = r.private != private, private })
+	if err == nil && changed {
+		f.announce(repo, Event{Kind: EventVisibility})
+	}
 	return err
+}
+
+// SetDefaultBranch makes another branch the default, by its short name.
+func (f *Forge) SetDefaultBranch(path, branch string) error {
+	repo, err := f.change(path, func(*forgeRepo) {})
+	if err != nil {
+		return err
+	}
+	before := f.branchOf(repo)
+	if _, err := f.Git(path, "symbolic-ref", "HEAD", "refs/heads/"+branch); err != nil {
+		return err
+	}
+	if before != branch {
+		f.announce(repo, Event{Kind: EventDefaultBranch, From: before})
+	}
+	return nil
 }
 
 // SetArchived makes a repository archived or not, in the host's API.

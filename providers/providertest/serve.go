@@ -30,6 +30,9 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer f.running.Done()
 
+	if f.clockSkewed() {
+		w.Header().Set("Date", f.clock().UTC().Format(http.TimeFormat))
+	}
 	rec := &Request{
 		Time:        time.Now(),
 		Method:      r.Method,
@@ -59,7 +62,11 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply.hold = x.DropReply || rec.Kind == KindDiscover || rec.Kind == KindListRefs || rec.Kind == KindPushDiscover
+	before := f.find(rec.Repo)
 	f.serveGit(reply, r, body, service, x, rec)
+	if rec.Kind == KindPush && before != nil {
+		f.announcePush(before, rec.Updates)
+	}
 	if x.DropReply {
 		cut(reply)
 	}
@@ -84,7 +91,10 @@ func (f *Forge) serveOther(w *replyWriter, r *http.Request, rec *Request) {
 		return
 	}
 	w.hold = x.DropReply
-	if rec.Kind != KindAPI || !f.dress.api(f, w, r) {
+	switch {
+	case rec.Kind == KindAPI && f.limited(w):
+	case rec.Kind == KindAPI && (f.serveHooks(w, r) || f.dress.api(f, w, r)):
+	default:
 		f.refuse(w, answer{http.StatusNotFound, "404 page not found"})
 	}
 	if x.DropReply {
@@ -252,11 +262,15 @@ func (f *Forge) runBackend(w http.ResponseWriter, r *http.Request, body io.Reade
 	backend := f.backend
 	backend.Env = env
 
+	folder := repo.folder
+	if service == "git-upload-pack" {
+		folder = f.replicaOf(repo)
+	}
 	inner := r.Clone(r.Context())
 	if r.Method == http.MethodGet {
-		inner.URL.Path = "/" + repo.folder + "/info/refs"
+		inner.URL.Path = "/" + folder + "/info/refs"
 	} else {
-		inner.URL.Path = "/" + repo.folder + "/" + service
+		inner.URL.Path = "/" + folder + "/" + service
 		// Package cgi refuses chunked bodies; without a length, git reads to
 		// the end of its input.
 		inner.ContentLength = -1

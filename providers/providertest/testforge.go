@@ -95,3 +95,40 @@ func (f *TestForge) RepoID(path string) string {
 	require.NoError(f.t, err)
 	return id
 }
+
+// AddWebhook is [Forge.AddWebhook].
+func (f *TestForge) AddWebhook(repo string, w Webhook) string {
+	f.t.Helper()
+	id, err := f.Forge.AddWebhook(repo, w)
+	require.NoError(f.t, err)
+	return id
+}
+
+// Payloads is [Forge.Payloads].
+func (f *TestForge) Payloads(repo string, e Event, secret string, instance bool) []Delivery {
+	f.t.Helper()
+	list, err := f.Forge.Payloads(repo, e, secret, instance)
+	require.NoError(f.t, err)
+	return list
+}
+
+// Deliver is [Forge.Deliver], and waits until all is delivered.
+func (f *TestForge) Deliver(repo string, events ...Event) {
+	f.t.Helper()
+	require.NoError(f.t, f.Forge.Deliver(repo, events...))
+	f.Settle()
+}
+
+// Settle is [Forge.Settle].
+func (f *TestForge) Settle() {
+	f.t.Helper()
+	require.NoError(f.t, f.Forge.Settle(f.t.Context()))
+}
+
+// HoldRefs is [Forge.HoldRefs].
+func (f *TestForge) HoldRefs(repo string) (release func()) {
+	f.t.Helper()
+	release, err := f.Forge.HoldRefs(repo)
+	require.NoError(f.t, err)
+	return release
+}

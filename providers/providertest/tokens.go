@@ -23,6 +23,8 @@ type TokenOptions struct {
 	Life        time.Duration // 0: does not expire
 	Repos       []string      // paths; nil: every repository
 	AppPassword bool          // Bitbucket: goes with the account's name instead of x-token-auth
+	NoAdmin     bool          // the account administers no repository
+	NoHooks     bool          // the token lacks the scope for webhooks
 }
 
 // token is a credential that the forge knows.
@@ -49,11 +51,11 @@ func (f *Forge) mint(prefix string, t *token) string {
 	raw := make([]byte, 20) // 40 hexadecimal digits, as Gitea's are
 	_, _ = rand.Read(raw)   // never fails since Go 1.24
 	secret := prefix + hex.EncodeToString(raw)
-	if t.Life > 0 {
-		t.expires = time.Now().Add(t.Life)
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if t.Life > 0 {
+		t.expires = f.now().Add(t.Life)
+	}
 	f.tokens[secret] = t
 	return secret
 }
@@ -99,7 +101,7 @@ func (f *Forge) lookup(r *http.Request) (t *token, given bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t = f.tokens[secret]
-	if t == nil || (!t.expires.IsZero() && time.Now().After(t.expires)) {
+	if t == nil || (!t.expires.IsZero() && f.now().After(t.expires)) {
 		return nil, given
 	}
 	if t.installation != 0 && !f.app.alive(t.installation) {
