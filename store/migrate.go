@@ -24,14 +24,7 @@ const versionTable = "schema_versions"
 // migrate applies the migrations that db has not seen. It refuses a database
 // that has seen more than this program knows with KindPrecondition.
 func migrate(ctx context.Context, db *sql.DB, logger hclog.Logger) error {
-	dir, err := fs.Sub(migrations, "migrations/sqlite")
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
-		goose.WithTableName(versionTable),
-		// Only what is in dir counts, whatever another package registered.
-		goose.WithDisableGlobalRegistry(true))
+	provider, err := migrator(db)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -52,4 +45,16 @@ func migrate(ctx context.Context, db *sql.DB, logger hclog.Logger) error {
 		logger.Info("migration applied", "version", r.Source.Version, "duration_ms", r.Duration.Milliseconds())
 	}
 	return nil
+}
+
+// migrator returns what applies the migrations to db.
+func migrator(db *sql.DB) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, dir,
+		goose.WithTableName(versionTable),
+		// Only what is in dir counts, whatever another package registered.
+		goose.WithDisableGlobalRegistry(true))
 }

@@ -79,7 +79,17 @@ func dsn(path string, params url.Values) string {
 // isUnique reports whether err says that a unique value exists already.
 func isUnique(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && (e.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY)
+	if !ok {
+		return false
+	}
+	switch e.Code() {
+	case sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY,
+		// The trigger that keeps audit entries from being replaced: the only one
+		// that a statement of this package can meet.
+		sqlitelib.SQLITE_CONSTRAINT_TRIGGER:
+		return true
+	}
+	return false
 }
 
 // isOrphan reports whether err says that a row which is referred to is missing.

@@ -130,6 +130,11 @@ func TestStore_secretIsNowhereInTheFiles(t *testing.T) {
 	c := core.Credential{ID: core.NewID("ggc", time.Now()), RepoID: r.ID, Username: "VISIBLE-user", Secret: plantedSecret}
 	require.NoError(t, s.CreateCredential(t.Context(), c))
 	require.NoError(t, s.UpdateCredential(t.Context(), c))
+	w := core.Webhook{ID: core.NewID("wh", time.Now()), Org: r.Org, Secret: plantedSecret}
+	require.NoError(t, s.CreateWebhook(t.Context(), w))
+	require.NoError(t, s.UpdateWebhook(t.Context(), w))
+	in := core.InboundWebhook{RepoID: r.ID, Token: plantedSecret.Reveal(), Secrets: []providers.Secret{plantedSecret}}
+	require.NoError(t, s.SaveInboundWebhook(t.Context(), in))
 	_, err = s.ResealCredentials(t.Context())
 	require.NoError(t, err)
 	conflict := s.CreateCredential(t.Context(), c)
@@ -176,6 +181,66 @@ func TestStore_sealedSecretOpensInItsRowOnly(t *testing.T) {
 	require.NotContains(t, err.Error(), plantedSecret.Reveal())
 	_, err = s.ResealCredentials(t.Context())
 	require.ErrorContains(t, err, "ggc_2")
+}
+
+func TestStore_inboundSecretsOpenInTheirPlaceOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openAt(t, dir)
+	r := newRepository(t, s)
+	require.NoError(t, s.SaveInboundWebhook(t.Context(), core.InboundWebhook{
+		RepoID: r.ID, Token: "token", Secrets: []providers.Secret{plantedSecret},
+	}))
+	_, err := raw(t, dir).ExecContext(t.Context(), `UPDATE inbound_webhooks SET sealed_token = sealed_secrets`)
+	require.NoError(t, err)
+	_, err = s.InboundWebhook(t.Context(), r.ID)
+	require.Equal(t, core.KindInternal, core.KindOf(err))
+	require.NotContains(t, err.Error(), plantedSecret.Reveal())
+	_, err = s.ResealCredentials(t.Context())
+	require.ErrorContains(t, err, r.ID)
+}
+
+// A column of sealed secrets that reseal does not know is lost at the next
+// change of keys.
+func TestStore_resealKnowsEverySealedColumn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	openAt(t, dir)
+	rows, err := raw(t, dir).QueryContext(t.Context(), `
+		SELECT t.name || '.' || c.name FROM sqlite_schema t, pragma_table_info(t.name) c
+		WHERE t.type = 'table' AND c.name LIKE '%sealed%' ORDER BY 1`)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	var columns []string
+	for rows.Next() {
+		var name string
+		require.NoError(t, rows.Scan(&name))
+		columns = append(columns, name)
+	}
+	require.NoError(t, rows.Err())
+	require.NotEmpty(t, columns)
+	require.ElementsMatch(t, columns, store.SealedColumns())
+}
+
+func TestStore_auditEntriesAreNeverChanged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openAt(t, dir)
+	require.NoError(t, s.AddAudit(t.Context(), core.AuditEntry{ID: "aud_1", Org: "acme", Action: "push"}))
+	for statement, want := range map[string]string{
+		`UPDATE audit SET action = 'x'`:                    "never changed",
+		`UPDATE OR IGNORE audit SET id = id`:               "never changed",
+		`DELETE FROM audit`:                                "never deleted",
+		`DELETE FROM audit WHERE id = 'aud_1'`:             "never deleted",
+		`INSERT OR REPLACE INTO audit SELECT * FROM audit`: "never replaced",
+	} {
+		_, err := raw(t, dir).ExecContext(t.Context(), statement)
+		require.ErrorContains(t, err, want, statement)
+	}
+	got, err := s.Audit(t.Context(), core.AuditFilter{Org: "acme", Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Equal(t, "push", got[0].Action)
 }
 
 func TestStore_anotherKeyDoesNotOpen(t *testing.T) {

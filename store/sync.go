@@ -106,6 +106,12 @@ func (q *queries) SetDigest(ctx context.Context, repoID, digest string) error {
 		UPDATE sync_states SET digest = $1 WHERE repo_id = $2`, digest, repoID)
 }
 
+// SetTold implements [core.SyncStore].
+func (q *queries) SetTold(ctx context.Context, repoID, told string) error {
+	return q.exec(ctx, op{name: "set what was told", subject: repoID, missing: noSyncState}, `
+		UPDATE sync_states SET told = $1 WHERE repo_id = $2`, told, repoID)
+}
+
 // DueSyncs implements [core.SyncStore]. KindInvalid: the limit is not positive.
 func (q *queries) DueSyncs(ctx context.Context, now time.Time, limit int) ([]string, error) {
 	action := op{name: "list due syncs"}

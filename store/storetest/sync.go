@@ -131,9 +131,12 @@ var syncTests = []namedTest{
 			NextAttemptAt: day(1 * time.Hour), Failures: 2, Runs: 3,
 			FirstSyncedAt: day(2 * time.Hour), LastSuccessAt: day(3 * time.Hour), LastErrorAt: day(4 * time.Hour),
 			LastClass: core.ClassNetwork, LastError: "no route", Digest: "d1", BrakeDigest: "d2",
+			ObservedAt: day(5 * time.Hour), ChangedAt: day(6 * time.Hour), PollAt: day(7 * time.Hour), Told: "failed:network",
+			UpstreamState: core.UpstreamDeleted, UpstreamSince: day(8 * time.Hour),
 		}
 		f.save(want)
 		want.Wanted, want.WantedRef, want.Trigger = 1, "a", "api"
+		want.UpstreamState, want.UpstreamSince = core.UpstreamActive, time.Time{}
 		same(f, want, f.sync(r.ID))
 	}},
 	{"a request clears the next attempt", func(f *fixture) {
@@ -228,6 +231,8 @@ var runTests = []namedTest{
 		require.NoError(f, f.store.StartRun(f.ctx, second))
 		first.FinishedAt, first.Outcome, first.Class, first.Error = day(time.Minute), "failed", core.ClassTimeout, "stalled"
 		first.RefsCreated, first.RefsUpdated, first.RefsDeleted, first.Bytes = 1, 2, 3, 1<<40
+		first.RefsForced, first.RefsHeld = 4, 5
+		first.Phases = []core.Phase{{Name: "list", Duration: time.Nanosecond}, {Name: "fetch", Duration: time.Hour}}
 		told := first
 		told.Trigger, told.Ref, told.First, told.StartedAt = "x", "x", false, time.Time{}
 		require.NoError(f, f.store.FinishRun(f.ctx, told))

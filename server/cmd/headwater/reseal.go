@@ -71,13 +71,13 @@ func reseal(cmd *cobra.Command, dir dataDir, prune bool) (err error) {
 		return err
 	}
 	if !prune {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted %d credential(s) with a new key. Restart the server to make it use that key.\n", count)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted %d secret(s) with a new key. Restart the server to make it use that key.\n", count)
 		return err
 	}
 	if err := seal.Prune(keys); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted %d credential(s) with the newest key and dropped the old ones.\n", count)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted %d secret(s) with the newest key and dropped the old ones.\n", count)
 	return err
 }
 

@@ -105,6 +105,14 @@ BEGIN
 END;
 -- +goose StatementEnd
 
+-- INSERT OR REPLACE would delete without the trigger above.
+-- +goose StatementBegin
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, 'audit entries are never replaced');
+END;
+-- +goose StatementEnd
+
 CREATE TABLE webhooks (
     id              TEXT    NOT NULL PRIMARY KEY,
     org             TEXT    NOT NULL REFERENCES orgs (name) ON DELETE CASCADE,
