@@ -86,7 +86,7 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/internal/coretest", "providers/providertest", "server/internal/apispec", "server/internal/sdktest",
+		"core/internal/coretest", "plugins/internal/webhooktest", "providers/providertest", "server/internal/apispec", "server/internal/sdktest",
 		"server/internal/servertest", "store/storetest",
 	}
 }
