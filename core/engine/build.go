@@ -18,6 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/rewrite"
 	"github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -50,6 +51,7 @@ type Engine struct {
 	push      *push.Service
 	commit    *commit.Service
 	objects   *git.CatFile
+	rewrite   *rewrite.Service
 	sync      *sync.Service
 	looker    *sync.Looker
 	maintain  *maintain.Service
@@ -103,6 +105,9 @@ func New(o Options) (*Engine, error) {
 	e.commit = commit.New(commit.Options{
 		Git: o.Git, Repos: e.repos, Objects: e.objects, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
+	})
+	e.rewrite = rewrite.New(rewrite.Options{
+		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
 	})
 	return e, nil
 }
@@ -161,6 +166,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return e.sync.Run(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
+	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.inbound.Run(ctx) })
 	g.Go(func() error { return e.events.Run(ctx) })
 	err := g.Wait()
@@ -176,6 +182,9 @@ func (e *Engine) Commit() *commit.Service { return e.commit }
 
 // Events returns the service of webhooks and of the event feed.
 func (e *Engine) Events() *events.Service { return e.events }
+
+// Rewrites returns the service for what upstreams and pushes rewrote.
+func (e *Engine) Rewrites() *rewrite.Service { return e.rewrite }
 
 // Content returns the service that reads repositories.
 func (e *Engine) Content() *content.Service { return e.content }

@@ -30,6 +30,8 @@ var parameters = map[string]parameter{
 	"ephemeral_base.file":       {name: "ephemeral_base", text: "As ephemeral, where that is absent.", kind: "boolean", absent: false},
 	"ref_is_ephemeral":          {name: "ref_is_ephemeral", text: "Look ref up among the ephemeral branches.", kind: "boolean", absent: false, older: []string{"ephemeral"}},
 	"base_is_ephemeral":         {name: "base_is_ephemeral", text: "Look base_ref up among the ephemeral branches.", kind: "boolean", absent: false, older: []string{"ephemeral_base"}},
+	"ref.rewritten":             {name: "ref", text: "Only of this ref, by its full name; a name without refs/ is a branch."},
+	"state.rewrite":             {name: "state", text: "Only in these states, with commas between: `held`, `frozen`, `retained`, `followed`, `approved`, `dismissed`, `replaced`, `restored`, `expired`."},
 	"base_ref":                  {name: "base_ref", text: "What to compare with; the first parent if absent, nothing for a first commit.", older: []string{"baseSha", "base_sha"}},
 	"git_apply_compatible":      {name: "git_apply_compatible", text: "Exact white space: files[].raw in order is a patch that `git apply` takes. Without it, changes in the amount of white space are left out.", kind: "boolean", absent: false, older: []string{"gitApplyCompatible"}},
 	"path.below":                {name: "path", text: "Folder to list, or one file; all if absent."},

@@ -20,6 +20,7 @@ type Options struct {
 	Verifier     *access.Verifier
 	Content      Content                 // nil: calls that read content are refused
 	Commits      Commits                 // nil: calls that write content are refused
+	Rewrites     Rewrites                // nil: calls about rewrites are refused
 	Fresh        Freshener               // nil: copies are served as they are
 	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
 	Logger       hclog.Logger            // nil: nothing is logged
@@ -108,6 +109,11 @@ var operations = []operation{
 	{http.MethodDelete, "", "/api/repos/{name}/tags/{tag}", access.GitWrite, oneRepository, writer((*server).deleteTag)},
 	{http.MethodPost, legacyNotes, "/api/repos/{name}/notes", access.GitWrite, oneRepository, writer((*server).writeNote)},
 	{http.MethodDelete, legacyNotes, "/api/repos/{name}/notes", access.GitWrite, oneRepository, writer((*server).deleteNote)},
+	{http.MethodGet, "/api/v1/repos/rewrites", "/api/repos/{name}/rewrites", access.GitRead, oneRepository, (*server).listRewrites},
+	{http.MethodGet, "/api/v1/repos/rewrites/{id}", "/api/repos/{name}/rewrites/{id}", access.GitRead, oneRepository, (*server).getRewrite},
+	{http.MethodPost, "/api/v1/repos/rewrites/{id}/restore", "/api/repos/{name}/rewrites/{id}/restore", access.GitWrite, oneRepository, (*server).restoreRewrite},
+	{http.MethodPost, "/api/v1/repos/rewrites/{id}/approve", "/api/repos/{name}/rewrites/{id}/approve", access.GitWrite, oneRepository, decide(Rewrites.Approve)},
+	{http.MethodPost, "/api/v1/repos/rewrites/{id}/dismiss", "/api/repos/{name}/rewrites/{id}/dismiss", access.GitWrite, oneRepository, decide(Rewrites.Dismiss)},
 	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
 	{http.MethodPost, "", "/providers/{name}/replay", access.RepoWrite, organisation, (*server).replayDeliveries},
 }
