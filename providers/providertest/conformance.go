@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,10 @@ import (
 // plantedSecret is a token that must be seen nowhere. It has the form of no
 // real one.
 const plantedSecret = "planted-0dd5ecre7-must-not-be-seen"
+
+// WebhookKeyAttribute is the attribute by which a provider of hosts that sign
+// webhooks with a key of their own is given that key, in base64.
+const WebhookKeyAttribute = "webhook_public_key"
 
 // patience is how long a provider may take to notice that its caller is gone.
 const patience = 10 * time.Second
@@ -72,7 +75,18 @@ func Run(t *testing.T, newProvider func() providers.Provider, fixture Fixture) {
 		{"credential forms", s.testCredential},
 		{"credential fresh", s.testCredentialFresh},
 		{"capabilities", s.testCapabilities},
-		{"webhooks", s.testWebhooks},
+		{"webhooks unsupported", s.testWebhooksUnsupported},
+		{"webhooks verified", s.testWebhookVerified},
+		{"webhooks refused", s.testWebhookRefused},
+		{"webhooks nonsense", s.testWebhookNonsense},
+		{"webhooks of another repository", s.testWebhookRepository},
+		{"webhooks refs", s.testWebhookRefs},
+		{"webhooks kinds", s.testWebhookKinds},
+		{"webhooks of installations", s.testWebhookInstallation},
+		{"webhook registration", s.testRegistration},
+		{"webhook registration corrects", s.testRegistrationCorrects},
+		{"webhook registration refused", s.testRegistrationRefused},
+		{"webhook replay", s.testReplay},
 		{"probe", s.testProbe},
 		{"no secret in errors", s.testSecrets},
 		{"cancelled context", s.testCancelled},
@@ -116,8 +130,15 @@ func (s *suite) stage(t *testing.T, o ForgeOptions) *scene {
 func (s *suite) config(t *testing.T, f *Forge, hosts ...providers.HostPolicy) providers.Config {
 	t.Helper()
 	c := providers.Config{Instance: "test", Hosts: hosts}
+	attributes := map[string]any{}
 	if s.Attributes != nil {
-		raw, err := json.Marshal(s.Attributes(f))
+		attributes = s.Attributes(f)
+	}
+	if key := f.WebhookKey(); key != "" {
+		attributes[WebhookKeyAttribute] = key
+	}
+	if len(attributes) > 0 {
+		raw, err := json.Marshal(attributes)
 		require.NoError(t, err)
 		c.Attributes = raw
 	}
@@ -274,19 +295,4 @@ func (s *suite) testConfigure(t *testing.T) {
 		requireSecret(t, plantedSecret, err)
 	}
 	require.Zero(t, f.Count(), "Configure must not contact the host")
-}
-
-func (s *suite) testWebhooks(t *testing.T) {
-	sc := s.stage(t, ForgeOptions{})
-	if sc.manifest.Capabilities.Webhooks {
-		// What a signature is differs from host to host; that nothing is
-		// accepted without one does not.
-		_, err := sc.provider.ParseWebhook(t.Context(), providers.WebhookRequest{
-			Method: http.MethodPost, Header: http.Header{}, Body: []byte(`{}`), ReceivedAt: time.Now(),
-		})
-		requireCode(t, err, providers.CodeSignatureInvalid, providers.CodeInvalidArgument)
-		return
-	}
-	_, err := sc.provider.ParseWebhook(t.Context(), providers.WebhookRequest{Method: http.MethodPost, Body: []byte(`{}`)})
-	requireCode(t, err, providers.CodeUnsupported)
 }

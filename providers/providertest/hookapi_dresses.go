@@ -25,9 +25,9 @@ func gitlabHooks() *hookAPI {
 		show: func(_ *Forge, repo *forgeRepo, w Webhook) object {
 			id, _ := strconv.ParseInt(w.ID, 10, 64)
 			body := object{
-				"id": id, "url": w.URL, "name": w.Name, "description": "", "project_id": repo.id, "created_at": w.CreatedAt.UTC().Format(time.RFC3339),
+				"id": id, "url": w.URL, "name": w.Name, "description": w.Description, "project_id": repo.id, "created_at": w.CreatedAt.UTC().Format(time.RFC3339),
 				"push_events_branch_filter": w.BranchFilter, "branch_filter_strategy": "wildcard",
-				"enable_ssl_verification": !w.SkipVerify, "alert_status": "executable", "disabled_until": nil, "url_variables": []string{},
+				"custom_webhook_template": w.Template, "enable_ssl_verification": !w.SkipVerify, "alert_status": alertStatus(w), "disabled_until": nil, "url_variables": []string{},
 			}
 			for _, event := range gitlabHookEvents() {
 				body[event+"_events"] = slices.Contains(w.Events, event)
@@ -48,6 +48,13 @@ func gitlabHooks() *hookAPI {
 			writeJSON(w, http.StatusOK, p.items)
 		},
 	}
+}
+
+func alertStatus(w Webhook) string {
+	if w.Disabled {
+		return "disabled"
+	}
+	return "executable"
 }
 
 // gitlabHookEvents returns the events that a webhook of GitLab can have.
@@ -82,6 +89,8 @@ func readGitLabHook(body []byte, w *Webhook, create bool) *apiAnswer {
 	text("url", &w.URL)
 	text("token", &w.Secret)
 	text("name", &w.Name)
+	text("description", &w.Description)
+	text("custom_webhook_template", &w.Template)
 	text("push_events_branch_filter", &w.BranchFilter)
 	for _, event := range gitlabHookEvents() {
 		value, given := fields[event+"_events"]
@@ -121,7 +130,7 @@ func giteaHooks() *hookAPI {
 			id, _ := strconv.ParseInt(w.ID, 10, 64)
 			return object{
 				"id": id, "type": "gitea", "name": w.Name, "branch_filter": w.BranchFilter, "active": w.Active,
-				"config": object{"content_type": w.ContentType, "url": w.URL}, "events": w.Events, "authorization_header": "",
+				"config": object{"content_type": w.ContentType, "url": w.URL}, "events": w.Events, "authorization_header": w.Authorization,
 				"url":        f.URL() + "/" + repo.path + "/settings/hooks/" + w.ID,
 				"updated_at": w.CreatedAt.UTC().Format(time.RFC3339), "created_at": w.CreatedAt.UTC().Format(time.RFC3339),
 			}
@@ -134,17 +143,18 @@ func giteaHooks() *hookAPI {
 	}
 }
 
-// readGiteaHook does what Gitea 1.26 does. A change replaces the list of events
-// and the branch filter, also when it does not give them, and never the secret:
-// a webhook keeps the one that it was made with.
+// readGiteaHook does what Gitea 1.26 does. A change replaces the list of events,
+// the branch filter and the authorization, also when it does not give them, and
+// never the secret: a webhook keeps the one that it was made with.
 func readGiteaHook(body []byte, w *Webhook, create bool) *apiAnswer {
 	var form struct {
-		Type         string            `json:"type"`
-		Name         string            `json:"name"`
-		Config       map[string]string `json:"config"`
-		Events       []string          `json:"events"`
-		BranchFilter string            `json:"branch_filter"`
-		Active       *bool             `json:"active"`
+		Type          string            `json:"type"`
+		Name          string            `json:"name"`
+		Config        map[string]string `json:"config"`
+		Events        []string          `json:"events"`
+		BranchFilter  string            `json:"branch_filter"`
+		Authorization string            `json:"authorization_header"`
+		Active        *bool             `json:"active"`
 	}
 	failure := func(text string) *apiAnswer {
 		return &apiAnswer{http.StatusUnprocessableEntity, object{"message": text, "url": "/api/swagger"}}
@@ -182,7 +192,7 @@ func readGiteaHook(body []byte, w *Webhook, create bool) *apiAnswer {
 	if form.Name != "" {
 		w.Name = form.Name
 	}
-	w.Events, w.BranchFilter = form.Events, form.BranchFilter
+	w.Events, w.BranchFilter, w.Authorization = form.Events, form.BranchFilter, form.Authorization
 	if len(w.Events) == 0 {
 		w.Events = []string{"none"}
 	}
@@ -212,7 +222,7 @@ func bitbucketHooks() *hookAPI {
 		read: readBitbucketHook,
 		show: func(f *Forge, repo *forgeRepo, w Webhook) object {
 			return object{
-				"type": "webhook_subscription", "uuid": w.ID, "url": w.URL, "description": w.Name, "subject_type": "repository",
+				"type": "webhook_subscription", "uuid": w.ID, "url": w.URL, "description": w.Description, "subject_type": "repository",
 				"subject": f.bitbucketRepository(repo), "active": w.Active, "events": w.Events, "secret_set": w.Secret != "",
 				"skip_cert_verification": w.SkipVerify, "created_at": w.CreatedAt.UTC().Format(time.RFC3339), "read_only": nil,
 			}
@@ -247,7 +257,7 @@ func readBitbucketHook(body []byte, w *Webhook, create bool) *apiAnswer {
 	if create && form.URL == nil || create && len(form.Events) == 0 {
 		return failure(object{"events": []string{"url and events are required"}})
 	}
-	set(&w.Name, form.Description)
+	set(&w.Description, form.Description)
 	set(&w.URL, form.URL)
 	set(&w.Active, form.Active)
 	set(&w.SkipVerify, form.SkipVerify)

@@ -92,6 +92,9 @@ func signGitea(f *Forge, d *Delivery, w Webhook) {
 	if f.options.Dress != DressGitea {
 		brands = append(brands, "Forgejo")
 	}
+	if w.Authorization != "" {
+		d.Header.Set("Authorization", w.Authorization)
+	}
 	signature := ""
 	d.Header.Set("X-Hub-Signature", "sha1=")
 	d.Header.Set("X-Hub-Signature-256", "sha256=")

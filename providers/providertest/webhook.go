@@ -13,10 +13,11 @@ import (
 
 // Webhook is a webhook that is registered at a forge.
 type Webhook struct {
-	ID     string
-	Name   string // or description; for people
-	URL    string
-	Secret string
+	ID          string
+	Name        string // for people
+	Description string // for people
+	URL         string
+	Secret      string
 	// Events are the events it wants, in the words of the dress: "push" at
 	// Gitea, "push" and "tag_push" at GitLab, "repo:push" at Bitbucket. Empty
 	// is all of them.
@@ -24,8 +25,14 @@ type Webhook struct {
 	Active       bool   // GitLab has no such switch
 	ContentType  string // Gitea: "json" or "form"
 	BranchFilter string // GitLab, Gitea: deliveries of other branches are left out
-	SkipVerify   bool   // certificates are not verified
-	CreatedAt    time.Time
+	// Authorization is sent with every delivery in the header of that name, and
+	// is shown to those who may see the webhook: Gitea.
+	Authorization string
+	SkipVerify    bool   // certificates are not verified
+	Template      string // GitLab: of a body in place of the documented one
+	// Disabled says that GitLab gave up on the webhook after too many failures.
+	Disabled  bool
+	CreatedAt time.Time
 }
 
 // wants reports whether a payload is delivered to the webhook.
