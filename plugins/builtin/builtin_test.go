@@ -33,7 +33,8 @@ func TestAll_wireNames(t *testing.T) {
 		require.Equal(t, w.wire, m.WireNames)
 		require.Equal(t, w.host, m.DefaultHost, name)
 		require.Equal(t, w.mode, m.Mode, name)
-		require.False(t, m.Capabilities.Webhooks, name)
+		require.True(t, m.Capabilities.Webhooks, name)
+		require.Equal(t, w.mode == providers.ModeGeneric && name != "sourcehut", m.Capabilities.WebhookRegistration, name)
 		require.NotEmpty(t, m.WebhookHeaders, name)
 	}
 }
