@@ -130,6 +130,7 @@ func (f *Forge) addWebhook(repoID int64, w Webhook) Webhook {
 		w.ID = fmt.Sprintf("{00000000-0000-4000-9000-%012d}", f.webhooks.lastID)
 	}
 	w.CreatedAt = f.now()
+	f.reduce(&w)
 	f.webhooks.byRepo[repoID] = append(f.webhooks.byRepo[repoID], w)
 	return w
 }
@@ -150,7 +151,20 @@ func (f *Forge) editWebhook(repoID int64, id string, edit func(*Webhook)) bool {
 		return false
 	}
 	edit(&list[i])
+	f.reduce(&list[i])
 	return true
+}
+
+// reduce takes from a webhook what the dress's host has no setting for.
+func (f *Forge) reduce(w *Webhook) {
+	switch f.options.Dress {
+	case DressGitLab:
+		w.Active, w.ContentType, w.Authorization = true, "json", ""
+	case DressBitbucket:
+		w.ContentType, w.BranchFilter, w.Template, w.Authorization, w.Disabled = "json", "", "", "", false
+	default:
+		w.Template, w.Disabled, w.SkipVerify = "", false, false
+	}
 }
 
 // removeWebhook reports whether there was such a webhook.

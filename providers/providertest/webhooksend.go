@@ -181,7 +181,7 @@ func (f *Forge) announce(repo *forgeRepo, events ...Event) {
 		if len(hooks) > 0 {
 			for _, p := range f.dress.payloads(f, repo, e, false) {
 				for _, w := range hooks {
-					if (w.Active || f.options.Dress == DressGitLab) && !w.Disabled && w.wants(p) {
+					if w.Active && !w.Disabled && w.wants(p) {
 						list = append(list, f.sealed(repo, p, w, false))
 					}
 				}
