@@ -48,7 +48,9 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 		newGitCredentialCommand(),
 		newOrgCommand(),
 		newCredentialCommand(),
+		newRewriteCommand(),
 		newProviderCommand(),
+		newGitHubAppCommand(),
 		newVersionCommand(),
 	)
 	documentEnv(root)
