@@ -18,6 +18,7 @@ type hook struct {
 	Description string   `json:"description"`
 	Active      bool     `json:"active"`
 	Events      []string `json:"events"`
+	SkipTLS     bool     `json:"skip_cert_verification"`
 	Secret      string   `json:"secret,omitempty"`     // never told
 	SecretSet   *bool    `json:"secret_set,omitempty"` // told only
 }
@@ -58,7 +59,7 @@ func webhooks() *generic.Webhooks {
 }
 
 func (h hook) found() generic.FoundWebhook {
-	sound := h.Active && (h.SecretSet == nil || *h.SecretSet)
+	sound := h.Active && !h.SkipTLS && (h.SecretSet == nil || *h.SecretSet)
 	for _, event := range events() {
 		sound = sound && slices.Contains(h.Events, event)
 	}

@@ -2,7 +2,6 @@ package gitea
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/headwater-git/headwater/plugins/internal/webhook"
 	"github.com/headwater-git/headwater/providers"
@@ -106,12 +105,10 @@ func (d delivery) read(event string, r providers.WebhookRequest, result provider
 // fullRef returns the full name of the ref of "create" and "delete", which
 // tell a short one and its type.
 func (d delivery) fullRef() string {
-	switch {
-	case strings.HasPrefix(d.Ref, "refs/"):
-		return d.Ref
-	case d.RefType == "branch":
+	switch d.RefType {
+	case "branch":
 		return "refs/heads/" + d.Ref
-	case d.RefType == "tag":
+	case "tag":
 		return "refs/tags/" + d.Ref
 	}
 	return ""
