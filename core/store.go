@@ -105,6 +105,8 @@ type SyncStore interface {
 	SaveSync(ctx context.Context, s SyncState) error
 	// SetDigest is SaveSync for the digest alone; "" forgets it.
 	SetDigest(ctx context.Context, repoID, digest string) error
+	// SetTold is SaveSync for Told alone: a run that has told of its start goes on.
+	SetTold(ctx context.Context, repoID, told string) error
 	// DueSyncs lists repositories with Served < Wanted and NextAttemptAt zero
 	// or not after now, oldest NextAttemptAt first, at most limit.
 	DueSyncs(ctx context.Context, now time.Time, limit int) ([]string, error)

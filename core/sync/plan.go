@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -74,9 +73,15 @@ func diff(sc scope, refs map[string]core.ObjectID, only string, skip func(name s
 			add(public, refs[public], id)
 		}
 	}
-	sort.Slice(d.updates, func(i, j int) bool { return d.updates[i].Name < d.updates[j].Name })
+	slices.SortFunc(d.updates, byName)
 	return d
 }
+
+func byName(a, b core.RefUpdate) int { return strings.Compare(a.Name, b.Name) }
+
+func isPublic(name string) bool { return !strings.HasPrefix(name, core.TrackingPrefix) }
+
+func isTag(name string) bool { return strings.HasPrefix(name, "refs/tags/") }
 
 // planAttempts is how often a plan is made anew when a write session moved one
 // of its refs between the look and the transaction.
@@ -100,7 +105,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	head, keep := "", ""
 	if only == "" {
 		head = headWants(x.repo, adv)
-		keep = s.keeps(x, adv, refs, head)
+		keep = keeps(x.repo, x.scope, adv, refs, head)
 	}
 	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
 	if keep != "" {
@@ -183,12 +188,12 @@ func (d difference) leaves(refs map[string]core.ObjectID, ref string) bool {
 
 // keeps returns the one ref that is not deleted although the upstream has it
 // no more: the default branch, when the upstream does not say what took its place.
-func (s *Service) keeps(x *run, adv git.Advertisement, refs map[string]core.ObjectID, head string) string {
-	name := "refs/heads/" + x.repo.DefaultBranch
+func keeps(r core.Repository, sc scope, adv git.Advertisement, refs map[string]core.ObjectID, head string) string {
+	name := "refs/heads/" + r.DefaultBranch
 	if _, here := refs[name]; !here || head != "" || len(adv.Refs) == 0 {
 		return ""
 	}
-	if _, tracked := refs[core.TrackingRef(name)]; tracked && x.scope.mirrors(name) {
+	if _, tracked := refs[core.TrackingRef(name)]; tracked && sc.mirrors(name) {
 		return ""
 	}
 	return name
@@ -218,7 +223,16 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 			if head == "" {
 				return nil
 			}
-			return q.SetDefaultBranch(ctx, x.RepoID, strings.TrimPrefix(head, "refs/heads/"))
+			branch := strings.TrimPrefix(head, "refs/heads/")
+			if err := q.SetDefaultBranch(ctx, x.RepoID, branch); err != nil {
+				return err
+			}
+			e, err := headChanged(x.repo, branch, now)
+			if err != nil {
+				return err
+			}
+			x.headed = true
+			return q.AddEvents(ctx, []core.Event{e})
 		},
 	})
 	if err != nil {

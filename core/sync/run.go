@@ -44,11 +44,43 @@ type run struct {
 	taken core.SyncState // as of the start
 	watch *repo.Watch
 	scope scope // as of the start
+	// A person asked for it, and has not been told of this generation yet.
+	asked bool
+	begun bool     // it has its row
+	rowed bool     // it gets one at its end
+	heard *listing // what a look found already; nil: ask
 	// What the run found out.
-	digest string // of the listing; "" if the local copy does not equal it yet
-	brake  string // digest of a listing that was held back
-	again  bool   // refs were left out: look once more
-	missed bool   // the upstream moved during a first mirror: look once more
+	listedAt time.Time           // just before the last listing was asked for
+	listed   git.Advertisement   // the last listing
+	digest   string              // of the listing; "" if the local copy does not equal it yet
+	brake    string              // digest of a listing that was held back
+	again    bool                // refs were left out: look once more
+	missed   bool                // the upstream moved during a first mirror: look once more
+	headed   bool                // the default branch followed the upstream's
+	life     *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
+	open     []core.Expectation  // announced, and not seen when the run began
+	before   map[string]core.ObjectID
+}
+
+// listing is what came of asking an upstream for its refs.
+type listing struct {
+	scope scope
+	adv   git.Advertisement
+	at    time.Time // just before it was asked for
+	err   error
+}
+
+// newRun makes the run that serves what was taken.
+func (s *Service) newRun(r core.Repository, taken core.SyncState, watch *repo.Watch) *run {
+	now := s.clock.Now()
+	x := &run{repo: r, taken: taken, watch: watch, Run: core.Run{
+		ID: core.NewID("run", now), RepoID: r.ID, Trigger: taken.Trigger, Ref: taken.WantedRef, First: !taken.Ready(), StartedAt: now,
+	}}
+	if x.First {
+		x.Ref = "" // with one ref alone the repository would count as mirrored
+	}
+	x.asked = personal(x.Trigger) && parseTold(taken.Told).gen < taken.Wanted
+	return x
 }
 
 // fly runs one sync from taking the request to recording the outcome.
@@ -65,31 +97,33 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 		s.land(r.ID, finished{err: err})
 		return
 	}
-	now := s.clock.Now()
-	x := &run{repo: r, taken: taken, Run: core.Run{
-		ID: core.NewID("run", now), RepoID: r.ID, Trigger: taken.Trigger, Ref: taken.WantedRef, First: !taken.Ready(), StartedAt: now,
-	}}
-	if x.First {
-		x.Ref = "" // with one ref alone the repository would count as mirrored
+	watch := s.repos.Watch(r.ID)
+	defer watch.Close()
+	s.travel(ctx, s.newRun(r, taken, watch))
+}
+
+// travel does what a run is for, records it, and lands.
+func (s *Service) travel(ctx context.Context, x *run) {
+	var err error
+	if x.asked || x.First {
+		err = s.begin(ctx, x)
 	}
-	x.watch = s.repos.Watch(r.ID)
-	defer x.watch.Close()
-	if err = s.store.StartRun(ctx, x.Run); err == nil {
+	if err == nil {
 		err = s.sync(ctx, x)
 		// Whatever broke when the run was ended from outside: that is why.
 		stopped := err != nil && errors.Is(ctx.Err(), context.Canceled)
 		if rerr := s.record(context.WithoutCancel(ctx), x, err, stopped); rerr != nil {
-			s.log.Error("cannot record a sync", "repo_id", r.ID, "error", rerr)
+			s.log.Error("cannot record a sync", "repo_id", x.RepoID, "error", rerr)
 			err = errors.Join(err, rerr)
 			s.holdOff(ctx)
 		}
 	} else {
-		s.log.Error("cannot start a sync", "repo_id", r.ID, "error", err)
+		s.log.Error("cannot start a sync", "repo_id", x.RepoID, "error", err)
 		s.holdOff(ctx)
 	}
-	s.land(r.ID, finished{generation: taken.Wanted, err: err})
+	s.land(x.RepoID, finished{generation: x.taken.Wanted, err: err})
 	if x.First && err == nil {
-		s.o.Mirrored(r.ID)
+		s.o.Mirrored(x.RepoID)
 	}
 }
 
@@ -102,117 +136,77 @@ func (s *Service) holdOff(ctx context.Context) {
 	}
 }
 
-// record writes the outcome of the run and when to try again. With stopped, the
-// run was ended from outside.
-func (s *Service) record(ctx context.Context, x *run, failure error, stopped bool) error {
-	now := s.clock.Now()
-	x.FinishedAt = now
-	var ce *classError
-	final := errors.As(failure, &ce) && ce.final
-	if failure != nil {
-		x.Outcome = outcomeFailed
-		x.Class, x.Error = classify(failure)
-		if x.Class == core.ClassDiverged {
-			x.Outcome = outcomeHeld
-		}
-		if stopped {
-			x.Outcome, x.Class, x.Error = outcomeInterrupted, "", errShutdown.Error()
-		}
-	}
-	err := s.store.Tx(ctx, func(q core.Queries) error {
-		state, err := q.SyncState(ctx, x.RepoID)
-		if core.KindOf(err) == core.KindNotFound {
-			// Detached meanwhile, or deleted: then the run is gone, too.
-			if err := q.FinishRun(ctx, x.Run); core.KindOf(err) != core.KindNotFound {
-				return err
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		state.Runs++
-		state.BrakeDigest = x.brake
-		switch {
-		case failure == nil:
-			state.Served = x.taken.Wanted
-			state.Failures, state.LastClass, state.LastError = 0, "", ""
-			state.LastSuccessAt = now
-			if state.FirstSyncedAt.IsZero() {
-				state.FirstSyncedAt = now
-			}
-			state.NextAttemptAt = time.Time{}
-			state.Digest = x.digest
-			if x.watch.Any() {
-				state.Digest = "" // the listing does not show what sessions moved since
-			}
-			if x.again {
-				// Not all was served: look once more, when the sessions that
-				// were in the way have had time to finish.
-				state.Served, state.NextAttemptAt = x.taken.Served, now.Add(againPause)
-			}
-		case stopped: // no fault of the upstream's: at once, when somebody runs again
-			state.NextAttemptAt = time.Time{}
-		default:
-			state.Failures++
-			state.LastErrorAt, state.LastClass, state.LastError = now, x.Class, x.Error
-			state.NextAttemptAt = now.Add(backoff(x.Class, state.Failures, retryAfter(failure)))
-			if final {
-				state.Served, state.NextAttemptAt = x.taken.Wanted, time.Time{}
-			}
-		}
-		if state.Wanted > x.taken.Wanted {
-			state.NextAttemptAt = time.Time{} // somebody asked during the run
-		}
-		if err := q.SaveSync(ctx, state); err != nil {
-			return err
-		}
-		return q.FinishRun(ctx, x.Run)
-	})
-	s.log.Info("sync finished", "repo_id", x.RepoID, "run_id", x.ID, "trigger", x.Trigger, "outcome", x.Outcome, "class", x.Class,
-		"created", x.RefsCreated, "updated", x.RefsUpdated, "deleted", x.RefsDeleted, "bytes", x.Bytes, "duration", now.Sub(x.StartedAt), "host_text", x.Error)
-	return err
-}
-
-// classify returns the class and the redacted sentence of a failed run.
-func classify(err error) (core.ErrorClass, string) {
-	var ce *classError
-	if errors.As(err, &ce) {
-		return ce.class, ce.text
-	}
-	if _, ok := repo.IsRefError(err); ok {
-		return core.ClassInternal, "a ref could not be written: " + git.Redact(err.Error())
-	}
-	return upstream.Classify(err)
-}
-
-// retryAfter returns what the host asked for, if anything.
-func retryAfter(err error) time.Duration {
-	var re *git.RemoteError
-	if errors.As(err, &re) {
-		return re.RetryAfter
-	}
-	if e, ok := errors.AsType[*core.Error](err); ok {
-		return e.RetryAfter
-	}
-	return 0
-}
-
-// sync does the work of one run.
+// sync does the work of one run, wherever the upstream is by now.
 func (s *Service) sync(ctx context.Context, x *run) error {
 	var err error
-	if x.scope, err = s.scope(ctx, x.repo); err != nil {
+	if x.open, x.before, err = s.expected(ctx, x.RepoID); err != nil {
 		return err
 	}
-	var adv git.Advertisement
-	if x.Ref == "" {
-		adv, err = s.list(ctx, x.repo, x.scope)
-	} else if adv, err = s.up.Refs(ctx, x.repo, candidates(x.Ref)); err != nil {
-		err = fmt.Errorf("list upstream refs: %w", err)
+	for hop := range maxHops {
+		if hop == 0 {
+			err = s.precheck(ctx, x)
+		}
+		if hop > 0 || err == nil {
+			if err = s.syncOnce(ctx, x); err != nil && !errors.Is(err, errFollow) && ctx.Err() == nil {
+				err = s.diagnose(ctx, x, err)
+			}
+		}
+		if !errors.Is(err, errFollow) {
+			return err
+		}
+		x.rowed = true
 	}
-	if err != nil {
+	return &classError{class: core.ClassMoved, text: "the upstream moves faster than it can be followed"}
+}
+
+// hear asks the upstream for its refs, or takes what a look heard already.
+func (s *Service) hear(ctx context.Context, x *run) error {
+	l := x.heard
+	x.heard = nil
+	if l == nil || x.Ref != "" {
+		l = s.ask(ctx, x.repo, x.Ref)
+		x.phase("list", s.clock.Now().Sub(l.at))
+	}
+	x.scope, x.listed, x.listedAt = l.scope, l.adv, l.at
+	return l.err
+}
+
+// ask lists what the repository mirrors of its upstream, or one ref.
+func (s *Service) ask(ctx context.Context, r core.Repository, ref string) *listing {
+	l := &listing{}
+	if l.scope, l.err = s.scope(ctx, r); l.err != nil {
+		l.at = s.clock.Now()
+		return l
+	}
+	l.at = s.clock.Now()
+	if ref == "" {
+		l.adv, l.err = s.list(ctx, r, l.scope)
+	} else if l.adv, l.err = s.up.Refs(ctx, r, candidates(ref)); l.err != nil {
+		l.err = fmt.Errorf("list upstream refs: %w", l.err)
+	}
+	if ctx.Err() == nil {
+		s.budget.heard(r.Upstream.Host, r.ID, l.err)
+	}
+	return l
+}
+
+// phase adds the time of one part of the run.
+func (x *run) phase(name string, d time.Duration) {
+	for i := range x.Phases {
+		if x.Phases[i].Name == name {
+			x.Phases[i].Duration += d
+			return
+		}
+	}
+	x.Phases = append(x.Phases, core.Phase{Name: name, Duration: d})
+}
+
+// syncOnce makes the copy equal to the upstream where it is thought to be.
+func (s *Service) syncOnce(ctx context.Context, x *run) error {
+	if err := s.hear(ctx, x); err != nil {
 		return err
 	}
+	adv := x.listed
 	if x.First && adv.ObjectFormat != "" && adv.ObjectFormat != x.repo.ObjectFormat {
 		if err := s.reformat(ctx, x, adv.ObjectFormat); err != nil {
 			return err
@@ -229,14 +223,36 @@ func (s *Service) sync(ctx context.Context, x *run) error {
 		x.Outcome, x.digest = outcomeUnchanged, x.scope.digest(adv)
 		return nil
 	}
+	if err := s.begin(ctx, x); err != nil {
+		return err
+	}
 	if err := s.brakeEmpty(ctx, x, adv); err != nil {
 		return err
 	}
-	if err := s.fetchAll(ctx, x, adv); err != nil {
+	return s.bring(ctx, x, adv, "", func() error { return s.fetchAll(ctx, x, adv) })
+}
+
+// bring fetches and applies, after it has made sure of whom it fetches from.
+func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only string, fetch func() error) error {
+	start := s.clock.Now()
+	identified := s.identify(ctx, x)
+	err := fetch()
+	x.phase("fetch", s.clock.Now().Sub(start))
+	// Even if the fetch failed: that may be why.
+	if ierr := identified(); ierr != nil {
+		return ierr
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			s.budget.heard(x.repo.Upstream.Host, x.RepoID, err)
+		}
 		return err
 	}
 	s.repos.Failpoint("sync-fetched")
-	return s.applyPlan(ctx, x, adv, "")
+	start = s.clock.Now()
+	err = s.applyPlan(ctx, x, adv, only)
+	x.phase("apply", s.clock.Now().Sub(start))
+	return err
 }
 
 // candidates returns the full names that a ref of the API may mean: a short
@@ -257,10 +273,10 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) er
 		if !x.scope.mirrors(name) {
 			return &classError{class: core.ClassRefused, text: fmt.Sprintf("the repository's ref filter leaves %q out", name), final: true}
 		}
-		if err := s.fetch(ctx, x, []string{refspec(name)}); err != nil {
+		if err := s.begin(ctx, x); err != nil {
 			return err
 		}
-		return s.applyPlan(ctx, x, adv, name)
+		return s.bring(ctx, x, adv, name, func() error { return s.fetch(ctx, x, []string{refspec(name)}) })
 	}
 	return &classError{class: core.ClassNotFound, text: fmt.Sprintf("the upstream has no branch or tag %q", x.Ref), final: true}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -30,6 +31,8 @@ type Upstreams interface {
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
 	Limit(up core.Upstream) int
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
+	Check(ctx context.Context, repo core.Repository) (upstream.Condition, error)
+	Poll(up core.Upstream) string
 }
 
 // Options configures [New].
@@ -47,6 +50,7 @@ type Options struct {
 	Concurrency     int           // runs at once; 0 is 8
 	HostConcurrency int           // runs at once against one host; 0 is 3
 	RunTimeout      time.Duration // one run; 0 is 6 h (a stall ends it sooner)
+	Looks           int           // looks of the poller at once; 0 is 16
 }
 
 // Service schedules and runs syncs. It is safe for concurrent use.
@@ -61,15 +65,27 @@ type Service struct {
 
 	wake chan struct{}
 
-	mu      sync.Mutex
-	flights map[string]*flight // by repository id
-	hosts   map[string]int     // running flights by upstream host
-	waiters map[string][]chan finished
+	budget *budget
+
+	mu       sync.Mutex
+	flights  map[string]*flight // by repository id
+	looks    int                // of the flights
+	crowded  bool               // see setCrowded
+	waiters  map[string][]chan finished
+	webhooks map[string]time.Time // last look that a webhook caused at once
+	doubts   map[string]bool      // upstreams to ask the host about
+	checks   map[string]time.Time // when it was last asked
+	polls    polls
+	seen     seen
 }
 
-// flight is one running sync.
+// firstPhase is what a run is at before git says something.
+const firstPhase = "Contacting the upstream"
+
+// flight is one running sync, or a look of the poller.
 type flight struct {
 	host     string
+	look     bool
 	progress core.Progress
 	cancel   context.CancelFunc // nil until the run has begun
 	grounded bool               // cancelled, maybe before it began
@@ -90,6 +106,9 @@ func New(o Options) *Service {
 	if o.HostConcurrency == 0 {
 		o.HostConcurrency = 3
 	}
+	if o.Looks == 0 {
+		o.Looks = 16
+	}
 	if o.RunTimeout == 0 {
 		o.RunTimeout = 6 * time.Hour
 	}
@@ -101,7 +120,11 @@ func New(o Options) *Service {
 	}
 	return &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
-		wake: make(chan struct{}, 1), flights: map[string]*flight{}, hosts: map[string]int{}, waiters: map[string][]chan finished{},
+		wake: make(chan struct{}, 1), budget: newBudget(o.Clock),
+		flights: map[string]*flight{}, waiters: map[string][]chan finished{},
+		webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{},
+		polls: polls{wake: make(chan struct{}, 1), known: map[string]struct{}{}, queue: map[string][]string{}},
+		seen:  seen{wake: make(chan struct{}, 1)},
 	}
 }
 
@@ -173,7 +196,7 @@ func (s *Service) Progress(repoID string) (core.Progress, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.flights[repoID]
-	if f == nil {
+	if f == nil || f.look {
 		return core.Progress{}, false
 	}
 	return f.progress, true
@@ -185,7 +208,9 @@ func (s *Service) Running() map[string]core.Progress {
 	defer s.mu.Unlock()
 	all := make(map[string]core.Progress, len(s.flights))
 	for id, f := range s.flights {
-		all[id] = f.progress
+		if !f.look {
+			all[id] = f.progress
+		}
 	}
 	return all
 }
@@ -198,11 +223,12 @@ func (s *Service) setProgress(repoID string, change func(p *core.Progress)) {
 	}
 }
 
-// Run schedules syncs until ctx ends, then waits for the running ones, which
-// get the same context and so end soon; what they had fetched stays.
+// Run schedules syncs and looks until ctx ends, then waits for the running ones,
+// which get the same context and so end soon; what they had fetched stays.
 func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
+	running.Go(func() { s.poll(ctx) })
 	for {
 		next, err := s.dispatch(ctx, &running)
 		if err != nil {
@@ -235,6 +261,15 @@ func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.T
 	if err != nil {
 		return time.Time{}, err
 	}
+	start := func(r core.Repository) {
+		running.Go(func() {
+			s.fly(ctx, r)
+			s.poke()
+			s.pokePolls()
+		})
+	}
+	s.setCrowded(false)
+	paused := map[string]time.Time{}
 	for _, id := range due {
 		if s.full() {
 			break // a finished run wakes us
@@ -249,21 +284,32 @@ func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.T
 		if err != nil {
 			return time.Time{}, err
 		}
-		if r.Upstream == nil || !s.takeOff(r) {
+		if r.Upstream == nil {
 			continue
 		}
-		running.Go(func() {
-			s.fly(ctx, r)
-			s.poke()
-		})
+		if until := s.budget.pausedUntil(r.Upstream.Host); !until.IsZero() {
+			paused[id] = until
+		} else if s.takeOff(r, false) {
+			start(r)
+		}
+	}
+	asked, err := s.postpone(ctx, paused)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, id := range asked {
+		if r, err := s.store.RepositoryByID(ctx, id); err == nil && r.Upstream != nil && !s.full() && s.takeOff(r, true) {
+			start(r)
+		}
 	}
 	return s.store.NextSyncAt(ctx, now)
 }
 
+// full reports whether all places for runs are taken.
 func (s *Service) full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.flights) >= s.o.Concurrency
+	return len(s.flights)-s.looks >= s.o.Concurrency
 }
 
 func (s *Service) flying(id string) bool {
@@ -272,23 +318,30 @@ func (s *Service) flying(id string) bool {
 	return s.flights[id] != nil
 }
 
-// takeOff registers a flight, unless its host has enough of them: one slow
-// host must not take every place.
-func (s *Service) takeOff(r core.Repository) bool {
-	limit := s.up.Limit(*r.Upstream)
-	if limit == 0 {
-		limit = s.o.HostConcurrency
+// setCrowded notes whether a run waits for a place at its host, which the end
+// of a look may give it.
+func (s *Service) setCrowded(crowded bool) {
+	s.mu.Lock()
+	s.crowded = crowded
+	s.mu.Unlock()
+}
+
+// takeOff registers the flight of a run, unless its host has enough of them: one
+// slow host must not take every place.
+func (s *Service) takeOff(r core.Repository, person bool) bool {
+	host := r.Upstream.Host
+	if !s.budget.enterRun(host, divide(s.up.Limit(*r.Upstream), s.o), person) {
+		s.setCrowded(true)
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	host := r.Upstream.Host
-	if s.hosts[host] >= limit {
+	if s.flights[r.ID] != nil { // a look has come first
+		s.budget.leave(host, false)
 		return false
 	}
-	s.hosts[host]++
 	s.flights[r.ID] = &flight{
-		host: host, landed: make(chan struct{}),
-		progress: core.Progress{Phase: "Contacting the upstream", StartedAt: s.clock.Now()},
+		host: host, landed: make(chan struct{}), progress: core.Progress{Phase: firstPhase, StartedAt: s.clock.Now()},
 	}
 	return true
 }
@@ -307,6 +360,9 @@ func (s *Service) onBoard(repoID string, cancel context.CancelFunc) bool {
 func (s *Service) Ground(ctx context.Context, repoID string) error {
 	s.mu.Lock()
 	f := s.flights[repoID]
+	delete(s.webhooks, repoID)
+	delete(s.doubts, repoID)
+	delete(s.checks, repoID)
 	if f == nil {
 		s.mu.Unlock()
 		return nil
@@ -329,8 +385,9 @@ func (s *Service) land(repoID string, f finished) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fl := s.flights[repoID]; fl != nil {
-		if s.hosts[fl.host]--; s.hosts[fl.host] == 0 {
-			delete(s.hosts, fl.host)
+		s.budget.leave(fl.host, fl.look)
+		if fl.look {
+			s.looks--
 		}
 		delete(s.flights, repoID)
 		close(fl.landed)
@@ -344,9 +401,10 @@ func (s *Service) land(repoID string, f finished) {
 }
 
 // Fresh makes sure, within the context's deadline, that the local copy shows
-// what the upstream has: before a push is told what to negotiate against. It
-// costs one listing; only a difference causes a run. An error means that the
-// copy may be behind, and is for the log.
+// what the upstream has: before a push is told what to negotiate against, and
+// for reads that demand it. It costs one listing; only a difference causes a run.
+// When it returns without an error, ObservedAt is not before the call. An error
+// means that the copy may be behind.
 func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	state, err := s.store.SyncState(ctx, r.ID)
 	if err != nil {
@@ -355,18 +413,34 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	if !state.Ready() {
 		return nil // nothing to be behind of
 	}
+	if until := s.budget.pausedUntil(r.Upstream.Host); !until.IsZero() {
+		return &core.Error{
+			Kind: core.KindRateLimited, Op: "look at the upstream", Message: "the host " + r.Upstream.Host + " is left alone for a while: it limits or cannot be reached",
+			RetryAfter: until.Sub(s.clock.Now()),
+		}
+	}
+	if state.UpstreamState == core.UpstreamDeleted || state.UpstreamState == core.UpstreamReplaced {
+		// Whatever answers there now is not what was followed.
+		return core.Errorf(core.KindUpstreamUnavailable, "%s", state.LastError)
+	}
 	watch := s.repos.Watch(r.ID)
 	defer watch.Close()
-	sc, err := s.scope(ctx, r)
+	l := s.ask(ctx, r, "")
+	if l.err != nil {
+		return l.err
+	}
+	same, err := s.unchanged(ctx, r, l.scope, state, l.adv, watch)
 	if err != nil {
 		return err
 	}
-	adv, err := s.list(ctx, r, sc)
-	if err != nil {
-		return err
-	}
-	same, err := s.unchanged(ctx, r, sc, state, adv, watch)
-	if err != nil || same {
+	if same {
+		if state.Served < state.Wanted && state.Failures > 0 {
+			// It works again: what waits for that need not wait longer.
+			if _, err := s.Request(ctx, r.ID, TriggerPush, ""); err != nil {
+				return err
+			}
+		}
+		_, err = s.writeLooks(ctx, []observation{{repo: r, at: l.at, pollAt: state.PollAt}})
 		return err
 	}
 	gen, err := s.Request(ctx, r.ID, TriggerPush, "")

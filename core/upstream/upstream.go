@@ -149,6 +149,21 @@ func (s *Service) Manifest(ctx context.Context, up core.Upstream) (providers.Man
 	return m, coreError("ask provider", err)
 }
 
+// stored returns the repository's credential, nil if it has none.
+func (s *Service) stored(ctx context.Context, repo core.Repository) (*providers.StoredCredential, error) {
+	if repo.Upstream.Mode != providers.ModeGeneric {
+		return nil, nil
+	}
+	c, err := s.creds.CredentialByRepo(ctx, repo.ID)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, nil
+}
+
 // Open returns what one operation needs to reach the repository's upstream.
 // With fresh, the provider makes a new credential if it can. Errors: as the
 // provider says, and KindPermission for an address that is not allowed.
@@ -162,15 +177,9 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 	if err != nil {
 		return git.Remote{}, coreError(op, err)
 	}
-	var stored *providers.StoredCredential
-	if up.Mode == providers.ModeGeneric {
-		c, err := s.creds.CredentialByRepo(ctx, repo.ID)
-		switch {
-		case err == nil:
-			stored = &providers.StoredCredential{Username: c.Username, Secret: c.Secret}
-		case core.KindOf(err) != core.KindNotFound:
-			return git.Remote{}, err
-		}
+	stored, err := s.stored(ctx, repo)
+	if err != nil {
+		return git.Remote{}, err
 	}
 	remote, err := p.Resolve(ctx, providers.ResolveRequest{
 		Locator: providers.Locator{Host: up.Host, Owner: up.Owner, Name: up.Name, ID: up.ID},

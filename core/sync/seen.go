@@ -1,0 +1,230 @@
+package sync
+
+import (
+	"context"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// observation is a look that found the upstream equal to the copy.
+type observation struct {
+	repo    core.Repository
+	at      time.Time // just before the question
+	pollAt  time.Time // as it was when the look began
+	settled []core.Expectation
+}
+
+// seen are the observations that wait to be written: all that came while the
+// last ones were, in one transaction, so that thousands of looks a minute do not
+// each wait for the disk. Guarded by the service's mutex.
+type seen struct {
+	wake    chan struct{}
+	waiting []observation
+}
+
+// look looks at an upstream unasked. One that differs from the copy, that cannot
+// be listed, or whose host is to be asked about it anyway, gets a run, which
+// goes on with what the look has heard.
+func (s *Service) look(ctx context.Context, r core.Repository) {
+	ctx, cancel := context.WithTimeout(ctx, s.o.RunTimeout)
+	defer cancel()
+	if !s.onBoard(r.ID, cancel) {
+		cancel()
+	}
+	x, o, err := s.lookAt(ctx, r)
+	switch {
+	case x != nil:
+		s.release(r.ID)
+		s.travel(ctx, x) // lands
+		return
+	case o != nil:
+		s.noteSeen(*o) // is forgotten when it was written
+	default:
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("cannot look at an upstream", "repo_id", r.ID, "error", err)
+			s.holdOff(ctx)
+		}
+		s.release(r.ID)
+	}
+	s.land(r.ID, finished{})
+}
+
+// release takes a repository out of those that the poller has.
+func (s *Service) release(repoID string) {
+	s.mu.Lock()
+	delete(s.polls.known, repoID)
+	s.mu.Unlock()
+	s.pollBy(s.clock.Now().Add(time.Second))
+}
+
+// lookAt returns the run that a look leads to, or what it has seen. Neither of
+// them: there is a run already that begins anew, or an error.
+func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observation, error) {
+	state, err := s.store.SyncState(ctx, r.ID)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil, nil, nil // detached meanwhile
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if state.Served < state.Wanted {
+		return nil, nil, nil // a run is about to begin
+	}
+	if !state.Ready() {
+		return nil, nil, s.store.SetPoll(ctx, r.ID, time.Time{}) // its first mirror sets it
+	}
+	open, before, err := s.expected(ctx, r.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	watch := s.repos.Watch(r.ID)
+	boarded := false
+	defer func() {
+		if !boarded {
+			watch.Close()
+		}
+	}()
+	asking, cancel := context.WithTimeout(ctx, lookLimit)
+	l := s.ask(asking, r, "")
+	cancel()
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	same := false
+	if l.err == nil {
+		if same, err = s.unchanged(ctx, r, l.scope, state, l.adv, watch); err != nil {
+			return nil, nil, err
+		}
+	}
+	if same && !s.checkDue(r.ID) {
+		return nil, &observation{repo: r, at: l.at, pollAt: state.PollAt, settled: s.settle(ctx, r.ID, open, l.adv.Refs, before)}, nil
+	}
+	trigger := TriggerPoll
+	if len(open) > 0 {
+		trigger = TriggerWebhook
+	} else if l.err == nil && !same {
+		s.noteMissed(ctx, r.ID)
+	}
+	gen, err := s.store.RequestSync(ctx, r.ID, trigger, "")
+	if err != nil || gen != state.Wanted+1 || !s.promote(r) {
+		// Somebody asked during the look: that one wants a listing of its own.
+		s.poke()
+		return nil, nil, err
+	}
+	taken, err := s.store.TakeSync(ctx, r.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	boarded = true
+	x := s.newRun(r, taken, watch)
+	if taken.Wanted == gen {
+		x.heard = l
+	}
+	return x, nil, nil
+}
+
+// promote turns the flight of a look into that of a run, if there is a place.
+func (s *Service) promote(r core.Repository) bool {
+	if s.full() || !s.budget.promote(r.Upstream.Host, divide(s.up.Limit(*r.Upstream), s.o)) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[r.ID]
+	f.look = false
+	f.progress = core.Progress{Phase: firstPhase, StartedAt: s.clock.Now()}
+	s.looks--
+	return true
+}
+
+// noteMissed records that a poll found a change which no webhook announced,
+// where one was to. If it is only late, it is known as the newer of the two.
+func (s *Service) noteMissed(ctx context.Context, repoID string) {
+	now := s.clock.Now()
+	w, err := s.store.InboundWebhook(ctx, repoID)
+	if err == nil && now.Sub(w.LastDeliveryAt) >= missedAfter {
+		err = s.store.NoteInbound(ctx, repoID, time.Time{}, now)
+	}
+	if err != nil && core.KindOf(err) != core.KindNotFound {
+		s.log.Warn("cannot note that a webhook was missed", "repo_id", repoID, "error", err)
+	}
+}
+
+func (s *Service) noteSeen(o observation) {
+	s.mu.Lock()
+	s.seen.waiting = append(s.seen.waiting, o)
+	s.mu.Unlock()
+	select {
+	case s.seen.wake <- struct{}{}:
+	default:
+	}
+}
+
+// writeSeen writes observations until stop is closed and none is left.
+func (s *Service) writeSeen(ctx context.Context, stop <-chan struct{}) {
+	for last := false; !last; {
+		select {
+		case <-s.seen.wake:
+		case <-stop:
+			last = true
+		}
+		s.mu.Lock()
+		all := s.seen.waiting
+		s.seen.waiting = nil
+		s.mu.Unlock()
+		if len(all) == 0 {
+			continue
+		}
+		next, err := s.writeLooks(ctx, all)
+		if err != nil {
+			s.log.Error("cannot record looks at upstreams; they are made again", "looks", len(all), "error", err)
+			next = s.clock.Now().Add(storePause)
+			if !last {
+				s.rest(stop)
+			}
+		}
+		s.mu.Lock()
+		for _, o := range all {
+			delete(s.polls.known, o.repo.ID)
+		}
+		s.mu.Unlock()
+		s.pollBy(next)
+	}
+}
+
+// rest waits for a while, so that looks which cannot be recorded are not made
+// again and again.
+func (s *Service) rest(stop <-chan struct{}) {
+	select {
+	case <-s.clock.After(storePause):
+	case <-stop:
+	}
+}
+
+// writeLooks writes observations in one transaction, and returns the soonest time
+// of a next look.
+func (s *Service) writeLooks(ctx context.Context, all []observation) (next time.Time, err error) {
+	err = s.store.Tx(ctx, func(q core.Queries) error {
+		next = time.Time{}
+		for _, o := range all {
+			state, err := q.SyncState(ctx, o.repo.ID)
+			if core.KindOf(err) == core.KindNotFound {
+				continue // detached meanwhile
+			}
+			if err != nil {
+				return err
+			}
+			at, err := s.nextLook(ctx, q, o.repo, state, o.pollAt, o.settled)
+			if err != nil {
+				return err
+			}
+			if err := q.Observed(ctx, o.repo.ID, o.at, at); err != nil {
+				return err
+			}
+			next = sooner(next, at)
+		}
+		return nil
+	})
+	return next, err
+}
