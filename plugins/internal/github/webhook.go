@@ -1,7 +1,6 @@
 package github
 
 import (
-	"encoding/hex"
 	"mime"
 	"strconv"
 	"strings"
@@ -13,12 +12,8 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-const (
-	// maxDeliveryID bounds the id of a delivery, a UUID.
-	maxDeliveryID = 64
-	// zeroID stands for no object. GitHub's repositories are SHA-1.
-	zeroID = "0000000000000000000000000000000000000000"
-)
+// maxDeliveryID bounds the id of a delivery, a UUID.
+const maxDeliveryID = 64
 
 // WebhookEvents returns the events that [ParseWebhook] makes use of and that a
 // webhook or an App has to subscribe to. Apps get the two about installations
@@ -103,11 +98,11 @@ func read(event any, result *providers.WebhookResult) webhook.Subject {
 	case *github.CreateEvent:
 		result.Kind = providers.WebhookRef
 		// Which object the new ref is on, only the push beside it tells.
-		hint(result, providers.RefHint{Name: fullName(e.GetRefType(), e.GetRef()), Old: zeroID})
+		hint(result, providers.RefHint{Name: fullName(e.GetRefType(), e.GetRef()), Old: webhook.Absent})
 		return tells(result, e.GetRepo().GetID(), e.GetRepo().GetFullName(), e.GetRepo().GetHTMLURL())
 	case *github.DeleteEvent:
 		result.Kind = providers.WebhookRef
-		hint(result, providers.RefHint{Name: fullName(e.GetRefType(), e.GetRef()), New: zeroID})
+		hint(result, providers.RefHint{Name: fullName(e.GetRefType(), e.GetRef()), New: webhook.Absent})
 		return tells(result, e.GetRepo().GetID(), e.GetRepo().GetFullName(), e.GetRepo().GetHTMLURL())
 	case *github.RepositoryEvent:
 		return readRepository(e, result)
@@ -204,18 +199,10 @@ func fullName(kind, name string) string {
 // hint adds what an event says about a ref. One that says it in a form that
 // cannot be read still means that something moved.
 func hint(result *providers.WebhookResult, h providers.RefHint) {
-	if !strings.HasPrefix(h.Name, "refs/") || !isObjectID(h.Old) || !isObjectID(h.New) {
+	var refs webhook.Refs
+	if err := refs.Add(h.Name, h.Old, h.New); err != nil {
 		result.Truncated = true
 		return
 	}
-	result.Refs = append(result.Refs, h)
-}
-
-// isObjectID reports whether a string is an object id, or "" for not told.
-func isObjectID(id string) bool {
-	if id == "" {
-		return true
-	}
-	_, err := hex.DecodeString(id)
-	return err == nil && (len(id) == 40 || len(id) == 64)
+	result.Refs = refs.Hints
 }
