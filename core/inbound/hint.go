@@ -53,8 +53,7 @@ func (s *Service) take(ctx context.Context, a *Address, id string, result provid
 			if !look {
 				continue
 			}
-			// Detached since it was found: there is nothing to look at.
-			if err := s.syncs.AnnounceIn(ctx, q, r.ID, expectations(r.ID, result, now)); err != nil && core.KindOf(err) != core.KindNotFound {
+			if err := s.announce(ctx, q, r.ID, result, now); err != nil {
 				return err
 			}
 		}
@@ -114,16 +113,30 @@ func (s *Service) concerned(ctx context.Context, a *Address, result providers.We
 	return repos, doubtful, nil
 }
 
+// announce asks for a look at one repository. One that expects nothing is added
+// where the refs are not all that moved, because a repository may mirror none of
+// those that are told.
+func (s *Service) announce(ctx context.Context, q core.Queries, repoID string, result providers.WebhookResult, now time.Time) error {
+	expect, all := expectations(repoID, result, now)
+	err := error(nil)
+	if len(expect) > 0 {
+		err = s.syncs.AnnounceIn(ctx, q, repoID, expect)
+	}
+	if err == nil && !all {
+		err = s.syncs.AnnounceIn(ctx, q, repoID, nil)
+	}
+	return notMissing(err) // detached since it was found: there is nothing to look at
+}
+
 // expectations turns the refs of a webhook into what a listing must show, of
-// branches and tags whose new id the host tells.
-func expectations(repoID string, result providers.WebhookResult, now time.Time) []core.Expectation {
-	var out []core.Expectation
+// branches and tags whose new id the host tells. It reports whether that is all
+// that the webhook is about.
+func expectations(repoID string, result providers.WebhookResult, now time.Time) (out []core.Expectation, all bool) {
+	all = !result.Truncated && len(result.Refs) > 0
 	for _, hint := range result.Refs {
-		if len(out) == maxExpectations {
-			break
-		}
 		id := core.ObjectID(hint.New)
-		if !id.Valid() || !core.UpstreamOwned(core.Default, hint.Name) || core.ValidateRefName(hint.Name) != nil {
+		if len(out) == maxExpectations || !id.Valid() || !core.UpstreamOwned(core.Default, hint.Name) || core.ValidateRefName(hint.Name) != nil {
+			all = false
 			continue
 		}
 		if id.IsZero() {
@@ -137,5 +150,5 @@ func expectations(repoID string, result providers.WebhookResult, now time.Time) 
 			RepoID: repoID, Ref: hint.Name, Old: old, New: id, Since: now, ExpiresAt: now.Add(expectFor),
 		})
 	}
-	return out
+	return out, all
 }

@@ -167,7 +167,7 @@ func (s *syncs) AnnounceIn(ctx context.Context, q core.Queries, repoID string, e
 	if s.announced == nil {
 		s.announced = map[string][]core.Expectation{}
 	}
-	s.announced[repoID] = expect
+	s.announced[repoID] = append(s.announced[repoID], expect...)
 	_, err := q.RequestSync(ctx, repoID, "webhook", "")
 	return err
 }

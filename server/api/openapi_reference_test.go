@@ -313,6 +313,7 @@ const (
 	sampleTime   = "2026-01-02T15:04:05Z"
 )
 
+	sampleHook   = "https://git.example.com/webhooks/gitea/qJ3v..."
 // samples are values of answers by field or header. What is left out here is
 // shown empty.
 var samples = map[string]any{
@@ -336,6 +337,8 @@ var samples = map[string]any{
 	"MergeTarget.old_sha": sampleParent, "Commit.message": "Say hello\n", "LastCommit.message": "Say hello\n", "NotesRef.ref": "refs/notes/reviews", "CommitProblem.commit": nil,
 	"NoteProblem.sha": "main", "ProviderStatus.name": "gitlab", "ProviderStatus.type": "gitlab", "ProviderStatus.state": "running", "ReadinessAnswer.status": "ready",
 }
+	"InboundWebhook.url": sampleHook, "RotatedInboundWebhook.url": sampleHook, "InboundWebhook.state": "active", "RotatedInboundWebhook.state": "active",
+	"RotatedInboundWebhook.secret": "n0Xn...", "checked_at": sampleTime, "last_delivery_at": sampleTime, "since": sampleTime, "failed": 2, "replayed": 2,
 
 // hidden are optional fields that examples are better off without.
 var hidden = []string{"sync", "credential", "next_cursor", "signature", "payload", "old_path", "previous_commit_sha", "retry_at", "last_error", "stderr",

@@ -28,6 +28,7 @@ type syncAnswer struct {
 	Runs          int64          `json:"runs"`                 // finished
 	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
+	Webhook       *hookAnswer    `json:"webhook,omitempty"`
 }
 
 // syncError is the last failure of a sync.

@@ -56,7 +56,7 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 	require.NoError(t, err)
 	out, err = s.cli(t, "credential", "reseal")
 	require.NoError(t, err)
-	require.Contains(t, out, "Encrypted 1 secret(s)")
+	require.Contains(t, out, "Encrypted 3 secret(s)")
 	_, err = s.cli(t, "credential", "reseal", "--prune")
 	require.ErrorContains(t, err, "a server is running")
 	_, err = s.cli(t, "repo", "sync", "--wait", "river/delta")

@@ -27,10 +27,10 @@ const closeTimeout = 10 * time.Second
 func newProviderCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "provider",
-		Short: "List and check the providers of Git hosts",
+		Short: "List, check and catch up with the providers of Git hosts",
 		RunE:  needsSubcommand,
 	}
-	cmd.AddCommand(newProviderListCommand(), newProviderCheckCommand())
+	cmd.AddCommand(newProviderListCommand(), newProviderCheckCommand(), newProviderReplayCommand())
 	return cmd
 }
 

@@ -16,7 +16,7 @@ func newRepoCommand() *cobra.Command {
 		Short: "List, inspect, sync, detach and delete repositories",
 		RunE:  needsSubcommand,
 	}
-	cmd.AddCommand(newRepoListCommand(), newRepoShowCommand(), newRepoSyncCommand(), newRepoDetachCommand(), newRepoDeleteCommand())
+	cmd.AddCommand(newRepoListCommand(), newRepoShowCommand(), newRepoSyncCommand(), newRepoWebhookCommand(), newRepoDetachCommand(), newRepoDeleteCommand())
 	return cmd
 }
 
@@ -230,6 +230,9 @@ func printRepo(out io.Writer, r repoAnswer) error {
 		row("runs", "%d", s.Runs)
 		if s.LastSuccessAt != nil && !s.LastSuccessAt.IsZero() {
 			row("last success", "%s", s.LastSuccessAt.Local().Format(time.RFC3339))
+		}
+		if s.Webhook != nil {
+			row("webhook", "%s", s.Webhook)
 		}
 		if s.Progress != nil {
 			row("progress", "%s %d%%", describe(*s.Progress), s.Progress.Percent)
