@@ -17,7 +17,7 @@ type call struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	identity access.Identity
-	repo     core.Repository // with target oneRepository; else with credentialID if the token names one
+	repo     core.Repository // with target oneRepository; else with credentialID or organisationOrRepository if the token names one
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -55,8 +55,12 @@ func (s *server) authorise(c *call, op operation) error {
 	if c.identity, err = s.Verifier.Verify(c.ctx(), token); err != nil {
 		return err
 	}
-	if op.scope != anyScope && !c.identity.Can(op.scope) {
-		return core.Errorf(core.KindPermission, "the token lacks the scope %q", op.scope)
+	scope := op.scope
+	if op.target == organisationOrRepository && c.identity.OrgWide() {
+		scope = access.OrgRead
+	}
+	if scope != anyScope && !c.identity.Can(scope) {
+		return core.Errorf(core.KindPermission, "the token lacks the scope %q", scope)
 	}
 	switch op.target {
 	case anything:
@@ -66,7 +70,7 @@ func (s *server) authorise(c *call, op operation) error {
 			return core.Errorf(core.KindPermission, `this call is for the organisation; leave the claim "repo" out of the token or make it "org"`)
 		}
 		return nil
-	case credentialID:
+	case credentialID, organisationOrRepository:
 		if c.identity.OrgWide() {
 			return nil
 		}

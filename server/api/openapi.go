@@ -296,7 +296,10 @@ func (d *document) success(a success) node {
 		o["content"] = node{"application/json": node{"schema": d.schemas.answer(a.body)}}
 	}
 	if len(a.media) > 0 {
-		content := node{}
+		content, ok := o["content"].(node)
+		if !ok {
+			content = node{}
+		}
 		for _, media := range a.media {
 			content[media] = node{}
 		}

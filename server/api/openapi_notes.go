@@ -132,6 +132,26 @@ var fieldNotes = map[string]fieldNote{
 	"UpdateRepositoryRequest.default_branch":     {text: "A branch that exists."},
 	"UpdateCredentialRequest.password":           {text: "It is stored encrypted and never shown."},
 	"UpdateCredentialRequest.username":           {text: "Stays as it is if absent."},
+
+	"WebhookRequest.active":    {text: "True if absent at creation; a webhook that is switched off collects nothing."},
+	"WebhookRequest.events":    {text: "Types of events, one at least."},
+	"WebhookRequest.repo":      {text: "Only events of this repository, by name or id; \"\" is every one."},
+	"WebhookRequest.secret":    {text: "Keys the signatures, 8 to 256 bytes; one is made if it is absent at creation, or \"\"."},
+	"WebhookRequest.url":       {text: "Absolute, https, and no address inside the server's network unless its operator allows that."},
+	"CreatedWebhook.secret":    {text: "Shown this once."},
+	"ChangedWebhook.secret":    {text: "If it was changed."},
+	"Webhook.failing_since":    {text: "First of the attempts that failed in a row; absent if the last one succeeded."},
+	"Webhook.last_error":       {text: "Of the last attempt, if it failed."},
+	"Webhook.repo_id":          {text: "Absent: events of every repository."},
+	"Webhook.state":            {text: "`failing`: for three days or more; deliveries are tried slowly."},
+	"Delivery.event_id":        {text: "Absent for a ping."},
+	"Delivery.next_attempt_at": {text: "Of a pending delivery that has failed."},
+	"DeliveryAttempt.response": {text: "First 4 KiB of the answer's body."},
+	"DeliveryAttempt.status":   {text: "Absent: no answer came."},
+	"DeliveryRequest.body":     {text: "What was sent, or will be."},
+	"Event.body":               {text: "What webhooks get."},
+	"Event.seq":                {text: "Position in the feed, and `id` in a stream."},
+	"EventRepository.url":      {text: "Name of the repository at the time."},
 }
 
 // olderNames are the fields that only older clients know, with their newer names.
@@ -181,4 +201,5 @@ var requiredFields = map[string][]string{
 	"RestoreMetadata":               {"target_branch", "author"},
 	"RestoreRequest":                {"metadata"},
 	"UpdateCredentialRequest":       {"password"},
+	"CreateWebhookRequest":          {"url", "events"},
 }

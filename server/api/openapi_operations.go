@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 
@@ -64,7 +65,7 @@ func errorStatuses(op operation, about description) []int {
 		all = append(all, http.StatusBadRequest)
 	}
 	switch op.target {
-	case oneRepository, credentialID, newRepository:
+	case oneRepository, credentialID, organisationOrRepository, newRepository:
 		all = append(all, http.StatusNotFound)
 	}
 	slices.Sort(all)
@@ -80,6 +81,8 @@ func (about description) describe(op operation) string {
 	switch {
 	case op.serve == nil:
 		return text + "No token is needed."
+	case op.target == organisationOrRepository:
+		return text + "Scope: `org:read` with a token for the organisation, which sees everything; `git:read` with one for a repository, which sees that one."
 	case op.scope == anyScope:
 		return text + "Any token for the repository will do."
 	case op.scope == access.GitRead:
@@ -101,6 +104,8 @@ var tags = []node{
 	{"name": "tags", "description": "Lightweight tags, and those that git pushes"},
 	{"name": "rewrites", "description": "Forced moves and deletions of refs: restore, approve, dismiss"},
 	{"name": "notes", "description": "Git notes"},
+	{"name": "webhooks", "description": "Subscriptions to events, and what was sent to them"},
+	{"name": "events", "description": "What became true, as a list and as a stream"},
 	{"name": "server", "description": "The server itself"},
 	{"name": legacyTag, "description": "The same operations below /api/v1, where the token alone names the repository"},
 }
@@ -117,7 +122,7 @@ func descriptions() map[string]description {
 			headers: append([]string{"Content-Range?"}, whole...)},
 		{status: http.StatusNotModified, text: "The client has this file already.", headers: []string{"ETag"}},
 	}
-	return map[string]description{
+	all := map[string]description{
 		"POST /api/repos": {id: "createRepository", tag: "repositories", summary: "Create a repository",
 			text: "The claim \"repo\" of the token is its name. Without base_repo it is empty. With one it follows a repository at a Git host " +
 				"(the first sync begins by itself or with pull-upstream, once there is a credential), or begins as a fork or snapshot of one on this server.",
@@ -258,4 +263,6 @@ func descriptions() map[string]description {
 		"GET /readyz": {id: "getReadiness", tag: "server", summary: "Tell whether requests can be taken",
 			answers: done(readinessAnswer{}), errors: []int{http.StatusServiceUnavailable}},
 	}
+	maps.Copy(all, outboundDescriptions())
+	return all
 }

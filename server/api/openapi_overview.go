@@ -23,8 +23,8 @@ repository, in ` + "`scopes`" + ` what it opens, and in ` + "`refs`" + ` which r
 | --- | --- |
 | ` + "`git:read`" + ` | everything that reads content |
 | ` + "`git:write`" + ` | everything that changes content, and ` + "`git:read`" + ` |
-| ` + "`repo:write`" + ` | creating, changing and deleting repositories, and credentials |
-| ` + "`org:read`" + ` | listing repositories and providers; the token names no repository, or "org" |
+| ` + "`repo:write`" + ` | creating, changing and deleting repositories, and credentials; with a token for the organisation, webhooks |
+| ` + "`org:read`" + ` | listing repositories, providers, webhooks and events; the token names no repository, or "org" |
 
 ## Errors
 

@@ -55,6 +55,11 @@ var parameters = map[string]parameter{
 	"object_ref":                {name: "object_ref", text: "The commit or other object, by id or revision. Required.", older: []string{"sha"}},
 	"notes_ref":                 {name: "notes_ref", text: "Where notes are: `refs/notes/reviews`, `notes/reviews` or `reviews`; refs/notes/commits if absent.", older: []string{"ref"}},
 	"prefix":                    {name: "prefix", text: "Only refs below this prefix of refs/notes/."},
+
+	"repo.events":   {name: "repo", text: "Only events of this repository, by name or id."},
+	"type":          {name: "type", text: "Only events of these types; several may be separated by commas.", repeated: true},
+	"after":         {name: "after", text: "Only events after this position; 0 is before the oldest that is kept."},
+	"cursor.events": {name: "cursor", text: "As after, which wins: `next_cursor` of the page before."},
 }
 
 // requestHeader is a header of a request.
@@ -69,6 +74,7 @@ var requestHeaders = node{
 	"header.If-Match":            requestHeader("If-Match", "Answer only if the file has one of these ETags; else 412."),
 	"header.If-None-Match":       requestHeader("If-None-Match", "Answer only if the file has none of these ETags; else 304."),
 	"header.If-Modified-Since":   requestHeader("If-Modified-Since", "Answer only if the file changed since; else 304."),
+	"header.Last-Event-ID":       requestHeader("Last-Event-ID", "As after, and wins: what a client sends that comes back."),
 	"header.If-Unmodified-Since": requestHeader("If-Unmodified-Since", "Answer only if the file has not changed since; else 412."),
 }
 
@@ -96,4 +102,7 @@ var pathVariables = map[string]string{
 	"name": "Name of the repository, percent-encoded into one segment: `team%2Fapp`. The claim \"repo\" of the token must mean the same.",
 	"id":   "Id of the credential.",
 	"tag":  "Name of the tag, percent-encoded into one segment.",
+
+	"webhook":  "Id of the webhook.",
+	"delivery": "Id of the delivery.",
 }

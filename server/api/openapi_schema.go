@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
@@ -65,6 +66,8 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[grepBody]():            "GrepRequest",
 	reflect.TypeFor[conflictView]():        "MergeConflict",
 	reflect.TypeFor[content.EntryType]():   "EntryType",
+	reflect.TypeFor[core.DeliveryState]():  "DeliveryState",
+	reflect.TypeFor[webhookState]():        "WebhookState",
 }
 
 // enums are the types that have a few words only.
@@ -72,6 +75,8 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[core.Kind](): wordsOf(core.Kinds()...),
 	reflect.TypeFor[core.ErrorClass](): wordsOf(core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRateLimited,
 		core.ClassNetwork, core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassInternal),
+	reflect.TypeFor[core.DeliveryState]():  wordsOf(core.DeliveryPending, core.DeliveryDelivered, core.DeliveryFailed, core.DeliveryCancelled),
+	reflect.TypeFor[webhookState]():        wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[syncStateWord]():       wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld),
 	reflect.TypeFor[content.EntryType]():   wordsOf(content.TypeBlob, content.TypeTree, content.TypeSymlink, content.TypeSubmodule),
 	reflect.TypeFor[content.MergeResult](): wordsOf(content.MergeCommit, content.FastForward, content.NoOp),
@@ -93,6 +98,8 @@ func (s *schemaSet) of(t reflect.Type, d direction, where string) node {
 	switch t {
 	case reflect.TypeFor[time.Time]():
 		return node{"type": "string", "format": "date-time"}
+	case reflect.TypeFor[json.RawMessage]():
+		return node{"type": "object"}
 	case reflect.TypeFor[providers.Secret]():
 		return node{"type": "string", "format": "password"}
 	case reflect.TypeFor[core.ObjectID]():

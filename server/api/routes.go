@@ -23,6 +23,9 @@ type Options struct {
 	Rewrites     Rewrites                // nil: calls about rewrites are refused
 	Fresh        Freshener               // nil: copies are served as they are
 	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
+	Webhooks     Webhooks                // nil: calls about webhooks are refused
+	Events       EventFeed               // nil: calls that read events are refused
+	Stopping     <-chan struct{}         // closed when streams are to end; nil: they go on
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
@@ -45,6 +48,9 @@ const (
 	// credentialID is oneRepository or, as SDKs have it for credentials,
 	// organisation.
 	credentialID
+	// organisationOrRepository sees all of the organisation with the scope
+	// org:read, or one repository with git:read.
+	organisationOrRepository
 )
 
 // anyScope stands for "a valid token will do".
@@ -114,6 +120,16 @@ var operations = []operation{
 	{http.MethodPost, "/api/v1/repos/rewrites/{id}/restore", "/api/repos/{name}/rewrites/{id}/restore", access.GitWrite, oneRepository, (*server).restoreRewrite},
 	{http.MethodPost, "/api/v1/repos/rewrites/{id}/approve", "/api/repos/{name}/rewrites/{id}/approve", access.GitWrite, oneRepository, decide(Rewrites.Approve)},
 	{http.MethodPost, "/api/v1/repos/rewrites/{id}/dismiss", "/api/repos/{name}/rewrites/{id}/dismiss", access.GitWrite, oneRepository, decide(Rewrites.Dismiss)},
+	{http.MethodPost, "/api/v1/webhooks", "/api/webhooks", access.RepoWrite, organisation, webhooks((*server).createWebhook)},
+	{http.MethodGet, "/api/v1/webhooks", "/api/webhooks", access.OrgRead, organisation, webhooks((*server).listWebhooks)},
+	{http.MethodGet, "/api/v1/webhooks/{webhook}", "/api/webhooks/{webhook}", access.OrgRead, organisation, webhooks((*server).getWebhook)},
+	{http.MethodPatch, "/api/v1/webhooks/{webhook}", "/api/webhooks/{webhook}", access.RepoWrite, organisation, webhooks((*server).updateWebhook)},
+	{http.MethodDelete, "/api/v1/webhooks/{webhook}", "/api/webhooks/{webhook}", access.RepoWrite, organisation, webhooks((*server).deleteWebhook)},
+	{http.MethodPost, "/api/v1/webhooks/{webhook}/ping", "/api/webhooks/{webhook}/ping", access.RepoWrite, organisation, webhooks((*server).pingWebhook)},
+	{http.MethodGet, "/api/v1/webhooks/{webhook}/deliveries", "/api/webhooks/{webhook}/deliveries", access.OrgRead, organisation, webhooks((*server).listDeliveries)},
+	{http.MethodGet, "/api/v1/webhooks/{webhook}/deliveries/{delivery}", "/api/webhooks/{webhook}/deliveries/{delivery}", access.OrgRead, organisation, webhooks((*server).getDelivery)},
+	{http.MethodPost, "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver", "/api/webhooks/{webhook}/deliveries/{delivery}/redeliver", access.RepoWrite, organisation, webhooks((*server).redeliver)},
+	{http.MethodGet, "/api/v1/events", "/api/events", access.GitRead, organisationOrRepository, (*server).listEvents},
 	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
 	{http.MethodPost, "", "/providers/{name}/replay", access.RepoWrite, organisation, (*server).replayDeliveries},
 }

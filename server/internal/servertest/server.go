@@ -21,6 +21,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/providers/providertest"
@@ -43,6 +44,7 @@ type Options struct {
 	Clock     core.Clock
 	Resolver  netguard.Resolver
 	Failpoint func(name string)
+	Webhooks  events.Policy
 }
 
 // Server is a running server.
@@ -112,7 +114,7 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 	t.Helper()
 	return server.Options{
 		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
-		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint,
+		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
 	}
 }
 
