@@ -10,7 +10,7 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-func suite(t *testing.T) webhooktest.Suite {
+func suite(t testing.TB) webhooktest.Suite {
 	t.Helper()
 	p := bitbucket.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{}))
@@ -39,4 +39,8 @@ func TestProvider_ParseWebhook_renamedPath(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, providers.WebhookRenamed, result.Kind)
 	require.Equal(t, "team_name/repo_name", result.RepositoryPath)
+}
+
+func FuzzProvider_ParseWebhook(f *testing.F) {
+	suite(f).Fuzz(f, "X-Event-Key")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-func suite(t *testing.T) webhooktest.Suite {
+func suite(t testing.TB) webhooktest.Suite {
 	t.Helper()
 	p := forgejo.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{}))
@@ -40,4 +40,8 @@ func TestProvider_ParseWebhook_ownSignature(t *testing.T) {
 		_, err := s.Provider.ParseWebhook(t.Context(), r)
 		require.NoError(t, err, header)
 	}
+}
+
+func FuzzProvider_ParseWebhook(f *testing.F) {
+	suite(f).Fuzz(f, "X-Forgejo-Event")
 }

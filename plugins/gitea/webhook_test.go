@@ -11,7 +11,7 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-func suite(t *testing.T) webhooktest.Suite {
+func suite(t testing.TB) webhooktest.Suite {
 	t.Helper()
 	p := gitea.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{}))
@@ -88,4 +88,8 @@ func TestProvider_ParseWebhook_nonsense(t *testing.T) {
 			require.Equal(t, providers.CodeInvalidArgument, providers.CodeOf(err), "%v", err)
 		})
 	}
+}
+
+func FuzzProvider_ParseWebhook(f *testing.F) {
+	suite(f).Fuzz(f, "X-Gitea-Event")
 }

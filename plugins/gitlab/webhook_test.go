@@ -19,7 +19,7 @@ const (
 	otherToken   = providers.Secret("whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=")
 )
 
-func suite(t *testing.T) webhooktest.Suite {
+func suite(t testing.TB) webhooktest.Suite {
 	t.Helper()
 	p := gitlab.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{}))
@@ -145,4 +145,8 @@ func TestProvider_ParseWebhook_deliveryID(t *testing.T) {
 		r.Header.Del("Idempotency-Key")
 		r.Header.Del("X-Gitlab-Event-Uuid")
 	}))
+}
+
+func FuzzProvider_ParseWebhook(f *testing.F) {
+	suite(f).Fuzz(f, "X-Gitlab-Event")
 }

@@ -32,7 +32,7 @@ func signWith(key ed25519.PrivateKey) func(*providers.WebhookRequest, providers.
 	}
 }
 
-func configured(t *testing.T, attributes map[string]any) providers.Provider {
+func configured(t testing.TB, attributes map[string]any) providers.Provider {
 	t.Helper()
 	raw, err := json.Marshal(attributes)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func configured(t *testing.T, attributes map[string]any) providers.Provider {
 	return p
 }
 
-func suite(t *testing.T, attributes map[string]any) webhooktest.Suite {
+func suite(t testing.TB, attributes map[string]any) webhooktest.Suite {
 	t.Helper()
 	return webhooktest.Suite{
 		Provider: configured(t, attributes), Sign: signWith(hostKey(1)), OwnKeys: true,
@@ -129,4 +129,8 @@ func TestProvider_EnsureWebhook_unsupported(t *testing.T) {
 		URL: "https://git.example.org/webhooks/x", Secret: "s3cr3t",
 	})
 	require.Equal(t, providers.CodeUnsupported, providers.CodeOf(err))
+}
+
+func FuzzProvider_ParseWebhook(f *testing.F) {
+	suite(f, map[string]any{"webhook_public_key": public(hostKey(1))}).Fuzz(f, "X-Webhook-Event")
 }

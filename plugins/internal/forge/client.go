@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -188,25 +190,7 @@ func Skew(a Answer) time.Duration {
 // Sentence returns what a host said in an error body, JSON or plain text, as
 // one short line without the secrets.
 func Sentence(body []byte, secrets ...providers.Secret) string {
-	text := ""
-	var fields struct {
-		Message     json.RawMessage `json:"message"`
-		Description json.RawMessage `json:"error_description"`
-		Error       json.RawMessage `json:"error"`
-	}
-	var inner struct {
-		Message json.RawMessage `json:"message"`
-	}
-	if json.Unmarshal(body, &fields) == nil {
-		_ = json.Unmarshal(fields.Error, &inner) // Bitbucket nests it; elsewhere error is a string
-		for _, raw := range []json.RawMessage{fields.Message, fields.Description, inner.Message, fields.Error} {
-			if json.Unmarshal(raw, &text) == nil && text != "" {
-				break
-			}
-		}
-	} else if !strings.Contains(string(body), "<") { // not a page
-		text = string(body)
-	}
+	text := said(body)
 	for _, s := range secrets {
 		if s != "" {
 			text = strings.ReplaceAll(text, s.Reveal(), s.String())
@@ -220,6 +204,52 @@ func Sentence(body []byte, secrets ...providers.Secret) string {
 		text = strings.ToValidUTF8(text[:maxSentence], "") + "..."
 	}
 	return text
+}
+
+// said finds what a person may read in an error body, "" if there is nothing.
+func said(body []byte) string {
+	var fields struct {
+		Message     json.RawMessage `json:"message"`
+		Description json.RawMessage `json:"error_description"`
+		Error       json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(body, &fields) != nil {
+		if strings.Contains(string(body), "<") {
+			return "" // a page
+		}
+		return string(body)
+	}
+	var inner struct { // Bitbucket nests it; elsewhere error is a string
+		Message json.RawMessage `json:"message"`
+		Fields  json.RawMessage `json:"fields"`
+	}
+	_ = json.Unmarshal(fields.Error, &inner)
+	for _, raw := range []json.RawMessage{fields.Message, fields.Description, inner.Message, fields.Error} {
+		text := ""
+		if json.Unmarshal(raw, &text) == nil && text != "" {
+			if faults := faultsOf(inner.Fields); faults != "" {
+				text += ": " + faults
+			}
+			return text
+		}
+	}
+	return faultsOf(fields.Message)
+}
+
+// faultsOf reads what GitLab and Bitbucket say of the fields of a request that
+// they refuse: a list of faults for each.
+func faultsOf(raw json.RawMessage) string {
+	var byField map[string][]string
+	if json.Unmarshal(raw, &byField) != nil {
+		return ""
+	}
+	var faults []string
+	for _, field := range slices.Sorted(maps.Keys(byField)) {
+		for _, fault := range byField[field] {
+			faults = append(faults, field+" "+fault)
+		}
+	}
+	return strings.Join(faults, ", ")
 }
 
 // Basic returns a header with Basic credentials, an empty one without any.

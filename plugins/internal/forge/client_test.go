@@ -19,6 +19,8 @@ func TestSentence(t *testing.T) {
 		"nested error":      {`{"type":"error","error":{"message":"No such thing"}}`, "No such thing"},
 		"error":             {`{"error":"invalid_token"}`, "invalid_token"},
 		"message object":    {`{"message":{"base":["x"]},"error":"e"}`, "e"},
+		"faults of fields":  {`{"message":{"url":["is blocked","is odd"],"name":["is too long"]}}`, "name is too long, url is blocked, url is odd"},
+		"nested faults":     {`{"type":"error","error":{"message":"Bad request","fields":{"url":["Enter a valid URL."]}}}`, "Bad request: url Enter a valid URL"},
 		"plain text":        {"Repository not found\n", "Repository not found"},
 		"lines":             {"one\r\n two\x1b[31m", "one two [31m"},
 		"page":              {"<html><body>502</body></html>", ""},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -340,12 +341,15 @@ func (h *repositoryWebhooks) element(id string) string {
 
 // refusal turns an answer into an error that says what to do.
 func (h *repositoryWebhooks) refusal(a forge.Answer) error {
-	e := h.client.Error(a, h.place.Path(), h.stored.Secret, h.wanted.Secret)
+	// A host may quote what it was sent. The end of the URL is what keeps
+	// strangers from the address, so it is a secret, too.
+	secrets := []providers.Secret{h.stored.Secret, h.wanted.Secret, providers.Secret(path.Base(h.wanted.URL))}
+	e := h.client.Error(a, h.place.Path(), secrets...)
 	switch {
 	case e.Code == providers.CodePermissionDenied:
 		e.Message += "; registering webhooks needs " + h.api.Needs
 	case a.Status == http.StatusBadRequest || a.Status == http.StatusUnprocessableEntity:
-		said := forge.Sentence(a.Body, h.stored.Secret, h.wanted.Secret)
+		said := forge.Sentence(a.Body, secrets...)
 		e.Code, e.Message = providers.CodeInvalidArgument, h.place.Host+" refuses the webhook"
 		if said != "" {
 			e.Message += ": " + said
