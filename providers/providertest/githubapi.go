@@ -46,7 +46,7 @@ func (f *Forge) serveGitHubAPI(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case get && len(parts) == 1 && parts[0] == "app":
 		if f.appOnly(w, r) {
-			writeJSON(w, http.StatusOK, object{"id": AppID, "slug": "headwater-test", "name": "Headwater Test"})
+			writeJSON(w, http.StatusOK, object{"id": AppID, "slug": "headwater-test", "name": "Headwater Test", "html_url": f.URL() + "/apps/headwater-test"})
 		}
 	case get && len(parts) == 1 && parts[0] == "rate_limit":
 		core := object{"limit": 5000, "remaining": 4987, "reset": time.Now().Add(time.Hour).Unix()}
@@ -103,12 +103,17 @@ func (f *Forge) githubInstallation(w http.ResponseWriter, r *http.Request, match
 		githubError(w, http.StatusNotFound, "Not Found")
 		return
 	}
+	selection := "all"
+	if i.selected != nil {
+		selection = "selected"
+	}
 	body := object{
 		"id":                   i.id,
 		"app_id":               AppID,
 		"account":              object{"login": i.owner, "type": "Organization"},
 		"target_type":          "Organization",
-		"repository_selection": "all",
+		"html_url":             f.URL() + "/organizations/" + i.owner + "/settings/installations/" + strconv.FormatInt(i.id, 10),
+		"repository_selection": selection,
 		"permissions":          i.permissions(),
 		"suspended_at":         nil,
 	}
@@ -138,7 +143,7 @@ func (f *Forge) githubRepoInstallation(w http.ResponseWriter, r *http.Request, p
 // may be nil.
 func (f *Forge) installationOf(w http.ResponseWriter, r *http.Request, repo *forgeRepo) {
 	f.githubInstallation(w, r, func(i *installation) bool {
-		return repo != nil && strings.EqualFold(i.owner, repo.owner())
+		return i.covers(repo)
 	})
 }
 
@@ -202,7 +207,7 @@ func (f *Forge) granted(i installation, names []string, ids []int64) ([]string, 
 	defer f.mu.Unlock()
 	paths := []string{}
 	for _, repo := range f.repos {
-		if !strings.EqualFold(repo.owner(), i.owner) {
+		if !i.covers(repo) {
 			continue
 		}
 		named := slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, repo.name()) })

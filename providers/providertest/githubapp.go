@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,12 @@ type installation struct {
 	owner     string
 	suspended time.Time // zero: it is not
 	readOnly  bool
+	selected  map[int64]bool // by id of the repository; nil: all of the owner
+}
+
+// covers reports whether the installation includes a repository.
+func (i installation) covers(repo *forgeRepo) bool {
+	return repo != nil && strings.EqualFold(i.owner, repo.owner()) && (i.selected == nil || i.selected[repo.id])
 }
 
 func newGitHubApp(key *rsa.PrivateKey) (*githubApp, error) {
@@ -115,6 +122,48 @@ func (f *Forge) Install(owner string) {
 	}
 	f.app.install(owner)
 	f.announceInstallation(Event{Kind: EventInstallation, Action: "created", Account: owner})
+}
+
+// SelectRepositories makes the App's installation at an owner include exactly
+// the repositories at the paths, or without any, all of the owner again. Its
+// tokens lose what is no longer included.
+func (f *Forge) SelectRepositories(owner string, paths ...string) {
+	var selected map[int64]bool
+	if len(paths) > 0 {
+		selected = map[int64]bool{}
+	}
+	for _, path := range paths {
+		if repo := f.find(path); repo != nil {
+			selected[repo.id] = true
+		}
+	}
+	var before, after installation
+	f.app.edit(owner, func(i *installation) {
+		before = *i
+		i.selected = selected
+		after = *i
+	})
+	var added, removed []string
+	f.mu.Lock()
+	for _, repo := range f.repos {
+		switch was, is := before.covers(repo), after.covers(repo); {
+		case is && !was:
+			added = append(added, repo.path)
+		case was && !is:
+			removed = append(removed, repo.path)
+		}
+	}
+	for _, t := range f.tokens {
+		if t.installation == after.id {
+			t.Repos = slices.DeleteFunc(t.Repos, func(path string) bool { return slices.Contains(removed, path) })
+		}
+	}
+	f.mu.Unlock()
+	for action, paths := range map[string][]string{"added": added, "removed": removed} {
+		if len(paths) > 0 {
+			f.announceInstallation(Event{Kind: EventInstallationRepos, Action: action, Account: owner, Repos: paths})
+		}
+	}
 }
 
 func (a *githubApp) install(owner string) {
