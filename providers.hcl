@@ -10,7 +10,10 @@
 ## The first label is the provider. A second one names the instance, when there
 ## are several of one kind. A block holds
 ##
-##   attributes of the provider itself (only github-app has any),
+##   attributes of the provider itself (github-app and sourcehut have some),
+##   poll: when upstreams are looked at unasked; "auto" (by how often they change,
+##     15 s to 8 h), "off", or a duration of at least 5 s. Default "auto", and "off"
+##     for public providers,
 ##   host blocks: how one host may be spoken to,
 ##   command, args and sha256, for a provider plugin of your own.
 ##
@@ -40,10 +43,11 @@
 
 ## --- GitHub without credentials: public repositories, read-only ---------------
 ##
-## Nothing to configure; the block is for limits. Pushes to the mirror's own
-## branches are refused ("upstream is read-only in public mode").
+## Nothing to configure; the block is for limits and polling. Pushes to the
+## mirror's own branches are refused ("upstream is read-only in public mode").
 
 # provider "github-public" {
+#   poll = "15m"           ## default "off": nobody asked for public repositories to be watched
 #   host "github.com" {
 #     max_concurrent = 4   ## git operations at this host at once
 #   }
@@ -106,8 +110,12 @@
 ## --- SourceHut: public repositories, read-only ------------------------------------
 ##
 ## git.sr.ht takes no push over HTTPS, only over SSH; the server says so early.
+## Its webhooks are signed with a key of the host, whose public half goes here.
 
 # provider "sourcehut" {
+#   webhook_public_key = env("SOURCEHUT_WEBHOOK_KEY")  ## Ed25519, base64
+#   ## webhook_public_keys = [env("KEY_ONE"), env("KEY_TWO")]  several, during a rotation
+#   poll = "10m"
 #   host "git.example.net" {
 #     allow_private = true
 #   }

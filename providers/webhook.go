@@ -39,9 +39,11 @@ const (
 // RefHint is a ref that an inbound webhook announces. It is a hint to look,
 // never a fact.
 type RefHint struct {
-	Name string
-	Old  string
-	New  string
+	Name string // full, like "refs/heads/main"
+	// Old and New are object ids: all zeros if the ref was not there, or is
+	// gone; "" if the host does not tell.
+	Old string
+	New string
 }
 
 // WebhookResult is what an inbound webhook says. It is a hint to look, never a

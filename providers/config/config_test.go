@@ -83,6 +83,7 @@ provider "gitea" "forge" {
   }
   host "[::1]:80" {}
 
+  poll     = "10m"
   token    = file("${env("DIR")}/token")
   scopes   = ["read", "write"]
   limit    = 1.5
@@ -100,6 +101,7 @@ provider "gitea" "forge" {
 		},
 		{
 			Type: "gitea", Instance: "forge",
+			Poll:    "10m",
 			Command: filepath.Join(dir, "bin/provider-gitea"), Args: []string{"--fast"}, SHA256: c.Providers[1].SHA256,
 			Hosts: []providers.HostPolicy{
 				{
@@ -157,6 +159,14 @@ func TestParse_errors(t *testing.T) {
 		"scheme":               {host(`scheme = "ssh"`), ":3: ", `scheme must be "https" or "http"`},
 		"allowString":          {host(`allow_private = "true"`), ":3: ", "allow_private must be true or false"},
 		"allowNull":            {host(`allow_private = null`), ":3: ", "allow_private must be true or false"},
+		"pollShort":            {in(`poll = "4s"`), ":2: ", `poll must be "off", "auto" or a duration of at least 5s`},
+		"pollWord":             {in(`poll = "sometimes"`), ":2: ", "poll must be"},
+		"pollUnit":             {in(`poll = "30"`), ":2: ", "poll must be"},
+		"pollNegative":         {in(`poll = "-1h"`), ":2: ", "poll must be"},
+		"pollNumber":           {in(`poll = 30`), ":2: ", "poll must be a string"},
+		"pollEmpty":            {in(`poll = ""`), ":2: ", "poll must not be empty"},
+		"pollSecret":           {in(`poll = env("TOKEN")`), ":2: ", "poll must be"},
+		"pollOfHost":           {host(`poll = "off"`), ":3: ", `has no attribute "poll"`},
 		"maxZero":              {host(`max_concurrent = 0`), ":3: ", "a whole number from 1 to 1000"},
 		"maxFraction":          {host(`max_concurrent = 1.5`), ":3: ", "a whole number"},
 		"maxString":            {host(`max_concurrent = "4"`), ":3: ", "must be a number"},
@@ -202,6 +212,16 @@ func TestParse_errors(t *testing.T) {
 				require.NotContains(t, d.Message, "\n")
 			}
 		})
+	}
+}
+
+func TestParse_poll(t *testing.T) {
+	t.Parallel()
+	for _, want := range []string{"off", "auto", "5s", "1h30m"} {
+		c, err := Parse("providers.hcl", []byte("provider \"a\" {\n  poll = \""+want+"\"\n}\n"), nil)
+		require.NoError(t, err)
+		require.Equal(t, want, c.Providers[0].Poll)
+		require.JSONEq(t, "{}", string(c.Providers[0].Attributes), "it is not the plugin's business")
 	}
 }
 

@@ -246,23 +246,23 @@ func (c *Catalog) Instance(name string) (*Instance, error) {
 // its own name, else by that of its provider if there is one instance of it
 // only. Errors: [providers.CodeNotFound].
 func (c *Catalog) Webhook(name string) (*Instance, error) {
-	var found *Instance
+	var found []*Instance
 	for _, i := range c.instances {
-		switch {
-		case i.name == name:
+		if i.name == name {
 			return i, nil
-		case i.typ != name:
-		case found != nil:
-			// Guessing would verify with the secrets of the wrong one.
-			return nil, providers.Errorf(providers.CodeNotFound, "there are several instances of provider %q; name one of them", name)
-		default:
-			found = i
+		}
+		if i.typ == name {
+			found = append(found, i)
 		}
 	}
-	if found == nil {
+	switch len(found) {
+	case 0:
 		return nil, providers.Errorf(providers.CodeNotFound, "there is no provider %q", name)
+	case 1:
+		return found[0], nil
 	}
-	return found, nil
+	// Guessing would verify with the secrets of the wrong one.
+	return nil, providers.Errorf(providers.CodeNotFound, "there are several instances of provider %q; name one of them", name)
 }
 
 // Instances returns all instances, sorted by name.

@@ -104,6 +104,12 @@ func externalBlock(t *testing.T, name, binary, body string) string {
 	return fmt.Sprintf("provider %q {\n command = %q\n sha256 = %q\n%s\n}\n", name, binary, hex.EncodeToString(sum[:]), body)
 }
 
+// externalNamed is a block for the third-party plugin under another name.
+func externalNamed(t *testing.T, name string) string {
+	t.Helper()
+	return strings.Replace(acmeBlock(t, ""), `provider "acme"`, fmt.Sprintf("provider \"acme\" %q", name), 1)
+}
+
 func locate(owner, name string) providers.ResolveRequest {
 	return providers.ResolveRequest{Locator: providers.Locator{Host: "acme.example", Owner: owner, Name: name}}
 }
@@ -142,9 +148,6 @@ func TestInstance_calls_builtin(t *testing.T) {
 	_, err = i.Resolve(t.Context(), locate("o", "missing"))
 	e := requireCode(t, err, providers.CodeNotFound)
 	require.Empty(t, cmp.Diff(&providers.Error{Code: providers.CodeNotFound, Message: "no such repository", HTTPStatus: 404}, e))
-
-	_, err = i.ParseWebhook(t.Context(), providers.WebhookRequest{})
-	requireCode(t, err, providers.CodeUnsupported)
 
 	probe, err := i.Probe(t.Context(), providers.ProbeRequest{Remote: remote})
 	require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -113,8 +114,31 @@ func (l *loopback) Credential(_ context.Context, r providers.CredentialRequest) 
 	return providers.Credential{Kind: providers.CredentialBasic, Username: "u", Secret: providers.Secret(fmt.Sprint("secret-", l.calls))}, nil
 }
 
-func (l *loopback) ParseWebhook(context.Context, providers.WebhookRequest) (providers.WebhookResult, error) {
-	return providers.WebhookResult{}, providers.Errorf(providers.CodeUnsupported, "no webhooks here")
+// ParseWebhook does what the body says.
+func (l *loopback) ParseWebhook(_ context.Context, r providers.WebhookRequest) (providers.WebhookResult, error) {
+	if string(r.Body) == "leak" {
+		return providers.WebhookResult{}, providers.Errorf(providers.CodeSignatureInvalid, "not signed with %q", r.Secrets[0].Reveal())
+	}
+	return providers.WebhookResult{Verified: string(r.Body) != "unverified", Kind: providers.WebhookPush}, nil
+}
+
+// EnsureWebhook repeats everything it was told, as careless hosts do.
+func (l *loopback) EnsureWebhook(_ context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
+	if r.HookID == "leak" {
+		return providers.RegisteredWebhook{}, providers.Errorf(providers.CodeInvalidArgument, "refused: %s %s %s", r.URL, r.Secret.Reveal(), path.Base(r.URL))
+	}
+	return providers.RegisteredWebhook{HookID: "7", Changed: r.HookID == ""}, nil
+}
+
+func (l *loopback) RemoveWebhook(_ context.Context, r providers.RemoveWebhookRequest) error {
+	if r.HookID == "leak" {
+		return providers.Errorf(providers.CodeUnavailable, "refused: %s", r.URL)
+	}
+	return nil
+}
+
+func (l *loopback) ReplayDeliveries(_ context.Context, r providers.ReplayRequest) (providers.ReplayResult, error) {
+	return providers.ReplayResult{Failed: int(r.Since.Unix())}, nil
 }
 
 func (l *loopback) Probe(_ context.Context, r providers.ProbeRequest) (providers.ProbeResult, error) {

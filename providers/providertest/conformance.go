@@ -69,6 +69,8 @@ func Run(t *testing.T, newProvider func() providers.Provider, fixture Fixture) {
 		{"resolve follows the stable id", s.testResolveStableID},
 		{"private repositories", s.testPrivate},
 		{"host limits requests", s.testRateLimited},
+		{"host limits requests in its own words", s.testRateWords},
+		{"host has another time", s.testClockSkew},
 		{"host out of order", s.testUnavailable},
 		{"redirects are not followed", s.testRedirect},
 		{"private addresses are refused", s.testAddressPolicy},

@@ -215,6 +215,47 @@ func (s *suite) testRateLimited(t *testing.T) {
 	require.Equal(t, 17*time.Second, asError(t, err).RetryAfter)
 }
 
+// testRateWords checks that a provider understands how its host says that a
+// budget is used up: GitHub says so with 403 and the end of a window.
+func (s *suite) testRateWords(t *testing.T) {
+	sc := s.stage(t, ForgeOptions{})
+	if sc.forge.dress.api == nil || !sc.manifest.Capabilities.StableIDs {
+		return // it asks no API
+	}
+	const wait = 90 * time.Second
+	for name, limit := range map[string]RateLimit{
+		"used up": {}, "too quick": {Secondary: true}, "used up, 429": {Status: http.StatusTooManyRequests},
+	} {
+		limit.Reset = time.Now().Add(wait)
+		sc.forge.LimitRate(limit)
+		_, err := sc.contact(t.Context())
+		requireCode(t, err, providers.CodeRateLimited)
+		require.InDelta(t, wait.Seconds(), asError(t, err).RetryAfter.Seconds(), 15, name)
+	}
+	sc.forge.LimitRate(RateLimit{Requests: 20, Reset: time.Now().Add(wait)})
+	_, err := sc.contact(t.Context())
+	require.NoError(t, err, "what is left may be used")
+	sc.forge.LimitRate(RateLimit{})
+	_, err = sc.contact(t.Context())
+	require.NoError(t, err)
+}
+
+// testClockSkew checks that clocks which differ by less than a minute harm
+// nobody.
+func (s *suite) testClockSkew(t *testing.T) {
+	for _, skew := range []time.Duration{-45 * time.Second, 45 * time.Second} {
+		sc := s.stage(t, ForgeOptions{})
+		sc.forge.SetClockSkew(skew)
+		remote, err := sc.contact(t.Context())
+		require.NoError(t, err, skew)
+		_, err = sc.provider.Credential(t.Context(), providers.CredentialRequest{Remote: remote, Operation: providers.OpFetch, Stored: sc.stored()})
+		require.NoError(t, err, skew)
+		result, err := sc.provider.Probe(t.Context(), providers.ProbeRequest{Remote: remote, Stored: sc.stored()})
+		require.NoError(t, err, skew)
+		require.Less(t, (result.ClockSkew - skew).Abs(), 5*time.Second, "the probe measures the skew")
+	}
+}
+
 func (s *suite) testUnavailable(t *testing.T) {
 	sc := s.stage(t, ForgeOptions{})
 	for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable} {

@@ -59,7 +59,7 @@ func (p *Provider) Manifest() providers.Manifest {
 			{Name: "misbehave", Type: "string", Doc: "What to do wrong: a fault of misbehave.go."},
 			{Name: "marker", Type: "string", Doc: "File that a fault leaves behind."},
 		},
-		WebhookHeaders:      []string{"X-Acme-Signature", "X-Acme-Delivery"},
+		WebhookHeaders:      []string{"X-Gitea-Event", "X-Gitea-Delivery", "X-Gitea-Signature"},
 		ExcludedRefPrefixes: []string{"refs/pull/"},
 	}
 }
