@@ -64,15 +64,8 @@ func (s *Service) poll(ctx context.Context) {
 			next = s.clock.Now().Add(storePause)
 			s.pollBy(next)
 		}
-		var timer <-chan time.Time
-		if !next.IsZero() {
-			timer = s.clock.After(max(next.Sub(s.clock.Now()), time.Millisecond))
-		}
-		select {
-		case <-ctx.Done():
+		if !s.sleep(ctx, next, s.polls.wake) {
 			return
-		case <-s.polls.wake:
-		case <-timer:
 		}
 	}
 }

@@ -37,6 +37,7 @@ func (s *Service) look(ctx context.Context, r core.Repository) {
 	case x != nil:
 		s.release(r.ID)
 		s.travel(ctx, x) // lands
+		s.poke()         // what it left to be tried again
 		return
 	case o != nil:
 		s.noteSeen(*o) // is forgotten when it was written

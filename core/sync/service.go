@@ -238,17 +238,30 @@ func (s *Service) Run(ctx context.Context) error {
 			s.log.Error("cannot look for due syncs; trying again", "error", err)
 			next = s.clock.Now().Add(5 * time.Second)
 		}
-		var timer <-chan time.Time
-		if !next.IsZero() {
-			timer = s.clock.After(max(next.Sub(s.clock.Now()), time.Millisecond))
-		}
-		select {
-		case <-ctx.Done():
+		if !s.sleep(ctx, next, s.wake) {
 			return nil
-		case <-s.wake:
-		case <-timer:
 		}
 	}
+}
+
+// sleep waits until a time, zero is never, or until it is woken. It is false
+// when ctx has ended.
+func (s *Service) sleep(ctx context.Context, until time.Time, wake <-chan struct{}) bool {
+	var timer <-chan time.Time
+	if !until.IsZero() {
+		d := until.Sub(s.clock.Now())
+		if d <= 0 {
+			return ctx.Err() == nil // it came while we were busy
+		}
+		timer = s.clock.After(d)
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-timer:
+	}
+	return true
 }
 
 // maxDue is how many due rows one look takes; more are seen at the next.
