@@ -103,18 +103,21 @@ func TestParseWebhook_forged(t *testing.T) {
 	t.Parallel()
 	old := hmac.New(sha1.New, []byte(secret))
 	forged := map[string]func(*providers.WebhookRequest){
-		"tampered":                 func(r *providers.WebhookRequest) { r.Body = append(bytes.Clone(r.Body), ' ') },
-		"one byte changed":         func(r *providers.WebhookRequest) { r.Body = bytes.Replace(r.Body, []byte("1"), []byte("2"), 1) },
-		"unsigned":                 func(r *providers.WebhookRequest) { r.Header.Del("X-Hub-Signature-256") },
-		"another secret":           func(r *providers.WebhookRequest) { r.Header.Set("X-Hub-Signature-256", signature("x", r.Body)) },
-		"no secret known":          func(r *providers.WebhookRequest) { r.Secrets = nil },
-		"no prefix":                func(r *providers.WebhookRequest) { trimSignature(r, "sha256=") },
-		"another prefix":           func(r *providers.WebhookRequest) { r.Header.Set("X-Hub-Signature-256", "sha512=00") },
-		"cut short":                func(r *providers.WebhookRequest) { r.Header.Set("X-Hub-Signature-256", signature(secret, r.Body)[:50]) },
-		"two signatures":           func(r *providers.WebhookRequest) { r.Header.Add("X-Hub-Signature-256", "sha256=00") },
-		"empty secret":             func(r *providers.WebhookRequest) { signWith(r, "") },
-		"unsigned and no secret":   func(r *providers.WebhookRequest) { r.Header.Del("X-Hub-Signature-256"); r.Secrets = nil },
-		"unsigned, an empty one":   func(r *providers.WebhookRequest) { r.Header.Del("X-Hub-Signature-256"); r.Secrets = []providers.Secret{""} },
+		"tampered":               func(r *providers.WebhookRequest) { r.Body = append(bytes.Clone(r.Body), ' ') },
+		"one byte changed":       func(r *providers.WebhookRequest) { r.Body = bytes.Replace(r.Body, []byte("1"), []byte("2"), 1) },
+		"unsigned":               func(r *providers.WebhookRequest) { r.Header.Del("X-Hub-Signature-256") },
+		"another secret":         func(r *providers.WebhookRequest) { r.Header.Set("X-Hub-Signature-256", signature("x", r.Body)) },
+		"no secret known":        func(r *providers.WebhookRequest) { r.Secrets = nil },
+		"no prefix":              func(r *providers.WebhookRequest) { trimSignature(r, "sha256=") },
+		"another prefix":         func(r *providers.WebhookRequest) { r.Header.Set("X-Hub-Signature-256", "sha512=00") },
+		"cut short":              func(r *providers.WebhookRequest) { r.Header.Set("X-Hub-Signature-256", signature(secret, r.Body)[:50]) },
+		"two signatures":         func(r *providers.WebhookRequest) { r.Header.Add("X-Hub-Signature-256", "sha256=00") },
+		"empty secret":           func(r *providers.WebhookRequest) { signWith(r, "") },
+		"unsigned and no secret": func(r *providers.WebhookRequest) { r.Header.Del("X-Hub-Signature-256"); r.Secrets = nil },
+		"unsigned, an empty one": func(r *providers.WebhookRequest) {
+			r.Header.Del("X-Hub-Signature-256")
+			r.Secrets = []providers.Secret{""}
+		},
 		"only the older signature": func(r *providers.WebhookRequest) { r.Header.Del("X-Hub-Signature-256"); older(r) },
 		"SHA-1 in the new header": func(r *providers.WebhookRequest) {
 			old.Reset()
