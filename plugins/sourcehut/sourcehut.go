@@ -26,7 +26,7 @@ import (
 // by webhook_public_key in the provider block; without it all are refused. The
 // server does not register them: that takes an OAuth token of the account and
 // a GraphQL query, and a mirror of SourceHut needs no credential. A person adds
-// the webhook; docs/providers.md has the query.
+// the webhook; docs/inbound-webhooks.md has the query.
 type Provider struct {
 	*generic.Provider
 	keys atomic.Pointer[[]ed25519.PublicKey] // set by Configure
@@ -47,8 +47,8 @@ func New() providers.Provider {
 		},
 		// Its API is GraphQL and answers to nobody without a token of
 		// meta.sr.ht, so the host is asked in git's protocol.
-		WebhooksUnsupported: "the webhooks of SourceHut are not registered from here: add one with its GraphQL API, " +
-			"see the page about providers in the documentation",
+		WebhooksUnsupported: "a stored credential cannot register webhooks at SourceHut: add one with its GraphQL API, " +
+			"as docs/inbound-webhooks.md shows",
 	}, sdk.HTTPClient)}
 }
 
