@@ -228,7 +228,9 @@ func (s *server) streamEvents(c *call, request feedRequest) error {
 		return nil
 	}
 	stream := &eventStream{w: c.w, out: http.NewResponseController(c.w), told: map[string]core.Progress{}}
-	fmt.Fprintf(&stream.text, "retry: %d\n\n", streamRetry.Milliseconds())
+	// The position goes out first, so that a stream which breaks before its
+	// first event is taken up from where it began.
+	fmt.Fprintf(&stream.text, "retry: %d\nid: %d\n\n", streamRetry.Milliseconds(), request.after)
 	// A stream opens no more than its token does at the time.
 	ctx, cancel := context.WithDeadline(c.ctx(), c.identity.ExpiresAt)
 	defer cancel()

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// pollInterval is how often a followed sync is asked about.
+	// pollInterval is how often a followed sync is asked about, and lookInterval
+	// how often while the server tells of it by itself.
 	pollInterval = 300 * time.Millisecond
+	lookInterval = 2 * time.Second
 	// plainInterval is how often a log line is written when nobody watches.
 	plainInterval = 5 * time.Second
 )
@@ -56,8 +58,15 @@ func (s syncAnswer) runsToWaitFor() int64 {
 func follow(ctx context.Context, c *client, name string, runs int64, out io.Writer) (repoAnswer, error) {
 	show := newProgress(out)
 	defer show.end()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
+	watching, leave := context.WithCancel(ctx)
+	watched := c.watchSync(watching, name)
+	events := watched
+	defer func() {
+		leave()
+		for range watched { //nolint:revive // until it is closed
+		}
+	}()
+	interval := lookInterval
 	for {
 		r, err := c.repo(ctx, name)
 		if ctx.Err() != nil {
@@ -79,9 +88,34 @@ func follow(ctx context.Context, c *client, name string, runs int64, out io.Writ
 			}
 			return r, nil
 		}
+		if !awaitChange(ctx, events, interval, show) {
+			// Without a stream, asking is all there is.
+			events, interval = nil, pollInterval
+		}
+	}
+}
+
+// awaitChange returns when the state of the repository may have changed, or
+// after the interval, and shows what the stream tells of its sync meanwhile. It
+// reports whether the stream goes on.
+func awaitChange(ctx context.Context, events <-chan eventAnswer, interval time.Duration, show *progress) bool {
+	look := time.NewTimer(interval)
+	defer look.Stop()
+	for {
 		select {
 		case <-ctx.Done(): // the next call says so
-		case <-ticker.C:
+			return true
+		case <-look.C:
+			return true
+		case e, open := <-events:
+			if !open {
+				return false
+			}
+			p, ok := e.progress()
+			if !ok {
+				return true
+			}
+			show.update(p)
 		}
 	}
 }

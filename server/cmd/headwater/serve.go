@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
+	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
@@ -38,6 +40,9 @@ type serveOptions struct {
 	drain                           time.Duration
 	logLevel                        string
 	logJSON                         bool
+	webhooksAllowHTTP               bool
+	webhooksAllowPrivate            bool
+	webhooksAllowNetworks           []string
 }
 
 // sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
@@ -88,6 +93,9 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
 	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
+	f.BoolVar(&o.webhooksAllowHTTP, "webhooks-allow-http", false, "let outbound webhooks have http URLs")
+	f.BoolVar(&o.webhooksAllowPrivate, "webhooks-allow-private", false, "let outbound webhooks lead to private and loopback addresses")
+	f.StringArrayVar(&o.webhooksAllowNetworks, "webhooks-allow-network", nil, "let outbound webhooks lead to this private network, like 10.1.0.0/16; may be repeated")
 	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
 	return cmd
 }
@@ -107,6 +115,10 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		Name: "headwater", Level: level, JSONFormat: o.logJSON, Output: cmd.ErrOrStderr(), TimeFormat: "2006-01-02T15:04:05.000Z07:00",
 	})
 	tlsConfig, err := o.tlsConfig(dir)
+	if err != nil {
+		return err
+	}
+	webhooks, err := o.webhookPolicy()
 	if err != nil {
 		return err
 	}
@@ -131,6 +143,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		PluginCommand: append(self, pluginArgs()...),
 		PublicURL:     public,
 		SealKey:       sealKey,
+		Webhooks:      webhooks,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
@@ -224,6 +237,19 @@ func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secr
 		return providers.Secret(value), nil
 	}
 	return readSecret(cmd, o.sealKeyFile)
+}
+
+// webhookPolicy says where outbound webhooks may lead.
+func (o serveOptions) webhookPolicy() (events.Policy, error) {
+	p := events.Policy{AllowHTTP: o.webhooksAllowHTTP, AllowPrivate: o.webhooksAllowPrivate}
+	for _, text := range o.webhooksAllowNetworks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return p, usagef("write it like 10.1.0.0/16", "--webhooks-allow-network %q is not a network", text)
+		}
+		p.AllowNetworks = append(p.AllowNetworks, network.Masked())
+	}
+	return p, nil
 }
 
 // tlsConfig returns nil for plain HTTP.

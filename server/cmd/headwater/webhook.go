@@ -1,0 +1,426 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// pingPatience is how long a ping is waited for; the server gives a receiver
+// ten seconds.
+const pingPatience = 30 * time.Second
+
+func newWebhookCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "webhook",
+		Short: "Have events sent to a URL: subscribe, test, look at deliveries",
+		RunE:  needsSubcommand,
+	}
+	cmd.AddCommand(newWebhookCreateCommand(), newWebhookListCommand(), newWebhookShowCommand(), newWebhookUpdateCommand(),
+		newWebhookDeleteCommand(), newWebhookPingCommand(), newWebhookDeliveriesCommand(), newWebhookRedeliverCommand())
+	return cmd
+}
+
+// knownEvents is for help texts.
+func knownEvents() string { return strings.Join(core.EventTypes(), ", ") }
+
+func newWebhookCreateCommand() *cobra.Command {
+	var (
+		o                connectOptions
+		events           []string
+		repo, secretFile string
+		asJSON           bool
+	)
+	cmd := &cobra.Command{
+		Use:   "create URL",
+		Short: "Subscribe a URL to events",
+		Long: `Have events of the organisation, or of one repository, sent to URL. The secret
+that signs them is shown once, here; with --secret-file it is one of your own.
+
+Events: ` + knownEvents() + `.`,
+		Example: `  headwater webhook create https://example.com/hooks/headwater --event push --event repo.sync.failed
+  headwater webhook create https://example.com/hooks/app --event push --repo team/app --secret-file ./secret`,
+		Args: exactArgs("URL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(events) == 0 {
+				return usagef("add --event push, or another one of: "+knownEvents(), "no event given")
+			}
+			secret, err := readSecret(cmd, secretFile)
+			if err != nil {
+				return err
+			}
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			body := webhookRequest{URL: &args[0], Events: &events}
+			if repo != "" {
+				body.Repo = &repo
+			}
+			if secret != "" {
+				body.Secret = new(secret.Reveal())
+			}
+			w, err := c.createWebhook(cmd.Context(), body)
+			if err != nil {
+				return c.explain(err, "create the webhook")
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(w)
+			}
+			if err := printWebhook(cmd.OutOrStdout(), w); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "The secret is not shown again. Test it: headwater webhook ping %s\n", w.ID)
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	f := cmd.Flags()
+	f.StringArrayVar(&events, "event", nil, "type of event to send; may be repeated")
+	f.StringVar(&repo, "repo", "", "only events of this repository")
+	f.StringVar(&secretFile, "secret-file", "", "file with a secret of your own; - reads standard input (default: one is made)")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func newWebhookListCommand() *cobra.Command {
+	var (
+		o      connectOptions
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the organisation's webhooks, newest first",
+		Example: "  headwater webhook list",
+		Args:    exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			all, err := c.webhooks(cmd.Context())
+			if err != nil {
+				return c.explain(err, "list webhooks")
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				for _, w := range all {
+					if err := json.NewEncoder(out).Encode(w); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			if len(all) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "No webhooks. Make one: headwater webhook create URL --event push")
+				return nil
+			}
+			t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(t, "ID\tSTATE\tREPO\tEVENTS\tURL")
+			for _, w := range all {
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", w.ID, w.State, w.filter(), strings.Join(w.Events, ","), w.URL)
+			}
+			return t.Flush()
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	return cmd
+}
+
+func newWebhookShowCommand() *cobra.Command {
+	var (
+		o      connectOptions
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show a webhook and how it is doing",
+		Example: "  headwater webhook show wh_01k4v6e7",
+		Args:    exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			w, err := c.webhook(cmd.Context(), args[0])
+			if err != nil {
+				return c.explain(err, "show "+args[0])
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(w)
+			}
+			return printWebhook(cmd.OutOrStdout(), w)
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func newWebhookUpdateCommand() *cobra.Command {
+	var (
+		o                     connectOptions
+		url, repo, secretFile string
+		events                []string
+		active, rotate        bool
+	)
+	cmd := &cobra.Command{
+		Use:   "update ID",
+		Short: "Change a webhook; what is not given stays",
+		Example: `  headwater webhook update wh_01k4v6e7 --event push
+  headwater webhook update wh_01k4v6e7 --active=false
+  headwater webhook update wh_01k4v6e7 --rotate-secret`,
+		Args: exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			secret, err := readSecret(cmd, secretFile)
+			if err != nil {
+				return err
+			}
+			if rotate && secret != "" {
+				return usagef("give one of them", "--rotate-secret makes a secret, --secret-file brings one")
+			}
+			var body webhookRequest
+			changed := cmd.Flags().Changed
+			if changed("url") {
+				body.URL = &url
+			}
+			if changed("event") {
+				body.Events = &events
+			}
+			if changed("repo") {
+				body.Repo = &repo
+			}
+			if changed("active") {
+				body.Active = &active
+			}
+			if rotate || secret != "" {
+				body.Secret = new(secret.Reveal()) // "" has one made
+			}
+			if body == (webhookRequest{}) {
+				return usagef("see: headwater webhook update --help", "nothing to change")
+			}
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			w, err := c.updateWebhook(cmd.Context(), args[0], body)
+			if err != nil {
+				return c.explain(err, "change "+args[0])
+			}
+			return printWebhook(cmd.OutOrStdout(), w)
+		},
+	}
+	bindConnect(cmd, &o)
+	f := cmd.Flags()
+	f.StringVar(&url, "url", "", "another URL")
+	f.StringArrayVar(&events, "event", nil, "type of event to send, in place of those so far; may be repeated")
+	f.StringVar(&repo, "repo", "", "only events of this repository; empty for all")
+	f.BoolVar(&active, "active", true, "switch it on or, with --active=false, off")
+	f.BoolVar(&rotate, "rotate-secret", false, "make another secret, shown once")
+	f.StringVar(&secretFile, "secret-file", "", "file with another secret of your own; - reads standard input")
+	return cmd
+}
+
+func newWebhookDeleteCommand() *cobra.Command {
+	var o connectOptions
+	cmd := &cobra.Command{
+		Use:     "delete ID",
+		Short:   "Delete a webhook with its log",
+		Example: "  headwater webhook delete wh_01k4v6e7",
+		Args:    exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.deleteWebhook(cmd.Context(), args[0]); err != nil {
+				return c.explain(err, "delete "+args[0])
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted.\n", args[0])
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	return cmd
+}
+
+func newWebhookPingCommand() *cobra.Command {
+	var o connectOptions
+	cmd := &cobra.Command{
+		Use:     "ping ID",
+		Short:   "Send a test delivery and say what the receiver answered",
+		Example: "  headwater webhook ping wh_01k4v6e7",
+		Args:    exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			d, err := c.ping(cmd.Context(), args[0])
+			if err != nil {
+				return c.explain(err, "ping "+args[0])
+			}
+			if d, err = c.awaitDelivery(cmd.Context(), args[0], d.ID); err != nil {
+				return c.explain(err, "ping "+args[0])
+			}
+			switch d.State {
+			case core.DeliveryDelivered:
+				fmt.Fprintf(cmd.OutOrStdout(), "The receiver answered %d.\n", d.LastStatus)
+				return nil
+			case core.DeliveryPending:
+				return failf("look again: headwater webhook deliveries "+args[0], "the ping %s is still on its way", d.ID)
+			}
+			return failf("see: headwater webhook deliveries "+args[0]+" --json", "the ping failed: %s", d.LastError)
+		},
+	}
+	bindConnect(cmd, &o)
+	return cmd
+}
+
+// awaitDelivery waits until a delivery is settled, or for as long as a person
+// would, and returns how it is then.
+func (c *client) awaitDelivery(ctx context.Context, webhook, id string) (deliveryAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, pingPatience)
+	defer cancel()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		d, err := c.delivery(ctx, webhook, id)
+		if err != nil || d.State != core.DeliveryPending {
+			return d, err
+		}
+		select {
+		case <-ctx.Done():
+			return d, nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func newWebhookDeliveriesCommand() *cobra.Command {
+	var (
+		o      connectOptions
+		limit  int
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "deliveries ID",
+		Short: "List what was sent, newest first",
+		Example: `  headwater webhook deliveries wh_01k4v6e7
+  headwater webhook deliveries wh_01k4v6e7 --limit 1 --json`,
+		Args: exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 1 {
+				return usagef("give a number from 1 on", "--limit must be positive")
+			}
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			if !asJSON {
+				fmt.Fprintln(t, "ID\tCREATED\tEVENT\tSTATE\tTRIES\tRESULT")
+			}
+			err = c.deliveries(cmd.Context(), args[0], limit, func(d deliveryAnswer) error {
+				if asJSON {
+					return json.NewEncoder(out).Encode(d)
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.CreatedAt.Local().Format(time.DateTime), d.EventType, d.State, len(d.Attempts), d.result())
+				return nil
+			})
+			if err != nil {
+				return c.explain(err, "list the deliveries of "+args[0])
+			}
+			return t.Flush()
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().IntVar(&limit, "limit", 20, "show this many at most")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line, with the bodies")
+	return cmd
+}
+
+func newWebhookRedeliverCommand() *cobra.Command {
+	var o connectOptions
+	cmd := &cobra.Command{
+		Use:     "redeliver ID DELIVERY",
+		Short:   "Send a delivery again",
+		Example: "  headwater webhook redeliver wh_01k4v6e7 dlv_01k4v6e8",
+		Args:    exactArgs("ID", "DELIVERY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			d, err := c.redeliver(cmd.Context(), args[0], args[1])
+			if err != nil {
+				return c.explain(err, "send "+args[1]+" again")
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s will be sent. See: headwater webhook deliveries %s\n", d.ID, args[0])
+			return nil
+		},
+	}
+	bindConnect(cmd, &o)
+	return cmd
+}
+
+// filter is the repository of a webhook, for a table.
+func (w webhookAnswer) filter() string {
+	switch {
+	case w.Repo != "":
+		return w.Repo
+	case w.RepoID != "":
+		return w.RepoID + " (gone)"
+	}
+	return "(all)"
+}
+
+// result is what came of the last attempt, for a table.
+func (d deliveryAnswer) result() string {
+	switch {
+	case d.LastError != "" && d.NextAttemptAt != nil:
+		return d.LastError + "; next try " + d.NextAttemptAt.Local().Format(time.DateTime)
+	case d.LastError != "":
+		return d.LastError
+	case d.LastStatus != 0:
+		return fmt.Sprint(d.LastStatus)
+	}
+	return "-"
+}
+
+// printWebhook prints a webhook for a person.
+func printWebhook(out io.Writer, w webhookAnswer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	row("id", "%s", w.ID)
+	row("url", "%s", w.URL)
+	row("events", "%s", strings.Join(w.Events, ", "))
+	row("repository", "%s", w.filter())
+	row("state", "%s", w.State)
+	row("created", "%s", w.CreatedAt.Local().Format(time.RFC3339))
+	for _, at := range []struct {
+		name string
+		at   *time.Time
+	}{{"failing since", w.FailingSince}, {"last attempt", w.LastAttemptAt}, {"last success", w.LastSuccessAt}} {
+		if at.at != nil {
+			row(at.name, "%s", at.at.Local().Format(time.RFC3339))
+		}
+	}
+	if w.LastError != "" {
+		row("last error", "%s", w.LastError)
+	}
+	if w.Secret != "" {
+		row("secret", "%s", w.Secret)
+	}
+	return t.Flush()
+}
