@@ -120,6 +120,11 @@ func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite) (in
 		if err := recordRewrites(ctx, q, a.Repo, rewrites, a.Reconcile); err != nil {
 			return err
 		}
+		if a.Reconcile {
+			if err := approveRecovered(ctx, q, j, now); err != nil {
+				return err
+			}
+		}
 		events := a.Events
 		if !a.Quiet {
 			events = append(PushEvents(a.Repo, j, now), events...)

@@ -163,6 +163,37 @@ func recordRewrites(ctx context.Context, q core.Queries, repo core.Repository, r
 	return nil
 }
 
+// approveRecovered closes the questions that an interrupted approval had
+// answered: only an approval moves a ref by a sync's journal entry to where an
+// open question says that the upstream has it.
+func approveRecovered(ctx context.Context, q core.Queries, j core.JournalEntry, now time.Time) error {
+	if j.Source != core.SourceSync {
+		return nil
+	}
+	open, err := q.HeldRewrites(ctx, j.RepoID)
+	if err != nil {
+		return err
+	}
+	for _, row := range open {
+		for _, u := range j.Updates {
+			if row.JournalID != "" || row.Ref != u.Name || row.Old != u.Old || row.New != u.New && !(row.New.IsZero() && u.IsDelete()) {
+				continue
+			}
+			row.State, row.JournalID, row.DecidedAt, row.DecidedBy = core.RewriteApproved, j.ID, now, j.Actor
+			if err := q.SaveRewrite(ctx, row); err != nil {
+				return err
+			}
+			// What the approval would have done beside it: see what can come
+			// in place of a deleted ref.
+			if err := q.SetDigest(ctx, j.RepoID, ""); err != nil && core.KindOf(err) != core.KindNotFound {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
 // Witness writes the rows of those updates of an interrupted journal entry that
 // left an old tip under its hidden ref, wherever the refs have gone since: that
 // tip would be kept for ever, and nobody could find it.

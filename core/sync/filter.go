@@ -177,19 +177,23 @@ func (sc scope) outside(refs map[string]core.ObjectID) []git.RefChange {
 	return drop
 }
 
-// known returns the refs that a plan is made from: branches, tags, tracking refs,
-// and the public twins of tracking refs of other kinds, also of pull requests
-// that are not wanted any more.
-func (s *Service) known(ctx context.Context, id string) (map[string]core.ObjectID, error) {
+// known returns the refs that a plan is made from: branches, tags, heads of pull
+// requests in the scope, tracking refs, and the public twins of tracking refs of
+// any other kind, so of pull requests that are not wanted any more.
+func (s *Service) known(ctx context.Context, id string, sc scope) (map[string]core.ObjectID, error) {
 	dir := s.repos.Path(id)
-	refs, err := s.git.RefMap(ctx, dir, "refs/heads/", "refs/tags/", core.TrackingPrefix)
+	refs, err := s.git.RefMap(ctx, dir, slices.Concat([]string{"refs/heads/", "refs/tags/", core.TrackingPrefix}, sc.pulls)...)
 	if err != nil {
 		return nil, err
 	}
 	var others []string
 	for name := range refs {
-		if short, tracking := strings.CutPrefix(name, core.TrackingPrefix); tracking && !core.UpstreamOwned(core.Default, "refs/"+short) {
+		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
+		switch {
+		case tracking && !core.UpstreamOwned(core.Default, "refs/"+short) && !sc.isPull("refs/"+short):
 			others = append(others, "refs/"+short)
+		case !tracking && !core.UpstreamOwned(core.Default, name) && !sc.isPull(name):
+			delete(refs, name) // beside the heads of pull requests: not ours to know
 		}
 	}
 	if len(others) == 0 {

@@ -98,7 +98,7 @@ func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, 
 }
 
 func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
-	refs, err := s.known(ctx, x.RepoID)
+	refs, err := s.known(ctx, x.RepoID, x.scope)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (s *Service) Plan(ctx context.Context, r core.Repository, settings core.Set
 	if err != nil {
 		return Plan{}, err
 	}
-	refs, err := s.known(ctx, r.ID)
+	refs, err := s.known(ctx, r.ID, sc)
 	if err != nil {
 		return Plan{}, err
 	}

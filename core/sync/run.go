@@ -311,7 +311,7 @@ func (s *Service) unchanged(ctx context.Context, r core.Repository, sc scope, st
 	if err != nil {
 		return false, err
 	}
-	refs, err := s.known(ctx, r.ID)
+	refs, err := s.known(ctx, r.ID, sc)
 	if err != nil {
 		return false, err
 	}
