@@ -23,6 +23,11 @@ type Identity struct {
 	KeyID     string // id of the [core.Key] that verified the token
 }
 
+// Actor returns who acts, as far as the token tells.
+func (id Identity) Actor() core.Actor {
+	return core.Actor{Subject: id.Subject, Org: id.Org, KeyID: id.KeyID}
+}
+
 // Can reports whether the token carries the scope or one that includes it.
 func (id Identity) Can(s Scope) bool {
 	return slices.Contains(id.Scopes, s) || s == GitRead && slices.Contains(id.Scopes, GitWrite)

@@ -89,8 +89,12 @@ func New(o Options) *Service {
 // Caller is who writes, and to which repository.
 type Caller struct {
 	Repo   core.Repository
-	Actor  string // token subject, for the journal
+	Actor  core.Actor
+	Action string // what the call is, in the words of the audit
 	Policy access.Policy
+	// Audited is called when a write session has made the audit entry; see
+	// [push.Session]. It may be nil.
+	Audited func()
 }
 
 // namespace turns the flag of the wire into a namespace.
@@ -103,7 +107,8 @@ func namespace(ephemeral bool) core.Namespace {
 
 func (s *Service) session(c Caller, ns core.Namespace, u core.RefUpdate) push.Session {
 	return push.Session{
-		Repo: c.Repo, Namespace: ns, Source: core.SourceAPI, Actor: c.Actor, Policy: c.Policy, Updates: []core.RefUpdate{u},
+		Repo: c.Repo, Namespace: ns, Source: core.SourceAPI, Actor: c.Actor, Action: c.Action, Audited: c.Audited, Policy: c.Policy,
+		Updates: []core.RefUpdate{u},
 	}
 }
 

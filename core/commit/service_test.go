@@ -56,7 +56,7 @@ func signed() Signed { return Signed{Message: "m", Author: &Person{"Ada", "ada@e
 
 // put commits one file.
 func (b *bench) put(r core.Repository, c Commit, path, data string) (Result, error) {
-	c.Caller, c.Signed = Caller{Repo: r, Actor: "t"}, signed()
+	c.Caller, c.Signed = Caller{Repo: r, Actor: core.Actor{Subject: "t"}}, signed()
 	if c.Branch == "" {
 		c.Branch = "main"
 	}
@@ -77,7 +77,7 @@ func TestService_publicModeTakesNothingThatTheUpstreamOwns(t *testing.T) {
 	r := b.Synced("a")
 	tip := b.mustPut(r, "a", "1").Commit
 	b.Plugin.Edit(func(m *providers.Manifest, _ *providers.HostPolicy) { m.Mode = providers.ModePublic })
-	caller := Caller{Repo: r, Actor: "t"}
+	caller := Caller{Repo: r, Actor: core.Actor{Subject: "t"}}
 	for name, call := range map[string]func() error{
 		"commit": func() error { _, err := b.put(r, Commit{}, "b", "1"); return err },
 		"restore": func() error {

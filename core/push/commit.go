@@ -21,15 +21,17 @@ func (s *Service) commit(ctx context.Context, w Session, b *ballot) error {
 	}
 	upstream := s.upstreamLeg(w, b)
 	j := core.JournalEntry{
-		ID: core.NewID("jrn", s.clock.Now()), RepoID: w.Repo.ID, Namespace: w.Namespace, Source: w.Source, Actor: w.Actor,
+		ID: core.NewID("jrn", s.clock.Now()), RepoID: w.Repo.ID, Namespace: w.Namespace, Source: w.Source, Actor: w.Actor.Subject,
 		Upstream: len(upstream) > 0, State: core.JournalSent, Updates: b.updates(), CreatedAt: s.clock.Now(),
 	}
 	if err := s.store.OpenJournal(ctx, j); err != nil {
 		return err
 	}
+	b.journaled = true
 	ctx = context.WithoutCancel(ctx)
 	s.repos.Failpoint("journal-sent")
 	if len(upstream) > 0 {
+		b.credential, b.login = s.credentialOf(ctx, w.Repo)
 		upCtx, cancel := context.WithTimeout(ctx, s.o.PushTimeout)
 		s.pushUpstream(upCtx, w, b, upstream)
 		cancel()
@@ -39,7 +41,7 @@ func (s *Service) commit(ctx context.Context, w Session, b *ballot) error {
 	defer cancel()
 	err := s.apply(ctx, w, b, j)
 	if errors.Is(err, errNothing) {
-		return s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
+		return s.closeJournal(ctx, j.ID, core.JournalDropped, nil, s.entry(b, nil))
 	}
 	return err
 }
@@ -50,7 +52,10 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 	if len(j.Updates) == 0 {
 		return errNothing
 	}
-	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: w.Repo, Journal: j})
+	entry := s.entry(b, nil)
+	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{
+		Repo: w.Repo, Journal: j, Also: func(q core.Queries) error { return q.AddAudit(ctx, entry) },
+	})
 	s.repos.Failpoint("recorded")
 	if err == nil {
 		return nil
@@ -69,7 +74,8 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 	// again. The journal stays open as lagging, and a sync brings it here.
 	s.log.Error("the upstream took a push that could not be applied here", "repo_id", w.Repo.ID, "journal_id", j.ID, "error", err)
 	w.notify("warning: the upstream has your push, but the local copy is behind; a sync is scheduled")
-	if cerr := s.store.CloseJournal(ctx, j.ID, core.JournalLagging, j.Updates, s.clock.Now()); cerr != nil {
+	entry.Message = "the upstream took it, but the local copy is behind"
+	if cerr := s.closeJournal(ctx, j.ID, core.JournalLagging, j.Updates, entry); cerr != nil {
 		s.log.Error("journal entry stays open until the next start", "journal_id", j.ID, "error", cerr)
 	}
 	s.wantSync(ctx, w.Repo.ID)

@@ -81,7 +81,7 @@ func (b *bench) setNamespace(ns core.Namespace) {
 func (b *bench) session(r core.Repository) push.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return push.Session{Repo: r, Namespace: b.ns, Source: core.SourcePush, Actor: "t", Policy: b.policy}
+	return push.Session{Repo: r, Namespace: b.ns, Source: core.SourcePush, Actor: core.Actor{Subject: "t"}, Policy: b.policy}
 }
 
 // ServeHTTP serves /ID/... : pushes by the service, fetches by git http-backend.

@@ -75,7 +75,8 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
 		}
-		s.log.Info("signed push refused", "repo_id", r.Repo.ID, "actor", r.Actor)
+		s.log.Info("signed push refused", "repo_id", r.Repo.ID, "actor", r.Actor.Subject)
+		s.Refused(ctx, r.Session, core.Errorf(core.KindUnsupported, reasonSigned))
 		_, err := r.Out.Write(head.AppendReport(nil, reasonSigned, nil))
 		return err
 	}
@@ -84,32 +85,28 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		return err
 	}
 	r.Updates, r.Atomic = head.Updates, head.Atomic()
-	if reports, all := r.refusedAll(t); all {
+	if b, all := r.refusedAll(t); all {
 		// Nothing can come of it: take the pack off the wire, and store nothing.
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
 		}
-		s.log.Info("push refused before storing it", "repo_id", r.Repo.ID, "actor", r.Actor, "refs", len(reports))
-		_, err := r.Out.Write(head.AppendReport(nil, "ok", reports))
+		s.log.Info("push refused before storing it", "repo_id", r.Repo.ID, "actor", r.Actor.Subject, "refs", len(r.Updates))
+		s.audit(ctx, r.Session, s.entry(b, nil))
+		_, err := r.Out.Write(head.AppendReport(nil, "ok", reports(b.results)))
 		return err
 	}
 	return s.receive(ctx, r, io.MultiReader(bytes.NewReader(head.Raw), body))
 }
 
 // refusedAll reports whether every update is refused for its name alone.
-func (r Receive) refusedAll(t terms) ([]git.RefReport, bool) {
-	reports := make([]git.RefReport, 0, len(r.Updates))
-	refused := 0
-	for _, u := range r.Updates {
-		v, ok := r.verdict(u, t)
-		if ok {
-			v.Reason = reasonAtomic
-		} else {
-			refused++
+func (r Receive) refusedAll(t terms) (*ballot, bool) {
+	b := newBallot(r.Session)
+	for i, u := range r.Updates {
+		if v, ok := r.verdict(u, t); !ok {
+			b.refuse(i, v.Kind, v.Reason)
 		}
-		reports = append(reports, git.RefReport{Ref: u.Name, Reason: v.Reason})
 	}
-	return reports, refused == len(r.Updates) || (r.Atomic && refused > 0)
+	return b, len(b.open) == 0
 }
 
 // receive runs git receive-pack with the hook joined to a write session.
@@ -216,23 +213,29 @@ func refuseRest(updates []core.RefUpdate) []git.RefReport {
 // report runs the session and turns its results into the hook's words.
 func (s *Service) report(ctx context.Context, w Session) []git.RefReport {
 	s.repos.Failpoint("objects-received")
-	reports := make([]git.RefReport, len(w.Updates))
 	results, err := s.Write(ctx, w)
 	if err != nil {
 		s.log.Error("write session failed", "repo_id", w.Repo.ID, "error", err)
+		failed := make([]git.RefReport, len(w.Updates))
 		for i, u := range w.Updates {
-			reports[i] = git.RefReport{Ref: u.Name, Reason: core.MessageOf(err)}
+			failed[i] = git.RefReport{Ref: u.Name, Reason: core.MessageOf(err)}
 		}
-		return reports
+		return failed
 	}
+	return reports(results)
+}
+
+// reports returns the results in the words of the protocol.
+func reports(results []Result) []git.RefReport {
+	all := make([]git.RefReport, len(results))
 	for i, r := range results {
-		reports[i] = git.RefReport{Ref: r.Update.Name}
+		all[i] = git.RefReport{Ref: r.Update.Name}
 		if !r.OK() {
-			reports[i].Reason = oneLine(r.Reason)
-			if reports[i].Reason == "" {
-				reports[i].Reason = string(r.Kind)
+			all[i].Reason = oneLine(r.Reason)
+			if all[i].Reason == "" {
+				all[i].Reason = string(r.Kind)
 			}
 		}
 	}
-	return reports
+	return all
 }

@@ -93,7 +93,7 @@ func (s *Service) Survey(ctx context.Context) error {
 func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
 	r, err := s.store.RepositoryByID(ctx, j.RepoID)
 	if core.KindOf(err) == core.KindNotFound {
-		return s.drop(ctx, j)
+		return s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
 	}
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
 		// The refs had not moved here when it was closed: a sync brings them,
 		// or has brought them, and tells of them.
 		s.wantSync(ctx, r.ID)
-		return s.drop(ctx, j)
+		return s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
 	}
 	// Before anything else: where a ref has moved on since, the entry is dropped.
 	if err := s.repos.Witness(ctx, r, j); err != nil {
@@ -121,23 +121,33 @@ func (s *Service) recoverEntry(ctx context.Context, j core.JournalEntry) error {
 		s.wantSync(ctx, r.ID)
 	}
 	if len(keep) == 0 {
-		return s.drop(ctx, j)
+		return s.drop(ctx, r, j)
 	}
+	entry := s.recovered(r, j, keep)
 	j.Updates = keep
-	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: r, Journal: j, Reconcile: true})
+	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: r, Journal: j, Reconcile: true, Also: func(q core.Queries) error {
+		if unasked(j) {
+			return nil
+		}
+		return q.AddAudit(ctx, entry)
+	}})
 	if _, ok := repo.IsRefError(err); ok {
 		// The ref has moved on since: only a sync can tell where to.
 		s.log.Warn("an interrupted write cannot be applied any more", "repo_id", r.ID, "journal_id", j.ID, "error", err)
 		if r.Upstream != nil {
 			s.wantSync(ctx, r.ID)
 		}
-		return s.drop(ctx, j)
+		return s.drop(ctx, r, j)
 	}
 	return err
 }
 
-func (s *Service) drop(ctx context.Context, j core.JournalEntry) error {
-	return s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
+// drop closes an entry of which nothing became true here.
+func (s *Service) drop(ctx context.Context, r core.Repository, j core.JournalEntry) error {
+	if unasked(j) {
+		return s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
+	}
+	return s.closeJournal(ctx, j.ID, core.JournalDropped, nil, s.recovered(r, j, nil))
 }
 
 // happened returns the updates of the entry that became true: in place here, or

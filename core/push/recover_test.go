@@ -77,6 +77,12 @@ func TestInvariant17_crashAnywhereInAPush(t *testing.T) {
 				open, err := b.Store.OpenJournals(t.Context())
 				require.NoError(t, err)
 				require.Empty(t, open)
+				entries := b.audit(r)
+				require.Len(t, entries, 1, "one session, one audit entry")
+				require.Equal(t, "t", entries[0].Actor.Subject)
+				if landed {
+					require.NotEmpty(t, entries[0].Updates)
+				}
 				events := len(b.Events(r))
 				b.restarted()
 				require.Len(t, b.Events(r), events, "told once")

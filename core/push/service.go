@@ -142,20 +142,16 @@ func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
 // store or the provider failed, or ctx ended before the point of no return.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	start := s.clock.Now()
-	t, err := s.terms(ctx, w.Repo)
+	b := newBallot(w)
+	err := s.write(ctx, w, b)
+	if !b.journaled {
+		s.audit(ctx, w, s.entry(b, err))
+	}
+	if w.Audited != nil {
+		w.Audited()
+	}
 	if err != nil {
 		return nil, err
-	}
-	b := newBallot(w)
-	for i, u := range w.Updates {
-		if r, ok := w.verdict(u, t); !ok {
-			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
-		}
-	}
-	if len(b.open) > 0 {
-		if err := s.locked(ctx, w, b); err != nil {
-			return nil, err
-		}
 	}
 	refused := 0
 	for _, r := range b.results {
@@ -163,9 +159,26 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 			refused++
 		}
 	}
-	s.log.Info("write session finished", "repo_id", w.Repo.ID, "source", w.Source, "actor", w.Actor, "namespace", w.Namespace,
+	s.log.Info("write session finished", "repo_id", w.Repo.ID, "source", w.Source, "actor", w.Actor.Subject, "namespace", w.Namespace,
 		"refs", len(w.Updates), "refused", refused, "duration", s.clock.Now().Sub(start))
 	return b.results, nil
+}
+
+// write takes the session through the door and leaves its verdicts in b.
+func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
+	t, err := s.terms(ctx, w.Repo)
+	if err != nil {
+		return err
+	}
+	for i, u := range w.Updates {
+		if r, ok := w.verdict(u, t); !ok {
+			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
+		}
+	}
+	if len(b.open) == 0 {
+		return nil
+	}
+	return s.locked(ctx, w, b)
 }
 
 // locked runs the part of a session that holds the ref locks.

@@ -15,7 +15,8 @@ type Session struct {
 	Repo        core.Repository
 	Namespace   core.Namespace
 	Source      core.Source // push or api
-	Actor       string      // token subject, for the journal
+	Actor       core.Actor
+	Action      string // for the audit; "" is "push"
 	Policy      access.Policy
 	Updates     []core.RefUpdate
 	Atomic      bool
@@ -23,6 +24,9 @@ type Session struct {
 	// Notify tells the client something while it waits; it may be nil. Lines
 	// come without line end, redacted.
 	Notify func(line string)
+	// Audited, if not nil, is called once the session is sure of its audit
+	// entry: its caller need not make one.
+	Audited func()
 }
 
 // Result is the verdict on one update.
@@ -128,6 +132,9 @@ type ballot struct {
 	session Session
 	results []Result
 	open    map[int]bool // indices still without a verdict
+
+	credential, login string // what opens the upstream, for the audit
+	journaled         bool   // whoever settles the journal entry adds the audit entry too
 }
 
 func newBallot(s Session) *ballot {

@@ -368,18 +368,26 @@ func TestInvariant01_applyThatFailsAfterTheUpstreamTookIt(t *testing.T) {
 func TestService_Write_storeThatFailsAfterTheRefsMoved(t *testing.T) {
 	t.Parallel()
 	var b *bench
+	full := true
 	b = newBench(t, coretest.Options{Failpoint: func(name string) {
-		if name == "refs-applied" {
+		if full && name == "refs-applied" {
 			b.Store.Fail(errors.New("disk full"))
 		}
 	}}, push.Options{})
 	r := b.Local("a")
 	_, id := b.seed(r, "refs/heads/main")
 	results := b.write(r, false, core.RefUpdate{Name: "refs/heads/x", New: id})
+	full = false
 	require.True(t, results[0].OK(), "it did move")
 	require.Equal(t, id, b.Refs(r)["refs/heads/x"])
 	b.Store.Fail(nil)
 	require.Equal(t, []core.JournalState{core.JournalSent}, b.Journal(r))
+	require.Empty(t, b.audit(r), "it belongs to the journal entry, which recovery closes")
+	b.restarted()
+	entries := b.audit(r)
+	require.Len(t, entries, 1)
+	require.Equal(t, core.OutcomeOK, entries[0].Outcome)
+	require.Equal(t, []core.RefUpdate{{Name: "refs/heads/x", New: id}}, entries[0].Updates)
 }
 
 func TestService_Write_concurrentPushes(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (c
 	}
 	now := s.clock.Now()
 	j := core.JournalEntry{
-		ID: core.NewID("jrn", now), RepoID: c.Repo.ID, Source: core.SourceSync, Actor: c.Actor, State: core.JournalSent,
+		ID: core.NewID("jrn", now), RepoID: c.Repo.ID, Source: core.SourceSync, Actor: c.Actor.Subject, State: core.JournalSent,
 		Updates: []core.RefUpdate{{Name: row.Ref, Old: row.Old, New: row.New}}, CreatedAt: now,
 	}
 	if err := s.store.OpenJournal(ctx, j); err != nil {
@@ -88,7 +88,7 @@ func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (c
 	s.repos.Failpoint("approve-journal-sent")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
-	row.State, row.JournalID, row.DecidedAt, row.DecidedBy = core.RewriteApproved, j.ID, now, c.Actor
+	row.State, row.JournalID, row.DecidedAt, row.DecidedBy = core.RewriteApproved, j.ID, now, c.Actor.Subject
 	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: c.Repo, Journal: j, Also: func(q core.Queries) error {
 		if err := q.SaveRewrite(ctx, row); err != nil {
 			return err

@@ -119,7 +119,7 @@ func (s *Service) Restore(ctx context.Context, c commit.Caller, id, branch strin
 		}
 		row.State = core.RewriteRestored
 	} // else the annotated tag stays until its time is over
-	row.Restored, row.DecidedAt, row.DecidedBy = branch, s.clock.Now(), c.Actor
+	row.Restored, row.DecidedAt, row.DecidedBy = branch, s.clock.Now(), c.Actor.Subject
 	return row, s.store.SaveRewrite(ctx, row)
 }
 
@@ -145,7 +145,7 @@ func (s *Service) Dismiss(ctx context.Context, c commit.Caller, id string) (core
 		return row, core.Errorf(core.KindConflict, "the rewrite of %s is %s already", row.Ref, row.State)
 	}
 	before := row.State
-	row.State, row.DecidedAt, row.DecidedBy = core.RewriteDismissed, s.clock.Now(), c.Actor
+	row.State, row.DecidedAt, row.DecidedBy = core.RewriteDismissed, s.clock.Now(), c.Actor.Subject
 	return row, s.store.Tx(ctx, func(q core.Queries) error {
 		now, err := q.Rewrite(ctx, c.Repo.ID, id)
 		if err != nil {

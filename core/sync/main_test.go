@@ -171,7 +171,7 @@ func (b *bench) runs(r core.Repository) []core.Run {
 // session pushes one update and returns the reason of a refusal.
 func (b *bench) session(r core.Repository, updates ...core.RefUpdate) []push.Result {
 	b.Helper()
-	results, err := b.push.Write(context.Background(), push.Session{Repo: b.Reload(r), Source: core.SourcePush, Actor: "t", Updates: updates})
+	results, err := b.push.Write(context.Background(), push.Session{Repo: b.Reload(r), Source: core.SourcePush, Actor: core.Actor{Subject: "t"}, Updates: updates})
 	require.NoError(b, err)
 	return results
 }

@@ -51,7 +51,7 @@ type bench struct {
 	signers map[string]access.PrivateKey
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T, change ...func(o *Options)) *bench {
 	t.Helper()
 	b := &bench{ledger: newLedger(), log: &lockedBuffer{}, signers: map[string]access.PrivateKey{}}
 	keys := orgKeys{}
@@ -66,13 +66,17 @@ func newBench(t *testing.T) *bench {
 			b.private = private
 		}
 	}
-	b.Handler = New(Options{
+	o := Options{
 		Repositories: b.ledger,
 		Verifier:     access.NewVerifier(keys, core.SystemClock{}),
 		Logger:       hclog.New(&hclog.LoggerOptions{Output: b.log, JSONFormat: true, Level: hclog.Trace}),
 		Providers:    func() []ProviderStatus { return []ProviderStatus{{Name: "gitlab", Type: "gitlab", State: "running"}} },
 		Version:      "1.2.3",
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	b.Handler = New(o)
 	return b
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gorilla/mux"
 
@@ -18,6 +19,9 @@ type call struct {
 	r        *http.Request
 	identity access.Identity
 	repo     core.Repository // with target oneRepository; else with credentialID or organisationOrRepository if the token names one
+	action   action
+	changed  string      // for the audit: id of what was changed, if it is not in the path
+	audited  atomic.Bool // a write session has made the audit entry
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }

@@ -41,7 +41,10 @@ func writer(write func(s *server, c *call) error) func(s *server, c *call) error
 
 // caller is who calls, in the core's words.
 func (c *call) caller() commit.Caller {
-	return commit.Caller{Repo: c.repo, Actor: c.identity.Subject, Policy: c.identity.Policy}
+	return commit.Caller{
+		Repo: c.repo, Actor: c.actor(), Action: c.action.word, Policy: c.identity.Policy,
+		Audited: func() { c.audited.Store(true) },
+	}
 }
 
 // either returns the value of the newer of two fields that mean the same, if

@@ -66,6 +66,7 @@ func (s *server) createCredential(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.changed = credential.ID
 	return c.answer(http.StatusCreated, viewCredential(credential))
 }
 
@@ -117,6 +118,7 @@ func (s *server) credentialID(c *call, body credentialBody) (string, error) {
 	if id == "" {
 		return "", core.Errorf(core.KindInvalid, "the field \"id\" is required")
 	}
+	c.changed = id
 	if c.repo.ID == "" {
 		return id, nil // an organisation-wide token; the engine checks the organisation
 	}

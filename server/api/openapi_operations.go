@@ -140,6 +140,11 @@ func descriptions() map[string]description {
 			text: "Answers at once. How the sync goes is in `sync` of the repository.", body: pullUpstreamBody{}, example: `{"ref":"main"}`,
 			answers: []success{{status: http.StatusAccepted, text: "A sync will run.", body: messageAnswer{}}}, errors: writeErrors},
 
+		"GET " + repo + "/settings": {id: "getSettings", tag: "repositories", summary: "Show the settings of a repository", answers: done(settingsAnswer{})},
+		"PATCH " + repo + "/settings": {id: "updateSettings", tag: "repositories", summary: "Change the settings of a repository",
+			text:  "What the body does not name stays. Filters and policies take effect by a sync that begins at once; `dry_run=true` changes nothing and shows what would become of the refs.",
+			query: "dry_run", body: settingsView{}, bodyRequired: true, example: `{"poll":"1m","ref_policies":[{"pattern":"refs/heads/main","action":"hold"}]}`,
+			answers: done(settingsAnswer{}), errors: writeErrors},
 		"GET " + repo + "/sync": {id: "getSync", tag: "repositories", summary: "Show how the sync with the upstream is going",
 			answers: []success{{status: http.StatusOK, text: "Done.", body: syncAnswer{}, headers: []string{"Headwater-Observed-At?", "Headwater-Staleness?"}}}},
 		"GET " + repo + "/sync/runs": {id: "listSyncRuns", tag: "repositories", summary: "List the runs of the sync", text: "Newest first. Looks that found nothing new are not among them.",
@@ -150,6 +155,12 @@ func descriptions() map[string]description {
 			body: ensureBody{}, bodyRequired: true, example: `{"refs":[{"name":"main","id":"4b825dc642cb6eb9a060e54bf8d69288fbee4904"}],"timeout":"30s"}`,
 			answers: []success{{status: http.StatusOK, text: "Everything is here.", body: ensuredView{}, headers: []string{"Headwater-Observed-At?", "Headwater-Staleness?"}}},
 			failure: notHereBody{}, errors: []int{http.StatusRequestEntityTooLarge, http.StatusNotImplemented, http.StatusGatewayTimeout}},
+
+		"GET /api/audit": {id: "listAudit", tag: "server", summary: "List who wrote what in the organisation",
+			text:  "Every write and every attempt with a valid token, newest first: pushes, commits, and changes of repositories, credentials, webhooks and keys. Entries are never changed or deleted, and outlive their repository.",
+			query: "repo_id actor action cursor limit", sample: "action=push&limit=20", answers: done(auditList{}), errors: []int{http.StatusNotImplemented}},
+		"GET " + repo + "/audit": {id: "listRepositoryAudit", tag: "repositories", summary: "List who wrote what in a repository", text: "Newest first.",
+			query: "actor action cursor limit", answers: done(auditList{}), errors: []int{http.StatusNotImplemented}},
 
 		"POST " + repo + "/git-credentials": {id: "createCredential", tag: "credentials", summary: "Store the credential for the upstream",
 			text: "One for each repository.", body: createCredentialBody{}, bodyRequired: true, example: `{"username":"robot","password":"TOKEN"}`, answers: made(credentialView{}), errors: storeErrors},

@@ -17,8 +17,12 @@ type parameter struct {
 var parameters = map[string]parameter{
 	"q":                         {name: "q", text: "Only repositories with this text in their name; case does not matter."},
 	"default_branch":            {name: "default_branch", text: "As in the body, which wins."},
+	"actor":                     {name: "actor", text: "Only entries of this token subject."},
+	"action":                    {name: "action", text: "Only entries of this action."},
+	"repo_id":                   {name: "repo_id", text: "Only entries of the repository with this id, also after it was deleted."},
 	"cursor":                    {name: "cursor", text: "`next_cursor` of the page before."},
 	"limit":                     {name: "limit", text: "Items of a page; a number out of range is brought into it.", kind: "integer", absent: defaultLimit, top: maxLimit},
+	"dry_run":                   {name: "dry_run", text: "Change nothing; show what would be done.", kind: "boolean", absent: false},
 	"limit.files":               {name: "limit", text: "Entries of a page, 1000 with a cursor alone. With neither limit nor cursor the listing is whole.", kind: "integer", top: maxFiles},
 	"limit.metadata":            {name: "limit", text: "Files of a page, 200 with a cursor alone. With neither limit nor cursor the listing is whole.", kind: "integer", top: maxMetadata},
 	"ref":                       {name: "ref", text: "Branch, tag, commit id or another revision; the default branch if absent."},

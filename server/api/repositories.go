@@ -102,6 +102,7 @@ func (s *server) createRepository(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.repo = repo
 	view, err := s.repositoryView(c, repo)
 	if err != nil {
 		return err

@@ -22,10 +22,12 @@ type Options struct {
 	Commits      Commits                 // nil: calls that write content are refused
 	Rewrites     Rewrites                // nil: calls about rewrites are refused
 	Fresh        Freshener               // nil: copies are served as they are
+	Settings     Settings                // required for the calls about settings
 	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
 	Webhooks     Webhooks                // nil: calls about webhooks are refused
 	Events       EventFeed               // nil: calls that read events are refused
 	Stopping     <-chan struct{}         // closed when streams are to end; nil: they go on
+	Audit        core.AuditStore         // nil: nothing is recorded
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
@@ -76,6 +78,8 @@ var operations = []operation{
 	{http.MethodDelete, "/api/v1/repos/delete", "/api/repos/{name}", access.RepoWrite, oneRepository, (*server).deleteRepository},
 	{http.MethodDelete, "/api/v1/repos/base", "/api/repos/{name}/base", access.GitWrite, oneRepository, (*server).detach},
 	{http.MethodPost, "/api/v1/repos/pull-upstream", "/api/repos/{name}/pull-upstream", access.GitWrite, oneRepository, (*server).pullUpstream},
+	{http.MethodGet, "/api/v1/repos/settings", "/api/repos/{name}/settings", access.GitRead, oneRepository, (*server).getSettings},
+	{http.MethodPatch, "/api/v1/repos/settings", "/api/repos/{name}/settings", access.RepoWrite, oneRepository, (*server).updateSettings},
 	{http.MethodGet, "/api/v1/repos/sync", "/api/repos/{name}/sync", access.GitRead, oneRepository, (*server).getSync},
 	{http.MethodGet, "/api/v1/repos/sync/runs", "/api/repos/{name}/sync/runs", access.GitRead, oneRepository, (*server).listRuns},
 	{http.MethodPost, "/api/v1/repos/ensure", "/api/repos/{name}/ensure", access.GitRead, oneRepository, (*server).ensure},
@@ -130,6 +134,8 @@ var operations = []operation{
 	{http.MethodGet, "/api/v1/webhooks/{webhook}/deliveries/{delivery}", "/api/webhooks/{webhook}/deliveries/{delivery}", access.OrgRead, organisation, webhooks((*server).getDelivery)},
 	{http.MethodPost, "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver", "/api/webhooks/{webhook}/deliveries/{delivery}/redeliver", access.RepoWrite, organisation, webhooks((*server).redeliver)},
 	{http.MethodGet, "/api/v1/events", "/api/events", access.GitRead, organisationOrRepository, (*server).listEvents},
+	{http.MethodGet, "/api/v1/audit", "/api/audit", access.OrgRead, organisation, (*server).listAudit},
+	{http.MethodGet, "/api/v1/repos/audit", "/api/repos/{name}/audit", access.GitRead, oneRepository, (*server).listRepositoryAudit},
 	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
 	{http.MethodPost, "", "/providers/{name}/replay", access.RepoWrite, organisation, (*server).replayDeliveries},
 }
@@ -189,13 +195,14 @@ func (s *server) dispatch(rec *record, r *http.Request, methods map[string]opera
 		methodNotAllowed(rec, methods)
 		return
 	}
-	c := &call{w: rec, r: r}
+	c := &call{w: rec, r: r, action: actions[op.key()]}
 	err := s.authorise(c, op)
 	// Known also when the call is refused, for the log.
 	rec.org, rec.subject = c.identity.Org, c.identity.Subject
 	if err == nil {
 		err = op.serve(s, c)
 	}
+	s.audit(c, err)
 	if err != nil {
 		rec.fail(r, op.dress(err))
 	}

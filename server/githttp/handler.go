@@ -146,14 +146,17 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (acces
 	}
 	write := m.service == "git-receive-pack"
 	repo, err := h.authorise(r.Context(), id, m, write)
-	if err != nil {
-		return id, err
+	if err == nil && m.imports {
+		err = m.checkImport(repo, write)
 	}
-	switch {
-	case m.imports && !write:
-		return id, core.Errorf(core.KindPermission, "the import remote takes pushes only; read from /%s.git", m.name)
-	case m.imports && repo.Upstream != nil:
-		return id, core.Errorf(core.KindPermission, "repository %q follows an upstream; push to /%s.git", m.name, m.name)
+	if err != nil {
+		if write && core.KindOf(err) == core.KindPermission {
+			if repo.ID == "" {
+				repo.Org, repo.Name = id.Org, m.name
+			}
+			h.o.Engine.Push().Refused(r.Context(), session(r, repo, m, id), err)
+		}
+		return id, err
 	}
 	if err := h.o.Engine.CheckReady(r.Context(), repo); err != nil {
 		return id, err
@@ -174,6 +177,17 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (acces
 		return id, h.receivePack(w, r, repo, m, id)
 	}
 	return id, h.uploadPack(w, r, repo, m, id)
+}
+
+// checkImport refuses what the import remote is not for.
+func (m remote) checkImport(repo core.Repository, write bool) error {
+	switch {
+	case !write:
+		return core.Errorf(core.KindPermission, "the import remote takes pushes only; read from /%s.git", m.name)
+	case repo.Upstream != nil:
+		return core.Errorf(core.KindPermission, "repository %q follows an upstream; push to /%s.git", m.name, m.name)
+	}
+	return nil
 }
 
 // authenticate takes the token from HTTP Basic's password, or from Bearer.

@@ -126,6 +126,13 @@ func (h *Handler) advertisePush(w http.ResponseWriter, r *http.Request, repo cor
 	return h.o.Engine.Push().Advertise(r.Context(), repo, m.namespace, w)
 }
 
+// session returns the write session of a push, without its updates.
+func session(r *http.Request, repo core.Repository, m remote, id access.Identity) push.Session {
+	return push.Session{
+		Repo: repo, Namespace: m.namespace, Source: core.SourcePush, Actor: id.Actor().From(r.RemoteAddr, r.UserAgent()), Policy: id.Policy,
+	}
+}
+
 // receivePack serves a push.
 func (h *Handler) receivePack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
 	body, err := requestBody(w, r)
@@ -138,9 +145,7 @@ func (h *Handler) receivePack(w http.ResponseWriter, r *http.Request, repo core.
 		h.log.Debug("full duplex is not available", "error", err)
 	}
 	return h.o.Engine.Push().ReceivePack(r.Context(), push.Receive{
-		Session: push.Session{
-			Repo: repo, Namespace: m.namespace, Source: core.SourcePush, Actor: id.Subject, Policy: id.Policy,
-		},
+		Session:  session(r, repo, m, id),
 		Protocol: r.Header.Get("Git-Protocol"), Body: body, Out: newStream(w),
 	})
 }

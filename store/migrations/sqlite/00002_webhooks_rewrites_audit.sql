@@ -81,6 +81,7 @@ CREATE TABLE audit (
     remote_addr TEXT    NOT NULL,
     user_agent  TEXT    NOT NULL,
     action      TEXT    NOT NULL,
+    target      TEXT    NOT NULL,
     credential  TEXT    NOT NULL,
     host_login  TEXT    NOT NULL,
     updates     TEXT    NOT NULL, -- JSON array of {name, old, new}

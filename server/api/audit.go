@@ -1,0 +1,191 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// auditTimeout bounds how long a call waits for its audit entry.
+const auditTimeout = 10 * time.Second
+
+// action is what the audit says of an operation that writes.
+type action struct {
+	word string // noun and verb; "" if the operation only reads
+	// session: its writes go through write sessions, which make the audit
+	// entries of what they did and refused. Only what never became a session is
+	// recorded here, and a success without one has moved nothing.
+	session bool
+}
+
+// actions are the operations that write, by key. A test holds them against the
+// table of operations: whatever is not a GET is here or among those that only
+// read.
+var actions = map[string]action{
+	"POST /api/repos":                                              {word: "repository.create"},
+	"PATCH /api/repos/{name}":                                      {word: "repository.update"},
+	"DELETE /api/repos/{name}":                                     {word: "repository.delete"},
+	"DELETE /api/repos/{name}/base":                                {word: "upstream.detach"},
+	"POST /api/repos/{name}/pull-upstream":                         {word: "sync.request"},
+	"POST /api/repos/{name}/git-credentials":                       {word: "credential.create"},
+	"PUT /api/v1/repos/git-credentials":                            {word: "credential.update"},
+	"PUT /api/repos/{name}/git-credentials/{id}":                   {word: "credential.update"},
+	"DELETE /api/v1/repos/git-credentials":                         {word: "credential.delete"},
+	"DELETE /api/repos/{name}/git-credentials/{id}":                {word: "credential.delete"},
+	"POST /api/repos/{name}/inbound-webhook":                       {word: "inbound_webhook.rotate"},
+	"POST /api/repos/{name}/commit-pack":                           {word: "commit.create", session: true},
+	"POST /api/repos/{name}/diff-commit":                           {word: "commit.create", session: true},
+	"POST /api/repos/{name}/restore-commit":                        {word: "commit.restore", session: true},
+	"POST /api/repos/{name}/branches/create":                       {word: "branch.create", session: true},
+	"DELETE /api/repos/{name}/branches":                            {word: "branch.delete", session: true},
+	"POST /api/repos/{name}/merge":                                 {word: "branch.merge", session: true},
+	"POST /api/repos/{name}/tags":                                  {word: "tag.create", session: true},
+	"DELETE /api/repos/{name}/tags":                                {word: "tag.delete", session: true},
+	"DELETE /api/repos/{name}/tags/{tag}":                          {word: "tag.delete", session: true},
+	"POST /api/repos/{name}/notes":                                 {word: "note.write", session: true},
+	"DELETE /api/repos/{name}/notes":                               {word: "note.delete", session: true},
+	"POST /api/repos/{name}/rewrites/{id}/restore":                 {word: "rewrite.restore", session: true},
+	"POST /api/repos/{name}/rewrites/{id}/approve":                 {word: "rewrite.approve"},
+	"POST /api/repos/{name}/rewrites/{id}/dismiss":                 {word: "rewrite.dismiss"},
+	"POST /api/webhooks":                                           {word: "webhook.create"},
+	"PATCH /api/webhooks/{webhook}":                                {word: "webhook.update"},
+	"DELETE /api/webhooks/{webhook}":                               {word: "webhook.delete"},
+	"POST /api/webhooks/{webhook}/ping":                            {word: "webhook.ping"},
+	"POST /api/webhooks/{webhook}/deliveries/{delivery}/redeliver": {word: "webhook.redeliver"},
+	"POST /providers/{name}/replay":                                {word: "deliveries.replay"},
+}
+
+// actor is who calls, from where.
+func (c *call) actor() core.Actor {
+	return c.identity.Actor().From(c.r.RemoteAddr, c.r.UserAgent())
+}
+
+// audit records a call that wrote or wanted to, unless a write session has done
+// so. Calls whose token did not verify are nobody's. A failure to record is
+// logged: what was done is done.
+func (s *server) audit(c *call, cause error) {
+	if c.action.word == "" || s.Audit == nil || c.identity.Org == "" || c.audited.Load() || c.action.session && cause == nil {
+		return
+	}
+	now := s.Repositories.Now()
+	e := core.AuditEntry{
+		ID: core.NewID("aud", now), Org: c.identity.Org, RepoID: c.repo.ID, RepoName: c.repo.Name, At: now, Actor: c.actor(),
+		Action: c.action.word, Target: c.changed, Outcome: core.OutcomeOf(core.KindOf(cause)),
+	}
+	if cause != nil {
+		e.Message = core.MessageOf(cause)
+	}
+	if e.RepoName == "" && !c.identity.OrgWide() {
+		e.RepoName = c.identity.Repo // that the token names, though it may not exist
+	}
+	for _, name := range []string{"id", "delivery", "webhook", "tag"} {
+		if e.Target == "" {
+			e.Target, _ = c.segment(name) // one that is badly encoded names nothing
+		}
+	}
+	// Also of a client that has left.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx()), auditTimeout)
+	defer cancel()
+	if err := s.Audit.AddAudit(ctx, e); err != nil {
+		s.Logger.Error("audit entry could not be written", "org", e.Org, "repo_id", e.RepoID, "subject", e.Actor.Subject,
+			"action", e.Action, "outcome", e.Outcome, "error", err)
+	}
+}
+
+// auditCursor tells cursors of the audit from other text.
+const auditCursor = "audit:"
+
+// auditView is an audit entry in answers.
+type auditView struct {
+	ID         string         `json:"id"`
+	At         time.Time      `json:"at"`
+	Action     string         `json:"action"`
+	Outcome    core.Outcome   `json:"outcome"`
+	Message    string         `json:"message,omitempty"`
+	RepoID     string         `json:"repo_id,omitempty"`
+	RepoName   string         `json:"repo_name,omitempty"`
+	Target     string         `json:"target,omitempty"`
+	Actor      actorView      `json:"actor"`
+	Credential string         `json:"credential,omitempty"`
+	HostLogin  string         `json:"host_login,omitempty"`
+	Updates    []refMovedView `json:"updates"`
+}
+
+// actorView is who acted.
+type actorView struct {
+	Subject    string `json:"subject"`
+	Org        string `json:"org"`
+	KeyID      string `json:"key_id,omitempty"`
+	RemoteAddr string `json:"remote_addr,omitempty"`
+	UserAgent  string `json:"user_agent,omitempty"`
+}
+
+// refMovedView is a ref that was moved.
+type refMovedView struct {
+	Ref    string        `json:"ref"`
+	OldSHA core.ObjectID `json:"old_sha"`
+	NewSHA core.ObjectID `json:"new_sha"`
+}
+
+// auditList is a page of the audit.
+type auditList struct {
+	Entries    []auditView `json:"entries"` // newest first
+	NextCursor string      `json:"next_cursor,omitempty"`
+	HasMore    bool        `json:"has_more"`
+}
+
+func viewAudit(e core.AuditEntry) auditView {
+	view := auditView{
+		ID: e.ID, At: e.At.UTC(), Action: e.Action, Outcome: e.Outcome, Message: e.Message, RepoID: e.RepoID, RepoName: e.RepoName,
+		Target: e.Target, Credential: e.Credential, HostLogin: e.HostLogin, Updates: []refMovedView{},
+		Actor: actorView{
+			Subject: e.Actor.Subject, Org: e.Actor.Org, KeyID: e.Actor.KeyID, RemoteAddr: e.Actor.RemoteAddr, UserAgent: e.Actor.UserAgent,
+		},
+	}
+	for _, u := range e.Updates {
+		view.Updates = append(view.Updates, refMovedView{Ref: u.Name, OldSHA: u.Old, NewSHA: u.New})
+	}
+	return view
+}
+
+// listAudit lists the audit of the organisation.
+func (s *server) listAudit(c *call) error {
+	return s.auditPage(c, core.AuditFilter{Org: c.identity.Org, RepoID: c.r.URL.Query().Get("repo_id")})
+}
+
+// listRepositoryAudit lists that of one repository.
+func (s *server) listRepositoryAudit(c *call) error {
+	return s.auditPage(c, core.AuditFilter{Org: c.identity.Org, RepoID: c.repo.ID})
+}
+
+// auditPage answers with a page of what the filter and the query select.
+func (s *server) auditPage(c *call, filter core.AuditFilter) error {
+	if s.Audit == nil {
+		return core.Errorf(core.KindUnsupported, "this server keeps no audit")
+	}
+	query := params{c.r.URL.Query()}
+	limit, err := query.limit(defaultLimit, maxLimit)
+	if err != nil {
+		return err
+	}
+	if filter.Before, err = openCursor(auditCursor, query.Get("cursor")); err != nil {
+		return err
+	}
+	filter.Actor, filter.Action = query.Get("actor"), query.Get("action")
+	filter.Limit = limit + 1 // one more tells whether there is more
+	entries, err := s.Audit.Audit(c.ctx(), filter)
+	if err != nil {
+		return err
+	}
+	answer := auditList{Entries: []auditView{}}
+	if len(entries) > limit {
+		entries = entries[:limit]
+		answer.HasMore, answer.NextCursor = true, sealCursor(auditCursor, entries[limit-1].ID)
+	}
+	for _, e := range entries {
+		answer.Entries = append(answer.Entries, viewAudit(e))
+	}
+	return c.answer(http.StatusOK, answer)
+}
