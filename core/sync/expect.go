@@ -64,10 +64,10 @@ func (s *Service) AnnounceIn(ctx context.Context, q core.Queries, repoID string,
 		}
 	}
 	switch {
-	case at.After(now) && state.Ready() && state.Served >= state.Wanted:
-		return q.SetPoll(ctx, repoID, sooner(state.PollAt, at))
 	case state.Served < state.Wanted && state.NextAttemptAt.IsZero() && !s.flying(repoID):
 		return nil // a look is about to begin
+	case at.After(now) && state.Ready():
+		return q.SetPoll(ctx, repoID, sooner(state.PollAt, at))
 	}
 	_, err = q.RequestSync(ctx, repoID, TriggerWebhook, "")
 	return err
