@@ -8,6 +8,11 @@
 // It needs no testing package, so scripts use it too; [StartForge] is the same
 // for tests.
 //
+// A forge also delivers webhooks, as its host does: registered by its API or by
+// hand, signed, in the host's own form, after every push that was taken. See
+// [Forge.AddWebhook], [Forge.SetInstanceWebhook], [Forge.SetWebhookFaults],
+// [Forge.HoldRefs].
+//
 // [Run] is the conformance suite. It takes any constructor of
 // [providers.Provider], so it runs over a value in this process and over a
 // launched plugin alike.

@@ -29,6 +29,7 @@ type answer struct {
 	status     int
 	retryAfter time.Duration
 	latency    time.Duration
+	skew       time.Duration // the host's clock minus ours; zero if it does not tell
 }
 
 // ask asks for the capabilities of a repository, the one thing that every git
@@ -62,7 +63,11 @@ func (p *Provider) ask(ctx context.Context, remote providers.Remote, stored *pro
 		}
 	}
 	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-	return answer{status: resp.StatusCode, retryAfter: time.Duration(seconds) * time.Second, latency: time.Since(begin)}, nil
+	a := answer{status: resp.StatusCode, retryAfter: time.Duration(seconds) * time.Second, latency: time.Since(begin)}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		a.skew = date.Sub(begin)
+	}
+	return a, nil
 }
 
 // err returns nil if the repository can be read.
@@ -108,7 +113,7 @@ func (p *Provider) Probe(ctx context.Context, r providers.ProbeRequest) (provide
 	if err != nil {
 		return providers.ProbeResult{}, err
 	}
-	out := providers.ProbeResult{Reachable: true, Latency: a.latency, Message: "the repository can be read"}
+	out := providers.ProbeResult{Reachable: true, Latency: a.latency, ClockSkew: a.skew, Message: "the repository can be read"}
 	if err := a.err(); err != nil {
 		out.Message = err.Error()
 		return out, nil
