@@ -23,6 +23,8 @@ const (
 	// digestWindow is how long a body is a duplicate of the same body, where the
 	// host numbers no deliveries: after it, the same push may have happened anew.
 	digestWindow = time.Minute
+	// maxRemotes bounds the links whose place is remembered.
+	maxRemotes = 10_000
 )
 
 // errUnknown is the one answer for everything that is not there, so that it
@@ -155,7 +157,7 @@ func (s *Service) prepare(ctx context.Context, a *Address, r *providers.WebhookR
 		r.Secrets = a.plugin.WebhookSecrets()
 	} else {
 		r.Secrets = a.webhook.Secrets
-		remote, err := s.locate(ctx, a.plugin, *a.repo.Upstream, nil)
+		remote, err := s.remote(ctx, a.plugin, *a.repo.Upstream)
 		if err != nil {
 			return parseError(ctx, err)
 		}
@@ -173,6 +175,28 @@ func (s *Service) prepare(ctx context.Context, a *Address, r *providers.WebhookR
 			"provider", a.instance)
 	}
 	return core.Errorf(core.KindPrecondition, "no webhook secret is set for this provider: set webhook_secret in its host block in providers.hcl")
+}
+
+// remote is [Service.locate] for a webhook. Where a link leads does not change
+// while the server runs, so that a storm asks once.
+func (s *Service) remote(ctx context.Context, p upstream.Plugin, up core.Upstream) (providers.Remote, error) {
+	s.mu.Lock()
+	remote, ok := s.remotes[up]
+	s.mu.Unlock()
+	if ok {
+		return remote, nil
+	}
+	remote, err := s.locate(ctx, p, up, nil)
+	if err != nil {
+		return remote, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.remotes) >= maxRemotes {
+		clear(s.remotes)
+	}
+	s.remotes[up] = remote
+	return remote, nil
 }
 
 // locate asks the plugin where a repository is, without asking the host.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/providers"
 )
 
 // Syncs is what this package needs of core/sync.
@@ -63,6 +64,7 @@ type Service struct {
 	warned  map[string]bool      // instances whose missing secret was told
 	pauses  map[string]time.Time // hosts that are not asked until then
 	replays map[string]Replay    // last one, by instance
+	remotes map[core.Upstream]providers.Remote
 }
 
 // New returns a service. It receives at once; the rest is done by
@@ -75,7 +77,7 @@ func New(o Options) *Service {
 		store: o.Store, plugins: o.Plugins, syncs: o.Syncs, clock: o.Clock, log: o.Logger.Named("inbound"),
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"), recent: newRecent(),
 		checks: make(chan check, maxQueue), removals: make(chan removal, maxQueue), due: make(chan struct{}, 1),
-		warned: map[string]bool{}, pauses: map[string]time.Time{}, replays: map[string]Replay{},
+		warned: map[string]bool{}, pauses: map[string]time.Time{}, replays: map[string]Replay{}, remotes: map[core.Upstream]providers.Remote{},
 	}
 }
 

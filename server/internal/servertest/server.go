@@ -45,6 +45,7 @@ type Options struct {
 	Resolver  netguard.Resolver
 	Failpoint func(name string)
 	Webhooks  events.Policy
+	Public    bool // hosts are told where to deliver webhooks
 }
 
 // Server is a running server.
@@ -66,9 +67,20 @@ func Start(t testing.TB, o Options) *Server {
 	log := &Log{}
 	so := ServerOptions(t, o)
 	so.Logger = log.logger()
+	listener := httptest.NewUnstartedServer(nil) // it has its address already
+	if o.Public {
+		so.PublicURL = "http://" + listener.Listener.Addr().String()
+		if o.TLS {
+			so.PublicURL = "https://" + listener.Listener.Addr().String()
+		}
+	}
 	srv, err := server.New(t.Context(), so)
+	if err != nil {
+		_ = listener.Listener.Close()
+	}
 	require.NoError(t, err, "%s", log)
-	s := &Server{Server: srv, Dir: o.Dir, Log: log, http: httptest.NewUnstartedServer(srv.Handler())}
+	s := &Server{Server: srv, Dir: o.Dir, Log: log, http: listener}
+	s.http.Config.Handler = srv.Handler()
 	// Upload and receive may rightly be cut off by tests; that is no news.
 	s.http.Config.ErrorLog = log.logger().StandardLogger(nil)
 	if o.TLS {
