@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/sync"
+)
+
+// Settings reads and writes what was chosen for repositories.
+// [*engine.Engine] implements it; see there for the errors.
+type Settings interface {
+	Settings(ctx context.Context, repo core.Repository) (core.Settings, error)
+	SaveSettings(ctx context.Context, repo core.Repository, s core.Settings) error
+	PlanSettings(ctx context.Context, repo core.Repository, s core.Settings) (sync.Plan, error)
+}
+
+// settingsView is the settings in requests and answers. In a request an absent
+// field stays as it is, and null is its default.
+type settingsView struct {
+	Poll           string               `json:"poll"`
+	MaxStaleness   duration             `json:"max_staleness"`
+	Freshness      core.FreshnessPolicy `json:"freshness"`
+	RefPolicies    []core.RefPolicy     `json:"ref_policies"`
+	Retention      duration             `json:"retention"`
+	RetentionBytes int64                `json:"retention_bytes"`
+	Include        []string             `json:"include"`
+	Exclude        []string             `json:"exclude"`
+	PullRequests   bool                 `json:"pull_requests"`
+	EphemeralTTL   duration             `json:"ephemeral_ttl"`
+	EphemeralQuota int                  `json:"ephemeral_quota"`
+}
+
+// duration is a Go duration as text, "" for 0.
+type duration time.Duration
+
+// MarshalJSON writes the text of [time.Duration].
+func (d duration) MarshalJSON() ([]byte, error) {
+	if d == 0 {
+		return []byte(`""`), nil
+	}
+	return json.Marshal(time.Duration(d).String())
+}
+
+// UnmarshalJSON reads it; null leaves it as it is.
+func (d *duration) UnmarshalJSON(raw []byte) error {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil || text == nil {
+		return err
+	}
+	if *text == "" {
+		*d = 0
+		return nil
+	}
+	parsed, err := time.ParseDuration(*text)
+	if err != nil {
+		return core.Errorf(core.KindInvalid, "%q is not a duration with its unit, like \"5s\" or \"720h\"", *text)
+	}
+	*d = duration(parsed)
+	return nil
+}
+
+func viewSettings(s core.Settings) settingsView {
+	return settingsView{
+		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: orEmpty(s.RefPolicies),
+		Retention: duration(s.Retention), RetentionBytes: s.RetentionBytes, Include: orEmpty(s.Include), Exclude: orEmpty(s.Exclude),
+		PullRequests: s.PullRequests, EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
+	}
+}
+
+func (v settingsView) settings() core.Settings {
+	return core.Settings{
+		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: v.RefPolicies,
+		Retention: time.Duration(v.Retention), RetentionBytes: v.RetentionBytes, Include: v.Include, Exclude: v.Exclude,
+		PullRequests: v.PullRequests, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
+	}
+}
+
+// settingsAnswer is the settings, and with dry_run what they would do.
+type settingsAnswer struct {
+	Settings settingsView `json:"settings"`
+	Plan     *planView    `json:"plan,omitempty"`
+}
+
+// planView is what a change would do to refs.
+type planView struct {
+	Created []core.RefUpdate `json:"created"`
+	Moved   []core.RefUpdate `json:"moved"`  // fast-forward, or not known before the objects are here
+	Forced  []core.RefUpdate `json:"forced"` // known to lose history
+	Deleted []core.RefUpdate `json:"deleted"`
+	Held    []core.RefUpdate `json:"held"` // left where they are by policy
+}
+
+func viewPlan(p sync.Plan) *planView {
+	return &planView{
+		Created: orEmpty(p.Created), Moved: orEmpty(p.Moved), Forced: orEmpty(p.Forced), Deleted: orEmpty(p.Deleted), Held: orEmpty(p.Held),
+	}
+}
+
+func (s *server) getSettings(c *call) error {
+	settings, err := s.Settings.Settings(c.ctx(), c.repo)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, settingsAnswer{Settings: viewSettings(settings)})
+}
+
+// updateSettings changes what the body names. With ?dry_run=true nothing is
+// changed, and the answer tells what would become of the refs.
+func (s *server) updateSettings(c *call) error {
+	query := params{c.r.URL.Query()}
+	dry, err := query.flag("dry_run")
+	if err != nil {
+		return err
+	}
+	settings, err := s.Settings.Settings(c.ctx(), c.repo)
+	if err != nil {
+		return err
+	}
+	var body settingsView
+	body = viewSettings(settings) // what the request leaves out stays
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	settings = body.settings()
+	answer := settingsAnswer{Settings: viewSettings(settings)}
+	if dry {
+		plan, err := s.Settings.PlanSettings(c.ctx(), c.repo, settings)
+		if err != nil {
+			return err
+		}
+		answer.Plan = viewPlan(plan)
+		return c.answer(http.StatusOK, answer)
+	}
+	if err := s.Settings.SaveSettings(c.ctx(), c.repo, settings); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, answer)
+}
