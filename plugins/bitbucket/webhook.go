@@ -44,7 +44,7 @@ type ref struct {
 // parseWebhook verifies and reads a webhook. Bitbucket signs with HMAC-SHA256 in
 // the header that other hosts use for SHA-1. Its bodies do not tell the host in
 // a way to rely on, and there is only one.
-func parseWebhook(_ providers.Config, r providers.WebhookRequest) (providers.WebhookResult, error) {
+func parseWebhook(r providers.WebhookRequest) (providers.WebhookResult, error) {
 	if err := webhook.VerifyHMAC(r, webhook.Header(r.Header, "X-Hub-Signature")); err != nil {
 		return providers.WebhookResult{}, err
 	}

@@ -27,7 +27,7 @@ const (
 
 // parseWebhook verifies and reads a webhook of a project or of a group, or a
 // system hook.
-func parseWebhook(_ providers.Config, r providers.WebhookRequest) (providers.WebhookResult, error) {
+func parseWebhook(r providers.WebhookRequest) (providers.WebhookResult, error) {
 	delivery, err := verify(r)
 	if err != nil {
 		return providers.WebhookResult{}, err

@@ -25,7 +25,7 @@ type Host struct {
 	API *API
 	// ParseWebhook verifies and reads an inbound webhook whose size was
 	// checked, nil if the host sends none that are understood.
-	ParseWebhook func(providers.Config, providers.WebhookRequest) (providers.WebhookResult, error)
+	ParseWebhook func(providers.WebhookRequest) (providers.WebhookResult, error)
 	// Webhooks says how webhooks are registered by the API, nil if a stored
 	// credential cannot do that; WebhooksUnsupported is the reason then, one
 	// sentence that says what to do instead.

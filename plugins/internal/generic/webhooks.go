@@ -87,14 +87,13 @@ func (p *Provider) ParseWebhook(ctx context.Context, r providers.WebhookRequest)
 	if p.host.ParseWebhook == nil {
 		return p.Base.ParseWebhook(ctx, r)
 	}
-	config, err := p.Config()
-	if err != nil {
+	if _, err := p.Config(); err != nil {
 		return providers.WebhookResult{}, err
 	}
 	if err := webhook.Check(r); err != nil {
 		return providers.WebhookResult{}, err
 	}
-	return p.host.ParseWebhook(config, r)
+	return p.host.ParseWebhook(r)
 }
 
 // EnsureWebhook implements [providers.WebhookRegistrar].

@@ -57,10 +57,8 @@ func New(f Flavor) *generic.Provider {
 			},
 			Read: readRepository,
 		},
-		ParseWebhook: func(_ providers.Config, r providers.WebhookRequest) (providers.WebhookResult, error) {
-			return f.parseWebhook(r)
-		},
-		Webhooks: webhooks(),
+		ParseWebhook: f.parseWebhook,
+		Webhooks:     webhooks(),
 	}, sdk.HTTPClient)
 }
 

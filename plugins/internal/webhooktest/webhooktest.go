@@ -103,7 +103,7 @@ func (s Suite) golden(t *testing.T) {
 			got = append(got, '\n')
 			golden := strings.TrimSuffix(file, ".json") + ".golden"
 			if os.Getenv("HEADWATER_UPDATE") != "" {
-				require.NoError(t, os.WriteFile(golden, got, 0o644))
+				require.NoError(t, os.WriteFile(golden, got, 0o600))
 			}
 			want, err := os.ReadFile(golden)
 			require.NoError(t, err)
