@@ -18,6 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/retain"
 	"github.com/headwater-git/headwater/core/rewrite"
 	"github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -166,6 +167,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return e.sync.Run(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
+	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.inbound.Run(ctx) })
 	g.Go(func() error { return e.events.Run(ctx) })
