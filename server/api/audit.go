@@ -26,6 +26,7 @@ type action struct {
 var actions = map[string]action{
 	"POST /api/repos":                                              {word: "repository.create"},
 	"PATCH /api/repos/{name}":                                      {word: "repository.update"},
+	"PATCH /api/repos/{name}/settings":                             {word: "settings.update"},
 	"DELETE /api/repos/{name}":                                     {word: "repository.delete"},
 	"DELETE /api/repos/{name}/base":                                {word: "upstream.detach"},
 	"POST /api/repos/{name}/pull-upstream":                         {word: "sync.request"},

@@ -275,5 +275,27 @@ func descriptions() map[string]description {
 			answers: done(readinessAnswer{}), errors: []int{http.StatusServiceUnavailable}},
 	}
 	maps.Copy(all, outboundDescriptions())
+	for _, op := range operations {
+		if about := all[op.key()]; op.readsContent(about) {
+			all[op.key()] = about.fresh()
+		}
+	}
 	return all
+}
+
+// readsContent reports whether the operation reads content, of a copy that may
+// be old.
+func (op operation) readsContent(about description) bool {
+	return op.scope == access.GitRead && slices.Contains([]string{"files", "commits", "branches", "tags", "notes"}, about.tag)
+}
+
+// fresh adds what every read of content takes and tells of freshness.
+func (about description) fresh() description {
+	about.query += " max_staleness freshness header.Headwater-Max-Staleness header.Headwater-Freshness"
+	about.answers = slices.Clone(about.answers)
+	for i, answer := range about.answers {
+		about.answers[i].headers = append(slices.Clone(answer.headers), "Headwater-Observed-At?", "Headwater-Staleness?")
+	}
+	about.errors = append(slices.Clone(about.errors), http.StatusServiceUnavailable)
+	return about
 }

@@ -23,6 +23,8 @@ var parameters = map[string]parameter{
 	"cursor":                    {name: "cursor", text: "`next_cursor` of the page before."},
 	"limit":                     {name: "limit", text: "Items of a page; a number out of range is brought into it.", kind: "integer", absent: defaultLimit, top: maxLimit},
 	"dry_run":                   {name: "dry_run", text: "Change nothing; show what would be done.", kind: "boolean", absent: false},
+	"max_staleness":             {name: "max_staleness", text: "How long ago the upstream of a synced repository may have confirmed the copy, such as `5s`; `0s` is after this call. No limit if neither the token nor the repository sets one."},
+	"freshness":                 {name: "freshness", text: "What to do with an older copy: `serve` it, `revalidate` it for three seconds and then serve it, or `fail` with 503. `revalidate` if absent."},
 	"limit.files":               {name: "limit", text: "Entries of a page, 1000 with a cursor alone. With neither limit nor cursor the listing is whole.", kind: "integer", top: maxFiles},
 	"limit.metadata":            {name: "limit", text: "Files of a page, 200 with a cursor alone. With neither limit nor cursor the listing is whole.", kind: "integer", top: maxMetadata},
 	"ref":                       {name: "ref", text: "Branch, tag, commit id or another revision; the default branch if absent."},
@@ -73,13 +75,15 @@ func requestHeader(name, text string) node {
 
 // requestHeaders are the headers of requests that change an answer.
 var requestHeaders = node{
-	"header.Range":               requestHeader("Range", "Parts of the file, as in RFC 9110; more than 16 get the whole file."),
-	"header.If-Range":            requestHeader("If-Range", "Answer the range only if the file still is this one: an ETag or a date."),
-	"header.If-Match":            requestHeader("If-Match", "Answer only if the file has one of these ETags; else 412."),
-	"header.If-None-Match":       requestHeader("If-None-Match", "Answer only if the file has none of these ETags; else 304."),
-	"header.If-Modified-Since":   requestHeader("If-Modified-Since", "Answer only if the file changed since; else 304."),
-	"header.Last-Event-ID":       requestHeader("Last-Event-ID", "As after, and wins: what a client sends that comes back."),
-	"header.If-Unmodified-Since": requestHeader("If-Unmodified-Since", "Answer only if the file has not changed since; else 412."),
+	"header.Range":                   requestHeader("Range", "Parts of the file, as in RFC 9110; more than 16 get the whole file."),
+	"header.Headwater-Max-Staleness": requestHeader("Headwater-Max-Staleness", "As `max_staleness`, which goes before it."),
+	"header.Headwater-Freshness":     requestHeader("Headwater-Freshness", "As `freshness`, which goes before it."),
+	"header.If-Range":                requestHeader("If-Range", "Answer the range only if the file still is this one: an ETag or a date."),
+	"header.If-Match":                requestHeader("If-Match", "Answer only if the file has one of these ETags; else 412."),
+	"header.If-None-Match":           requestHeader("If-None-Match", "Answer only if the file has none of these ETags; else 304."),
+	"header.If-Modified-Since":       requestHeader("If-Modified-Since", "Answer only if the file changed since; else 304."),
+	"header.Last-Event-ID":           requestHeader("Last-Event-ID", "As after, and wins: what a client sends that comes back."),
+	"header.If-Unmodified-Since":     requestHeader("If-Unmodified-Since", "Answer only if the file has not changed since; else 412."),
 }
 
 // fileHeaders are the keys of all of them.

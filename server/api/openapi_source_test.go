@@ -30,6 +30,10 @@ func TestOpenAPI_handlersReadWhatIsDescribed(t *testing.T) {
 			handler := handlers[op.key()]
 			require.NotEmpty(t, handler, "no handler of %s", op.key())
 			query, body := src.reads(handler)
+			if src.readers[op.key()] {
+				demands, _ := src.reads("confirm")
+				query = append(query, demands...)
+			}
 
 			var documented []string
 			for _, ref := range d.query(about.query) {
@@ -104,11 +108,12 @@ type source struct {
 	files     []*ast.File
 	functions map[string]*ast.FuncDecl
 	types     map[string]ast.Expr
+	readers   map[string]bool // operations whose handler is a reader, by key
 }
 
 func readSource(t *testing.T, dir string) *source {
 	t.Helper()
-	s := &source{functions: map[string]*ast.FuncDecl{}, types: map[string]ast.Expr{}}
+	s := &source{functions: map[string]*ast.FuncDecl{}, types: map[string]ast.Expr{}, readers: map[string]bool{}}
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, entry := range entries {
@@ -184,6 +189,7 @@ func (s *source) handlers(t *testing.T) map[string]string {
 				last := cells[len(cells)-1]
 				if call, ok := last.(*ast.CallExpr); ok { // reader or writer
 					last = call.Args[0]
+					s.readers[operations[i].key()] = call.Fun.(*ast.Ident).Name == "reader"
 				}
 				byKey[operations[i].key()] = last.(*ast.SelectorExpr).Sel.Name
 			}

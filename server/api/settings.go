@@ -24,7 +24,7 @@ type settingsView struct {
 	Poll           string               `json:"poll"`
 	MaxStaleness   duration             `json:"max_staleness"`
 	Freshness      core.FreshnessPolicy `json:"freshness"`
-	RefPolicies    []core.RefPolicy     `json:"ref_policies"`
+	RefPolicies    []refPolicyView      `json:"ref_policies"`
 	Retention      duration             `json:"retention"`
 	RetentionBytes int64                `json:"retention_bytes"`
 	Include        []string             `json:"include"`
@@ -32,6 +32,12 @@ type settingsView struct {
 	PullRequests   bool                 `json:"pull_requests"`
 	EphemeralTTL   duration             `json:"ephemeral_ttl"`
 	EphemeralQuota int                  `json:"ephemeral_quota"`
+}
+
+// refPolicyView says what becomes of refs that the upstream rewrites or deletes.
+type refPolicyView struct {
+	Pattern string         `json:"pattern"`
+	Action  core.RefAction `json:"action"`
 }
 
 // duration is a Go duration as text, "" for 0.
@@ -64,16 +70,24 @@ func (d *duration) UnmarshalJSON(raw []byte) error {
 }
 
 func viewSettings(s core.Settings) settingsView {
+	policies := []refPolicyView{}
+	for _, p := range s.RefPolicies {
+		policies = append(policies, refPolicyView(p))
+	}
 	return settingsView{
-		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: orEmpty(s.RefPolicies),
+		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: policies,
 		Retention: duration(s.Retention), RetentionBytes: s.RetentionBytes, Include: orEmpty(s.Include), Exclude: orEmpty(s.Exclude),
 		PullRequests: s.PullRequests, EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
 	}
 }
 
 func (v settingsView) settings() core.Settings {
+	var policies []core.RefPolicy
+	for _, p := range v.RefPolicies {
+		policies = append(policies, core.RefPolicy(p))
+	}
 	return core.Settings{
-		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: v.RefPolicies,
+		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: policies,
 		Retention: time.Duration(v.Retention), RetentionBytes: v.RetentionBytes, Include: v.Include, Exclude: v.Exclude,
 		PullRequests: v.PullRequests, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
 	}

@@ -1,0 +1,211 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// agedBench is a bench whose clock stands still until it is advanced.
+func agedBench(t *testing.T) (*bench, *servertest.Clock) {
+	t.Helper()
+	clock := servertest.NewClock()
+	forge := newForge(t, providertest.SeedOptions{Commits: 5, Branches: 1})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Clock: clock})}
+	b.store = servertest.Store(t, b.Dir)
+	b.Mirror(t, mirror, forge, origin)
+	// The copy ages by the clock alone.
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"poll": "off"}).Status)
+	return b, clock
+}
+
+// asking reads the branches with a demand in the query.
+func (b *bench) asking(t *testing.T, query string) servertest.Answer {
+	t.Helper()
+	return b.API(t, http.MethodGet, mirror, "/branches"+query, nil)
+}
+
+func TestInvariant09_readsSayHowOldTheCopyIs(t *testing.T) {
+	t.Parallel()
+	b, clock := agedBench(t)
+	a := b.asking(t, "")
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, "0", a.Header.Get("Headwater-Staleness"))
+	observed := a.Header.Get("Headwater-Observed-At")
+	require.NotEmpty(t, observed)
+
+	clock.Advance(90 * time.Second)
+	a = b.asking(t, "")
+	require.Equal(t, observed, a.Header.Get("Headwater-Observed-At"))
+	require.Equal(t, "90", a.Header.Get("Headwater-Staleness"))
+
+	// A demand is met by a look, without any run if nothing changed.
+	b.forge.ForgetRequests()
+	runs := len(b.Runs(t, mirror))
+	a = b.asking(t, "?max_staleness=1m")
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, "0", a.Header.Get("Headwater-Staleness"))
+	require.Equal(t, 1, b.forge.Count(providertest.KindListRefs))
+	require.Zero(t, b.forge.Count(providertest.KindFetch))
+	require.Len(t, b.Runs(t, mirror), runs)
+	// Young enough: nobody is asked.
+	b.forge.ForgetRequests()
+	require.Equal(t, http.StatusOK, b.asking(t, "?max_staleness=1m&freshness=fail").Status)
+	require.Zero(t, b.forge.Count(providertest.KindListRefs))
+
+	// A change that nobody announced is seen by the one who demands freshness.
+	other := b.direct(t)
+	head := other.Commit("unannounced")
+	b.forgePush(t, other, "HEAD:main")
+	a = b.API(t, http.MethodGet, mirror, "/branch?name=main", nil)
+	require.NotContains(t, a.Raw, head)
+	a = b.API(t, http.MethodGet, mirror, "/branch?name=main&max_staleness=0s", nil)
+	require.Contains(t, a.Raw, head)
+
+	// The upstream is gone: serve says so, revalidate too, fail refuses.
+	require.NoError(t, b.forge.Close())
+	clock.Advance(time.Hour)
+	for query, want := range map[string]int{
+		"":                                     http.StatusOK,
+		"?max_staleness=5s&freshness=serve":    http.StatusOK,
+		"?max_staleness=5s":                    http.StatusOK,
+		"?max_staleness=5s&freshness=fail":     http.StatusServiceUnavailable,
+		"?max_staleness=2h&freshness=fail":     http.StatusOK,
+		"?max_staleness=soon":                  http.StatusBadRequest,
+		"?max_staleness=5s&freshness=whatever": http.StatusBadRequest,
+	} {
+		a = b.asking(t, query)
+		require.Equal(t, want, a.Status, "%s: %s", query, a.Raw)
+		if want != http.StatusBadRequest {
+			require.Equal(t, "3600", a.Header.Get("Headwater-Staleness"), query)
+		}
+		if want == http.StatusServiceUnavailable {
+			require.NotEmpty(t, a.Header.Get("Retry-After"))
+			require.Contains(t, a.At("error"), "last confirmed by its upstream 60 min ago")
+			require.Equal(t, "not_fresh", a.At("code"))
+		}
+	}
+
+	// By the token, and by the repository's settings; the request goes before.
+	strict := b.TokenWith(t, access.Claims{Repo: mirror, Scopes: access.Scopes(), MaxStaleness: "10s", Freshness: "fail"})
+	path := "/api/v1/repos/branches"
+	require.Equal(t, http.StatusServiceUnavailable, b.Call(t, http.MethodGet, path, strict, nil).Status)
+	require.Equal(t, http.StatusOK, b.Call(t, http.MethodGet, path+"?freshness=serve", strict, nil).Status)
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"max_staleness": "1m", "freshness": "fail"}).Status)
+	require.Equal(t, http.StatusServiceUnavailable, b.asking(t, "").Status)
+}
+
+func TestGitFetch_tellsAndDemandsFreshness(t *testing.T) {
+	t.Parallel()
+	b, clock := agedBench(t)
+	client := b.clone(t)
+	fetch := func(args ...string) (string, error) {
+		return client.Try(append(args, "-c", "protocol.version=2", "fetch", "origin")...)
+	}
+	out, err := fetch()
+	require.NoError(t, err, out)
+	require.NotContains(t, out, "mirror")
+
+	// git shows the new commit after a demand, and not before.
+	other := b.direct(t)
+	head := other.Commit("unannounced")
+	b.forgePush(t, other, "HEAD:main")
+	clock.Advance(10 * time.Minute)
+	out, err = fetch()
+	require.NoError(t, err, out)
+	require.NotEqual(t, head, client.Git("rev-parse", "origin/main"))
+	out, err = fetch("-c", "http."+b.URL+"/.extraHeader=Headwater-Max-Staleness: 5s")
+	require.NoError(t, err, out)
+	require.Equal(t, head, client.Git("rev-parse", "origin/main"))
+	require.NotContains(t, out, "mirror")
+
+	// A fetch from an old copy says so, in every protocol version.
+	require.NoError(t, b.forge.Close())
+	clock.Advance(3 * 24 * time.Hour)
+	for _, version := range []string{"0", "1", "2"} {
+		fresh := b.Client(t, mirror)
+		out, err = fresh.Try("-c", "protocol.version="+version, "clone", b.Remote(mirror), "v"+version)
+		require.NoError(t, err, out)
+		require.Contains(t, out, "remote: this mirror was last confirmed by its upstream 3 days ago", version)
+		require.Equal(t, 1, strings.Count(out, "this mirror"))
+	}
+	out, err = fetch("-c", "http."+b.URL+"/.extraHeader=Headwater-Max-Staleness: 5s", "-c", "http."+b.URL+"/.extraHeader=Headwater-Freshness: fail")
+	require.Error(t, err)
+	require.Contains(t, out, "fresher was demanded")
+	require.Contains(t, out, "503")
+}
+
+func TestInvariant08_ensure(t *testing.T) {
+	t.Parallel()
+	b, _ := agedBench(t)
+	other := b.direct(t)
+	ensure := func(body map[string]any) servertest.Answer {
+		return b.API(t, http.MethodPost, mirror, "/ensure", body)
+	}
+	head := other.Commit("one")
+	b.forgePush(t, other, "HEAD:main")
+	a := ensure(map[string]any{"refs": []any{map[string]any{"name": "main", "id": head}}, "ids": []string{head}})
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, head, b.Refs(t, mirror)["refs/heads/main"])
+	require.NotEmpty(t, a.At("observed_at"))
+
+	// What is here is not asked about, even when the branch has gone on.
+	b.forge.ForgetRequests()
+	require.Equal(t, http.StatusOK, ensure(map[string]any{"refs": []any{map[string]any{"name": "refs/heads/main", "id": b.Refs(t, mirror)["refs/heads/main"]}}}).Status)
+	require.Zero(t, b.forge.Count(providertest.KindListRefs))
+
+	// A look that began before the call does not count: the change comes while
+	// another look is on its way.
+	gate, begun := make(chan struct{}), make(chan struct{}, 1)
+	first := true
+	undo := b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindListRefs}, Before: func() {
+		if first {
+			first = false
+			begun <- struct{}{}
+			<-gate
+		}
+	}})
+	done := make(chan servertest.Answer, 2)
+	go func() { done <- ensure(map[string]any{"refs": []any{map[string]any{"name": "main"}}}) }()
+	<-begun
+	go func() { done <- ensure(map[string]any{"refs": []any{map[string]any{"name": "main"}}}) }()
+	close(gate)
+	for range 2 {
+		a = <-done
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	}
+	undo()
+	require.GreaterOrEqual(t, b.forge.Count(providertest.KindListRefs), 2)
+
+	// An id that is on no ref any more comes by itself.
+	lost := other.Commit("lost")
+	b.forgePush(t, other, "HEAD:main")
+	other.Git("reset", "--quiet", "--hard", "HEAD~1")
+	other.Commit("instead")
+	b.forgePush(t, other, "HEAD:main")
+	a = ensure(map[string]any{"ids": []string{lost}})
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	reader := b.clone(t)
+	reader.Git("fetch", "--quiet", "origin", lost)
+
+	// What does not exist is named when the time is up.
+	nowhere := strings.Repeat("1", 40)
+	a = ensure(map[string]any{"ids": []string{nowhere, head}, "refs": []any{map[string]any{"name": "never"}}, "timeout": "1ms"})
+	require.Equal(t, http.StatusGatewayTimeout, a.Status, a.Raw)
+	require.Contains(t, a.Raw, nowhere)
+	for _, bad := range []map[string]any{
+		{}, {"ids": []string{"abc"}}, {"refs": []any{map[string]any{"name": "refs/notes/x"}}},
+		{"refs": []any{map[string]any{"name": "a..b"}}}, {"ids": []string{head}, "timeout": "5"},
+	} {
+		require.Equal(t, http.StatusBadRequest, ensure(bad).Status, bad)
+	}
+	b.Create(t, "plain")
+	require.Equal(t, http.StatusBadRequest, b.API(t, http.MethodPost, "plain", "/ensure", map[string]any{"ids": []string{head}}).Status)
+}
