@@ -45,6 +45,7 @@ type World struct {
 	Logger    hclog.Logger
 
 	options Options
+	objects *git.CatFile
 }
 
 // NewWorld makes one, and takes it away when the test ends.
@@ -75,6 +76,8 @@ func NewWorld(t testing.TB, o Options) *World {
 	discover := git.NewDiscoverer("headwater-test")
 	t.Cleanup(discover.CloseIdle)
 	w.Upstreams = upstream.New(w.Plugin, w.Store, nil, discover)
+	w.objects = git.NewCatFile(w.Git, git.CatFileOptions{})
+	t.Cleanup(func() { require.NoError(t, w.objects.Close()) })
 	w.Open()
 	return w
 }
@@ -85,6 +88,7 @@ func (w *World) Open() {
 	var err error
 	w.Repos, err = repo.Open(repo.Options{
 		Root: w.Dir, Git: w.Git, Store: w.Store, Clock: w.Clock, Locker: repo.NewLocker(), Logger: w.Logger, Failpoint: w.options.Failpoint,
+		Objects: w.objects,
 	})
 	require.NoError(w, err)
 }
