@@ -1,0 +1,302 @@
+package server_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/events"
+	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/server/internal/sdktest"
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// lab lets webhooks lead to receivers of tests.
+var lab = events.Policy{AllowHTTP: true, AllowPrivate: true}
+
+// delivery is what a receiver got, and what it found when it asked back.
+type delivery struct {
+	Header http.Header       `json:"-"`
+	Fields map[string]string `json:"headers"` // of Header, for scripts
+	Body   string            `json:"body"`
+	found  string
+}
+
+// field returns a value of the body by a path of keys.
+func (d delivery) field(t *testing.T, path string) any {
+	t.Helper()
+	a := servertest.Answer{}
+	require.NoError(t, json.Unmarshal([]byte(d.Body), &a.Body))
+	return a.At(path)
+}
+
+// hookReceiver takes deliveries; ask may look at the server before it answers.
+type hookReceiver struct {
+	*httptest.Server
+	got chan delivery
+}
+
+func newHookReceiver(t *testing.T, ask func(d delivery) string) *hookReceiver {
+	t.Helper()
+	r := &hookReceiver{got: make(chan delivery, 1000)}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		d := delivery{Header: req.Header.Clone(), Body: string(body), Fields: map[string]string{}}
+		for name := range req.Header {
+			d.Fields[strings.ToLower(name)] = req.Header.Get(name)
+		}
+		if ask != nil {
+			d.found = ask(d)
+		}
+		r.got <- d
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *hookReceiver) next(t *testing.T) delivery {
+	t.Helper()
+	select {
+	case d := <-r.got:
+		return d
+	case <-time.After(time.Minute):
+		require.FailNow(t, "nothing was delivered")
+		return delivery{}
+	}
+}
+
+// orgCall calls the API for the organisation.
+func orgCall(t *testing.T, s *servertest.Server, method, path string, body any) servertest.Answer {
+	t.Helper()
+	return s.Call(t, method, path, s.TokenWith(t, access.Claims{Repo: "org", Scopes: []access.Scope{access.OrgRead, access.RepoWrite}}), body)
+}
+
+// subscribe makes a webhook and returns its id and its secret.
+func subscribe(t *testing.T, s *servertest.Server, body map[string]any) (id, secret string) {
+	t.Helper()
+	a := orgCall(t, s, http.MethodPost, "/api/v1/webhooks", body)
+	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	return a.At("id").(string), a.At("secret").(string)
+}
+
+// TestInvariant23_toldWhenReadable has a receiver that reads the branch which
+// it is told of before it answers, over REST and by git: for pushes to a local
+// repository, to a synced one, and for what a sync brings.
+func TestInvariant23_toldWhenReadable(t *testing.T) {
+	t.Parallel()
+	forge := newForge(t, providertest.SeedOptions{Commits: 3})
+	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Webhooks: lab})
+	var mu sync.Mutex
+	tokens := map[string]string{}
+	for _, name := range []string{"team/local", mirror} {
+		tokens[name] = s.Token(t, name)
+	}
+	r := newHookReceiver(t, func(d delivery) string {
+		var body struct {
+			Ref        string               `json:"ref"`
+			Repository struct{ URL string } `json:"repository"`
+		}
+		if err := json.Unmarshal([]byte(d.Body), &body); err != nil {
+			return err.Error()
+		}
+		mu.Lock()
+		token := tokens[body.Repository.URL]
+		mu.Unlock()
+		req, err := http.NewRequest(http.MethodGet, s.URL+"/api/v1/repos/commits?limit=1&ref="+body.Ref, nil)
+		if err != nil {
+			return err.Error()
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Close = true
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		var found struct{ Commits []struct{ SHA string } }
+		if err := json.NewDecoder(resp.Body).Decode(&found); err != nil || len(found.Commits) == 0 {
+			return resp.Status
+		}
+		return found.Commits[0].SHA
+	})
+	subscribe(t, s, map[string]any{"url": r.URL, "events": []string{"push"}})
+
+	s.Create(t, "team/local")
+	local := s.Client(t, "team/local").Clone("")
+	for range 5 {
+		head := local.Commit("local " + time.Now().String())
+		local.Git("push", "--quiet", s.Remote("team/local"), "HEAD:refs/heads/main")
+		d := r.next(t)
+		require.Equal(t, head, d.field(t, "after"))
+		require.Equal(t, head, d.found)
+	}
+
+	s.Mirror(t, mirror, forge, origin) // a first mirror is no change of anything
+	synced := s.Client(t, mirror).Clone(s.Remote(mirror))
+	head := synced.Commit("through")
+	synced.Git("push", "--quiet", "origin", "HEAD:main")
+	require.Equal(t, head, r.next(t).found)
+	head = synced.Commit("past it")
+	dir, err := forge.RepoDir(origin)
+	require.NoError(t, err)
+	synced.Git("push", "--quiet", dir, "HEAD:main")
+	require.NoError(t, s.Sync(t, mirror))
+	require.Equal(t, head, r.next(t).found)
+	require.Empty(t, r.got)
+}
+
+// TestServer_webhooks walks through the life of a webhook over the API.
+func TestServer_webhooks(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{Webhooks: lab})
+	r := newHookReceiver(t, nil)
+	s.Create(t, "team/app")
+	s.Create(t, "team/other")
+	id, secret := subscribe(t, s, map[string]any{"url": r.URL + "/a", "events": []string{"push"}, "repo": "team/app"})
+	path := "/api/webhooks/" + id
+
+	push := func(repo string) {
+		c := s.Client(t, repo).Clone("")
+		c.Commit(time.Now().String())
+		c.Git("push", "--quiet", "--force", s.Remote(repo), "HEAD:refs/heads/main")
+	}
+	push("team/other") // not for it
+	push("team/app")
+	d := r.next(t)
+	require.Equal(t, "push", d.Header.Get("X-Pierre-Event"))
+	require.Equal(t, "team/app", d.field(t, "repository.url"))
+	require.Equal(t, "local", d.field(t, "customer_id"))
+	require.Nil(t, d.field(t, "type"))
+
+	a := orgCall(t, s, http.MethodGet, path, nil)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, "team/app", a.At("repo"))
+	require.Equal(t, "active", a.At("state"))
+	require.NotContains(t, a.Raw, secret)
+	list := orgCall(t, s, http.MethodGet, "/api/v1/webhooks", nil)
+	require.Len(t, list.At("webhooks"), 1)
+	require.NotContains(t, list.Raw, secret)
+
+	// The log has the body and the answer.
+	var log servertest.Answer
+	require.Eventually(t, func() bool {
+		log = orgCall(t, s, http.MethodGet, path+"/deliveries?limit=1", nil)
+		return strings.Contains(log.Raw, `"state":"delivered"`)
+	}, time.Minute, 10*time.Millisecond)
+	first := log.At("deliveries").([]any)[0].(map[string]any)
+	body, err := json.Marshal(first["request"].(map[string]any)["body"])
+	require.NoError(t, err)
+	require.JSONEq(t, d.Body, string(body))
+	require.Len(t, first["attempts"], 1)
+	require.Equal(t, false, log.At("has_more"))
+
+	again := orgCall(t, s, http.MethodPost, path+"/deliveries/"+first["id"].(string)+"/redeliver", nil)
+	require.Equal(t, http.StatusAccepted, again.Status, again.Raw)
+	require.Equal(t, d.Body, r.next(t).Body)
+	page := orgCall(t, s, http.MethodGet, path+"/deliveries?limit=1", nil)
+	require.Equal(t, true, page.At("has_more"))
+	rest := orgCall(t, s, http.MethodGet, path+"/deliveries?cursor="+page.At("next_cursor").(string), nil)
+	require.Equal(t, first["id"], rest.At("deliveries").([]any)[0].(map[string]any)["id"])
+
+	ping := orgCall(t, s, http.MethodPost, path+"/ping", nil)
+	require.Equal(t, http.StatusAccepted, ping.Status, ping.Raw)
+	require.Equal(t, "ping", r.next(t).Header.Get("X-Pierre-Event"))
+
+	changed := orgCall(t, s, http.MethodPatch, path, map[string]any{"url": r.URL + "/b", "repo": "", "events": []string{"push", "ref.rewritten"}})
+	require.Equal(t, http.StatusOK, changed.Status, changed.Raw)
+	require.Nil(t, changed.At("secret"))
+	require.Nil(t, changed.At("repo"))
+	push("team/other")
+	require.Equal(t, "team/other", r.next(t).field(t, "repository.url"))
+	rotated := orgCall(t, s, http.MethodPatch, path, map[string]any{"secret": ""})
+	require.NotEqual(t, secret, rotated.At("secret"))
+	require.Len(t, rotated.At("secret"), 43)
+
+	off := orgCall(t, s, http.MethodPatch, path, map[string]any{"active": false})
+	require.Equal(t, "inactive", off.At("state"))
+	require.Equal(t, http.StatusConflict, orgCall(t, s, http.MethodPost, path+"/ping", nil).Status)
+	require.Equal(t, http.StatusNoContent, orgCall(t, s, http.MethodDelete, path, nil).Status)
+	require.Equal(t, http.StatusNotFound, orgCall(t, s, http.MethodGet, path, nil).Status)
+	require.Empty(t, r.got)
+	for _, text := range []string{secret, rotated.At("secret").(string)} {
+		require.NotContains(t, s.Log.String(), text)
+	}
+}
+
+// TestServer_webhooksRefuse is what the API says to requests that will not do.
+func TestServer_webhooksRefuse(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	good := map[string]any{"url": "https://203.0.114.9/hook", "events": []string{"push"}}
+	with := func(key string, value any) map[string]any {
+		body := map[string]any{}
+		for k, v := range good {
+			body[k] = v
+		}
+		body[key] = value
+		return body
+	}
+	for name, test := range map[string]struct {
+		body map[string]any
+		want string
+	}{
+		"no url":       {map[string]any{"events": []string{"push"}}, "url"},
+		"no events":    {map[string]any{"url": "https://203.0.114.9/"}, "repo.sync.succeeded"},
+		"unknown":      {with("events", []string{"branch.created"}), `"branch.created" is unknown`},
+		"http":         {with("url", "http://203.0.114.9/"), "--webhooks-allow-http"},
+		"loopback":     {with("url", "https://127.0.0.1/"), "loopback"},
+		"metadata":     {with("url", "https://169.254.169.254/latest"), "metadata"},
+		"repository":   {with("repo", "team/none"), `"team/none"`},
+		"short secret": {with("secret", "abc"), "secret"},
+		"type":         {with("events", "push"), "events"},
+	} {
+		a := orgCall(t, s, http.MethodPost, "/api/v1/webhooks", test.body)
+		require.Equal(t, http.StatusBadRequest, a.Status, name+": "+a.Raw)
+		require.Contains(t, a.At("error"), test.want, name)
+	}
+	call := func(claims access.Claims, method string) int {
+		return s.Call(t, method, "/api/webhooks", s.TokenWith(t, claims), good).Status
+	}
+	org, read, write := "org", []access.Scope{access.OrgRead}, []access.Scope{access.RepoWrite}
+	require.Equal(t, http.StatusForbidden, call(access.Claims{Repo: org, Scopes: read}, http.MethodPost))
+	require.Equal(t, http.StatusForbidden, call(access.Claims{Repo: "team/app", Scopes: write}, http.MethodPost), "organisation-wide tokens only")
+	require.Equal(t, http.StatusForbidden, call(access.Claims{Repo: org, Scopes: write}, http.MethodGet))
+	require.Equal(t, http.StatusCreated, call(access.Claims{Repo: org, Scopes: write}, http.MethodPost))
+	require.Equal(t, http.StatusOK, call(access.Claims{Repo: org, Scopes: read}, http.MethodGet))
+}
+
+// TestServer_deliveriesSatisfyTheSDK has the published SDK validate what a
+// receiver really got: pushes and the events of a sync.
+func TestServer_deliveriesSatisfyTheSDK(t *testing.T) {
+	t.Parallel()
+	forge := newForge(t, providertest.SeedOptions{Commits: 2})
+	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Webhooks: lab})
+	r := newHookReceiver(t, nil)
+	_, secret := subscribe(t, s, map[string]any{"url": r.URL, "events": []string{"push", "repo.sync.started", "repo.sync.succeeded"}})
+	s.Create(t, "team/local")
+	c := s.Client(t, "team/local").Clone("")
+	c.Commit("first")
+	c.Git("push", "--quiet", s.Remote("team/local"), "HEAD:refs/heads/main", "HEAD:refs/tags/v1")
+	s.Link(t, mirror, forge, origin)
+	s.Pull(t, mirror)
+	types := map[string]int{}
+	var got []delivery
+	for types["repo.sync.succeeded"] == 0 {
+		d := r.next(t)
+		types[d.Header.Get("X-Pierre-Event")]++
+		got = append(got, d)
+	}
+	require.Equal(t, 1, types["repo.sync.started"])
+	require.Equal(t, 2, types["push"])
+	text, err := json.Marshal(got)
+	require.NoError(t, err)
+	sdktest.Run(t, "testdata/sdk/webhook.mjs", s.URL, "", s.PrivatePEM(), "WEBHOOK_SECRET="+secret, "WEBHOOK_DELIVERIES="+string(text))
+}
