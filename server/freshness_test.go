@@ -111,7 +111,7 @@ func TestGitFetch_tellsAndDemandsFreshness(t *testing.T) {
 	}
 	out, err := fetch()
 	require.NoError(t, err, out)
-	require.NotContains(t, out, "mirror")
+	require.NotContains(t, out, "this mirror")
 
 	// git shows the new commit after a demand, and not before.
 	other := b.direct(t)
@@ -124,7 +124,7 @@ func TestGitFetch_tellsAndDemandsFreshness(t *testing.T) {
 	out, err = fetch("-c", "http."+b.URL+"/.extraHeader=Headwater-Max-Staleness: 5s")
 	require.NoError(t, err, out)
 	require.Equal(t, head, client.Git("rev-parse", "origin/main"))
-	require.NotContains(t, out, "mirror")
+	require.NotContains(t, out, "this mirror")
 
 	// A fetch from an old copy says so, in every protocol version.
 	require.NoError(t, b.forge.Close())
