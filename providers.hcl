@@ -23,16 +23,19 @@
 
 ## --- GitHub through a GitHub App: private repositories, reads and pushes -----
 ##
-## Register an App with the repository permissions "Contents: read and write"
-## and "Metadata: read" (and "Workflows: write" if pushes may touch
-## .github/workflows), make a private key, and install the App on the owners of
-## the repositories. No credential is stored per repository.
+## "headwater github-app create" makes the App and prints this block; what it
+## needs and what its states mean is in docs/github-app.md. Install the App on the
+## owners of the repositories. No credential is stored per repository.
 
 # provider "github-app" {
 #   app_id           = 123456               ## from the App's settings page
 #   private_key_file = "github-app.pem"     ## PEM, as GitHub gives it
 #   ## private_key   = env("GITHUB_APP_KEY")  the PEM text, instead of a file
 #   ## installation_id = 7890                 use one installation for everything
+#
+#   host "github.com" {
+#     webhook_secret = file("github-app.webhook-secret")  ## of the App's webhook
+#   }
 #
 #   ## GitHub Enterprise Server: every host beside github.com needs a block, so
 #   ## that what the App signs reaches nobody else.

@@ -34,6 +34,7 @@ func TestProvidersFile_examplesAreValid(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Rename(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "internal-ca.pem")))
 
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "github-app.webhook-secret"), []byte("secret\n"), 0o600))
 	cfg, err := config.Parse(filepath.Join(dir, "providers.hcl"), []byte(example(t)),
 		func(name string) (string, bool) { return "value-of-" + name, true })
 	require.NoError(t, err)
