@@ -165,7 +165,7 @@ func TestProvider_states_deleted(t *testing.T) {
 	}
 }
 
-// TestProvider_states_notNoticedTwice holds that a host which does not answer
+// TestProvider_states_hostFails holds that a host which does not answer
 // never passes for one that says no.
 func TestProvider_states_hostFails(t *testing.T) {
 	t.Parallel()
