@@ -52,7 +52,14 @@ func firstOrg(ctx context.Context, st core.Store, o Options) error {
 		if err := q.CreateOrg(ctx, core.Org{Name: FirstOrg, CreatedAt: now}); err != nil {
 			return err
 		}
-		return q.AddKey(ctx, core.Key{ID: core.NewID("key", now), Org: FirstOrg, Algorithm: "ES256", PublicPEM: public, CreatedAt: now})
+		key := core.Key{ID: core.NewID("key", now), Org: FirstOrg, Algorithm: "ES256", PublicPEM: public, CreatedAt: now}
+		if err := q.AddKey(ctx, key); err != nil {
+			return err
+		}
+		return q.AddAudit(ctx, core.AuditEntry{
+			ID: core.NewID("aud", now), Org: FirstOrg, At: now, Actor: core.Actor{Subject: "server", Org: FirstOrg},
+			Action: "org.create", Target: key.ID, Outcome: core.OutcomeOK,
+		})
 	})
 }
 

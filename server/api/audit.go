@@ -18,6 +18,8 @@ type action struct {
 	// entries of what they did and refused. Only what never became a session is
 	// recorded here, and a success without one has moved nothing.
 	session bool
+	// providers: the variable "name" of the path is not a repository.
+	providers bool
 }
 
 // actions are the operations that write, by key. A test holds them against the
@@ -55,7 +57,7 @@ var actions = map[string]action{
 	"DELETE /api/webhooks/{webhook}":                               {word: "webhook.delete"},
 	"POST /api/webhooks/{webhook}/ping":                            {word: "webhook.ping"},
 	"POST /api/webhooks/{webhook}/deliveries/{delivery}/redeliver": {word: "webhook.redeliver"},
-	"POST /providers/{name}/replay":                                {word: "deliveries.replay"},
+	"POST /providers/{name}/replay":                                {word: "deliveries.replay", providers: true},
 }
 
 // actor is who calls, from where.
@@ -70,6 +72,12 @@ func (s *server) audit(c *call, cause error) {
 	if c.action.word == "" || s.Audit == nil || c.identity.Org == "" || c.audited.Load() || c.action.session && cause == nil {
 		return
 	}
+	// Also of a client that has left.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx()), auditTimeout)
+	defer cancel()
+	if c.repo.ID == "" {
+		c.repo = s.wanted(ctx, c)
+	}
 	now := s.Repositories.Now()
 	e := core.AuditEntry{
 		ID: core.NewID("aud", now), Org: c.identity.Org, RepoID: c.repo.ID, RepoName: c.repo.Name, At: now, Actor: c.actor(),
@@ -78,21 +86,35 @@ func (s *server) audit(c *call, cause error) {
 	if cause != nil {
 		e.Message = core.MessageOf(cause)
 	}
-	if e.RepoName == "" && !c.identity.OrgWide() {
-		e.RepoName = c.identity.Repo // that the token names, though it may not exist
+	if c.action.providers {
+		e.Target, _ = c.segment("name")
 	}
 	for _, name := range []string{"id", "delivery", "webhook", "tag"} {
 		if e.Target == "" {
 			e.Target, _ = c.segment(name) // one that is badly encoded names nothing
 		}
 	}
-	// Also of a client that has left.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx()), auditTimeout)
-	defer cancel()
 	if err := s.Audit.AddAudit(ctx, e); err != nil {
 		s.Logger.Error("audit entry could not be written", "org", e.Org, "repo_id", e.RepoID, "subject", e.Actor.Subject,
 			"action", e.Action, "outcome", e.Outcome, "error", err)
 	}
+}
+
+// wanted returns the repository that a refused call was about, by the path or
+// else by the token; without an id if there is none of that name.
+func (s *server) wanted(ctx context.Context, c *call) core.Repository {
+	name, _ := c.segment("name") // one that is badly encoded names nothing
+	if name == "" && !c.identity.OrgWide() {
+		name = c.identity.Repo
+	}
+	if name == "" || c.action.providers {
+		return core.Repository{}
+	}
+	repo, err := s.Repositories.Repository(ctx, c.identity.Org, name)
+	if err != nil {
+		return core.Repository{Name: name}
+	}
+	return repo
 }
 
 // auditCursor tells cursors of the audit from other text.

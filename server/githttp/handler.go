@@ -152,7 +152,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (acces
 	if err != nil {
 		if write && core.KindOf(err) == core.KindPermission {
 			if repo.ID == "" {
-				repo.Org, repo.Name = id.Org, m.name
+				repo = h.wanted(r.Context(), id, m)
 			}
 			h.o.Engine.Push().Refused(r.Context(), session(r, repo, m, id), err)
 		}
@@ -177,6 +177,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (acces
 		return id, h.receivePack(w, r, repo, m, id)
 	}
 	return id, h.uploadPack(w, r, repo, m, id)
+}
+
+// wanted returns the repository that a refused request was about, for the audit;
+// without an id if there is none of that name.
+func (h *Handler) wanted(ctx context.Context, id access.Identity, m remote) core.Repository {
+	repo, err := h.o.Engine.Repository(ctx, id.Org, m.name)
+	if err != nil {
+		return core.Repository{Org: id.Org, Name: m.name}
+	}
+	return repo
 }
 
 // checkImport refuses what the import remote is not for.

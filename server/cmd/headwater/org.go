@@ -43,7 +43,9 @@ func newOrgAddCommand() *cobra.Command {
 				if !validOrgName(args[0]) {
 					return usagef("use 1 to 63 lower-case letters, digits and dashes, not at the ends", "%q cannot name an organisation", args[0])
 				}
-				err := s.CreateOrg(ctx, core.Org{Name: args[0], CreatedAt: time.Now().UTC()})
+				err := audited(ctx, s, args[0], "org.create", "", func(q core.Queries) error {
+					return q.CreateOrg(ctx, core.Org{Name: args[0], CreatedAt: time.Now().UTC()})
+				})
 				if core.KindOf(err) == core.KindConflict {
 					return wrapf(err, "see: headwater org list", "the organisation %q exists already", args[0])
 				}
@@ -131,7 +133,8 @@ private half written to a file that only you can read.`,
 				}
 				now := time.Now().UTC()
 				k := core.Key{ID: core.NewID("key", now), Org: args[0], KeyID: kid, Algorithm: algorithm, PublicPEM: spki, CreatedAt: now}
-				if err := s.AddKey(ctx, k); err != nil {
+				err = audited(ctx, s, k.Org, "key.add", k.ID, func(q core.Queries) error { return q.AddKey(ctx, k) })
+				if err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added %s (%s) to %s.\n", k.ID, k.Algorithm, k.Org)
@@ -187,10 +190,13 @@ func newKeyDisableCommand() *cobra.Command {
 		Args:    exactArgs("ORG", "KEY-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
-				if err := s.DisableKey(ctx, args[0], args[1], time.Now().UTC()); err != nil {
+				err := audited(ctx, s, args[0], "key.disable", args[1], func(q core.Queries) error {
+					return q.DisableKey(ctx, args[0], args[1], time.Now().UTC())
+				})
+				if err != nil {
 					return wrapf(err, "see: headwater org key list "+args[0], "cannot disable %q", args[1])
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Disabled %s; its tokens are refused from now on.\n", args[1])
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Disabled %s; its tokens are refused from now on.\n", args[1])
 				return err
 			})
 		},
