@@ -106,6 +106,12 @@ func (s *Service) Restore(ctx context.Context, c commit.Caller, id, branch strin
 		return row, core.Errorf(core.KindConflict, "the old tip of %s cannot be restored: the rewrite is %s", row.Ref, row.State)
 	}
 	branch = strings.TrimPrefix(branch, "refs/heads/")
+	if branch == "" {
+		return row, core.Errorf(core.KindInvalid, "branch is required: the name under which the old tip is restored")
+	}
+	if err := core.ValidateBranchName(branch); err != nil {
+		return row, err
+	}
 	made, _, err := s.branches.CreateBranch(ctx, commit.NewBranch{Caller: c, Branch: branch, Base: string(row.Old)})
 	if err != nil {
 		return row, err

@@ -1,0 +1,137 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers/providertest"
+)
+
+// force rewrites main at the forge, from its first commit on, and syncs. It
+// returns the old tip and the new one.
+func (b *bench) force(t *testing.T) (old, tip string) {
+	t.Helper()
+	old = b.forge.Ref(origin, "refs/heads/main")
+	other := b.direct(t)
+	other.Git("reset", "--quiet", "--hard", "HEAD~1")
+	tip = other.Commit("rewritten " + t.Name())
+	b.forgePush(t, other, "HEAD:main")
+	b.pullAndWait(t)
+	return old, tip
+}
+
+// rewrites lists rewrites by the API.
+func (b *bench) rewrites(t *testing.T, query string) []any {
+	t.Helper()
+	a := b.API(t, http.MethodGet, mirror, "/rewrites"+query, nil)
+	require.Equal(t, http.StatusOK, a.Status)
+	return a.At("rewrites").([]any)
+}
+
+func TestInvariant10_restoreOverREST(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 2})
+	require.Empty(t, b.rewrites(t, ""))
+	old, tip := b.force(t)
+	rows := b.rewrites(t, "?ref=main&state=retained")
+	require.Len(t, rows, 1)
+	row := rows[0].(map[string]any)
+	require.Equal(t, old, row["old"])
+	require.Equal(t, tip, row["new"])
+	require.NotEmpty(t, row["expires_at"])
+	one := "/rewrites/" + row["id"].(string)
+
+	for _, tt := range []struct {
+		name, method, path string
+		body               any
+		want               int
+	}{
+		{"a branch that exists", http.MethodPost, one + "/restore", map[string]string{"branch": "main"}, http.StatusConflict},
+		{"a bad name", http.MethodPost, one + "/restore", map[string]string{"branch": "a..b"}, http.StatusBadRequest},
+		{"no name", http.MethodPost, one + "/restore", nil, http.StatusBadRequest},
+		{"approve what is not held", http.MethodPost, one + "/approve", nil, http.StatusConflict},
+		{"no such rewrite", http.MethodGet, "/rewrites/rw_none", nil, http.StatusNotFound},
+		{"no such state", http.MethodGet, "/rewrites?state=lost", nil, http.StatusBadRequest},
+		{"no such cursor", http.MethodGet, "/rewrites?cursor=x", nil, http.StatusBadRequest},
+		{"show", http.MethodGet, one, nil, http.StatusOK},
+	} {
+		require.Equal(t, tt.want, b.API(t, tt.method, mirror, tt.path, tt.body).Status, tt.name)
+	}
+
+	a := b.API(t, http.MethodPost, mirror, one+"/restore", map[string]string{"branch": "before"})
+	require.Equal(t, http.StatusOK, a.Status)
+	require.Equal(t, "restored", a.At("state"))
+	require.Equal(t, "before", a.At("restored_branch"))
+	require.Equal(t, old, b.forge.Ref(origin, "refs/heads/before"))
+	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/before"])
+	b.requireSame(t)
+}
+
+func TestInvariant20_keptTipsAreNotAdvertised(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5})
+	client := b.clone(t)
+	old, _ := b.force(t)
+	hidden := 0
+	for name, id := range b.Refs(t, mirror) {
+		if id == old {
+			require.Contains(t, name, core.KeptPrefix)
+			hidden++
+		}
+	}
+	require.Equal(t, 1, hidden)
+	for _, version := range []string{"0", "1", "2"} {
+		client.Configure(map[string]string{"protocol.version": version})
+		for name, id := range client.LsRemote("origin") {
+			require.NotContains(t, name, "internal", "version %s", version)
+			require.NotEqual(t, old, id, "version %s", version)
+		}
+	}
+	require.NotContains(t, b.advertisement(t, mirror, "git-receive-pack"), old)
+	fresh := b.clone(t)
+	_, err := fresh.Try("cat-file", "-e", old)
+	require.Error(t, err, "a clone does not bring it")
+	// Known by its id, it can be fetched in version 2, as every object of a
+	// repository that one may read.
+	fresh.Git("fetch", "--quiet", "origin", old)
+	fresh.Git("cat-file", "-e", old)
+
+	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/mine")
+	for name := range b.forge.Refs(origin) {
+		require.NotContains(t, name, "internal")
+	}
+	_, err = client.Try("push", "origin", "HEAD:"+core.KeptPrefix+"rw_mine")
+	require.Error(t, err)
+}
+
+func TestRewrites_holdOverREST(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5})
+	policy := map[string]any{"ref_policies": []map[string]string{{"pattern": "refs/heads/main", "action": "hold"}}}
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", policy).Status)
+	old, tip := b.force(t)
+	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/main"])
+	held := b.rewrites(t, "?state=held,frozen")
+	require.Len(t, held, 1)
+	row := held[0].(map[string]any)
+	require.Equal(t, tip, row["new"])
+	a := b.API(t, http.MethodPost, mirror, "/rewrites/"+row["id"].(string)+"/approve", nil)
+	require.Equal(t, http.StatusOK, a.Status)
+	require.Equal(t, "approved", a.At("state"))
+	require.Equal(t, tip, b.Refs(t, mirror)["refs/heads/main"])
+	b.requireSame(t)
+
+	all := b.rewrites(t, "")
+	require.Len(t, all, 2)
+	first := b.API(t, http.MethodGet, mirror, "/rewrites?limit=1", nil)
+	require.Equal(t, true, first.At("has_more"))
+	second := b.rewrites(t, "?limit=1&cursor="+first.At("next_cursor").(string))
+	require.Equal(t, all[1:], second)
+	retained := b.rewrites(t, "?state=retained")
+	require.Len(t, retained, 1)
+	a = b.API(t, http.MethodPost, mirror, "/rewrites/"+retained[0].(map[string]any)["id"].(string)+"/dismiss", nil)
+	require.Equal(t, "dismissed", a.At("state"))
+}
