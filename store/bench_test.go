@@ -1,9 +1,13 @@
 package store_test
 
 import (
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // One push: a commit for the journal entry, and one for all that follows.
@@ -36,4 +40,35 @@ func BenchmarkStore_Repository(b *testing.B) {
 			}
 		}
 	})
+}
+
+// What the dispatcher asks after each attempt, behind a receiver that has been
+// dead for a day.
+func BenchmarkStore_DueDeliveries(b *testing.B) {
+	s := openAt(b, b.TempDir())
+	r := newRepository(b, s)
+	now := time.Now()
+	const repositories, each = 1000, 100
+	for _, id := range []string{"wh_dead", "wh_alive"} {
+		require.NoError(b, s.CreateWebhook(b.Context(), core.Webhook{ID: id, Org: r.Org, Secret: "s"}))
+	}
+	payload := make([]byte, 500)
+	for i := range payload {
+		payload[i] = 'x'
+	}
+	for range each {
+		var ds []core.Delivery
+		for i := range repositories {
+			ds = append(ds, core.Delivery{
+				ID: core.NewID("dlv", now), WebhookID: "wh_dead", RepoID: "repo_" + strconv.Itoa(i), State: core.DeliveryPending, Payload: payload, CreatedAt: now,
+			})
+		}
+		require.NoError(b, s.AddDeliveries(b.Context(), ds))
+	}
+	require.NoError(b, s.AddDeliveries(b.Context(), []core.Delivery{{ID: "dlv_z", WebhookID: "wh_alive", State: core.DeliveryPending}}))
+	for b.Loop() {
+		due, err := s.DueDeliveries(b.Context(), now, []string{"wh_dead"}, 10)
+		require.NoError(b, err)
+		require.Len(b, due, 1)
+	}
 }

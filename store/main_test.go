@@ -103,6 +103,12 @@ func push(ctx context.Context, s core.Store, repoID string) (string, error) {
 		if err := q.CloseJournal(ctx, e.ID, core.JournalApplied, updates, now); err != nil {
 			return err
 		}
+		if err := q.AddAudit(ctx, core.AuditEntry{
+			ID: core.NewID("aud", now), Org: "acme", RepoID: repoID, RepoName: "tool", At: now, Actor: core.Actor{Subject: "jo", Org: "acme"},
+			Action: "push", Credential: core.CredentialApp, Updates: updates, Outcome: core.OutcomeOK,
+		}); err != nil {
+			return err
+		}
 		if _, err := q.BumpVersion(ctx, repoID); err != nil {
 			return err
 		}

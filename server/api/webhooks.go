@@ -154,6 +154,7 @@ func (s *server) createWebhook(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.changed = w.ID
 	view, err := s.viewWebhook(c, w)
 	if err != nil {
 		return err
