@@ -32,6 +32,7 @@ import (
 //	gitea seed REPO [REFS]           pushes some commits; makes that many branches
 //	gitea secret NAME                mints a token and keeps it as a secret
 //	gitea api METHOD PATH [BODY]     calls Gitea's API; stdout is the answer
+//	gitea until PATH ANSWER          calls it until that is the answer
 //	gitea git ARG...                 runs git with the account's credential
 //	gitea ref REPO REF               prints the object id, nothing if absent
 func TestPeers(t *testing.T) {
@@ -49,6 +50,7 @@ func TestPeers(t *testing.T) {
 			env.Setenv("GITEA_URL", g.url)
 			env.Setenv("GITEA_HOST", strings.TrimPrefix(g.url, "http://"))
 			env.Setenv("GITEA_USER", g.user)
+			env.Setenv("FREE_ADDRESS", "127.0.0.1:"+freePort(t))
 			block := fmt.Sprintf("provider \"gitea\" {\n  host %q {\n    scheme = \"http\"\n    allow_private = true\n  }\n}\n", env.Getenv("GITEA_HOST"))
 			if err := os.WriteFile(filepath.Join(env.WorkDir, providersFile), []byte(block), 0o644); err != nil {
 				return err
@@ -177,6 +179,8 @@ SECRET_KEY = @SECRET@
 ENABLED = false
 [service]
 DISABLE_REGISTRATION = true
+[webhook]
+ALLOWED_HOST_LIST = loopback
 [cron.update_checker]
 ENABLED = false
 [actions]
@@ -228,6 +232,16 @@ func (g *gitea) command(w *world, ts *testscript.TestScript, neg bool, args []st
 		fmt.Fprintf(ts.Stdout(), "%s\nHTTP %d\n", body, status)
 		if (status >= 300) != neg {
 			ts.Fatalf("Gitea answers %d", status)
+		}
+	case "until":
+		for deadline := time.Now().Add(untilTimeout); ; time.Sleep(100 * time.Millisecond) {
+			status, body := g.call(ts, http.MethodGet, args[0], "")
+			if body == args[1] {
+				break
+			}
+			if time.Now().After(deadline) {
+				ts.Fatalf("Gitea answers %d %s", status, body)
+			}
 		}
 	case "git":
 		w.git(ts, neg, append([]string{"-t", "gitea"}, args...))

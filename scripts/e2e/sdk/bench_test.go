@@ -79,8 +79,8 @@ func newBench(t *testing.T, up upstream) *bench {
 	return startBench(t, "headwater", up)
 }
 
-// startBench is newBench with one of the programs.
-func startBench(t *testing.T, program string, up upstream) *bench {
+// startBench is newBench with one of the programs, and more arguments of serve.
+func startBench(t *testing.T, program string, up upstream, args ...string) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bench{t: t, data: filepath.Join(dir, "data"), log: filepath.Join(dir, "server.log"), upstream: up, exited: make(chan struct{})}
@@ -89,7 +89,8 @@ func startBench(t *testing.T, program string, up upstream) *bench {
 	require.NoError(t, os.WriteFile(config, []byte(hcl), 0o600))
 	log, err := os.Create(b.log)
 	require.NoError(t, err)
-	b.cmd = exec.Command(filepath.Join(programs, program), "serve", "--data", b.data, "--listen", "127.0.0.1:0", "--config", config, "--tls-self-signed", "--log-json")
+	args = append([]string{"serve", "--data", b.data, "--listen", "127.0.0.1:0", "--config", config, "--tls-self-signed", "--log-json"}, args...)
+	b.cmd = exec.Command(filepath.Join(programs, program), args...)
 	// GORACE: without it, a race-built program sleeps for a second before it ends.
 	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GORACE=atexit_sleep_ms=0 halt_on_error=1"}
 	b.cmd.Stderr = log

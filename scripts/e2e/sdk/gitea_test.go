@@ -150,6 +150,9 @@ SECRET_KEY = {secret}
 ENABLED = false
 [service]
 DISABLE_REGISTRATION = true
+[webhook]
+ALLOWED_HOST_LIST = loopback
+SKIP_TLS_VERIFY = true
 [cron.update_checker]
 ENABLED = false
 [actions]
