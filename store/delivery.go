@@ -26,7 +26,7 @@ type queue struct{ webhookID, repoID string }
 
 // settle makes the oldest pending delivery of the queue its head, and no other
 // one.
-func (u queue) settle(ctx context.Context, tx runner) error {
+func (u queue) settle(ctx context.Context, tx *repeated) error {
 	const oldest = `(SELECT o.id FROM deliveries o
 		WHERE o.webhook_id = $1 AND o.repo_id = $2 AND o.state = 'pending' ORDER BY o.id LIMIT 1)`
 	// First away with another head: there may be one at most.
@@ -34,7 +34,7 @@ func (u queue) settle(ctx context.Context, tx runner) error {
 		`UPDATE deliveries SET head = 0 WHERE webhook_id = $1 AND repo_id = $2 AND head = 1 AND (state <> 'pending' OR id <> ` + oldest + `)`,
 		`UPDATE deliveries SET head = 1 WHERE id = ` + oldest + ` AND head = 0`,
 	} {
-		if _, err := tx.ExecContext(ctx, statement, u.webhookID, u.repoID); err != nil {
+		if err := tx.exec(ctx, statement, u.webhookID, u.repoID); err != nil {
 			return err
 		}
 	}
@@ -49,9 +49,11 @@ func (q *queries) AddDeliveries(ctx context.Context, ds []core.Delivery) error {
 	}
 	action := op{name: "add deliveries", missing: noWebhook, taken: "a delivery of this id exists already"}
 	return action.fail(q.writeAll(ctx, func(tx runner) error {
+		again := repeat(tx)
+		defer again.close()
 		queues := map[queue]struct{}{}
 		for _, d := range ds {
-			if _, err := tx.ExecContext(ctx, `
+			if err := again.exec(ctx, `
 				INSERT INTO deliveries (`+deliveryColumns+`, head)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0)`,
 				d.ID, d.WebhookID, d.EventID, d.EventType, d.RepoID, d.State, d.Attempts, micros(d.NextAttemptAt),
@@ -62,7 +64,7 @@ func (q *queries) AddDeliveries(ctx context.Context, ds []core.Delivery) error {
 			queues[queue{d.WebhookID, d.RepoID}] = struct{}{}
 		}
 		for u := range queues {
-			if err := u.settle(ctx, tx); err != nil {
+			if err := u.settle(ctx, again); err != nil {
 				return err
 			}
 		}
@@ -121,7 +123,9 @@ func (q *queries) SaveDelivery(ctx context.Context, d core.Delivery) error {
 			Scan(&u.webhookID, &u.repoID); err != nil {
 			return err
 		}
-		return u.settle(ctx, tx)
+		again := repeat(tx)
+		defer again.close()
+		return u.settle(ctx, again)
 	}))
 }
 

@@ -80,11 +80,17 @@ func (e *explainer) explain(ctx context.Context, query string, args []any) {
 		return detail, err
 	}, "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
-		steps = []string{err.Error()}
+		steps = []string{"SCAN, for all that is known: " + err.Error()}
 	}
 	for _, step := range steps {
 		*e.steps = append(*e.steps, step+"  -- "+strings.Join(strings.Fields(query), " "))
 	}
+}
+
+// PrepareContext implements runner.
+func (e *explainer) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	e.explain(ctx, query, make([]any, strings.Count(query, "$")))
+	return e.runner.PrepareContext(ctx, query)
 }
 
 // ExecContext implements runner.

@@ -49,3 +49,33 @@ func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...an
 	}
 	return p.DB.QueryRowContext(ctx, query, args...)
 }
+
+// repeated runs writing statements of one transaction that come again and
+// again: compiling one takes SQLite longer than running it.
+type repeated struct {
+	tx    runner
+	known map[string]*sql.Stmt
+}
+
+func repeat(tx runner) *repeated { return &repeated{tx: tx, known: map[string]*sql.Stmt{}} }
+
+// exec runs a statement.
+func (r *repeated) exec(ctx context.Context, query string, args ...any) error {
+	statement := r.known[query]
+	if statement == nil {
+		var err error
+		if statement, err = r.tx.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+		r.known[query] = statement
+	}
+	_, err := statement.ExecContext(ctx, args...)
+	return err
+}
+
+// close frees the statements; the end of the transaction would do so too.
+func (r *repeated) close() {
+	for _, statement := range r.known {
+		_ = statement.Close()
+	}
+}
