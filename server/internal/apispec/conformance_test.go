@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/providers/providertest"
 	"github.com/headwater-git/headwater/server/internal/apispec"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -31,7 +32,9 @@ func TestServer_speaksItsDocument(t *testing.T) {
 	t.Parallel()
 	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
 	forge.CreateRepo(upstreamRepo, true)
-	server := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})
+	server := servertest.Start(t, servertest.Options{
+		Forges: []*providertest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
+	})
 	spec := fetchSpec(t, server.URL)
 	seen := &seen{ids: map[string]bool{}}
 	t.Run("all", func(t *testing.T) {
@@ -48,6 +51,7 @@ func TestServer_speaksItsDocument(t *testing.T) {
 					c.merges()
 					c.tags()
 					c.notes()
+					c.outbound()
 					c.synced()
 					c.refusals()
 					c.end()
