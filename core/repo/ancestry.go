@@ -3,9 +3,11 @@ package repo
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 )
 
 // nearby is how many commits a look at ancestry reads by itself before it
@@ -63,25 +65,69 @@ func parentsOf(commit []byte) []core.ObjectID {
 	return parents
 }
 
+// many is from how many moves on one walk is made for all of them first.
+const many = 64
+
 // Forced returns the names of the updates that move a ref to where its old
 // value is not part of its history. A tag that moves always does. Creations and
 // deletions are not among them. Errors: an object is missing, or ctx ended.
 func (r *Repos) Forced(ctx context.Context, id string, updates []core.RefUpdate) (map[string]bool, error) {
 	forced := map[string]bool{}
+	var moves []core.RefUpdate
 	for _, u := range updates {
-		if u.Old.IsZero() || u.New.IsZero() || u.Old == u.New {
+		switch {
+		case u.Old.IsZero(), u.New.IsZero(), u.Old == u.New:
+		case strings.HasPrefix(u.Name, "refs/tags/"):
+			forced[u.Name] = true
+		default:
+			moves = append(moves, u)
+		}
+	}
+	left := map[core.ObjectID]bool{}
+	if len(moves) >= many {
+		var err error
+		if left, err = r.leftBehind(ctx, id, moves); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range moves {
+		if left[u.Old] {
+			forced[u.Name] = true
 			continue
 		}
-		if !strings.HasPrefix(u.Name, "refs/tags/") {
-			ok, err := r.Descends(ctx, id, u.Old, u.New)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				continue
-			}
+		ok, err := r.Descends(ctx, id, u.Old, u.New)
+		if err != nil {
+			return nil, err
 		}
-		forced[u.Name] = true
+		if !ok {
+			forced[u.Name] = true
+		}
 	}
 	return forced, nil
+}
+
+// leftBehind returns the old values that are part of no new value's history,
+// whichever update that belongs to: all of them in one walk. Where a whole
+// repository was rewritten, that is every one.
+func (r *Repos) leftBehind(ctx context.Context, id string, moves []core.RefUpdate) (map[core.ObjectID]bool, error) {
+	old := make(map[core.ObjectID]bool, len(moves))
+	var in strings.Builder
+	for _, u := range moves {
+		old[u.Old] = true
+		in.WriteString(string(u.Old) + "\n^" + string(u.New) + "\n")
+	}
+	left := map[core.ObjectID]bool{}
+	lines := git.NewLineWriter(func(line []byte, _ bool) {
+		if old[core.ObjectID(line)] {
+			left[core.ObjectID(line)] = true
+		}
+	})
+	err := r.git.Run(ctx, git.Command{
+		Name: "rev-list", Dir: r.Path(id), Flags: []string{"--stdin"}, Stdin: strings.NewReader(in.String()), Stdout: lines,
+	})
+	_ = lines.Close() // it has no error of its own
+	if err != nil {
+		return nil, fmt.Errorf("look for what updates leave behind: %w", err)
+	}
+	return left, nil
 }
