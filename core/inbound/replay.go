@@ -19,11 +19,6 @@ const (
 	replayReach = 3 * 24 * time.Hour
 	// replayTimeout bounds one look, which may list and replay many.
 	replayTimeout = 50 * time.Second
-	// keepDeliveries is how long the ids of deliveries are kept: longer than any
-	// host sends one again.
-	keepDeliveries = 7 * 24 * time.Hour
-	// deleteAtOnce bounds one transaction that forgets old ones.
-	deleteAtOnce = 1000
 )
 
 // Replay is the last look for deliveries that never arrived.
@@ -48,7 +43,7 @@ func (s *Service) Replays() map[string]Replay {
 }
 
 // followReplays looks for lost deliveries at the start, and every hour until
-// ctx ends. It also forgets the ids of old ones.
+// ctx ends.
 func (s *Service) followReplays(ctx context.Context) {
 	for {
 		for _, name := range s.plugins.Instances() {
@@ -56,7 +51,6 @@ func (s *Service) followReplays(ctx context.Context) {
 				s.replayDue(ctx, name)
 			}
 		}
-		s.forget(ctx)
 		if !s.pause(ctx, jitter(replayEvery)) {
 			return
 		}
@@ -158,21 +152,4 @@ func (s *Service) replaySince(ctx context.Context, name string, now time.Time) (
 		since = oldest
 	}
 	return since, nil
-}
-
-// forget deletes the ids of deliveries that no host sends again.
-func (s *Service) forget(ctx context.Context) {
-	before := s.clock.Now().Add(-keepDeliveries)
-	for {
-		n, err := s.store.DeleteInboundDeliveries(ctx, before, deleteAtOnce)
-		if err != nil {
-			if ctx.Err() == nil {
-				s.log.Error("cannot forget old inbound deliveries", "error", err)
-			}
-			return
-		}
-		if n < deleteAtOnce {
-			return
-		}
-	}
 }
