@@ -119,6 +119,9 @@ func (x *run) writeRow(ctx context.Context, q core.Queries) error {
 func (x *run) update(state *core.SyncState, failure error, stopped, final bool) {
 	now := x.FinishedAt
 	state.BrakeDigest = x.brake
+	if failure != nil && x.fetched {
+		state.Digest = ""
+	}
 	switch {
 	case failure == nil:
 		state.Served = x.taken.Wanted

@@ -45,10 +45,11 @@ type run struct {
 	watch *repo.Watch
 	scope scope // as of the start
 	// A person asked for it, and has not been told of this generation yet.
-	asked bool
-	begun bool     // it has its row
-	rowed bool     // it gets one at its end
-	heard *listing // what a look found already; nil: ask
+	asked   bool
+	begun   bool     // it has its row
+	rowed   bool     // it gets one at its end
+	fetched bool     // or tried to
+	heard   *listing // what a look found already; nil: ask
 	// What the run found out.
 	listedAt time.Time           // just before the last listing was asked for
 	listed   git.Advertisement   // the last listing
@@ -236,6 +237,8 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only string, fetch func() error) error {
 	start := s.clock.Now()
 	identified := s.identify(ctx, x)
+	// From here on the tracking refs may be others than those of the digest.
+	x.taken.Digest, x.fetched = "", true
 	err := fetch()
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.

@@ -298,6 +298,7 @@ func TestInvariant14_thousandFailuresThenSuccess(t *testing.T) {
 	s = b.state(r)
 	require.Zero(t, s.Failures)
 	require.Empty(t, s.LastError)
+	require.Equal(t, []string{started, succeeded, started, failed, away, succeeded, back}, b.told(r), "one notice, one recovery")
 	require.Len(t, b.runs(r), 52)
 }
 
