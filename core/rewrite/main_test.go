@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// Every check makes a repository; the flag on the command line still wins.
-	if err := flag.Set("rapid.checks", "12"); err != nil {
+	if err := flag.Set("rapid.checks", "8"); err != nil {
 		panic(err)
 	}
 	coretest.Main(m)
