@@ -448,12 +448,17 @@ func TestService_makesEachDeliveryOnce(t *testing.T) {
 	r := newReceiver(t, nil)
 	w := b.webhook(r.URL)
 	const events = 1200 // more than two batches
-	for n := range events {
-		b.push("repo_"+strconv.Itoa(n%7), n)
-		if n%300 == 299 {
-			b.stop()
-			b.start()
+	for range 4 {
+		var batch []core.Event
+		for n := range events / 4 {
+			batch = append(batch, core.Event{
+				ID: core.NewID("evt", b.clock.Now()), RepoID: "repo_" + strconv.Itoa(n%7), Org: "acme", Type: core.EventPush,
+				Payload: []byte(`{}`), CreatedAt: b.clock.Now(),
+			})
 		}
+		require.NoError(t, b.db.AddEvents(t.Context(), batch))
+		b.stop()
+		b.start()
 	}
 	b.eventually(func() bool {
 		position, err := b.db.OutboxPosition(t.Context())
