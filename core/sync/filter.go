@@ -56,7 +56,16 @@ func (s *Service) scopeOf(ctx context.Context, r core.Repository, rules repo.Rul
 
 // list asks the upstream for what the scope mirrors.
 func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (git.Advertisement, error) {
-	adv, err := s.up.Refs(ctx, r, slices.Concat([]string{"HEAD"}, sc.bases(), sc.pulls))
+	return list(ctx, s.up, r, sc)
+}
+
+// Lister lists upstreams. [*upstream.Service] is one.
+type Lister interface {
+	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+}
+
+func list(ctx context.Context, from Lister, r core.Repository, sc scope) (git.Advertisement, error) {
+	adv, err := from.Refs(ctx, r, slices.Concat([]string{"HEAD"}, sc.bases(), sc.pulls))
 	if err != nil {
 		return git.Advertisement{}, fmt.Errorf("list upstream refs: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/upstream"
 )
 
 // Plan is what a sync under some settings would do, each list by name.
@@ -18,12 +19,19 @@ type Plan struct {
 }
 
 // Plan lists the upstream and returns what a sync would do if the repository had
-// these settings, and its upstream were that of r: neither need be stored yet.
+// these settings. See [Service.PlanFrom].
+func (s *Service) Plan(ctx context.Context, r core.Repository, settings core.Settings) (Plan, error) {
+	return s.PlanFrom(ctx, s.up, r, settings)
+}
+
+// PlanFrom lists the upstream of r and returns what a sync would do if the
+// repository had that upstream and these settings: neither need be stored yet.
 // It changes and fetches nothing. A move to an object that is not here yet counts
 // as moved, also where a policy would hold it once it turns out to be forced.
-// Errors: KindInvalid for settings that are none, or without upstream; and what
-// listing the upstream says.
-func (s *Service) Plan(ctx context.Context, r core.Repository, settings core.Settings) (Plan, error) {
+// Errors: KindInvalid for settings that are none, or without upstream;
+// KindConflict for an upstream whose objects have another format than those that
+// are here; and what listing the upstream says, see [upstream.Failure].
+func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, settings core.Settings) (Plan, error) {
 	if r.Upstream == nil {
 		return Plan{}, core.Errorf(core.KindInvalid, "no upstream configured for this repository")
 	}
@@ -35,8 +43,11 @@ func (s *Service) Plan(ctx context.Context, r core.Repository, settings core.Set
 	if err != nil {
 		return Plan{}, err
 	}
-	adv, err := s.list(ctx, r, sc)
+	adv, err := list(ctx, from, r, sc)
 	if err != nil {
+		return Plan{}, upstream.Failure("plan a sync", err)
+	}
+	if err := s.sameFormat(ctx, r, adv.ObjectFormat); err != nil {
 		return Plan{}, err
 	}
 	refs, err := s.known(ctx, r.ID, sc)
@@ -84,6 +95,19 @@ func (s *Service) Plan(ctx context.Context, r core.Repository, settings core.Set
 	}
 	slices.SortFunc(p.Held, byName)
 	return p, nil
+}
+
+// sameFormat refuses an upstream whose objects cannot be beside those that are
+// here. A repository without refs takes any format.
+func (s *Service) sameFormat(ctx context.Context, r core.Repository, format string) error {
+	if format == "" || format == r.ObjectFormat {
+		return nil
+	}
+	refs, err := s.git.Refs(ctx, s.repos.Path(r.ID))
+	if err != nil || len(refs) == 0 {
+		return err
+	}
+	return core.Errorf(core.KindConflict, "the upstream has %s objects, and this repository has content in %s: they cannot be one repository", format, r.ObjectFormat)
 }
 
 // fetchedAlready returns the moves whose new objects are here, and those of tags,

@@ -101,7 +101,7 @@ func (s *Service) startLooks(ctx context.Context, looks *sync.WaitGroup) (time.T
 				break
 			}
 			looks.Go(func() {
-				s.look(ctx, r)
+				s.look(ctx, s.linked(ctx, r))
 				s.pokePolls()
 				s.mu.Lock()
 				crowded := s.crowded
@@ -241,7 +241,7 @@ func (s *Service) unqueue(host string, under bool) {
 }
 
 // boardLook registers the flight of a look if its host has a place for one.
-// busy: the repository is in the air already.
+// busy: the repository is in the air already, or has to stay on the ground.
 func (s *Service) boardLook(r core.Repository) (boarded, busy bool) {
 	host := r.Upstream.Host
 	if !s.budget.enterLook(host, divide(s.up.Limit(*r.Upstream), s.o)) {
@@ -249,7 +249,7 @@ func (s *Service) boardLook(r core.Repository) (boarded, busy bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flights[r.ID] != nil {
+	if s.flights[r.ID] != nil || s.halted[r.ID] > 0 {
 		s.budget.leave(host, true)
 		return false, true
 	}

@@ -216,6 +216,14 @@ func (s *Service) writeLooks(ctx context.Context, all []observation) (next time.
 			if err != nil {
 				return err
 			}
+			// Of another upstream, the look says nothing about this one.
+			r, err := q.RepositoryByID(ctx, o.repo.ID)
+			if err != nil {
+				return err
+			}
+			if r.Upstream == nil || r.Upstream.URL != o.repo.Upstream.URL {
+				continue
+			}
 			at, err := s.nextLook(ctx, q, o.repo, state, o.pollAt, o.settled)
 			if err != nil {
 				return err

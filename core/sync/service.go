@@ -72,6 +72,7 @@ type Service struct {
 	looks    int                // of the flights
 	crowded  bool               // see setCrowded
 	waiters  map[string][]chan finished
+	halted   map[string]int       // repositories that nothing may begin for
 	webhooks map[string]time.Time // last look that a webhook caused at once
 	doubts   map[string]bool      // upstreams to ask the host about
 	checks   map[string]time.Time // when it was last asked
@@ -122,7 +123,7 @@ func New(o Options) *Service {
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
 		wake: make(chan struct{}, 1), budget: newBudget(o.Clock),
 		flights: map[string]*flight{}, waiters: map[string][]chan finished{},
-		webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{},
+		halted: map[string]int{}, webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{},
 		polls: polls{wake: make(chan struct{}, 1), known: map[string]struct{}{}, queue: map[string][]string{}},
 		seen:  seen{wake: make(chan struct{}, 1)},
 	}
@@ -276,7 +277,7 @@ func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.T
 	}
 	start := func(r core.Repository) {
 		running.Go(func() {
-			s.fly(ctx, r)
+			s.fly(ctx, s.linked(ctx, r))
 			s.poke()
 			s.pokePolls()
 		})
@@ -287,7 +288,7 @@ func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.T
 		if s.full() {
 			break // a finished run wakes us
 		}
-		if s.flying(id) {
+		if s.awaited(id) {
 			continue // its end wakes us, and it is due again then
 		}
 		r, err := s.store.RepositoryByID(ctx, id)
@@ -331,8 +332,17 @@ func (s *Service) flying(id string) bool {
 	return s.flights[id] != nil
 }
 
-// setCrowded notes whether a run waits for a place at its host, which the end
-// of a look may give it.
+// awaited is flying, and notes that a run waits for the end of that.
+func (s *Service) awaited(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[id]
+	s.crowded = s.crowded || f != nil
+	return f != nil
+}
+
+// setCrowded notes whether a run waits for the end of a look: for its place at
+// the host, or for its repository.
 func (s *Service) setCrowded(crowded bool) {
 	s.mu.Lock()
 	s.crowded = crowded
@@ -343,14 +353,23 @@ func (s *Service) setCrowded(crowded bool) {
 // slow host must not take every place.
 func (s *Service) takeOff(r core.Repository, person bool) bool {
 	host := r.Upstream.Host
-	if !s.budget.enterRun(host, divide(s.up.Limit(*r.Upstream), s.o), person) {
+	p := divide(s.up.Limit(*r.Upstream), s.o)
+	if !s.budget.enterRun(host, p, person) {
 		s.setCrowded(true)
-		return false
+		// Once more: what ended in between did not know that anybody waits.
+		if !s.budget.enterRun(host, p, person) {
+			return false
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.halted[r.ID] > 0 {
+		s.budget.leave(host, false)
+		return false // the end of that wakes us
+	}
 	if s.flights[r.ID] != nil { // a look has come first
 		s.budget.leave(host, false)
+		s.crowded = true
 		return false
 	}
 	s.flights[r.ID] = &flight{

@@ -84,3 +84,35 @@ func Classify(err error) (core.ErrorClass, string) {
 	}
 	return core.ClassInternal, core.MessageOf(err)
 }
+
+// Failure turns a failed contact into an error of the core for whoever waits for
+// it, in the host's own words.
+func Failure(op string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if _, ok := errors.AsType[*core.Error](err); ok {
+		return err
+	}
+	class, text := Classify(err)
+	e := &core.Error{Kind: core.KindUpstreamRejected, Op: op, Message: "upstream: " + text, Err: err}
+	switch class {
+	case core.ClassAuth, core.ClassRevoked:
+		e.Kind, e.Message = core.KindPrecondition, "the upstream does not let itself be read with this credential: "+text
+	case core.ClassNotFound:
+		e.Kind = core.KindNotFound
+	case core.ClassRateLimited:
+		e.Kind = core.KindRateLimited
+	case core.ClassTimeout:
+		e.Kind = core.KindUpstreamTimeout
+	case core.ClassNetwork, core.ClassUnavailable:
+		e.Kind = core.KindUpstreamUnavailable
+	case core.ClassInternal, core.ClassCorrupt:
+		e.Kind = core.KindInternal
+	}
+	var re *git.RemoteError
+	if errors.As(err, &re) {
+		e.RetryAfter = re.RetryAfter
+	}
+	return e
+}

@@ -60,7 +60,11 @@ type Service struct {
 	creds    core.CredentialStore
 	resolver netguard.Resolver
 	discover *git.Discoverer
+	given    *given // nil: stored credentials are used
 }
+
+// given is a credential that is used whatever is stored.
+type given struct{ credential *providers.StoredCredential }
 
 // New returns a service. A nil resolver is the system's.
 func New(plugins Plugins, creds core.CredentialStore, resolver netguard.Resolver, discover *git.Discoverer) *Service {
@@ -68,6 +72,15 @@ func New(plugins Plugins, creds core.CredentialStore, resolver netguard.Resolver
 		resolver = net.DefaultResolver
 	}
 	return &Service{plugins: plugins, creds: creds, resolver: resolver, discover: discover}
+}
+
+// With returns a service that opens generic upstreams with the given credential,
+// nil is none, in place of stored ones: for looking at an upstream before it is
+// linked. What is stored for another upstream must not travel to that one.
+func (s *Service) With(c *providers.StoredCredential) *Service {
+	other := *s
+	other.given = &given{c}
+	return &other
 }
 
 // LinkRequest names an upstream in the words of the API.
@@ -149,10 +162,14 @@ func (s *Service) Manifest(ctx context.Context, up core.Upstream) (providers.Man
 	return m, coreError("ask provider", err)
 }
 
-// stored returns the repository's credential, nil if it has none.
+// stored returns the repository's credential, or the one that was given; nil if
+// there is none.
 func (s *Service) stored(ctx context.Context, repo core.Repository) (*providers.StoredCredential, error) {
 	if repo.Upstream.Mode != providers.ModeGeneric {
 		return nil, nil
+	}
+	if s.given != nil {
+		return s.given.credential, nil
 	}
 	c, err := s.creds.CredentialByRepo(ctx, repo.ID)
 	if core.KindOf(err) == core.KindNotFound {

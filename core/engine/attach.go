@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/sync"
+	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/providers"
+)
+
+// LinkPlan is what linking a repository to an upstream does, or would do.
+type LinkPlan struct {
+	Repository core.Repository // as it is afterwards
+	Refs       sync.Plan       // what its first sync from there does to refs
+}
+
+// Attach links a local repository to an upstream, with a credential if one is
+// given, and asks for the first sync; with dry, it only says what that would do.
+// The upstream must be readable now. Errors: KindConflict if there is an upstream
+// already or its objects have another format than what is here; else as
+// [Engine.CreateRepository] and [upstream.Failure] have them.
+func (e *Engine) Attach(ctx context.Context, r core.Repository, u UpstreamRequest, c *providers.StoredCredential, dry bool) (LinkPlan, error) {
+	if r.Upstream != nil {
+		return LinkPlan{}, core.Errorf(core.KindConflict, "the repository has an upstream already; re-point it, or detach it first")
+	}
+	plan, err := e.plan(ctx, r, u, c, nil)
+	if err != nil || dry {
+		return plan, err
+	}
+	err = e.sync.Attach(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
+		return e.storeCredential(ctx, q, r.ID, c)
+	})
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	return e.linked(ctx, plan)
+}
+
+// Repoint gives a synced repository another upstream and asks for the first sync
+// from there; with dry, it only says what that would do. Settings, rewrites, notes
+// and ephemeral branches stay. The stored credential stays only if none is given
+// and the new upstream is at the same host: another host must never see it.
+// Errors: KindInvalid if there is no upstream; else as [Engine.Attach].
+func (e *Engine) Repoint(ctx context.Context, r core.Repository, u UpstreamRequest, c *providers.StoredCredential, dry bool) (LinkPlan, error) {
+	if r.Upstream == nil {
+		return LinkPlan{}, core.Errorf(core.KindInvalid, "no upstream configured for this repository; attach it to one")
+	}
+	var kept string // id of the stored credential that stays
+	plan, err := e.plan(ctx, r, u, c, func(up core.Upstream) (*providers.StoredCredential, error) {
+		stored, err := e.store.CredentialByRepo(ctx, r.ID)
+		if core.KindOf(err) == core.KindNotFound {
+			return nil, nil
+		}
+		if err != nil || up.Mode != providers.ModeGeneric || up.Instance != r.Upstream.Instance || !strings.EqualFold(up.Host, r.Upstream.Host) {
+			return nil, err
+		}
+		kept = stored.ID
+		return &providers.StoredCredential{Username: stored.Username, Secret: stored.Secret}, nil
+	})
+	if err != nil || dry {
+		return plan, err
+	}
+	gone := e.inbound.Leaving(ctx, r)
+	err = e.sync.Repoint(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
+		if err := q.DeleteInboundWebhook(ctx, r.ID); err != nil && core.KindOf(err) != core.KindNotFound {
+			return err
+		}
+		stored, err := q.CredentialByRepo(ctx, r.ID)
+		if core.KindOf(err) == core.KindNotFound {
+			return e.storeCredential(ctx, q, r.ID, c)
+		}
+		if err != nil || stored.ID == kept {
+			return err
+		}
+		if err := q.DeleteCredential(ctx, stored.ID); err != nil {
+			return err
+		}
+		return e.storeCredential(ctx, q, r.ID, c)
+	})
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	gone()
+	return e.linked(ctx, plan)
+}
+
+// plan finds the upstream and what a sync from it would do. Without a credential
+// it is looked at with what stored returns; nil: with none.
+func (e *Engine) plan(
+	ctx context.Context, r core.Repository, u UpstreamRequest, c *providers.StoredCredential,
+	stored func(up core.Upstream) (*providers.StoredCredential, error),
+) (LinkPlan, error) {
+	if c != nil {
+		if err := checkCredential(c.Username, c.Secret); err != nil {
+			return LinkPlan{}, err
+		}
+	}
+	if u.DefaultBranch != "" {
+		if err := core.ValidateBranchName(u.DefaultBranch); err != nil {
+			return LinkPlan{}, err
+		}
+	}
+	up, _, err := e.upstreams.Link(ctx, upstream.LinkRequest{
+		Provider: u.Provider, Public: u.Public, Owner: u.Owner, Name: u.Name, Host: u.Host,
+	})
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	up.DefaultBranch = u.DefaultBranch
+	switch {
+	case c == nil && stored != nil:
+		if c, err = stored(up); err != nil {
+			return LinkPlan{}, err
+		}
+	case c != nil && up.Mode != providers.ModeGeneric:
+		return LinkPlan{}, core.Errorf(core.KindInvalid, "this upstream uses no stored credential: leave username and password out")
+	}
+	settings, err := e.store.Settings(ctx, r.ID)
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	r.Upstream = &up
+	refs, err := e.sync.PlanFrom(ctx, e.upstreams.With(c), r, settings)
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	return LinkPlan{Repository: r, Refs: refs}, nil
+}
+
+// linked has the new upstream followed and returns the plan with the repository
+// as it is now.
+func (e *Engine) linked(ctx context.Context, plan LinkPlan) (LinkPlan, error) {
+	r := plan.Repository
+	e.checkInbound(ctx, r.ID)
+	if err := e.sync.RequestLinked(ctx, r.ID); err != nil {
+		return LinkPlan{}, err
+	}
+	e.log.Info("repository linked to an upstream", "repo_id", r.ID, "provider", r.Upstream.Instance, "host", r.Upstream.Host)
+	var err error
+	plan.Repository, err = e.store.RepositoryByID(ctx, r.ID)
+	return plan, err
+}
+
+// storeCredential stores a credential, if there is one, in a transaction.
+func (e *Engine) storeCredential(ctx context.Context, q core.Queries, repoID string, c *providers.StoredCredential) error {
+	if c == nil {
+		return nil
+	}
+	now := e.clock.Now()
+	return q.CreateCredential(ctx, core.Credential{
+		ID: core.NewID("ggc", now), RepoID: repoID, Username: c.Username, Secret: c.Secret, CreatedAt: now, UpdatedAt: now,
+	})
+}
