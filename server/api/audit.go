@@ -30,6 +30,8 @@ var actions = map[string]action{
 	"PATCH /api/repos/{name}":                                      {word: "repository.update"},
 	"PATCH /api/repos/{name}/settings":                             {word: "settings.update"},
 	"DELETE /api/repos/{name}":                                     {word: "repository.delete"},
+	"POST /api/repos/{name}/base":                                  {word: "upstream.attach"},
+	"PUT /api/repos/{name}/base":                                   {word: "upstream.repoint"},
 	"DELETE /api/repos/{name}/base":                                {word: "upstream.detach"},
 	"POST /api/repos/{name}/pull-upstream":                         {word: "sync.request"},
 	"POST /api/repos/{name}/git-credentials":                       {word: "credential.create"},

@@ -92,6 +92,8 @@ var fieldNotes = map[string]fieldNote{
 	"Inbound.message":                            {text: "Why it is not active, and what to do."},
 	"Inbound.state":                              {text: "`active`: registered at the host by the server. `failing`: the host refuses that, or cannot be asked; it is tried again. `none`: the server does not register it."},
 	"InboundWebhook.checked_at":                  {text: "The host was last asked to register it."},
+	"LinkRepositoryRequest.base_repo":            {text: "The upstream, as in createRepository. Required."},
+	"LinkRepositoryRequest.username":             {text: "With password: the credential to read it with and to store. Only of upstreams that use a stored one."},
 	"InboundWebhook.url":                         {text: "Where the host may deliver. It holds a secret token."},
 	"MergeRequest.expected_target_sha":           {text: "Full id that the target must have; without it the merge is tried again if the target moves."},
 	"MergeRequest.source_ref":                    {text: "Branch or another revision. Required."},

@@ -110,6 +110,9 @@ var tags = []node{
 	{"name": legacyTag, "description": "The same operations below /api/v1, where the token alone names the repository"},
 }
 
+// linkExample is the body of an example that links a repository.
+const linkExample = `{"base_repo":{"provider":"gitea","owner":"team","name":"app","upstream_host":"git.example.com"},"username":"robot","password":"TOKEN"}`
+
 // descriptions returns what the document says, by operation.
 func descriptions() map[string]description {
 	repo := "/api/repos/{name}"
@@ -136,6 +139,14 @@ func descriptions() map[string]description {
 			text: "Here, not at its upstream. The name is free at once.", answers: done(deletedRepository{}), errors: storeErrors},
 		"DELETE " + repo + "/base": {id: "detachUpstream", tag: "repositories", summary: "Stop following the upstream",
 			text: "The content stays; the stored credential goes. Doing it again is no error.", answers: done(messageAnswer{}), errors: writeErrors},
+		"POST " + repo + "/base": {id: "attachUpstream", tag: "repositories", summary: "Link a local repository to an upstream",
+			text: "The first sync makes its branches and tags equal to the upstream's, by the repository's policies: what the upstream does not have is deleted, and kept as a rewrite. " +
+				"`dry_run=true` changes nothing and shows what would become of the refs. The upstream must be readable with the credential of the body, which is stored. " +
+				"Reads go on during that sync if there is content.",
+			query: "dry_run", body: linkBody{}, bodyRequired: true, example: linkExample, answers: done(linkedAnswer{}), errors: writeErrors},
+		"PUT " + repo + "/base": {id: "repointUpstream", tag: "repositories", summary: "Give a synced repository another upstream",
+			text:  "As attachUpstream. Settings, rewrites, notes and ephemeral branches stay. The stored credential stays if the body has none and the host is the same; else it goes.",
+			query: "dry_run", body: linkBody{}, bodyRequired: true, example: linkExample, answers: done(linkedAnswer{}), errors: writeErrors},
 		"POST " + repo + "/pull-upstream": {id: "pullUpstream", tag: "repositories", summary: "Ask for a sync with the upstream",
 			text: "Answers at once. How the sync goes is in `sync` of the repository.", body: pullUpstreamBody{}, example: `{"ref":"main"}`,
 			answers: []success{{status: http.StatusAccepted, text: "A sync will run.", body: messageAnswer{}}}, errors: writeErrors},

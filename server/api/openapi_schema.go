@@ -57,6 +57,8 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[core.Outcome]():        "AuditOutcome",
 	reflect.TypeFor[errorBody]():           "Problem",
 	reflect.TypeFor[baseRepo]():            "BaseRepoRequest",
+	reflect.TypeFor[linkBody]():            "LinkRepositoryRequest",
+	reflect.TypeFor[linkedAnswer]():        "LinkedRepository",
 	reflect.TypeFor[createBody]():          "CreateRepositoryRequest",
 	reflect.TypeFor[personBody]():          "Person",
 	reflect.TypeFor[fileBody]():            "FileChange",

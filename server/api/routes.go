@@ -23,6 +23,7 @@ type Options struct {
 	Rewrites     Rewrites                // nil: calls about rewrites are refused
 	Fresh        Freshener               // nil: copies are served as they are
 	Settings     Settings                // required for the calls about settings
+	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
 	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
 	Webhooks     Webhooks                // nil: calls about webhooks are refused
 	Events       EventFeed               // nil: calls that read events are refused
@@ -76,6 +77,8 @@ var operations = []operation{
 	{http.MethodGet, "/api/v1/repo", "/api/repos/{name}", anyScope, oneRepository, (*server).getRepository},
 	{http.MethodPatch, "/api/v1/repo", "/api/repos/{name}", access.RepoWrite, oneRepository, (*server).updateRepository},
 	{http.MethodDelete, "/api/v1/repos/delete", "/api/repos/{name}", access.RepoWrite, oneRepository, (*server).deleteRepository},
+	{http.MethodPost, "/api/v1/repos/base", "/api/repos/{name}/base", access.RepoWrite, oneRepository, (*server).attach},
+	{http.MethodPut, "/api/v1/repos/base", "/api/repos/{name}/base", access.RepoWrite, oneRepository, (*server).repoint},
 	{http.MethodDelete, "/api/v1/repos/base", "/api/repos/{name}/base", access.GitWrite, oneRepository, (*server).detach},
 	{http.MethodPost, "/api/v1/repos/pull-upstream", "/api/repos/{name}/pull-upstream", access.GitWrite, oneRepository, (*server).pullUpstream},
 	{http.MethodGet, "/api/v1/repos/settings", "/api/repos/{name}/settings", access.GitRead, oneRepository, (*server).getSettings},
