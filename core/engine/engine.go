@@ -48,6 +48,11 @@ type SyncStatus struct {
 	Progress *core.Progress // of the running sync, nil if none runs
 	LastRun  *core.Run
 	Webhook  *core.InboundWebhook // how the host tells of changes; nil: not known yet
+	// Expected is how many announced refs no listing has shown yet.
+	Expected int
+	// HostRests is until when the host is left alone, because it limits or
+	// cannot be reached; zero: it is not.
+	HostRests time.Time
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]

@@ -229,6 +229,14 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	case core.KindOf(err) != core.KindNotFound:
 		return SyncStatus{}, err
 	}
+	expected, err := e.store.Expectations(ctx, r.ID)
+	if err != nil {
+		return SyncStatus{}, err
+	}
+	st.Expected = len(expected)
+	if r.Upstream != nil {
+		st.HostRests = e.sync.HostRests(r.Upstream.Host)
+	}
 	return st, nil
 }
 

@@ -19,6 +19,25 @@
 // to the one door (core/repo). Refs that a write session moved meanwhile are
 // left out and looked at again. A fetch that fails yields no plan.
 //
+// A run that nobody asked for, and that finds no difference, leaves neither a row
+// nor an event; so the echo of our own push costs one comparison.
+//
+// # What causes a look
+//
+// People, write sessions and inbound webhooks ask for runs. The poller looks at
+// upstreams unasked: a look is the listing of a run, and becomes a run, with what
+// it has heard, if that differs or fails. Ids that a webhook announced, and that
+// no listing has shown yet, are looked for in short steps until they are seen,
+// superseded or expired. Budgets keep every host from doing more than it may, and
+// from delaying others. Nothing relies on the clock of a host.
+//
+// # Whom it follows
+//
+// The repository with the host's stable id, where the host has such ids: whatever
+// it is called. The host's API is asked when its git fails in a way that it may
+// explain, when a webhook says so, once a day, and, while objects are fetched,
+// before anything new reaches a public ref.
+//
 // # The first mirror
 //
 // It goes into the tracking refs of the empty repository in two steps (default

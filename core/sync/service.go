@@ -482,5 +482,9 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	return s.Wait(ctx, r.ID, gen)
 }
 
+// HostRests returns until when a host is left alone, because it limits or cannot
+// be reached; zero: it is not.
+func (s *Service) HostRests(host string) time.Time { return s.budget.pausedUntil(host) }
+
 // errShutdown is why a flight ends when the server stops.
 var errShutdown = errors.New("the server is shutting down")
