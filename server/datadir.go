@@ -34,6 +34,13 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockDir gives the lock back. Closing the file alone would leave it to a child
+// process that is just being started, which has a copy of the file until its
+// own program runs, see flock(2).
+func unlockDir(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 // firstOrg makes the organisation "local" with an ES256 key pair in an empty
 // store. The private key goes to keys/local.pem before the public one is
 // stored, so that a crash in between leaves a key that the next start takes up.

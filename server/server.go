@@ -214,7 +214,7 @@ func (s *Server) close(ctx context.Context) error {
 		errs = append(errs, s.store.Close())
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, unlockDir(s.lock))
 	}
 	return errors.Join(errs...)
 }

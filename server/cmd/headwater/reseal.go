@@ -94,5 +94,8 @@ func lockOut(dir dataDir) (unlock func() error, err error) {
 		}
 		return nil, err
 	}
-	return f.Close, nil
+	return func() error {
+		// Closing is not enough, see server.unlockDir.
+		return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+	}, nil
 }
