@@ -81,18 +81,11 @@ type outcome struct {
 // ensure makes the webhook of one repository at its host be as it must be, and
 // records what came of it. Errors are those of the store.
 func (s *Service) ensure(ctx context.Context, repoID string) error {
-	w, err := s.store.InboundWebhook(ctx, repoID)
+	w, r, stored, err := s.linked(ctx, repoID)
 	if err != nil {
 		return notMissing(err)
 	}
-	r, err := s.store.RepositoryByID(ctx, repoID)
-	if err != nil || r.Upstream == nil {
-		return notMissing(err)
-	}
-	p, stored, o, err := s.registrable(ctx, r)
-	if err != nil {
-		return err
-	}
+	p, o := s.registrable(ctx, r, stored)
 	var remote providers.Remote
 	if o.state == "" {
 		remote, o = s.register(ctx, p, r, w, stored)
@@ -119,11 +112,36 @@ func notMissing(err error) error {
 	return err
 }
 
+// linked reads a repository with its webhook and credential, all as of one
+// moment: a repository may be given another upstream at any time, whose host
+// must not see the credential of the one before. A nil credential: none is
+// stored. Errors: KindNotFound if one of the others is not there.
+func (s *Service) linked(ctx context.Context, repoID string) (w core.InboundWebhook, r core.Repository, stored *providers.StoredCredential, err error) {
+	err = s.store.Tx(ctx, func(q core.Queries) error {
+		if w, err = q.InboundWebhook(ctx, repoID); err != nil {
+			return err
+		}
+		if r, err = q.RepositoryByID(ctx, repoID); err != nil {
+			return err
+		}
+		if r.Upstream == nil {
+			return core.Errorf(core.KindNotFound, "no upstream configured for this repository")
+		}
+		c, err := q.CredentialByRepo(ctx, repoID)
+		if err != nil {
+			return notMissing(err)
+		}
+		stored = &providers.StoredCredential{Username: c.Username, Secret: c.Secret}
+		return nil
+	})
+	return w, r, stored, err
+}
+
 // registrable finds out whether the repository's webhook can be registered by
 // us. If it cannot, the outcome has a state and says why.
-func (s *Service) registrable(ctx context.Context, r core.Repository) (upstream.Plugin, *providers.StoredCredential, outcome, error) {
-	none := func(message string) (upstream.Plugin, *providers.StoredCredential, outcome, error) {
-		return nil, nil, outcome{state: core.InboundNone, message: message}, nil
+func (s *Service) registrable(ctx context.Context, r core.Repository, stored *providers.StoredCredential) (upstream.Plugin, outcome) {
+	none := func(message string) (upstream.Plugin, outcome) {
+		return nil, outcome{state: core.InboundNone, message: message}
 	}
 	p, err := s.plugins.Instance(r.Upstream.Instance)
 	if err != nil {
@@ -131,7 +149,7 @@ func (s *Service) registrable(ctx context.Context, r core.Repository) (upstream.
 	}
 	m, err := p.Manifest(ctx)
 	if err != nil {
-		return nil, nil, outcome{state: core.InboundFailing, message: sentence(err), next: retryMin}, nil
+		return nil, outcome{state: core.InboundFailing, message: sentence(err), next: retryMin}
 	}
 	switch {
 	case !m.Capabilities.Webhooks:
@@ -140,18 +158,13 @@ func (s *Service) registrable(ctx context.Context, r core.Repository) (upstream.
 		return none("the App's own webhook tells of changes")
 	case !m.Capabilities.WebhookRegistration:
 		return none("webhooks cannot be registered at this kind of host; add this address and its secret there by hand")
-	}
-	c, err := s.store.CredentialByRepo(ctx, r.ID)
-	if core.KindOf(err) == core.KindNotFound {
+	case stored == nil:
 		return none("no credential is stored that could register it; add this address and its secret at the host by hand")
-	}
-	if err != nil {
-		return nil, nil, outcome{}, err
 	}
 	if message := s.unreachable(p.HostPolicy(r.Upstream.Host)); message != "" {
 		return none(message)
 	}
-	return p, &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, outcome{}, nil
+	return p, outcome{}
 }
 
 // unreachable says why hosts of the policy cannot be given our address; "" if

@@ -32,19 +32,14 @@ func (s *Service) Leaving(ctx context.Context, r core.Repository) (gone func()) 
 	if r.Upstream == nil {
 		return nothing
 	}
-	w, err := s.store.InboundWebhook(ctx, r.ID)
-	if err != nil || w.HookID == "" && w.State != core.InboundActive {
-		return nothing // it was not registered by us
-	}
-	c, err := s.store.CredentialByRepo(ctx, r.ID)
-	if err != nil {
-		return nothing
+	w, r, stored, err := s.linked(ctx, r.ID)
+	if err != nil || stored == nil || w.HookID == "" && w.State != core.InboundActive {
+		return nothing // it was not registered by us, or cannot be removed any more
 	}
 	p, err := s.plugins.Instance(r.Upstream.Instance)
 	if err != nil {
 		return nothing
 	}
-	stored := &providers.StoredCredential{Username: c.Username, Secret: c.Secret}
 	remote, err := s.locate(ctx, p, *r.Upstream, stored)
 	if err != nil {
 		s.log.Warn("the webhook at the host stays", "repo_id", r.ID, "error", err)
