@@ -201,6 +201,9 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 	if err := s.checkForce(ctx, w, b); err != nil {
 		return err
 	}
+	if err := s.checkGone(ctx, w, b); err != nil {
+		return err
+	}
 	upstream := s.upstreamLeg(w, b)
 	// A single local update needs no preflight: applying it is the check.
 	if len(upstream) > 0 || len(b.open) > 1 {

@@ -34,6 +34,33 @@ func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []
 	b.keepTogether(idx)
 }
 
+// checkGone refuses what would go to an upstream that is known to be gone:
+// another repository may have its name now, and must not get what was meant for
+// the old one. The host is asked again soon, in case that is over.
+func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
+	idx := s.upstreamLeg(w, b)
+	if len(idx) == 0 {
+		return nil
+	}
+	state, err := s.store.SyncState(ctx, w.Repo.ID)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil // detached meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if state.UpstreamState != core.UpstreamDeleted && state.UpstreamState != core.UpstreamReplaced {
+		return nil
+	}
+	s.wantSync(ctx, w.Repo.ID)
+	for _, i := range idx {
+		if b.open[i] {
+			b.refuse(i, core.KindUpstreamUnavailable, "upstream: "+state.LastError)
+		}
+	}
+	return nil
+}
+
 // pushBatch runs one git push.
 func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int) {
 	byRef := make(map[string]int, len(idx))
