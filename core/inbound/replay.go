@@ -2,9 +2,11 @@ package inbound
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -14,9 +16,9 @@ const (
 	// replayOverlap is how much further back each look goes than the last one: a
 	// delivery is listed as failed only when the host has given up on it.
 	replayOverlap = 10 * time.Minute
-	// replayReach is how far back a look goes at most; hosts keep deliveries for
-	// about as long.
-	replayReach = 3 * 24 * time.Hour
+	// replayReach is how far back a look goes at most: a little less than the
+	// three days for which GitHub keeps deliveries.
+	replayReach = 3*24*time.Hour - 10*time.Minute
 	// replayTimeout bounds one look, which may list and replay many.
 	replayTimeout = 50 * time.Second
 )
@@ -98,7 +100,7 @@ func (s *Service) Replay(ctx context.Context, name string) (Replay, error) {
 	}
 	callCtx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
-	result, err := p.ReplayDeliveries(callCtx, providers.ReplayRequest{Since: since})
+	result, err := replayAt(callCtx, p, since)
 	r := Replay{At: now, Since: since, Failed: result.Failed, Replayed: result.Replayed, Incomplete: result.Incomplete}
 	log := s.log.With("provider", name, "since", since.Format(time.RFC3339), "duration", s.clock.Now().Sub(now))
 	switch {
@@ -125,6 +127,23 @@ func (s *Service) Replay(ctx context.Context, name string) (Replay, error) {
 		kind = core.KindRateLimited
 	}
 	return r, &core.Error{Kind: kind, Op: op, Subject: name, Message: r.Error, Err: err}
+}
+
+// replayAt replays at every host of the instance that sends webhooks to its
+// address; where none is named, at the default one.
+func replayAt(ctx context.Context, p upstream.Plugin, since time.Time) (providers.ReplayResult, error) {
+	hosts := p.WebhookHosts()
+	if len(hosts) == 0 {
+		hosts = []string{""}
+	}
+	var sum providers.ReplayResult
+	var errs []error
+	for _, host := range hosts {
+		r, err := p.ReplayDeliveries(ctx, providers.ReplayRequest{Host: host, Since: since})
+		sum.Failed, sum.Replayed, sum.Incomplete = sum.Failed+r.Failed, sum.Replayed+r.Replayed, sum.Incomplete || r.Incomplete
+		errs = append(errs, err)
+	}
+	return sum, errors.Join(errs...)
 }
 
 // replaySince returns how far back to look.

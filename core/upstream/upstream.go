@@ -25,6 +25,8 @@ type Plugin interface {
 	// WebhookSecrets are what inbound webhooks at the address of the whole
 	// instance are verified with; none: they are refused.
 	WebhookSecrets() []providers.Secret
+	// WebhookHosts are the hosts that such secrets are set for.
+	WebhookHosts() []string
 	Resolve(ctx context.Context, r providers.ResolveRequest) (providers.Remote, error)
 	Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error)
 	Probe(ctx context.Context, r providers.ProbeRequest) (providers.ProbeResult, error)

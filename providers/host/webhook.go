@@ -24,6 +24,17 @@ func (i *Instance) WebhookSecrets() []providers.Secret {
 	return out
 }
 
+// WebhookHosts returns the hosts whose blocks have webhook secrets.
+func (i *Instance) WebhookHosts() []string {
+	var out []string
+	for _, h := range i.block.Hosts {
+		if len(h.WebhookSecrets) > 0 {
+			out = append(out, h.Host)
+		}
+	}
+	return out
+}
+
 // ParseWebhook is [providers.Provider.ParseWebhook]. An answer that does not say
 // that the webhook is verified is refused with [providers.CodeSignatureInvalid],
 // so that a plugin which forgets to look fails closed.

@@ -92,6 +92,19 @@ func (p *Plugin) WebhookSecrets() []providers.Secret {
 	return out
 }
 
+// WebhookHosts implements [upstream.Plugin].
+func (p *Plugin) WebhookHosts() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for _, h := range append([]providers.HostPolicy{p.policy}, p.others...) {
+		if len(h.WebhookSecrets) > 0 {
+			out = append(out, h.Host)
+		}
+	}
+	return out
+}
+
 // Find implements [upstream.Plugins].
 func (p *Plugin) Find(context.Context, string, bool, string) (upstream.Plugin, error) { return p, nil }
 
