@@ -35,6 +35,8 @@ func benchmarks() []benchmark {
 		{"sync", "a sync that finds no change", benchSync},
 		{"change", "an upstream's new commit, until it is readable here", benchChange},
 		{"hook", "an upstream's webhook, until its commit is readable here", benchHook},
+		{"events", "webhooks going out, beside posting the same bodies", benchEvents},
+		{"poll", "5,000 repositories of one host, polled", benchPoll},
 		{"api", "calls of the REST API in 20,000 files, beside a real Gitea's", benchAPI},
 		{"mirror", "first mirror of a large repository, and a clone right after it", benchMirror},
 		{"memory", "memory of the server while 16 clones run", benchMemory},

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/headwater-git/headwater/core/access"
 )
 
 func basic(user, password string) string {
@@ -145,8 +147,9 @@ func (b *bench) startHeadwater(ctx context.Context, name string, hosts ...string
 	return b.startHeadwaterWith(ctx, name, hcl.String())
 }
 
-// startHeadwaterWith takes the text of providers.hcl.
-func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string) (*headwater, error) {
+// startHeadwaterWith takes the text of providers.hcl and more flags of "serve".
+// A name that was used before gives a server over the same data.
+func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string, flags ...string) (*headwater, error) {
 	dir := filepath.Join(b.work, name)
 	h := &headwater{data: filepath.Join(dir, "data"), log: filepath.Join(dir, "log.json"), b: b}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -162,8 +165,9 @@ func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string) (*head
 	}
 	defer log.Close()
 	// Debug lines tell how long each git process took; they cost microseconds.
-	cmd := exec.Command(filepath.Join(b.root, "bin", "headwater"), "serve", //nolint:noctx // ended by stop
-		"--data", h.data, "--listen", "127.0.0.1:0", "--config", config, "--log-level", "debug", "--log-json")
+	cmd := exec.Command(filepath.Join(b.root, "bin", "headwater"), append([]string{ //nolint:noctx // ended by stop
+		"serve", "--data", h.data, "--listen", "127.0.0.1:0", "--config", config, "--log-level", "debug", "--log-json",
+	}, flags...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir()}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -195,17 +199,23 @@ func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string) (*head
 // cpu returns the CPU time that the server and its processes used so far.
 func (h *headwater) cpu() time.Duration { return cpuOf(h.pid) }
 
-// token returns a token for the repository.
-func (h *headwater) token(ctx context.Context, repo string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(h.b.root, "bin", "headwater"), "token", "--data", h.data, "--repo", repo,
-		"--scope", "git:read,git:write,repo:write", "--ttl", "24h")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+// token returns a token for the repository, or for the organisation with "org".
+// It is signed here: a process for each of thousands of repositories would cost
+// minutes.
+func (h *headwater) token(repo string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(h.data, "keys", "local.pem"))
 	if err != nil {
-		return "", fmt.Errorf("headwater token: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+		return "", err
 	}
-	return strings.TrimSpace(string(out)), nil
+	key, err := access.ParsePrivateKey(raw)
+	if err != nil {
+		return "", err
+	}
+	now := time.Now()
+	return access.Sign(key, access.Claims{
+		Issuer: "local", Subject: "bench", Repo: repo, IssuedAt: now, ExpiresAt: now.Add(24 * time.Hour),
+		Scopes: []access.Scope{access.GitRead, access.GitWrite, access.RepoWrite, access.OrgRead},
+	})
 }
 
 // call makes one call of the API.
@@ -277,7 +287,7 @@ type repoAnswer struct {
 func (h *headwater) create(ctx context.Context, name, host, upstream string) (hosted, error) {
 	r := hosted{h: h, name: name, url: h.base + "/" + name + ".git"}
 	var err error
-	if r.token, err = h.token(ctx, name); err != nil {
+	if r.token, err = h.token(name); err != nil {
 		return r, err
 	}
 	body := map[string]any{"default_branch": "main"}

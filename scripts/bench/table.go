@@ -84,6 +84,14 @@ func (t *table) rate(group, what string, ours, baseline, least float64) {
 	})
 }
 
+// besideRate adds a row of two rates that has no budget.
+func (t *table) besideRate(group, what string, ours, baseline float64) {
+	t.add(row{
+		group: group, what: what, ours: fmt.Sprintf("%.0f/s", ours), baseline: fmt.Sprintf("%.0f/s", baseline),
+		ratio: fmt.Sprintf("%.2fx", ours/baseline), budget: "-", verdict: "-",
+	})
+}
+
 // most adds a row of a count against a fixed limit.
 func (t *table) most(group, what string, ours, most float64) {
 	t.add(row{group: group, what: what, ours: fmt.Sprintf("%.1f", ours), baseline: "-", ratio: "-", budget: fmt.Sprintf("<= %.3g", most), verdict: verdict(ours <= most)})
