@@ -42,7 +42,16 @@ func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, userna
 		return core.Credential{}, err
 	}
 	e.checkInbound(ctx, r.ID)
+	e.retryWith(ctx, r.ID)
 	return c, nil
+}
+
+// retryWith has a failing sync tried with a new credential. That is stored
+// already, so a failure here is for the log.
+func (e *Engine) retryWith(ctx context.Context, repoID string) {
+	if err := e.sync.CredentialChanged(context.WithoutCancel(ctx), repoID); err != nil && core.KindOf(err) != core.KindNotFound {
+		e.log.Error("cannot try the new credential at once; the next retry uses it", "repo_id", repoID, "error", err)
+	}
 }
 
 // credential returns the organisation's credential with the id.
@@ -79,6 +88,7 @@ func (e *Engine) UpdateCredential(ctx context.Context, org, id string, username 
 		return core.Credential{}, err
 	}
 	e.checkInbound(ctx, c.RepoID)
+	e.retryWith(ctx, c.RepoID)
 	return c, nil
 }
 

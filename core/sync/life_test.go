@@ -319,3 +319,22 @@ func TestService_life_gitWorksWhateverTheAPISays(t *testing.T) {
 		})
 	}
 }
+
+func TestService_CredentialChanged(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, coretest.Options{})
+	r, one := b.mirrored("a")
+	wanted := b.state(r).Wanted
+	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
+	require.Equal(t, wanted, b.state(r).Wanted, "nothing waits for it")
+	b.Forge.RevokeTokens()
+	two := b.ForgeCommit(r, mainRef, "two", one)
+	require.Error(t, b.run(r, ""))
+	c, err := b.Store.CredentialByRepo(t.Context(), r.ID)
+	require.NoError(t, err)
+	c.Secret = b.Forge.Stored().Secret
+	require.NoError(t, b.Store.UpdateCredential(t.Context(), c))
+	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
+	b.rest(r)
+	require.Equal(t, two, b.Refs(r)[mainRef])
+}

@@ -17,12 +17,13 @@ import (
 
 // Triggers of a sync, as runs record them.
 const (
-	TriggerAPI      = "api"      // pull-upstream
-	TriggerCreate   = "create"   // a public or App repository was made
-	TriggerPush     = "push"     // a push found the local copy behind
-	TriggerWebhook  = "webhook"  // the host announced a change
-	TriggerPoll     = "poll"     // a look found a change that nobody announced
-	TriggerRecovery = "recovery" // the server found unfinished work at its start
+	TriggerAPI        = "api"        // pull-upstream
+	TriggerCreate     = "create"     // a public or App repository was made
+	TriggerPush       = "push"       // a push found the local copy behind
+	TriggerWebhook    = "webhook"    // the host announced a change
+	TriggerCredential = "credential" // what failed may work with a new credential
+	TriggerPoll       = "poll"       // a look found a change that nobody announced
+	TriggerRecovery   = "recovery"   // the server found unfinished work at its start
 )
 
 // Upstreams is what a sync needs of core/upstream.
@@ -138,6 +139,18 @@ func (s *Service) Request(ctx context.Context, repoID, trigger, ref string) (int
 	}
 	s.poke()
 	return gen, nil
+}
+
+// CredentialChanged has what waits for a retry tried at once with the new
+// credential. A repository without work waiting is left alone: its next contact
+// uses the credential by itself.
+func (s *Service) CredentialChanged(ctx context.Context, repoID string) error {
+	state, err := s.store.SyncState(ctx, repoID)
+	if err != nil || state.Served >= state.Wanted {
+		return err
+	}
+	_, err = s.Request(ctx, repoID, TriggerCredential, "")
+	return err
 }
 
 // poke wakes the scheduler.
