@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -327,4 +330,57 @@ func TestInbound_deadHostDelaysNoDetach(t *testing.T) {
 	defer cancel()
 	require.NoError(t, b.Engine().Detach(ctx, b.Repo(t, mirror)))
 	require.Nil(t, b.Get(t, mirror).At("sync"))
+}
+
+// TestInbound_lostWebhooksOfAnAppAreReplayed loses every webhook of a GitHub
+// App, and gets them from the host once it is asked.
+func TestInbound_lostWebhooksOfAnAppAreReplayed(t *testing.T) {
+	t.Parallel()
+	const secret = "of-the-app"
+	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitHub})
+	forge.CreateRepo(origin, true)
+	forge.Seed(origin, providertest.SeedOptions{Commits: 3})
+	key := filepath.Join(t.TempDir(), "app.pem")
+	require.NoError(t, os.WriteFile(key, forge.AppKey(), 0o600))
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Public: true, Config: fmt.Sprintf(`
+provider "github-app" "acme" {
+  app_id           = %d
+  private_key_file = %q
+  poll             = "off"
+  host %q {
+    scheme         = %q
+    allow_private  = true
+    api_url        = %q
+    webhook_secret = %q
+  }
+}`, providertest.AppID, key, forge.Host(), forge.Scheme(), forge.APIURL(), secret)})}
+	b.store = servertest.Store(t, b.Dir)
+	forge.SetInstanceWebhook(b.URL+"/webhooks/acme", secret)
+	a := b.Call(t, http.MethodPost, "/api/repos", b.Token(t, mirror), map[string]any{"base_repo": map[string]any{
+		"provider": "github", "owner": "acme", "name": "widget", "upstream_host": forge.Host(),
+	}})
+	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	require.NoError(t, b.Sync(t, mirror), "%s", b.Log)
+
+	forge.SetWebhookFaults(providertest.WebhookFaults{Drop: true})
+	other := b.direct(t)
+	id := other.Commit("nobody hears of it")
+	b.hostPush(t, other, "HEAD:main")
+	b.settle(t)
+	require.NotEqual(t, id, b.Refs(t, mirror)["refs/heads/main"])
+	forge.SetWebhookFaults(providertest.WebhookFaults{})
+
+	org := b.TokenWith(t, access.Claims{Scopes: []access.Scope{access.RepoWrite, access.OrgRead}})
+	a = b.Call(t, http.MethodPost, "/providers/acme/replay", org, nil)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, 1.0, a.At("failed"), a.Raw)
+	require.Equal(t, 1.0, a.At("replayed"), a.Raw)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == id }, 30*time.Second, 10*time.Millisecond)
+	b.settle(t)
+
+	a = b.Call(t, http.MethodGet, "/providers", org, nil)
+	require.Contains(t, a.Raw, `"replay":{`)
+	require.Equal(t, http.StatusNotImplemented, b.Call(t, http.MethodPost, "/providers/gitea/replay", org, nil).Status)
+	require.Equal(t, http.StatusNotFound, b.Call(t, http.MethodPost, "/providers/nobody/replay", org, nil).Status)
+	require.Equal(t, http.StatusForbidden, b.Call(t, http.MethodPost, "/providers/acme/replay", b.Token(t, mirror), nil).Status)
 }
