@@ -46,6 +46,7 @@ type FreshnessPolicy string
 
 // The freshness policies. The empty one is [FreshServe].
 const (
+	FreshUnset      FreshnessPolicy = ""
 	FreshServe      FreshnessPolicy = "serve"      // answer, and say how old the copy is
 	FreshRevalidate FreshnessPolicy = "revalidate" // look at the upstream for a bounded time, then answer and say so
 	FreshFail       FreshnessPolicy = "fail"       // look; if the copy stays too old, refuse with Retry-After

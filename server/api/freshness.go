@@ -117,7 +117,7 @@ type notHere struct {
 // notHereBody is its shape.
 type notHereBody struct {
 	errorBody
-	ensuredView
+	Ensured *ensuredView `json:"ensured,omitempty"` // what is here, and what is not
 }
 
 // Error implements error.
@@ -126,7 +126,7 @@ func (e *notHere) Error() string { return e.err.Error() }
 // Unwrap gives the error that the status is made of.
 func (e *notHere) Unwrap() error { return e.err }
 
-func (e *notHere) shape(body errorBody) (int, any) { return body.Status, notHereBody{body, e.view} }
+func (e *notHere) shape(body errorBody) (int, any) { return body.Status, notHereBody{body, &e.view} }
 
 func (s *server) ensure(c *call) error {
 	if s.Fresh == nil {
@@ -160,7 +160,7 @@ func (s *server) ensure(c *call) error {
 		return c.answer(http.StatusOK, view)
 	}
 	return &notHere{view: view, err: core.Errorf(core.KindUpstreamTimeout,
-		"not everything that was asked for has come from the upstream within %s; see refs and ids for what is here", timeout)}
+		"not everything that was asked for has come from the upstream within %s; \"ensured\" says what is here", timeout)}
 }
 
 func viewEnsured(found engine.Ensured) ensuredView {

@@ -154,7 +154,7 @@ func descriptions() map[string]description {
 		"GET " + repo + "/settings": {id: "getSettings", tag: "repositories", summary: "Show the settings of a repository", answers: done(settingsAnswer{})},
 		"PATCH " + repo + "/settings": {id: "updateSettings", tag: "repositories", summary: "Change the settings of a repository",
 			text:  "What the body does not name stays. Filters and policies take effect by a sync that begins at once; `dry_run=true` changes nothing and shows what would become of the refs.",
-			query: "dry_run", body: settingsView{}, bodyRequired: true, example: `{"poll":"1m","ref_policies":[{"pattern":"refs/heads/main","action":"hold"}]}`,
+			query: "dry_run", body: settingsBody{}, bodyRequired: true, example: `{"poll":"1m","ref_policies":[{"pattern":"refs/heads/main","action":"hold"}]}`,
 			answers: done(settingsAnswer{}), errors: writeErrors},
 		"GET " + repo + "/sync": {id: "getSync", tag: "repositories", summary: "Show how the sync with the upstream is going",
 			answers: []success{{status: http.StatusOK, text: "Done.", body: syncAnswer{}, headers: []string{"Headwater-Observed-At?", "Headwater-Staleness?"}}}},

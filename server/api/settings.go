@@ -18,8 +18,10 @@ type Settings interface {
 	PlanSettings(ctx context.Context, repo core.Repository, s core.Settings) (sync.Plan, error)
 }
 
-// settingsView is the settings in requests and answers. In a request an absent
-// field stays as it is, and null is its default.
+// settingsBody is the settings in a request: what is absent stays as it is.
+type settingsBody settingsView
+
+// settingsView is the settings in an answer.
 type settingsView struct {
 	Poll           string               `json:"poll"`
 	MaxStaleness   duration             `json:"max_staleness"`
@@ -134,12 +136,12 @@ func (s *server) updateSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	var body settingsView
-	body = viewSettings(settings) // what the request leaves out stays
+	var body settingsBody
+	body = settingsBody(viewSettings(settings)) // what the request leaves out stays
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	settings = body.settings()
+	settings = settingsView(body).settings()
 	answer := settingsAnswer{Settings: viewSettings(settings)}
 	if dry {
 		plan, err := s.Settings.PlanSettings(c.ctx(), c.repo, settings)

