@@ -41,11 +41,12 @@ type createRequest struct {
 
 // baseRequest asks for an upstream link.
 type baseRequest struct {
-	Provider string       `json:"provider"`
-	Owner    string       `json:"owner"`
-	Name     string       `json:"name"`
-	Host     string       `json:"upstream_host,omitempty"`
-	Auth     *authRequest `json:"auth,omitempty"`
+	Provider      string       `json:"provider"`
+	Owner         string       `json:"owner"`
+	Name          string       `json:"name"`
+	Host          string       `json:"upstream_host,omitempty"`
+	DefaultBranch string       `json:"default_branch,omitempty"` // "" follows the upstream's
+	Auth          *authRequest `json:"auth,omitempty"`
 }
 
 // authRequest chooses the public mode.

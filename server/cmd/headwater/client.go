@@ -162,6 +162,7 @@ type apiError struct {
 	status     int
 	text       string
 	retryAfter string
+	body       []byte
 }
 
 // Error returns the server's own words.
@@ -218,7 +219,7 @@ func (c *client) do(ctx context.Context, call apiCall, out any) error {
 		return fmt.Errorf("read the server's answer: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return &apiError{status: resp.StatusCode, text: errorText(resp, answer), retryAfter: resp.Header.Get("Retry-After")}
+		return &apiError{status: resp.StatusCode, text: errorText(resp, answer), retryAfter: resp.Header.Get("Retry-After"), body: answer}
 	}
 	if out == nil || len(answer) == 0 {
 		return nil

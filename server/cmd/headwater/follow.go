@@ -28,7 +28,13 @@ type syncAnswer struct {
 	LastSuccessAt *time.Time     `json:"last_success_at,omitempty"`
 	LastError     *syncError     `json:"last_error,omitempty"` // absent after a success
 	Runs          int64          `json:"runs"`                 // finished
+	Failures      int            `json:"failures"`             // consecutive
 	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
+	ObservedAt    *time.Time     `json:"observed_at,omitempty"`
+	ChangedAt     *time.Time     `json:"changed_at,omitempty"`
+	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"`
+	UpstreamState string         `json:"upstream_state,omitempty"`
+	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
 }

@@ -8,15 +8,20 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 func newRepoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repo",
-		Short: "List, inspect, sync, detach and delete repositories",
+		Short: "List, inspect, link, sync and delete repositories",
 		RunE:  needsSubcommand,
 	}
-	cmd.AddCommand(newRepoListCommand(), newRepoShowCommand(), newRepoSyncCommand(), newRepoWebhookCommand(), newRepoDetachCommand(), newRepoDeleteCommand())
+	cmd.AddCommand(
+		newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
+		newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoDeleteCommand(),
+	)
 	return cmd
 }
 
@@ -88,7 +93,7 @@ func newRepoShowCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 			}
-			return printRepo(cmd.OutOrStdout(), r)
+			return printRepo(cmd.OutOrStdout(), r, time.Now())
 		},
 	}
 	bindConnect(cmd, &o)
@@ -144,7 +149,7 @@ func newRepoDetachCommand() *cobra.Command {
 		Use:   "detach REPO",
 		Short: "Cut the link to the upstream and keep the content",
 		Long: `Forget the upstream and its credential. The content stays and later pushes stay
-here. The link cannot be made again.`,
+here. To link it again: headwater repo attach.`,
 		Example: "  headwater repo detach team/app",
 		Args:    exactArgs("REPO"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -213,8 +218,31 @@ func (r repoAnswer) state() string {
 	return r.Sync.State
 }
 
+// freshness says how long ago the upstream confirmed the copy.
+func (s syncAnswer) freshness(now time.Time) string {
+	if s.ObservedAt == nil {
+		return "never confirmed by the upstream"
+	}
+	line := "confirmed " + core.Ago(max(now.Sub(*s.ObservedAt), 0)) + " ago"
+	if s.ChangedAt != nil {
+		line += ", last change " + core.Ago(max(now.Sub(*s.ChangedAt), 0)) + " ago"
+	}
+	return line
+}
+
+// upstreamIs is the state of the upstream, and since when.
+func (s syncAnswer) upstreamIs() string {
+	if s.UpstreamState == "" {
+		return "active" // a server before this was told
+	}
+	if s.UpstreamSince == nil {
+		return s.UpstreamState
+	}
+	return s.UpstreamState + " since " + s.UpstreamSince.Local().Format(time.RFC3339)
+}
+
 // printRepo prints a repository for a person.
-func printRepo(out io.Writer, r repoAnswer) error {
+func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("name", "%s", r.Name)
@@ -227,6 +255,8 @@ func printRepo(out io.Writer, r repoAnswer) error {
 	row("upstream", "%s", r.upstream())
 	row("state", "%s", r.state())
 	if s := r.Sync; s != nil {
+		row("freshness", "%s", s.freshness(now))
+		row("upstream is", "%s", s.upstreamIs())
 		row("runs", "%d", s.Runs)
 		if s.LastSuccessAt != nil && !s.LastSuccessAt.IsZero() {
 			row("last success", "%s", s.LastSuccessAt.Local().Format(time.RFC3339))
@@ -240,9 +270,15 @@ func printRepo(out io.Writer, r repoAnswer) error {
 		if e := s.LastError; e != nil {
 			row("last error", "%s: %s", e.Class, e.Message)
 			row("next", "%s", nextForClass(e.Class, r.Name))
+			if s.Failures > 1 {
+				row("failures", "%d in a row", s.Failures)
+			}
 			if s.NextAttemptAt != nil {
 				row("next attempt", "%s", s.NextAttemptAt.Local().Format(time.RFC3339))
 			}
+		}
+		if s.NextPollAt != nil {
+			row("next poll", "%s", s.NextPollAt.Local().Format(time.RFC3339))
 		}
 	}
 	return t.Flush()

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// settingsFlags are the flags that change settings. Those that the command line
+// leaves alone change nothing.
+type settingsFlags struct {
+	poll, maxStaleness, freshness, retention, ephemeralTTL string
+	policies, include, exclude                             []string
+	retentionBytes                                         int64
+	ephemeralQuota                                         int
+	pullRequests                                           bool
+}
+
+func newRepoSettingsCommand() *cobra.Command {
+	var (
+		o           connectOptions
+		s           settingsFlags
+		dry, asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "settings REPO",
+		Short: "Show or change how a repository is polled, filtered, kept and how fresh it must be",
+		Long: `Without flags, show the settings of a repository. Each flag changes one; an empty
+value is the default. Lists are replaced whole: repeat the flag for each item.
+A pattern without refs/ is about branches; "*" stops at a slash, "**" does not.
+
+Of policies the first that fits decides what becomes of a ref that the upstream
+rewrites or deletes: follow, follow+retain (the default: the old tip is kept),
+hold (a person decides) or freeze (it never moves by a sync).`,
+		Example: `  headwater repo settings team/app
+  headwater repo settings team/app --poll 1m --max-staleness 10s --freshness fail
+  headwater repo settings team/app --policy main=hold --policy 'release/*=freeze' --retention 2160h
+  headwater repo settings team/app --include main --include 'refs/tags/**' --dry-run`,
+		Args: exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			changes, err := s.changes(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			var answer settingsAnswer
+			if len(changes) == 0 {
+				answer, err = c.settings(cmd.Context(), args[0])
+			} else {
+				answer, err = c.changeSettings(cmd.Context(), args[0], changes, dry)
+			}
+			if err != nil {
+				return c.explain(err, "settings of "+args[0])
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				return json.NewEncoder(out).Encode(answer)
+			}
+			if err := printSettings(out, answer.Settings); err != nil || answer.Plan == nil {
+				return err
+			}
+			fmt.Fprintln(out, "\nNothing was changed. These settings would do this:")
+			return printPlan(out, *answer.Plan)
+		},
+	}
+	bindConnect(cmd, &o)
+	f := cmd.Flags()
+	f.StringVar(&s.poll, "poll", "", "when to look at the upstream unasked: off, auto, or a duration")
+	f.StringVar(&s.maxStaleness, "max-staleness", "", "how old the copy may be for a read, like 10s")
+	f.StringVar(&s.freshness, "freshness", "", "what to do with an older copy: serve, revalidate or fail")
+	f.StringArrayVar(&s.policies, "policy", nil, "PATTERN=ACTION for refs that are rewritten or deleted; may be repeated")
+	f.StringVar(&s.retention, "retention", "", "how long old tips are kept (default: 720h)")
+	f.Int64Var(&s.retentionBytes, "retention-bytes", 0, "how much old tips may hold; 0 is no limit")
+	f.StringArrayVar(&s.include, "include", nil, "pattern of refs to mirror and push; may be repeated")
+	f.StringArrayVar(&s.exclude, "exclude", nil, "pattern of refs to leave out; may be repeated")
+	f.BoolVar(&s.pullRequests, "pull-requests", false, "mirror the host's pull-request refs into refs/pull/")
+	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push")
+	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
+	f.BoolVar(&dry, "dry-run", false, "show what would become of the refs, and change nothing")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// changes returns the body of the API for the flags that were given.
+func (s settingsFlags) changes(f *pflag.FlagSet) (map[string]any, error) {
+	policies := []core.RefPolicy{}
+	for _, text := range s.policies {
+		if text == "" {
+			continue // an empty list
+		}
+		pattern, action, ok := cutLast(text, "=")
+		if !ok {
+			return nil, usagef("write it like --policy 'release/*=hold'", "the policy %q is not PATTERN=ACTION", text)
+		}
+		policies = append(policies, core.RefPolicy{Pattern: fullPattern(pattern), Action: core.RefAction(action)})
+	}
+	out := map[string]any{}
+	for flag, value := range map[string]any{
+		"poll": s.poll, "max-staleness": s.maxStaleness, "freshness": s.freshness, "policy": policies,
+		"retention": s.retention, "retention-bytes": s.retentionBytes, "include": fullPatterns(s.include), "exclude": fullPatterns(s.exclude),
+		"pull-requests": s.pullRequests, "ephemeral-ttl": s.ephemeralTTL, "ephemeral-quota": s.ephemeralQuota,
+	} {
+		if f.Changed(flag) {
+			name := strings.ReplaceAll(flag, "-", "_")
+			if flag == "policy" {
+				name = "ref_policies"
+			}
+			out[name] = value
+		}
+	}
+	return out, nil
+}
+
+// cutLast cuts a text at the last separator.
+func cutLast(text, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(sep):], true
+}
+
+// fullPattern is a pattern of full ref names.
+func fullPattern(p string) string {
+	if strings.HasPrefix(p, "refs/") {
+		return p
+	}
+	return "refs/heads/" + p
+}
+
+// fullPatterns is fullPattern of all that are not empty.
+func fullPatterns(all []string) []string {
+	out := []string{}
+	for _, p := range all {
+		if p != "" {
+			out = append(out, fullPattern(p))
+		}
+	}
+	return out
+}
+
+func printSettings(out io.Writer, s settingsFields) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, value, absent string) {
+		if value == "" {
+			value = absent
+		}
+		fmt.Fprintf(t, "%s\t%s\n", name, value)
+	}
+	number := func(n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprint(n)
+	}
+	row("poll", s.Poll, "as the provider has it")
+	row("max staleness", s.MaxStaleness, "no limit")
+	row("freshness", s.Freshness, "serve")
+	for i, p := range s.RefPolicies {
+		row(fmt.Sprintf("policy %d", i+1), p.Pattern+" = "+string(p.Action), "")
+	}
+	if len(s.RefPolicies) == 0 {
+		row("policies", "", "follow+retain")
+	}
+	row("retention", s.Retention, "720h0m0s")
+	row("retention bytes", number(s.RetentionBytes), "no limit")
+	row("include", strings.Join(s.Include, " "), "all branches and tags")
+	row("exclude", strings.Join(s.Exclude, " "), "nothing")
+	row("pull requests", map[bool]string{true: "mirrored"}[s.PullRequests], "not mirrored")
+	row("ephemeral TTL", s.EphemeralTTL, "for ever")
+	row("ephemeral quota", number(int64(s.EphemeralQuota)), "no limit")
+	return t.Flush()
+}
