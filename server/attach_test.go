@@ -1,0 +1,299 @@
+package server_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// local is the name of a repository that begins without upstream.
+const local = "team/local"
+
+// base is the body that links a repository to one of the forge's, with a
+// credential that opens it.
+func (b *bench) base(path string) map[string]any {
+	user, secret := b.forge.Credential()
+	owner, name, _ := strings.Cut(path, "/")
+	return map[string]any{
+		"base_repo": map[string]any{"provider": "gitea", "owner": owner, "name": name, "upstream_host": b.forge.Host()},
+		"username":  user, "password": secret,
+	}
+}
+
+// planned returns the names that each list of a plan has.
+func planned(a servertest.Answer) map[string][]string {
+	names := map[string][]string{}
+	for _, list := range []string{"created", "moved", "forced", "deleted", "held"} {
+		updates, _ := a.At("plan." + list).([]any)
+		for _, u := range updates {
+			names[list] = append(names[list], u.(map[string]any)["name"].(string))
+		}
+	}
+	return names
+}
+
+// memory is everything that a dry run must leave as it is.
+type memory struct {
+	Repo        core.Repository
+	Sync        core.SyncState
+	Settings    core.Settings
+	Refs        map[string]string
+	Events      int
+	Audit       int
+	Credentials int
+}
+
+func (b *bench) memory(t *testing.T, name string) memory {
+	t.Helper()
+	m := memory{Repo: b.Repo(t, name), Refs: b.Refs(t, name)}
+	if m.Repo.Upstream != nil {
+		m.Sync = b.Status(t, name).SyncState
+	}
+	var err error
+	m.Settings, err = b.store.Settings(t.Context(), m.Repo.ID)
+	require.NoError(t, err)
+	events, err := b.store.Events(t.Context(), 0, 100_000)
+	require.NoError(t, err)
+	entries, err := b.store.Audit(t.Context(), core.AuditFilter{Org: servertest.Org, Limit: 1000})
+	require.NoError(t, err)
+	m.Events, m.Audit = len(events), len(entries)
+	if _, err := b.store.CredentialByRepo(t.Context(), m.Repo.ID); err == nil {
+		m.Credentials = 1
+	}
+	return m
+}
+
+// awaitSynced waits until nothing is left to sync.
+func (b *bench) awaitSynced(t *testing.T, name string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		s := b.Status(t, name)
+		return !s.Running && s.Served == s.Wanted && s.Failures == 0
+	}, time.Minute, 10*time.Millisecond, "%s", b.Log)
+}
+
+// newLocalBench is a bench with a local repository that parted from the forge's:
+// main is one commit ahead of what the forge has, stale one behind, own is on no
+// host.
+func newLocalBench(t *testing.T) (b *bench, tips map[string]string) {
+	t.Helper()
+	b = newBench(t, providertest.SeedOptions{Commits: 4, Branches: 1, Tags: 1})
+	b.Create(t, local)
+	c := b.direct(t)
+	c.Git("remote", "set-url", "origin", b.Remote(local))
+	c.Env = b.Client(t, local).Env
+	tips = map[string]string{"upstream": c.Git("rev-parse", "main")}
+	c.Git("push", "--quiet", "origin", "main~1:refs/heads/stale", "main:refs/heads/same")
+	tips["main"] = c.Commit("ahead")
+	c.Git("push", "--quiet", "origin", "HEAD:main")
+	tips["own"] = c.Commit("of our own")
+	c.Git("push", "--quiet", "origin", "HEAD:own")
+	for _, ref := range []string{"refs/heads/stale", "refs/heads/same"} {
+		b.forge.Git(origin, "update-ref", ref, tips["upstream"])
+	}
+	return b, tips
+}
+
+func TestAttach_planFirstThenFollow(t *testing.T) {
+	t.Parallel()
+	b, tips := newLocalBench(t)
+	before := b.memory(t, local)
+	for range 2 {
+		a := b.API(t, http.MethodPost, local, "/base?dry_run=true", b.base(origin))
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		require.Nil(t, a.At("base_repo"), "it is not linked")
+		require.Empty(t, cmp.Diff(map[string][]string{
+			"created": {"refs/heads/feature-1", "refs/tags/v1"}, "moved": {"refs/heads/stale"},
+			"forced": {"refs/heads/main"}, "deleted": {"refs/heads/own"},
+		}, planned(a)))
+	}
+	require.Empty(t, cmp.Diff(before, b.memory(t, local)), "a plan changes nothing")
+
+	// Reads go on from the moment of the link.
+	a := b.API(t, http.MethodPost, local, "/base", b.base(origin))
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, "acme", a.At("base_repo.owner"))
+	require.NotEmpty(t, a.At("credential.id"))
+	require.Equal(t, []string{"refs/heads/own"}, planned(a)["deleted"])
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodGet, local, "/branches", nil).Status)
+	b.awaitSynced(t, local)
+	requireMirrors(t, b.forge.Refs(origin), b.Refs(t, local))
+	run := b.Runs(t, local)[0]
+	require.False(t, run.First)
+	require.Equal(t, [5]int{2, 2, 1, 1, 0}, [5]int{run.RefsCreated, run.RefsUpdated, run.RefsDeleted, run.RefsForced, run.RefsHeld})
+	require.NotEmpty(t, b.Repo(t, local).Upstream.ID, "the host was asked who that is")
+
+	// What only was here is kept, and comes back by the door.
+	rows := b.API(t, http.MethodGet, local, "/rewrites?state=retained", nil)
+	kept := map[string]string{}
+	for _, row := range rows.At("rewrites").([]any) {
+		row := row.(map[string]any)
+		kept[row["ref"].(string)] = row["old"].(string)
+		if row["ref"] == "refs/heads/own" {
+			a := b.API(t, http.MethodPost, local, "/rewrites/"+row["id"].(string)+"/restore", map[string]string{"branch": "own"})
+			require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		}
+	}
+	require.Equal(t, map[string]string{"refs/heads/main": tips["main"], "refs/heads/own": tips["own"]}, kept)
+	require.Equal(t, tips["own"], b.forge.Ref(origin, "refs/heads/own"))
+	require.Equal(t, tips["own"], b.Refs(t, local)["refs/heads/own"])
+	require.Empty(t, b.Fsck(t, local))
+
+	require.Equal(t, http.StatusConflict, b.API(t, http.MethodPost, local, "/base", b.base(origin)).Status)
+	entries, err := b.store.Audit(t.Context(), core.AuditFilter{Org: servertest.Org, Action: "upstream.attach", Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	require.Equal(t, core.OutcomeOK, entries[1].Outcome)
+	require.Equal(t, b.Repo(t, local).Upstream.URL, entries[1].Target)
+}
+
+func TestAttach_emptyRepositoryIsAFirstMirror(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 3, Branches: 2})
+	b.Create(t, local)
+	a := b.API(t, http.MethodPost, local, "/base", b.base(origin))
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Len(t, planned(a)["created"], 3)
+	b.awaitSynced(t, local)
+	requireMirrors(t, b.forge.Refs(origin), b.Refs(t, local))
+	require.True(t, b.Runs(t, local)[0].First)
+}
+
+func TestAttach_refusals(t *testing.T) {
+	t.Parallel()
+	b, _ := newLocalBench(t)
+	before := b.memory(t, local)
+	without := b.base(origin)
+	delete(without, "username")
+	delete(without, "password")
+	b.forge.CreateRepo("acme/long", true)
+	dir, err := b.forge.RepoDir("acme/long")
+	require.NoError(t, err)
+	c := b.ClientWith(t, "")
+	require.NoError(t, os.RemoveAll(dir))
+	c.Git("init", "--quiet", "--bare", "--object-format=sha256", "--template=", dir)
+	c.Git("init", "--quiet", "--object-format=sha256", "work")
+	c.Dir = filepath.Join(c.Dir, "work")
+	c.Commit("in the other format")
+	c.Git("push", "--quiet", dir, "HEAD:main")
+	wrong := b.base(origin)
+	wrong["password"] = "wrong"
+	halved := b.base(origin)
+	delete(halved, "password")
+	public := b.base(origin)
+	public["base_repo"].(map[string]any)["auth"] = map[string]any{"auth_type": "public"}
+	inside := b.base(origin)
+	inside["base_repo"].(map[string]any)["upstream_host"] = "127.0.0.1:1"
+	for _, tt := range []struct {
+		name string
+		body any
+		want int
+	}{
+		{"no body", nil, http.StatusBadRequest},
+		{"no credential for a private one", without, http.StatusPreconditionFailed},
+		{"a wrong credential", wrong, http.StatusPreconditionFailed},
+		{"a user without password", halved, http.StatusBadRequest},
+		{"no such repository", b.base("acme/none"), http.StatusNotFound},
+		{"a mode that the provider has not", public, http.StatusBadRequest},
+		{"objects of another format", b.base("acme/long"), http.StatusConflict},
+		{"an address inside", inside, http.StatusBadRequest},
+	} {
+		for _, query := range []string{"?dry_run=true", ""} {
+			a := b.API(t, http.MethodPost, local, "/base"+query, tt.body)
+			require.Equal(t, tt.want, a.Status, "%s%s: %s", tt.name, query, a.Raw)
+			require.NotContains(t, a.Raw, "wrong")
+		}
+	}
+	require.Equal(t, http.StatusBadRequest, b.API(t, http.MethodPut, local, "/base", b.base(origin)).Status, "re-point what has no upstream")
+	after := b.memory(t, local)
+	after.Audit = before.Audit // attempts are told
+	require.Empty(t, cmp.Diff(before, after))
+}
+
+func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
+	t.Parallel()
+	const other = "acme/gadget"
+	forge := newForge(t, providertest.SeedOptions{Commits: 5, Branches: 2, Tags: 2})
+	second := newForge(t, providertest.SeedOptions{Commits: 2})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{
+		Forges: []*providertest.TestForge{forge, second}, Hosts: []string{"  poll = \"off\"\n"}, Public: true,
+	})}
+	b.store = servertest.Store(t, b.Dir)
+	b.Mirror(t, mirror, forge, origin)
+	b.awaitHook(t, "active")
+	b.forge.CreateRepo(other, true)
+	b.forge.Seed(other, providertest.SeedOptions{Commits: 3, Branches: 1})
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{
+		"ref_policies": []any{map[string]any{"pattern": "refs/heads/feature-2", "action": "hold"}},
+	}).Status)
+	b.settle(t)
+	c := b.clone(t)
+	c.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:refs/heads/draft")
+	wish := b.base(other)
+	delete(wish, "username")
+	delete(wish, "password")
+
+	before := b.memory(t, mirror)
+	a := b.API(t, http.MethodPut, mirror, "/base?dry_run=true", wish)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, "widget", a.At("base_repo.name"))
+	plan := planned(a)
+	require.Equal(t, []string{"refs/heads/feature-2"}, plan["held"], "the new one does not have it")
+	require.Empty(t, cmp.Diff(before, b.memory(t, mirror)))
+	hooks := b.forge.Webhooks(origin)
+	require.Len(t, hooks, 1)
+
+	a = b.API(t, http.MethodPut, mirror, "/base", wish)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, "gadget", a.At("base_repo.name"))
+	b.awaitSynced(t, mirror)
+	after := b.memory(t, mirror)
+	require.Equal(t, before.Settings, after.Settings)
+	require.Equal(t, 1, after.Credentials, "the same host may keep the credential")
+	require.NotEqual(t, before.Repo.Upstream.ID, after.Repo.Upstream.ID)
+	require.NotEqual(t, before.Sync.Digest, after.Sync.Digest)
+	require.Len(t, b.told(t, core.EventUpstreamMoved), 1)
+	require.Eventually(t, func() bool { return len(b.forge.Webhooks(origin)) == 0 && len(b.forge.Webhooks(other)) == 1 }, time.Minute, 10*time.Millisecond)
+	drafts := 0
+	for name := range b.Refs(t, mirror) {
+		if strings.HasSuffix(name, "/draft") {
+			drafts++
+		}
+	}
+	require.Equal(t, 1, drafts)
+
+	// Pushes go to the new one.
+	c.Git("fetch", "--quiet", "origin")
+	c.Git("checkout", "--quiet", "-B", "work", "origin/main")
+	head := c.Commit("after")
+	c.Git("push", "--quiet", "origin", "HEAD:main")
+	require.Equal(t, head, b.forge.Ref(other, "refs/heads/main"))
+
+	// Another host must never see the credential, nor does it stay for it.
+	away := map[string]any{"base_repo": map[string]any{"provider": "gitea", "owner": "acme", "name": "widget", "upstream_host": second.Host()}}
+	a = b.API(t, http.MethodPut, mirror, "/base?dry_run=true", away)
+	require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
+	for _, r := range second.Requests() {
+		require.False(t, r.Credential, r.Path)
+	}
+	stored, err := b.store.CredentialByRepo(t.Context(), after.Repo.ID)
+	require.NoError(t, err)
+	_, secret := second.Credential()
+	away["password"] = secret
+	a = b.API(t, http.MethodPut, mirror, "/base", away)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	b.awaitSynced(t, mirror)
+	_, err = b.store.CredentialByID(t.Context(), stored.ID)
+	require.Equal(t, core.KindNotFound, core.KindOf(err))
+	require.Equal(t, second.Ref(origin, "refs/heads/main"), b.Refs(t, mirror)["refs/heads/main"])
+}
