@@ -36,6 +36,8 @@ const (
 	missedAfter = 5 * time.Minute
 	// refill is how many due repositories are taken at a time.
 	refill = 2000
+	// scanPause keeps the looks for due repositories apart while some wait.
+	scanPause = 200 * time.Millisecond
 )
 
 // interval returns how often the upstream is looked at unasked; false: never.

@@ -10,10 +10,11 @@ import (
 
 // polls is what the poller knows. Its fields are guarded by the service's mutex.
 type polls struct {
-	wake   chan struct{}
-	scanAt time.Time           // when the store is asked next what is due; zero: when told
-	known  map[string]struct{} // due ones that are queued, under way, or not written yet
-	queue  map[string][]string // of them, those that wait, by host, the longest due first
+	wake    chan struct{}
+	scanAt  time.Time           // when the store is asked next what is due; zero: when told
+	scanned time.Time           // when it was last
+	known   map[string]struct{} // due ones that are queued, under way, or not written yet
+	queue   map[string][]string // of them, those that wait, by host, the longest due first
 }
 
 // pollBy has the store asked for due polls at a time, if that is sooner than
@@ -75,9 +76,14 @@ func (s *Service) poll(ctx context.Context) {
 func (s *Service) startLooks(ctx context.Context, looks *sync.WaitGroup) (time.Time, error) {
 	now := s.clock.Now()
 	s.mu.Lock()
+	if at := s.polls.scanned.Add(scanPause); len(s.polls.queue) > 0 && !s.polls.scanAt.IsZero() {
+		// There is enough to do: the store need not be read again for each that
+		// comes to it.
+		s.polls.scanAt = later(s.polls.scanAt, at)
+	}
 	due := !s.polls.scanAt.IsZero() && !s.polls.scanAt.After(now)
 	if due {
-		s.polls.scanAt = time.Time{}
+		s.polls.scanAt, s.polls.scanned = time.Time{}, now
 	}
 	s.mu.Unlock()
 	if due {
