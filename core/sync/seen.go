@@ -102,7 +102,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observa
 		return nil, &observation{repo: r, at: l.at, pollAt: state.PollAt, settled: s.settle(ctx, r.ID, open, l.adv.Refs, before)}, nil
 	}
 	trigger := TriggerPoll
-	if len(open) > 0 {
+	if len(open) > 0 || s.announced(ctx, r.ID, state.ObservedAt) {
 		trigger = TriggerWebhook
 	} else if l.err == nil && !same {
 		s.noteMissed(ctx, r.ID)
@@ -137,6 +137,13 @@ func (s *Service) promote(r core.Repository) bool {
 	f.progress = core.Progress{Phase: firstPhase, StartedAt: s.clock.Now()}
 	s.looks--
 	return true
+}
+
+// announced reports whether a webhook came since a time. Not all of them name an
+// id that could be expected.
+func (s *Service) announced(ctx context.Context, repoID string, since time.Time) bool {
+	w, err := s.store.InboundWebhook(ctx, repoID)
+	return err == nil && !w.LastDeliveryAt.IsZero() && !w.LastDeliveryAt.Before(since)
 }
 
 // noteMissed records that a poll found a change which no webhook announced,

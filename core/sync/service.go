@@ -268,6 +268,9 @@ func (s *Service) sleep(ctx context.Context, until time.Time, wake <-chan struct
 			return ctx.Err() == nil // it came while we were busy
 		}
 		timer = s.clock.After(d)
+		if !s.clock.Now().Before(until) {
+			return ctx.Err() == nil // the clock was set meanwhile, and the timer counts from there
+		}
 	}
 	select {
 	case <-ctx.Done():
