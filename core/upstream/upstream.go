@@ -56,10 +56,16 @@ type Plugins interface {
 // operation starts. A first mirror asks anew for each of its steps.
 const credentialValidity = 5 * time.Minute
 
+// Links is what the store knows of the way to upstreams.
+type Links interface {
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)
+}
+
 // Service opens upstreams. It is safe for concurrent use.
 type Service struct {
 	plugins  Plugins
-	creds    core.CredentialStore
+	links    Links
 	resolver netguard.Resolver
 	discover *git.Discoverer
 	given    *given // nil: stored credentials are used
@@ -69,11 +75,11 @@ type Service struct {
 type given struct{ credential *providers.StoredCredential }
 
 // New returns a service. A nil resolver is the system's.
-func New(plugins Plugins, creds core.CredentialStore, resolver netguard.Resolver, discover *git.Discoverer) *Service {
+func New(plugins Plugins, links Links, resolver netguard.Resolver, discover *git.Discoverer) *Service {
 	if resolver == nil {
 		resolver = net.DefaultResolver
 	}
-	return &Service{plugins: plugins, creds: creds, resolver: resolver, discover: discover}
+	return &Service{plugins: plugins, links: links, resolver: resolver, discover: discover}
 }
 
 // With returns a service that opens generic upstreams with the given credential,
@@ -165,7 +171,10 @@ func (s *Service) Manifest(ctx context.Context, up core.Upstream) (providers.Man
 }
 
 // stored returns the repository's credential, or the one that was given; nil if
-// there is none.
+// there is none. A caller may hold a repository that has been pointed elsewhere
+// since, with another credential, which must not reach the old host: so the link
+// is read again after the credential, and must be the caller's. Errors:
+// KindConflict if it is not.
 func (s *Service) stored(ctx context.Context, repo core.Repository) (*providers.StoredCredential, error) {
 	if repo.Upstream.Mode != providers.ModeGeneric {
 		return nil, nil
@@ -173,12 +182,19 @@ func (s *Service) stored(ctx context.Context, repo core.Repository) (*providers.
 	if s.given != nil {
 		return s.given.credential, nil
 	}
-	c, err := s.creds.CredentialByRepo(ctx, repo.ID)
+	c, err := s.links.CredentialByRepo(ctx, repo.ID)
 	if core.KindOf(err) == core.KindNotFound {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	now, err := s.links.RepositoryByID(ctx, repo.ID)
+	if err != nil {
+		return nil, err
+	}
+	if now.Upstream == nil || now.Upstream.Host != repo.Upstream.Host || now.Upstream.Instance != repo.Upstream.Instance {
+		return nil, core.Errorf(core.KindConflict, "the repository was linked to another upstream meanwhile; try again")
 	}
 	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, nil
 }

@@ -252,3 +252,23 @@ func TestService_Link(t *testing.T) {
 		require.Equal(t, kind, core.KindOf(err), host)
 	}
 }
+
+// A caller whose repository was pointed elsewhere since it was read must not
+// carry the new credential to the old host.
+func TestService_Open_credentialOfAnotherLink(t *testing.T) {
+	t.Parallel()
+	w := coretest.NewWorld(t, coretest.Options{})
+	r := w.Synced("a")
+	stale := w.Reload(r)
+	elsewhere := *stale.Upstream
+	elsewhere.Host = "elsewhere.example"
+	require.NoError(t, w.Store.MoveUpstream(t.Context(), r.ID, elsewhere))
+	asked := false
+	w.Plugin.CredentialFunc = func(context.Context, providers.CredentialRequest) (providers.Credential, error) {
+		asked = true
+		return providers.Credential{Kind: providers.CredentialNone}, nil
+	}
+	_, err := w.Upstreams.Open(t.Context(), stale, providers.OpFetch, false)
+	require.Equal(t, core.KindConflict, core.KindOf(err))
+	require.False(t, asked)
+}

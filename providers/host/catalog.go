@@ -243,23 +243,29 @@ func (c *Catalog) Instance(name string) (*Instance, error) {
 }
 
 // Webhook returns the instance that the address of an inbound webhook names: by
-// its own name, else by that of its provider if there is one instance of it
-// only. Errors: [providers.CodeNotFound].
+// its own name, else by that of its provider if one instance of it has a block
+// in providers.hcl. A built-in provider without a block is the last choice: it
+// has no secret that could verify anything. Errors: [providers.CodeNotFound].
 func (c *Catalog) Webhook(name string) (*Instance, error) {
+	var bare *Instance
 	var found []*Instance
 	for _, i := range c.instances {
-		if i.name == name {
+		switch {
+		case i.name == name && !i.configured():
+			bare = i
+		case i.name == name:
 			return i, nil
-		}
-		if i.typ == name {
+		case i.typ == name:
 			found = append(found, i)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return nil, providers.Errorf(providers.CodeNotFound, "there is no provider %q", name)
-	case 1:
+	switch {
+	case len(found) == 1:
 		return found[0], nil
+	case len(found) == 0 && bare != nil:
+		return bare, nil
+	case len(found) == 0:
+		return nil, providers.Errorf(providers.CodeNotFound, "there is no provider %q", name)
 	}
 	// Guessing would verify with the secrets of the wrong one.
 	return nil, providers.Errorf(providers.CodeNotFound, "there are several instances of provider %q; name one of them", name)

@@ -220,3 +220,29 @@ func TestInstance_health_resetsBackoff(t *testing.T) {
 	}
 	require.Equal(t, 6, acme.Status().Crashes)
 }
+
+func TestCatalog_Webhook_prefersWhatIsConfigured(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		hcl, address, want, refuse string
+	}{
+		"builtin without a block": {address: "loopback", want: "loopback"},
+		"its block":               {hcl: `provider "loopback" {}`, address: "loopback", want: "loopback"},
+		"the only block of it":    {hcl: `provider "loopback" "corp" {}`, address: "loopback", want: "corp"},
+		"by its own name":         {hcl: `provider "loopback" "corp" {}`, address: "corp", want: "corp"},
+		"its block goes before":   {hcl: "provider \"loopback\" {}\nprovider \"loopback\" \"corp\" {}", address: "loopback", want: "loopback"},
+		"one of two":              {hcl: "provider \"loopback\" \"a\" {}\nprovider \"loopback\" \"b\" {}", address: "loopback", refuse: "name one of them"},
+		"unknown":                 {address: "nope", refuse: `no provider "nope"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i, err := setup(t, c.hcl, nil).Webhook(c.address)
+			if c.refuse != "" {
+				require.ErrorContains(t, err, c.refuse)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, i.Name())
+		})
+	}
+}

@@ -42,6 +42,9 @@ func (i *Instance) Name() string { return i.name }
 // Type returns the name of the provider.
 func (i *Instance) Type() string { return i.typ }
 
+// configured reports whether the instance has a block in providers.hcl.
+func (i *Instance) configured() bool { return i.block.Pos != config.Pos{} }
+
 // Builtin reports whether this executable serves the provider.
 func (i *Instance) Builtin() bool { return i.builtin }
 
