@@ -95,13 +95,13 @@ provider "loopback-public" "a" {}
 provider "loopback-public" "b" {}
 `+acmeBlock(t, ""), nil)
 	for name, want := range map[string]string{
-		"forge": "forge", "loopback": "loopback", "acme": "acme", "loopback-public": "loopback-public",
+		"forge": "forge", "loopback": "forge", "acme": "acme",
 	} {
 		i, err := b.Webhook(name)
 		require.NoError(t, err, name)
 		require.Equal(t, want, i.Name())
 	}
-	for _, name := range []string{"", "loop", "Forge", "../forge"} {
+	for _, name := range []string{"", "loop", "Forge", "../forge", "loopback-public"} {
 		_, err := b.Webhook(name)
 		requireCode(t, err, providers.CodeNotFound)
 	}
