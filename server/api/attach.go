@@ -42,7 +42,7 @@ func (b linkBody) credential() (*providers.StoredCredential, error) {
 // With dry_run it is as it was.
 type linkedAnswer struct {
 	repositoryView
-	Plan *planView `json:"plan"`
+	Plan planView `json:"plan"`
 }
 
 func (s *server) attach(c *call) error { return s.link(c, Links.Attach) }

@@ -110,8 +110,8 @@ type planView struct {
 	Held    []core.RefUpdate `json:"held"` // left where they are by policy
 }
 
-func viewPlan(p sync.Plan) *planView {
-	return &planView{
+func viewPlan(p sync.Plan) planView {
+	return planView{
 		Created: orEmpty(p.Created), Moved: orEmpty(p.Moved), Forced: orEmpty(p.Forced), Deleted: orEmpty(p.Deleted), Held: orEmpty(p.Held),
 	}
 }
@@ -148,7 +148,7 @@ func (s *server) updateSettings(c *call) error {
 		if err != nil {
 			return err
 		}
-		answer.Plan = viewPlan(plan)
+		answer.Plan = new(viewPlan(plan))
 		return c.answer(http.StatusOK, answer)
 	}
 	if err := s.Settings.SaveSettings(c.ctx(), c.repo, settings); err != nil {

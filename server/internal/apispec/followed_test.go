@@ -92,7 +92,7 @@ func (c *client) relinked() {
 	user, secret := c.forge.Credential()
 	base := m{"base_repo": m{"provider": "gitea", "owner": owner, "name": name, "upstream_host": c.forge.Host()}, "username": user, "password": secret}
 	c.do(request{op: "attachUpstream", want: 200, body: base, query: values("dry_run", "true")})
-	c.send("repointUpstream", 409, base)
+	c.send("repointUpstream", 400, base)
 	c.send("attachUpstream", 200, base)
 	c.send("attachUpstream", 409, base)
 	c.do(request{op: "repointUpstream", want: 200, body: base, query: values("dry_run", "true")})
