@@ -235,23 +235,6 @@ func (b *boundedBuffer) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{b}, r)
 }
 
-// BoundedWriter keeps the first 16 KiB in w and swallows the rest, for a
-// process's stderr that is kept beside being relayed.
-func BoundedWriter(w *bytes.Buffer) io.Writer { return &headWriter{w: w, room: stderrLimit} }
-
-type headWriter struct {
-	w    *bytes.Buffer
-	room int
-}
-
-// Write never fails: a full buffer must not stop the process that writes.
-func (h *headWriter) Write(p []byte) (int, error) {
-	n := min(len(p), h.room)
-	h.w.Write(p[:n])
-	h.room -= n
-	return len(p), nil
-}
-
 // TailWriter keeps the last 16 KiB in w: git's reason for a failure comes
 // after its progress.
 func TailWriter(w *bytes.Buffer) io.Writer { return &tailWriter{w: w} }

@@ -30,8 +30,6 @@ type Apply struct {
 	// Also runs inside the SQL transaction, for facts of the caller that must
 	// become true together with the refs.
 	Also func(q core.Queries) error
-	// Events are added to the push events of the updates.
-	Events []core.Event
 }
 
 // ApplyRefUpdates is the one function that moves refs of repositories. Under
@@ -125,11 +123,10 @@ func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite) (in
 				return err
 			}
 		}
-		events := a.Events
-		if !a.Quiet {
-			events = append(PushEvents(a.Repo, j, now), events...)
+		if a.Quiet {
+			return nil
 		}
-		return q.AddEvents(ctx, events)
+		return q.AddEvents(ctx, PushEvents(a.Repo, j, now))
 	})
 	if err != nil {
 		return 0, &AppliedError{Err: fmt.Errorf("record applied refs: %w", errors.Join(err, headErr))}
