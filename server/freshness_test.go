@@ -209,3 +209,34 @@ func TestInvariant08_ensure(t *testing.T) {
 	b.Create(t, "plain")
 	require.Equal(t, http.StatusBadRequest, b.API(t, http.MethodPost, "plain", "/ensure", map[string]any{"ids": []string{head}}).Status)
 }
+
+// A push through the server and a wait for the upstream, at the same time, on
+// the same branch: each is true, and the branch never goes back.
+func TestInvariant08_ensureRacesPushes(t *testing.T) {
+	t.Parallel()
+	b, _ := agedBench(t)
+	client, other := b.clone(t), b.direct(t)
+	for round := range 4 {
+		mine := client.Commit("through the server")
+		theirs := other.Commit("at the upstream")
+		branch := "theirs"
+		b.forgePush(t, other, "HEAD:"+branch)
+		done := make(chan servertest.Answer, 2)
+		for _, want := range []map[string]any{{"name": branch, "id": theirs}, {"name": "main"}} {
+			go func() {
+				done <- b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"refs": []any{want}})
+			}()
+		}
+		client.Git("push", "--quiet", "origin", "HEAD:main")
+		require.Equal(t, mine, b.Refs(t, mirror)["refs/heads/main"], "round %d", round)
+		for range 2 {
+			a := <-done
+			require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		}
+		refs := b.Refs(t, mirror)
+		require.Equal(t, mine, refs["refs/heads/main"], "round %d: the look that began before the push does not undo it", round)
+		require.Equal(t, theirs, refs["refs/heads/"+branch])
+	}
+	b.pullAndWait(t)
+	b.requireSame(t)
+}
