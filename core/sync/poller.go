@@ -76,12 +76,8 @@ func (s *Service) poll(ctx context.Context) {
 func (s *Service) startLooks(ctx context.Context, looks *sync.WaitGroup) (time.Time, error) {
 	now := s.clock.Now()
 	s.mu.Lock()
-	if at := s.polls.scanned.Add(scanPause); len(s.polls.queue) > 0 && !s.polls.scanAt.IsZero() {
-		// There is enough to do: the store need not be read again for each that
-		// comes to it.
-		s.polls.scanAt = later(s.polls.scanAt, at)
-	}
-	due := !s.polls.scanAt.IsZero() && !s.polls.scanAt.After(now)
+	at := s.polls.scanTime()
+	due := !at.IsZero() && !at.After(now)
 	if due {
 		s.polls.scanAt, s.polls.scanned = time.Time{}, now
 	}
@@ -120,7 +116,16 @@ func (s *Service) startLooks(ctx context.Context, looks *sync.WaitGroup) (time.T
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.polls.scanAt, nil
+	return s.polls.scanTime(), nil
+}
+
+// scanTime returns when the store is to be read next. While repositories wait
+// there is enough to do, and it is not read again for each that comes to it.
+func (p *polls) scanTime() time.Time {
+	if p.scanAt.IsZero() || len(p.queue) == 0 {
+		return p.scanAt
+	}
+	return later(p.scanAt, p.scanned.Add(scanPause))
 }
 
 // scan takes what is due from the store into the queue.
