@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -159,10 +158,10 @@ func (b *bench) pushThrough(ctx context.Context, h *headwater, name, host, upstr
 	if err != nil {
 		return err
 	}
-	b.table.limit("push", what+", our code", parts.own(), 20*time.Millisecond)
+	b.table.limit("push", what+", our code", parts.own.p50(), 20*time.Millisecond)
 	b.table.note("push", what+", server CPU", show(s[0].cpuPer()))
-	b.table.note("push", what+", upstream leg", show(parts.upstream()))
-	b.table.note("push", what+", our git processes", show(parts.processes()))
+	b.table.note("push", what+", upstream leg", show(parts.upstream.p50()))
+	b.table.note("push", what+", our git processes", show(parts.processes.p50()))
 	return nil
 }
 
@@ -195,25 +194,35 @@ func (b *bench) pushGitea(ctx context.Context, src string) error {
 	return b.pushThrough(ctx, h, "gitea", g.host, "admin1/upstream", g.url("direct"), direct, src, g.token)
 }
 
-// parts are durations of the parts of pushes, from the server's log.
-type parts map[string][]time.Duration
-
-// p50 returns the median of a part.
-func (p parts) p50(name string) time.Duration { return sample{wall: p[name]}.p50() }
-
-// upstream returns the time that the upstream took: to be listed before the
-// push is advertised, and to take it.
-func (p parts) upstream() time.Duration { return p.p50("fresh") + p.p50("push") }
-
-// processes returns the time of our own git processes: receive-pack, less the
-// session that it waits for, its advertisement, and the ref transactions.
-func (p parts) processes() time.Duration {
-	return p.p50("advertise") + p.p50("receive-pack") - p.p50("session") + 2*p.p50("update-ref")
+// parts are the durations of the parts of pushes, one value for each push, from
+// the server's log.
+//
+// What is left for our code is taken push by push and not as the difference of
+// medians: on a busy machine those come from different pushes, and the error is
+// several times what is looked for.
+type parts struct {
+	upstream  sample // to be listed before the push is advertised, and to take it
+	processes sample // our own git processes: receive-pack, less the session that it waits for, its advertisement, and the ref transactions
+	own       sample // what is left of the requests
 }
 
-// own returns what is left of the requests: the time spent in our code.
-func (p parts) own() time.Duration {
-	return p.p50("advertise-request") + p.p50("push-request") - p.upstream() - p.processes()
+// onePush collects what the log tells of one push.
+type onePush struct {
+	fresh, push, session, updates time.Duration
+	advertisement, request        time.Duration   // the HTTP requests
+	packs                         []time.Duration // receive-pack runs twice: to advertise and to receive
+}
+
+// finish adds the push, if the log had all of it.
+func (p *parts) finish(o onePush) {
+	if len(o.packs) != 2 || o.push == 0 || o.session == 0 || o.advertisement == 0 {
+		return
+	}
+	upstream := o.fresh + o.push
+	processes := o.packs[0] + o.packs[1] - o.session + o.updates
+	p.upstream.wall = append(p.upstream.wall, upstream)
+	p.processes.wall = append(p.processes.wall, processes)
+	p.own.wall = append(p.own.wall, o.advertisement+o.request-upstream-processes)
 }
 
 // logLine is what is read of a line of the server's log.
@@ -226,18 +235,17 @@ type logLine struct {
 }
 
 // readParts collects the parts of the pushes that the log tells of from the
-// offset on.
-func readParts(log string, offset int64) (parts, error) {
+// offset on. They come one after the other.
+func readParts(log string, offset int64) (p parts, err error) {
 	f, err := os.Open(log)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	defer f.Close()
 	if _, err := f.Seek(offset, 0); err != nil {
-		return nil, err
+		return p, err
 	}
-	p := parts{}
-	packs := 0 // receive-pack runs twice per push: to advertise and to receive
+	var o onePush
 	sc := bufio.NewScanner(f)
 	for sc.Scan() {
 		var l logLine
@@ -248,26 +256,26 @@ func readParts(log string, offset int64) (parts, error) {
 		if !ok {
 			continue
 		}
-		name := ""
+		finished := strings.HasSuffix(l.Message, "git finished")
 		switch {
-		case strings.HasSuffix(l.Message, "git finished") && l.Command == "receive-pack":
-			name = []string{"advertise", "receive-pack"}[packs%2]
-			packs++
-		case strings.HasSuffix(l.Message, "git finished"):
-			name = l.Command
+		case finished && l.Command == "receive-pack":
+			o.packs = append(o.packs, d)
+		case finished && l.Command == "update-ref":
+			o.updates += d
+		case finished && l.Command == "push":
+			o.push += d
 		case strings.HasSuffix(l.Message, "looked at the upstream before a push"):
-			name = "fresh"
+			o.fresh = d
 		case strings.HasSuffix(l.Message, "write session finished"):
-			name = "session"
-		case strings.HasSuffix(l.Message, "git request") && l.Service == "git-receive-pack":
-			name = map[bool]string{true: "advertise-request", false: "push-request"}[l.Advertise]
+			o.session = d
+		case !strings.HasSuffix(l.Message, "git request") || l.Service != "git-receive-pack":
+		case l.Advertise:
+			o.advertisement = d
+		default:
+			o.request = d
+			p.finish(o)
+			o = onePush{}
 		}
-		if name != "" {
-			p[name] = append(p[name], d)
-		}
-	}
-	for _, d := range p {
-		slices.Sort(d)
 	}
 	return p, sc.Err()
 }
