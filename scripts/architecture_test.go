@@ -86,8 +86,8 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/internal/coretest", "plugins/internal/webhooktest", "providers/providertest", "server/internal/apispec", "server/internal/sdktest",
-		"server/internal/servertest", "store/storetest",
+		"core/internal/coretest", "plugins/internal/webhooktest", "providers/providertest", "providers/providertest/giteatest",
+		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/storetest",
 	}
 }
 

@@ -4,13 +4,9 @@ package gitea_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +22,7 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/gitea"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/providertest/giteatest"
 )
 
 // TestProvider_EnsureWebhook_realGitea registers webhooks at a real Gitea, has
@@ -46,12 +42,12 @@ func TestProvider_EnsureWebhook_realGitea(t *testing.T) {
 
 	p := gitea.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{Hosts: []providers.HostPolicy{
-		{Host: g.host, Scheme: "http", AllowPrivate: true},
+		{Host: g.Host, Scheme: "http", AllowPrivate: true},
 	}}))
 	registrar := p.(providers.WebhookRegistrar)
-	stored := &providers.StoredCredential{Secret: providers.Secret(g.token)}
+	stored := &providers.StoredCredential{Secret: providers.Secret(g.Token)}
 	remote, err := p.Resolve(t.Context(), providers.ResolveRequest{
-		Locator: providers.Locator{Host: g.host, Owner: g.user, Name: "widget"}, Contact: true, Stored: stored,
+		Locator: providers.Locator{Host: g.Host, Owner: giteatest.User, Name: "widget"}, Contact: true, Stored: stored,
 	})
 	require.NoError(t, err)
 	address := listener.URL + "/webhooks/gitea/token"
@@ -160,21 +156,21 @@ func TestProvider_EnsureWebhook_realRefusals(t *testing.T) {
 	g.call(t, http.MethodPost, "/user/repos", `{"name":"widget"}`, http.StatusCreated)
 	p := gitea.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{Hosts: []providers.HostPolicy{
-		{Host: g.host, Scheme: "http", AllowPrivate: true},
+		{Host: g.Host, Scheme: "http", AllowPrivate: true},
 	}}))
 	tests := map[string]struct {
 		token, path string
 		want        providers.Code
 		says        string
 	}{
-		"token of reading":   {g.mint(t, "read:repository"), g.user + "/widget", providers.CodePermissionDenied, "write:repository"},
-		"wrong token":        {"0123456789012345678901234567890123456789", g.user + "/widget", providers.CodeUnauthenticated, "does not accept"},
-		"unknown repository": {g.token, g.user + "/gadget", providers.CodeNotFound, "gadget"},
+		"token of reading":   {g.mint(t, "read:repository"), giteatest.User + "/widget", providers.CodePermissionDenied, "write:repository"},
+		"wrong token":        {"0123456789012345678901234567890123456789", giteatest.User + "/widget", providers.CodeUnauthenticated, "does not accept"},
+		"unknown repository": {g.Token, giteatest.User + "/gadget", providers.CodeNotFound, "gadget"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := p.(providers.WebhookRegistrar).EnsureWebhook(t.Context(), providers.EnsureWebhookRequest{
-				Remote: providers.Remote{Host: g.host, Path: test.path}, Stored: &providers.StoredCredential{Secret: providers.Secret(test.token)},
+				Remote: providers.Remote{Host: g.Host, Path: test.path}, Stored: &providers.StoredCredential{Secret: providers.Secret(test.token)},
 				URL: "http://127.0.0.1:1/webhooks/gitea/token", Secret: "s3cr3t-0123456789",
 			})
 			require.Equal(t, test.want, providers.CodeOf(err), "%v", err)
@@ -184,146 +180,35 @@ func TestProvider_EnsureWebhook_realRefusals(t *testing.T) {
 	}
 }
 
-// realGitea is a running Gitea with one account and an all-scope token of it.
-type realGitea struct {
-	binary, work string
-	host         string
-	user, token  string
-}
+// realGitea is a running Gitea that speaks of its repository "widget".
+type realGitea struct{ *giteatest.Server }
 
-// startGitea starts the binary that HEADWATER_GITEA names on a free port.
-func startGitea(t *testing.T) *realGitea {
+func startGitea(t *testing.T) realGitea {
 	t.Helper()
-	const how = "run scripts/test --peers, or set HEADWATER_GITEA to what scripts/peers/gitea-build prints"
-	binary := os.Getenv("HEADWATER_GITEA")
-	require.NotEmpty(t, binary, "HEADWATER_GITEA is not set: "+how)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	g := &realGitea{binary: binary, work: t.TempDir(), host: listener.Addr().String(), user: "river"}
-	require.NoError(t, listener.Close())
-	secret := make([]byte, 24)
-	_, _ = rand.Read(secret) // never fails since Go 1.24
-	_, port, _ := net.SplitHostPort(g.host)
-	account, err := exec.Command("id", "-un").Output()
-	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll(filepath.Join(g.work, "data"), 0o700))
-	require.NoError(t, os.WriteFile(g.config(), []byte(strings.NewReplacer(
-		"@WORK@", g.work, "@HOST@", g.host, "@PORT@", port, "@USER@", strings.TrimSpace(string(account)), "@SECRET@", hex.EncodeToString(secret),
-		"@SOURCES@", filepath.Join(filepath.Dir(filepath.Dir(binary)), "gitea126-src"),
-	).Replace(`RUN_USER = @USER@
-RUN_MODE = prod
-I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
-[server]
-HTTP_ADDR = 127.0.0.1
-HTTP_PORT = @PORT@
-ROOT_URL = http://@HOST@/
-LOCAL_ROOT_URL = http://@HOST@/
-DISABLE_SSH = true
-OFFLINE_MODE = true
-STATIC_ROOT_PATH = @SOURCES@
-[database]
-DB_TYPE = sqlite3
-PATH = @WORK@/data/gitea.db
-[repository]
-ROOT = @WORK@/repos
-DEFAULT_BRANCH = main
-[security]
-INSTALL_LOCK = true
-SECRET_KEY = @SECRET@
-[oauth2]
-ENABLED = false
-[webhook]
-ALLOWED_HOST_LIST = loopback
-[cron.update_checker]
-ENABLED = false
-[actions]
-ENABLED = false
-[indexer]
-ISSUE_INDEXER_TYPE = db
-[log]
-MODE = console
-LEVEL = warn
-`)), 0o600))
-	g.run(t, "migrate") // accounts need the database
-	g.run(t, "admin", "user", "create", "--username", g.user, "--random-password", "--email", "river@example.test",
-		"--must-change-password=false", "--admin")
-	g.token = g.mint(t, "all")
-
-	var said bytes.Buffer
-	cmd := g.cmd(context.WithoutCancel(t.Context()), "web")
-	cmd.Stdout, cmd.Stderr = &said, &said
-	require.NoError(t, cmd.Start())
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(30 * time.Second):
-			_ = cmd.Process.Kill()
-			<-exited
-		}
-		if t.Failed() {
-			t.Logf("Gitea says:\n%s", said.String())
-		}
-	})
-	require.Eventually(t, func() bool {
-		answer, err := http.Get("http://" + g.host + "/api/healthz")
-		if err != nil {
-			return false
-		}
-		_ = answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
-	}, 30*time.Second, 100*time.Millisecond, "Gitea did not get ready")
-	return g
+	return realGitea{giteatest.Start(t)}
 }
 
-func (g *realGitea) config() string { return filepath.Join(g.work, "app.ini") }
-
-func (g *realGitea) cmd(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, g.binary, append([]string{"--config", g.config(), "--work-path", g.work}, args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.work, "GITEA_WORK_DIR=" + g.work, "USER=" + os.Getenv("USER")}
-	return cmd
-}
-
-func (g *realGitea) run(t *testing.T, args ...string) string {
+func (g realGitea) mint(t *testing.T, scopes string) string {
 	t.Helper()
-	out, err := g.cmd(t.Context(), args...).CombinedOutput()
-	require.NoError(t, err, "gitea %s: %s", args[0], out)
-	return string(out)
+	token, err := g.Mint(t.Context(), strings.ReplaceAll(scopes, ":", "-"), scopes)
+	require.NoError(t, err)
+	return token
 }
 
-func (g *realGitea) mint(t *testing.T, scopes string) string {
+func (g realGitea) hooks() string { return "/repos/" + giteatest.User + "/widget/hooks" }
+
+func (g realGitea) clone() string { return g.CloneURL("widget") }
+
+// call asks Gitea's API and wants that status.
+func (g realGitea) call(t *testing.T, method, path, body string, want int) []byte {
 	t.Helper()
-	name := strings.NewReplacer("/", "-", ":", "-").Replace(t.Name() + "-" + scopes)
-	out := strings.Fields(g.run(t, "admin", "user", "generate-access-token", "--username", g.user, "--token-name", name, "--scopes", scopes, "--raw"))
-	return out[len(out)-1]
+	status, answer, err := g.Call(t.Context(), method, path, body)
+	require.NoError(t, err)
+	require.Equal(t, want, status, "%s", answer)
+	return answer
 }
 
-func (g *realGitea) hooks() string { return "/repos/" + g.user + "/widget/hooks" }
-
-func (g *realGitea) clone() string { return "http://" + g.host + "/" + g.user + "/widget.git" }
-
-// call asks Gitea's API as an administrator would.
-func (g *realGitea) call(t *testing.T, method, path, body string, want int) []byte {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+g.host+"/api/v1"+path, strings.NewReader(body))
-	require.NoError(t, err)
-	request.Header.Set("Authorization", "token "+g.token)
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	require.Equal(t, want, answer.StatusCode, "%s", text)
-	return text
-}
-
-func (g *realGitea) list(t *testing.T) []json.RawMessage {
+func (g realGitea) list(t *testing.T) []json.RawMessage {
 	t.Helper()
 	var hooks []json.RawMessage
 	require.NoError(t, json.Unmarshal(g.call(t, http.MethodGet, g.hooks(), "", http.StatusOK), &hooks))
@@ -331,14 +216,15 @@ func (g *realGitea) list(t *testing.T) []json.RawMessage {
 }
 
 // git runs git with the account's credential.
-func (g *realGitea) git(t *testing.T, folder string, args ...string) string {
+func (g realGitea) git(t *testing.T, folder string, args ...string) string {
 	t.Helper()
-	store := filepath.Join(g.work, "credentials")
-	line := (&url.URL{Scheme: "http", Host: g.host, User: url.UserPassword(g.user, g.token)}).String() + "\n"
+	home := t.TempDir()
+	store := filepath.Join(home, "credentials")
+	line := (&url.URL{Scheme: "http", Host: g.Host, User: url.UserPassword(giteatest.User, g.Token)}).String() + "\n"
 	require.NoError(t, os.WriteFile(store, []byte(line), 0o600))
 	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", folder, "-c", "credential.helper=store --file=" + store}, args...)...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + g.work, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=River", "GIT_AUTHOR_EMAIL=river@example.test", "GIT_COMMITTER_NAME=River", "GIT_COMMITTER_EMAIL=river@example.test",
 	}
 	var stdout, stderr bytes.Buffer

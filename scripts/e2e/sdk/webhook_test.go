@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/providers/providertest/giteatest"
 )
 
 // received is one webhook as it came.
@@ -67,13 +68,13 @@ func TestWebhooks_fromGiteaToTheSDK(t *testing.T) {
 		require.NoError(t, err, "git %v: %s", args, out)
 		return strings.TrimSpace(string(out))
 	}
-	remote := "http://" + g.address + "/" + path + ".git"
+	remote := g.CloneURL("hooked")
 	gitea("init", "--quiet", "--initial-branch=main")
 	gitea("commit", "--quiet", "--allow-empty", "-m", "first")
 	gitea("push", "--quiet", remote, "main")
 
 	own := p.token(p.repo, access.Scopes()...)
-	p.call(http.MethodPost, "/api/repos", own, object{"base_repo": object{"provider": "gitea", "owner": giteaUser, "name": "hooked", "upstream_host": g.address}}, http.StatusCreated)
+	p.call(http.MethodPost, "/api/repos", own, object{"base_repo": object{"provider": "gitea", "owner": giteatest.User, "name": "hooked", "upstream_host": g.Host}}, http.StatusCreated)
 	below := "/api/repos/team%2Fhooked"
 	p.call(http.MethodPost, below+"/git-credentials", own, object{"username": user, "password": password}, http.StatusCreated)
 	p.call(http.MethodPost, below+"/pull-upstream", own, object{}, http.StatusAccepted)
@@ -120,16 +121,13 @@ func TestWebhooks_fromGiteaToTheSDK(t *testing.T) {
 }
 
 // hooks counts the webhooks of a repository at Gitea.
-func (g *gitea) hooks(t *testing.T, path string) int {
+func (g gitea) hooks(t *testing.T, path string) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.address+"/api/v1/repos/"+path+"/hooks", nil)
+	status, answer, err := g.Call(t.Context(), http.MethodGet, "/repos/"+path+"/hooks", "")
 	require.NoError(t, err)
-	request.Header.Set("Authorization", "token "+g.token)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, status, "%s", answer)
 	var list []any
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&list))
+	require.NoError(t, json.Unmarshal(answer, &list))
 	return len(list)
 }
 

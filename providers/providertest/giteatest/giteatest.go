@@ -1,0 +1,224 @@
+// Package giteatest starts a real Gitea for tests: on loopback, with an account
+// and a token, and gone when the test ends. scripts/peers/gitea-build makes the
+// program, and the environment variable HEADWATER_GITEA names it.
+package giteatest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// User is the account of every [Server]; it is an administrator.
+const User = "river"
+
+const (
+	readyTimeout = time.Minute
+	stopTimeout  = time.Minute
+)
+
+// Server is a running Gitea.
+type Server struct {
+	// Host is host:port of its loopback address.
+	Host string
+	// Token is an all-scope token of [User].
+	Token string
+
+	binary, work string
+}
+
+// Start starts a Gitea and waits until it serves. At the end of the test it is
+// stopped, and its log is told if the test failed. The test fails at once if
+// there is no Gitea here.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	const how = "run scripts/test --peers, or set HEADWATER_GITEA to what scripts/peers/gitea-build prints"
+	s := &Server{binary: os.Getenv("HEADWATER_GITEA"), work: t.TempDir()}
+	require.NotEmpty(t, s.binary, "HEADWATER_GITEA is not set: "+how)
+	require.FileExists(t, s.binary, how)
+	// Gitea reads its templates from its sources, which lie beside the binary.
+	sources := filepath.Join(filepath.Dir(filepath.Dir(s.binary)), "gitea126-src")
+	require.DirExists(t, filepath.Join(sources, "templates"), how)
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.Host = listener.Addr().String()
+	require.NoError(t, listener.Close()) // Gitea listens there itself
+	require.NoError(t, os.MkdirAll(filepath.Join(s.work, "data"), 0o700))
+	require.NoError(t, os.WriteFile(s.config(), []byte(s.settings(t, sources)), 0o600))
+
+	_, err = s.run(t.Context(), "migrate") // accounts need the database
+	require.NoError(t, err)
+	_, err = s.run(t.Context(), "admin", "user", "create", "--username", User, "--random-password",
+		"--email", User+"@example.test", "--must-change-password=false", "--admin")
+	require.NoError(t, err)
+	s.Token, err = s.Mint(t.Context(), "tests", "all")
+	require.NoError(t, err)
+	s.serve(t)
+	return s
+}
+
+// serve starts the server itself and waits until it answers.
+func (s *Server) serve(t testing.TB) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(s.work, "web.log"))
+	require.NoError(t, err)
+	// The context of the test ends before its cleanup, which stops Gitea kindly.
+	cmd := s.command(context.WithoutCancel(t.Context()), "web")
+	cmd.Stdout, cmd.Stderr = log, log
+	require.NoError(t, cmd.Start())
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-exited:
+		case <-time.After(stopTimeout):
+			_ = cmd.Process.Kill()
+			<-exited
+		}
+		_ = log.Close()
+		if said, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
+			t.Logf("Gitea says:\n%s", said)
+		}
+	})
+	require.Eventually(t, func() bool {
+		answer, err := http.Get(s.URL() + "/api/healthz")
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	}, readyTimeout, 100*time.Millisecond, "Gitea did not get ready")
+}
+
+// URL is where Gitea serves, without a slash at the end.
+func (s *Server) URL() string { return "http://" + s.Host }
+
+// CloneURL is what git clones a repository of [User] from.
+func (s *Server) CloneURL(name string) string { return s.URL() + "/" + User + "/" + name + ".git" }
+
+// Folder is where the bare repository of an "owner/name" lies, which Gitea's
+// documentation gives.
+func (s *Server) Folder(path string) string {
+	return filepath.Join(s.work, "repos", strings.ToLower(path)+".git")
+}
+
+// Mint makes another token of [User]. Names are unique, scopes are as Gitea
+// writes them: "read:repository", or "all". It uses the command line, because
+// the API wants a password.
+func (s *Server) Mint(ctx context.Context, name, scopes string) (string, error) {
+	said, err := s.run(ctx, "admin", "user", "generate-access-token", "--username", User, "--token-name", name, "--scopes", scopes, "--raw")
+	if err != nil {
+		return "", err
+	}
+	words := strings.Fields(said) // warnings come first
+	if len(words) == 0 {
+		return "", fmt.Errorf("gitea made no token %q", name)
+	}
+	return words[len(words)-1], nil
+}
+
+// Call calls Gitea's API with a path below /api/v1 as [User], and returns the
+// status and the body of the answer, whatever the status is.
+func (s *Server) Call(ctx context.Context, method, path, body string) (status int, answer []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.URL()+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Authorization", "token "+s.Token)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
+}
+
+func (s *Server) config() string { return filepath.Join(s.work, "app.ini") }
+
+func (s *Server) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.binary, append([]string{"--config", s.config(), "--work-path", s.work}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.work, "GITEA_WORK_DIR=" + s.work, "USER=" + os.Getenv("USER")}
+	return cmd
+}
+
+// run runs one of Gitea's commands and returns what it says.
+func (s *Server) run(ctx context.Context, args ...string) (string, error) {
+	said, err := s.command(ctx, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("gitea %s: %w: %s", args[0], err, said)
+	}
+	return string(said), nil
+}
+
+// settings is an app.ini. Gitea insists that RUN_USER is the user of the
+// process, and refuses to run as root unless told, which containers of build
+// machines are.
+func (s *Server) settings(t testing.TB, sources string) string {
+	t.Helper()
+	me, err := user.Current()
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(s.Host)
+	require.NoError(t, err)
+	return strings.NewReplacer("{work}", s.work, "{sources}", sources, "{port}", port, "{user}", me.Username,
+		"{secret}", rand.Text()+rand.Text()).Replace(`APP_NAME = peer
+RUN_USER = {user}
+RUN_MODE = prod
+I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
+[server]
+PROTOCOL = http
+HTTP_ADDR = 127.0.0.1
+HTTP_PORT = {port}
+DOMAIN = 127.0.0.1
+ROOT_URL = http://127.0.0.1:{port}/
+LOCAL_ROOT_URL = http://127.0.0.1:{port}/
+DISABLE_SSH = true
+OFFLINE_MODE = true
+STATIC_ROOT_PATH = {sources}
+[database]
+DB_TYPE = sqlite3
+PATH = {work}/data/gitea.db
+SQLITE_JOURNAL_MODE = WAL
+[repository]
+ROOT = {work}/repos
+DEFAULT_BRANCH = main
+[security]
+INSTALL_LOCK = true
+SECRET_KEY = {secret}
+[oauth2]
+ENABLED = false
+[service]
+DISABLE_REGISTRATION = true
+[webhook]
+ALLOWED_HOST_LIST = loopback
+SKIP_TLS_VERIFY = true
+[cron.update_checker]
+ENABLED = false
+[actions]
+ENABLED = false
+[indexer]
+ISSUE_INDEXER_TYPE = db
+[log]
+MODE = console
+LEVEL = warn
+`)
+}
