@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -190,13 +191,31 @@ func (s *Service) diagnose(ctx context.Context, x *run, failure error) error {
 	default:
 		return failure
 	}
-	if x.life != nil {
-		return failure // asked already
+	if x.life == nil { // else asked already
+		if err := s.examine(ctx, x); err != nil {
+			return err
+		}
 	}
-	if err := s.examine(ctx, x); err != nil {
-		return err
+	return x.explained(failure)
+}
+
+// explained adds to a failure what the host's API says of the upstream: its git
+// says "not found" to whatever the credential does not open, and what a person
+// can do about it only the API knows. The class stays that of the failure.
+func (x *run) explained(failure error) error {
+	if x.life == nil || x.life.Message == "" || x.life.State == core.UpstreamActive || x.life.State == core.UpstreamArchived {
+		return failure
 	}
-	return failure
+	class, text := classify(failure)
+	switch {
+	case text == "":
+		text = x.life.Message
+	case strings.Contains(text, x.life.Message):
+		return failure
+	default:
+		text = x.life.Message + "; its git says: " + text
+	}
+	return &classError{class: class, text: text, cause: failure}
 }
 
 // identify makes sure, while a run fetches, that what it fetches from is still

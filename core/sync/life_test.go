@@ -244,6 +244,7 @@ func TestService_life_states(t *testing.T) {
 			require.Equal(t, tc.state, s.UpstreamState, "known at once, from the host's API")
 			require.Equal(t, b.clock.Now(), s.UpstreamSince)
 			require.Equal(t, tc.class, s.LastClass)
+			require.Contains(t, s.LastError, tc.text)
 			require.Equal(t, []string{away}, b.told(r)[had:])
 			body := b.last(r, away)
 			require.Equal(t, string(tc.state), body["state"])

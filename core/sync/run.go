@@ -33,9 +33,12 @@ type classError struct {
 	class core.ErrorClass
 	text  string
 	final bool // trying again by ourselves would not help: serve the request as it is
+	cause error
 }
 
 func (e *classError) Error() string { return e.text }
+
+func (e *classError) Unwrap() error { return e.cause }
 
 // run is one run on its way.
 type run struct {
