@@ -19,6 +19,15 @@ func NewID(prefix string, now time.Time) string {
 	return prefix + "_" + ids.next(now).String()
 }
 
+// FirstID returns the lowest id that [NewID] can make at a time: for listing
+// what came since then.
+func FirstID(prefix string, at time.Time) string {
+	return prefix + "_" + ulid{hi: milliseconds(at) << 16}.String()
+}
+
+// milliseconds is the part of a ULID that is its time.
+func milliseconds(at time.Time) uint64 { return uint64(min(max(at.UnixMilli(), 0), ulidMaxTime)) }
+
 // ids is state of the package because the order of ids is a promise about the
 // whole process: two sources could not keep it. Nothing else reads or sets it.
 var ids idSource
@@ -45,7 +54,7 @@ func (s *idSource) next(now time.Time) ulid {
 	// rand.Read never fails: it ends the process if the system has no entropy.
 	var random [14]byte
 	_, _ = rand.Read(random[:])
-	ms := uint64(min(max(now.UnixMilli(), 0), ulidMaxTime))
+	ms := milliseconds(now)
 	id := ulid{
 		hi: ms<<16 | uint64(binary.BigEndian.Uint16(random[:2])),
 		lo: binary.BigEndian.Uint64(random[2:10]),

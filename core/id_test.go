@@ -101,3 +101,14 @@ func TestNewID_isUniqueAndOrderedAcrossGoroutines(t *testing.T) {
 	slices.Sort(all)
 	require.Len(t, slices.Compact(all), goroutines*each)
 }
+
+func TestFirstID_isBelowAllOfItsTimeAndAboveThoseBefore(t *testing.T) {
+	t.Parallel()
+	var source idSource
+	at := time.Date(2031, 1, 2, 3, 4, 5, 6_000_000, time.UTC)
+	before := "jrn_" + source.next(at.Add(-time.Millisecond)).String()
+	first := FirstID("jrn", at.Add(999*time.Microsecond))
+	require.Less(t, before, first)
+	require.Less(t, first, "jrn_"+source.next(at).String())
+	require.Equal(t, "jrn_"+strings.Repeat("0", ulidLength), FirstID("jrn", time.Time{}))
+}

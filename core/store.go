@@ -145,6 +145,9 @@ type JournalStore interface {
 	// OpenJournals lists entries in state sent or lagging, oldest first.
 	OpenJournals(ctx context.Context) ([]JournalEntry, error)
 	Journal(ctx context.Context, repoID string, limit int) ([]JournalEntry, error) // newest first
+	// EphemeralJournal lists entries of the ephemeral namespace with ids above
+	// after, oldest first.
+	EphemeralJournal(ctx context.Context, repoID, after string, limit int) ([]JournalEntry, error)
 }
 
 // EventStore is the outbox.
@@ -281,6 +284,9 @@ type SettingsStore interface {
 	// Settings returns the zero value for a repository that has none.
 	Settings(ctx context.Context, repoID string) (Settings, error)
 	SaveSettings(ctx context.Context, repoID string, s Settings) error
+	// ExpiringRepositories lists repositories whose ephemeral branches have a
+	// time to live, ids above after, in order.
+	ExpiringRepositories(ctx context.Context, after string, limit int) ([]string, error)
 }
 
 // UpstreamStore changes upstream links.

@@ -56,3 +56,16 @@ func (q *queries) Journal(ctx context.Context, repoID string, limit int) ([]core
 	all, err := collect(ctx, q.read, scanJournal, selectJournal+` WHERE repo_id = $1 ORDER BY id DESC LIMIT $2`, repoID, limit)
 	return all, action.fail(err)
 }
+
+// EphemeralJournal implements [core.JournalStore]. KindInvalid: the limit is not
+// positive.
+func (q *queries) EphemeralJournal(ctx context.Context, repoID, after string, limit int) ([]core.JournalEntry, error) {
+	action := op{name: "list journal entries of ephemeral branches", subject: repoID}
+	if err := checkLimit(action, limit); err != nil {
+		return nil, err
+	}
+	// The namespace is a literal, so that the index of those entries serves this.
+	all, err := collect(ctx, q.read, scanJournal, selectJournal+`
+		WHERE repo_id = $1 AND namespace = 'ephemeral' AND id > $2 ORDER BY id LIMIT $3`, repoID, after, limit)
+	return all, action.fail(err)
+}

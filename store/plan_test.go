@@ -71,6 +71,8 @@ func TestStore_queriesUseIndexes(t *testing.T) {
 		"DeleteInboundDeliveries": func(q core.Queries) error {
 			return discard(q.DeleteInboundDeliveries(ctx, now, 10))
 		},
+		"EphemeralJournal":     func(q core.Queries) error { return discard(q.EphemeralJournal(ctx, r.ID, "", 10)) },
+		"ExpiringRepositories": func(q core.Queries) error { return discard(q.ExpiringRepositories(ctx, "", 10)) },
 		"DeleteJournal": func(q core.Queries) error { return discard(q.DeleteJournal(ctx, now, 10)) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,3 +30,17 @@ func (q *queries) SaveSettings(ctx context.Context, repoID string, s core.Settin
 		INSERT INTO settings (repo_id, body) VALUES ($1, $2) ON CONFLICT (repo_id) DO UPDATE SET body = excluded.body`,
 		repoID, string(body))
 }
+
+// ExpiringRepositories implements [core.SettingsStore]. KindInvalid: the limit
+// is not positive.
+func (q *queries) ExpiringRepositories(ctx context.Context, after string, limit int) ([]string, error) {
+	action := op{name: "list repositories whose ephemeral branches expire"}
+	if err := checkLimit(action, limit); err != nil {
+		return nil, err
+	}
+	// A field that is not set is not in the JSON, and in a text of it the quote
+	// would follow a backslash.
+	all, err := collect(ctx, q.read, scanString, `
+		SELECT repo_id FROM settings WHERE repo_id > $1 AND body LIKE '%"ephemeral_ttl":%' ORDER BY repo_id LIMIT $2`, after, limit)
+	return all, action.fail(err)
+}

@@ -15,6 +15,32 @@ func update(name, digit string) core.RefUpdate {
 }
 
 var journalTests = []namedTest{
+	{"of ephemeral branches", func(f *fixture) {
+		r := f.synced()
+		other := f.create(local("acme", "other"))
+		var want []core.JournalEntry
+		for i, ns := range []core.Namespace{core.Ephemeral, core.Default, core.Ephemeral, core.Ephemeral} {
+			for _, repo := range []core.Repository{r, other} {
+				at := day(time.Duration(i) * time.Hour)
+				e := core.JournalEntry{
+					ID: core.NewID("jrn", at), RepoID: repo.ID, Namespace: ns, Source: core.SourcePush, State: core.JournalApplied,
+					Updates: []core.RefUpdate{update("refs/heads/a", "1")}, CreatedAt: at,
+				}
+				require.NoError(f, f.store.OpenJournal(f.ctx, e))
+				if ns == core.Ephemeral && repo.ID == r.ID {
+					want = append(want, e)
+				}
+			}
+		}
+		all, err := f.store.EphemeralJournal(f.ctx, r.ID, "", 10)
+		require.NoError(f, err)
+		same(f, want, all)
+		all, err = f.store.EphemeralJournal(f.ctx, r.ID, want[0].ID, 1)
+		require.NoError(f, err)
+		same(f, want[1:2], all)
+		_, err = f.store.EphemeralJournal(f.ctx, r.ID, "", 0)
+		f.kind(core.KindInvalid, err)
+	}},
 	{"open, close and list", func(f *fixture) {
 		r := f.synced()
 		other := f.create(local("acme", "other"))

@@ -201,6 +201,30 @@ var upstreamTests = []namedTest{
 }
 
 var settingsTests = []namedTest{
+	{"where ephemeral branches expire", func(f *fixture) {
+		var want []string
+		for _, s := range []core.Settings{
+			{EphemeralTTL: time.Hour}, {Poll: "off"}, {EphemeralTTL: time.Nanosecond, Poll: "auto"},
+			{Include: []string{`refs/heads/"ephemeral_ttl":`}}, {EphemeralQuota: 3}, {EphemeralTTL: time.Minute},
+		} {
+			if len(want) == 0 {
+				f.org("acme")
+			}
+			r := f.create(local("acme", id("name")))
+			require.NoError(f, f.store.SaveSettings(f.ctx, r.ID, s))
+			if s.EphemeralTTL > 0 {
+				want = append(want, r.ID)
+			}
+		}
+		all, err := f.store.ExpiringRepositories(f.ctx, "", 10)
+		require.NoError(f, err)
+		same(f, want, all)
+		all, err = f.store.ExpiringRepositories(f.ctx, want[0], 1)
+		require.NoError(f, err)
+		same(f, want[1:2], all)
+		_, err = f.store.ExpiringRepositories(f.ctx, "", 0)
+		f.kind(core.KindInvalid, err)
+	}},
 	{"save, replace and read", func(f *fixture) {
 		r := f.synced()
 		for _, want := range []core.Settings{
