@@ -142,7 +142,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	verifier := access.NewVerifier(s.store, o.Clock)
 	rest := api.New(api.Options{
-		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Rewrites: s.engine.Rewrites(), Inbound: s.engine, Fresh: s.engine, Settings: s.engine, Links: s.engine, Audit: s.store, Webhooks: s.engine.Events(), Events: s.engine.Events(), Stopping: s.drain.ending, Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
+		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Rewrites: s.engine.Rewrites(), Inbound: s.engine, Fresh: s.engine, Settings: s.engine, Links: s.engine, Ephemeral: s.engine.Ephemeral(), Audit: s.store, Webhooks: s.engine.Events(), Events: s.engine.Events(), Stopping: s.drain.ending, Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
 		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, s.engine.Inbound().Replays()) },
 	})
 	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf})

@@ -12,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/content"
+	"github.com/headwater-git/headwater/core/ephemeral"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/inbound"
@@ -53,6 +54,7 @@ type Engine struct {
 	commit    *commit.Service
 	objects   *git.CatFile
 	rewrite   *rewrite.Service
+	ephemeral *ephemeral.Service
 	sync      *sync.Service
 	looker    *sync.Looker
 	maintain  *maintain.Service
@@ -109,6 +111,9 @@ func New(o Options) (*Engine, error) {
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
+	})
+	e.ephemeral = ephemeral.New(ephemeral.Options{
+		Git: o.Git, Path: e.repos.Path, Store: o.Store, Door: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
 	return e, nil
 }
@@ -169,6 +174,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
+	g.Go(func() error { return e.ephemeral.Run(ctx) })
 	g.Go(func() error { return e.inbound.Run(ctx) })
 	g.Go(func() error { return e.events.Run(ctx) })
 	err := g.Wait()
@@ -187,6 +193,9 @@ func (e *Engine) Events() *events.Service { return e.events }
 
 // Rewrites returns the service for what upstreams and pushes rewrote.
 func (e *Engine) Rewrites() *rewrite.Service { return e.rewrite }
+
+// Ephemeral returns the service for ephemeral branches as a whole.
+func (e *Engine) Ephemeral() *ephemeral.Service { return e.ephemeral }
 
 // Content returns the service that reads repositories.
 func (e *Engine) Content() *content.Service { return e.content }

@@ -187,6 +187,13 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 	for _, u := range b.updates() {
 		names = append(names, w.Namespace.Path(u.Name))
 	}
+	quota, err := s.quota(ctx, w, b)
+	if err != nil {
+		return err
+	}
+	if quota > 0 {
+		names = append(names, quotaLock)
+	}
 	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
 	unlock, err := s.repos.Locks().LockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
 	cancel()
@@ -198,6 +205,11 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 		return nil
 	}
 	defer unlock()
+	if quota > 0 {
+		if err := s.checkQuota(ctx, w, b, quota); err != nil {
+			return err
+		}
+	}
 	if err := s.checkForce(ctx, w, b); err != nil {
 		return err
 	}

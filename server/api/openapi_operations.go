@@ -266,6 +266,10 @@ func descriptions() map[string]description {
 		"GET " + repo + "/rewrites": {id: "listRewrites", tag: "rewrites", summary: "List forced moves and deletions of refs", text: "Newest first: what was rewritten, and what a policy holds back.",
 			query: "ref.rewritten state.rewrite cursor limit", sample: "state=held,frozen", answers: done(rewriteList{})},
 		"GET " + repo + "/rewrites/{id}": {id: "getRewrite", tag: "rewrites", summary: "Show a rewrite", answers: done(rewriteView{})},
+		"GET " + repo + "/ephemeral/orphans": {id: "listOrphans", tag: "branches", summary: "List ephemeral branches whose base was rewritten away",
+			text: "What the branch has in common with the old tip of a rewritten branch is not in the history of that branch any more, or in that of the default branch if it was deleted. " +
+				"The newest 100 rewrites are looked at.",
+			answers: done(orphanList{}), errors: readErrors},
 		"POST " + repo + "/rewrites/{id}/restore": {id: "restoreRewrite", tag: "rewrites", summary: "Make the old tip a branch again",
 			text: "Of a rewrite that is `retained`. In a synced repository the branch goes to the upstream first.",
 			body: restoreRewriteBody{}, bodyRequired: true, example: `{"branch":"main-before-the-rewrite"}`, answers: done(rewriteView{}), errors: writeErrors},

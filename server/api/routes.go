@@ -128,7 +128,7 @@ var operations = []operation{
 	{http.MethodPost, "/api/v1/repos/rewrites/{id}/restore", "/api/repos/{name}/rewrites/{id}/restore", access.GitWrite, oneRepository, (*server).restoreRewrite},
 	{http.MethodPost, "/api/v1/repos/rewrites/{id}/approve", "/api/repos/{name}/rewrites/{id}/approve", access.GitWrite, oneRepository, decide(Rewrites.Approve)},
 	{http.MethodPost, "/api/v1/repos/rewrites/{id}/dismiss", "/api/repos/{name}/rewrites/{id}/dismiss", access.GitWrite, oneRepository, decide(Rewrites.Dismiss)},
-	{http.MethodGet, "/api/v1/repos/ephemeral/orphans", "/api/repos/{name}/ephemeral/orphans", access.GitRead, oneRepository, (*server).listOrphans},
+	{http.MethodGet, "/api/v1/repos/ephemeral/orphans", "/api/repos/{name}/ephemeral/orphans", access.GitRead, oneRepository, reader((*server).listOrphans)},
 	{http.MethodPost, "/api/v1/webhooks", "/api/webhooks", access.RepoWrite, organisation, webhooks((*server).createWebhook)},
 	{http.MethodGet, "/api/v1/webhooks", "/api/webhooks", access.OrgRead, organisation, webhooks((*server).listWebhooks)},
 	{http.MethodGet, "/api/v1/webhooks/{webhook}", "/api/webhooks/{webhook}", access.OrgRead, organisation, webhooks((*server).getWebhook)},

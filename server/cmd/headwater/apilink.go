@@ -186,3 +186,26 @@ func (c *client) ensure(ctx context.Context, name string, r ensureRequest) (ensu
 	}, &out)
 	return out, partial(err, &out)
 }
+
+// orphanAnswer is an ephemeral branch whose base was rewritten away.
+type orphanAnswer struct {
+	Branch    string `json:"branch"`
+	ID        string `json:"id"`
+	Ref       string `json:"ref"`
+	RewriteID string `json:"rewrite_id"`
+	Base      string `json:"base"`
+}
+
+// orphansAnswer is all that were looked for.
+type orphansAnswer struct {
+	Orphans []orphanAnswer `json:"orphans"`
+	HasMore bool           `json:"has_more"`
+}
+
+func (c *client) orphans(ctx context.Context, name string) (orphansAnswer, error) {
+	var out orphansAnswer
+	err := c.do(ctx, apiCall{
+		method: http.MethodGet, path: []string{"api", "repos", name, "ephemeral", "orphans"}, repo: name, scopes: []access.Scope{access.GitRead},
+	}, &out)
+	return out, err
+}

@@ -20,7 +20,7 @@ func newRepoCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
-		newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoDeleteCommand(),
+		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoDeleteCommand(),
 	)
 	return cmd
 }

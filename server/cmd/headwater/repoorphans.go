@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func newRepoOrphansCommand() *cobra.Command {
+	var (
+		o      connectOptions
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "orphans REPO",
+		Short: "List ephemeral branches whose base was rewritten away",
+		Long: `List the ephemeral branches that were begun on a commit which a forced move or a
+deletion took out of its branch. Rebase them, or delete them. BASE is the last
+commit that such a branch shares with what the rewritten branch was.`,
+		Example: "  headwater repo orphans team/app",
+		Args:    exactArgs("REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.connect()
+			if err != nil {
+				return err
+			}
+			answer, err := c.orphans(cmd.Context(), args[0])
+			if err != nil {
+				return c.explain(err, "list the orphans of "+args[0])
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				return json.NewEncoder(out).Encode(answer)
+			}
+			if len(answer.Orphans) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "No orphans.")
+				return nil
+			}
+			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(table, "BRANCH\tAT\tREWRITTEN\tBASE\tREWRITE")
+			for _, branch := range answer.Orphans {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", branch.Branch, short(branch.ID), branch.Ref, short(branch.Base), branch.RewriteID)
+			}
+			if answer.HasMore {
+				fmt.Fprintln(cmd.ErrOrStderr(), "There are more than these.")
+			}
+			return table.Flush()
+		},
+	}
+	bindConnect(cmd, &o)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
