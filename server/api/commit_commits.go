@@ -55,12 +55,15 @@ func (f fileBody) file() (commit.File, error) {
 	return file, nil
 }
 
+// commitPackMetadata is the first line of commit-pack.
+type commitPackMetadata struct {
+	commitMetadata
+	Files []fileBody `json:"files"`
+}
+
 // commitFiles serves commit-pack.
 func (s *server) commitFiles(c *call) error {
-	var meta struct {
-		commitMetadata
-		Files []fileBody `json:"files"`
-	}
+	var meta commitPackMetadata
 	return s.commitStream(c, blobField, &meta, &meta.commitMetadata, func(w commit.Commit, chunks commit.Chunks) (commit.Result, error) {
 		files := make([]commit.File, len(meta.Files))
 		for i, f := range meta.Files {
@@ -98,15 +101,21 @@ func (s *server) commitStream(c *call, field string, dest any, meta *commitMetad
 	return c.answer(http.StatusCreated, commitAnswer(c, made, &made.Blobs))
 }
 
+// restoreBody is the body of restore-commit.
+type restoreBody struct {
+	Metadata restoreMetadata `json:"metadata"`
+}
+
+// restoreMetadata says what is restored besides what any commit says.
+type restoreMetadata struct {
+	commitMetadata
+	BaseRef         *string `json:"base_ref"`
+	TargetCommitSHA *string `json:"target_commit_sha"`
+}
+
 // restoreCommit serves restore-commit.
 func (s *server) restoreCommit(c *call) error {
-	var body struct {
-		Metadata struct {
-			commitMetadata
-			BaseRef         *string `json:"base_ref"`
-			TargetCommitSHA *string `json:"target_commit_sha"`
-		} `json:"metadata"`
-	}
+	var body restoreBody
 	err := c.body(&body)
 	var made commit.Result
 	if err == nil {
@@ -127,12 +136,15 @@ type madeView struct {
 	BlobCount    *int          `json:"blob_count,omitempty"`
 }
 
+// commitResult is a commit that was made, and how its branch moved.
+type commitResult struct {
+	Commit madeView  `json:"commit"`
+	Result refResult `json:"result"`
+}
+
 // commitAnswer is the answer to a commit that was made.
 func commitAnswer(c *call, r commit.Result, blobs *int) any {
-	return struct {
-		Commit madeView  `json:"commit"`
-		Result refResult `json:"result"`
-	}{
+	return commitResult{
 		madeView{r.Commit, r.Tree, r.Branch, r.PackBytes, blobs},
 		refResult{Branch: r.Branch, TargetBranch: r.Branch, OldSHA: orZeros(r.Old, c.repo), NewSHA: r.Commit, Success: true, Status: "ok"},
 	}

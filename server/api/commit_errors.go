@@ -63,6 +63,13 @@ type commitFailure struct {
 func (f *commitFailure) Error() string { return f.err.Error() }
 func (f *commitFailure) Unwrap() error { return f.err }
 
+// commitProblem is what a commit that failed is answered with.
+type commitProblem struct {
+	errorBody
+	Commit *struct{} `json:"commit"` // null: there is none
+	Result refResult `json:"result"`
+}
+
 func (f *commitFailure) shape(body errorBody) (int, any) {
 	if f.conflict && body.Code == core.KindPrecondition {
 		body.Status, body.Title = http.StatusConflict, http.StatusText(http.StatusConflict)
@@ -71,11 +78,7 @@ func (f *commitFailure) shape(body errorBody) (int, any) {
 	if at, ok := errors.AsType[*commit.TipError](f.err); ok {
 		result.OldSHA = at.Tip
 	}
-	return body.Status, struct {
-		errorBody
-		Commit *struct{} `json:"commit"` // null: there is none
-		Result refResult `json:"result"`
-	}{body, nil, result}
+	return body.Status, commitProblem{body, nil, result}
 }
 
 // noteResult is the field "result" of note calls.

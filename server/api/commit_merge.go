@@ -9,21 +9,35 @@ import (
 	"github.com/headwater-git/headwater/core/commit"
 )
 
+// mergeBody is the body of a merge, in both vocabularies.
+type mergeBody struct {
+	SourceRef         *string         `json:"source_ref"`
+	SourceBranch      *string         `json:"source_branch"`
+	TargetBranch      string          `json:"target_branch"`
+	Strategy          commit.Strategy `json:"strategy"`
+	SourceIsEphemeral bool            `json:"source_is_ephemeral"`
+	TargetIsEphemeral bool            `json:"target_is_ephemeral"`
+	ExpectedTargetSHA string          `json:"expected_target_sha"`
+	CommitMessage     string          `json:"commit_message"`
+	Author            *personBody     `json:"author"`
+	Committer         *personBody     `json:"committer"`
+	AllowUnrelated    bool            `json:"allow_unrelated_histories"`
+	Squash            bool            `json:"squash"`
+}
+
+// mergeAnswer is the answer to a merge.
+type mergeAnswer struct {
+	Result    commit.Outcome `json:"result"`
+	CommitSHA core.ObjectID  `json:"commit_sha"`
+	TreeSHA   core.ObjectID  `json:"tree_sha"`
+	Source    mergeSource    `json:"source"`
+	Target    mergeTarget    `json:"target"`
+	MergeBase core.ObjectID  `json:"merge_base_sha,omitempty"`
+	Promoted  int            `json:"promoted_commits"`
+}
+
 func (s *server) merge(c *call) error {
-	var body struct {
-		SourceRef         *string         `json:"source_ref"`
-		SourceBranch      *string         `json:"source_branch"`
-		TargetBranch      string          `json:"target_branch"`
-		Strategy          commit.Strategy `json:"strategy"`
-		SourceIsEphemeral bool            `json:"source_is_ephemeral"`
-		TargetIsEphemeral bool            `json:"target_is_ephemeral"`
-		ExpectedTargetSHA string          `json:"expected_target_sha"`
-		CommitMessage     string          `json:"commit_message"`
-		Author            *personBody     `json:"author"`
-		Committer         *personBody     `json:"committer"`
-		AllowUnrelated    bool            `json:"allow_unrelated_histories"`
-		Squash            bool            `json:"squash"`
-	}
+	var body mergeBody
 	if err := c.body(&body); err != nil {
 		return err
 	}
@@ -41,15 +55,7 @@ func (s *server) merge(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, struct {
-		Result    commit.Outcome `json:"result"`
-		CommitSHA core.ObjectID  `json:"commit_sha"`
-		TreeSHA   core.ObjectID  `json:"tree_sha"`
-		Source    mergeSource    `json:"source"`
-		Target    mergeTarget    `json:"target"`
-		MergeBase core.ObjectID  `json:"merge_base_sha,omitempty"`
-		Promoted  int            `json:"promoted_commits"`
-	}{
+	return c.answer(http.StatusOK, mergeAnswer{
 		m.Outcome, m.New, m.Tree,
 		mergeSource{strings.TrimPrefix(source, "refs/heads/"), source, body.SourceIsEphemeral, m.Source},
 		mergeTarget{strings.TrimPrefix(body.TargetBranch, "refs/heads/"), body.TargetIsEphemeral, m.Old, m.New},

@@ -7,15 +7,26 @@ import (
 	"github.com/headwater-git/headwater/core/commit"
 )
 
+// createBranchBody is the body of the creation of a branch, in both vocabularies.
+type createBranchBody struct {
+	TargetBranch      string  `json:"target_branch"`
+	BaseRef           *string `json:"base_ref"`
+	BaseBranch        *string `json:"base_branch"`
+	BaseIsEphemeral   bool    `json:"base_is_ephemeral"`
+	TargetIsEphemeral bool    `json:"target_is_ephemeral"`
+	Force             bool    `json:"force"`
+}
+
+// createdBranch is the answer to the creation of a branch.
+type createdBranch struct {
+	Message           string        `json:"message"`
+	TargetBranch      string        `json:"target_branch"`
+	TargetIsEphemeral bool          `json:"target_is_ephemeral"`
+	CommitSHA         core.ObjectID `json:"commit_sha"`
+}
+
 func (s *server) createBranch(c *call) error {
-	var body struct {
-		TargetBranch      string  `json:"target_branch"`
-		BaseRef           *string `json:"base_ref"`
-		BaseBranch        *string `json:"base_branch"`
-		BaseIsEphemeral   bool    `json:"base_is_ephemeral"`
-		TargetIsEphemeral bool    `json:"target_is_ephemeral"`
-		Force             bool    `json:"force"`
-	}
+	var body createBranchBody
 	if err := c.body(&body); err != nil {
 		return err
 	}
@@ -31,21 +42,27 @@ func (s *server) createBranch(c *call) error {
 	if !created {
 		status, message = http.StatusOK, "branch exists already at this commit"
 	}
-	return c.answer(status, struct {
-		Message           string        `json:"message"`
-		TargetBranch      string        `json:"target_branch"`
-		TargetIsEphemeral bool          `json:"target_is_ephemeral"`
-		CommitSHA         core.ObjectID `json:"commit_sha"`
-	}{message, body.TargetBranch, body.TargetIsEphemeral, id})
+	return c.answer(status, createdBranch{message, body.TargetBranch, body.TargetIsEphemeral, id})
+}
+
+// deleteBranchBody is the body of the deletion of a branch, in both vocabularies.
+type deleteBranchBody struct {
+	TargetBranch      *string `json:"target_branch"`
+	Name              *string `json:"name"`
+	TargetIsEphemeral *bool   `json:"target_is_ephemeral"`
+	Ephemeral         *bool   `json:"ephemeral"`
+}
+
+// deletedBranch is the answer to the deletion of a branch.
+type deletedBranch struct {
+	Name         string `json:"name"`
+	TargetBranch string `json:"target_branch"`
+	Message      string `json:"message"`
+	Ephemeral    bool   `json:"ephemeral"`
 }
 
 func (s *server) deleteBranch(c *call) error {
-	var body struct {
-		TargetBranch      *string `json:"target_branch"`
-		Name              *string `json:"name"`
-		TargetIsEphemeral *bool   `json:"target_is_ephemeral"`
-		Ephemeral         *bool   `json:"ephemeral"`
-	}
+	var body deleteBranchBody
 	if err := c.body(&body); err != nil {
 		return err
 	}
@@ -53,20 +70,25 @@ func (s *server) deleteBranch(c *call) error {
 	if err := s.Commits.DeleteBranch(c.ctx(), c.caller(), name, ephemeral); err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, struct {
-		Name         string `json:"name"`
-		TargetBranch string `json:"target_branch"`
-		Message      string `json:"message"`
-		Ephemeral    bool   `json:"ephemeral"`
-	}{name, name, "branch deleted", ephemeral})
+	return c.answer(http.StatusOK, deletedBranch{name, name, "branch deleted", ephemeral})
+}
+
+// createTagBody is the body of the creation of a tag, in both vocabularies.
+type createTagBody struct {
+	Name   string  `json:"name"`
+	Ref    *string `json:"ref"`
+	Target *string `json:"target"`
+}
+
+// createdTag is the answer to the creation of a tag.
+type createdTag struct {
+	Name    string        `json:"name"`
+	SHA     core.ObjectID `json:"sha"`
+	Message string        `json:"message"`
 }
 
 func (s *server) createTag(c *call) error {
-	var body struct {
-		Name   string  `json:"name"`
-		Ref    *string `json:"ref"`
-		Target *string `json:"target"`
-	}
+	var body createTagBody
 	if err := c.body(&body); err != nil {
 		return err
 	}
@@ -79,11 +101,12 @@ func (s *server) createTag(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusCreated, struct {
-		Name    string        `json:"name"`
-		SHA     core.ObjectID `json:"sha"`
-		Message string        `json:"message"`
-	}{body.Name, id, "tag created"})
+	return c.answer(http.StatusCreated, createdTag{body.Name, id, "tag created"})
+}
+
+// deleteTagBody is the body of the deletion of a tag.
+type deleteTagBody struct {
+	Name string `json:"name"`
 }
 
 // deleteTag takes the name from the path, the body or the query: clients differ.
@@ -93,9 +116,7 @@ func (s *server) deleteTag(c *call) error {
 		return err
 	}
 	if name == "" {
-		var body struct {
-			Name string `json:"name"`
-		}
+		var body deleteTagBody
 		if err := c.body(&body); err != nil {
 			return err
 		}

@@ -217,18 +217,21 @@ func (w *fileWriter) fail() error {
 	return core.Errorf(core.KindInternal, "serve file: status %d", w.failed)
 }
 
+// archiveBody is the body of archive, in both vocabularies.
+type archiveBody struct {
+	Ref          string   `json:"ref"`
+	Rev          string   `json:"rev"`
+	Ephemeral    bool     `json:"ephemeral"`
+	IncludeGlobs []string `json:"include_globs"`
+	ExcludeGlobs []string `json:"exclude_globs"`
+	MaxBlobSize  int64    `json:"max_blob_size"`
+	Archive      struct {
+		Prefix string `json:"prefix"`
+	} `json:"archive"`
+}
+
 func (s *server) archive(c *call, _ params) error {
-	var body struct {
-		Ref          string   `json:"ref"`
-		Rev          string   `json:"rev"`
-		Ephemeral    bool     `json:"ephemeral"`
-		IncludeGlobs []string `json:"include_globs"`
-		ExcludeGlobs []string `json:"exclude_globs"`
-		MaxBlobSize  int64    `json:"max_blob_size"`
-		Archive      struct {
-			Prefix string `json:"prefix"`
-		} `json:"archive"`
-	}
+	var body archiveBody
 	if err := c.body(&body); err != nil {
 		return err
 	}

@@ -6,19 +6,12 @@ import (
 	"github.com/headwater-git/headwater/core/content"
 )
 
-// The types here exist for the document alone: they are bodies that handlers
-// decode into a type of no name, or write piece by piece. Tests hold them
-// against the source of the handlers and against the answers of a real server.
+// The types here exist for the document alone: bodies of which a handler takes
+// less than the type that it decodes has, or which are read and written piece by
+// piece. Tests hold them against the source of the handlers and against the
+// answers of a real server.
 
 // Requests.
-
-type updateRepositoryBody struct {
-	DefaultBranch *string `json:"default_branch"`
-}
-
-type pullUpstreamBody struct {
-	Ref string `json:"ref"`
-}
 
 type createCredentialBody struct {
 	RepoID   string  `json:"repo_id"`
@@ -40,23 +33,6 @@ type legacyDeleteCredentialBody struct {
 	ID string `json:"id"`
 }
 
-type archiveBody struct {
-	Ref          string   `json:"ref"`
-	Rev          string   `json:"rev"`
-	Ephemeral    bool     `json:"ephemeral"`
-	IncludeGlobs []string `json:"include_globs"`
-	ExcludeGlobs []string `json:"exclude_globs"`
-	MaxBlobSize  int64    `json:"max_blob_size"`
-	Archive      struct {
-		Prefix string `json:"prefix"`
-	} `json:"archive"`
-}
-
-type commitPackMetadata struct {
-	commitMetadata
-	Files []fileBody `json:"files"`
-}
-
 type commitPackLine struct {
 	Metadata  *commitPackMetadata `json:"metadata"`
 	BlobChunk *chunkBody          `json:"blob_chunk"`
@@ -72,57 +48,6 @@ type diffChunk struct {
 	EOF  bool   `json:"eof"`
 }
 
-type restoreBody struct {
-	Metadata restoreMetadata `json:"metadata"`
-}
-
-type restoreMetadata struct {
-	commitMetadata
-	BaseRef         *string `json:"base_ref"`
-	TargetCommitSHA *string `json:"target_commit_sha"`
-}
-
-type createBranchBody struct {
-	TargetBranch      string  `json:"target_branch"`
-	BaseRef           *string `json:"base_ref"`
-	BaseBranch        *string `json:"base_branch"`
-	BaseIsEphemeral   bool    `json:"base_is_ephemeral"`
-	TargetIsEphemeral bool    `json:"target_is_ephemeral"`
-	Force             bool    `json:"force"`
-}
-
-type deleteBranchBody struct {
-	TargetBranch      *string `json:"target_branch"`
-	Name              *string `json:"name"`
-	TargetIsEphemeral *bool   `json:"target_is_ephemeral"`
-	Ephemeral         *bool   `json:"ephemeral"`
-}
-
-type mergeBody struct {
-	SourceRef         *string         `json:"source_ref"`
-	SourceBranch      *string         `json:"source_branch"`
-	TargetBranch      string          `json:"target_branch"`
-	Strategy          commit.Strategy `json:"strategy"`
-	SourceIsEphemeral bool            `json:"source_is_ephemeral"`
-	TargetIsEphemeral bool            `json:"target_is_ephemeral"`
-	ExpectedTargetSHA string          `json:"expected_target_sha"`
-	CommitMessage     string          `json:"commit_message"`
-	Author            *personBody     `json:"author"`
-	Committer         *personBody     `json:"committer"`
-	AllowUnrelated    bool            `json:"allow_unrelated_histories"`
-	Squash            bool            `json:"squash"`
-}
-
-type createTagBody struct {
-	Name   string  `json:"name"`
-	Ref    *string `json:"ref"`
-	Target *string `json:"target"`
-}
-
-type deleteTagBody struct {
-	Name string `json:"name"`
-}
-
 type deleteNoteBody struct {
 	ObjectRef           *string     `json:"object_ref"`
 	SHA                 *string     `json:"sha"`
@@ -135,12 +60,6 @@ type deleteNoteBody struct {
 
 // Answers.
 
-type createdRepository struct {
-	repositoryView
-	ID      string `json:"id"`
-	Message string `json:"message"`
-}
-
 type deletedRepository struct {
 	RepoID   string `json:"repo_id"`
 	RepoName string `json:"repo_name"`
@@ -150,17 +69,6 @@ type deletedRepository struct {
 
 type messageAnswer struct {
 	Message string `json:"message"`
-}
-
-// pageFields are the end of every answer that may go on.
-type pageFields struct {
-	NextCursor string `json:"next_cursor,omitempty"`
-	HasMore    bool   `json:"has_more"`
-}
-
-type repositoryList struct {
-	Repos []repositoryView `json:"repos"`
-	pageFields
 }
 
 type fileList struct {
@@ -271,17 +179,6 @@ type mergePreview struct {
 	FilteredConflicts []filteredConflictView `json:"filtered_conflicts"`
 }
 
-type commitResult struct {
-	Commit madeView  `json:"commit"`
-	Result refResult `json:"result"`
-}
-
-type commitProblem struct {
-	errorBody
-	Commit *struct{} `json:"commit"`
-	Result refResult `json:"result"`
-}
-
 type noteProblem struct {
 	errorBody
 	// The names are those of the request, whatever they were.
@@ -293,30 +190,6 @@ type noteProblem struct {
 	Result     noteResult    `json:"result"`
 }
 
-type createdBranch struct {
-	Message           string        `json:"message"`
-	TargetBranch      string        `json:"target_branch"`
-	TargetIsEphemeral bool          `json:"target_is_ephemeral"`
-	CommitSHA         core.ObjectID `json:"commit_sha"`
-}
-
-type deletedBranch struct {
-	Name         string `json:"name"`
-	TargetBranch string `json:"target_branch"`
-	Message      string `json:"message"`
-	Ephemeral    bool   `json:"ephemeral"`
-}
-
-type mergeAnswer struct {
-	Result    commit.Outcome `json:"result"`
-	CommitSHA core.ObjectID  `json:"commit_sha"`
-	TreeSHA   core.ObjectID  `json:"tree_sha"`
-	Source    mergeSource    `json:"source"`
-	Target    mergeTarget    `json:"target"`
-	MergeBase core.ObjectID  `json:"merge_base_sha,omitempty"`
-	Promoted  int            `json:"promoted_commits"`
-}
-
 // mergeProblem has what a conflict tells besides; the other errors of a merge
 // do not have it.
 type mergeProblem struct {
@@ -324,12 +197,6 @@ type mergeProblem struct {
 	ConflictType  commit.Conflict `json:"conflict_type,omitempty"`
 	ConflictPaths []string        `json:"conflict_paths,omitempty"`
 	MergeBase     core.ObjectID   `json:"merge_base_sha,omitempty"`
-}
-
-type createdTag struct {
-	Name    string        `json:"name"`
-	SHA     core.ObjectID `json:"sha"`
-	Message string        `json:"message"`
 }
 
 type deletedTag struct {

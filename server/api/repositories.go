@@ -70,6 +70,13 @@ func (b baseRepo) upstream() (*engine.UpstreamRequest, error) {
 	}, nil
 }
 
+// createdRepository is the answer to a creation.
+type createdRepository struct {
+	repositoryView
+	ID      string `json:"id"` // what the oldest clients read
+	Message string `json:"message"`
+}
+
 func (s *server) createRepository(c *call) error {
 	var body createBody
 	if err := c.body(&body); err != nil {
@@ -107,11 +114,13 @@ func (s *server) createRepository(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusCreated, struct {
-		repositoryView
-		ID      string `json:"id"` // what the oldest clients read
-		Message string `json:"message"`
-	}{view, repo.ID, "repository created"})
+	return c.answer(http.StatusCreated, createdRepository{view, repo.ID, "repository created"})
+}
+
+// repositoryList is a page of repositories, newest first.
+type repositoryList struct {
+	Repos []repositoryView `json:"repos"`
+	pageFields
 }
 
 func (s *server) listRepositories(c *call) error {
@@ -131,11 +140,7 @@ func (s *server) listRepositories(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		Repos      []repositoryView `json:"repos"`
-		NextCursor string           `json:"next_cursor,omitempty"`
-		HasMore    bool             `json:"has_more"`
-	}{Repos: []repositoryView{}}
+	answer := repositoryList{Repos: []repositoryView{}}
 	if len(repos) > limit {
 		repos = repos[:limit]
 		answer.HasMore = true
@@ -149,6 +154,12 @@ func (s *server) listRepositories(c *call) error {
 		answer.Repos = append(answer.Repos, view)
 	}
 	return c.answer(http.StatusOK, answer)
+}
+
+// pageFields are the end of an answer that may go on.
+type pageFields struct {
+	NextCursor string `json:"next_cursor,omitempty"`
+	HasMore    bool   `json:"has_more"`
 }
 
 // pageLimit reads a limit; one that is out of range is brought into it.
@@ -175,10 +186,13 @@ func (s *server) getRepository(c *call) error {
 	return c.answer(http.StatusOK, view)
 }
 
+// updateRepositoryBody is the body of a change; what is absent stays.
+type updateRepositoryBody struct {
+	DefaultBranch *string `json:"default_branch"`
+}
+
 func (s *server) updateRepository(c *call) error {
-	var body struct {
-		DefaultBranch *string `json:"default_branch"`
-	}
+	var body updateRepositoryBody
 	if err := c.body(&body); err != nil {
 		return err
 	}
@@ -211,12 +225,15 @@ func (s *server) detach(c *call) error {
 	return c.answer(http.StatusOK, map[string]string{"message": "repository detached"})
 }
 
+// pullUpstreamBody is the body of a pull; without a ref it is about all of them.
+type pullUpstreamBody struct {
+	Ref string `json:"ref"`
+}
+
 // pullUpstream ignores ref policies: a pull is the upstream's change, not the
 // caller's. The field "after" of older clients is ignored too.
 func (s *server) pullUpstream(c *call) error {
-	var body struct {
-		Ref string `json:"ref"`
-	}
+	var body pullUpstreamBody
 	if err := c.body(&body); err != nil {
 		return err
 	}
