@@ -252,8 +252,9 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 	return r, nil
 }
 
-// Do opens the upstream and calls f. If the host refuses the credential, a
-// fresh one is made and f is called once more; f must be repeatable.
+// Do opens the upstream and calls f. If the host refuses the credential, or does
+// not show the repository to it, a fresh one is made and f is called once more;
+// f must be repeatable.
 func (s *Service) Do(ctx context.Context, repo core.Repository, operation providers.Operation, f func(r git.Remote) error) error {
 	r, err := s.Open(ctx, repo, operation, false)
 	if err != nil {
@@ -263,13 +264,14 @@ func (s *Service) Do(ctx context.Context, repo core.Repository, operation provid
 	if err == nil || r.Anonymous() {
 		return err
 	}
-	if class, _ := Classify(err); class != core.ClassAuth {
+	// To a token of an App that was taken out of a grant, hosts say "not found".
+	if class, _ := Classify(err); class != core.ClassAuth && class != core.ClassNotFound {
 		return err
 	}
 	again, openErr := s.Open(ctx, repo, operation, true)
 	if core.KindOf(openErr) == core.KindPrecondition {
 		// The provider knows why there is no credential any more (the App is
-		// suspended, say); the host's 401 to the old one tells less.
+		// suspended, say); the host's answer to the old one tells less.
 		return openErr
 	}
 	if openErr != nil {
