@@ -60,6 +60,9 @@ type dress struct {
 	// readOnly is the answer to a push with credentials that only read.
 	readOnly answer
 
+	// archived is the answer to a push to an archived repository.
+	archived answer
+
 	// token finds the token in Basic credentials; "" if there is none.
 	token func(user, password string) string
 	// user is the user name that goes with a token.
@@ -122,6 +125,7 @@ func githubDress(apps bool) dress {
 		missing:       answer{http.StatusNotFound, "Repository not found."},
 		anonymousPush: answer{http.StatusUnauthorized, "No anonymous write access."},
 		readOnly:      answer{http.StatusForbidden, "Write access to repository not granted."},
+		archived:      answer{http.StatusForbidden, "This repository was archived so it is read-only."},
 		user:          "x-access-token",
 		token: func(user, password string) string {
 			// Installation tokens go with this user name only; a personal
@@ -167,6 +171,7 @@ func gitlabDress() dress {
 		missing:       answer{http.StatusNotFound, "The project you were looking for could not be found or you don't have permission to view it."},
 		anonymousPush: answer{http.StatusUnauthorized, denied},
 		readOnly:      answer{http.StatusForbidden, "You are not allowed to push code to this project."},
+		archived:      answer{http.StatusForbidden, "You are not allowed to push code to this project."},
 		user:          "oauth2",
 		token: func(user, password string) string {
 			if user == "" {
@@ -246,6 +251,7 @@ func giteaDress(forgejo bool) dress {
 		missing:       answer{http.StatusNotFound, "Repository not found\n"},
 		anonymousPush: answer{http.StatusUnauthorized, "Unauthorized"},
 		readOnly:      answer{http.StatusForbidden, "Forbidden"},
+		archived:      answer{http.StatusForbidden, "This repo is archived. You can view files and clone it, but cannot push or open issues/pull-requests."},
 		user:          User,
 		token: func(user, password string) string {
 			if password == "" || password == "x-oauth-basic" {

@@ -166,6 +166,22 @@ func (f *Forge) SelectRepositories(owner string, paths ...string) {
 	}
 }
 
+// InstallationTokens returns what the tokens open that the App was given: those
+// that were not revoked, in no order.
+func (f *Forge) InstallationTokens() []TokenOptions {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []TokenOptions
+	for _, t := range f.tokens {
+		if t.installation != 0 {
+			o := t.TokenOptions
+			o.Repos = slices.Clone(o.Repos)
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
 func (a *githubApp) install(owner string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -89,6 +89,8 @@ func githubPayloads(f *Forge, repo *forgeRepo, e Event, instance bool) []payload
 		return about("deleted", nil)
 	case EventVisibility:
 		return about(map[bool]string{true: "privatized", false: "publicized"}[repo.private], nil)
+	case EventArchived:
+		return about(map[bool]string{true: "archived", false: "unarchived"}[repo.archived], nil)
 	case EventDefaultBranch:
 		return about("edited", object{"changes": object{"default_branch": object{"from": e.From}}})
 	case EventPing:

@@ -140,9 +140,14 @@ func (f *Forge) SetDefaultBranch(path, branch string) error {
 	return nil
 }
 
-// SetArchived makes a repository archived or not, in the host's API.
+// SetArchived makes a repository archived or not. An archived one takes no
+// pushes.
 func (f *Forge) SetArchived(path string, archived bool) error {
-	_, err := f.change(path, func(r *forgeRepo) { r.archived = archived })
+	changed := false
+	repo, err := f.change(path, func(r *forgeRepo) { changed, r.archived = r.archived != archived, archived })
+	if err == nil && changed {
+		f.announce(repo, Event{Kind: EventArchived})
+	}
 	return err
 }
 

@@ -151,6 +151,8 @@ func (f *Forge) authorize(w http.ResponseWriter, r *http.Request, repo *forgeRep
 		return refuse(f.dress.anonymousPush)
 	case push && (t.ReadOnly || !t.sees(repo)):
 		return refuse(f.dress.readOnly)
+	case push && repo.archived && f.dress.archived.status != 0:
+		return refuse(f.dress.archived)
 	}
 	return true
 }

@@ -22,6 +22,7 @@ const (
 	EventTransferred       EventKind = "transferred"        // likewise, with another owner
 	EventDeleted           EventKind = "deleted"            // the repository is gone
 	EventVisibility        EventKind = "visibility"         // it became private or public
+	EventArchived          EventKind = "archived"           // it became archived, or no longer is
 	EventDefaultBranch     EventKind = "default_branch"     // it was From
 	EventPing              EventKind = "ping"               // the host tries the address
 	EventInstallation      EventKind = "installation"       // GitHub: Action, Account, Repos
