@@ -70,13 +70,13 @@ func TestService_Do_retriesOnceWithAFreshCredential(t *testing.T) {
 		calls   int
 		err     error
 	}{
-		"good":                    {[]error{nil}, false, 1, nil},
-		"refused, then good":      {[]error{no, nil}, false, 2, nil},
-		"refused twice":           {[]error{no, no, nil}, false, 2, no},
-		"nothing fresher":         {[]error{no, nil}, true, 1, no},
-		"not shown to the token":  {[]error{refused(git.RemoteError{Class: core.ClassNotFound, Status: 404}), nil}, false, 2, nil},
-		"server error is none":    {[]error{refused(git.RemoteError{Class: core.ClassUnavailable, Status: 503}), nil}, false, 1, nil},
-		"git's own words":         {[]error{&git.ExitError{Name: "fetch", Code: 128, Stderr: "fatal: Authentication failed for 'https://h/x'"}, nil}, false, 2, nil},
+		"good":                   {[]error{nil}, false, 1, nil},
+		"refused, then good":     {[]error{no, nil}, false, 2, nil},
+		"refused twice":          {[]error{no, no, nil}, false, 2, no},
+		"nothing fresher":        {[]error{no, nil}, true, 1, no},
+		"not shown to the token": {[]error{refused(git.RemoteError{Class: core.ClassNotFound, Status: 404}), nil}, false, 2, nil},
+		"server error is none":   {[]error{refused(git.RemoteError{Class: core.ClassUnavailable, Status: 503}), nil}, false, 1, nil},
+		"git's own words":        {[]error{&git.ExitError{Name: "fetch", Code: 128, Stderr: "fatal: Authentication failed for 'https://h/x'"}, nil}, false, 2, nil},
 	} {
 		fresh, same = nil, tc.same
 		var tokens []string
