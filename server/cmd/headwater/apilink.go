@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -123,31 +122,8 @@ type runAnswer struct {
 
 // runs lists the runs of a repository's sync, newest first, up to a limit.
 func (c *client) runs(ctx context.Context, name string, limit int, each func(runAnswer) error) error {
-	const page = 100
-	q := url.Values{}
-	for limit > 0 {
-		q.Set("limit", strconv.Itoa(min(limit, page)))
-		var out struct {
-			Runs       []runAnswer `json:"runs"`
-			NextCursor string      `json:"next_cursor"`
-			HasMore    bool        `json:"has_more"`
-		}
-		call := apiCall{method: http.MethodGet, path: []string{"api", "repos", name, "sync", "runs"}, query: q, repo: name, scopes: []access.Scope{access.GitRead}}
-		if err := c.do(ctx, call, &out); err != nil {
-			return err
-		}
-		for _, r := range out.Runs {
-			if err := each(r); err != nil {
-				return err
-			}
-		}
-		limit -= len(out.Runs)
-		if !out.HasMore || out.NextCursor == "" || len(out.Runs) == 0 {
-			return nil
-		}
-		q.Set("cursor", out.NextCursor)
-	}
-	return nil
+	call := apiCall{method: http.MethodGet, path: []string{"api", "repos", name, "sync", "runs"}, repo: name, scopes: []access.Scope{access.GitRead}}
+	return pages(ctx, c, call, "runs", limit, each)
 }
 
 // ensureRequest says what shall be here.

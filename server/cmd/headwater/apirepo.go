@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/headwater-git/headwater/core/access"
@@ -87,29 +86,10 @@ func (c *client) pullUpstream(ctx context.Context, name, ref string) error {
 
 // repos lists the organisation's repositories, newest first, page by page.
 func (c *client) repos(ctx context.Context, query string, each func(repoAnswer) error) error {
-	const page = 100
-	q := url.Values{"limit": {strconv.Itoa(page)}}
+	q := url.Values{}
 	if query != "" {
 		q.Set("q", query)
 	}
-	for {
-		var out struct {
-			Repos      []repoAnswer `json:"repos"`
-			NextCursor string       `json:"next_cursor"`
-			HasMore    bool         `json:"has_more"`
-		}
-		call := apiCall{method: http.MethodGet, path: []string{"api", "repos"}, query: q, repo: orgClaim, scopes: []access.Scope{access.OrgRead}}
-		if err := c.do(ctx, call, &out); err != nil {
-			return err
-		}
-		for _, r := range out.Repos {
-			if err := each(r); err != nil {
-				return err
-			}
-		}
-		if !out.HasMore || out.NextCursor == "" {
-			return nil
-		}
-		q.Set("cursor", out.NextCursor)
-	}
+	call := apiCall{method: http.MethodGet, path: []string{"api", "repos"}, query: q, repo: orgClaim, scopes: []access.Scope{access.OrgRead}}
+	return pages(ctx, c, call, "repos", noLimit, each)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/headwater-git/headwater/core/access"
@@ -29,34 +28,15 @@ type rewriteAnswer struct {
 
 // rewrites lists the rewrites of a repository, newest first, page by page.
 func (c *client) rewrites(ctx context.Context, name, ref, state string, each func(rewriteAnswer) error) error {
-	const page = 100
-	q := url.Values{"limit": {strconv.Itoa(page)}}
+	q := url.Values{}
 	if ref != "" {
 		q.Set("ref", ref)
 	}
 	if state != "" {
 		q.Set("state", state)
 	}
-	for {
-		var out struct {
-			Rewrites   []rewriteAnswer `json:"rewrites"`
-			NextCursor string          `json:"next_cursor"`
-			HasMore    bool            `json:"has_more"`
-		}
-		call := apiCall{method: http.MethodGet, path: []string{"api", "repos", name, "rewrites"}, query: q, repo: name, scopes: []access.Scope{access.GitRead}}
-		if err := c.do(ctx, call, &out); err != nil {
-			return err
-		}
-		for _, r := range out.Rewrites {
-			if err := each(r); err != nil {
-				return err
-			}
-		}
-		if !out.HasMore || out.NextCursor == "" {
-			return nil
-		}
-		q.Set("cursor", out.NextCursor)
-	}
+	call := apiCall{method: http.MethodGet, path: []string{"api", "repos", name, "rewrites"}, query: q, repo: name, scopes: []access.Scope{access.GitRead}}
+	return pages(ctx, c, call, "rewrites", noLimit, each)
 }
 
 func (c *client) rewrite(ctx context.Context, name, id string) (rewriteAnswer, error) {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -71,7 +69,6 @@ type auditQuery struct {
 
 // audit lists audit entries newest first, page by page.
 func (c *client) audit(ctx context.Context, query auditQuery, each func(auditAnswer) error) error {
-	const page = 100
 	q := url.Values{}
 	if query.actor != "" {
 		q.Set("actor", query.actor)
@@ -83,28 +80,7 @@ func (c *client) audit(ctx context.Context, query auditQuery, each func(auditAns
 	if query.repo != "" {
 		call.path, call.repo, call.scopes = []string{"api", "repos", query.repo, "audit"}, query.repo, []access.Scope{access.GitRead}
 	}
-	for left := query.limit; left > 0; {
-		q.Set("limit", strconv.Itoa(min(left, page)))
-		var out struct {
-			Entries    []auditAnswer `json:"entries"`
-			NextCursor string        `json:"next_cursor"`
-			HasMore    bool          `json:"has_more"`
-		}
-		if err := c.do(ctx, call, &out); err != nil {
-			return err
-		}
-		for _, a := range out.Entries {
-			if err := each(a); err != nil {
-				return err
-			}
-		}
-		left -= len(out.Entries)
-		if !out.HasMore || out.NextCursor == "" {
-			return nil
-		}
-		q.Set("cursor", out.NextCursor)
-	}
-	return nil
+	return pages(ctx, c, call, "entries", query.limit, each)
 }
 
 // printable is free text of somebody else on one line of a table.
@@ -146,28 +122,15 @@ Refused attempts with a valid token are listed too.`,
 			if err != nil {
 				return err
 			}
-			out := cmd.OutOrStdout()
-			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			header := true
-			err = c.audit(cmd.Context(), query, func(a auditAnswer) error {
-				if asJSON {
-					return json.NewEncoder(out).Encode(a)
-				}
-				if header {
-					fmt.Fprintln(table, "WHEN\tWHO\tFROM\tACTION\tREPOSITORY\tOUTCOME\tWHAT")
-					header = false
-				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.At.Local().Format(time.DateTime), printable(a.Actor.Subject),
-					a.Actor.RemoteAddr, a.Action, printable(a.RepoName), a.Outcome, printable(a.what()))
-				return nil
-			})
-			if err != nil {
-				return c.explain(err, "list the audit")
+			list := listing[auditAnswer]{
+				header: "WHEN\tWHO\tFROM\tACTION\tREPOSITORY\tOUTCOME\tWHAT", none: "No entries.",
+				row: func(table io.Writer, a auditAnswer) {
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.At.Local().Format(time.DateTime), printable(a.Actor.Subject),
+						a.Actor.RemoteAddr, a.Action, printable(a.RepoName), a.Outcome, printable(a.what()))
+				},
 			}
-			if header && !asJSON {
-				fmt.Fprintln(cmd.ErrOrStderr(), "No entries.")
-			}
-			return table.Flush()
+			err = list.print(cmd, asJSON, func(each func(auditAnswer) error) error { return c.audit(cmd.Context(), query, each) })
+			return c.explain(err, "list the audit")
 		},
 	}
 	bindConnect(cmd, &o)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,7 +98,7 @@ rotation the old secret is accepted for a day more.`,
 }
 
 func printHookAddress(out io.Writer, w hookAddress) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	t := newTable(out)
 	fmt.Fprintf(t, "URL\t%s\n", w.URL)
 	if w.Secret != "" {
 		fmt.Fprintf(t, "secret\t%s\n", w.Secret)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,7 +73,7 @@ func newOrgListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				t := newTable(cmd.OutOrStdout())
 				fmt.Fprintln(t, "NAME\tACTIVE KEYS\tCREATED")
 				for _, o := range orgs {
 					keys, err := s.Keys(ctx, o.Name)
@@ -164,7 +163,7 @@ func newKeyListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				t := newTable(cmd.OutOrStdout())
 				fmt.Fprintln(t, "ID\tKID\tALGORITHM\tADDED\tSTATE")
 				for _, k := range keys {
 					state := "active"

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -50,7 +49,7 @@ built-in provider, and those of providers.hcl. No server is asked.`,
 				return err
 			}
 			return withCatalog(cmd, cfg, func(ctx context.Context, catalog *host.Catalog) error {
-				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				t := newTable(cmd.OutOrStdout())
 				fmt.Fprintln(t, "INSTANCE\tPROVIDER\tMODE\tDEFAULT HOST\tPUSH")
 				for _, i := range catalog.Instances() {
 					m, err := i.Manifest(ctx)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,27 +41,14 @@ func newRepoListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := cmd.OutOrStdout()
-			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			header := true
-			err = c.repos(cmd.Context(), query, func(r repoAnswer) error {
-				if asJSON {
-					return json.NewEncoder(out).Encode(r)
-				}
-				if header {
-					fmt.Fprintln(table, "NAME\tBRANCH\tUPSTREAM\tSTATE")
-					header = false
-				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Name, r.DefaultBranch, r.upstream(), r.state())
-				return nil
-			})
-			if err != nil {
-				return c.explain(err, "list repositories")
+			list := listing[repoAnswer]{
+				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Make one: headwater mirror URL",
+				row: func(table io.Writer, r repoAnswer) {
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Name, r.DefaultBranch, r.upstream(), r.state())
+				},
 			}
-			if header && !asJSON {
-				fmt.Fprintln(cmd.ErrOrStderr(), "No repositories. Make one: headwater mirror URL")
-			}
-			return table.Flush()
+			err = list.print(cmd, asJSON, func(each func(repoAnswer) error) error { return c.repos(cmd.Context(), query, each) })
+			return c.explain(err, "list repositories")
 		},
 	}
 	bindConnect(cmd, &o)
@@ -243,7 +229,7 @@ func (s syncAnswer) upstreamIs() string {
 
 // printRepo prints a repository for a person.
 func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	t := newTable(out)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("name", "%s", r.Name)
 	row("id", "%s", r.ID)

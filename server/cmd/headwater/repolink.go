@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -147,7 +146,7 @@ func confirm(cmd *cobra.Command, question string) error {
 
 // printPlan prints what would become of refs, as a table.
 func printPlan(out io.Writer, p planAnswer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := newTable(out)
 	rows := 0
 	for _, list := range []struct {
 		word string

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -38,7 +37,7 @@ commit that such a branch shares with what the rewritten branch was.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), "No orphans.")
 				return nil
 			}
-			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			table := newTable(out)
 			fmt.Fprintln(table, "BRANCH\tAT\tREWRITTEN\tBASE\tREWRITE")
 			for _, branch := range answer.Orphans {
 				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", branch.Branch, short(branch.ID), branch.Ref, short(branch.Base), branch.RewriteID)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,27 +33,12 @@ it failed. Looks that found nothing new are not among them.`,
 			if err != nil {
 				return err
 			}
-			out := cmd.OutOrStdout()
-			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			header := true
-			err = c.runs(cmd.Context(), args[0], limit, func(r runAnswer) error {
-				if asJSON {
-					return json.NewEncoder(out).Encode(r)
-				}
-				if header {
-					fmt.Fprintln(table, "STARTED\tTRIGGER\tOUTCOME\tNEW\tMOVED\tGONE\tFORCED\tHELD\tBYTES\tTOOK\tPARTS\tWHY")
-					header = false
-				}
-				r.print(table)
-				return nil
-			})
-			if err != nil {
-				return c.explain(err, "list the runs of "+args[0])
+			list := listing[runAnswer]{
+				header: "STARTED\tTRIGGER\tOUTCOME\tNEW\tMOVED\tGONE\tFORCED\tHELD\tBYTES\tTOOK\tPARTS\tWHY", none: "No runs yet.",
+				row: func(table io.Writer, r runAnswer) { r.print(table) },
 			}
-			if header && !asJSON {
-				fmt.Fprintln(cmd.ErrOrStderr(), "No runs yet.")
-			}
-			return table.Flush()
+			err = list.print(cmd, asJSON, func(each func(runAnswer) error) error { return c.runs(cmd.Context(), args[0], limit, each) })
+			return c.explain(err, "list the runs of "+args[0])
 		},
 	}
 	bindConnect(cmd, &o)
@@ -155,7 +139,7 @@ The exit code is 0 if all is here and 1 if not.`,
 
 // printEnsured prints what is here and what is not.
 func printEnsured(out io.Writer, a ensureAnswer) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	t := newTable(out)
 	word := map[bool]string{true: "here", false: "missing"}
 	for _, ref := range a.Refs {
 		id := "-"

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -150,7 +149,7 @@ func fullPatterns(all []string) []string {
 }
 
 func printSettings(out io.Writer, s settingsFields) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	t := newTable(out)
 	row := func(name, value, absent string) {
 		if value == "" {
 			value = absent

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,27 +41,16 @@ func newRewriteListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := cmd.OutOrStdout()
-			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			header := true
-			err = c.rewrites(cmd.Context(), args[0], ref, state, func(r rewriteAnswer) error {
-				if asJSON {
-					return json.NewEncoder(out).Encode(r)
-				}
-				if header {
-					fmt.Fprintln(table, "ID\tSTATE\tREF\tOLD\tNEW\tBY\tWHEN")
-					header = false
-				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.State, r.Ref, short(r.Old), short(r.New), r.Actor, r.CreatedAt.Local().Format(time.DateTime))
-				return nil
+			list := listing[rewriteAnswer]{
+				header: "ID\tSTATE\tREF\tOLD\tNEW\tBY\tWHEN", none: "No rewrites.",
+				row: func(table io.Writer, r rewriteAnswer) {
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.State, r.Ref, short(r.Old), short(r.New), r.Actor, r.CreatedAt.Local().Format(time.DateTime))
+				},
+			}
+			err = list.print(cmd, asJSON, func(each func(rewriteAnswer) error) error {
+				return c.rewrites(cmd.Context(), args[0], ref, state, each)
 			})
-			if err != nil {
-				return c.explain(err, "list rewrites of "+args[0])
-			}
-			if header && !asJSON {
-				fmt.Fprintln(cmd.ErrOrStderr(), "No rewrites.")
-			}
-			return table.Flush()
+			return c.explain(err, "list rewrites of "+args[0])
 		},
 	}
 	bindConnect(cmd, &o)
@@ -112,7 +100,7 @@ func newRewriteShowCommand() *cobra.Command {
 
 // printRewrite prints a rewrite, and what can be done about it.
 func printRewrite(w io.Writer, repo string, r rewriteAnswer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	row := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(table, "%s\t%s\n", name, value)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,29 +105,14 @@ func newWebhookListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := c.webhooks(cmd.Context())
-			if err != nil {
-				return c.explain(err, "list webhooks")
+			list := listing[webhookAnswer]{
+				header: "ID\tSTATE\tREPO\tEVENTS\tURL", none: "No webhooks. Make one: headwater webhook create URL --event push",
+				row: func(table io.Writer, w webhookAnswer) {
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", w.ID, w.State, w.filter(), strings.Join(w.Events, ","), w.URL)
+				},
 			}
-			out := cmd.OutOrStdout()
-			if asJSON {
-				for _, w := range all {
-					if err := json.NewEncoder(out).Encode(w); err != nil {
-						return err
-					}
-				}
-				return nil
-			}
-			if len(all) == 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), "No webhooks. Make one: headwater webhook create URL --event push")
-				return nil
-			}
-			t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "ID\tSTATE\tREPO\tEVENTS\tURL")
-			for _, w := range all {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", w.ID, w.State, w.filter(), strings.Join(w.Events, ","), w.URL)
-			}
-			return t.Flush()
+			err = list.print(cmd, asJSON, func(each func(webhookAnswer) error) error { return c.webhooks(cmd.Context(), each) })
+			return c.explain(err, "list webhooks")
 		},
 	}
 	bindConnect(cmd, &o)
@@ -327,7 +311,7 @@ func newWebhookDeliveriesCommand() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			t := newTable(out)
 			if !asJSON {
 				fmt.Fprintln(t, "ID\tCREATED\tEVENT\tSTATE\tTRIES\tRESULT")
 			}
@@ -400,7 +384,7 @@ func (d deliveryAnswer) result() string {
 
 // printWebhook prints a webhook for a person.
 func printWebhook(out io.Writer, w webhookAnswer) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	t := newTable(out)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("id", "%s", w.ID)
 	row("url", "%s", w.URL)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -69,12 +67,19 @@ func (c *client) createWebhook(ctx context.Context, r webhookRequest) (w webhook
 	return w, err
 }
 
-func (c *client) webhooks(ctx context.Context) ([]webhookAnswer, error) {
+func (c *client) webhooks(ctx context.Context, each func(webhookAnswer) error) error {
 	var out struct {
 		Webhooks []webhookAnswer `json:"webhooks"`
 	}
-	err := c.webhookCall(ctx, http.MethodGet, nil, &out)
-	return out.Webhooks, err
+	if err := c.webhookCall(ctx, http.MethodGet, nil, &out); err != nil {
+		return err
+	}
+	for _, w := range out.Webhooks {
+		if err := each(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *client) webhook(ctx context.Context, id string) (w webhookAnswer, err error) {
@@ -108,31 +113,6 @@ func (c *client) redeliver(ctx context.Context, webhook, id string) (d deliveryA
 
 // deliveries lists the newest deliveries of a webhook, at most limit.
 func (c *client) deliveries(ctx context.Context, webhook string, limit int, each func(deliveryAnswer) error) error {
-	query := url.Values{}
-	for limit > 0 {
-		query.Set("limit", strconv.Itoa(min(limit, 100)))
-		var page struct {
-			Deliveries []deliveryAnswer `json:"deliveries"`
-			NextCursor string           `json:"next_cursor"`
-			HasMore    bool             `json:"has_more"`
-		}
-		call := apiCall{
-			method: http.MethodGet, path: []string{"api", "webhooks", webhook, "deliveries"}, query: query,
-			repo: orgClaim, scopes: []access.Scope{access.OrgRead},
-		}
-		if err := c.do(ctx, call, &page); err != nil {
-			return err
-		}
-		for _, d := range page.Deliveries {
-			if err := each(d); err != nil {
-				return err
-			}
-		}
-		limit -= len(page.Deliveries)
-		if !page.HasMore {
-			return nil
-		}
-		query.Set("cursor", page.NextCursor)
-	}
-	return nil
+	call := apiCall{method: http.MethodGet, path: []string{"api", "webhooks", webhook, "deliveries"}, repo: orgClaim, scopes: []access.Scope{access.OrgRead}}
+	return pages(ctx, c, call, "deliveries", limit, each)
 }
