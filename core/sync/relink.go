@@ -37,7 +37,8 @@ func (s *Service) Attach(ctx context.Context, r core.Repository, up core.Upstrea
 
 // Repoint gives a synced repository another upstream. A run that is under way is
 // ended first, and forgotten is what was known of the old upstream: its state,
-// its digest, what it had announced. It is told like a move that was followed.
+// its digest, what it had announced. It is told like a move that was followed,
+// which also ends whatever trouble with the old one was told.
 // also runs in the same transaction. Ask for the run with
 // [Service.RequestLinked]. Errors: KindInvalid if there is no upstream.
 func (s *Service) Repoint(ctx context.Context, r core.Repository, to core.Upstream, also func(q core.Queries) error) error {
@@ -60,14 +61,12 @@ func (s *Service) Repoint(ctx context.Context, r core.Repository, to core.Upstre
 		if err := s.forgetUpstream(ctx, q, r.ID); err != nil {
 			return err
 		}
-		if r.Upstream.URL != to.URL {
-			e, err := movedEvent(r, to, s.clock.Now())
-			if err != nil {
-				return err
-			}
-			if err := q.AddEvents(ctx, []core.Event{e}); err != nil {
-				return err
-			}
+		e, err := movedEvent(r, to, s.clock.Now())
+		if err != nil {
+			return err
+		}
+		if err := q.AddEvents(ctx, []core.Event{e}); err != nil {
+			return err
 		}
 		return also(q)
 	})

@@ -1,0 +1,250 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// life returns what was told of the mirror's upstream, oldest first: the last
+// word of the event's type, and the state in it.
+func (b *bench) life(t *testing.T) []string {
+	t.Helper()
+	all, err := b.store.Events(t.Context(), 0, 100_000)
+	require.NoError(t, err)
+	told := []string{}
+	id := b.Repo(t, mirror).ID
+	for _, e := range all {
+		word, ok := strings.CutPrefix(e.Type, "repo.upstream_")
+		if e.RepoID != id || !ok {
+			continue
+		}
+		var body struct {
+			State core.UpstreamState `json:"state"`
+		}
+		require.NoError(t, json.Unmarshal(e.Payload, &body))
+		told = append(told, strings.TrimSpace(word+" "+string(body.State)))
+	}
+	return told
+}
+
+// TestInvariant09_upstreamDownForAnHour: reads are served all the while and say
+// how old they are; the host is not stormed; one notice, one recovery.
+func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
+	t.Parallel()
+	b, clock := agedBench(t)
+	set(t, b.Server, mirror, map[string]any{"poll": "1m"})
+	before := b.Refs(t, mirror)
+	start := clock.Now()
+	undo := b.forge.Inject(providertest.Fault{Status: http.StatusServiceUnavailable})
+	b.forge.ForgetRequests()
+	for clock.Now().Sub(start) < time.Hour {
+		clock.Advance(time.Minute)
+		now := clock.Now()
+		a := b.asking(t, "")
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		require.Equal(t, strconv.Itoa(int(now.Sub(start).Seconds())), a.Header.Get("Headwater-Staleness"))
+	}
+	require.Eventually(t, func() bool {
+		if len(b.life(t)) > 0 {
+			return true
+		}
+		clock.Advance(time.Second) // whoever began to wait late
+		return false
+	}, time.Minute, 10*time.Millisecond)
+	require.Less(t, len(b.forge.Requests()), 200)
+	out, err := b.Client(t, mirror).Try("clone", b.Remote(mirror), "copy")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "remote: this mirror was last confirmed by its upstream 60 min ago; the upstream cannot be reached")
+	a := b.Get(t, mirror)
+	require.Equal(t, "failing", a.At("sync.state"), a.Raw)
+	require.NotEmpty(t, a.At("sync.next_attempt_at"))
+	require.Equal(t, before, b.Refs(t, mirror))
+
+	other := b.direct2(t)
+	head := other.Commit("during the outage")
+	b.forgePush(t, other, "HEAD:main")
+	undo()
+	require.Eventually(t, func() bool {
+		clock.Advance(30 * time.Second)
+		return b.Refs(t, mirror)["refs/heads/main"] == head
+	}, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.life(t)) == 2 }, time.Minute, 10*time.Millisecond)
+	require.Equal(t, []string{"unavailable", "recovered"}, b.life(t))
+	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
+	b.requireSame(t)
+}
+
+// direct2 is direct while the forge's HTTP is out of order.
+func (b *bench) direct2(t *testing.T) *servertest.Client {
+	t.Helper()
+	dir, err := b.forge.RepoDir(origin)
+	require.NoError(t, err)
+	return b.ClientWith(t, "").Clone(dir)
+}
+
+func TestInvariant10_branchDeletedAndMadeAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 4, Branches: 1})
+	const ref = "refs/heads/feature-1"
+	first := b.Refs(t, mirror)[ref]
+	other := b.direct(t)
+	b.forgePush(t, other, ":feature-1")
+	b.pullAndWait(t)
+	require.NotContains(t, b.Refs(t, mirror), ref)
+	second := other.Commit("another one of that name")
+	b.forgePush(t, other, "HEAD:feature-1")
+	b.pullAndWait(t)
+	require.Equal(t, second, b.Refs(t, mirror)[ref])
+
+	// Between two looks it is a move by force.
+	b.forgePush(t, other, ":feature-1")
+	other.Git("reset", "--quiet", "--hard", "HEAD~2")
+	third := other.Commit("and one more")
+	b.forgePush(t, other, "HEAD:feature-1")
+	b.pullAndWait(t)
+	b.requireSame(t)
+	none := strings.Repeat("0", 40)
+	var moves [][2]string
+	for _, e := range b.events(t) {
+		var body struct{ Ref, Before, After string }
+		require.NoError(t, json.Unmarshal(e.Payload, &body))
+		if body.Ref == ref {
+			moves = append(moves, [2]string{body.Before, body.After})
+		}
+	}
+	require.Equal(t, [][2]string{{first, none}, {none, second}, {second, third}}, moves)
+
+	// Each tip that it had can be had again.
+	rows := b.rewrites(t, "?ref=feature-1&state=retained")
+	require.Len(t, rows, 2)
+	for i, want := range []string{second, first} {
+		row := rows[i].(map[string]any)
+		require.Equal(t, want, row["old"])
+		name := "before-" + strconv.Itoa(i)
+		a := b.API(t, http.MethodPost, mirror, "/rewrites/"+row["id"].(string)+"/restore", map[string]string{"branch": name})
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		require.Equal(t, want, b.forge.Ref(origin, "refs/heads/"+name))
+	}
+	b.requireSame(t)
+}
+
+func TestInvariant10_heldBranchRewrittenTwice(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 1})
+	set(t, b.Server, mirror, map[string]any{"ref_policies": []any{map[string]string{"pattern": "refs/heads/main", "action": "hold"}}})
+	old, _ := b.force(t)
+	first := b.rewrites(t, "?state=held")[0].(map[string]any)
+	other := b.direct(t)
+	other.Git("reset", "--quiet", "--hard", "HEAD~1")
+	tip := other.Commit("rewritten once more")
+	b.forgePush(t, other, "HEAD:main", "HEAD:feature-2")
+	b.pullAndWait(t)
+	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/main"])
+	require.Equal(t, tip, b.Refs(t, mirror)["refs/heads/feature-2"], "the others go on")
+
+	held := b.rewrites(t, "?state=held")
+	require.Len(t, held, 1)
+	second := held[0].(map[string]any)
+	require.Equal(t, [2]any{old, tip}, [2]any{second["old"], second["new"]})
+	path := func(row map[string]any) string { return "/rewrites/" + row["id"].(string) }
+	require.Equal(t, "replaced", b.API(t, http.MethodGet, mirror, path(first), nil).At("state"))
+	require.Equal(t, http.StatusConflict, b.API(t, http.MethodPost, mirror, path(first)+"/approve", nil).Status)
+	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/main"])
+	require.Equal(t, "approved", b.API(t, http.MethodPost, mirror, path(second)+"/approve", nil).At("state"))
+	b.requireSame(t)
+	require.Len(t, b.told(t, core.EventRefHeld), 2)
+	rewritten := b.told(t, core.EventRefRewritten)
+	require.Len(t, rewritten, 1)
+	require.Equal(t, [2]any{old, tip}, [2]any{rewritten[0].At("old"), rewritten[0].At("new")})
+}
+
+// TestUpstream_comesAndGoes takes one repository through the states of its
+// upstream: each is told once, in order, the content is readable in all of them,
+// and it resumes by itself.
+func TestUpstream_comesAndGoes(t *testing.T) {
+	t.Parallel()
+	b, clock := agedBench(t)
+	b.pullAndWait(t) // from now on the daily question to the host is due within a day
+	content := b.Refs(t, mirror)["refs/heads/main"]
+	expect := func(state string, told ...string) {
+		t.Helper()
+		b.awaitUpstream(t, state)
+		require.Eventually(t, func() bool { return len(b.life(t)) >= len(told) }, time.Minute, 10*time.Millisecond)
+		require.Equal(t, told, b.life(t))
+		require.Equal(t, http.StatusOK, b.asking(t, "").Status, state)
+		require.Equal(t, content, b.clone(t).Git("rev-parse", "HEAD"), state)
+	}
+	nextDay := func() {
+		t.Helper()
+		clock.Advance(25 * time.Hour)
+		b.pullAndWait(t)
+	}
+	told := []string{"unavailable archived"}
+	require.NoError(t, b.forge.SetArchived(origin, true))
+	nextDay()
+	expect("archived", told...)
+	client := b.clone(t)
+	client.Commit("refused by the host")
+	out, err := client.Try("push", "origin", "HEAD:main")
+	require.Error(t, err, out)
+	require.NoError(t, b.forge.SetArchived(origin, false))
+	nextDay()
+	told = append(told, "recovered archived")
+	expect("active", told...)
+
+	// The credential opens it no more; a new one does, without anybody's pull.
+	b.forge.RevokeTokens()
+	b.pullAndWait(t)
+	told = append(told, "unavailable revoked")
+	expect("revoked", told...)
+	user, secret := b.forge.Credential()
+	id := b.Get(t, mirror).At("credential.id").(string)
+	a := b.API(t, http.MethodPut, mirror, "/git-credentials/"+id, map[string]any{"username": user, "password": secret})
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	told = append(told, "recovered revoked")
+	expect("active", told...)
+
+	// Gone, and then another one of the same name.
+	require.NoError(t, b.forge.DeleteRepo(origin))
+	b.pullAndWait(t)
+	told = append(told, "unavailable deleted")
+	expect("deleted", told...)
+	b.forge.CreateRepo(origin, true)
+	b.forge.Seed(origin, providertest.SeedOptions{Commits: 2})
+	b.pullAndWait(t)
+	told = append(told, "unavailable replaced")
+	expect("replaced", told...)
+	a = b.API(t, http.MethodPut, mirror, "/base", b.base(origin))
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	b.awaitSynced(t, mirror)
+	content = b.forge.Ref(origin, "refs/heads/main")
+	told = append(told, "moved")
+	expect("active", told...)
+	b.requireSame(t)
+}
+
+func TestUpstream_madePrivateAndPublicAgain(t *testing.T) {
+	t.Parallel()
+	d := dressing{dress: providertest.DressGitHubPublic, provider: "github-public", wire: "github", public: true, path: origin}
+	b := d.start(t, servertest.Options{})
+	d.follow(t, b)
+	require.NoError(t, b.forge.SetPrivate(origin, true))
+	b.pullAndWait(t)
+	b.awaitUpstream(t, "private")
+	require.Equal(t, http.StatusOK, b.asking(t, "").Status)
+	require.NoError(t, b.forge.SetPrivate(origin, false))
+	b.pullAndWait(t)
+	b.awaitUpstream(t, "active")
+	require.Equal(t, []string{"unavailable private", "recovered private"}, b.life(t))
+	b.requireSame(t)
+}
