@@ -173,6 +173,9 @@ type EventFeed interface {
 	EventsOf(ctx context.Context, f EventFilter) ([]Event, error)
 	// LastSeq returns the highest Seq given so far, 0 if there is none.
 	LastSeq(ctx context.Context) (int64, error)
+	// FirstSeq returns the lowest Seq that is still kept, or, with none left,
+	// the next one to be given.
+	FirstSeq(ctx context.Context) (int64, error)
 	// DeleteEvents deletes events created before a time that the deliveries
 	// have been made of, at most limit; it returns how many.
 	DeleteEvents(ctx context.Context, before time.Time, limit int) (int, error)

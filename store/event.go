@@ -80,6 +80,13 @@ func (q *queries) LastSeq(ctx context.Context) (seq int64, err error) {
 	return seq, op{name: "find the last event"}.fail(err)
 }
 
+// FirstSeq implements [core.EventFeed].
+func (q *queries) FirstSeq(ctx context.Context) (seq int64, err error) {
+	err = q.read.QueryRowContext(ctx, `
+		SELECT COALESCE((SELECT seq FROM events ORDER BY seq LIMIT 1), (SELECT seq FROM outbox) + 1)`).Scan(&seq)
+	return seq, op{name: "find the first event"}.fail(err)
+}
+
 // DeleteEvents implements [core.EventFeed]. It looks at the oldest events only:
 // those are in the order of their creation, so the first that is too young has
 // none before it that is old enough, but for a clock that was set back; then

@@ -34,6 +34,7 @@ type Page struct {
 	Events []core.Event
 	Next   int64 // where the next page begins: the After of its request
 	More   bool  // there may be more now
+	Gap    bool  // events after the position were deleted, because they were too old
 }
 
 // RunningSync is a sync that runs.
@@ -62,9 +63,17 @@ func newFeed(o Options) *Feed {
 }
 
 // Events returns the events of the filter with a Seq above after, in order, at
-// most limit of them.
+// most limit of them. A position of 0 asks for all that is kept; from any other
+// one, what is not kept any more is a gap.
 func (f *Feed) Events(ctx context.Context, filter FeedFilter, after int64, limit int) (Page, error) {
 	page := Page{Next: after}
+	if after > 0 {
+		first, err := f.store.FirstSeq(ctx)
+		if err != nil {
+			return Page{}, err
+		}
+		page.Gap = after+1 < first
+	}
 	batch := limit
 	if len(filter.Types) > 0 {
 		batch = scanBatch

@@ -67,6 +67,32 @@ func TestFeed_Events_pages(t *testing.T) {
 	}
 }
 
+func TestFeed_Events_tellsOfAGap(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	gap := func(after int64) bool {
+		page, err := b.Events(t.Context(), FeedFilter{Org: "acme"}, after, 10)
+		require.NoError(t, err)
+		return page.Gap
+	}
+	require.False(t, gap(0), "there has never been any")
+	for range 4 {
+		b.add("acme", "repo_a", core.EventPush)
+	}
+	require.False(t, gap(1))
+	require.NoError(t, b.db.SetOutboxPosition(t.Context(), 4))
+	n, err := b.db.DeleteEvents(t.Context(), b.clock.Now().Add(time.Hour), 3)
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+	require.False(t, gap(0), "who begins misses nothing")
+	require.True(t, gap(2))
+	require.False(t, gap(3))
+	_, err = b.db.DeleteEvents(t.Context(), b.clock.Now().Add(time.Hour), 3)
+	require.NoError(t, err)
+	require.True(t, gap(3))
+	require.False(t, gap(4))
+}
+
 func TestFeed_Follow_wakesWhoMaySee(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Options{})

@@ -29,6 +29,9 @@ const (
 	// progressType is the type of what the feed tells of running syncs. It is
 	// no event: it has no id, is not stored, and webhooks do not get it.
 	progressType = "sync.progress"
+	// gapType tells a reader that events between its position and the next one
+	// are not kept any more. It is no event either.
+	gapType = "gap"
 	// eventStreamType is the media type of server-sent events.
 	eventStreamType = "text/event-stream"
 
@@ -71,6 +74,13 @@ type eventList struct {
 	Events     []eventView `json:"events"`
 	NextCursor string      `json:"next_cursor"`
 	HasMore    bool        `json:"has_more"`
+	Gap        bool        `json:"gap"` // events before these are not kept any more
+}
+
+// gapView is what a stream tells of a reader who comes too late.
+type gapView struct {
+	Type  string `json:"type"`
+	After int64  `json:"after"` // the position that was asked for
 }
 
 // feedRequest is what a reader wants.
@@ -99,7 +109,7 @@ func (s *server) listEvents(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer := eventList{Events: []eventView{}, NextCursor: strconv.FormatInt(page.Next, 10), HasMore: page.More}
+	answer := eventList{Events: []eventView{}, NextCursor: strconv.FormatInt(page.Next, 10), HasMore: page.More, Gap: page.Gap}
 	for _, e := range page.Events {
 		answer.Events = append(answer.Events, viewEvent(e))
 	}
@@ -252,6 +262,11 @@ func (s *server) follow(ctx context.Context, stream *eventStream, reader *events
 		page, err := s.Events.Events(ctx, request.filter, after, streamBatch)
 		if err != nil {
 			return err
+		}
+		if page.Gap {
+			if err := stream.add("", gapType, gapView{gapType, after}); err != nil {
+				return err
+			}
 		}
 		for _, e := range page.Events {
 			if err := stream.add(strconv.FormatInt(e.Seq, 10), e.Type, viewEvent(e)); err != nil {

@@ -78,6 +78,13 @@ var feedTests = []namedTest{
 		require.Zero(f, last)
 		f.add(day(0), event(r, "", "a"), event(r, "", "b"), event(r, "", "c"))
 		f.add(day(time.Hour), event(r, "", "young"))
+		first := func(want int64) {
+			f.Helper()
+			got, err := f.store.FirstSeq(f.ctx)
+			require.NoError(f, err)
+			require.Equal(f, want, got)
+		}
+		first(1)
 		remove := func(want, limit int) {
 			f.Helper()
 			n, err := f.store.DeleteEvents(f.ctx, day(time.Minute), limit)
@@ -87,6 +94,7 @@ var feedTests = []namedTest{
 		remove(0, 10) // nothing was delivered
 		f.position(2)
 		remove(1, 1)
+		first(2)
 		remove(1, 10)
 		f.position(0)
 		remove(1, 10)
@@ -97,6 +105,7 @@ var feedTests = []namedTest{
 		last, err = f.store.LastSeq(f.ctx)
 		require.NoError(f, err)
 		require.Equal(f, int64(4), last)
+		first(5)
 		f.add(day(0), event(r, "", "next"))
 		got, err := f.store.Events(f.ctx, last, 10)
 		require.NoError(f, err)

@@ -53,7 +53,7 @@ func (a auditAnswer) what() string {
 			words = append(words, fmt.Sprintf("and %d more", len(a.Updates)-most))
 			break
 		}
-		words = append(words, fmt.Sprintf("%s %s..%s", u.Ref, short(u.Old), short(u.New)))
+		words = append(words, fmt.Sprintf("%s %s..%s", u.Ref, shortOld(u.Old), short(u.New)))
 	}
 	if a.Message != "" {
 		words = append(words, a.Message)

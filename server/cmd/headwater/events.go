@@ -107,6 +107,10 @@ func (c *client) followEvents(ctx context.Context, q feedQuery, after string, no
 
 // printEvent prints one line for a person.
 func printEvent(out io.Writer, e eventAnswer) error {
+	if e.Type == gapEvent {
+		_, err := fmt.Fprintln(out, "-  events between that position and what follows are too old to be kept")
+		return err
+	}
 	position := "-"
 	if e.Seq > 0 {
 		position = strconv.FormatInt(e.Seq, 10)
@@ -140,7 +144,7 @@ func (e eventAnswer) summary() string {
 		add("%s", b.Ref)
 	}
 	if b.After != "" {
-		add("%s -> %s", short(string(b.Before)), short(string(b.After)))
+		add("%s -> %s", shortOld(string(b.Before)), short(string(b.After)))
 	}
 	if b.New != nil {
 		add("%s -> %s", plain(b.Old), plain(b.New))

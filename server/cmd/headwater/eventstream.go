@@ -23,6 +23,7 @@ const (
 	maxStreamLine = 8 << 20
 	// progressEvent is the type of what the feed tells of a running sync.
 	progressEvent = "sync.progress"
+	gapEvent      = "gap"
 )
 
 // eventAnswer is an event as the API tells it.
@@ -74,10 +75,16 @@ func (c *client) events(ctx context.Context, q feedQuery, after string, each fun
 			Events     []eventAnswer `json:"events"`
 			NextCursor string        `json:"next_cursor"`
 			HasMore    bool          `json:"has_more"`
+			Gap        bool          `json:"gap"`
 		}
 		call := apiCall{method: http.MethodGet, path: []string{"api", "events"}, query: query, repo: repo, scopes: []access.Scope{scope}}
 		if err := c.do(ctx, call, &page); err != nil {
 			return err
+		}
+		if page.Gap {
+			if err := each(eventAnswer{Type: gapEvent}); err != nil {
+				return err
+			}
 		}
 		for _, e := range page.Events {
 			if err := each(e); err != nil {

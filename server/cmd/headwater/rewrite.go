@@ -68,6 +68,14 @@ func short(id string) string {
 	return id[:min(len(id), 12)]
 }
 
+// shortOld is short for what was there before a change; "new" stands for none.
+func shortOld(id string) string {
+	if strings.Trim(id, "0") == "" {
+		return "new"
+	}
+	return short(id)
+}
+
 func newRewriteShowCommand() *cobra.Command {
 	var (
 		o      connectOptions
