@@ -67,7 +67,7 @@ func TestAudit_tellsWhoWroteWhat(t *testing.T) {
 	out, err = s.cli(t, "audit")
 	require.NoError(t, err)
 	for _, want := range []string{
-		`push +river/delta +ok +refs/heads/audited gone\.\.[0-9a-f]{12}`, `credential.create +river/delta +ok +ggc_`, `repository.create +river/delta +ok`,
+		`push +river/delta +ok +refs/heads/audited new\.\.[0-9a-f]{12}`, `credential.create +river/delta +ok +ggc_`, `repository.create +river/delta +ok`,
 		`operator:\S+ +key.add +ok +key_`, `server +org.create +ok`,
 	} {
 		require.Regexp(t, want, out)
