@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -160,7 +162,16 @@ func (c *client) ensure(ctx context.Context, name string, r ensureRequest) (ensu
 	err := c.do(ctx, apiCall{
 		method: http.MethodPost, path: []string{"api", "repos", name, "ensure"}, repo: name, scopes: []access.Scope{access.GitRead}, body: r,
 	}, &out)
-	return out, partial(err, &out)
+	if e, ok := errors.AsType[*apiError](err); ok && e.status == http.StatusGatewayTimeout {
+		var late struct {
+			Ensured *ensureAnswer `json:"ensured"`
+		}
+		// What a proxy has in its body says nothing.
+		if json.Unmarshal(e.body, &late) == nil && late.Ensured != nil {
+			out = *late.Ensured
+		}
+	}
+	return out, err
 }
 
 // orphanAnswer is an ephemeral branch whose base was rewritten away.

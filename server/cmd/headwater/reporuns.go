@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -152,13 +151,4 @@ func printEnsured(out io.Writer, a ensureAnswer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", word[id.Here], id.ID, id.Reason)
 	}
 	return t.Flush()
-}
-
-// partial reads the body of an answer that is an error and tells what was
-// reached all the same. It returns the error.
-func partial(err error, out any) error {
-	if e, ok := errors.AsType[*apiError](err); ok && e.status == http.StatusGatewayTimeout {
-		_ = json.Unmarshal(e.body, out) // one of another server's says nothing
-	}
-	return err
 }
