@@ -297,3 +297,43 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
 	require.Equal(t, second.Ref(origin, "refs/heads/main"), b.Refs(t, mirror)["refs/heads/main"])
 }
+
+// TestRepoint_endsTheRunThatIsUnderWay: what a run had heard from the old upstream
+// neither moves refs nor counts as confirmed once the repository follows another.
+func TestRepoint_endsTheRunThatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	const other = "acme/gadget"
+	for _, kind := range []providertest.Kind{providertest.KindListRefs, providertest.KindFetch} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 2})
+			b.forge.CreateRepo(other, true)
+			b.forge.Seed(other, providertest.SeedOptions{Commits: 2})
+			c := b.direct(t)
+			late := c.Commit("of the old upstream, too late")
+			b.forgePush(t, c, "HEAD:main", "HEAD:late")
+			begun, gate := make(chan struct{}, 1), make(chan struct{})
+			b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{kind}, Repo: origin, Times: 1, Before: func() {
+				begun <- struct{}{}
+				<-gate
+			}})
+			b.Pull(t, mirror)
+			<-begun
+			wish := b.base(other)
+			a := b.API(t, http.MethodPut, mirror, "/base", wish)
+			close(gate)
+			require.Equal(t, http.StatusOK, a.Status, a.Raw)
+			b.awaitSynced(t, mirror)
+			requireMirrors(t, b.forge.Refs(other), b.Refs(t, mirror))
+			require.NotContains(t, b.Refs(t, mirror), "refs/heads/late")
+			for _, e := range b.events(t) {
+				require.NotContains(t, string(e.Payload), late)
+			}
+			status := b.Status(t, mirror)
+			require.NotEmpty(t, status.Digest)
+			require.NoError(t, b.Sync(t, mirror), "and the next one finds nothing to do")
+			require.Equal(t, "unchanged", b.Runs(t, mirror)[0].Outcome)
+			require.Equal(t, status.Digest, b.Status(t, mirror).Digest)
+		})
+	}
+}
