@@ -53,6 +53,9 @@ func (c *client) followed() {
 	c.send("ensure", 504, m{"ids": []string{strings.Repeat("1", 40)}, "timeout": "1ms"})
 	c.send("ensure", 400, m{})
 
+	draft := "draft-" + mine
+	c.send("createBranch", 201, m{"target_branch": draft, "target_is_ephemeral": true, "base_ref": one})
+	require.Empty(c.t, c.get("listOrphans", 200).at("orphans"))
 	for _, ref := range []string{kept, held} {
 		c.forgeRef(ref, two)
 	}
@@ -64,6 +67,8 @@ func (c *client) followed() {
 	}
 	require.Contains(c.t, byRef, kept)
 	require.Contains(c.t, byRef, held)
+	orphan := c.get("listOrphans", 200).at("orphans").([]any)[0].(map[string]any)
+	require.Equal(c.t, m{"branch": draft, "id": one, "ref": kept, "rewrite_id": byRef[kept], "base": one}, m(orphan))
 	rewrite := func(op string, want int, id string, body any) result {
 		c.t.Helper()
 		return c.do(request{op: op, want: want, body: body, variables: []string{"id", id}})
