@@ -58,7 +58,8 @@ func benchPoll(ctx context.Context, b *bench) error {
 
 // open makes the upstream host.
 func (st *pollStage) open(ctx context.Context) error {
-	src, err := st.b.withRefs(ctx, 10)
+	// So few refs that a first mirror is a single fetch: there are thousands.
+	src, err := st.b.withRefs(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -173,10 +174,12 @@ func (st *pollStage) usage() (u usage, err error) {
 
 // steady measures polling that the machine can keep up with.
 func (st *pollStage) steady(ctx context.Context) error {
+	start := time.Now()
 	if err := st.serve(ctx, pollEvery.String()); err != nil {
 		return err
 	}
 	defer func() { st.h.stop() }()
+	st.b.table.note("poll", fmt.Sprintf("start with %d repositories", st.repos), show(time.Since(start)))
 	// The first looks after a start fill caches and open connections.
 	if err := wait(ctx, pollEvery); err != nil {
 		return err

@@ -178,7 +178,9 @@ func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string, flags 
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	}
-	for range 200 {
+	// With thousands of repositories a start takes a while: each is looked
+	// through for what a killed git left.
+	for range 2400 {
 		if raw, err := os.ReadFile(filepath.Join(h.data, "run", "address")); err == nil && len(raw) > 0 {
 			h.base = strings.TrimSpace(string(raw))
 			if h.call(ctx, http.MethodGet, "/readyz", "", nil, nil) == nil {
