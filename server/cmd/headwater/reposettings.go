@@ -74,6 +74,14 @@ hold (a person decides) or freeze (it never moves by a sync).`,
 	}
 	bindConnect(cmd, &o)
 	f := cmd.Flags()
+	s.bind(f)
+	f.BoolVar(&dry, "dry-run", false, "show what would become of the refs, and change nothing")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// bind adds the flags to a command.
+func (s *settingsFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.poll, "poll", "", "when to look at the upstream unasked: off, auto, or a duration")
 	f.StringVar(&s.maxStaleness, "max-staleness", "", "how old the copy may be for a read, like 10s")
 	f.StringVar(&s.freshness, "freshness", "", "what to do with an older copy: serve, revalidate or fail")
@@ -85,9 +93,6 @@ hold (a person decides) or freeze (it never moves by a sync).`,
 	f.BoolVar(&s.pullRequests, "pull-requests", false, "mirror the host's pull-request refs into refs/pull/")
 	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push")
 	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
-	f.BoolVar(&dry, "dry-run", false, "show what would become of the refs, and change nothing")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
 }
 
 // changes returns the body of the API for the flags that were given.
