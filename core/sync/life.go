@@ -202,7 +202,7 @@ func (s *Service) diagnose(ctx context.Context, x *run, failure error) error {
 // explained adds to a failure what the host's API says of the upstream: its git
 // says "not found" to whatever the credential does not open, and what a person
 // can do about it only the API knows. The class stays that of the failure. Of a
-// refused credential git tells all there is, in the host's own words.
+// refused credential the git's words go first: they are the host's own.
 func (x *run) explained(failure error) error {
 	if x.life == nil || x.life.Message == "" || x.life.State == core.UpstreamActive || x.life.State == core.UpstreamArchived {
 		return failure
@@ -211,8 +211,10 @@ func (x *run) explained(failure error) error {
 	switch {
 	case text == "":
 		text = x.life.Message
-	case class == core.ClassAuth, strings.Contains(text, x.life.Message), strings.Contains(x.life.Message, text):
+	case strings.Contains(text, x.life.Message), strings.Contains(x.life.Message, text):
 		return failure
+	case class == core.ClassAuth:
+		text += "; " + x.life.Message
 	default:
 		text = x.life.Message + "; its git says: " + text
 	}
