@@ -73,7 +73,7 @@ func TestStore_queriesUseIndexes(t *testing.T) {
 		},
 		"EphemeralJournal":     func(q core.Queries) error { return discard(q.EphemeralJournal(ctx, r.ID, "", 10)) },
 		"ExpiringRepositories": func(q core.Queries) error { return discard(q.ExpiringRepositories(ctx, "", 10)) },
-		"DeleteJournal": func(q core.Queries) error { return discard(q.DeleteJournal(ctx, now, 10)) },
+		"DeleteJournal":        func(q core.Queries) error { return discard(q.DeleteJournal(ctx, now, 10)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			steps, err := s.Plans(ctx, f)
