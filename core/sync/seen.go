@@ -7,6 +7,10 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
+// seenPause is how long the first look waits for others to be recorded with it.
+// It is the disk's time and not the clock's: nothing else waits for it.
+const seenPause = 100 * time.Millisecond
+
 // observation is a look that found the upstream equal to the copy.
 type observation struct {
 	repo    core.Repository
@@ -174,6 +178,13 @@ func (s *Service) writeSeen(ctx context.Context, stop <-chan struct{}) {
 	for last := false; !last; {
 		select {
 		case <-s.seen.wake:
+			// More come within a moment where there are many, and each
+			// transaction writes pages of its own.
+			select {
+			case <-time.After(seenPause):
+			case <-stop:
+				last = true
+			}
 		case <-stop:
 			last = true
 		}
