@@ -45,6 +45,9 @@ func TestInvariant09_readsSayHowOldTheCopyIs(t *testing.T) {
 	a = b.asking(t, "")
 	require.Equal(t, observed, a.Header.Get("Headwater-Observed-At"))
 	require.Equal(t, "90", a.Header.Get("Headwater-Staleness"))
+	state := b.API(t, http.MethodGet, mirror, "/sync", nil)
+	require.EqualValues(t, 90, state.At("lag_seconds"), state.Raw)
+	require.NotEmpty(t, state.At("digest"))
 
 	// A demand is met by a look, without any run if nothing changed.
 	b.forge.ForgetRequests()

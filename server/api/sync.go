@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -15,6 +16,10 @@ const runsCursor = "runs:"
 type syncAnswer struct {
 	syncView
 	Upstream baseRepoView `json:"upstream"`
+	// LagSeconds is how long ago the upstream confirmed the copy, and Digest
+	// what it listed then; "" if the copy has moved since.
+	LagSeconds *int64 `json:"lag_seconds,omitempty"`
+	Digest     string `json:"digest"`
 }
 
 // runList is a page of the run history.
@@ -37,14 +42,18 @@ func (s *server) getSync(c *call) error {
 	if view.Sync == nil {
 		return core.Errorf(core.KindInvalid, "%s", errNoUpstream) // detached meanwhile
 	}
+	answer := syncAnswer{syncView: *view.Sync, Upstream: *view.BaseRepo}
 	if s.Fresh != nil {
 		f, err := s.Fresh.Freshness(c.ctx(), c.repo, core.Demand{})
 		if err != nil {
 			return err
 		}
 		tellFreshness(c.w.Header(), f)
+		if !f.ObservedAt.IsZero() {
+			answer.LagSeconds, answer.Digest = new(int64(f.Staleness/time.Second)), f.Digest
+		}
 	}
-	return c.answer(http.StatusOK, syncAnswer{*view.Sync, *view.BaseRepo})
+	return c.answer(http.StatusOK, answer)
 }
 
 func (s *server) listRuns(c *call) error {
