@@ -383,6 +383,9 @@ func TestInvariant17_killedWhileMadeOrDeleted(t *testing.T) {
 func TestInvariant17_killedAtRandom(t *testing.T) {
 	t.Parallel()
 	rounds := 12
+	if raceFactor > 1 {
+		rounds = 6
+	}
 	if servertest.Long() {
 		rounds = 200
 	}

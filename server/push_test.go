@@ -114,6 +114,9 @@ func TestInvariant01_okMeansVisible(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, providertest.SeedOptions{Commits: 3})
 	writers, pushes := 4, 30
+	if raceFactor > 1 {
+		pushes = 12
+	}
 	if servertest.Long() {
 		pushes = 300
 	}
