@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +135,26 @@ func TestRewrites_holdOverREST(t *testing.T) {
 	require.Len(t, retained, 1)
 	a = b.API(t, http.MethodPost, mirror, "/rewrites/"+retained[0].(map[string]any)["id"].(string)+"/dismiss", nil)
 	require.Equal(t, "dismissed", a.At("state"))
+}
+
+// A policy that is lifted lets go of what it held, at once and without any change
+// at the upstream.
+func TestSettings_liftedHoldLetsTheRefFollow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	settings := func(policies ...any) {
+		t.Helper()
+		a := b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"poll": "off", "ref_policies": append([]any{}, policies...)})
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	}
+	settings(map[string]any{"pattern": "refs/heads/main", "action": "hold"})
+	b.pullAndWait(t)
+	before, head := b.force(t)
+	require.Equal(t, before, b.Refs(t, mirror)["refs/heads/main"], "held")
+
+	// A push forgets the digest, so that the next run has only the refs to go by.
+	client := b.clone(t)
+	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/other")
+	settings()
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
 }

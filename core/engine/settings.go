@@ -38,10 +38,7 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 	if sameRefs(old, s) {
 		return nil
 	}
-	// The digest of the last listing says nothing of what is wanted now.
-	if err := e.store.SetDigest(ctx, r.ID, ""); err != nil {
-		return err
-	}
+	// The digest of the last listing covers the rules, so the run plans anew.
 	_, err = e.sync.Request(ctx, r.ID, sync.TriggerAPI, "")
 	return err
 }

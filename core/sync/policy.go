@@ -115,6 +115,18 @@ func asks(row core.Rewrite, h heldRef) bool {
 	return row.Old == h.Old && same(row.New, h.New) && (row.State == h.state || row.State == core.RewriteDismissed)
 }
 
+// holds reports whether the rules as they are now keep the ref of a row where it
+// is: a policy may have been lifted or changed since the row was made.
+func (sc scope) holds(row core.Rewrite) bool {
+	switch sc.rules.Action(row.Ref) {
+	case core.RefHold:
+		return row.State == core.RewriteHeld || row.State == core.RewriteDismissed
+	case core.RefFreeze:
+		return row.State == core.RewriteFrozen || row.State == core.RewriteDismissed
+	}
+	return false
+}
+
 func same(a, b core.ObjectID) bool { return a == b || a.IsZero() && b.IsZero() }
 
 // recordHeld writes a row, and tells, for every held update that was not asked

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -317,6 +318,7 @@ func (s *Service) unchanged(ctx context.Context, r core.Repository, sc scope, st
 	if err != nil {
 		return false, err
 	}
+	maps.DeleteFunc(held, func(_ string, row core.Rewrite) bool { return !sc.holds(row) })
 	refs, err := s.known(ctx, r.ID, sc)
 	if err != nil {
 		return false, err
