@@ -105,41 +105,53 @@ func firstSteps(adv git.Advertisement) [][]string {
 
 // fetch runs one git fetch into tracking refs, with the extra flags.
 func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...string) error {
+	lines := git.NewLineWriter(func(line []byte, _ bool) { s.progress(x, line) })
+	err := s.gitFetch(ctx, x.repo, specs, git.Command{
+		Flags:  append([]string{"--progress"}, extra...), // stderr is no terminal
+		Config: []git.Config{git.NoRefFlush()},           // only tracking refs are written here
+		Stderr: lines,
+		// Whoever asked waits for it; after a restart nobody does.
+		Background: x.Trigger == TriggerRecovery,
+	})
+	_ = lines.Close()
+	if err != nil {
+		return fmt.Errorf("fetch from the upstream: %w", err)
+	}
+	return nil
+}
+
+// gitFetch runs one git fetch of the refspecs, or ids of objects. The command
+// says what this one has beside what all have; its Stderr may be nil.
+func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []string, c git.Command) error {
 	flags := []string{
 		"--no-tags",                // tags come by their refspec, all of them, not by what they point to
 		"--no-write-fetch-head",    // nobody reads FETCH_HEAD, and two fetches would fight over it
 		"--no-auto-maintenance",    // core/maintain plans that
 		"--no-recurse-submodules",  //
 		"--no-show-forced-updates", // costs a walk per ref and only prints
-		"--progress",               // stderr is no terminal
 		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
 	}
-	flags = append(flags, extra...)
-	cfg := append(git.FsckIgnores("fetch"),
+	c.Name, c.Dir, c.Flags = "fetch", s.repos.Path(r.ID), append(flags, c.Flags...)
+	c.Config = append(c.Config, git.FsckIgnores("fetch")...)
+	c.Config = append(c.Config,
 		git.Set("fetch.fsckObjects", "true"),
-		git.NoRefFlush(), // only tracking refs are written here
 		// Small fetches become loose objects, large ones stay packs.
 		git.Set("fetch.unpackLimit", "100"),
 	)
-	return s.up.Do(ctx, x.repo, providers.OpFetch, func(r git.Remote) error {
+	reader := c.Stderr
+	return s.up.Do(ctx, r, providers.OpFetch, func(remote git.Remote) error {
 		var stderr bytes.Buffer
-		lines := git.NewLineWriter(func(line []byte, _ bool) { s.progress(x, line) })
-		err := s.git.Run(ctx, git.Command{
-			Name: "fetch", Dir: s.repos.Path(x.RepoID), Flags: flags, Args: []string{r.URL}, Config: cfg, Remote: &r,
-			Stdin:  strings.NewReader(strings.Join(specs, "\n") + "\n"),
-			Stderr: io.MultiWriter(lines, git.TailWriter(&stderr)),
-			// Whoever asked waits for it; after a restart nobody does.
-			Background: x.Trigger == TriggerRecovery,
-		})
-		_ = lines.Close()
+		c := c // may be called twice
+		c.Args, c.Remote, c.Stdin, c.Stderr = []string{remote.URL}, &remote, strings.NewReader(strings.Join(specs, "\n")+"\n"), git.TailWriter(&stderr)
+		if reader != nil {
+			c.Stderr = io.MultiWriter(reader, c.Stderr)
+		}
+		err := s.git.Run(ctx, c)
 		var exit *git.ExitError
 		if errors.As(err, &exit) {
-			exit.Stderr = git.Redact(stderr.String(), r.Password)
+			exit.Stderr = git.Redact(stderr.String(), remote.Password)
 		}
-		if err != nil {
-			return fmt.Errorf("fetch from the upstream: %w", err)
-		}
-		return nil
+		return err
 	})
 }
 
