@@ -88,11 +88,13 @@ const (
 // Wanted and Served are generations: asking for a sync raises Wanted; a run
 // serves the Wanted it read at its start. Served < Wanted means there is work.
 // So triggers fold to at most one running and one waiting run, and a caller
-// that needs "a run that began after I asked" waits for its own generation.
+// that needs "a run that began after I asked" waits for its own generation: in
+// Tried, since a failed run serves nothing.
 type SyncState struct {
 	RepoID        string
 	Wanted        int64
 	Served        int64
+	Tried         int64     // the newest generation whose run has ended, well or not
 	WantedRef     string    // limit of the waiting request; "" means all branches and tags
 	Trigger       string    // what raised Wanted last: "api", "create", "push", "poll", "retry", "webhook"
 	NextAttemptAt time.Time // zero: at once, if there is work

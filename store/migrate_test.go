@@ -43,7 +43,7 @@ func TestOpen_migratesADatabaseOfTheFirstVersion(t *testing.T) {
 	state, err := s.SyncState(ctx, "repo_1")
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(core.SyncState{
-		RepoID: "repo_1", Wanted: 5, Served: 4, Trigger: "api", Failures: 1, Runs: 4, FirstSyncedAt: at(1), LastSuccessAt: at(2),
+		RepoID: "repo_1", Wanted: 5, Served: 4, Tried: 4, Trigger: "api", Failures: 1, Runs: 4, FirstSyncedAt: at(1), LastSuccessAt: at(2),
 		LastErrorAt: at(3), LastClass: core.ClassNetwork, LastError: "no route", Digest: "d",
 	}, state))
 	runs, err := s.Runs(ctx, "repo_1", "", 10)

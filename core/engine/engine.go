@@ -73,9 +73,10 @@ type Repositories interface {
 	DeleteRepository(ctx context.Context, repo core.Repository) error
 	// Detach forgets link and credential and keeps the content. Idempotent.
 	Detach(ctx context.Context, repo core.Repository) error
-	// PullUpstream asks for a sync and returns at once. KindInvalid: no
+	// PullUpstream asks for a sync and returns at once: it has ended, well or
+	// not, when [core.SyncState.Tried] has reached wanted. KindInvalid: no
 	// upstream configured, or a bad ref.
-	PullUpstream(ctx context.Context, repo core.Repository, ref, trigger string) error
+	PullUpstream(ctx context.Context, repo core.Repository, ref, trigger string) (wanted int64, err error)
 	SyncStatus(ctx context.Context, repo core.Repository) (SyncStatus, error)
 	Runs(ctx context.Context, repo core.Repository, before string, limit int) ([]core.Run, error)
 

@@ -60,6 +60,13 @@ func (b *bench) start() {
 	}
 }
 
+// pull asks for a sync of everything, or of one ref.
+func (b *bench) pull(r core.Repository, ref string) error {
+	b.Helper()
+	_, err := b.PullUpstream(b.Context(), r, ref, hsync.TriggerAPI)
+	return err
+}
+
 // create makes a repository that follows "acme/NAME" of the forge.
 func (b *bench) create(name string) core.Repository {
 	b.Helper()
@@ -87,7 +94,7 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.Equal(t, core.KindConflict, core.KindOf(err))
 	entered, release := make(chan struct{}, 10), make(chan struct{})
 	b.Forge.Inject(providertest.Fault{Times: 1, Before: func() { entered <- struct{}{}; <-release }})
-	require.NoError(t, b.PullUpstream(ctx, r, "", hsync.TriggerAPI))
+	require.NoError(t, b.pull(r, ""))
 	<-entered
 	require.Equal(t, core.KindSyncing, core.KindOf(b.CheckReady(ctx, r)))
 	st, err := b.SyncStatus(ctx, r)
@@ -125,7 +132,7 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.NoError(t, b.CheckReady(ctx, r))
 	r = b.Reload(r)
 	require.Nil(t, r.Upstream)
-	require.Equal(t, core.KindInvalid, core.KindOf(b.PullUpstream(ctx, r, "", hsync.TriggerAPI)))
+	require.Equal(t, core.KindInvalid, core.KindOf(b.pull(r, "")))
 	require.Equal(t, two, b.Refs(r)["refs/heads/main"], "the content stays")
 	results, err := b.Push().Write(ctx, push.Session{Repo: r, Source: core.SourceAPI, Updates: []core.RefUpdate{{Name: "refs/heads/ours", New: one}}})
 	require.NoError(t, err)
@@ -173,7 +180,7 @@ func TestEngine_PullUpstream_checksTheRef(t *testing.T) {
 	b := newBench(t)
 	r := b.create("a")
 	for _, ref := range []string{"refs/pull/1/head", "a..b", "refs/internal/x", "-x y"} {
-		require.Equal(t, core.KindInvalid, core.KindOf(b.PullUpstream(t.Context(), r, ref, hsync.TriggerAPI)), ref)
+		require.Equal(t, core.KindInvalid, core.KindOf(b.pull(r, ref)), ref)
 	}
 }
 
@@ -206,7 +213,7 @@ func TestEngine_deleteAndDetachDuringASync(t *testing.T) {
 			b.ForgeCommit(r, "refs/heads/main", "one")
 			entered := make(chan struct{}, 10)
 			b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Stall: true, Before: func() { entered <- struct{}{} }})
-			require.NoError(t, b.PullUpstream(t.Context(), r, "", hsync.TriggerAPI))
+			require.NoError(t, b.pull(r, ""))
 			<-entered
 			begin := time.Now()
 			require.NoError(t, end(b, r))
@@ -230,7 +237,7 @@ func TestInvariant17_restartGoesOn(t *testing.T) {
 	b.ForgeCommit(r, "refs/heads/main", "one")
 	entered := make(chan struct{}, 10)
 	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Times: 1, Stall: true, Before: func() { entered <- struct{}{} }})
-	require.NoError(t, b.PullUpstream(t.Context(), r, "", hsync.TriggerAPI))
+	require.NoError(t, b.pull(r, ""))
 	<-entered
 	b.stop()
 	b.start()

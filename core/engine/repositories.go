@@ -185,9 +185,9 @@ func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
 }
 
 // PullUpstream implements [Repositories].
-func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigger string) error {
+func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigger string) (int64, error) {
 	if r.Upstream == nil {
-		return core.Errorf(core.KindInvalid, "no upstream configured for this repository")
+		return 0, core.Errorf(core.KindInvalid, "no upstream configured for this repository")
 	}
 	if ref != "" {
 		full := ref
@@ -195,14 +195,13 @@ func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigg
 			full = "refs/heads/" + full
 		}
 		if err := core.ValidateRefName(full); err != nil {
-			return err
+			return 0, err
 		}
 		if !core.UpstreamOwned(core.Default, full) {
-			return core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", ref)
+			return 0, core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", ref)
 		}
 	}
-	_, err := e.sync.Request(ctx, r.ID, trigger, ref)
-	return err
+	return e.sync.Request(ctx, r.ID, trigger, ref)
 }
 
 // SyncStatus implements [Repositories].

@@ -92,7 +92,7 @@ func (s *Service) forgetUpstream(ctx context.Context, q core.Queries, repoID str
 		}
 	}
 	return q.SaveSync(ctx, core.SyncState{
-		RepoID: repoID, Served: state.Served, Runs: state.Runs, FirstSyncedAt: state.FirstSyncedAt, ChangedAt: state.ChangedAt, Told: state.Told,
+		RepoID: repoID, Served: state.Served, Tried: state.Tried, Runs: state.Runs, FirstSyncedAt: state.FirstSyncedAt, ChangedAt: state.ChangedAt, Told: state.Told,
 	})
 }
 

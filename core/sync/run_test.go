@@ -418,6 +418,29 @@ func TestInvariant08_runThatBeganBeforeDoesNotSatisfyTheWait(t *testing.T) {
 	}()
 	close(release)
 	require.Equal(t, two, <-seen)
+	require.Equal(t, gen, b.state(r).Tried)
+}
+
+func TestService_triedTellsTheEndOfAFailedRun(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, coretest.Options{})
+	r, _ := b.mirrored("a")
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	b.Forge.Inject(providertest.Fault{
+		Kinds: []providertest.Kind{providertest.KindListRefs}, Times: 1, Status: 503,
+		Before: func() { entered <- struct{}{}; <-release },
+	})
+	first, err := b.sync.Request(t.Context(), r.ID, hsync.TriggerAPI, "")
+	require.NoError(t, err)
+	<-entered
+	_, running := b.sync.Progress(r.ID)
+	require.True(t, running)
+	require.Less(t, b.state(r).Tried, first)
+	close(release)
+	require.Error(t, b.wait(r, first))
+	s := b.state(r)
+	require.GreaterOrEqual(t, s.Tried, first)
+	require.Less(t, s.Served, first)
 }
 
 func TestInvariant17_shutdownInTheMiddle(t *testing.T) {
@@ -436,6 +459,7 @@ func TestInvariant17_shutdownInTheMiddle(t *testing.T) {
 	s := b.state(r)
 	require.Zero(t, s.Failures)
 	require.Less(t, s.Served, s.Wanted)
+	require.Less(t, s.Tried, s.Wanted, "whoever waits for it goes on waiting")
 	require.Empty(t, s.LastClass)
 
 	b.Open()

@@ -204,7 +204,7 @@ func signClaims(pemText []byte, claims map[string]any) (string, error) {
 type syncedRepo struct {
 	Sync struct {
 		State string `json:"state"`
-		Runs  int64  `json:"runs"`
+		Tried int64  `json:"tried"`
 	} `json:"sync"`
 }
 
@@ -229,21 +229,21 @@ func (w *world) waitSync(ts *testscript.TestScript, neg bool, args []string) {
 	path := ts.Getenv("URL") + "/api/repos/" + url.PathEscape(name)
 	wanted := int64(1)
 	if pull {
-		before, _ := w.show(ts, client, path, bearer)
-		wanted = before.Sync.Runs + 1
-		if before.Sync.State == "syncing" {
-			wanted++ // the running one began too early
-		}
 		body, err := json.Marshal(map[string]string{"ref": ref})
 		ts.Check(err)
 		status, answer := w.call(ts, client, http.MethodPost, path+"/pull-upstream", bearer, string(body))
 		if status != http.StatusAccepted {
 			ts.Fatalf("pull-upstream: %d %s", status, answer)
 		}
+		var asked struct {
+			Wanted int64 `json:"wanted"`
+		}
+		ts.Check(json.Unmarshal([]byte(answer), &asked))
+		wanted = asked.Wanted
 	}
 	for deadline := time.Now().Add(syncTimeout); ; time.Sleep(50 * time.Millisecond) {
 		repo, text := w.show(ts, client, path, bearer)
-		if repo.Sync.Runs >= wanted && repo.Sync.State != "syncing" {
+		if repo.Sync.Tried >= wanted && repo.Sync.State != "syncing" {
 			fmt.Fprintln(ts.Stdout(), text)
 			w.capture(text)
 			if good := repo.Sync.State == "ready"; good == neg {

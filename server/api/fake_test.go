@@ -152,14 +152,14 @@ func (l *ledger) Detach(_ context.Context, repo core.Repository) error {
 	return nil
 }
 
-func (l *ledger) PullUpstream(_ context.Context, repo core.Repository, ref, trigger string) error {
+func (l *ledger) PullUpstream(_ context.Context, repo core.Repository, ref, trigger string) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if repo.Upstream == nil {
-		return core.Errorf(core.KindInvalid, "repository %q has no upstream configured", repo.Name)
+		return 0, core.Errorf(core.KindInvalid, "repository %q has no upstream configured", repo.Name)
 	}
 	l.pulls = append(l.pulls, trigger+":"+ref)
-	return nil
+	return int64(len(l.pulls)), nil
 }
 
 func (l *ledger) SyncStatus(_ context.Context, repo core.Repository) (engine.SyncStatus, error) {

@@ -148,8 +148,8 @@ func descriptions() map[string]description {
 			text:  "As attachUpstream. Settings, rewrites, notes and ephemeral branches stay. The stored credential stays if the body has none and the host is the same; else it goes.",
 			query: "dry_run", body: linkBody{}, bodyRequired: true, example: linkExample, answers: done(linkedAnswer{}), errors: writeErrors},
 		"POST " + repo + "/pull-upstream": {id: "pullUpstream", tag: "repositories", summary: "Ask for a sync with the upstream",
-			text: "Answers at once. How the sync goes is in `sync` of the repository.", body: pullUpstreamBody{}, example: `{"ref":"main"}`,
-			answers: []success{{status: http.StatusAccepted, text: "A sync will run.", body: messageAnswer{}}}, errors: writeErrors},
+			text: "Answers at once. How the sync goes is in `sync` of the repository: it has ended, well or not, when `tried` there has reached the `wanted` of this answer.", body: pullUpstreamBody{}, example: `{"ref":"main"}`,
+			answers: []success{{status: http.StatusAccepted, text: "A sync will run.", body: pullUpstreamAnswer{}}}, errors: writeErrors},
 
 		"GET " + repo + "/settings": {id: "getSettings", tag: "repositories", summary: "Show the settings of a repository", answers: done(settingsAnswer{})},
 		"PATCH " + repo + "/settings": {id: "updateSettings", tag: "repositories", summary: "Change the settings of a repository",

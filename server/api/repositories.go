@@ -230,6 +230,13 @@ type pullUpstreamBody struct {
 	Ref string `json:"ref"`
 }
 
+// pullUpstreamAnswer says what to wait for: the sync has ended, well or not,
+// when "tried" of the repository's sync has reached Wanted.
+type pullUpstreamAnswer struct {
+	Message string `json:"message"`
+	Wanted  int64  `json:"wanted"`
+}
+
 // pullUpstream ignores ref policies: a pull is the upstream's change, not the
 // caller's. The field "after" of older clients is ignored too.
 func (s *server) pullUpstream(c *call) error {
@@ -237,9 +244,10 @@ func (s *server) pullUpstream(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	if err := s.Repositories.PullUpstream(c.ctx(), c.repo, body.Ref, "api"); err != nil {
+	wanted, err := s.Repositories.PullUpstream(c.ctx(), c.repo, body.Ref, "api")
+	if err != nil {
 		return err
 	}
 	// SDKs demand exactly this status.
-	return c.answer(http.StatusAccepted, map[string]string{"message": "Repository sync initiated successfully"})
+	return c.answer(http.StatusAccepted, pullUpstreamAnswer{"Repository sync initiated successfully", wanted})
 }

@@ -436,7 +436,7 @@ func TestServer_pullUpstream_table(t *testing.T) {
 				require.Equal(t, tt.status, a.status, a.raw)
 				require.Equal(t, tt.pulls, b.ledger.pulls)
 				if tt.status == 202 {
-					require.JSONEq(t, `{"message":"Repository sync initiated successfully"}`, a.raw)
+					require.JSONEq(t, `{"message":"Repository sync initiated successfully","wanted":1}`, a.raw)
 				}
 			})
 		}

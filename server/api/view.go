@@ -38,6 +38,8 @@ type syncView struct {
 	Runs          int64          `json:"runs"`
 	Failures      int            `json:"failures"` // consecutive
 	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
+	Wanted        int64          `json:"wanted"`                 // the newest request for a sync; they are counted
+	Tried         int64          `json:"tried"`                  // the newest request whose run has ended, well or not
 	ObservedAt    *time.Time     `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
 	ChangedAt     *time.Time     `json:"changed_at,omitempty"`   // it was last seen to have changed
 	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"` // it is looked at unasked
@@ -178,6 +180,8 @@ func viewSync(status engine.SyncStatus) syncView {
 		Runs:          status.SyncState.Runs,
 		Failures:      status.Failures,
 		NextAttemptAt: instant(status.NextAttemptAt),
+		Wanted:        status.Wanted,
+		Tried:         status.Tried,
 		ObservedAt:    instant(status.ObservedAt),
 		ChangedAt:     instant(status.ChangedAt),
 		NextPollAt:    instant(status.PollAt),

@@ -127,7 +127,7 @@ var syncTests = []namedTest{
 		r := f.synced()
 		f.request(r.ID, "a")
 		want := core.SyncState{
-			RepoID: r.ID, Wanted: 99, Served: 1, WantedRef: "x", Trigger: "poll",
+			RepoID: r.ID, Wanted: 99, Served: 1, Tried: 2, WantedRef: "x", Trigger: "poll",
 			NextAttemptAt: day(1 * time.Hour), Failures: 2, Runs: 3,
 			FirstSyncedAt: day(2 * time.Hour), LastSuccessAt: day(3 * time.Hour), LastErrorAt: day(4 * time.Hour),
 			LastClass: core.ClassNetwork, LastError: "no route", Digest: "d1", BrakeDigest: "d2",

@@ -73,15 +73,19 @@ func (c *client) detach(ctx context.Context, name string) error {
 	return c.do(ctx, apiCall{method: http.MethodDelete, path: []string{"api", "repos", name, "base"}, repo: name, scopes: []access.Scope{access.GitWrite}}, nil)
 }
 
-func (c *client) pullUpstream(ctx context.Context, name, ref string) error {
+func (c *client) pullUpstream(ctx context.Context, name, ref string) (wanted int64, err error) {
 	body := map[string]string{}
 	if ref != "" {
 		body["ref"] = ref
 	}
-	return c.do(ctx, apiCall{
+	var answer struct {
+		Wanted int64 `json:"wanted"`
+	}
+	err = c.do(ctx, apiCall{
 		method: http.MethodPost, path: []string{"api", "repos", name, "pull-upstream"},
 		repo: name, scopes: []access.Scope{access.GitWrite}, body: body,
-	}, nil)
+	}, &answer)
+	return answer.Wanted, err
 }
 
 // repos lists the organisation's repositories, newest first, page by page.

@@ -29,6 +29,7 @@ type syncAnswer struct {
 	LastError     *syncError     `json:"last_error,omitempty"` // absent after a success
 	Runs          int64          `json:"runs"`                 // finished
 	Failures      int            `json:"failures"`             // consecutive
+	Tried         int64          `json:"tried"`                // the newest request whose run has ended
 	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
 	ObservedAt    *time.Time     `json:"observed_at,omitempty"`
 	ChangedAt     *time.Time     `json:"changed_at,omitempty"`
@@ -46,22 +47,10 @@ type syncError struct {
 	At      time.Time       `json:"at"`
 }
 
-// stateSyncing is the state word of a running sync.
-const stateSyncing = "syncing"
-
-// runsToWaitFor is how many runs must have finished for a sync that is asked
-// for now to be among them: a run that is under way began too early.
-func (s syncAnswer) runsToWaitFor() int64 {
-	if s.State == stateSyncing {
-		return s.Runs + 2
-	}
-	return s.Runs + 1
-}
-
-// follow shows the progress of a repository's sync until the given number of
-// runs has finished, and returns the state then. A failed run is an error in
-// the host's words.
-func follow(ctx context.Context, c *client, name string, runs int64, out io.Writer) (repoAnswer, error) {
+// follow shows the progress of a repository's sync until a run that serves the
+// wanted request has ended, and returns the state then. A failed run is an error
+// in the host's words.
+func follow(ctx context.Context, c *client, name string, wanted int64, out io.Writer) (repoAnswer, error) {
 	show := newProgress(out)
 	defer show.end()
 	watching, leave := context.WithCancel(ctx)
@@ -87,7 +76,7 @@ func follow(ctx context.Context, c *client, name string, runs int64, out io.Writ
 		if r.Sync.Progress != nil {
 			show.update(*r.Sync.Progress)
 		}
-		if r.Sync.Runs >= runs {
+		if r.Sync.Tried >= wanted {
 			// A failed run is tried again later; the person gets the reason now.
 			if e := r.Sync.LastError; e != nil {
 				return r, failf(nextForClass(e.Class, name), "the sync of %s failed (%s): %s", name, e.Class, e.Message)

@@ -100,10 +100,11 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 		}
 		fmt.Fprintln(out, "  credential stored, encrypted")
 	}
-	if err := c.pullUpstream(ctx, name, ""); err != nil {
+	wanted, err := c.pullUpstream(ctx, name, "")
+	if err != nil {
 		return c.explain(err, "start the first sync of "+name)
 	}
-	done, err := follow(ctx, c, name, 1, cmd.ErrOrStderr())
+	done, err := follow(ctx, c, name, wanted, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

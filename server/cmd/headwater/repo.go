@@ -105,18 +105,15 @@ func newRepoSyncCommand() *cobra.Command {
 				return err
 			}
 			name := args[0]
-			before, err := c.repo(cmd.Context(), name)
+			wanted, err := c.pullUpstream(cmd.Context(), name, ref)
 			if err != nil {
-				return c.explain(err, "find "+name)
-			}
-			if err := c.pullUpstream(cmd.Context(), name, ref); err != nil {
 				return c.explain(err, "sync "+name)
 			}
-			if !wait || before.Sync == nil {
+			if !wait {
 				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
 				return nil
 			}
-			if _, err := follow(cmd.Context(), c, name, before.Sync.runsToWaitFor(), cmd.ErrOrStderr()); err != nil {
+			if _, err := follow(cmd.Context(), c, name, wanted, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
