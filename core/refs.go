@@ -43,6 +43,17 @@ const ZeroSHA1 ObjectID = "0000000000000000000000000000000000000000"
 // IsZero reports whether id stands for "absent": empty or all zeros.
 func (id ObjectID) IsZero() bool { return strings.Trim(string(id), "0") == "" }
 
+// Same reports whether both are the same object, or both stand for "absent".
+func (id ObjectID) Same(other ObjectID) bool { return id == other || id.IsZero() && other.IsZero() }
+
+// OrZeros writes "absent" as zeros of the other id's length.
+func (id ObjectID) OrZeros(other ObjectID) ObjectID {
+	if !id.IsZero() {
+		return id
+	}
+	return ObjectID(strings.Repeat("0", max(len(other), len(ZeroSHA1))))
+}
+
 // Valid reports whether id has the form of an object id.
 func (id ObjectID) Valid() bool {
 	if len(id) != 40 && len(id) != 64 {

@@ -135,6 +135,13 @@ const (
 	UpstreamReplaced  UpstreamState = "replaced"  // another repository has its name: not followed
 )
 
+// Readable reports whether the upstream's git can be read.
+func (s UpstreamState) Readable() bool { return s == UpstreamActive || s == UpstreamArchived }
+
+// Gone reports whether the upstream is not there any more, so that whatever is
+// found under its name may be another repository.
+func (s UpstreamState) Gone() bool { return s == UpstreamDeleted || s == UpstreamReplaced }
+
 // Ready reports whether the first sync has succeeded.
 func (s SyncState) Ready() bool { return !s.FirstSyncedAt.IsZero() }
 
@@ -207,7 +214,7 @@ type JournalEntry struct {
 	RepoID    string
 	Namespace Namespace
 	Source    Source
-	Actor     string // token subject, or "sync"
+	Actor     string // token subject, or [SystemSubject]
 	Upstream  bool   // the upstream leg applies: recovery must ask the upstream
 	State     JournalState
 	Updates   []RefUpdate

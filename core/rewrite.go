@@ -32,7 +32,7 @@ type Rewrite struct {
 	Old       ObjectID
 	New       ObjectID // zero: deleted
 	Source    Source
-	Actor     string // token subject, or "sync"
+	Actor     string // token subject, or [SystemSubject]
 	State     RewriteState
 	Bytes     int64     // what the kept tip alone holds, as counted last; 0 unknown
 	CreatedAt time.Time // when it was noticed

@@ -69,9 +69,16 @@ const (
 	RefFreeze       RefAction = "freeze"        // never move by a sync, whatever the upstream does
 )
 
+// How often an upstream is looked at unasked is a duration or one of these.
+const (
+	PollOff  = "off"
+	PollAuto = "auto" // adaptive
+	// MinPoll is the shortest duration that may be asked for.
+	MinPoll = 5 * time.Second
+)
+
 // Limits of settings.
 const (
-	minPoll         = 5 * time.Second
 	maxPoll         = 24 * time.Hour
 	maxRetention    = 10 * 365 * 24 * time.Hour
 	maxEphemeralTTL = 90 * 24 * time.Hour // the journal tells of the last push that long
@@ -79,16 +86,16 @@ const (
 	maxPatternSize  = 256
 )
 
-// PollInterval returns the interval of a poll setting: 0 for "off", "auto" and
-// "". Errors: KindInvalid.
+// PollInterval returns the interval of a poll setting: 0 for [PollOff],
+// [PollAuto] and "". Errors: KindInvalid.
 func PollInterval(poll string) (time.Duration, error) {
 	switch poll {
-	case "", "off", "auto":
+	case "", PollOff, PollAuto:
 		return 0, nil
 	}
 	d, err := time.ParseDuration(poll)
-	if err != nil || d < minPoll || d > maxPoll {
-		return 0, Errorf(KindInvalid, `poll must be "off", "auto", or a duration from %s to %s, like "30s"`, minPoll, maxPoll)
+	if err != nil || d < MinPoll || d > maxPoll {
+		return 0, Errorf(KindInvalid, `poll must be "off", "auto", or a duration from %s to %s, like "30s"`, MinPoll, maxPoll)
 	}
 	return d, nil
 }

@@ -50,7 +50,7 @@ func (e *Engine) freshness(ctx context.Context, r core.Repository, d core.Demand
 	now := e.clock.Now()
 	f := core.Freshness{
 		Synced: true, ObservedAt: state.ObservedAt, Digest: state.Digest, State: state.UpstreamState,
-		Failing: state.Failures > 0 || state.UpstreamState != core.UpstreamActive && state.UpstreamState != core.UpstreamArchived,
+		Failing: state.Failures > 0 || !state.UpstreamState.Readable(),
 		Reason:  state.LastError,
 	}
 	limit := noticeAge

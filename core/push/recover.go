@@ -180,9 +180,9 @@ func (s *Service) happened(ctx context.Context, r core.Repository, j core.Journa
 	var keep []core.RefUpdate
 	for i, u := range j.Updates {
 		switch {
-		case same(here[names[i]], u.New):
+		case here[names[i]].Same(u.New):
 			keep = append(keep, u)
-		case there != nil && core.UpstreamOwned(j.Namespace, u.Name) && same(there[u.Name], u.New):
+		case there != nil && core.UpstreamOwned(j.Namespace, u.Name) && there[u.Name].Same(u.New):
 			keep = append(keep, u)
 		}
 	}
@@ -190,4 +190,3 @@ func (s *Service) happened(ctx context.Context, r core.Repository, j core.Journa
 }
 
 // same reports whether two ids are equal, any form of "absent" included.
-func same(a, b core.ObjectID) bool { return a == b || a.IsZero() && b.IsZero() }

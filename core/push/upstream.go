@@ -49,7 +49,7 @@ func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 	if err != nil {
 		return err
 	}
-	if state.UpstreamState != core.UpstreamDeleted && state.UpstreamState != core.UpstreamReplaced {
+	if !state.UpstreamState.Gone() {
 		return nil
 	}
 	s.wantSync(ctx, w.Repo.ID)

@@ -290,7 +290,7 @@ func PushEvents(repo core.Repository, j core.JournalEntry, at time.Time) []core.
 	for _, u := range j.Updates {
 		payload, err := json.Marshal(pushPayload{
 			Repository: core.EventRepository{ID: repo.ID, URL: repo.Name},
-			Ref:        u.Name, Before: fill(u.Old, u.New), After: fill(u.New, u.Old),
+			Ref:        u.Name, Before: u.Old.OrZeros(u.New), After: u.New.OrZeros(u.Old),
 			CustomerID: repo.Org, PushedAt: at.UTC(),
 		})
 		if err != nil {
@@ -302,17 +302,6 @@ func PushEvents(repo core.Repository, j core.JournalEntry, at time.Time) []core.
 		})
 	}
 	return events
-}
-
-// fill writes "absent" as zeros of the other id's length.
-func fill(id, other core.ObjectID) core.ObjectID {
-	if !id.IsZero() {
-		return id
-	}
-	if len(other) > len(core.ZeroSHA1) {
-		return core.ZeroSHA1 + core.ZeroSHA1[:len(other)-len(core.ZeroSHA1)]
-	}
-	return core.ZeroSHA1
 }
 
 // IsRefError returns the [*git.RefError] in err's chain, if there is one.

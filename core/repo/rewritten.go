@@ -134,7 +134,7 @@ func RecordRewrite(ctx context.Context, q core.Queries, repo core.Repository, rw
 		typ = core.EventRefHeld
 	}
 	e, err := core.RepositoryEvent(repo, typ, rewriteBody{
-		ID: rw.ID, Ref: rw.Ref, Old: fill(rw.Old, rw.New), New: fill(rw.New, rw.Old), Source: rw.Source, State: rw.State,
+		ID: rw.ID, Ref: rw.Ref, Old: rw.Old.OrZeros(rw.New), New: rw.New.OrZeros(rw.Old), Source: rw.Source, State: rw.State,
 	}, rw.CreatedAt)
 	if err != nil {
 		return err

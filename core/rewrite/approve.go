@@ -42,7 +42,7 @@ func (s *Service) Approve(ctx context.Context, c commit.Caller, id string) (core
 	if err != nil {
 		return row, fmt.Errorf("ask the upstream: %w", err)
 	}
-	if at := adv.Refs[row.Ref]; !same(at, row.New) {
+	if at := adv.Refs[row.Ref]; !at.Same(row.New) {
 		s.o.WantSync(ctx, c.Repo.ID)
 		return row, core.Errorf(core.KindStale, "the upstream has moved %s since, to %s; look at the newer rewrite once the sync has run", row.Ref, describe(at))
 	}
@@ -73,7 +73,7 @@ func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (c
 	if err != nil {
 		return row, err
 	}
-	if !same(here[row.Ref], row.Old) || !same(here[tracking], row.New) {
+	if !here[row.Ref].Same(row.Old) || !here[tracking].Same(row.New) {
 		s.o.WantSync(ctx, c.Repo.ID)
 		return row, core.Errorf(core.KindStale, "%s is not where it was when this was held; look at the newer rewrite once the sync has run", row.Ref)
 	}
@@ -121,8 +121,6 @@ func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (c
 	}
 	return row, &core.Error{Kind: kind, Message: row.Ref + " could not be moved: " + string(re.Kind), Err: err}
 }
-
-func same(a, b core.ObjectID) bool { return a == b || a.IsZero() && b.IsZero() }
 
 func describe(id core.ObjectID) string {
 	if id.IsZero() {

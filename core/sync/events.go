@@ -196,7 +196,7 @@ type trouble struct {
 
 // troubleOf reads it from a sync state. One or two failures in a row are none.
 func troubleOf(s core.SyncState) trouble {
-	if s.UpstreamState != core.UpstreamActive && s.UpstreamState != core.UpstreamArchived {
+	if !s.UpstreamState.Readable() {
 		return trouble{state: s.UpstreamState}
 	}
 	if s.Failures >= failuresTold {
@@ -210,7 +210,7 @@ func troubleOf(s core.SyncState) trouble {
 
 // away reports whether the upstream cannot be read.
 func (t trouble) away() bool {
-	return t.class != "" || t.state != core.UpstreamActive && t.state != core.UpstreamArchived
+	return t.class != "" || !t.state.Readable()
 }
 
 // upstreamEvents tells once what became of an upstream, and once that it is

@@ -148,12 +148,12 @@ func met(open []core.Expectation, listed, before map[string]core.ObjectID, now t
 	for _, e := range open {
 		at := listed[e.Ref]
 		switch {
-		case same(at, e.New): // seen
+		case at.Same(e.New): // seen
 		case !e.ExpiresAt.After(now):
-		case !same(at, e.Old) && !same(at, before[e.Ref]):
+		case !at.Same(e.Old) && !at.Same(before[e.Ref]):
 			// The host serves something newer than both what was announced to be
 			// replaced and what we knew: it has gone on.
-		case !e.New.IsZero() && !at.IsZero() && !same(at, e.Old) && ancestor(e.New, at):
+		case !e.New.IsZero() && !at.IsZero() && !at.Same(e.Old) && ancestor(e.New, at):
 			// A webhook that came late.
 		default:
 			continue

@@ -88,7 +88,7 @@ func (s *Service) examine(ctx context.Context, x *run) error {
 		return nil
 	}
 	x.life = &c
-	if c.State != core.UpstreamActive && c.State != core.UpstreamArchived {
+	if !c.State.Readable() {
 		return nil
 	}
 	if c.Moved {
@@ -158,8 +158,7 @@ func errLost(c upstream.Condition) error {
 // another repository: an upstream that was deleted or replaced when it was last
 // seen, and one that a webhook put into doubt.
 func (s *Service) precheck(ctx context.Context, x *run) error {
-	gone := x.taken.UpstreamState == core.UpstreamDeleted || x.taken.UpstreamState == core.UpstreamReplaced
-	identified := gone && x.repo.Upstream.ID != ""
+	identified := x.taken.UpstreamState.Gone() && x.repo.Upstream.ID != ""
 	if doubt := s.takeDoubt(x.RepoID); !doubt && !identified && !s.checkDue(x.RepoID) || x.First {
 		return nil
 	}
@@ -168,7 +167,7 @@ func (s *Service) precheck(ctx context.Context, x *run) error {
 		return err
 	}
 	switch {
-	case x.life != nil && (x.life.State == core.UpstreamDeleted || x.life.State == core.UpstreamReplaced):
+	case x.life != nil && x.life.State.Gone():
 		return errLost(*x.life)
 	case x.life == nil && identified:
 		// What has its name now is anybody's guess. The host is asked again soon.
@@ -204,7 +203,7 @@ func (s *Service) diagnose(ctx context.Context, x *run, failure error) error {
 // can do about it only the API knows. The class stays that of the failure. Of a
 // refused credential the git's words go first: they are the host's own.
 func (x *run) explained(failure error) error {
-	if x.life == nil || x.life.Message == "" || x.life.State == core.UpstreamActive || x.life.State == core.UpstreamArchived {
+	if x.life == nil || x.life.Message == "" || x.life.State.Readable() {
 		return failure
 	}
 	class, text := classify(failure)
@@ -252,7 +251,7 @@ func (s *Service) identify(ctx context.Context, x *run) (wait func() error) {
 func (x *run) stateAfter(s core.SyncState, failure error, anonymous bool) (core.UpstreamState, string) {
 	if failure == nil {
 		switch {
-		case x.life != nil && (x.life.State == core.UpstreamArchived || x.life.State == core.UpstreamActive):
+		case x.life != nil && x.life.State.Readable():
 			return x.life.State, x.life.Message
 		case s.UpstreamState == core.UpstreamArchived:
 			return core.UpstreamArchived, ""

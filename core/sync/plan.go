@@ -203,7 +203,7 @@ func keeps(r core.Repository, sc scope, adv git.Advertisement, refs map[string]c
 func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, forced map[string]bool, head string) error {
 	now := s.clock.Now()
 	j := core.JournalEntry{
-		ID: core.NewID("jrn", now), RepoID: x.RepoID, Source: core.SourceSync, Actor: "sync",
+		ID: core.NewID("jrn", now), RepoID: x.RepoID, Source: core.SourceSync, Actor: core.SystemSubject,
 		State: core.JournalSent, Updates: updates, CreatedAt: now,
 	}
 	if x.First {

@@ -112,7 +112,7 @@ func heldRows(ctx context.Context, q core.RewriteStore, repoID string) (map[stri
 // asks reports whether the row is the question about this update, answered or
 // not.
 func asks(row core.Rewrite, h heldRef) bool {
-	return row.Old == h.Old && same(row.New, h.New) && (row.State == h.state || row.State == core.RewriteDismissed)
+	return row.Old == h.Old && row.New.Same(h.New) && (row.State == h.state || row.State == core.RewriteDismissed)
 }
 
 // holds reports whether the rules as they are now keep the ref of a row where it
@@ -126,8 +126,6 @@ func (sc scope) holds(row core.Rewrite) bool {
 	}
 	return false
 }
-
-func same(a, b core.ObjectID) bool { return a == b || a.IsZero() && b.IsZero() }
 
 // recordHeld writes a row, and tells, for every held update that was not asked
 // about yet, and ends the questions that the upstream has answered by moving on
@@ -148,7 +146,7 @@ func (s *Service) recordHeld(ctx context.Context, r core.Repository, only string
 		}
 		fresh = append(fresh, core.Rewrite{
 			ID: core.NewID("rw", now), RepoID: r.ID, Ref: h.Name, Old: h.Old, New: h.New,
-			Source: core.SourceSync, Actor: "sync", State: h.state, CreatedAt: now,
+			Source: core.SourceSync, Actor: core.SystemSubject, State: h.state, CreatedAt: now,
 		})
 	}
 	for ref, row := range rows {

@@ -22,11 +22,6 @@ import (
 const (
 	pollMin = 15 * time.Second
 	pollMax = 8 * time.Hour
-	// shortestPoll bounds what a person may ask for.
-	shortestPoll = 5 * time.Second
-
-	pollOff  = "off"
-	pollAuto = "auto"
 
 	// lookLimit bounds one look: a host that hangs must not keep its place for
 	// as long as a run may.
@@ -47,9 +42,9 @@ func (s *Service) interval(up core.Upstream, settings core.Settings, state core.
 		word = s.up.Poll(up)
 	}
 	switch word {
-	case pollOff:
+	case core.PollOff:
 		return 0, false
-	case pollAuto:
+	case core.PollAuto:
 		quiet := s.clock.Now().Sub(later(state.ChangedAt, state.FirstSyncedAt))
 		return min(max(quiet/10, pollMin), pollMax), true
 	}
@@ -58,7 +53,7 @@ func (s *Service) interval(up core.Upstream, settings core.Settings, state core.
 		s.log.Warn("cannot read how often to poll; using auto", "poll", word)
 		return pollMax, true
 	}
-	return max(every, shortestPoll), true
+	return max(every, core.MinPoll), true
 }
 
 // jitter moves a pause by up to a tenth, so that repositories that were polled

@@ -467,7 +467,7 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 			RetryAfter: until.Sub(s.clock.Now()),
 		}
 	}
-	if state.UpstreamState == core.UpstreamDeleted || state.UpstreamState == core.UpstreamReplaced {
+	if state.UpstreamState.Gone() {
 		// Whatever answers there now is not what was followed.
 		return core.Errorf(core.KindUpstreamUnavailable, "%s", state.LastError)
 	}

@@ -148,7 +148,7 @@ func lost(err error, anonymous bool) (Condition, bool) {
 func (s *Service) Poll(up core.Upstream) string {
 	p, err := s.plugins.Instance(up.Instance)
 	if err != nil {
-		return "off" // the provider is configured no more: every look would fail
+		return core.PollOff // the provider is configured no more: every look would fail
 	}
 	return p.Poll()
 }

@@ -56,12 +56,8 @@ type restoreRewriteBody struct {
 }
 
 func viewRewrite(rw core.Rewrite) rewriteView {
-	zeros := core.ObjectID(strings.Repeat("0", len(rw.Old)))
-	if !rw.New.IsZero() {
-		zeros = rw.New
-	}
 	return rewriteView{
-		ID: rw.ID, Ref: rw.Ref, Old: rw.Old, New: zeros, State: rw.State, Source: rw.Source, Actor: rw.Actor, Bytes: rw.Bytes,
+		ID: rw.ID, Ref: rw.Ref, Old: rw.Old, New: rw.New.OrZeros(rw.Old), State: rw.State, Source: rw.Source, Actor: rw.Actor, Bytes: rw.Bytes,
 		CreatedAt: rw.CreatedAt.UTC(), ExpiresAt: instant(rw.ExpiresAt), DecidedAt: instant(rw.DecidedAt), DecidedBy: rw.DecidedBy, RestoredBranch: rw.Restored,
 	}
 }
