@@ -148,8 +148,5 @@ func (e *Engine) storeCredential(ctx context.Context, q core.Queries, repoID str
 	if c == nil {
 		return nil
 	}
-	now := e.clock.Now()
-	return q.CreateCredential(ctx, core.Credential{
-		ID: core.NewID("ggc", now), RepoID: repoID, Username: c.Username, Secret: c.Secret, CreatedAt: now, UpdatedAt: now,
-	})
+	return q.CreateCredential(ctx, e.newCredential(repoID, c.Username, c.Secret))
 }

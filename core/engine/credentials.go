@@ -33,8 +33,7 @@ func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, userna
 	if err := checkCredential(username, secret); err != nil {
 		return core.Credential{}, err
 	}
-	now := e.clock.Now()
-	c := core.Credential{ID: core.NewID("ggc", now), RepoID: r.ID, Username: username, Secret: secret, CreatedAt: now, UpdatedAt: now}
+	c := e.newCredential(r.ID, username, secret)
 	if err := e.store.CreateCredential(ctx, c); err != nil {
 		if core.KindOf(err) == core.KindConflict {
 			return core.Credential{}, &core.Error{Kind: core.KindConflict, Message: "the repository has a credential already; update that one", Err: err}
@@ -69,6 +68,11 @@ func (e *Engine) credential(ctx context.Context, org, id string) (core.Credentia
 		return core.Credential{}, missing
 	}
 	return c, nil
+}
+
+func (e *Engine) newCredential(repoID, username string, secret providers.Secret) core.Credential {
+	now := e.clock.Now()
+	return core.Credential{ID: core.NewID("ggc", now), RepoID: repoID, Username: username, Secret: secret, CreatedAt: now, UpdatedAt: now}
 }
 
 // UpdateCredential implements [Repositories].

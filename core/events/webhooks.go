@@ -2,8 +2,6 @@ package events
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -288,15 +286,12 @@ func checkEvents(types []string) ([]string, error) {
 	return slices.DeleteFunc(known, func(t string) bool { return !slices.Contains(types, t) }), nil
 }
 
-// checkSecret returns the secret, or a new one for an empty one: 32 random
-// bytes in base64url. Receivers key the HMAC with the text as it is.
+// checkSecret returns the secret, or a new one for an empty one.
+// Receivers key the HMAC with the text as it is.
 func checkSecret(secret providers.Secret) (providers.Secret, error) {
 	text := secret.Reveal()
 	if text == "" {
-		var random [32]byte
-		// It never fails: it ends the process if the system has no entropy.
-		_, _ = rand.Read(random[:])
-		return providers.Secret(base64.RawURLEncoding.EncodeToString(random[:])), nil
+		return core.NewSecret(), nil
 	}
 	control := func(r rune) bool { return r < ' ' || r == 0x7f }
 	if len(text) < minSecret || len(text) > maxSecret || strings.ContainsFunc(text, control) {

@@ -45,7 +45,7 @@ func (s *Service) followChecks(ctx context.Context) {
 // check asks core/sync to look at every repository that c means.
 func (s *Service) check(ctx context.Context, c check) error {
 	if c.repoID != "" {
-		return s.checkUpstream(ctx, c.repoID)
+		return notMissing(s.syncs.CheckUpstream(ctx, c.repoID)) // or detached, or deleted since
 	}
 	began := s.clock.Now()
 	seen := map[string]bool{}
@@ -60,7 +60,8 @@ func (s *Service) check(ctx context.Context, c check) error {
 				continue
 			}
 			seen[r.ID] = true
-			if err := s.checkUpstream(ctx, r.ID); err != nil {
+			// It may be detached or deleted since.
+			if err := notMissing(s.syncs.CheckUpstream(ctx, r.ID)); err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -79,12 +80,4 @@ func (s *Service) check(ctx context.Context, c check) error {
 	s.log.Info("an installation changed", "provider", c.instance, "account", c.account, "repositories", len(seen),
 		"duration", s.clock.Now().Sub(began).Round(time.Millisecond))
 	return errors.Join(errs...)
-}
-
-func (s *Service) checkUpstream(ctx context.Context, repoID string) error {
-	err := s.syncs.CheckUpstream(ctx, repoID)
-	if core.KindOf(err) == core.KindNotFound {
-		return nil // detached or deleted since
-	}
-	return err
 }

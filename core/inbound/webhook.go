@@ -2,8 +2,6 @@ package inbound
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -14,20 +12,10 @@ import (
 // host had sent, or sends again, with it.
 const rotation = 24 * time.Hour
 
-// secretBytes is the size of tokens and secrets before they are encoded.
-const secretBytes = 32
-
-// newSecret returns 32 random bytes in the alphabet of URLs.
-func newSecret() string {
-	raw := make([]byte, secretBytes)
-	_, _ = rand.Read(raw) // never fails since Go 1.24
-	return base64.RawURLEncoding.EncodeToString(raw)
-}
-
 // newWebhook returns an address that nobody knows yet.
 func newWebhook(repoID string, now time.Time) core.InboundWebhook {
 	return core.InboundWebhook{
-		RepoID: repoID, Token: newSecret(), Secrets: []providers.Secret{providers.Secret(newSecret())}, RotatedAt: now,
+		RepoID: repoID, Token: core.NewSecret().Reveal(), Secrets: []providers.Secret{core.NewSecret()}, RotatedAt: now,
 		State: core.InboundNone, CreatedAt: now,
 	}
 }
@@ -59,7 +47,7 @@ func (s *Service) Webhook(ctx context.Context, repoID string) (core.InboundWebho
 func (s *Service) Rotate(ctx context.Context, repoID string) (core.InboundWebhook, error) {
 	var out core.InboundWebhook
 	err := s.edit(ctx, repoID, func(w *core.InboundWebhook) {
-		w.Secrets = append([]providers.Secret{providers.Secret(newSecret())}, w.Secrets[:min(1, len(w.Secrets))]...)
+		w.Secrets = append([]providers.Secret{core.NewSecret()}, w.Secrets[:min(1, len(w.Secrets))]...)
 		w.RotatedAt = s.clock.Now()
 		out = *w
 	})

@@ -158,11 +158,7 @@ func (b *budget) heard(name, repoID string, err error) {
 	now := b.clock.Now()
 	switch class {
 	case core.ClassRateLimited:
-		pause := retryAfter(err)
-		if pause <= 0 {
-			pause = defaultPause
-		}
-		h.rest(now.Add(min(pause, maxPause)))
+		h.rest(now.Add(pauseAfter(err)))
 	case core.ClassNetwork, core.ClassTimeout:
 		if h.down == nil {
 			h.down = map[string]struct{}{}
@@ -202,13 +198,18 @@ func (b *budget) checked(name string, err error) {
 	if core.KindOf(err) != core.KindRateLimited {
 		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.at(name).unchecked = b.clock.Now().Add(pauseAfter(err))
+}
+
+// pauseAfter returns for how long a host is left alone that said "slow down".
+func pauseAfter(err error) time.Duration {
 	pause := retryAfter(err)
 	if pause <= 0 {
 		pause = defaultPause
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.at(name).unchecked = b.clock.Now().Add(min(pause, maxPause))
+	return min(pause, maxPause)
 }
 
 // afterPause returns a moment after a pause at which one of n repositories may

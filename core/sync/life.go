@@ -29,10 +29,16 @@ var errFollow = errors.New("the upstream has moved")
 // renamed, archived, made private, gone. It returns before the answer is here.
 // Errors: KindNotFound if the repository is not synced.
 func (s *Service) CheckUpstream(ctx context.Context, repoID string) error {
+	return s.requestDoubting(ctx, repoID, TriggerWebhook)
+}
+
+// requestDoubting asks for a run that asks the host about the upstream before it
+// asks its git.
+func (s *Service) requestDoubting(ctx context.Context, repoID, trigger string) error {
 	s.mu.Lock()
 	s.doubts[repoID] = true
 	s.mu.Unlock()
-	_, err := s.Request(ctx, repoID, TriggerWebhook, "")
+	_, err := s.Request(ctx, repoID, trigger, "")
 	return err
 }
 

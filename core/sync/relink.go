@@ -99,11 +99,7 @@ func (s *Service) forgetUpstream(ctx context.Context, q core.Queries, repoID str
 // RequestLinked asks for the first run from an upstream that was just linked,
 // which asks the host about it as well: who has that name, under which id.
 func (s *Service) RequestLinked(ctx context.Context, repoID string) error {
-	s.mu.Lock()
-	s.doubts[repoID] = true
-	s.mu.Unlock()
-	_, err := s.Request(ctx, repoID, TriggerAPI, "")
-	return err
+	return s.requestDoubting(ctx, repoID, TriggerAPI)
 }
 
 // halt keeps runs and looks of a repository from beginning until it is resumed,
