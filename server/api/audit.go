@@ -119,9 +119,6 @@ func (s *server) wanted(ctx context.Context, c *call) core.Repository {
 	return repo
 }
 
-// auditCursor tells cursors of the audit from other text.
-const auditCursor = "audit:"
-
 // auditView is an audit entry in answers.
 type auditView struct {
 	ID         string         `json:"id"`
@@ -156,9 +153,8 @@ type refMovedView struct {
 
 // auditList is a page of the audit.
 type auditList struct {
-	Entries    []auditView `json:"entries"` // newest first
-	NextCursor string      `json:"next_cursor,omitempty"`
-	HasMore    bool        `json:"has_more"`
+	Entries []auditView `json:"entries"` // newest first
+	pageFields
 }
 
 func viewAudit(e core.AuditEntry) auditView {
@@ -191,24 +187,18 @@ func (s *server) auditPage(c *call, filter core.AuditFilter) error {
 		return core.Errorf(core.KindUnsupported, "this server keeps no audit")
 	}
 	query := params{c.r.URL.Query()}
-	limit, err := query.limit(defaultLimit, maxLimit)
+	page, err := query.page(auditListing)
 	if err != nil {
 		return err
 	}
-	if filter.Before, err = openCursor(auditCursor, query.Get("cursor")); err != nil {
-		return err
-	}
+	filter.Before, filter.Limit = page.before, page.fetch()
 	filter.Actor, filter.Action = query.Get("actor"), query.Get("action")
-	filter.Limit = limit + 1 // one more tells whether there is more
 	entries, err := s.Audit.Audit(c.ctx(), filter)
 	if err != nil {
 		return err
 	}
-	answer := auditList{Entries: []auditView{}}
-	if len(entries) > limit {
-		entries = entries[:limit]
-		answer.HasMore, answer.NextCursor = true, sealCursor(auditCursor, entries[limit-1].ID)
-	}
+	entries, rest := cut(page, entries, func(e core.AuditEntry) string { return e.ID })
+	answer := auditList{Entries: []auditView{}, pageFields: rest}
 	for _, e := range entries {
 		answer.Entries = append(answer.Entries, viewAudit(e))
 	}

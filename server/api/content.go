@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"strconv"
 	"time"
@@ -93,19 +92,6 @@ func namespaceOf(ephemeral bool) core.Namespace {
 		return core.Ephemeral
 	}
 	return core.Default
-}
-
-// limit reads a limit; one that is out of range is brought into it.
-func (q params) limit(absent, top int) (int, error) {
-	text := q.Get("limit")
-	if text == "" {
-		return absent, nil
-	}
-	limit, err := strconv.Atoi(text)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0, core.Errorf(core.KindInvalid, `the parameter "limit" must be a number`)
-	}
-	return min(max(limit, 1), top), nil
 }
 
 // refsPage reads cursor and limit of a listing of refs.

@@ -1,20 +1,12 @@
 package api
 
 import (
-	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/providers"
-)
-
-// Page sizes of a listing.
-const (
-	defaultLimit = 20
-	maxLimit     = 100
 )
 
 // createBody is the body of a create call.
@@ -124,28 +116,19 @@ type repositoryList struct {
 }
 
 func (s *server) listRepositories(c *call) error {
-	query := c.r.URL.Query()
-	limit, err := pageLimit(query.Get("limit"))
-	if err != nil {
-		return err
-	}
-	before, err := openCursor(cursorPrefix, query.Get("cursor"))
+	query := params{c.r.URL.Query()}
+	page, err := query.page(repositoryListing)
 	if err != nil {
 		return err
 	}
 	repos, err := s.Repositories.ListRepositories(c.ctx(), core.RepositoryFilter{
-		Org: c.identity.Org, Query: strings.TrimSpace(query.Get("q")), Before: before,
-		Limit: limit + 1, // one more tells whether there is more
+		Org: c.identity.Org, Query: strings.TrimSpace(query.Get("q")), Before: page.before, Limit: page.fetch(),
 	})
 	if err != nil {
 		return err
 	}
-	answer := repositoryList{Repos: []repositoryView{}}
-	if len(repos) > limit {
-		repos = repos[:limit]
-		answer.HasMore = true
-		answer.NextCursor = sealCursor(cursorPrefix, repos[limit-1].ID)
-	}
+	repos, rest := cut(page, repos, func(r core.Repository) string { return r.ID })
+	answer := repositoryList{Repos: []repositoryView{}, pageFields: rest}
 	for _, repo := range repos {
 		view, err := s.listItem(c, repo)
 		if err != nil {
@@ -155,28 +138,6 @@ func (s *server) listRepositories(c *call) error {
 	}
 	return c.answer(http.StatusOK, answer)
 }
-
-// pageFields are the end of an answer that may go on.
-type pageFields struct {
-	NextCursor string `json:"next_cursor,omitempty"`
-	HasMore    bool   `json:"has_more"`
-}
-
-// pageLimit reads a limit; one that is out of range is brought into it.
-func pageLimit(text string) (int, error) {
-	if text == "" {
-		return defaultLimit, nil
-	}
-	limit, err := strconv.Atoi(text)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0, core.Errorf(core.KindInvalid, "the parameter \"limit\" must be a number")
-	}
-	return min(max(limit, 1), maxLimit), nil
-}
-
-// cursorPrefix tells cursors of this listing from other text that happens to
-// be base64.
-const cursorPrefix = "repos:"
 
 func (s *server) getRepository(c *call) error {
 	view, err := s.repositoryView(c, c.repo)

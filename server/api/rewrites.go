@@ -23,9 +23,6 @@ type Rewrites interface {
 
 var _ Rewrites = (*rewrite.Service)(nil)
 
-// rewritesCursor tells cursors of this listing from other text.
-const rewritesCursor = "rewrites:"
-
 // rewriteView is a rewrite in answers.
 type rewriteView struct {
 	ID             string            `json:"id"`
@@ -45,9 +42,8 @@ type rewriteView struct {
 
 // rewriteList is a page of rewrites.
 type rewriteList struct {
-	Rewrites   []rewriteView `json:"rewrites"` // newest first
-	NextCursor string        `json:"next_cursor,omitempty"`
-	HasMore    bool          `json:"has_more"`
+	Rewrites []rewriteView `json:"rewrites"` // newest first
+	pageFields
 }
 
 // restoreRewriteBody is the body of a restoration.
@@ -83,23 +79,17 @@ func (s *server) listRewrites(c *call) error {
 	if f.States, err = rewriteStates(query.Get("state")); err != nil {
 		return err
 	}
-	limit, err := query.limit(defaultLimit, maxLimit)
+	page, err := query.page(rewriteListing)
 	if err != nil {
 		return err
 	}
-	if f.Before, err = openCursor(rewritesCursor, query.Get("cursor")); err != nil {
-		return err
-	}
-	f.Limit = limit + 1
+	f.Before, f.Limit = page.before, page.fetch()
 	rows, err := service.List(c.ctx(), f)
 	if err != nil {
 		return err
 	}
-	answer := rewriteList{Rewrites: []rewriteView{}}
-	if len(rows) > limit {
-		rows = rows[:limit]
-		answer.HasMore, answer.NextCursor = true, sealCursor(rewritesCursor, rows[limit-1].ID)
-	}
+	rows, rest := cut(page, rows, func(r core.Rewrite) string { return r.ID })
+	answer := rewriteList{Rewrites: []rewriteView{}, pageFields: rest}
 	for _, row := range rows {
 		answer.Rewrites = append(answer.Rewrites, viewRewrite(row))
 	}

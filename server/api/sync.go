@@ -1,16 +1,11 @@
 package api
 
 import (
-	"encoding/base64"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
 )
-
-// runsCursor tells cursors of the run history from other text.
-const runsCursor = "runs:"
 
 // syncAnswer is the state of following an upstream, whole.
 type syncAnswer struct {
@@ -24,9 +19,8 @@ type syncAnswer struct {
 
 // runList is a page of the run history.
 type runList struct {
-	Runs       []runView `json:"runs"` // newest first
-	NextCursor string    `json:"next_cursor,omitempty"`
-	HasMore    bool      `json:"has_more"`
+	Runs []runView `json:"runs"` // newest first
+	pageFields
 }
 
 const errNoUpstream = "no upstream configured for this repository"
@@ -61,43 +55,18 @@ func (s *server) listRuns(c *call) error {
 		return core.Errorf(core.KindInvalid, "%s", errNoUpstream)
 	}
 	query := params{c.r.URL.Query()}
-	limit, err := query.limit(defaultLimit, maxLimit)
+	page, err := query.page(runListing)
 	if err != nil {
 		return err
 	}
-	before, err := openCursor(runsCursor, query.Get("cursor"))
+	runs, err := s.Repositories.Runs(c.ctx(), c.repo, page.before, page.fetch())
 	if err != nil {
 		return err
 	}
-	runs, err := s.Repositories.Runs(c.ctx(), c.repo, before, limit+1)
-	if err != nil {
-		return err
-	}
-	answer := runList{Runs: []runView{}}
-	if len(runs) > limit {
-		runs = runs[:limit]
-		answer.HasMore, answer.NextCursor = true, sealCursor(runsCursor, runs[limit-1].ID)
-	}
+	runs, rest := cut(page, runs, func(r core.Run) string { return r.ID })
+	answer := runList{Runs: []runView{}, pageFields: rest}
 	for _, run := range runs {
 		answer.Runs = append(answer.Runs, viewRun(run))
 	}
 	return c.answer(http.StatusOK, answer)
-}
-
-// sealCursor writes the cursor of a listing whose cursors have a prefix.
-func sealCursor(prefix, id string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(prefix + id))
-}
-
-// openCursor reads one, "" for none. Errors: KindInvalid.
-func openCursor(prefix, cursor string) (string, error) {
-	if cursor == "" {
-		return "", nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	id, ok := strings.CutPrefix(string(text), prefix)
-	if err != nil || !ok || id == "" {
-		return "", core.Errorf(core.KindInvalid, "the parameter \"cursor\" is not one that this listing gave")
-	}
-	return id, nil
 }

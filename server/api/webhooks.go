@@ -106,9 +106,6 @@ type deliveryAttemptView struct {
 	Error      string    `json:"error,omitempty"`
 }
 
-// deliveryCursor tells cursors of a delivery log from other text.
-const deliveryCursor = "deliveries:"
-
 // webhookList is the webhooks of an organisation, newest first.
 type webhookList struct {
 	Webhooks []webhookView `json:"webhooks"`
@@ -117,8 +114,7 @@ type webhookList struct {
 // deliveryList is a page of a delivery log, newest first.
 type deliveryList struct {
 	Deliveries []deliveryView `json:"deliveries"`
-	NextCursor string         `json:"next_cursor,omitempty"`
-	HasMore    bool           `json:"has_more"`
+	pageFields
 }
 
 // webhooks makes an operation of a function that needs [Webhooks].
@@ -251,23 +247,16 @@ func (s *server) listDeliveries(c *call) error {
 		return err
 	}
 	query := params{c.r.URL.Query()}
-	limit, err := query.limit(defaultLimit, maxLimit)
+	page, err := query.page(deliveryListing)
 	if err != nil {
 		return err
 	}
-	before, err := openCursor(deliveryCursor, query.Get("cursor"))
+	list, err := s.Webhooks.Deliveries(c.ctx(), c.identity.Org, id, page.before, page.fetch())
 	if err != nil {
 		return err
 	}
-	list, err := s.Webhooks.Deliveries(c.ctx(), c.identity.Org, id, before, limit+1) // one more tells whether there is more
-	if err != nil {
-		return err
-	}
-	answer := deliveryList{Deliveries: []deliveryView{}}
-	if len(list) > limit {
-		list = list[:limit]
-		answer.HasMore, answer.NextCursor = true, sealCursor(deliveryCursor, list[limit-1].ID)
-	}
+	list, rest := cut(page, list, func(l events.Log) string { return l.ID })
+	answer := deliveryList{Deliveries: []deliveryView{}, pageFields: rest}
 	for _, l := range list {
 		answer.Deliveries = append(answer.Deliveries, viewDelivery(l))
 	}
