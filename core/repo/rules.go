@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -16,9 +15,6 @@ import (
 // DefaultRetention is how long the old tips of rewritten refs are kept where
 // the settings say nothing else.
 const DefaultRetention = 30 * 24 * time.Hour
-
-// maxRefPolicies bounds the policies of one repository.
-const maxRefPolicies = 100
 
 // Rules are the settings of one repository about refs, ready to be asked. Make
 // them with [NewRules]; the zero value is the default of a local repository.
@@ -37,50 +33,28 @@ type rule struct {
 	action  core.RefAction
 }
 
-// NewRules reads the settings. Errors: KindInvalid for a pattern or action that
-// is none, which settings that passed this function once cannot have.
+// NewRules parses the patterns of settings that [core.Settings.Validate] has
+// passed. Errors: KindInvalid for a pattern that is none.
 func NewRules(r core.Repository, s core.Settings) (Rules, error) {
 	rules := Rules{synced: r.Upstream != nil, retention: s.Retention, settings: s}
 	if rules.retention == 0 {
 		rules.retention = DefaultRetention
 	}
-	if s.Retention < 0 || s.RetentionBytes < 0 {
-		return Rules{}, core.Errorf(core.KindInvalid, "a retention cannot be negative")
-	}
 	var err error
-	if rules.include, err = patterns(s.Include); err != nil {
+	if rules.include, err = glob.Parse(s.Include); err != nil {
 		return Rules{}, fmt.Errorf("include: %w", err)
 	}
-	if rules.exclude, err = patterns(s.Exclude); err != nil {
+	if rules.exclude, err = glob.Parse(s.Exclude); err != nil {
 		return Rules{}, fmt.Errorf("exclude: %w", err)
 	}
-	if len(s.RefPolicies) > maxRefPolicies {
-		return Rules{}, core.Errorf(core.KindInvalid, "more than %d ref policies are not allowed", maxRefPolicies)
-	}
 	for _, p := range s.RefPolicies {
-		switch p.Action {
-		case core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze:
-		default:
-			return Rules{}, core.Errorf(core.KindInvalid, "ref policy: the action %q is unknown; use %q, %q, %q or %q",
-				p.Action, core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze)
-		}
-		list, err := patterns([]string{p.Pattern})
+		list, err := glob.Parse([]string{p.Pattern})
 		if err != nil {
 			return Rules{}, fmt.Errorf("ref policy: %w", err)
 		}
 		rules.policies = append(rules.policies, rule{list, p.Action})
 	}
 	return rules, nil
-}
-
-// patterns parses patterns of full ref names.
-func patterns(all []string) (glob.List, error) {
-	for _, p := range all {
-		if !strings.HasPrefix(p, "refs/") {
-			return nil, core.Errorf(core.KindInvalid, "the pattern %q must begin with \"refs/\"", p)
-		}
-	}
-	return glob.Parse(all)
 }
 
 // Rules returns the rules of a repository as its settings are now.
