@@ -10,12 +10,45 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers"
 )
+
+// upstreamOptions are the flags of commands that link a repository to an
+// upstream.
+type upstreamOptions struct {
+	connectOptions
+	username, passwordFile, provider, branch string
+}
+
+func bindUpstream(cmd *cobra.Command, o *upstreamOptions) {
+	bindConnect(cmd, &o.connectOptions)
+	f := cmd.Flags()
+	f.StringVar(&o.username, "username", "", "user name at the host, if it wants one beside the token")
+	f.StringVar(&o.passwordFile, "password-file", "", "file with the password or token; - reads standard input")
+	f.StringVar(&o.provider, "provider", "", "provider of the host, like gitea or github-public")
+	f.StringVar(&o.branch, "default-branch", "", "default branch (default: the upstream's)")
+}
+
+// prepare connects, and returns what to send of the upstream and its credential,
+// whose secret is empty if none is given.
+func (o *upstreamOptions) prepare(cmd *cobra.Command, up upstreamRef) (c *client, base baseRequest, secret providers.Secret, err error) {
+	if o.username == "" {
+		o.username = up.User
+	}
+	if secret, err = readSecret(cmd, o.passwordFile); err != nil {
+		return nil, base, "", err
+	}
+	if c, err = o.connect(); err != nil {
+		return nil, base, "", err
+	}
+	base, err = baseRequestFor(cmd.Context(), c, up, o.provider, o.passwordFile != "")
+	return c, base, secret, err
+}
 
 // mirrorOptions are the flags of mirror.
 type mirrorOptions struct {
-	connectOptions
-	id, username, passwordFile, provider, branch string
+	upstreamOptions
+	id string
 }
 
 func newMirrorCommand() *cobra.Command {
@@ -42,13 +75,8 @@ or from standard input with --password-file -, and never from the command line.`
 		Args: exactArgs("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error { return mirror(cmd, o, args[0]) },
 	}
-	bindConnect(cmd, &o.connectOptions)
-	f := cmd.Flags()
-	f.StringVar(&o.id, "id", "", "name of the repository here (default: OWNER/NAME of the URL)")
-	f.StringVar(&o.username, "username", "", "user name at the host, if it wants one beside the token")
-	f.StringVar(&o.passwordFile, "password-file", "", "file with the password or token; - reads standard input")
-	f.StringVar(&o.provider, "provider", "", "provider of the host, like gitea or github-public")
-	f.StringVar(&o.branch, "default-branch", "", "default branch (default: the upstream's)")
+	bindUpstream(cmd, &o.upstreamOptions)
+	cmd.Flags().StringVar(&o.id, "id", "", "name of the repository here (default: OWNER/NAME of the URL)")
 	return cmd
 }
 
@@ -66,18 +94,7 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	if err := core.ValidateRepositoryName(name); err != nil {
 		return wrapf(err, "choose a name with --id NAME", "cannot name the repository %q", name)
 	}
-	if o.username == "" {
-		o.username = up.User
-	}
-	secret, err := readSecret(cmd, o.passwordFile)
-	if err != nil {
-		return err
-	}
-	c, err := o.connect()
-	if err != nil {
-		return err
-	}
-	base, err := baseRequestFor(ctx, c, up, o.provider, o.passwordFile != "")
+	c, base, secret, err := o.prepare(cmd, up)
 	if err != nil {
 		return err
 	}

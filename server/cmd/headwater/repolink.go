@@ -17,9 +17,8 @@ import (
 
 // linkOptions are the flags of attach and repoint.
 type linkOptions struct {
-	connectOptions
-	username, passwordFile, provider, branch string
-	dry, yes, asJSON                         bool
+	upstreamOptions
+	dry, yes, asJSON bool
 }
 
 func newRepoAttachCommand() *cobra.Command {
@@ -50,12 +49,8 @@ func newLinkCommand(method, use, summary, long, example string) *cobra.Command {
 		Use: use, Short: summary, Long: long, Example: example, Args: exactArgs("REPO", "URL"),
 		RunE: func(cmd *cobra.Command, args []string) error { return link(cmd, o, method, args[0], args[1]) },
 	}
-	bindConnect(cmd, &o.connectOptions)
+	bindUpstream(cmd, &o.upstreamOptions)
 	f := cmd.Flags()
-	f.StringVar(&o.username, "username", "", "user name at the host, if it wants one beside the token")
-	f.StringVar(&o.passwordFile, "password-file", "", "file with the password or token; - reads standard input")
-	f.StringVar(&o.provider, "provider", "", "provider of the host, like gitea or github-public")
-	f.StringVar(&o.branch, "default-branch", "", "default branch (default: the upstream's)")
 	f.BoolVar(&o.dry, "dry-run", false, "show what would become of the refs, and change nothing")
 	f.BoolVar(&o.yes, "yes", false, "do not ask when refs are deleted or moved by force")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
@@ -69,18 +64,7 @@ func link(cmd *cobra.Command, o linkOptions, method, name, address string) error
 	if err != nil {
 		return err
 	}
-	if o.username == "" {
-		o.username = up.User
-	}
-	secret, err := readSecret(cmd, o.passwordFile)
-	if err != nil {
-		return err
-	}
-	c, err := o.connect()
-	if err != nil {
-		return err
-	}
-	base, err := baseRequestFor(ctx, c, up, o.provider, o.passwordFile != "")
+	c, base, secret, err := o.prepare(cmd, up)
 	if err != nil {
 		return err
 	}
