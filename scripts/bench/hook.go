@@ -6,10 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -37,68 +35,29 @@ func benchHook(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer h.stop()
-	if err := b.publish(ctx, n, src, "upstream"); err != nil {
-		return err
-	}
-	r, err := h.create(ctx, "follower", n.host, "open/upstream")
+	f, err := b.follow(ctx, h, n, src, "hook-follower")
 	if err != nil {
 		return err
-	}
-	if _, err := r.sync(ctx); err != nil {
-		return err
-	}
-	// The writer works in the upstream's folder, so its commits need no push.
-	writer := &pusher{git: b.git, dir: n.path("upstream")}
-	if writer.tip, err = b.git.run(ctx, writer.dir, "rev-parse", "main"); err != nil {
-		return err
-	}
-	bare := filepath.Join(b.work, "hook-follower.git")
-	if _, err := b.git.run(ctx, "", "init", "-q", "--bare", "-b", "main", "--template=", bare); err != nil {
-		return err
-	}
-	if err := copyInto(ctx, src, bare); err != nil {
-		return err
-	}
-	before, rounds := "", 0
-	change := func(ctx context.Context, _ int) error {
-		rounds++
-		before = writer.tip
-		if err := writer.commit(ctx, rounds); err != nil {
-			return err
-		}
-		_, err := b.git.run(ctx, writer.dir, "update-ref", "refs/heads/main", writer.tip)
-		return err
-	}
-	shown := func(ctx context.Context) error {
-		for until := time.Now().Add(30 * time.Second); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(500 * time.Microsecond) {
-			if raw, err := os.ReadFile(filepath.Join(r.path, "refs", "heads", "main")); err == nil && strings.TrimSpace(string(raw)) == writer.tip {
-				return nil
-			}
-		}
-		return errors.Join(errors.New("the new commit does not appear"), ctx.Err())
 	}
 	s, err := interleave(ctx, b.rounds(60),
 		variant{cpu: h.cpu, prepare: func(ctx context.Context, round int) error {
 			// Webhooks within a second of each other share a look at its end,
 			// because hosts send several per push. This measures the first.
 			time.Sleep(1100 * time.Millisecond)
-			return change(ctx, round)
+			return f.change(ctx, round)
 		}, op: func(ctx context.Context, _ int) error {
-			if err := h.announce(ctx, n.host, before, writer.tip); err != nil {
+			if err := h.announce(ctx, n.host, f.before, f.writer.tip); err != nil {
 				return err
 			}
-			return shown(ctx)
+			return f.shown(ctx)
 		}},
-		variant{prepare: change, op: func(ctx context.Context, _ int) error {
-			_, err := b.git.run(ctx, bare, "fetch", "-q", "--no-tags", n.url("upstream"), "+refs/heads/main:refs/heads/main")
-			return err
-		}})
+		variant{prepare: f.change, op: f.byHand})
 	if err != nil {
 		return err
 	}
 	b.table.compare("hook", "upstream push to readable, p50", s[0].p50(), s[1].p50(), 1.2, 30*time.Millisecond)
 	b.table.beside("hook", "upstream push to readable, p99", s[0].quantile(99), s[1].quantile(99))
-	return b.hookStorm(ctx, h, n, writer.tip)
+	return b.hookStorm(ctx, h, n, f.writer.tip)
 }
 
 // hookStorm sends one delivery again and again, as hosts do.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -162,61 +161,24 @@ func benchChange(ctx context.Context, b *bench) error {
 	}
 	defer st.stop()
 	h, n := st.headwater, st.nginx
-	if err := b.publish(ctx, n, src, "upstream"); err != nil {
-		return err
-	}
-	r, err := h.create(ctx, "follower", n.host, "open/upstream")
+	f, err := b.follow(ctx, h, n, src, "follower")
 	if err != nil {
-		return err
-	}
-	if _, err := r.sync(ctx); err != nil {
-		return err
-	}
-	// The writer works in the upstream's folder, so its commits need no push.
-	writer := &pusher{git: b.git, dir: n.path("upstream")}
-	if writer.tip, err = b.git.run(ctx, writer.dir, "rev-parse", "main"); err != nil {
-		return err
-	}
-	bare := filepath.Join(b.work, "follower.git")
-	if _, err := b.git.run(ctx, "", "init", "-q", "--bare", "-b", "main", "--template=", bare); err != nil {
-		return err
-	}
-	if err := copyInto(ctx, src, bare); err != nil {
-		return err
-	}
-	rounds := 0
-	change := func(ctx context.Context, _ int) error {
-		rounds++
-		if err := writer.commit(ctx, rounds); err != nil {
-			return err
-		}
-		_, err := b.git.run(ctx, writer.dir, "update-ref", "refs/heads/main", writer.tip)
 		return err
 	}
 	s, err := interleave(ctx, b.rounds(20),
-		variant{cpu: h.cpu, prepare: change, op: func(ctx context.Context, _ int) error {
-			if err := r.pull(ctx); err != nil {
+		variant{cpu: h.cpu, prepare: f.change, op: func(ctx context.Context, _ int) error {
+			if err := f.pull(ctx); err != nil {
 				return err
 			}
-			// Looking at the file is how to see it within a millisecond
-			// without loading the server.
-			for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(500 * time.Microsecond) {
-				if raw, err := os.ReadFile(filepath.Join(r.path, "refs", "heads", "main")); err == nil && strings.TrimSpace(string(raw)) == writer.tip {
-					return nil
-				}
-			}
-			return errors.New("the new commit does not appear")
+			return f.shown(ctx)
 		}},
-		variant{prepare: change, op: func(ctx context.Context, _ int) error {
-			_, err := b.git.run(ctx, bare, "fetch", "-q", "--no-tags", n.url("upstream"), "+refs/heads/main:refs/heads/main")
-			return err
-		}})
+		variant{prepare: f.change, op: f.byHand})
 	if err != nil {
 		return err
 	}
-	if out, err := r.git().run(ctx, "", "ls-remote", r.url, "refs/heads/main"); err != nil {
+	if out, err := f.git().run(ctx, "", "ls-remote", f.url, "refs/heads/main"); err != nil {
 		return err
-	} else if _, err := r.sync(ctx); err != nil || out == "" {
+	} else if _, err := f.sync(ctx); err != nil || out == "" {
 		return errors.Join(err, errors.New("the follower does not show its main branch"))
 	}
 	b.table.compare("change", "upstream change to readable", s[0].p50(), s[1].p50(), 1.2, 30*time.Millisecond)
