@@ -21,15 +21,9 @@ import (
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
-// pullAndWait asks for a sync as a client does, and waits for its end as one.
 func (b *bench) pullAndWait(t *testing.T) {
 	t.Helper()
-	runs := b.Get(t, mirror).At("sync.runs").(float64)
-	b.Pull(t, mirror)
-	require.Eventually(t, func() bool {
-		a := b.Get(t, mirror)
-		return a.At("sync.state") != "syncing" && a.At("sync.runs").(float64) > runs
-	}, time.Minute, 10*time.Millisecond)
+	b.PullAndWait(t, mirror)
 }
 
 // forgePush makes a change at the forge, past the server and past HTTP.

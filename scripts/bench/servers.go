@@ -273,7 +273,7 @@ type repoAnswer struct {
 	ID   string `json:"repo_id"`
 	Sync *struct {
 		State     string `json:"state"`
-		Runs      int64  `json:"runs"`
+		Tried     int64  `json:"tried"`
 		LastError *struct {
 			Message string `json:"message"`
 		} `json:"last_error"`
@@ -321,21 +321,19 @@ func (r hosted) show(ctx context.Context) (repoAnswer, error) {
 	return a, err
 }
 
-// pull asks for a sync.
-func (r hosted) pull(ctx context.Context) error {
-	return r.h.call(ctx, http.MethodPost, "/api/v1/repos/pull-upstream", r.token, map[string]string{}, nil)
+// pull asks for a sync, and returns the request that it is.
+func (r hosted) pull(ctx context.Context) (wanted int64, err error) {
+	var answer struct {
+		Wanted int64 `json:"wanted"`
+	}
+	err = r.h.call(ctx, http.MethodPost, "/api/v1/repos/pull-upstream", r.token, map[string]string{}, &answer)
+	return answer.Wanted, err
 }
 
 // sync asks for a sync, waits for its end and returns how long the run took.
 func (r hosted) sync(ctx context.Context) (time.Duration, error) {
-	before, err := r.show(ctx)
+	wanted, err := r.pull(ctx)
 	if err != nil {
-		return 0, err
-	}
-	if before.Sync == nil {
-		return 0, errors.New("the repository follows no upstream")
-	}
-	if err := r.pull(ctx); err != nil {
 		return 0, err
 	}
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -343,7 +341,7 @@ func (r hosted) sync(ctx context.Context) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		if a.Sync.Runs > before.Sync.Runs && a.Sync.LastRun != nil && a.Sync.LastRun.Outcome != "" {
+		if a.Sync != nil && a.Sync.Tried >= wanted && a.Sync.LastRun != nil && a.Sync.LastRun.Outcome != "" {
 			if a.Sync.LastError != nil {
 				return 0, fmt.Errorf("sync failed: %s", a.Sync.LastError.Message)
 			}

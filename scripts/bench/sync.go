@@ -167,7 +167,7 @@ func benchChange(ctx context.Context, b *bench) error {
 	}
 	s, err := interleave(ctx, b.rounds(20),
 		variant{cpu: h.cpu, prepare: f.change, op: func(ctx context.Context, _ int) error {
-			if err := f.pull(ctx); err != nil {
+			if _, err := f.pull(ctx); err != nil {
 				return err
 			}
 			return f.shown(ctx)

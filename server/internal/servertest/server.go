@@ -348,11 +348,22 @@ func (c Caller) LinkAs(t testing.TB, repo, host, path string) {
 	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
 }
 
-// Pull asks for a sync as a client does, and does not wait for it.
-func (c Caller) Pull(t testing.TB, repo string) {
+// Pull asks for a sync as a client does, and does not wait for it. It returns
+// what [Caller.PullAndWait] waits for.
+func (c Caller) Pull(t testing.TB, repo string) (wanted float64) {
 	t.Helper()
 	a := c.API(t, http.MethodPost, repo, "/pull-upstream", nil)
 	require.Equal(t, http.StatusAccepted, a.Status, a.Raw)
+	return a.At("wanted").(float64)
+}
+
+// PullAndWait asks for a sync as a client does, and waits for its end as one.
+func (c Caller) PullAndWait(t testing.TB, repo string) {
+	t.Helper()
+	wanted := c.Pull(t, repo)
+	require.Eventually(t, func() bool {
+		return c.Get(t, repo).At("sync.tried").(float64) >= wanted
+	}, time.Minute, 10*time.Millisecond)
 }
 
 // Get returns what the API tells of a repository.
