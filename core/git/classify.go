@@ -1,6 +1,7 @@
 package git
 
 import (
+	"errors"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -92,6 +93,18 @@ func classOfStatus(status int, hostText string) core.ErrorClass {
 		return core.ClassUnavailable
 	}
 	return core.ClassRefused
+}
+
+// unavailable finds what the server side of git says of an object that it does
+// not give away by its id (upload-pack.c, and fetch-pack.c for hosts that
+// forbid it).
+var unavailable = regexp.MustCompile(`not our ref|unadvertised object`)
+
+// Unavailable reports whether a fetch by ids failed because the host does not
+// have, or does not give, one of the objects.
+func Unavailable(err error) bool {
+	exit, ok := errors.AsType[*ExitError](err)
+	return ok && unavailable.MatchString(exit.Stderr)
 }
 
 // classOfWords returns the class of a refusal of which only the host's words are

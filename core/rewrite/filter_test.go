@@ -133,12 +133,9 @@ func TestService_Plan_sortsWhatWouldHappen(t *testing.T) {
 	require.Equal(t, []core.RefUpdate{{Name: "refs/heads/held", Old: one}}, plan.Held)
 	require.Equal(t, before, b.Refs(r, "refs/"))
 
-	for _, bad := range []core.Settings{
-		{Include: []string{"main"}}, {Exclude: []string{"refs/heads/["}}, {RefPolicies: []core.RefPolicy{{Pattern: "refs/**", Action: "keep"}}}, {Retention: -1},
-	} {
-		_, err := b.sync.Plan(t.Context(), r, bad)
-		require.Equal(t, core.KindInvalid, core.KindOf(err), "%+v", bad)
-	}
+	// The rest is not let through by Settings.Validate.
+	_, err = b.sync.Plan(t.Context(), r, core.Settings{Exclude: []string{"refs/heads/["}})
+	require.Equal(t, core.KindInvalid, core.KindOf(err))
 }
 
 func TestInvariant12_pullRequestsOnlyWhenAsked(t *testing.T) {

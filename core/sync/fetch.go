@@ -27,9 +27,14 @@ func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) e
 		return nil
 	}
 	if !x.First {
-		return s.fetch(ctx, x, all, "--prune")
+		return s.fetchListed(ctx, x, adv, all)
 	}
-	if err := s.dropGone(ctx, x, adv); err != nil {
+	// An earlier attempt may have left refs; only the last step prunes.
+	have, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), core.TrackingPrefix)
+	if err != nil {
+		return err
+	}
+	if err := s.dropGone(ctx, x, have, adv); err != nil {
 		return err
 	}
 	steps := append(firstSteps(adv), all)
@@ -70,25 +75,6 @@ func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) e
 	}
 	defer unlock()
 	return s.git.WriteRefs(ctx, s.repos.Path(x.RepoID), changes)
-}
-
-// dropGone removes the tracking refs of an earlier attempt at the first mirror
-// that the upstream has no more. A branch that was renamed from "a" to "a/b" in
-// between could not be fetched otherwise: only the last step prunes.
-func (s *Service) dropGone(ctx context.Context, x *run, adv git.Advertisement) error {
-	dir := s.repos.Path(x.RepoID)
-	have, err := s.git.Refs(ctx, dir, core.TrackingPrefix)
-	if err != nil {
-		return err
-	}
-	var gone []git.RefChange
-	for _, ref := range have {
-		if _, ok := adv.Refs["refs/"+strings.TrimPrefix(ref.Name, core.TrackingPrefix)]; !ok {
-			gone = append(gone, git.RefChange{RefUpdate: core.RefUpdate{Name: ref.Name, Old: ref.ID}})
-		}
-	}
-	_, err = s.git.UpdateRefs(ctx, dir, gone)
-	return err
 }
 
 // firstSteps returns the steps of a first mirror before the one that takes

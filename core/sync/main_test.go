@@ -110,6 +110,15 @@ func (b *bench) start() {
 	}()
 }
 
+// onceListed calls f between the next listing and what is made of it.
+func (b *bench) onceListed(f func()) {
+	var once sync.Once
+	b.ups.set(&b.ups.listed, func() error {
+		once.Do(f)
+		return nil
+	})
+}
+
 func (b *bench) halt() {
 	b.stop()
 	<-b.stopped

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -119,23 +120,49 @@ func TestInvariant01_syncInsideAPush(t *testing.T) {
 	}
 }
 
-// An upstream that went on between listing and fetch, and then back to what was
-// listed, must be followed back.
-func TestService_upstreamThatGoesBackToAnOldListing(t *testing.T) {
+// An upstream that goes on after it was listed: what was listed comes first, and
+// the rest with the next run.
+func TestService_upstreamThatMovesAfterTheListing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r, one := b.mirrored("a")
-	b.ForgeGit(r, "update-ref", "refs/heads/x", string(one)) // something to fetch
-	var once sync.Once
-	b.ups.set(&b.ups.listed, func() error {
-		once.Do(func() { b.ForgeCommit(r, "refs/heads/main", "two", one) })
-		return nil
-	})
+	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
+	var three core.ObjectID
+	b.onceListed(func() { three = b.ForgeCommit(r, "refs/heads/main", "three", two) })
+	require.NoError(t, b.run(r, ""))
+	require.Equal(t, two, b.Refs(r)["refs/heads/main"])
+	require.NoError(t, b.run(r, ""))
+	require.Equal(t, three, b.Refs(r)["refs/heads/main"])
+	b.equal(r)
+	b.ForgeGit(r, "update-ref", "refs/heads/main", string(two))
 	require.NoError(t, b.run(r, ""))
 	b.equal(r)
-	b.ForgeGit(r, "update-ref", "refs/heads/main", string(one))
-	require.NoError(t, b.run(r, ""))
-	b.equal(r)
+}
+
+// An upstream that has thrown away what was listed, went on, and then back to
+// it, must be followed back.
+func TestService_upstreamThatGoesBackToAnOldListing(t *testing.T) {
+	t.Parallel()
+	for name, pull := range map[string]string{"all": "", "one ref": "main"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, coretest.Options{})
+			r, one := b.mirrored("a")
+			two := b.ForgeCommit(r, "refs/heads/main", "two", one)
+			kept := filepath.Join(t.TempDir(), "kept.git")
+			b.ForgeGit(r, "clone", "--quiet", "--bare", "--template=", ".", kept)
+			b.onceListed(func() {
+				b.ForgeCommit(r, "refs/heads/main", "three", one)
+				b.ForgeGit(r, "prune", "--expire=now")
+			})
+			require.NoError(t, b.run(r, pull))
+			b.equal(r)
+			b.ForgeGit(r, "fetch", "--quiet", kept, "+main:main")
+			require.NoError(t, b.run(r, pull))
+			require.Equal(t, two, b.Refs(r)["refs/heads/main"])
+			b.equal(r)
+		})
+	}
 }
 
 // Whatever happens at the upstream and here in between, a sync ends with equal

@@ -283,7 +283,7 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) er
 		if err := s.begin(ctx, x); err != nil {
 			return err
 		}
-		return s.bring(ctx, x, adv, name, func() error { return s.fetch(ctx, x, []string{refspec(name)}) })
+		return s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
 	}
 	return &classError{class: core.ClassNotFound, text: fmt.Sprintf("the upstream has no branch or tag %q", x.Ref), final: true}
 }

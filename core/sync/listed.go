@@ -1,0 +1,83 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// maxListed is how many refs one fetch asks for by id. Where more differ, the
+// time goes elsewhere.
+const maxListed = 1000
+
+// fetchListed makes the tracking refs what was listed. It asks for the listed
+// ids: git then wants no listing of its own (protocol v2), which saves a round
+// trip, and gets what was listed and nothing newer. What is here already is not
+// asked for at all. All names everything, for where ids do not do.
+func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement, all []string) error {
+	have, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), core.TrackingPrefix)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for name, id := range adv.Refs {
+		if name != "HEAD" && have[core.TrackingRef(name)] != id {
+			ids = append(ids, idspec(name, id))
+		}
+	}
+	if len(ids) > maxListed {
+		return s.fetch(ctx, x, all, "--prune")
+	}
+	if err := s.dropGone(ctx, x, have, adv); err != nil {
+		return err
+	}
+	return s.fetchIDs(ctx, x, ids, all, "--prune")
+}
+
+// fetchOne is fetchListed for one ref.
+func (s *Service) fetchOne(ctx context.Context, x *run, adv git.Advertisement, name string) error {
+	return s.fetchIDs(ctx, x, []string{idspec(name, adv.Refs[name])}, []string{refspec(name)})
+}
+
+// fetchIDs fetches by ids, or the refspecs, with the extra flags, if the host
+// does not give them any more: the upstream has moved since the listing.
+func (s *Service) fetchIDs(ctx context.Context, x *run, ids, refspecs []string, extra ...string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	err := s.fetch(ctx, x, ids)
+	if git.Unavailable(err) {
+		s.log.Debug("the upstream moved after it was listed; fetching its refs by name", "repo_id", x.RepoID, "error", err)
+		return s.fetch(ctx, x, refspecs, extra...)
+	}
+	return err
+}
+
+// idspec is refspec for the object that was listed.
+func idspec(name string, id core.ObjectID) string {
+	return "+" + string(id) + ":" + core.TrackingRef(name)
+}
+
+// dropGone removes tracking refs that the upstream has no more, before others
+// come: a branch that was renamed from "a" to "a/b" could not be fetched
+// otherwise. Those that the scope leaves out stay until their public refs are
+// gone, unless there are none yet.
+func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.ObjectID, adv git.Advertisement) error {
+	var gone []git.RefChange
+	for name, id := range have {
+		short := "refs/" + strings.TrimPrefix(name, core.TrackingPrefix)
+		if core.ValidateRefName(short) != nil || !x.First && !x.scope.mirrors(short) {
+			continue // a listing leaves such names out
+		}
+		if _, ok := adv.Refs[short]; !ok {
+			gone = append(gone, git.RefChange{RefUpdate: core.RefUpdate{Name: name, Old: id}})
+		}
+	}
+	if _, err := s.git.UpdateRefs(ctx, s.repos.Path(x.RepoID), gone); err != nil {
+		return fmt.Errorf("drop tracking refs: %w", err)
+	}
+	return nil
+}
