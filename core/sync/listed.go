@@ -18,42 +18,49 @@ const maxListed = 1000
 // trip, and gets what was listed and nothing newer. What is here already is not
 // asked for at all. All names everything, for where ids do not do.
 func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement, all []string) error {
-	have, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), core.TrackingPrefix)
+	refs, err := s.known(ctx, x.RepoID, x.scope)
 	if err != nil {
 		return err
 	}
 	var ids []string
 	for name, id := range adv.Refs {
-		if name != "HEAD" && have[core.TrackingRef(name)] != id {
+		if name != "HEAD" && refs[core.TrackingRef(name)] != id {
 			ids = append(ids, idspec(name, id))
+			refs[core.TrackingRef(name)] = id
 		}
 	}
 	if len(ids) > maxListed {
 		return s.fetch(ctx, x, all, "--prune")
 	}
-	if err := s.dropGone(ctx, x, have, adv); err != nil {
+	if err := s.dropGone(ctx, x, refs, adv); err != nil {
 		return err
 	}
-	return s.fetchIDs(ctx, x, ids, all, "--prune")
+	listed, err := s.fetchIDs(ctx, x, ids, all, "--prune")
+	if listed {
+		x.refs = refs
+	}
+	return err
 }
 
 // fetchOne is fetchListed for one ref.
 func (s *Service) fetchOne(ctx context.Context, x *run, adv git.Advertisement, name string) error {
-	return s.fetchIDs(ctx, x, []string{idspec(name, adv.Refs[name])}, []string{refspec(name)})
+	_, err := s.fetchIDs(ctx, x, []string{idspec(name, adv.Refs[name])}, []string{refspec(name)})
+	return err
 }
 
 // fetchIDs fetches by ids, or the refspecs, with the extra flags, if the host
-// does not give them any more: the upstream has moved since the listing.
-func (s *Service) fetchIDs(ctx context.Context, x *run, ids, refspecs []string, extra ...string) error {
+// does not give them any more: the upstream has moved since the listing. It
+// reports whether the ids did.
+func (s *Service) fetchIDs(ctx context.Context, x *run, ids, refspecs []string, extra ...string) (bool, error) {
 	if len(ids) == 0 {
-		return nil
+		return true, nil
 	}
 	err := s.fetch(ctx, x, ids)
 	if git.Unavailable(err) {
 		s.log.Debug("the upstream moved after it was listed; fetching its refs by name", "repo_id", x.RepoID, "error", err)
-		return s.fetch(ctx, x, refspecs, extra...)
+		return false, s.fetch(ctx, x, refspecs, extra...)
 	}
-	return err
+	return err == nil, err
 }
 
 // idspec is refspec for the object that was listed.
@@ -61,18 +68,20 @@ func idspec(name string, id core.ObjectID) string {
 	return "+" + string(id) + ":" + core.TrackingRef(name)
 }
 
-// dropGone removes tracking refs that the upstream has no more, before others
-// come: a branch that was renamed from "a" to "a/b" could not be fetched
+// dropGone removes tracking refs that the upstream has no more, here and in
+// have, before others come: a branch that was renamed from "a" to "a/b" could not be fetched
 // otherwise. Those that the scope leaves out stay until their public refs are
 // gone, unless there are none yet.
 func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.ObjectID, adv git.Advertisement) error {
 	var gone []git.RefChange
 	for name, id := range have {
-		short := "refs/" + strings.TrimPrefix(name, core.TrackingPrefix)
-		if core.ValidateRefName(short) != nil || !x.First && !x.scope.mirrors(short) {
-			continue // a listing leaves such names out
+		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
+		short = "refs/" + short
+		if !tracking || core.ValidateRefName(short) != nil || !x.First && !x.scope.mirrors(short) {
+			continue // not what a listing could tell
 		}
 		if _, ok := adv.Refs[short]; !ok {
+			delete(have, name)
 			gone = append(gone, git.RefChange{RefUpdate: core.RefUpdate{Name: name, Old: id}})
 		}
 	}

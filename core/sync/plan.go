@@ -98,9 +98,13 @@ func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, 
 }
 
 func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
-	refs, err := s.known(ctx, x.RepoID, x.scope)
-	if err != nil {
-		return err
+	refs := x.refs
+	x.refs = nil // another attempt looks again
+	if refs == nil {
+		var err error
+		if refs, err = s.known(ctx, x.RepoID, x.scope); err != nil {
+			return err
+		}
 	}
 	head, keep := "", ""
 	if only == "" {
@@ -113,6 +117,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	forced := map[string]bool{}
 	if !x.First {
+		var err error
 		if forced, err = s.repos.Forced(ctx, x.RepoID, d.updates); err != nil {
 			return err
 		}

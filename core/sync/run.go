@@ -65,6 +65,9 @@ type run struct {
 	life     *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
 	open     []core.Expectation  // announced, and not seen when the run began
 	before   map[string]core.ObjectID
+	// refs is what is here after the fetch, for the first plan; nil: look. It was
+	// read before the fetch: what sessions move since, the watch tells.
+	refs map[string]core.ObjectID
 }
 
 // listing is what came of asking an upstream for its refs.
@@ -242,7 +245,7 @@ func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only
 	start := s.clock.Now()
 	identified := s.identify(ctx, x)
 	// From here on the tracking refs may be others than those of the digest.
-	x.taken.Digest, x.fetched = "", true
+	x.taken.Digest, x.fetched, x.refs = "", true, nil
 	err := fetch()
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
