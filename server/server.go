@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -53,6 +54,10 @@ type Options struct {
 	Failpoint   func(name string) // for crash tests; nil in production
 	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
 	Webhooks    events.Policy     // where outbound webhooks may lead
+
+	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
+	// says where a request came from.
+	TrustedProxies []netip.Prefix
 }
 
 // Server is one Headwater server.
@@ -147,7 +152,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf})
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Inbound(), Logger: o.Logger})
-	s.handler = s.drain.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.handler = s.drain.wrap(forwarded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if githttp.Match(r) {
 			remotes.ServeHTTP(w, r)
 			return
@@ -157,7 +162,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 			return
 		}
 		rest.ServeHTTP(w, r)
-	}))
+	}), o.TrustedProxies))
 	return s, nil
 }
 

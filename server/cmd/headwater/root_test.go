@@ -130,6 +130,7 @@ func TestRoot_wrongUsage(t *testing.T) {
 		"certificate without key": {"serve", "--tls-cert", "x.pem"},
 		"two certificates":        {"serve", "--tls-cert", "x.pem", "--tls-key", "y.pem", "--tls-self-signed"},
 		"log level":               {"serve", "--log-level", "loud"},
+		"a proxy of no network":   {"serve", "--trusted-proxy", "proxy.example.org"},
 		"two keys":                {"org", "key", "add", "acme", "a.pem", "--generate", "b.pem"},
 	} {
 		t.Run(name, func(t *testing.T) {

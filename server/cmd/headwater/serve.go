@@ -43,6 +43,7 @@ type serveOptions struct {
 	webhooksAllowHTTP               bool
 	webhooksAllowPrivate            bool
 	webhooksAllowNetworks           []string
+	trustedProxies                  []string
 }
 
 // sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
@@ -72,7 +73,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 
   # Behind a reverse proxy that ends TLS
   headwater serve --data /var/lib/headwater --config /etc/headwater/providers.hcl \
-      --public-url https://git.example.com`,
+      --public-url https://git.example.com --trusted-proxy 127.0.0.1/32`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sealKey, err := o.sealKey(cmd, env)
@@ -96,6 +97,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.BoolVar(&o.webhooksAllowHTTP, "webhooks-allow-http", false, "let outbound webhooks have http URLs")
 	f.BoolVar(&o.webhooksAllowPrivate, "webhooks-allow-private", false, "let outbound webhooks lead to private and loopback addresses")
 	f.StringArrayVar(&o.webhooksAllowNetworks, "webhooks-allow-network", nil, "let outbound webhooks lead to this private network, like 10.1.0.0/16; may be repeated")
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from this network of reverse proxies, like 10.1.0.0/16; may be repeated")
 	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
 	return cmd
 }
@@ -122,6 +124,10 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := parseNetworks("trusted-proxy", o.trustedProxies)
+	if err != nil {
+		return err
+	}
 	// Listen first: a wrong address should not cost a start.
 	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
@@ -144,6 +150,8 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		PublicURL:     public,
 		SealKey:       sealKey,
 		Webhooks:      webhooks,
+
+		TrustedProxies: proxies,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
@@ -242,14 +250,22 @@ func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secr
 // webhookPolicy says where outbound webhooks may lead.
 func (o serveOptions) webhookPolicy() (events.Policy, error) {
 	p := events.Policy{AllowHTTP: o.webhooksAllowHTTP, AllowPrivate: o.webhooksAllowPrivate}
-	for _, text := range o.webhooksAllowNetworks {
+	var err error
+	p.AllowNetworks, err = parseNetworks("webhooks-allow-network", o.webhooksAllowNetworks)
+	return p, err
+}
+
+// parseNetworks reads the values of a flag.
+func parseNetworks(flag string, texts []string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range texts {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return p, usagef("write it like 10.1.0.0/16", "--webhooks-allow-network %q is not a network", text)
+			return nil, usagef("write it like 10.1.0.0/16; one address is 10.1.2.3/32", "--%s %q is not a network", flag, text)
 		}
-		p.AllowNetworks = append(p.AllowNetworks, network.Masked())
+		networks = append(networks, network.Masked())
 	}
-	return p, nil
+	return networks, nil
 }
 
 // tlsConfig returns nil for plain HTTP.
