@@ -53,3 +53,16 @@ type RewriteFilter struct {
 	Before string         // cursor: only ids below; "" starts at the newest
 	Limit  int            // must be positive
 }
+
+// NewestHeld returns the question about each ref that keeps it where it is,
+// answered or not, of what [RewriteStore.HeldRewrites] lists.
+func NewestHeld(rows []Rewrite) map[string]Rewrite {
+	newest := make(map[string]Rewrite, len(rows))
+	for _, row := range rows {
+		// A dismissed one with a journal entry was a kept tip, not a question.
+		if row.JournalID == "" && row.ID > newest[row.Ref].ID {
+			newest[row.Ref] = row
+		}
+	}
+	return newest
+}

@@ -32,6 +32,7 @@ func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []
 		s.pushBatch(ctx, w, b, batch)
 	}
 	b.keepTogether(idx)
+	s.explainHeld(ctx, w, b, idx)
 }
 
 // checkGone refuses what would go to an upstream that is known to be gone:

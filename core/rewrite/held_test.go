@@ -24,6 +24,13 @@ func TestService_Approve_heldBranchRewrittenTwice(t *testing.T) {
 	first := b.only(r, core.RewriteHeld)
 	require.Equal(t, two, first.New)
 
+	// A fetch would not bring what is held back, so nobody is told to.
+	mine := coretest.Commit(t, b.Path(r), "mine", one)
+	result := b.write(r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: mine})[0]
+	require.Equal(t, core.KindStale, result.Kind)
+	require.Contains(t, result.Reason, "approve the rewrite first")
+	require.Equal(t, two, b.UpstreamRefs(r)["refs/heads/main"])
+
 	// Asked once, and no fetch at every look.
 	b.noFetch(r)
 	other := coretest.Commit(t, b.Path(r), "pushed", b.Refs(r)["refs/heads/other"])
@@ -187,6 +194,8 @@ func TestService_freeze_movesByNoSync(t *testing.T) {
 	_, err := b.Approve(t.Context(), b.caller(r), row.ID)
 	require.Equal(t, core.KindConflict, core.KindOf(err))
 	b.noFetch(r)
+	mine := coretest.Commit(t, b.Path(r), "mine", one)
+	require.Contains(t, b.write(r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: mine})[0].Reason, "lift the policy first")
 
 	// A push by a client is meant; it goes to the upstream first.
 	b.ForgeGit(r, "update-ref", "refs/heads/main", string(one))

@@ -99,14 +99,7 @@ func heldRows(ctx context.Context, q core.RewriteStore, repoID string) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	newest := make(map[string]core.Rewrite, len(rows))
-	for _, row := range rows {
-		// A dismissed one with a journal entry was a kept tip, not a question.
-		if row.JournalID == "" && row.ID > newest[row.Ref].ID {
-			newest[row.Ref] = row
-		}
-	}
-	return newest, nil
+	return core.NewestHeld(rows), nil
 }
 
 // asks reports whether the row is the question about this update, answered or
