@@ -205,6 +205,9 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 		return nil
 	}
 	defer unlock()
+	if w, err = s.current(ctx, w, b); err != nil || len(b.open) == 0 {
+		return err
+	}
 	if quota > 0 {
 		if err := s.checkQuota(ctx, w, b, quota); err != nil {
 			return err

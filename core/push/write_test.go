@@ -190,6 +190,56 @@ func TestInvariant04_staleBaseNeverOverwrites(t *testing.T) {
 	require.Empty(t, b.Events(r))
 }
 
+// What a client was told is of the upstream that the repository had then.
+func TestService_Write_upstreamOfTheEndCounts(t *testing.T) {
+	t.Parallel()
+	moved := func(b *bench, r core.Repository) { // by its host, and followed
+		up := *r.Upstream
+		up.Name, up.URL = "renamed", strings.Replace(up.URL, "/a.git", "/renamed.git", 1)
+		require.NoError(b, b.Store.MoveUpstream(b.Context(), r.ID, up))
+		b.Forge.RenameRepo(coretest.ForgePath(r), coretest.Org+"/renamed")
+	}
+	for name, tt := range map[string]struct {
+		change func(b *bench, r core.Repository)
+		want   string // of the refusal; "" is none
+	}{
+		"the same": {func(*bench, core.Repository) {}, ""},
+		"renamed":  {moved, ""},
+		"re-pointed": {func(b *bench, r core.Repository) {
+			up := *r.Upstream
+			up.ID, up.URL = "99", strings.Replace(up.URL, "/a.git", "/other.git", 1)
+			require.NoError(b, b.Store.MoveUpstream(b.Context(), r.ID, up))
+		}, "linked to another upstream"},
+		"detached": {func(b *bench, r core.Repository) {
+			require.NoError(b, b.Store.DetachUpstream(b.Context(), r.ID))
+		}, "linked to another upstream"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, coretest.Options{}, push.Options{})
+			r := b.Synced("a")
+			clone, one := b.seed(r, "refs/heads/main")
+			known := *r.Upstream
+			known.ID = "7"
+			require.NoError(t, b.Store.MoveUpstream(t.Context(), r.ID, known))
+			r = b.Reload(r)
+			mine := coretest.Commit(t, clone, "mine", one)
+			b.install(r, clone, "refs/x/mine", mine)
+			tt.change(b, r)
+			results := b.write(r, false, core.RefUpdate{Name: "refs/heads/main", Old: one, New: mine})
+			if tt.want == "" {
+				require.True(t, results[0].OK(), results[0].Reason)
+				return
+			}
+			require.Equal(t, core.KindStale, results[0].Kind)
+			require.Contains(t, results[0].Reason, tt.want)
+			require.Equal(t, one, b.Refs(r)["refs/heads/main"])
+			require.Equal(t, one, b.UpstreamRefs(r)["refs/heads/main"])
+			require.Empty(t, b.Journal(r))
+		})
+	}
+}
+
 func TestInvariant02_upstreamRefusesOneOfThree(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{}, push.Options{})
