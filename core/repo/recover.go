@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -46,11 +49,21 @@ func (r *Repos) Recover(ctx context.Context) error {
 		return err
 	}
 	known := make(map[string]bool, len(ids))
+	// Several at a time: with thousands of repositories on a cold disk this is
+	// most of the time of a start.
+	var cleaning errgroup.Group
+	cleaning.SetLimit(4 * runtime.GOMAXPROCS(0))
 	for _, id := range ids {
 		known[id] = true
-		if err := r.cleanStale(id); err != nil {
-			return fmt.Errorf("clean repository %s: %w", id, err)
-		}
+		cleaning.Go(func() error {
+			if err := r.cleanStale(id); err != nil {
+				return fmt.Errorf("clean repository %s: %w", id, err)
+			}
+			return ctx.Err()
+		})
+	}
+	if err := cleaning.Wait(); err != nil {
+		return err
 	}
 	return r.orphans(known)
 }
