@@ -176,3 +176,11 @@ func (q *queries) DeleteDeliveries(ctx context.Context, before time.Time, limit 
 			SELECT id FROM deliveries WHERE state <> 'pending' AND finished_at < $1 ORDER BY finished_at LIMIT $2)`,
 		micros(before))
 }
+
+// DropDeliveries implements [core.WebhookStore]. KindInvalid: the limit is not
+// positive. The oldest, one of which is first in line, go last.
+func (q *queries) DropDeliveries(ctx context.Context, webhookID string, limit int) (int, error) {
+	return q.deleteSome(ctx, op{name: "drop deliveries", subject: webhookID}, limit, `
+		DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE webhook_id = $1 ORDER BY id DESC LIMIT $2)`,
+		webhookID)
+}

@@ -132,8 +132,22 @@ func (s *Service) Update(ctx context.Context, org, id string, c Change) (core.We
 	return w, nil
 }
 
-// Delete deletes a webhook with its deliveries. KindNotFound.
+// dropBatch is how many deliveries one transaction deletes: some milliseconds,
+// for which a push has to wait.
+const dropBatch = 500
+
+// Delete deletes a webhook with its deliveries. Of one that ends early some
+// deliveries may be gone; call it again. KindNotFound.
 func (s *Service) Delete(ctx context.Context, org, id string) error {
+	if _, err := s.store.Webhook(ctx, org, id); err != nil {
+		return err
+	}
+	for n := dropBatch; n == dropBatch; {
+		var err error
+		if n, err = s.store.DropDeliveries(ctx, id, dropBatch); err != nil {
+			return err
+		}
+	}
 	if err := s.store.DeleteWebhook(ctx, org, id); err != nil {
 		return err
 	}

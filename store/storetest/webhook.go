@@ -308,6 +308,24 @@ var deliveryTests = []namedTest{
 		require.NoError(f, err)
 		require.Empty(f, attempts)
 	}},
+	{"drop takes the newest of one webhook", func(f *fixture) {
+		w, other := f.hooked(), webhook("acme")
+		require.NoError(f, f.store.CreateWebhook(f.ctx, other))
+		first := f.deliver(w, "repo_a")
+		f.deliver(w, "repo_a")
+		f.deliver(w, "repo_b")
+		kept := f.deliver(other, "repo_a")
+		n, err := f.store.DropDeliveries(f.ctx, w.ID, 2)
+		require.NoError(f, err)
+		require.Equal(f, 2, n)
+		require.ElementsMatch(f, []string{first.ID, kept.ID}, f.due(day(0)))
+		n, err = f.store.DropDeliveries(f.ctx, w.ID, 2)
+		require.NoError(f, err)
+		require.Equal(f, 1, n)
+		require.Equal(f, []string{kept.ID}, f.due(day(0)))
+		_, err = f.store.DropDeliveries(f.ctx, w.ID, 0)
+		f.kind(core.KindInvalid, err)
+	}},
 	{"errors leave nothing", func(f *fixture) {
 		w := f.hooked()
 		d := f.deliver(w, "repo_a")
