@@ -157,6 +157,52 @@ func TestAttach_planFirstThenFollow(t *testing.T) {
 	require.Equal(t, b.Repo(t, local).Upstream.URL, entries[1].Target)
 }
 
+// TestAttach_byGitHubApp: what the App may see can be attached, needs no stored
+// credential, and is followed by the App's webhook from then on.
+func TestAttach_byGitHubApp(t *testing.T) {
+	t.Parallel()
+	d := githubDressing()
+	b := d.start(t, servertest.Options{})
+	b.Create(t, mirror)
+	c := b.direct(t)
+	c.Git("remote", "set-url", "origin", b.Remote(mirror))
+	c.Env = b.Client(t, mirror).Env
+	ahead := c.Commit("ahead")
+	c.Git("push", "--quiet", "origin", "HEAD:main")
+	base := map[string]any{"base_repo": map[string]any{"provider": d.wire, "owner": "acme", "name": "widget", "upstream_host": b.forge.Host()}}
+
+	b.forge.Uninstall("acme")
+	for _, query := range []string{"?dry_run=true", ""} {
+		a := b.API(t, http.MethodPost, mirror, "/base"+query, base)
+		require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
+		require.Contains(t, a.At("error"), "not installed")
+	}
+	require.Nil(t, b.Repo(t, mirror).Upstream)
+	b.forge.Install("acme")
+	a := b.API(t, http.MethodPost, mirror, "/base?dry_run=true", base)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, []string{"refs/heads/main"}, planned(a)["forced"])
+	a = b.API(t, http.MethodPost, mirror, "/base", base)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Nil(t, a.At("credential"))
+	require.NotEmpty(t, b.Repo(t, mirror).Upstream.ID)
+	b.awaitSynced(t, mirror)
+	requireMirrors(t, b.forge.Refs(origin), b.Refs(t, mirror))
+	rows := b.API(t, http.MethodGet, mirror, "/rewrites?state=retained", nil).At("rewrites").([]any)
+	require.Len(t, rows, 1)
+	require.Equal(t, ahead, rows[0].(map[string]any)["old"])
+	b.requireFollowed(t, origin)
+
+	// Another repository of the same App.
+	b.forge.CreateRepo("acme/other", true)
+	b.forge.Seed("acme/other", providertest.SeedOptions{Commits: 2})
+	base["base_repo"].(map[string]any)["name"] = "other"
+	a = b.API(t, http.MethodPut, mirror, "/base", base)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	b.awaitSynced(t, mirror)
+	b.requireFollowed(t, "acme/other")
+}
+
 func TestAttach_emptyRepositoryIsAFirstMirror(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, providertest.SeedOptions{Commits: 3, Branches: 2})
