@@ -34,13 +34,7 @@ func TestInvariant10_crashAnywhereKeepsOldTipsOnce(t *testing.T) {
 	} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
-			armed := true
-			b := newBench(t, coretest.Options{Failpoint: func(name string) {
-				if armed && name == at {
-					armed = false
-					panic(crash{})
-				}
-			}}, push.Options{})
+			b, disarm := newCrashBench(t, at)
 			r := b.Synced("a")
 			clone, old := b.seed(r, "refs/heads/main", "refs/heads/gone")
 			other := coretest.Commit(t, clone, "another root")
@@ -48,6 +42,7 @@ func TestInvariant10_crashAnywhereKeepsOldTipsOnce(t *testing.T) {
 			s := b.session(r)
 			s.Updates = []core.RefUpdate{{Name: "refs/heads/main", Old: old, New: other}, {Name: "refs/heads/gone", Old: old}}
 			require.Panics(t, func() { _, _ = b.push.Write(context.WithoutCancel(t.Context()), s) })
+			disarm()
 			for range 2 {
 				b.restarted()
 				b.inSync(r)
@@ -82,12 +77,7 @@ func TestInvariant10_crashAnywhereKeepsOldTipsOnce(t *testing.T) {
 // is recorded all the same.
 func TestInvariant10_crashThenTheRefMovesOn(t *testing.T) {
 	t.Parallel()
-	at := "refs-applied"
-	b := newBench(t, coretest.Options{Failpoint: func(name string) {
-		if name == at {
-			panic(crash{})
-		}
-	}}, push.Options{})
+	b, disarm := newCrashBench(t, "refs-applied")
 	r := b.Synced("a")
 	clone, old := b.seed(r, "refs/heads/main")
 	other := coretest.Commit(t, clone, "another root")
@@ -95,7 +85,7 @@ func TestInvariant10_crashThenTheRefMovesOn(t *testing.T) {
 	s := b.session(r)
 	s.Updates = []core.RefUpdate{{Name: "refs/heads/main", Old: old, New: other}}
 	require.Panics(t, func() { _, _ = b.push.Write(context.WithoutCancel(t.Context()), s) })
-	at = ""
+	disarm()
 	third := coretest.Commit(t, clone, "third", other)
 	b.install(r, clone, "refs/heads/main", third)
 	b.restarted()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,6 +18,18 @@ import (
 
 // crash is what a failpoint panics with in place of the end of the process.
 type crash struct{}
+
+// newCrashBench is a bench that crashes at a failpoint until it is disarmed.
+func newCrashBench(t *testing.T, at string) (b *bench, disarm func()) {
+	t.Helper()
+	var off atomic.Bool
+	b = newBench(t, coretest.Options{Failpoint: func(name string) {
+		if name == at && !off.Load() {
+			panic(crash{})
+		}
+	}}, push.Options{})
+	return b, func() { off.Store(true) }
+}
 
 // restarted opens everything anew and runs both recoveries.
 func (b *bench) restarted() {
@@ -39,13 +52,7 @@ func TestInvariant17_crashAnywhereInAPush(t *testing.T) {
 		for _, synced := range []bool{true, false} {
 			t.Run(fmt.Sprint(at, " synced ", synced), func(t *testing.T) {
 				t.Parallel()
-				armed := true
-				b := newBench(t, coretest.Options{Failpoint: func(name string) {
-					if armed && name == at {
-						armed = false
-						panic(crash{})
-					}
-				}}, push.Options{})
+				b, disarm := newCrashBench(t, at)
 				r := b.Local("local")
 				if synced {
 					r = b.Synced("a")
@@ -54,12 +61,13 @@ func TestInvariant17_crashAnywhereInAPush(t *testing.T) {
 				s := b.session(r)
 				s.Updates = []core.RefUpdate{{Name: "refs/heads/x", New: id}, {Name: "refs/heads/old", Old: id}}
 				if at == "objects-received" || at == "upstream-accepted" && !synced {
-					armed = false // not on the way of this session
+					disarm() // not on the way of this session
 				}
 				func() {
 					defer func() { _ = recover() }()
 					_, _ = b.push.Write(context.WithoutCancel(t.Context()), s)
 				}()
+				disarm()
 				b.restarted()
 				refs := b.Refs(r)
 				switch {
@@ -94,18 +102,13 @@ func TestInvariant17_crashAnywhereInAPush(t *testing.T) {
 
 func TestService_Recover_upstreamCannotBeAsked(t *testing.T) {
 	t.Parallel()
-	armed := true
-	b := newBench(t, coretest.Options{Failpoint: func(name string) {
-		if armed && name == "upstream-accepted" {
-			armed = false
-			panic(crash{})
-		}
-	}}, push.Options{})
+	b, disarm := newCrashBench(t, "upstream-accepted")
 	r := b.Synced("a")
 	_, id := b.seed(r, "refs/heads/main")
 	s := b.session(r)
 	s.Updates = []core.RefUpdate{{Name: "refs/heads/x", New: id}}
 	require.Panics(t, func() { _, _ = b.push.Write(t.Context(), s) })
+	disarm()
 	remove := b.Forge.Inject(providertest.Fault{Status: 503})
 	b.wanted.Store(0)
 	b.restarted()
@@ -116,12 +119,7 @@ func TestService_Recover_upstreamCannotBeAsked(t *testing.T) {
 
 func TestService_Recover_oneBadRepositoryDoesNotBlockTheOthers(t *testing.T) {
 	t.Parallel()
-	at := "journal-sent"
-	b := newBench(t, coretest.Options{Failpoint: func(name string) {
-		if name == at {
-			panic(crash{})
-		}
-	}}, push.Options{})
+	b, disarm := newCrashBench(t, "journal-sent")
 	bad, good := b.Local("bad"), b.Local("good")
 	_, one := b.seed(bad, "refs/heads/main")
 	_, two := b.seed(good, "refs/heads/main")
@@ -130,7 +128,7 @@ func TestService_Recover_oneBadRepositoryDoesNotBlockTheOthers(t *testing.T) {
 		s.Updates = []core.RefUpdate{{Name: "refs/heads/x", New: id}}
 		require.Panics(t, func() { _, _ = b.push.Write(t.Context(), s) })
 	}
-	at = ""
+	disarm()
 	// What is recovered is told from the refs that are in place.
 	coretest.Run(t, b.Path(good), "update-ref", "refs/heads/x", string(two))
 	require.NoError(t, os.RemoveAll(b.Path(bad)))
@@ -163,12 +161,7 @@ func TestService_Recover_leavesLiveSessionsAlone(t *testing.T) {
 // An entry of very many refs must be settled like any other.
 func TestService_Recover_hugeEntry(t *testing.T) {
 	t.Parallel()
-	at := "refs-applied"
-	b := newBench(t, coretest.Options{Failpoint: func(name string) {
-		if name == at {
-			panic(crash{})
-		}
-	}}, push.Options{})
+	b, disarm := newCrashBench(t, "refs-applied")
 	r := b.Local("a")
 	_, id := b.seed(r, "refs/heads/main")
 	s := b.session(r)
@@ -177,7 +170,7 @@ func TestService_Recover_hugeEntry(t *testing.T) {
 		s.Updates = append(s.Updates, core.RefUpdate{Name: fmt.Sprintf("refs/tags/%s%d", strings.Repeat(strings.Repeat("x", 240)+"/", 10), i), New: id})
 	}
 	require.Panics(t, func() { _, _ = b.push.Write(t.Context(), s) })
-	at = ""
+	disarm()
 	b.restarted()
 	require.Len(t, b.Refs(r), n+1)
 	require.Equal(t, []core.JournalState{core.JournalApplied}, b.Journal(r))

@@ -29,15 +29,5 @@ func TestProvider_ParseWebhook_recorded(t *testing.T) {
 
 func TestProvider_ParseWebhook_ownSignature(t *testing.T) {
 	t.Parallel()
-	s := suite(t)
-	for _, header := range []string{"X-Forgejo-Signature", "X-Gitea-Signature"} {
-		r := s.Read(t, "made-push")
-		signature := r.Header.Get(header)
-		for _, name := range s.Signatures {
-			r.Header.Del(name)
-		}
-		r.Header.Set(header, signature)
-		_, err := s.Provider.ParseWebhook(t.Context(), r)
-		require.NoError(t, err, header)
-	}
+	suite(t).RunAlone(t, "X-Forgejo-Signature", "X-Gitea-Signature")
 }
