@@ -122,7 +122,7 @@ func TestAudit_lists(t *testing.T) {
 	id := b.create(t, "app", "")
 	b.create(t, "lib", "")
 	b.do(t, "DELETE", "/api/repos/lib", b.token(t, "lib", access.RepoWrite), "")
-	read, org := b.token(t, "app", access.GitRead), b.token(t, "", access.OrgRead)
+	owner, org := b.token(t, "app", access.RepoWrite), b.token(t, "", access.OrgRead)
 	list := func(path, token string) (words []string, cursor string) {
 		t.Helper()
 		got := b.do(t, "GET", path, token, "")
@@ -152,15 +152,16 @@ func TestAudit_lists(t *testing.T) {
 		require.Equal(t, want, got, query)
 	}
 	for _, path := range []string{"/api/repos/app/audit", "/api/v1/repos/audit", "/api/repos/app/audit?repo_id=other"} {
-		got, _ := list(path, read)
+		got, _ := list(path, owner)
 		require.Equal(t, all[2:], got)
 	}
 	other, _ := list("/api/audit", b.tokenOf(t, "other", "", access.OrgRead))
 	require.Empty(t, other)
 
 	require.Equal(t, 400, b.do(t, "GET", "/api/audit?cursor=x", org, "").status)
-	require.Equal(t, 403, b.do(t, "GET", "/api/audit", read, "").status)
-	require.Equal(t, 403, b.do(t, "GET", "/api/repos/app/audit", b.token(t, "app", access.RepoWrite), "").status)
+	require.Equal(t, 403, b.do(t, "GET", "/api/audit", owner, "").status)
+	// Who writes, and from where, is not for everybody who may clone.
+	require.Equal(t, 403, b.do(t, "GET", "/api/repos/app/audit", b.token(t, "app", access.GitWrite), "").status)
 	without := newBench(t)
 	require.Equal(t, 501, without.do(t, "GET", "/api/audit", without.token(t, "", access.OrgRead), "").status)
 }

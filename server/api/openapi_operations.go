@@ -170,7 +170,7 @@ func descriptions() map[string]description {
 		"GET /api/audit": {id: "listAudit", tag: "server", summary: "List who wrote what in the organisation",
 			text:  "Every write and every attempt with a valid token, newest first: pushes, commits, and changes of repositories, credentials, webhooks and keys. Entries are never changed or deleted, and outlive their repository.",
 			query: "repo_id actor action cursor limit", sample: "action=push&limit=20", answers: done(auditList{}), errors: []int{http.StatusNotImplemented}},
-		"GET " + repo + "/audit": {id: "listRepositoryAudit", tag: "repositories", summary: "List who wrote what in a repository", text: "Newest first.",
+		"GET " + repo + "/audit": {id: "listRepositoryAudit", tag: "repositories", summary: "List who wrote what in a repository", text: "Newest first. It needs `repo:write`, since it tells where people are.",
 			query: "actor action cursor limit", answers: done(auditList{}), errors: []int{http.StatusNotImplemented}},
 
 		"POST " + repo + "/git-credentials": {id: "createCredential", tag: "credentials", summary: "Store the credential for the upstream",

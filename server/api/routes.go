@@ -140,7 +140,7 @@ var operations = []operation{
 	{http.MethodPost, "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver", "/api/webhooks/{webhook}/deliveries/{delivery}/redeliver", access.RepoWrite, organisation, webhooks((*server).redeliver)},
 	{http.MethodGet, "/api/v1/events", "/api/events", access.GitRead, organisationOrRepository, (*server).listEvents},
 	{http.MethodGet, "/api/v1/audit", "/api/audit", access.OrgRead, organisation, (*server).listAudit},
-	{http.MethodGet, "/api/v1/repos/audit", "/api/repos/{name}/audit", access.GitRead, oneRepository, (*server).listRepositoryAudit},
+	{http.MethodGet, "/api/v1/repos/audit", "/api/repos/{name}/audit", access.RepoWrite, oneRepository, (*server).listRepositoryAudit},
 	{http.MethodGet, "", "/providers", access.OrgRead, anything, (*server).listProviders},
 	{http.MethodPost, "", "/providers/{name}/replay", access.RepoWrite, organisation, (*server).replayDeliveries},
 }

@@ -78,7 +78,7 @@ func (c *client) audit(ctx context.Context, query auditQuery, each func(auditAns
 	}
 	call := apiCall{method: http.MethodGet, path: []string{"api", "audit"}, query: q, repo: orgClaim, scopes: []access.Scope{access.OrgRead}}
 	if query.repo != "" {
-		call.path, call.repo, call.scopes = []string{"api", "repos", query.repo, "audit"}, query.repo, []access.Scope{access.GitRead}
+		call.path, call.repo, call.scopes = []string{"api", "repos", query.repo, "audit"}, query.repo, []access.Scope{access.RepoWrite}
 	}
 	return pages(ctx, c, call, "entries", query.limit, each)
 }
