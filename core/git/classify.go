@@ -95,10 +95,10 @@ func classOfStatus(status int, hostText string) core.ErrorClass {
 	return core.ClassRefused
 }
 
-// unavailable finds what the server side of git says of an object that it does
-// not give away by its id (upload-pack.c, and fetch-pack.c for hosts that
-// forbid it).
-var unavailable = regexp.MustCompile(`not our ref|unadvertised object`)
+// unavailable finds what is said of an object that a host does not give away by
+// its id: by git's upload-pack.c, by JGit, and by fetch-pack.c on this machine
+// where the host forbids it.
+var unavailable = regexp.MustCompile(`not our ref|want [0-9a-f]{40,64} not valid|unadvertised object`)
 
 // Unavailable reports whether a fetch by ids failed because the host does not
 // have, or does not give, one of the objects.

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -262,4 +263,21 @@ func TestParseUpdateRefError_realGit(t *testing.T) {
 			require.Equal(t, c.ref, ref, r.stderr)
 		})
 	}
+}
+
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	id := strings.Repeat("1", 40)
+	for text, want := range map[string]bool{
+		"fatal: remote error: upload-pack: not our ref " + id + "\n":                true,
+		"fatal: remote error: want " + id + " not valid\n":                          true,
+		"error: Server does not allow request for unadvertised object " + id + "\n": true,
+		"fatal: couldn't find remote ref refs/heads/x\n":                            false,
+		"fatal: unable to access 'https://git.example.org/a/': Timeout\n":           false,
+	} {
+		err := fmt.Errorf("fetch: %w", &ExitError{Name: "fetch", Code: 128, Stderr: text})
+		require.Equal(t, want, Unavailable(err), text)
+	}
+	require.False(t, Unavailable(nil))
+	require.False(t, Unavailable(errors.New("not our ref")), "nobody's words but git's")
 }
