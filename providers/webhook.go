@@ -57,8 +57,8 @@ type WebhookResult struct {
 	RepositoryPath string // as it is now, after a rename
 	Refs           []RefHint
 	Truncated      bool // more refs moved than Refs says
-	// Of WebhookInstallation: the repositories concerned, or, with none, all
-	// that belong to Account.
+	// Of WebhookInstallation: all repositories that belong to Account are
+	// concerned, if it is not "", and those that are named, wherever they are.
 	Account      string
 	Repositories []RepositoryHint
 	ReplyStatus  int // literal HTTP reply for challenges; 0: the server's own

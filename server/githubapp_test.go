@@ -180,8 +180,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		state := b.Get(t, mirror).At("sync.upstream_state")
 		require.Contains(t, []any{"revoked", "deleted"}, state)
 		b.requireReads(t, before)
-		b.forge.Install("stranger")
-		b.Pull(t, mirror)
+		b.forge.Install("stranger") // its webhook names the repository by its id
 		b.awaitUpstream(t, "active")
 		b.awaitTold(t, core.EventUpstreamMoved, 1)
 		b.requireFollowed(t, "stranger/widget")

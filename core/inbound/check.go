@@ -66,7 +66,7 @@ func (s *Service) check(ctx context.Context, c check) error {
 			}
 		}
 	}
-	if len(c.hints) == 0 && c.account != "" {
+	if c.account != "" {
 		visit(s.store.RepositoriesUnder(ctx, c.instance, c.host, c.account))
 	}
 	for _, hint := range c.hints {

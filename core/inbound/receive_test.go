@@ -171,11 +171,13 @@ func TestService_Receive_instanceAddressFindsAllThatFollow(t *testing.T) {
 		"another host's": {providers.WebhookResult{Kind: providers.WebhookPush, Host: "elsewhere.example", RepositoryID: "7"}, nil, nil},
 		"renamed":        {providers.WebhookResult{Kind: providers.WebhookRenamed, RepositoryID: "7", RepositoryPath: "acme/renamed"}, nil, []string{known.ID}},
 		"deleted":        {providers.WebhookResult{Kind: providers.WebhookDeleted, RepositoryID: "7"}, nil, []string{known.ID}},
-		"some of an installation": {providers.WebhookResult{Kind: providers.WebhookInstallation, Account: "acme",
+		"some of an installation": {providers.WebhookResult{Kind: providers.WebhookInstallation,
 			Repositories: []providers.RepositoryHint{{ID: "7", Path: "acme/app"}, {Path: "acme/unknown"}}}, nil, []string{known.ID, unknown.ID}},
 		"a whole installation": {providers.WebhookResult{Kind: providers.WebhookInstallation, Account: "ACME"}, nil, []string{known.ID, unknown.ID, other.ID}},
-		"ping":                 {providers.WebhookResult{Kind: providers.WebhookPing}, nil, nil},
-		"ignored":              {providers.WebhookResult{Kind: providers.WebhookIgnored, RepositoryID: "7"}, nil, nil},
+		"an installation, and what came to it": {providers.WebhookResult{Kind: providers.WebhookInstallation, Account: "elsewhere",
+			Repositories: []providers.RepositoryHint{{ID: "7", Path: "elsewhere/app"}}}, nil, []string{known.ID}},
+		"ping":    {providers.WebhookResult{Kind: providers.WebhookPing}, nil, nil},
+		"ignored": {providers.WebhookResult{Kind: providers.WebhookIgnored, RepositoryID: "7"}, nil, nil},
 	} {
 		b.syncs.mu.Lock()
 		b.syncs.looks, b.syncs.checked = nil, nil

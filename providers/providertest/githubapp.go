@@ -121,7 +121,17 @@ func (f *Forge) Install(owner string) {
 		return
 	}
 	f.app.install(owner)
-	f.announceInstallation(Event{Kind: EventInstallation, Action: "created", Account: owner})
+	// It names what it opens, by id too.
+	var paths []string
+	f.mu.Lock()
+	for _, repo := range f.repos {
+		if strings.EqualFold(repo.owner(), owner) {
+			paths = append(paths, repo.path)
+		}
+	}
+	f.mu.Unlock()
+	slices.Sort(paths)
+	f.announceInstallation(Event{Kind: EventInstallation, Action: "created", Account: owner, Repos: paths})
 }
 
 // SelectRepositories makes the App's installation at an owner include exactly

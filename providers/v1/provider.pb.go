@@ -1877,9 +1877,10 @@ type ParseWebhookResponse struct {
 	Host string `protobuf:"bytes,9,opt,name=host,proto3" json:"host,omitempty"`
 	// More refs moved than refs says.
 	Truncated bool `protobuf:"varint,10,opt,name=truncated,proto3" json:"truncated,omitempty"`
-	// Of INSTALLATION: the account at the host whose grant changed.
+	// Of INSTALLATION: the account at the host all of whose repositories are
+	// concerned; empty: only those that are named.
 	Account string `protobuf:"bytes,11,opt,name=account,proto3" json:"account,omitempty"`
-	// Of INSTALLATION: the repositories concerned; none: all of account.
+	// Of INSTALLATION: repositories that are concerned wherever they are.
 	Repositories  []*RepositoryHint `protobuf:"bytes,12,rep,name=repositories,proto3" json:"repositories,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

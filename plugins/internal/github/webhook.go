@@ -110,16 +110,20 @@ func read(event any, result *providers.WebhookResult) webhook.Subject {
 		switch e.GetAction() {
 		case "created", "deleted", "suspend", "unsuspend", "new_permissions_accepted":
 			// The repositories that some of these list are those of the
-			// installation now; a repository that was in it once matters too.
+			// installation now. One that was in it once matters too, and one
+			// that came from another account is known by its id.
 			result.Kind = providers.WebhookInstallation
 			tellsGrant(result, e.GetInstallation())
+			result.Repositories = hints(e.Repositories)
 		}
 	case *github.InstallationRepositoriesEvent:
 		switch e.GetAction() {
 		case "added", "removed":
 			result.Kind = providers.WebhookInstallation
 			tellsGrant(result, e.GetInstallation())
-			result.Repositories = hints(e.RepositoriesAdded, e.RepositoriesRemoved)
+			if result.Repositories = hints(e.RepositoriesAdded, e.RepositoriesRemoved); len(result.Repositories) > 0 {
+				result.Account = "" // the others are not concerned
+			}
 		}
 	case *github.PingEvent:
 		result.Kind = providers.WebhookPing
@@ -165,8 +169,7 @@ func tellsGrant(result *providers.WebhookResult, i *github.Installation) {
 	}
 }
 
-// hints names repositories; none stands for all of the account, and is what
-// very many become.
+// hints names repositories; very many become none.
 func hints(lists ...[]*github.Repository) []providers.RepositoryHint {
 	var out []providers.RepositoryHint
 	for _, list := range lists {
