@@ -225,9 +225,9 @@ type WebhookStore interface {
 	SaveDelivery(ctx context.Context, d Delivery) error
 	// CancelDeliveries ends the pending deliveries of a webhook.
 	CancelDeliveries(ctx context.Context, webhookID string, at time.Time) error
-	// DropDeliveries deletes the newest deliveries of a webhook, whatever their
-	// state, at most limit, and returns how many.
-	DropDeliveries(ctx context.Context, webhookID string, limit int) (int, error)
+	// DropDeliveries deletes the newest deliveries of a webhook of the
+	// organisation, whatever their state, at most limit, and returns how many.
+	DropDeliveries(ctx context.Context, org, webhookID string, limit int) (int, error)
 	AddAttempt(ctx context.Context, a DeliveryAttempt) error
 	Attempts(ctx context.Context, deliveryID string) ([]DeliveryAttempt, error) // in order
 	// DeleteDeliveries deletes finished deliveries and their attempts from

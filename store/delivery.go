@@ -179,8 +179,9 @@ func (q *queries) DeleteDeliveries(ctx context.Context, before time.Time, limit 
 
 // DropDeliveries implements [core.WebhookStore]. KindInvalid: the limit is not
 // positive. The oldest, one of which is first in line, go last.
-func (q *queries) DropDeliveries(ctx context.Context, webhookID string, limit int) (int, error) {
+func (q *queries) DropDeliveries(ctx context.Context, org, webhookID string, limit int) (int, error) {
 	return q.deleteSome(ctx, op{name: "drop deliveries", subject: webhookID}, limit, `
-		DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE webhook_id = $1 ORDER BY id DESC LIMIT $2)`,
-		webhookID)
+		DELETE FROM deliveries WHERE id IN (
+			SELECT id FROM deliveries WHERE webhook_id = (SELECT id FROM webhooks WHERE org = $1 AND id = $2) ORDER BY id DESC LIMIT $3)`,
+		org, webhookID)
 }

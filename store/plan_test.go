@@ -47,7 +47,7 @@ func TestStore_queriesUseIndexes(t *testing.T) {
 			return q.SaveDelivery(ctx, core.Delivery{ID: "dlv_1", State: core.DeliveryDelivered})
 		},
 		"CancelDeliveries":   func(q core.Queries) error { return q.CancelDeliveries(ctx, "wh_1", now) },
-		"DropDeliveries":     func(q core.Queries) error { return discard(q.DropDeliveries(ctx, "wh_none", 10)) },
+		"DropDeliveries":     func(q core.Queries) error { return discard(q.DropDeliveries(ctx, r.Org, "wh_none", 10)) },
 		"DueInboundWebhooks": func(q core.Queries) error { return discard(q.DueInboundWebhooks(ctx, now, 10)) },
 		"InboundWebhookByToken": func(q core.Queries) error {
 			_, err := q.InboundWebhookByToken(ctx, "token")

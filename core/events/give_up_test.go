@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -230,6 +231,31 @@ func TestService_deletedWhileSending(t *testing.T) {
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
 	require.Equal(t, core.KindNotFound, core.KindOf(b.Delete(t.Context(), "acme", w.ID)))
 	require.NotContains(t, b.log.String(), "[ERROR]")
+}
+
+// unopened is a store whose webhooks' secrets were sealed with a lost key.
+type unopened struct{ Store }
+
+func (unopened) Webhook(context.Context, string, string) (core.Webhook, error) {
+	return core.Webhook{}, core.Errorf(core.KindInternal, "the secret does not open")
+}
+
+// TestService_Delete_withoutTheSecret: a webhook that can send nothing any more
+// can still be deleted, by its own organisation.
+func TestService_Delete_withoutTheSecret(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{Policy: open})
+	w := b.webhook(newReceiver(t, nil).URL)
+	b.push("repo_a", 1)
+	b.settled(w, 1, delivered)
+	o := b.o
+	o.Store = unopened{b.o.Store}
+	s := New(o)
+	require.Equal(t, core.KindNotFound, core.KindOf(s.Delete(t.Context(), "other", w.ID)))
+	require.Len(t, b.settled(w, 1, delivered), 1)
+	require.NoError(t, s.Delete(t.Context(), "acme", w.ID))
+	_, err := b.Service.Webhook(t.Context(), "acme", w.ID)
+	require.Equal(t, core.KindNotFound, core.KindOf(err))
 }
 
 // TestService_Create_refuses what could never work.

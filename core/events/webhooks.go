@@ -139,12 +139,9 @@ const dropBatch = 500
 // Delete deletes a webhook with its deliveries. Of one that ends early some
 // deliveries may be gone; call it again. KindNotFound.
 func (s *Service) Delete(ctx context.Context, org, id string) error {
-	if _, err := s.store.Webhook(ctx, org, id); err != nil {
-		return err
-	}
 	for n := dropBatch; n == dropBatch; {
 		var err error
-		if n, err = s.store.DropDeliveries(ctx, id, dropBatch); err != nil {
+		if n, err = s.store.DropDeliveries(ctx, org, id, dropBatch); err != nil {
 			return err
 		}
 	}
@@ -300,8 +297,8 @@ func checkEvents(types []string) ([]string, error) {
 	return slices.DeleteFunc(known, func(t string) bool { return !slices.Contains(types, t) }), nil
 }
 
-// checkSecret returns the secret, or a new one for an empty one.
-// Receivers key the HMAC with the text as it is.
+// checkSecret returns the secret, or a new one for an empty one. Receivers key
+// the HMAC with the text as it is.
 func checkSecret(secret providers.Secret) (providers.Secret, error) {
 	text := secret.Reveal()
 	if text == "" {
