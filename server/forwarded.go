@@ -31,7 +31,7 @@ func forwarded(next http.Handler, trusted []netip.Prefix) http.Handler {
 // first of the trusted proxies that it came through, "" if it came through none.
 func clientOf(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !among(trusted, peer.Addr()) {
+	if err != nil || !among(trusted, plain(peer.Addr())) {
 		return ""
 	}
 	client := ""
@@ -56,10 +56,12 @@ func parseHop(text string) (netip.Addr, bool) {
 		text = host
 	}
 	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
-	return addr.Unmap().WithZone(""), err == nil
+	return plain(addr), err == nil
 }
 
+// plain is an address as networks are written: IPv4 as such, and without a zone.
+func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+
 func among(networks []netip.Prefix, addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
 }

@@ -2,6 +2,8 @@ package push
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -16,28 +18,23 @@ const (
 // something else that it is held back from the client: "fetch first" would send
 // it in circles. A failure leaves the reasons as they are.
 func (s *Service) explainHeld(ctx context.Context, w Session, b *ballot, idx []int) {
-	var rows map[string]core.Rewrite
-	for _, i := range idx {
-		if b.results[i].Reason != reasonUpstream {
+	stale := slices.DeleteFunc(slices.Clone(idx), func(i int) bool { return b.results[i].Reason != reasonUpstream })
+	if len(stale) == 0 {
+		return
+	}
+	rows, err := s.store.HeldRewrites(ctx, w.Repo.ID)
+	rules, rulesErr := s.repos.Rules(ctx, w.Repo)
+	if err := errors.Join(err, rulesErr); err != nil {
+		s.log.Warn("cannot tell whether refs are held", "repo_id", w.Repo.ID, "error", err)
+		return
+	}
+	held := core.NewestHeld(rows)
+	for _, i := range stale {
+		name := w.Updates[i].Name
+		if _, ok := held[name]; !ok {
 			continue
 		}
-		if rows == nil {
-			all, err := s.store.HeldRewrites(ctx, w.Repo.ID)
-			if err != nil {
-				s.log.Warn("cannot tell whether refs are held", "repo_id", w.Repo.ID, "error", err)
-				return
-			}
-			rows = core.NewestHeld(all)
-		}
-		if _, held := rows[w.Updates[i].Name]; !held {
-			continue
-		}
-		rules, err := s.repos.Rules(ctx, w.Repo)
-		if err != nil {
-			s.log.Warn("cannot read ref policies", "repo_id", w.Repo.ID, "error", err)
-			return
-		}
-		switch rules.Action(w.Updates[i].Name) {
+		switch rules.Action(name) {
 		case core.RefHold:
 			b.set(i, core.KindStale, reasonHeld)
 		case core.RefFreeze:

@@ -188,5 +188,3 @@ func (s *Service) happened(ctx context.Context, r core.Repository, j core.Journa
 	}
 	return keep, nil
 }
-
-// same reports whether two ids are equal, any form of "absent" included.

@@ -29,7 +29,7 @@ func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) e
 	if !x.First {
 		return s.fetchListed(ctx, x, adv, all)
 	}
-	// An earlier attempt may have left refs; only the last step prunes.
+	// An earlier attempt may have left refs, and no step prunes.
 	have, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), core.TrackingPrefix)
 	if err != nil {
 		return err

@@ -29,13 +29,14 @@ func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement
 			refs[core.TrackingRef(name)] = id
 		}
 	}
+	byName := func() error { return s.fetch(ctx, x, all, "--prune") }
 	if len(ids) > maxListed {
-		return s.fetch(ctx, x, all, "--prune")
+		return byName()
 	}
 	if err := s.dropGone(ctx, x, refs, adv); err != nil {
 		return err
 	}
-	listed, err := s.fetchIDs(ctx, x, ids, all, "--prune")
+	listed, err := s.fetchIDs(ctx, x, ids, byName)
 	if listed {
 		x.refs = refs
 	}
@@ -44,21 +45,21 @@ func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement
 
 // fetchOne is fetchListed for one ref.
 func (s *Service) fetchOne(ctx context.Context, x *run, adv git.Advertisement, name string) error {
-	_, err := s.fetchIDs(ctx, x, []string{idspec(name, adv.Refs[name])}, []string{refspec(name)})
+	byName := func() error { return s.fetch(ctx, x, []string{refspec(name)}) }
+	_, err := s.fetchIDs(ctx, x, []string{idspec(name, adv.Refs[name])}, byName)
 	return err
 }
 
-// fetchIDs fetches by ids, or the refspecs, with the extra flags, if the host
-// does not give them any more: the upstream has moved since the listing. It
-// reports whether the ids did.
-func (s *Service) fetchIDs(ctx context.Context, x *run, ids, refspecs []string, extra ...string) (bool, error) {
+// fetchIDs fetches by ids, or by name if the host does not give them any more:
+// the upstream has moved since the listing. It reports whether the ids did.
+func (s *Service) fetchIDs(ctx context.Context, x *run, ids []string, byName func() error) (bool, error) {
 	if len(ids) == 0 {
 		return true, nil
 	}
 	err := s.fetch(ctx, x, ids)
 	if git.Unavailable(err) {
 		s.log.Debug("the upstream moved after it was listed; fetching its refs by name", "repo_id", x.RepoID, "error", err)
-		return false, s.fetch(ctx, x, refspecs, extra...)
+		return false, byName()
 	}
 	return err == nil, err
 }
@@ -69,9 +70,9 @@ func idspec(name string, id core.ObjectID) string {
 }
 
 // dropGone removes tracking refs that the upstream has no more, here and in
-// have, before others come: a branch that was renamed from "a" to "a/b" could not be fetched
-// otherwise. Those that the scope leaves out stay until their public refs are
-// gone, unless there are none yet.
+// have, before others come: a branch that was renamed from "a" to "a/b" could
+// not be fetched otherwise. Those that the scope leaves out stay until their
+// public refs are gone, unless there are none yet.
 func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.ObjectID, adv git.Advertisement) error {
 	var gone []git.RefChange
 	for name, id := range have {

@@ -124,7 +124,6 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 	}
 	switch {
 	case failure == nil:
-		state.Served, state.Tried = x.taken.Wanted, x.taken.Wanted
 		state.Failures, state.LastClass, state.LastError = 0, "", ""
 		state.LastSuccessAt = now
 		if x.RefsCreated+x.RefsUpdated+x.RefsDeleted > 0 || x.headed || x.First {
@@ -141,8 +140,11 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 		if x.again {
 			// Not all was served: look once more, when the sessions that
 			// were in the way have had time to finish.
-			state.Served, state.Tried, state.NextAttemptAt = x.taken.Served, x.taken.Tried, now.Add(againPause)
-		} else if x.Ref == "" {
+			state.NextAttemptAt = now.Add(againPause)
+			break
+		}
+		state.Served, state.Tried = x.taken.Wanted, x.taken.Wanted
+		if x.Ref == "" {
 			state.ObservedAt = later(state.ObservedAt, x.listedAt)
 		}
 	case stopped: // no fault of the upstream's: at once, when somebody runs again

@@ -141,16 +141,15 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		return err
 	}
 	srv, err := server.New(cmd.Context(), server.Options{
-		DataDir:       data,
-		ConfigFile:    o.config,
-		Logger:        log,
-		Version:       version(),
-		Builtins:      builtin.All(),
-		PluginCommand: append(self, pluginArgs()...),
-		PublicURL:     public,
-		SealKey:       sealKey,
-		Webhooks:      webhooks,
-
+		DataDir:        data,
+		ConfigFile:     o.config,
+		Logger:         log,
+		Version:        version(),
+		Builtins:       builtin.All(),
+		PluginCommand:  append(self, pluginArgs()...),
+		PublicURL:      public,
+		SealKey:        sealKey,
+		Webhooks:       webhooks,
 		TrustedProxies: proxies,
 	})
 	if err != nil {
