@@ -42,15 +42,21 @@ type Event struct {
 	CreatedAt time.Time
 }
 
-// EventRepository names a repository in an event: its id, and its public name
-// as url.
+// EventRepository names a repository in an event: its id, and its public name,
+// under its older key too.
 type EventRepository struct {
-	ID  string `json:"id"`
-	URL string `json:"url"`
+	ID       string `json:"id"`
+	URL      string `json:"url"`
+	RepoName string `json:"repo_name,omitempty"` // absent in events of older versions
+}
+
+// EventRepositoryOf names a repository.
+func EventRepositoryOf(r Repository) EventRepository {
+	return EventRepository{ID: r.ID, URL: r.Name, RepoName: r.Name}
 }
 
 // RepositoryEvent makes an event about a repository. Its body has "type",
-// "repository" and the fields of body, which must marshal to a JSON object.
+// "org", "repository" and the fields of body, which must marshal to a JSON object.
 func RepositoryEvent(r Repository, typ string, body any, at time.Time) (Event, error) {
 	fields := map[string]any{}
 	if body != nil {
@@ -63,7 +69,8 @@ func RepositoryEvent(r Repository, typ string, body any, at time.Time) (Event, e
 		}
 	}
 	fields["type"] = typ
-	fields["repository"] = EventRepository{ID: r.ID, URL: r.Name}
+	fields["org"] = r.Org
+	fields["repository"] = EventRepositoryOf(r)
 	payload, err := json.Marshal(fields)
 	if err != nil {
 		return Event{}, fmt.Errorf("event %s: %w", typ, err)

@@ -180,7 +180,7 @@ func (s *Service) Ping(ctx context.Context, org, id string) (core.Delivery, erro
 	now := s.clock.Now()
 	return s.deliver(ctx, org, id, func(_ core.Queries, w core.Webhook) (core.Delivery, error) {
 		body, err := json.Marshal(map[string]any{
-			"type": pingType, "webhook": map[string]any{"id": w.ID, "events": w.Events}, "created_at": now.UTC().Format(time.RFC3339),
+			"type": pingType, "webhook": map[string]any{"id": w.ID, "events": w.Events}, "created_at": core.EventTime(now),
 		})
 		return core.Delivery{EventType: pingType, Payload: body}, err
 	})

@@ -273,11 +273,12 @@ func (r *Repos) SetHead(ctx context.Context, id, branch string, also func(q core
 // pushPayload is the body of a push event, contract section 5. It has no type.
 type pushPayload struct {
 	Repository core.EventRepository `json:"repository"`
+	Org        string               `json:"org"`
 	Ref        string               `json:"ref"`
 	Before     core.ObjectID        `json:"before"`
 	After      core.ObjectID        `json:"after"`
 	CustomerID string               `json:"customer_id"`
-	PushedAt   time.Time            `json:"pushed_at"`
+	PushedAt   core.Timestamp       `json:"pushed_at"`
 }
 
 // PushEvents returns one push event per update. Refs of the ephemeral
@@ -289,9 +290,9 @@ func PushEvents(repo core.Repository, j core.JournalEntry, at time.Time) []core.
 	events := make([]core.Event, 0, len(j.Updates))
 	for _, u := range j.Updates {
 		payload, err := json.Marshal(pushPayload{
-			Repository: core.EventRepository{ID: repo.ID, URL: repo.Name},
+			Repository: core.EventRepositoryOf(repo),
 			Ref:        u.Name, Before: u.Old.OrZeros(u.New), After: u.New.OrZeros(u.Old),
-			CustomerID: repo.Org, PushedAt: at.UTC(),
+			Org: repo.Org, CustomerID: repo.Org, PushedAt: core.EventTime(at),
 		})
 		if err != nil {
 			continue // strings and times always marshal

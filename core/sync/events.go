@@ -66,21 +66,21 @@ func kin(class core.ErrorClass) core.ErrorClass {
 
 // syncEvent is the body of repo.sync.*, contract section 5.
 type syncEvent struct {
-	RunCount    int64      `json:"run_count"`
-	IsFirstSync bool       `json:"is_first_sync"`
-	StartedAt   time.Time  `json:"started_at"`
-	CompletedAt *time.Time `json:"completed_at,omitempty"`
-	Error       string     `json:"error,omitempty"`
+	RunCount    int64           `json:"run_count"`
+	IsFirstSync bool            `json:"is_first_sync"`
+	StartedAt   core.Timestamp  `json:"started_at"`
+	CompletedAt *core.Timestamp `json:"completed_at,omitempty"`
+	Error       string          `json:"error,omitempty"`
 }
 
 // event makes a sync event of the run. runs is the number of finished runs: for
 // a start those before it, for an end with it.
 func (x *run) event(typ string, runs int64) (core.Event, error) {
-	body := syncEvent{RunCount: runs, IsFirstSync: x.First, StartedAt: x.StartedAt.UTC()}
+	body := syncEvent{RunCount: runs, IsFirstSync: x.First, StartedAt: core.EventTime(x.StartedAt)}
 	at := x.StartedAt
 	if typ != core.EventSyncStarted {
 		at = x.FinishedAt
-		body.CompletedAt = new(at.UTC())
+		body.CompletedAt = new(core.EventTime(at))
 	}
 	if typ == core.EventSyncFailed {
 		body.Error = x.Error
@@ -228,8 +228,8 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 		}
 		e, err := core.RepositoryEvent(r, core.EventUpstreamRecovered, struct {
 			State core.UpstreamState `json:"state"`
-			Since time.Time          `json:"since"`
-		}{was.state, since.UTC()}, at)
+			Since core.Timestamp     `json:"since"`
+		}{was.state, core.EventTime(since)}, at)
 		if err != nil {
 			return nil, err
 		}
@@ -245,8 +245,8 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 			State   core.UpstreamState `json:"state"`
 			Class   core.ErrorClass    `json:"class"`
 			Message string             `json:"message"`
-			Since   time.Time          `json:"since"`
-		}{is.state, after.LastClass, message, since.UTC()}, at)
+			Since   core.Timestamp     `json:"since"`
+		}{is.state, after.LastClass, message, core.EventTime(since)}, at)
 		if err != nil {
 			return nil, err
 		}
