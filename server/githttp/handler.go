@@ -204,7 +204,9 @@ func (m remote) checkImport(repo core.Repository, write bool) error {
 func (h *Handler) authenticate(r *http.Request) (access.Identity, error) {
 	_, token, ok := r.BasicAuth()
 	if !ok {
-		token, ok = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		var scheme string
+		scheme, token, ok = strings.Cut(r.Header.Get("Authorization"), " ")
+		ok = ok && strings.EqualFold(scheme, "Bearer") // schemes have no case
 	}
 	if !ok || token == "" {
 		return access.Identity{}, core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
