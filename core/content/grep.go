@@ -12,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/glob"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Limits of searches.
@@ -107,7 +108,7 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	}
 	ctx, cancel := limited(ctx, grepTimeout, "the search")
 	defer cancel()
-	done, err := s.begin(ctx)
+	done, err := limit.Work(ctx)
 	if err != nil {
 		return GrepPage{}, err
 	}

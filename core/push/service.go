@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -143,7 +144,10 @@ func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	start := s.clock.Now()
 	b := newBallot(w)
-	err := s.write(ctx, w, b)
+	err := limit.Take(ctx, w.Repo.ID)
+	if err == nil {
+		err = s.write(ctx, w, b)
+	}
 	if !b.journaled {
 		s.audit(ctx, w, s.entry(b, err))
 	}
