@@ -25,7 +25,10 @@ type Key struct {
 	Repository string // internal id
 }
 
-// Ceilings are how many slots may be taken at the same time.
+// Ceilings are how many slots may be taken at the same time. A caller takes at
+// most three quarters of its own for one repository: all tokens of a customer
+// may be of one key and carry one subject, and then the repository is what tells
+// a bad one from the others.
 type Ceilings struct {
 	Caller       int
 	Repository   int
@@ -39,7 +42,9 @@ type Options struct {
 	// Server is 24 by default, and of it Organisation three quarters,
 	// Repository two thirds and Caller a half: none may fill the next.
 	Ceilings
-	Waiting int           // requests that may wait, a caller's a quarter of them at most; 0 is 512, less than 0 none
+	// Waiting is how many requests may wait, a quarter of them of one caller for
+	// one repository; 0 is 512, less than 0 none.
+	Waiting int
 	Wait    time.Duration // how long one may wait; 0 is one minute
 	// Work is how many pieces of heavy work (searches, walks over history,
 	// merges) run at the same time among the requests that have a slot; 0 is two
@@ -80,8 +85,9 @@ type Limiter struct {
 	callers   map[Caller]int
 	repos     map[string]int
 	orgs      map[string]int
+	both      map[Key]int // of a caller for a repository
 	waiting   int
-	waitingBy map[Caller]int
+	waitingBy map[Key]int
 	queues    map[string][]*waiter // by organisation, first come first
 	turns     []string             // organisations of queues; the first is next
 }
@@ -109,8 +115,8 @@ func New(o Options) *Limiter {
 
 func newLimiter(o Options) *Limiter {
 	return &Limiter{
-		o: o, callers: map[Caller]int{}, repos: map[string]int{}, orgs: map[string]int{},
-		waitingBy: map[Caller]int{}, queues: map[string][]*waiter{},
+		o: o, callers: map[Caller]int{}, repos: map[string]int{}, orgs: map[string]int{}, both: map[Key]int{},
+		waitingBy: map[Key]int{}, queues: map[string][]*waiter{},
 	}
 }
 
@@ -129,7 +135,7 @@ func (l *Limiter) Acquire(ctx context.Context, k Key) (release func(), err error
 		l.mu.Unlock()
 		return l.releaser(k), nil
 	}
-	if l.waiting >= l.o.Waiting || l.waitingBy[k.Caller] >= max(1, l.o.Waiting/4) {
+	if l.waiting >= l.o.Waiting || l.waitingBy[k] >= max(1, l.o.Waiting/4) {
 		defer l.mu.Unlock()
 		return nil, l.refusal(k, "and no more may wait")
 	}
@@ -173,6 +179,8 @@ func (l *Limiter) over(k Key) string {
 	switch {
 	case l.callers[k.Caller] >= l.o.Caller:
 		return "of this token's key and subject"
+	case l.both[k] >= max(1, l.o.Caller*3/4):
+		return "of this token's key and subject for this repository"
 	case k.Repository != "" && l.repos[k.Repository] >= l.o.Repository:
 		return "for this repository"
 	case l.orgs[k.Organisation] >= l.o.Organisation:
@@ -201,6 +209,7 @@ func (l *Limiter) admit(k Key) {
 	l.callers[k.Caller]++
 	l.repos[k.Repository]++
 	l.orgs[k.Organisation]++
+	l.both[k]++
 }
 
 // giveBack returns a slot and serves the queue.
@@ -209,6 +218,7 @@ func (l *Limiter) giveBack(k Key) {
 	lower(l.callers, k.Caller)
 	lower(l.repos, k.Repository)
 	lower(l.orgs, k.Organisation)
+	lower(l.both, k)
 	l.serve()
 }
 
@@ -235,7 +245,7 @@ func (l *Limiter) join(w *waiter) {
 	}
 	l.queues[org] = append(l.queues[org], w)
 	l.waiting++
-	l.waitingBy[w.key.Caller]++
+	l.waitingBy[w.key]++
 }
 
 // leave takes a request out of the queue; false: it was not there any more.
@@ -251,7 +261,7 @@ func (l *Limiter) leave(w *waiter) bool {
 		l.turns = slices.DeleteFunc(l.turns, func(o string) bool { return o == org })
 	}
 	l.waiting--
-	lower(l.waitingBy, w.key.Caller)
+	lower(l.waitingBy, w.key)
 	return true
 }
 
@@ -273,12 +283,12 @@ func (l *Limiter) serve() {
 
 // next returns the request whose turn it is among those that no ceiling keeps
 // back: of the first organisation that has one, that of the caller who has
-// least, and of two such the one that came first.
+// least, then that for the repository of which it has least, then the first.
 func (l *Limiter) next() *waiter {
 	for _, org := range l.turns {
 		var first *waiter
 		for _, w := range l.queues[org] {
-			if l.over(w.key) == "" && (first == nil || l.callers[w.key.Caller] < l.callers[first.key.Caller]) {
+			if l.over(w.key) == "" && (first == nil || l.less(w.key, first.key)) {
 				first = w
 			}
 		}
@@ -287,4 +297,12 @@ func (l *Limiter) next() *waiter {
 		}
 	}
 	return nil
+}
+
+// less reports whether a goes before b for what their callers have already.
+func (l *Limiter) less(a, b Key) bool {
+	if x, y := l.callers[a.Caller], l.callers[b.Caller]; x != y {
+		return x < y
+	}
+	return l.both[a] < l.both[b]
 }

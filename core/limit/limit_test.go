@@ -148,7 +148,7 @@ func TestLimiter_roundRobin(t *testing.T) {
 // another one of its organisation waiting behind all of its queue.
 func TestLimiter_leastFirst(t *testing.T) {
 	t.Parallel()
-	l := limit.New(limit.Options{Ceilings: limit.Ceilings{Server: 3, Organisation: 3, Repository: 3, Caller: 3}})
+	l := limit.New(limit.Options{Ceilings: limit.Ceilings{Server: 3, Organisation: 3, Repository: 3, Caller: 4}})
 	releases := []func(){take(t, l, key("a", "busy", "r")), take(t, l, key("a", "busy", "r")), take(t, l, key("a", "busy", "r"))}
 	busy := queue(t, t.Context(), l, key("a", "busy", "r"), key("a", "busy", "r"), key("a", "busy", "r"))
 	quiet := queue(t, t.Context(), l, key("a", "quiet", "r"))
@@ -190,6 +190,33 @@ func TestLimiter_boundedQueue(t *testing.T) {
 		require.ErrorIs(t, (<-out).err, context.Canceled)
 	}
 	release()
+	require.Zero(t, l.Load())
+}
+
+// TestLimiter_oneKeyForAll holds that where all tokens of an organisation are
+// of one key and subject, requests for one repository leave room for the others:
+// running, and waiting.
+func TestLimiter_oneKeyForAll(t *testing.T) {
+	t.Parallel()
+	l := limit.New(limit.Options{Ceilings: limit.Ceilings{Server: 4, Organisation: 4, Repository: 4, Caller: 4}, Waiting: 8})
+	var releases []func()
+	for range 3 {
+		releases = append(releases, take(t, l, key("a", "sdk", "bad")))
+	}
+	bad := queue(t, t.Context(), l, key("a", "sdk", "bad"), key("a", "sdk", "bad"))
+	_, err := l.Acquire(t.Context(), key("a", "sdk", "bad"))
+	require.ErrorContains(t, err, "of this token's key and subject for this repository")
+	good := take(t, l, key("a", "sdk", "good"))
+	waits := queue(t, t.Context(), l, key("a", "sdk", "other"))
+	releases[0]()
+	q := <-waits
+	require.NoError(t, q.err, "before those that came first")
+	q.release()
+	good()
+	releases[1]()
+	releases[2]()
+	(<-bad).release()
+	(<-bad).release()
 	require.Zero(t, l.Load())
 }
 

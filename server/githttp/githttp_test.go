@@ -507,7 +507,7 @@ func large(t *testing.T, s *servertest.Server, name string) (client *servertest.
 
 // TestHandler_slowReadersCostNoMemory runs alone: it measures this process.
 func TestHandler_slowReadersCostNoMemory(t *testing.T) { //nolint:paralleltest // see above
-	s := servertest.Start(t, servertest.Options{Limits: limit.Options{Ceilings: limit.Ceilings{Server: 32}}})
+	s := servertest.Start(t, servertest.Options{Limits: limit.Options{Ceilings: limit.Ceilings{Server: 64}}})
 	_, head := large(t, s, "r")
 	fetch := func() *http.Response {
 		return open(t, s, request{method: http.MethodPost, path: "/r.git/git-upload-pack", auth: basic("t", s.Token(t, "r")),

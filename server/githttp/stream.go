@@ -1,6 +1,7 @@
 package githttp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,10 @@ import (
 // of the whole exchange, which may rightly last for hours.
 const writeStall = 5 * time.Minute
 
+// maxFetchBody bounds the body of a fetch as it is on the wire. What is in it
+// is bounded by the core, at less; this is for streams that unpack to nothing.
+const maxFetchBody = 11 << 20
+
 // advertiseFetch answers info/refs?service=git-upload-pack.
 func (h *Handler) advertiseFetch(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
@@ -26,6 +31,7 @@ func (h *Handler) advertiseFetch(w http.ResponseWriter, r *http.Request, repo co
 
 // uploadPack serves a fetch.
 func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxFetchBody)
 	body, err := h.requestBody(w, r, h.o.FetchGrace)
 	if err != nil {
 		return err
@@ -38,6 +44,9 @@ func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.R
 			return h.withNotice(newStream(w), r, repo, id)
 		},
 	})
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return core.Errorf(core.KindTooLarge, "the request body is larger than %d bytes; fetch fewer refs at once", maxFetchBody)
+	}
 	if core.KindOf(err) == core.KindRateLimited && strings.HasPrefix(r.UserAgent(), "git/") {
 		// Of a failed POST git shows the status alone. This packet it shows as
 		// "fatal: remote error: ...", in every version of the protocol.
