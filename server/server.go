@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/providers/host"
@@ -54,6 +56,11 @@ type Options struct {
 	Failpoint   func(name string) // for crash tests; nil in production
 	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
 	Webhooks    events.Policy     // where outbound webhooks may lead
+
+	Limits limit.Options // what requests may use at the same time
+	// FetchGrace and PushGrace are how long the body of a Git request may come
+	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
+	FetchGrace, PushGrace time.Duration
 
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
 	// says where a request came from.
@@ -137,7 +144,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits,
 	})
 	if err != nil {
 		return nil, err
@@ -147,10 +154,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	verifier := access.NewVerifier(s.store, o.Clock)
 	rest := api.New(api.Options{
-		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Rewrites: s.engine.Rewrites(), Inbound: s.engine, Fresh: s.engine, Settings: s.engine, Links: s.engine, Ephemeral: s.engine.Ephemeral(), Audit: s.store, Webhooks: s.engine.Events(), Events: s.engine.Events(), Stopping: s.drain.ending, Verifier: verifier, Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
+		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Rewrites: s.engine.Rewrites(), Inbound: s.engine, Fresh: s.engine, Settings: s.engine, Links: s.engine, Ephemeral: s.engine.Ephemeral(), Audit: s.store, Webhooks: s.engine.Events(), Events: s.engine.Events(), Stopping: s.drain.ending, Verifier: verifier, Limiter: s.engine.Limiter(), Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
 		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, s.engine.Inbound().Replays()) },
 	})
-	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf})
+	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace})
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Inbound(), Logger: o.Logger})
 	s.handler = s.drain.wrap(forwarded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if githttp.Match(r) {

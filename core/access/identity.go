@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // orgWide is the value of the claim "repo" that names no repository.
@@ -26,6 +27,11 @@ type Identity struct {
 // Actor returns who acts, as far as the token tells.
 func (id Identity) Actor() core.Actor {
 	return core.Actor{Subject: id.Subject, Org: id.Org, KeyID: id.KeyID}
+}
+
+// Caller returns for whom the use of the server is counted.
+func (id Identity) Caller() limit.Caller {
+	return limit.Caller{Organisation: id.Org, Key: id.KeyID, Subject: id.Subject}
 }
 
 // Can reports whether the token carries the scope or one that includes it.

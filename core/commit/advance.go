@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Commit is the wish for a new commit on a branch, without its tree.
@@ -114,6 +115,8 @@ func (s *Service) ready(ctx context.Context, c Commit) (standing, error) {
 	if err != nil {
 		return st, &TipError{Tip: st.tip, Err: err}
 	}
+	// Next comes the upload, whose time is the client's.
+	limit.Free(ctx)
 	return st, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // File is one change of a commit.
@@ -81,6 +82,9 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 	if !p.small() && !p.strict {
 		// While others may take their turns. What git must check goes to it
 		// together with the folder that names it.
+		if err := limit.Take(ctx, c.Repo.ID); err != nil {
+			return Result{}, err
+		}
 		if err := s.store(ctx, dir, p); err != nil {
 			return Result{}, err
 		}

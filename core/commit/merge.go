@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Strategy says what kind of merge a caller wants.
@@ -118,6 +119,10 @@ func (m Merge) check() error {
 func (s *Service) Merge(ctx context.Context, m Merge) (Merged, error) {
 	m.Target = shortName(m.Target)
 	if err := m.check(); err != nil {
+		return Merged{}, err
+	}
+	// The time of the merge counts from where it has a slot.
+	if err := limit.Take(ctx, m.Repo.ID); err != nil {
 		return Merged{}, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, mergeTimeout, core.Errorf(core.KindTimeout, "the merge took longer than %s", mergeTimeout))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/content"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 const (
@@ -137,6 +138,9 @@ func (s *Service) noted(ctx context.Context, n Note, mustExist bool) (core.Objec
 	}
 	if !mustExist {
 		return id, nil
+	}
+	if err := limit.Take(ctx, n.Repo.ID); err != nil {
+		return "", err
 	}
 	objects, err := s.objects.Info(ctx, s.repos.Path(n.Repo.ID), string(id))
 	if err == nil && !objects[0].Found() {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // head is a commit and its tree.
@@ -12,6 +13,9 @@ type head struct{ commit, tree core.ObjectID }
 
 // refs returns what refs hold, by their names in the namespace.
 func (s *Service) refs(ctx context.Context, r core.Repository, ns core.Namespace, names ...string) ([]core.ObjectID, error) {
+	if err := limit.Take(ctx, r.ID); err != nil {
+		return nil, err
+	}
 	paths := make([]string, len(names))
 	for i, name := range names {
 		paths[i] = ns.Path(name)

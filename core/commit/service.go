@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
 )
@@ -164,7 +165,12 @@ const (
 
 // turn waits until no other API write is at work on the ref, and returns the
 // function that ends the caller's own turn. Pushes take no turns.
+//
+// The slot comes first: who has a turn waits for nobody's slot.
 func (s *Service) turn(ctx context.Context, c Caller, ns core.Namespace, name string) (func(), error) {
+	if err := limit.Take(ctx, c.Repo.ID); err != nil {
+		return nil, err
+	}
 	waitCtx, cancel := context.WithTimeout(ctx, turnTimeout)
 	defer cancel()
 	unlock, err := s.repos.Locks().LockRefs(waitCtx, c.Repo.ID, []string{"turn/" + ns.Path(name)}, nil)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // CommitsRequest asks for a page of history.
@@ -73,7 +74,7 @@ func (s *Service) Commits(ctx context.Context, repo core.Repository, r CommitsRe
 
 // ids runs a command that prints one id per line.
 func (s *Service) ids(ctx context.Context, c git.Command) ([]core.ObjectID, error) {
-	done, err := s.begin(ctx)
+	done, err := limit.Work(ctx)
 	if err != nil {
 		return nil, err
 	}

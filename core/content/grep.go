@@ -12,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/glob"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Limits of searches.
@@ -105,13 +106,14 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	if r.IgnoreCase {
 		flags = append(flags, "-i")
 	}
-	ctx, cancel := limited(ctx, grepTimeout, "the search")
-	defer cancel()
-	done, err := s.begin(ctx)
+	done, err := limit.Work(ctx)
 	if err != nil {
 		return GrepPage{}, err
 	}
 	defer done()
+	// The time of the search counts from here, not that of the queue.
+	ctx, cancel := limited(ctx, grepTimeout, "the search")
+	defer cancel()
 	out, err := s.git.Stream(ctx, git.Command{
 		// -e with its value attached: nothing in the pattern can be an option.
 		Name: "grep", Dir: dir, Flags: append(flags, "-e"+pattern), Args: []string{string(commit)}, Paths: f.pathspecs(),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // lastCommitsLimit is how many answers "last commit of a path" are kept; about
@@ -163,7 +164,7 @@ func (h *history) run(ctx context.Context, commit core.ObjectID, folder string) 
 	if folder != "" {
 		c.Paths = []string{folder}
 	}
-	done, err := h.s.begin(ctx)
+	done, err := limit.Work(ctx)
 	if err != nil {
 		return err
 	}

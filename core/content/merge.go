@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 const (
@@ -125,7 +126,7 @@ func (s *Service) mergeTree(ctx context.Context, dir string, p *MergePreview, r 
 	}()
 	ctx, cancel := limited(ctx, mergeTimeout, "the merge")
 	defer cancel()
-	done, err := s.begin(ctx)
+	done, err := limit.Work(ctx)
 	if err != nil {
 		return err
 	}

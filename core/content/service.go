@@ -2,11 +2,11 @@ package content
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Options configures [New]. All but Current are required.
@@ -18,11 +18,6 @@ type Options struct {
 	// there is; nil means always.
 	Current func(ctx context.Context, repo core.Repository) error
 	TempDir string // for the objects of merge previews
-	// MaxWork is how many searches, walks over history and merges run at the
-	// same time, over all repositories; others wait. 0 is two per processor,
-	// but at least four. What is streamed to a client does not count: how long
-	// that takes is up to the client.
-	MaxWork int
 }
 
 // Service reads repositories. It keeps no process and no file of its own.
@@ -33,7 +28,6 @@ type Service struct {
 	current func(context.Context, core.Repository) error
 	temp    string
 	last    *lastCommits
-	room    chan struct{} // one token for each piece of work that runs
 }
 
 // New returns a service.
@@ -41,12 +35,9 @@ func New(o Options) *Service {
 	if o.Current == nil {
 		o.Current = func(context.Context, core.Repository) error { return nil }
 	}
-	if o.MaxWork <= 0 {
-		o.MaxWork = max(4, 2*runtime.GOMAXPROCS(0))
-	}
 	return &Service{
 		git: o.Git, cat: o.Objects, path: o.Path, current: o.Current, temp: o.TempDir,
-		last: newLastCommits(lastCommitsLimit), room: make(chan struct{}, o.MaxWork),
+		last: newLastCommits(lastCommitsLimit),
 	}
 }
 
@@ -57,8 +48,12 @@ type At struct {
 	Ref       string
 }
 
-// dir returns the folder of the repository when it may be read.
+// dir returns the folder of the repository when it may be read. Every read
+// begins here, and so takes its request's slot here: what follows starts git.
 func (s *Service) dir(ctx context.Context, repo core.Repository) (string, error) {
+	if err := limit.Take(ctx, repo.ID); err != nil {
+		return "", err
+	}
 	if err := s.current(ctx, repo); err != nil {
 		return "", err
 	}
@@ -80,17 +75,6 @@ const (
 // as its cause, which git's runner puts into the errors it returns.
 func limited(ctx context.Context, limit time.Duration, what string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, core.Errorf(core.KindTimeout, "%s took longer than %s; ask for less at once", what, limit))
-}
-
-// begin waits until the service has room for one more piece of work; the caller
-// must call done at its end.
-func (s *Service) begin(ctx context.Context) (done func(), err error) {
-	select {
-	case s.room <- struct{}{}:
-		return func() { <-s.room }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // literal makes git take pathspecs as plain paths: no globs, no ":(magic)".

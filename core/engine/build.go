@@ -16,11 +16,13 @@ import (
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/inbound"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/retain"
 	"github.com/headwater-git/headwater/core/rewrite"
+	"github.com/headwater-git/headwater/core/serve"
 	"github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -43,6 +45,8 @@ type Options struct {
 	// MaxPushSize bounds the pack of one push in bytes; 0 is no limit.
 	MaxPushSize int64
 	Webhooks    events.Policy // where outbound webhooks may lead
+	// Limits bound what requests may use at the same time.
+	Limits limit.Options
 }
 
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
@@ -51,6 +55,8 @@ type Engine struct {
 	git       *git.Git
 	repos     *repo.Repos
 	push      *push.Service
+	serve     *serve.Service
+	limiter   *limit.Limiter
 	commit    *commit.Service
 	objects   *git.CatFile
 	rewrite   *rewrite.Service
@@ -98,10 +104,15 @@ func New(o Options) (*Engine, error) {
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
+		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck,
 	})
 	if err != nil {
 		return nil, err
 	}
+	// On the system's clock: how long a client waits is no matter of the dates
+	// that the rest of the core reckons with.
+	e.limiter = limit.New(o.Limits)
+	e.serve = serve.New(serve.Options{Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Logger: o.Logger})
 	e.content = content.New(content.Options{
 		Git: o.Git, Objects: e.objects, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
@@ -184,6 +195,12 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // Push returns the service of write sessions.
 func (e *Engine) Push() *push.Service { return e.push }
+
+// Serve returns the service of fetches.
+func (e *Engine) Serve() *serve.Service { return e.serve }
+
+// Limiter returns what bounds the requests of callers.
+func (e *Engine) Limiter() *limit.Limiter { return e.limiter }
 
 // Commit returns the service of API writes.
 func (e *Engine) Commit() *commit.Service { return e.commit }

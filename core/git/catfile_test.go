@@ -62,11 +62,13 @@ func TestCatFile_answers(t *testing.T) {
 			dir := newBare(t, "--object-format="+format)
 			blob := addBlob(t, dir, "hello")
 			empty := addBlob(t, dir, "")
-			tree := strings.TrimSpace(tryGit(t, dir, "100644 blob "+blob+"\tnew\nline\x00100644 blob "+empty+"\ta b\x00", "mktree", "-z").stdout)
+			module := strings.Repeat("1", len(blob)) // a submodule's commit is in no repository of ours
+			tree := strings.TrimSpace(tryGit(t, dir, "100644 blob "+blob+"\tnew\nline\x00100644 blob "+empty+"\ta b\x00160000 commit "+module+"\tmod\nule\x00", "mktree", "-z", "--missing").stdout)
 			commit := mustGit(t, dir, "commit-tree", "-m", "m", tree)
 			mustGit(t, dir, "update-ref", "refs/heads/main", commit)
 			names := []string{
 				"refs/heads/main", commit + "^{tree}", commit + ":new\nline", commit + ":a b", commit + ":no\nsuch\nfile", "refs/heads/none", blob + "^{commit}", commit + "~1",
+				commit + ":mod\nule", commit + ":mod\nule/x", commit + ":a b",
 			}
 			for range 3 {
 				info, err := b.Info(t.Context(), dir, names...)
@@ -76,6 +78,7 @@ func TestCatFile_answers(t *testing.T) {
 				for i, want := range []Object{
 					{ID: core.ObjectID(commit), Type: "commit"}, {ID: core.ObjectID(tree), Type: "tree"},
 					{ID: core.ObjectID(blob), Type: "blob", Size: 5}, {ID: core.ObjectID(empty), Type: "blob"}, {}, {}, {}, {},
+					{}, {}, {ID: core.ObjectID(empty), Type: "blob"},
 				} {
 					require.Equal(t, want.ID, info[i].ID, names[i])
 					require.Equal(t, want.Type, info[i].Type)

@@ -177,6 +177,11 @@ func (c *catProcess) object(limit int64, name string) (Object, error) {
 		return Object{Ambiguous: true}, nil
 	}
 	word := strings.Split(head, " ")
+	if len(word) == 2 && word[1] == "submodule" && core.ObjectID(word[0]).Valid() {
+		// git 2.51 and later: the path is a submodule's, and its commit is in
+		// another repository. Older ones say "missing".
+		return Object{}, nil
+	}
 	if len(word) != 3 || !core.ObjectID(word[0]).Valid() {
 		return Object{}, errCatProtocol
 	}

@@ -47,6 +47,10 @@ func (v Version) AtLeast(o Version) bool {
 	return v.Patch >= o.Patch
 }
 
+// choosesRefFormat reports whether "git init" knows --ref-format; git without
+// it stores refs as files.
+func (v Version) choosesRefFormat() bool { return v.AtLeast(Version{2, 45, 0}) }
+
 // String returns the dotted form.
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
 

@@ -31,8 +31,12 @@ const packedHeader = "# pack-refs with: peeled fully-peeled sorted \n"
 // removes each again: a millisecond per ref, minutes for 50,000.
 //
 // Objects and old values are checked. A failure that a ref causes is a
-// [*RefError], and then nothing has changed.
+// [*RefError], and then nothing has changed. A repository that does not store
+// its refs as files is refused: git would not look into the file.
 func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefChange) error {
+	if err := g.checkRefFormat(ctx, dir); err != nil {
+		return err
+	}
 	refs, err := g.packable(ctx, dir)
 	if err != nil {
 		return err
@@ -64,6 +68,19 @@ func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefCh
 		return fmt.Errorf("write packed-refs: %w", err)
 	}
 	return removeLoose(dir, "refs", before)
+}
+
+// checkRefFormat refuses a repository in which git does not read packed-refs.
+// An older git does not open one at all: the listing of refs that follows fails.
+func (g *Git) checkRefFormat(ctx context.Context, dir string) error {
+	out, err := g.Output(ctx, Command{Name: "config", Dir: dir, Flags: []string{"--default=files", "--get"}, Args: []string{"extensions.refStorage"}})
+	if err != nil {
+		return err
+	}
+	if format := strings.TrimSpace(string(out)); format != "files" {
+		return core.Errorf(core.KindInternal, "the repository stores its refs as %q, not as files; convert it: git refs migrate --ref-format=files", format)
+	}
+	return nil
 }
 
 // packable lists all refs with their peeled values, but for symbolic refs,

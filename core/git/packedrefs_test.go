@@ -3,6 +3,7 @@ package git
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -121,4 +122,38 @@ func TestGit_WriteRefs_refusals(t *testing.T) {
 			require.Equal(t, map[string]core.ObjectID{"refs/heads/main": a}, have)
 		})
 	}
+}
+
+func TestGit_WriteRefs_refusesAnotherRefFormat(t *testing.T) {
+	t.Parallel()
+	g, dir := newTestGit(t), newBare(t)
+	id := core.ObjectID(addCommit(t, dir, "", "one"))
+	// What a repository of reftables says of itself; git that does not know the
+	// extension refuses it by itself.
+	mustGit(t, dir, "config", "core.repositoryFormatVersion", "1")
+	mustGit(t, dir, "config", "extensions.refStorage", "reftable")
+	err := g.WriteRefs(t.Context(), dir, []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/main", New: id}}})
+	require.Error(t, err)
+	require.Regexp(t, `reftable|refstorage`, err.Error())
+	require.NoFileExists(t, filepath.Join(dir, "packed-refs"))
+}
+
+func TestGit_Init_refsAreFilesWhateverGitsDefault(t *testing.T) {
+	t.Parallel()
+	real, err := exec.LookPath("git")
+	require.NoError(t, err)
+	// Stands for a build of git whose own default is reftable, as 3.0's is.
+	path := filepath.Join(t.TempDir(), "git")
+	script := fmt.Sprintf("#!/bin/sh\nGIT_DEFAULT_REF_FORMAT=reftable exec '%s' \"$@\"\n", real)
+	require.NoError(t, os.WriteFile(path, []byte(script), 0o700)) //nolint:gosec // run by the test
+	g, err := New(t.Context(), Options{Path: path})
+	require.NoError(t, err)
+	dir := filepath.Join(t.TempDir(), "r.git")
+	require.NoError(t, g.Init(t.Context(), dir, "main", "sha1"))
+	id := core.ObjectID(addCommit(t, dir, "", "one"))
+	require.NoError(t, g.WriteRefs(t.Context(), dir, []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/main", New: id}}}))
+	refs, err := g.RefMap(t.Context(), dir)
+	require.NoError(t, err)
+	require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id}, refs)
+	require.NoDirExists(t, filepath.Join(dir, "reftable"))
 }

@@ -216,10 +216,12 @@ func (g *Git) SetHead(ctx context.Context, dir, ref string) error {
 
 // Init makes an empty bare repository at dir.
 func (g *Git) Init(ctx context.Context, dir, branch, objectFormat string) error {
-	return g.Run(ctx, Command{
-		Name: "init",
-		// --template=: an empty template; no sample hooks and no info/exclude.
-		Flags: []string{"--bare", "--quiet", "--template=", "--initial-branch=" + branch, "--object-format=" + objectFormat},
-		Args:  []string{dir},
-	})
+	// --template=: an empty template; no sample hooks and no info/exclude.
+	flags := []string{"--bare", "--quiet", "--template=", "--initial-branch=" + branch, "--object-format=" + objectFormat}
+	if g.version.choosesRefFormat() {
+		// What git takes by itself is reftable from 3.0 on, and in some builds
+		// before; WriteRefs writes the other one.
+		flags = append(flags, "--ref-format=files")
+	}
+	return g.Run(ctx, Command{Name: "init", Flags: flags, Args: []string{dir}})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Receive is one git push over smart HTTP: the session without its updates,
@@ -50,6 +51,9 @@ func (s *Service) config(ns core.Namespace) []git.Config {
 // Advertise writes the ref advertisement for a push: the body of
 // info/refs?service=git-receive-pack.
 func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Namespace, out io.Writer) error {
+	if err := limit.Take(ctx, r.ID); err != nil {
+		return err
+	}
 	if _, err := out.Write(append(git.AppendPktf(nil, "# service=git-receive-pack\n"), git.FlushPkt...)); err != nil {
 		return err
 	}
@@ -93,6 +97,14 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		s.log.Info("push refused before storing it", "repo_id", r.Repo.ID, "actor", r.Actor.Subject, "refs", len(r.Updates))
 		s.audit(ctx, r.Session, s.entry(b, nil))
 		_, err := r.Out.Write(head.AppendReport(nil, "ok", reports(b.results)))
+		return err
+	}
+	if err := limit.Take(ctx, r.Repo.ID); err != nil {
+		// No git client shows the text of a failed POST, but all show why the
+		// server could not unpack.
+		s.log.Info("push refused, too many requests run already", "repo_id", r.Repo.ID, "actor", r.Actor.Subject)
+		s.Refused(ctx, r.Session, err)
+		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
 		return err
 	}
 	return s.receive(ctx, r, io.MultiReader(bytes.NewReader(head.Raw), body))

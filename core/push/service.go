@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -35,6 +36,12 @@ type Options struct {
 	HooksDir  string // where the proc-receive hook is installed
 	// WantSync asks for a sync of the repository: its local copy is behind.
 	WantSync func(ctx context.Context, repoID string)
+	// Confirm makes sure that the upstream is still the repository that is
+	// followed; an error is the refusal of the write. Nil: it is not asked.
+	Confirm func(ctx context.Context, r core.Repository) error
+	// Recheck asks the host about the upstream after it refused a write, and
+	// reports whether it did. Nil: it is not asked.
+	Recheck func(ctx context.Context, r core.Repository) bool
 
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
@@ -143,7 +150,10 @@ func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	start := s.clock.Now()
 	b := newBallot(w)
-	err := s.write(ctx, w, b)
+	err := limit.Take(ctx, w.Repo.ID)
+	if err == nil {
+		err = s.write(ctx, w, b)
+	}
 	if !b.journaled {
 		s.audit(ctx, w, s.entry(b, err))
 	}
@@ -175,8 +185,9 @@ func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
 			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
 		}
 	}
-	if len(b.open) == 0 {
-		return nil
+	// Before the locks, since the host may take its time.
+	if err := s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
+		return err
 	}
 	return s.locked(ctx, w, b)
 }
@@ -226,8 +237,9 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 			return err
 		}
 	}
-	if len(b.open) == 0 {
-		return nil
+	// Costs nothing unless the locks took so long that the answer is old.
+	if err := s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
+		return err
 	}
 	return s.commit(ctx, w, b)
 }

@@ -71,14 +71,29 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	var lines []git.PushLine
 	var pushErr error
 	ran := false
-	err := s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
-		ran = true
-		lines, pushErr = s.runPush(ctx, w, r, idx)
-		if len(lines) > 0 {
-			return nil // a verdict on a ref is no verdict on the credential
+	leg := func() error {
+		return s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
+			ran = true
+			lines, pushErr = s.runPush(ctx, w, r, idx)
+			if len(lines) > 0 {
+				return nil // a verdict on a ref is no verdict on the credential
+			}
+			return pushErr
+		})
+	}
+	known := s.storedAt(ctx, w.Repo)
+	err := leg()
+	if len(lines) == 0 && turnedAway(err, ran) {
+		refusal, again := s.recheck(ctx, &w, known)
+		if again {
+			err = leg()
+		} else if refusal != nil {
+			for _, i := range idx {
+				b.set(i, core.KindOf(refusal), "upstream: "+core.MessageOf(refusal))
+			}
+			return
 		}
-		return pushErr
-	})
+	}
 	if len(lines) > 0 {
 		err = pushErr
 	}

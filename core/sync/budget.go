@@ -184,12 +184,14 @@ func (h *host) rest(until time.Time) {
 	}
 }
 
-// mayCheck reports whether the host's API may be asked.
-func (b *budget) mayCheck(name string) bool {
+// uncheckedUntil returns when the host's API may be asked again; zero: now.
+func (b *budget) uncheckedUntil(name string) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h := b.hosts[name]
-	return h == nil || !h.unchecked.After(b.clock.Now())
+	if h := b.hosts[name]; h != nil && h.unchecked.After(b.clock.Now()) {
+		return h.unchecked
+	}
+	return time.Time{}
 }
 
 // checked takes what came of asking the host's API: its limits are not those of

@@ -70,20 +70,36 @@ func (s *Service) checkDue(repoID string) bool {
 // check asks the host about the upstream. An answer that tells nothing is not
 // Known.
 func (s *Service) check(ctx context.Context, r core.Repository) upstream.Condition {
-	if !s.budget.mayCheck(r.Upstream.Host) {
+	c, err := s.question(ctx, r)
+	if err != nil {
 		return upstream.Condition{}
 	}
+	return c
+}
+
+// question is check for who has to know that the host could not be asked.
+func (s *Service) question(ctx context.Context, r core.Repository) (upstream.Condition, error) {
+	if until := s.budget.uncheckedUntil(r.Upstream.Host); !until.IsZero() {
+		return upstream.Condition{}, &core.Error{
+			Kind: core.KindRateLimited, Op: "check upstream", Message: "the API of " + r.Upstream.Host + " limits requests at the moment",
+			RetryAfter: until.Sub(s.clock.Now()),
+		}
+	}
+	begin := s.clock.Now()
 	c, err := s.up.Check(ctx, r)
 	s.budget.checked(r.Upstream.Host, err)
 	asked := s.clock.Now()
 	if err != nil {
 		s.log.Debug("the host cannot be asked about an upstream", "repo_id", r.ID, "error", err)
 		asked = asked.Add(checkAgain - checkEvery)
+	} else {
+		s.doubtCredential(ctx, r, &c)
+		s.noteIdentity(r, c, begin)
 	}
 	s.mu.Lock()
 	s.checks[r.ID] = asked
 	s.mu.Unlock()
-	return c
+	return c, err
 }
 
 // examine asks the host about the upstream of a run and takes in what it says.
@@ -131,10 +147,14 @@ func (s *Service) follow(ctx context.Context, x *run, to core.Upstream) error {
 			return core.Errorf(core.KindNotFound, "the repository is not synced")
 		}
 		up := *r.Upstream
+		moved := up.Owner != to.Owner || up.Name != to.Name || up.URL != to.URL
 		up.ID, up.Owner, up.Name, up.URL = to.ID, to.Owner, to.Name, to.URL
 		to = up
 		if err := q.MoveUpstream(ctx, x.RepoID, up); err != nil {
 			return err
+		}
+		if !moved {
+			return nil // a write has followed it already, and told so
 		}
 		return q.AddEvents(ctx, []core.Event{e})
 	})
@@ -165,7 +185,8 @@ func errLost(c upstream.Condition) error {
 // seen, and one that a webhook put into doubt.
 func (s *Service) precheck(ctx context.Context, x *run) error {
 	identified := x.taken.UpstreamState.Gone() && x.repo.Upstream.ID != ""
-	if doubt := s.takeDoubt(x.RepoID); !doubt && !identified && !s.checkDue(x.RepoID) || x.First {
+	// A person who asks wants to know of it now.
+	if doubt := s.takeDoubt(x.RepoID) || x.asked; !doubt && !identified && !s.checkDue(x.RepoID) || x.First {
 		return nil
 	}
 	x.life = nil
@@ -201,7 +222,15 @@ func (s *Service) diagnose(ctx context.Context, x *run, failure error) error {
 			return err
 		}
 	}
-	return x.explained(failure)
+	failure = x.explained(failure)
+	if class == core.ClassNotFound && x.Ref == "" && s.unseen(ctx, x.repo) && (x.life == nil || !x.life.State.Gone()) {
+		_, text := classify(failure)
+		if !strings.HasPrefix(text, unseenText) {
+			text = unseenText + text
+		}
+		failure = &classError{class: core.ClassAuth, text: text, cause: failure}
+	}
+	return failure
 }
 
 // explained adds to a failure what the host's API says of the upstream: its git

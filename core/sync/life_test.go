@@ -23,6 +23,7 @@ type hostAPI struct {
 	mu       sync.Mutex
 	paths    []string // that there may be repositories at
 	archived bool
+	byName   bool  // it has no question by id
 	err      error // answer of the API to everything
 	asked    int
 }
@@ -48,6 +49,9 @@ func (a *hostAPI) resolve(ctx context.Context, r providers.ResolveRequest) (prov
 	a.asked++
 	if a.err != nil {
 		return providers.Remote{}, a.err
+	}
+	if a.byName && r.Locator.ID != "" {
+		return providers.Remote{}, providers.Errorf(providers.CodeNotFound, "no such page")
 	}
 	for _, path := range append(slices.Clone(a.paths), r.Locator.Owner+"/"+r.Locator.Name) {
 		id, err := a.forge.Forge.RepoID(path)
@@ -325,10 +329,13 @@ func TestService_CredentialChanged(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r, one := b.mirrored("a")
-	wanted := b.state(r).Wanted
-	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
-	require.Equal(t, wanted, b.state(r).Wanted, "nothing waits for it")
+	fresh := b.Synced("b")
+	require.NoError(t, b.sync.CredentialChanged(t.Context(), fresh.ID))
+	require.Zero(t, b.state(fresh).Wanted, "its first sync is asked for by a pull")
 	b.Forge.RevokeTokens()
+	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
+	b.rest(r)
+	require.Equal(t, core.ClassAuth, b.state(r).LastClass, "one that does not work shows at once")
 	two := b.ForgeCommit(r, mainRef, "two", one)
 	require.Error(t, b.run(r, ""))
 	c, err := b.Store.CredentialByRepo(t.Context(), r.ID)

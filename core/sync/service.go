@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -77,8 +78,11 @@ type Service struct {
 	webhooks map[string]time.Time // last look that a webhook caused at once
 	doubts   map[string]bool      // upstreams to ask the host about
 	checks   map[string]time.Time // when it was last asked
-	polls    polls
-	seen     seen
+	// identities is what is known of who answers under the upstreams' names.
+	identities map[string]*identity
+	asking     singleflight.Group // questions for the sake of writes
+	polls      polls
+	seen       seen
 }
 
 // firstPhase is what a run is at before git says something.
@@ -124,7 +128,7 @@ func New(o Options) *Service {
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
 		wake: make(chan struct{}, 1), budget: newBudget(o.Clock),
 		flights: map[string]*flight{}, waiters: map[string][]chan finished{},
-		halted: map[string]int{}, webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{},
+		halted: map[string]int{}, webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{}, identities: map[string]*identity{},
 		polls: polls{wake: make(chan struct{}, 1), known: map[string]struct{}{}, queue: map[string][]string{}},
 		seen:  seen{wake: make(chan struct{}, 1)},
 	}
@@ -141,16 +145,18 @@ func (s *Service) Request(ctx context.Context, repoID, trigger, ref string) (int
 	return gen, nil
 }
 
-// CredentialChanged has what waits for a retry tried at once with the new
-// credential. A repository without work waiting is left alone: its next contact
-// uses the credential by itself.
+// CredentialChanged has a new credential tried at once, so that one which does
+// not work shows before somebody needs it. It returns before the upstream is
+// asked. A repository whose first sync nobody has asked for yet is left alone.
 func (s *Service) CredentialChanged(ctx context.Context, repoID string) error {
+	s.mu.Lock()
+	delete(s.identities, repoID) // what the old one could ask tells nothing of this one
+	s.mu.Unlock()
 	state, err := s.store.SyncState(ctx, repoID)
-	if err != nil || state.Served >= state.Wanted {
+	if err != nil || state.Served >= state.Wanted && !state.Ready() {
 		return err
 	}
-	_, err = s.Request(ctx, repoID, TriggerCredential, "")
-	return err
+	return s.requestDoubting(ctx, repoID, TriggerCredential)
 }
 
 // poke wakes the scheduler.
@@ -411,6 +417,7 @@ func (s *Service) Ground(ctx context.Context, repoID string) error {
 	delete(s.webhooks, repoID)
 	delete(s.doubts, repoID)
 	delete(s.checks, repoID)
+	delete(s.identities, repoID)
 	if f == nil {
 		s.mu.Unlock()
 		return nil

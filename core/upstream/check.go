@@ -14,7 +14,9 @@ type Condition struct {
 	// Known: the host was asked, and its answer tells something. Else the rest
 	// means nothing: its API cannot be asked, or not with this credential.
 	Known bool
-	State core.UpstreamState
+	// Unknown says why not, where host or credential tell no stable id.
+	Unknown string
+	State   core.UpstreamState
 	// Message says why State is not active, in one sentence for a person.
 	Message string
 	// Upstream is the link as the host has it now, and Moved tells that this is
@@ -42,7 +44,7 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 		return Condition{}, coreError(op, err)
 	}
 	if !m.Capabilities.StableIDs {
-		return Condition{}, nil
+		return Condition{Unknown: "the server has no way to ask " + up.Host + " for a stable id"}, nil
 	}
 	stored, err := s.stored(ctx, repo)
 	if err != nil {
@@ -59,15 +61,38 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 	if !known {
 		return Condition{}, coreError(op, err)
 	}
+	if c.State != core.UpstreamDeleted {
+		c.Unknown = apiClosed(up, c)
+	}
 	if c.State == core.UpstreamSuspended || c.State == core.UpstreamRevoked || up.ID == "" {
 		return c, nil
 	}
 	// Not to be seen under its id. Who has its name now?
 	ask.Locator.ID = ""
-	if other, err := p.Resolve(ctx, ask); err == nil && other.UpstreamID != "" && other.UpstreamID != up.ID {
-		return Condition{Known: true, State: core.UpstreamReplaced, Message: replacedMessage(up)}, nil
+	other, err := p.Resolve(ctx, ask)
+	if err == nil && other.UpstreamID != "" {
+		return found(up, other), nil // a host that cannot be asked by id, or another repository
+	}
+	// Its git answers to what the API does not show: then it is the API that the
+	// credential does not open, or that is not the whole of one.
+	if c.State != core.UpstreamDeleted || err == nil || s.reads(ctx, repo) {
+		c.Unknown = apiClosed(up, c)
+		if c.State == core.UpstreamDeleted {
+			return Condition{Unknown: c.Unknown}, nil
+		}
 	}
 	return c, nil
+}
+
+// apiClosed says that the credential does not open the host's API.
+func apiClosed(up core.Upstream, c Condition) string {
+	return "the API of " + up.Host + " does not show the repository to the credential: " + c.Message
+}
+
+// reads reports whether the upstream's git answers.
+func (s *Service) reads(ctx context.Context, repo core.Repository) bool {
+	_, err := s.Refs(ctx, repo, []string{"HEAD"})
+	return err == nil
 }
 
 func replacedMessage(up core.Upstream) string {
@@ -77,7 +102,8 @@ func replacedMessage(up core.Upstream) string {
 // found compares what the host tells with the link.
 func found(up core.Upstream, remote providers.Remote) Condition {
 	if remote.UpstreamID == "" {
-		return Condition{} // a credential that opens git alone: the API said nothing
+		// A credential that opens git alone: the API said nothing.
+		return Condition{Unknown: "the stored credential opens git at " + up.Host + " and not its API"}
 	}
 	if up.ID != "" && remote.UpstreamID != up.ID {
 		return Condition{Known: true, State: core.UpstreamReplaced, Message: replacedMessage(up)}

@@ -40,6 +40,7 @@ func benchmarks() []benchmark {
 		{"api", "calls of the REST API in 20,000 files, beside a real Gitea's", benchAPI},
 		{"mirror", "first mirror of a large repository, and a clone right after it", benchMirror},
 		{"memory", "memory of the server while 16 clones run", benchMemory},
+		{"hostile", "a bystander's clone and push beside a hostile reader", benchHostile},
 	}
 }
 

@@ -49,7 +49,7 @@ func made(body any) []success {
 // Errors by what a call does. Those of the token and of the server itself are
 // the same everywhere.
 var (
-	readErrors  = []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusNotImplemented, http.StatusGatewayTimeout}
+	readErrors  = []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusNotImplemented, http.StatusGatewayTimeout}
 	storeErrors = []int{http.StatusConflict, http.StatusRequestEntityTooLarge}
 	writeErrors = []int{http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
 		http.StatusLocked, http.StatusTooManyRequests, http.StatusNotImplemented, http.StatusBadGateway, http.StatusGatewayTimeout}

@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Options is what the REST layer stands on. Repositories and Verifier are
@@ -18,6 +19,7 @@ import (
 type Options struct {
 	Repositories engine.Repositories
 	Verifier     *access.Verifier
+	Limiter      *limit.Limiter          // nil: requests are not bounded
 	Content      Content                 // nil: calls that read content are refused
 	Commits      Commits                 // nil: calls that write content are refused
 	Rewrites     Rewrites                // nil: calls about rewrites are refused
@@ -205,6 +207,9 @@ func (s *server) dispatch(rec *record, r *http.Request, methods map[string]opera
 	// Known also when the call is refused, for the log.
 	rec.org, rec.subject = c.identity.Org, c.identity.Subject
 	if err == nil {
+		ctx, end := s.Limiter.Request(r.Context(), c.identity.Caller())
+		defer end()
+		c.r = r.WithContext(ctx)
 		err = op.serve(s, c)
 	}
 	s.audit(c, err)

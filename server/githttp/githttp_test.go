@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/providers/providertest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -221,9 +222,17 @@ func TestHandler_requestBodies(t *testing.T) {
 		"100-continue":       {map[string]string{"Expect": "100-continue"}, strings.NewReader(wantRequest(head)), 200},
 		"gzip that is none":  {map[string]string{"Content-Encoding": "gzip"}, strings.NewReader("plain"), 400},
 		"unknown encoding":   {map[string]string{"Content-Encoding": "br"}, strings.NewReader("plain"), 400},
-		"gzip that breaks":   {map[string]string{"Content-Encoding": "gzip"}, io.LimitReader(zip(wantRequest(head)), 30), 0},
-		"no protocol at all": {nil, strings.NewReader("GET / HTTP/1.1\r\n\r\n"), 0},
-		"nothing":            {nil, strings.NewReader(""), 0},
+		"gzip that breaks":   {map[string]string{"Content-Encoding": "gzip"}, io.LimitReader(zip(wantRequest(head)), 30), 400},
+		"no protocol at all": {nil, strings.NewReader("GET / HTTP/1.1\r\n\r\n"), 400},
+		"nothing":            {nil, strings.NewReader(""), 400},
+		"half a packet":      {nil, strings.NewReader("0011command=fe"), 400},
+		"no end":             {nil, strings.NewReader(strings.TrimSuffix(wantRequest(head), "0000")), 400},
+		"another command":    {nil, strings.NewReader("0013command=delete0000"), 400},
+		"no command":         {nil, strings.NewReader("000fno-progress0000"), 400},
+		"no capability":      {nil, strings.NewReader("0011command=fetch000cnonsense0000"), 400},
+		"no argument":        {nil, strings.NewReader("0011command=fetch0001000cnonsense0000"), 400},
+		"no id":              {nil, strings.NewReader(wantRequest("main")), 400},
+		"too large":          {nil, io.MultiReader(strings.NewReader("0011command=fetch0001"), strings.NewReader(strings.Repeat("0032have "+head+"\n", 220_000)), strings.NewReader("0000")), 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -238,15 +247,6 @@ func TestHandler_requestBodies(t *testing.T) {
 				r.Header.Set(k, v)
 			}
 			resp, err := (&http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: 10 * time.Second}).RoundTrip(r)
-			if tt.status == 0 {
-				// Whatever the answer, it is no pack.
-				if err == nil {
-					body, _ := io.ReadAll(resp.Body)
-					_ = resp.Body.Close()
-					require.NotContains(t, string(body), "PACK")
-				}
-				return
-			}
 			require.NoError(t, err)
 			defer resp.Body.Close()
 			body, err := io.ReadAll(resp.Body)
@@ -257,6 +257,39 @@ func TestHandler_requestBodies(t *testing.T) {
 	}
 	// The server still works, and nothing it was sent hangs around.
 	s.Client(t, "r").Clone(s.Remote("r"))
+}
+
+// TestHandler_uploadPackSaysWhy holds that what upload-pack says in the
+// protocol ends the answer as it should, and that an empty question has none.
+func TestHandler_uploadPackSaysWhy(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	_, head := fill(t, s, "r", 3)
+	absent := strings.Repeat("1", 40)
+	plain := func(id string) string { return fmt.Sprintf("%04xwant %s\n00000009done\n", 10+len(id), id) }
+	for name, tt := range map[string]struct {
+		protocol, body string
+		says           string
+	}{
+		"v2, no such object": {"version=2", wantRequest(absent), "ERR upload-pack: not our ref " + absent},
+		"v0, no such object": {"", plain(absent), "ERR upload-pack: not our ref " + absent},
+		"v0, a pack":         {"", plain(head), "PACK"},
+		"v2, probe":          {"version=2", "0000", ""},
+		"v0, probe":          {"", "0000", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := do(t, s, request{method: http.MethodPost, path: "/r.git/git-upload-pack", auth: basic("t", s.Token(t, "r")),
+				header: map[string]string{"Git-Protocol": tt.protocol}, body: strings.NewReader(tt.body)})
+			require.Equal(t, http.StatusOK, got.status, got.body)
+			require.Equal(t, "application/x-git-upload-pack-result", got.header.Get("Content-Type"))
+			require.Contains(t, got.body, tt.says)
+			if tt.says == "" {
+				require.Empty(t, got.body)
+			}
+		})
+	}
+	require.NotContains(t, s.Log.String(), "failed in mid-answer")
 }
 
 // TestHandler_expectContinueBeforeBody checks that a client that asks first is
@@ -474,7 +507,7 @@ func large(t *testing.T, s *servertest.Server, name string) (client *servertest.
 
 // TestHandler_slowReadersCostNoMemory runs alone: it measures this process.
 func TestHandler_slowReadersCostNoMemory(t *testing.T) { //nolint:paralleltest // see above
-	s := servertest.Start(t, servertest.Options{})
+	s := servertest.Start(t, servertest.Options{Limits: limit.Options{Ceilings: limit.Ceilings{Server: 64}}})
 	_, head := large(t, s, "r")
 	fetch := func() *http.Response {
 		return open(t, s, request{method: http.MethodPost, path: "/r.git/git-upload-pack", auth: basic("t", s.Token(t, "r")),

@@ -1,15 +1,12 @@
 package githttp
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,7 +14,9 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/serve"
 )
 
 // Engine is what this package needs of the core.
@@ -28,8 +27,8 @@ type Engine interface {
 	Freshness(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
 	Confirm(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
 	Push() *push.Service
-	Git() *git.Git
-	Path(id string) string
+	Serve() *serve.Service
+	Limiter() *limit.Limiter
 	Current(ctx context.Context, repo core.Repository) error
 }
 
@@ -40,20 +39,26 @@ type Options struct {
 	Logger   hclog.Logger
 	// StatusOf maps an error kind to an HTTP status.
 	StatusOf func(core.Kind) int
+	// FetchGrace and PushGrace are how long the body of a request may come in
+	// below one kilobyte a second before it is cut; 0 is 10 s and one minute.
+	FetchGrace, PushGrace time.Duration
 }
 
 // Handler serves the Git remotes.
 type Handler struct {
 	o   Options
 	log hclog.Logger
-
-	mu           sync.Mutex
-	capabilities map[string][]byte // protocol v2 advertisement by object format
 }
 
 // New returns the handler. Give it the requests for which [Match] is true.
 func New(o Options) *Handler {
-	return &Handler{o: o, log: o.Logger.Named("git-http"), capabilities: map[string][]byte{}}
+	if o.FetchGrace <= 0 {
+		o.FetchGrace = fetchGrace
+	}
+	if o.PushGrace <= 0 {
+		o.PushGrace = pushGrace
+	}
+	return &Handler{o: o, log: o.Logger.Named("git-http")}
 }
 
 // remote is one of the three remotes of a repository.
@@ -144,6 +149,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (acces
 	if err != nil {
 		return id, err
 	}
+	ctx, end := h.o.Engine.Limiter().Request(r.Context(), id.Caller())
+	defer end()
+	r = r.WithContext(ctx)
 	write := m.service == "git-receive-pack"
 	repo, err := h.authorise(r.Context(), id, m, write)
 	if err == nil && m.imports {
@@ -256,32 +264,24 @@ func (h *Handler) fail(w *recorder, r *http.Request, err error) {
 		return
 	}
 	kind := core.KindOf(err)
-	status := h.o.StatusOf(kind)
+	status, message := h.o.StatusOf(kind), core.MessageOf(err)
+	if errors.Is(err, errSlowBody) {
+		// The rest of the body is not waited for.
+		status, message = http.StatusRequestTimeout, errSlowBody.Error()
+		w.Header().Set("Connection", "close")
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if kind == core.KindUnauthenticated {
 		w.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
 	}
-	if e, ok := errors.AsType[*core.Error](err); ok && e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds()+0.5)))
-	}
+	setRetryAfter(w, err)
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintln(w, core.MessageOf(err))
+	_, _ = fmt.Fprintln(w, message)
 }
 
-// requestBody returns the body, decompressed if the client compressed it. A
-// client that stalls in it is given up.
-func requestBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
-	body := &unstalled{body: r.Body, c: http.NewResponseController(w)}
-	switch enc := r.Header.Get("Content-Encoding"); enc {
-	case "":
-		return body, nil
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, core.Errorf(core.KindInvalid, "the request body is not gzip as its header says")
-		}
-		return z, nil
-	default:
-		return nil, core.Errorf(core.KindInvalid, "content encoding %q is not supported", enc)
+// setRetryAfter tells when to come again, if the error knows.
+func setRetryAfter(w http.ResponseWriter, err error) {
+	if e, ok := errors.AsType[*core.Error](err); ok && e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds()+0.5)))
 	}
 }

@@ -1,119 +1,61 @@
 package githttp
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/serve"
 )
 
-// How long one write to a client, and one read of its body, may take. They
-// replace time-outs of the whole exchange, which may rightly last for hours.
-const (
-	writeStall = 5 * time.Minute
-	readStall  = 5 * time.Minute
-)
+// writeStall is how long one write to a client may take. It replaces a time-out
+// of the whole exchange, which may rightly last for hours.
+const writeStall = 5 * time.Minute
 
-// unstalled is a request body whose every read has a deadline. A client that
-// is half gone would hold a git process for ever otherwise.
-type unstalled struct {
-	body io.Reader
-	c    *http.ResponseController
-}
-
-// Read reads within the stall limit. At the end of the body the limit is
-// lifted: the connection lives on while the answer is made.
-func (u *unstalled) Read(p []byte) (int, error) {
-	if err := u.c.SetReadDeadline(time.Now().Add(readStall)); err != nil {
-		return 0, fmt.Errorf("set read deadline: %w", err)
-	}
-	n, err := u.body.Read(p)
-	if err != nil {
-		if cerr := u.c.SetReadDeadline(time.Time{}); cerr != nil && err == io.EOF { //nolint:errorlint // readers return io.EOF itself
-			return n, fmt.Errorf("clear read deadline: %w", cerr)
-		}
-	}
-	return n, err
-}
-
-// uploadConfig is the configuration of git upload-pack.
-func uploadConfig(ns core.Namespace) []git.Config {
-	cfg := []git.Config{
-		git.Set("transfer.hideRefs", "^refs/internal"),
-		// Partial clones, and the later fetch of single objects that they need.
-		git.Set("uploadpack.allowFilter", "true"),
-		git.Set("uploadpack.allowAnySHA1InWant", "true"),
-	}
-	if ns == core.Default {
-		cfg = append(cfg, git.Set("transfer.hideRefs", "^refs/namespaces"))
-	}
-	return cfg
-}
+// maxFetchBody bounds the body of a fetch as it is on the wire. What is in it
+// is bounded by the core, at less; this is for streams that unpack to nothing.
+const maxFetchBody = 11 << 20
 
 // advertiseFetch answers info/refs?service=git-upload-pack.
 func (h *Handler) advertiseFetch(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-	c := git.Command{
-		Name: "upload-pack", Dir: h.o.Engine.Path(repo.ID), Config: uploadConfig(m.namespace), Env: git.NamespaceEnv(m.namespace),
-		Flags: []string{"--stateless-rpc", "--http-backend-info-refs"}, Args: []string{"."},
-	}
-	if r.Header.Get("Git-Protocol") == "version=2" {
-		body, err := h.v2Capabilities(r, repo.ObjectFormat, c)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(body)
-		return err
-	}
-	c.Env = append(c.Env, git.ProtocolEnv(r.Header.Get("Git-Protocol"))...)
-	if _, err := w.Write(append(git.AppendPktf(nil, "# service=git-upload-pack\n"), git.FlushPkt...)); err != nil {
-		return err
-	}
-	c.Stdout = w
-	return h.o.Engine.Git().Run(r.Context(), c)
-}
-
-// v2Capabilities returns the protocol v2 advertisement, which tells nothing of
-// the repository but its object format.
-func (h *Handler) v2Capabilities(r *http.Request, format string, c git.Command) ([]byte, error) {
-	h.mu.Lock()
-	body := h.capabilities[format]
-	h.mu.Unlock()
-	if body != nil {
-		return body, nil
-	}
-	var out bytes.Buffer
-	c.Env = append(c.Env, "GIT_PROTOCOL=version=2")
-	c.Stdout = &out
-	if err := h.o.Engine.Git().Run(r.Context(), c); err != nil {
-		return nil, err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.capabilities[format] = out.Bytes()
-	return out.Bytes(), nil
+	return h.o.Engine.Serve().Advertise(r.Context(), repo, m.namespace, r.Header.Get("Git-Protocol"), w)
 }
 
 // uploadPack serves a fetch.
 func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
-	body, err := requestBody(w, r)
+	r.Body = http.MaxBytesReader(w, r.Body, maxFetchBody)
+	body, err := h.requestBody(w, r, h.o.FetchGrace)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
-	out := h.withNotice(newStream(w), r, repo, id)
-	return h.o.Engine.Git().Run(r.Context(), git.Command{
-		Name: "upload-pack", Dir: h.o.Engine.Path(repo.ID), Config: uploadConfig(m.namespace),
-		Env:   append(git.NamespaceEnv(m.namespace), git.ProtocolEnv(r.Header.Get("Git-Protocol"))...),
-		Flags: []string{"--stateless-rpc"}, Args: []string{"."},
-		Stdin: body, Stdout: out,
+	const contentType = "application/x-git-upload-pack-result"
+	err = h.o.Engine.Serve().UploadPack(r.Context(), serve.Fetch{
+		Repo: repo, Namespace: m.namespace, Caller: id.Caller(), Protocol: r.Header.Get("Git-Protocol"), Body: body,
+		Out: func() io.Writer {
+			w.Header().Set("Content-Type", contentType)
+			return h.withNotice(newStream(w), r, repo, id)
+		},
 	})
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return core.Errorf(core.KindTooLarge, "the request body is larger than %d bytes; fetch fewer refs at once", maxFetchBody)
+	}
+	if core.KindOf(err) == core.KindRateLimited && strings.HasPrefix(r.UserAgent(), "git/") {
+		// Of a failed POST git shows the status alone. This packet it shows as
+		// "fatal: remote error: ...", in every version of the protocol.
+		w.Header().Set("Content-Type", contentType)
+		setRetryAfter(w, err)
+		_, werr := w.Write(git.AppendPktf(nil, "ERR %s", core.MessageOf(err)))
+		return werr
+	}
+	return err
 }
 
 // advertisePush answers info/refs?service=git-receive-pack. Clients decide on
@@ -135,7 +77,7 @@ func session(r *http.Request, repo core.Repository, m remote, id access.Identity
 
 // receivePack serves a push.
 func (h *Handler) receivePack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
-	body, err := requestBody(w, r)
+	body, err := h.requestBody(w, r, h.o.PushGrace)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core/events"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
@@ -44,6 +45,7 @@ type serveOptions struct {
 	webhooksAllowPrivate            bool
 	webhooksAllowNetworks           []string
 	trustedProxies                  []string
+	limits                          limit.Options
 }
 
 // sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
@@ -98,6 +100,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.BoolVar(&o.webhooksAllowPrivate, "webhooks-allow-private", false, "let outbound webhooks lead to private and loopback addresses")
 	f.StringArrayVar(&o.webhooksAllowNetworks, "webhooks-allow-network", nil, "let outbound webhooks lead to this private network, like 10.1.0.0/16; may be repeated")
 	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from this network of reverse proxies, like 10.1.0.0/16; may be repeated")
+	bindLimits(f, &o.limits)
 	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
 	return cmd
 }
@@ -128,6 +131,9 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	if err != nil {
 		return err
 	}
+	if err := checkLimits(o.limits); err != nil {
+		return err
+	}
 	// Listen first: a wrong address should not cost a start.
 	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
@@ -151,6 +157,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		SealKey:        sealKey,
 		Webhooks:       webhooks,
 		TrustedProxies: proxies,
+		Limits:         o.limits,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")

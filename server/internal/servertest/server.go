@@ -22,6 +22,7 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/events"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/providers/providertest"
@@ -46,6 +47,9 @@ type Options struct {
 	Failpoint func(name string)
 	Webhooks  events.Policy
 	Public    bool // hosts are told where to deliver webhooks
+	Limits    limit.Options
+	// FetchGrace and PushGrace: see server.Options.
+	FetchGrace, PushGrace time.Duration
 }
 
 // Server is a running server.
@@ -127,6 +131,7 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 	return server.Options{
 		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
+		Limits: o.Limits, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace,
 	}
 }
 
@@ -251,11 +256,15 @@ func (c Caller) Token(t testing.TB, repo string) string {
 	return c.TokenWith(t, access.Claims{Repo: repo, Scopes: access.Scopes()})
 }
 
-// TokenWith signs a token; issuer, subject and times are filled in.
+// TokenWith signs a token; issuer and times are filled in, and a subject if
+// there is none.
 func (c Caller) TokenWith(t testing.TB, claims access.Claims) string {
 	t.Helper()
 	now := c.clock.Now()
-	claims.Issuer, claims.Subject, claims.IssuedAt = Org, "tester", now
+	claims.Issuer, claims.IssuedAt = Org, now
+	if claims.Subject == "" {
+		claims.Subject = "tester"
+	}
 	if claims.ExpiresAt.IsZero() {
 		claims.ExpiresAt = now.Add(1000 * time.Hour)
 	}

@@ -1,0 +1,99 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/upstream"
+)
+
+// confirm refuses what would go to an upstream of which nobody knows that it is
+// still the one that is followed: another repository may have taken its name,
+// with equal refs.
+func (s *Service) confirm(ctx context.Context, w Session, b *ballot) error {
+	idx := s.upstreamLeg(w, b)
+	if s.o.Confirm == nil || len(idx) == 0 {
+		return nil
+	}
+	err := s.o.Confirm(ctx, w.Repo)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var e *core.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.RetryAfter > 0 && w.Source == core.SourceAPI {
+		return err // an answer of its own, which says when to come again
+	}
+	for _, i := range idx {
+		if b.open[i] {
+			b.refuse(i, e.Kind, "upstream: "+e.Message)
+		}
+	}
+	return nil
+}
+
+// turnedAway reports whether the upstream refused a whole push before it did
+// any of it, in a way that a rename, another credential or the end of the
+// repository would explain.
+func turnedAway(err error, ran bool) bool {
+	if !ran || err == nil {
+		return false
+	}
+	if exit, ok := errors.AsType[*git.ExitError](err); ok && !git.IsWithoutEffect(exit.Stderr) {
+		return false
+	}
+	switch class, _ := upstream.Classify(err); class {
+	case core.ClassMoved, core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassRefused:
+		return true
+	}
+	return false
+}
+
+// recheck has the host asked about the upstream that turned a push away. again
+// is whether its address or credential is another one now, so that the push is
+// worth a second attempt; else refusal says what the host told of it, if that
+// explains the first.
+func (s *Service) recheck(ctx context.Context, w *Session, known time.Time) (refusal error, again bool) {
+	if s.o.Recheck == nil {
+		return nil, false
+	}
+	asked := s.o.Recheck(ctx, w.Repo)
+	now, err := s.store.RepositoryByID(ctx, w.Repo.ID)
+	if err != nil || !sameUpstream(w.Repo.Upstream, now.Upstream) {
+		return nil, false
+	}
+	if now.Upstream.URL != w.Repo.Upstream.URL || !s.storedAt(ctx, now).Equal(known) {
+		w.Repo = now
+		return nil, true
+	}
+	if !asked {
+		return nil, false
+	}
+	state, err := s.store.SyncState(ctx, now.ID)
+	switch {
+	case err != nil:
+	case state.UpstreamState.Gone():
+		return core.Errorf(core.KindUpstreamUnavailable, "%s", state.LastError), false
+	case state.UpstreamState == core.UpstreamArchived:
+		return core.Errorf(core.KindUpstreamRejected, "the repository is archived at %s: it can be read and takes no pushes; unarchive it there first", now.Upstream.Host), false
+	}
+	return nil, false
+}
+
+// storedAt returns since when the repository's credential is what it is; zero:
+// there is none.
+func (s *Service) storedAt(ctx context.Context, r core.Repository) time.Time {
+	c, err := s.store.CredentialByRepo(ctx, r.ID)
+	if err != nil {
+		return time.Time{}
+	}
+	return c.UpdatedAt
+}

@@ -1,0 +1,166 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
+)
+
+// inMemory is how much of a request is kept in memory. All but a few fetches
+// ask for less; hundreds of half requests cost no more than a few megabytes.
+const inMemory = 64 << 10
+
+// request is a whole request.
+type request struct {
+	small   []byte
+	file    *os.File // of a larger one; has no name any more
+	release func()   // of its place among the files
+	probe   bool     // a lone flush packet: git looks whether it may ask at all
+}
+
+// read takes in a request. Errors: KindTooLarge, KindInvalid, KindRateLimited if
+// too many large ones come in at once, and those of the body's reader.
+func (s *Service) read(ctx context.Context, f Fetch) (_ *request, err error) {
+	q := &request{}
+	defer func() {
+		if err != nil {
+			q.close()
+		}
+	}()
+	body := io.LimitReader(f.Body, s.o.MaxRequest+1)
+	var small bytes.Buffer
+	n, err := io.Copy(&small, io.LimitReader(body, inMemory))
+	if err != nil {
+		return nil, err
+	}
+	q.small = small.Bytes()
+	if n == inMemory {
+		if n, err = s.spool(ctx, f, q, body); err != nil {
+			return nil, err
+		}
+	}
+	if n > s.o.MaxRequest {
+		return nil, core.Errorf(core.KindTooLarge, "the request is larger than %d bytes, unpacked; fetch fewer refs at once", s.o.MaxRequest)
+	}
+	return q, q.check(f.Protocol)
+}
+
+// spool puts what has been read and the rest of the body into a file.
+func (s *Service) spool(ctx context.Context, f Fetch, q *request, rest io.Reader) (int64, error) {
+	var err error
+	if q.release, err = s.spools.Acquire(ctx, limit.Key{Caller: f.Caller, Repository: f.Repo.ID}); err != nil {
+		return 0, err
+	}
+	if q.file, err = os.CreateTemp(s.o.TempDir, "fetch-*"); err != nil {
+		return 0, fmt.Errorf("keep a large request: %w", err)
+	}
+	// Without a name it goes with the process, however that ends.
+	if err := os.Remove(q.file.Name()); err != nil {
+		return 0, fmt.Errorf("keep a large request: %w", err)
+	}
+	if _, err := q.file.Write(q.small); err != nil {
+		return 0, fmt.Errorf("keep a large request: %w", err)
+	}
+	n, err := io.Copy(q.file, rest)
+	n += int64(len(q.small))
+	q.small = nil
+	return n, err
+}
+
+// reader returns the request from its beginning. Git reads a file itself.
+func (q *request) reader() (io.Reader, error) {
+	if q.file == nil {
+		return bytes.NewReader(q.small), nil
+	}
+	if _, err := q.file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read a large request: %w", err)
+	}
+	return q.file, nil
+}
+
+func (q *request) close() {
+	if q.file != nil {
+		_ = q.file.Close() // read, and gone
+	}
+	if q.release != nil {
+		q.release()
+	}
+}
+
+// check finds out whether the request has the form of one, as far as that can
+// be told without the repository: whole packets, of which the first begins a
+// request and a flush packet or "done" ends it.
+func (q *request) check(protocol string) error {
+	r, err := q.reader()
+	if err != nil {
+		return err
+	}
+	packets := git.NewPktReader(bufio.NewReaderSize(r, 32<<10))
+	wrong := func(what string) error {
+		return core.Errorf(core.KindInvalid, "the body is not a request to git upload-pack: %s", what)
+	}
+	var count, flushes int
+	last := git.PktKind(0)
+	done := false
+	for ; ; count++ {
+		kind, payload, err := packets.Next()
+		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return wrong("it ends within a packet")
+		}
+		if err != nil {
+			return wrong("it holds what is no pkt-line")
+		}
+		if count == 0 && kind != git.PktFlush {
+			if problem := first(kind, string(payload), protocol == "version=2"); problem != "" {
+				return wrong(problem)
+			}
+		}
+		if kind == git.PktFlush {
+			flushes++
+		}
+		last, done = kind, kind == git.PktData && strings.TrimSuffix(string(payload), "\n") == "done"
+	}
+	switch {
+	case count == 0:
+		return wrong("it is empty")
+	case count == 1 && last == git.PktFlush:
+		q.probe = true
+	case last == git.PktFlush, done && flushes > 0 && protocol != "version=2":
+	default:
+		return wrong("its end is missing")
+	}
+	return nil
+}
+
+// first says what is wrong with the first packet of a request; "" is nothing.
+func first(kind git.PktKind, payload string, v2 bool) string {
+	payload = strings.TrimSuffix(payload, "\n")
+	switch {
+	case kind != git.PktData:
+		return "it does not begin with what it wants"
+	case v2:
+		// Only these are advertised. Capabilities may come in front of the command.
+		if command, ok := strings.CutPrefix(payload, "command="); ok && command != "ls-refs" && command != "fetch" {
+			return fmt.Sprintf("there is no command %.40q", command)
+		}
+		return ""
+	}
+	for _, prefix := range []string{"want ", "shallow ", "deepen", "filter "} {
+		if strings.HasPrefix(payload, prefix) {
+			return ""
+		}
+	}
+	return "it does not begin with what it wants"
+}

@@ -1,0 +1,193 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/limit"
+)
+
+// Options configures [New]. All but MaxRequest and Logger are required.
+type Options struct {
+	Git     *git.Git
+	Path    func(repoID string) string // folder of a repository
+	TempDir string                     // for requests that are too large for memory
+	// MaxRequest bounds a request after decompression, in bytes; 0 is 10 MB,
+	// the http.maxRequestBuffer of git http-backend.
+	MaxRequest int64
+	Logger     hclog.Logger
+}
+
+// Service serves fetches. It is safe for concurrent use.
+type Service struct {
+	o      Options
+	log    hclog.Logger
+	spools *limit.Limiter // of requests that lie in files
+
+	mu           sync.Mutex
+	capabilities map[string][]byte // protocol v2 advertisement by object format
+}
+
+// New returns a service.
+func New(o Options) *Service {
+	if o.MaxRequest <= 0 {
+		o.MaxRequest = 10 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	return &Service{
+		o: o, log: o.Logger.Named("serve"), capabilities: map[string][]byte{},
+		// They hold no process but up to 10 MB of disk each, for as long as a
+		// slow client takes. Nobody waits: who waited would be such a client.
+		spools: limit.New(limit.Options{Ceilings: limit.Ceilings{Caller: 16, Repository: 32, Organisation: 48, Server: 64}, Waiting: -1}),
+	}
+}
+
+// config is the configuration of git upload-pack.
+func config(ns core.Namespace) []git.Config {
+	cfg := []git.Config{
+		git.Set("transfer.hideRefs", "^refs/internal"),
+		// Partial clones, and the later fetch of single objects that they need.
+		git.Set("uploadpack.allowFilter", "true"),
+		git.Set("uploadpack.allowAnySHA1InWant", "true"),
+	}
+	if ns == core.Default {
+		cfg = append(cfg, git.Set("transfer.hideRefs", "^refs/namespaces"))
+	}
+	return cfg
+}
+
+// command is git upload-pack for one request. protocol is the client's
+// Git-Protocol header.
+func (s *Service) command(r core.Repository, ns core.Namespace, protocol string) git.Command {
+	return git.Command{
+		Name: "upload-pack", Dir: s.o.Path(r.ID), Config: config(ns),
+		Env:   append(git.NamespaceEnv(ns), git.ProtocolEnv(protocol)...),
+		Flags: []string{"--stateless-rpc"}, Args: []string{"."},
+	}
+}
+
+// Advertise writes the body of info/refs?service=git-upload-pack.
+func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Namespace, protocol string, out io.Writer) error {
+	c := s.command(r, ns, protocol)
+	c.Flags = append(c.Flags, "--http-backend-info-refs")
+	if protocol == "version=2" {
+		body, err := s.v2Capabilities(ctx, r, c)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(body)
+		return err
+	}
+	if err := limit.Take(ctx, r.ID); err != nil {
+		return err
+	}
+	if _, err := out.Write(append(git.AppendPktf(nil, "# service=git-upload-pack\n"), git.FlushPkt...)); err != nil {
+		return err
+	}
+	c.Stdout = out
+	return s.o.Git.Run(ctx, c)
+}
+
+// v2Capabilities returns the protocol v2 advertisement, which tells nothing of
+// the repository but its object format.
+func (s *Service) v2Capabilities(ctx context.Context, r core.Repository, c git.Command) ([]byte, error) {
+	s.mu.Lock()
+	body := s.capabilities[r.ObjectFormat]
+	s.mu.Unlock()
+	if body != nil {
+		return body, nil
+	}
+	if err := limit.Take(ctx, r.ID); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	c.Stdout = &out
+	if err := s.o.Git.Run(ctx, c); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.capabilities[r.ObjectFormat] = out.Bytes()
+	return out.Bytes(), nil
+}
+
+// Fetch is one request of a fetch.
+type Fetch struct {
+	Repo      core.Repository
+	Namespace core.Namespace
+	Caller    limit.Caller
+	Protocol  string    // the client's Git-Protocol header
+	Body      io.Reader // decompressed
+	// Out takes the answer. It is asked for when the request has been read and
+	// has a slot, so that an error before that may still be any answer.
+	Out func() io.Writer
+}
+
+// UploadPack serves one request of a fetch. Errors before Out is asked for:
+// KindTooLarge, KindInvalid for a body that is no request, KindRateLimited, and
+// those of the body's reader. What upload-pack itself tells the client in the
+// protocol, as that an object does not exist, is no error.
+func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
+	q, err := s.read(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	if q.probe {
+		_ = f.Out()
+		return nil
+	}
+	if err := limit.Take(ctx, f.Repo.ID); err != nil {
+		return err
+	}
+	c := s.command(f.Repo, f.Namespace, f.Protocol)
+	out := &answer{open: f.Out}
+	if c.Stdin, err = q.reader(); err != nil {
+		return err
+	}
+	c.Stdout = out
+	err = out.verdict(s.o.Git.Run(ctx, c))
+	if err == nil && out.w == nil {
+		_ = f.Out() // nothing to say, in so many words
+	}
+	return err
+}
+
+// verdict returns what the end of upload-pack means for the answer.
+func (a *answer) verdict(err error) error {
+	exit, ok := errors.AsType[*git.ExitError](err)
+	switch {
+	case !ok || exit.Code < 0:
+		return err
+	case a.told:
+		return nil // in the protocol: the answer is complete
+	case a.w == nil && malformed(exit.Stderr):
+		return &core.Error{Kind: core.KindInvalid, Message: "the body is not a request that git upload-pack understands", Err: err}
+	}
+	return err
+}
+
+// malformed reports whether upload-pack ended because of what the client sent.
+// The texts are those of upload-pack.c, serve.c and pkt-line.c of git.
+func malformed(stderr string) bool {
+	for _, text := range []string{
+		"protocol error", "unexpected line", "invalid command", "unknown capability", "no command requested", "expected flush",
+		"unknown object format", "mismatched object format", "the remote end hung up unexpectedly", "unable to parse object",
+		"invalid shallow line", "Invalid deepen", "invalid filter-spec", "bad line length",
+	} {
+		if strings.Contains(stderr, text) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,153 @@
+package sync_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/providertest"
+)
+
+// side pushes a new branch at the tip of main and returns the verdict.
+func (b *bench) side(r core.Repository, name string, at core.ObjectID) push.Result {
+	b.Helper()
+	return b.session(r, core.RefUpdate{Name: "refs/heads/" + name, New: at})[0]
+}
+
+// A repository that took the name, with equal refs: no write reaches it.
+func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	require.True(t, b.side(r, "before", one).OK())
+	require.NoError(t, b.run(r, ""))
+	asked := api.count()
+	require.True(t, b.side(r, "shared", one).OK())
+	require.Equal(t, asked, api.count(), "what a sync confirmed a moment ago counts")
+
+	b.Forge.RenameRepo("acme/a", "elsewhere/a")
+	b.Forge.CreateRepo("acme/a", true)
+	src, err := b.Forge.Forge.RepoDir("elsewhere/a")
+	require.NoError(t, err)
+	dst, err := b.Forge.Forge.RepoDir("acme/a")
+	require.NoError(t, err)
+	coretest.Run(t, dst, "fetch", "--quiet", src, "+refs/*:refs/*")
+	b.clock.Advance(time.Minute + time.Second)
+	got := b.side(r, "evil", one)
+	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
+	require.Contains(t, got.Reason, "another repository")
+	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
+	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState, "known without a sync")
+	require.False(t, b.side(r, "evil", one).OK())
+}
+
+func TestService_Confirm_apiDown(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	require.True(t, b.side(r, "x1", one).OK())
+	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
+	api.set(func(a *hostAPI) {
+		a.err = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 2 * time.Hour}
+	})
+	b.clock.Advance(30 * time.Minute)
+	require.True(t, b.side(r, "x2", one).OK(), "confirmed within the hour")
+	b.clock.Advance(40 * time.Minute)
+	got := b.side(r, "x3", one)
+	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
+	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/x3")
+	err := b.sync.Confirm(t.Context(), b.Reload(r))
+	var e *core.Error
+	require.ErrorAs(t, err, &e)
+	require.Positive(t, e.RetryAfter)
+	api.set(func(a *hostAPI) { a.err = nil })
+	b.clock.Advance(3 * time.Hour)
+	require.True(t, b.side(r, "x3", one).OK())
+}
+
+// A token without the right to ask the API: nothing can be confirmed, and
+// nothing is refused.
+func TestService_Confirm_credentialWithoutAPI(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	api.set(func(a *hostAPI) {
+		a.err = &providers.Error{Code: providers.CodePermissionDenied, Message: "insufficient scope"}
+	})
+	b.clock.Advance(2 * time.Hour)
+	require.True(t, b.side(r, "x", one).OK())
+	require.Contains(t, b.sync.Identity(b.Reload(r)).Reason, "insufficient scope")
+	require.Zero(t, b.state(r).UpstreamState)
+}
+
+// A host whose API has no question by id answers to the name with the id.
+func TestService_Confirm_hostWithoutIDs(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	api.set(func(a *hostAPI) { a.byName = true })
+	b.check(r)
+	require.Zero(t, b.state(r).UpstreamState, "one check makes nothing deleted")
+	b.clock.Advance(2 * time.Minute)
+	require.True(t, b.side(r, "x", one).OK())
+	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
+}
+
+func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	require.True(t, b.side(r, "x1", one).OK())
+	b.Forge.RenameRepo("acme/a", "acme/b")
+	api.set(func(a *hostAPI) { a.paths = []string{"acme/b"} })
+	require.True(t, b.side(r, "x2", one).OK(), "the push that met the rename")
+	now := b.Reload(r)
+	require.Equal(t, "acme/b", coretest.ForgePath(now))
+	require.Contains(t, b.UpstreamRefs(now), "refs/heads/x2")
+}
+
+func TestService_archivedShowsAfterARefusedWrite(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	api.set(func(a *hostAPI) { a.archived = true })
+	b.clock.Advance(2 * time.Minute)
+	got := b.side(r, "x", one)
+	require.Equal(t, core.KindUpstreamRejected, got.Kind)
+	require.Contains(t, got.Reason, "archived")
+	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+	require.NoError(t, b.run(r, ""), "it can be read")
+	api.set(func(a *hostAPI) { a.archived = false })
+	require.True(t, b.side(r, "x", one).OK(), "asked again at once")
+	require.Zero(t, b.state(r).UpstreamState)
+}
+
+// To a credential that never opened it, hosts say of a private repository what
+// they say of none.
+func TestService_unseenByTheCredentialIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, _ := b.mirrored("a")
+	c, err := b.Store.CredentialByRepo(t.Context(), r.ID)
+	require.NoError(t, err)
+	b.clock.Advance(time.Minute)
+	c.UpdatedAt = b.clock.Now()
+	require.NoError(t, b.Store.UpdateCredential(t.Context(), c))
+	api.set(func(a *hostAPI) {
+		a.err = &providers.Error{Code: providers.CodeNotFound, Message: "no such repository"}
+	})
+	b.Forge.Inject(providertest.Fault{
+		Kinds: []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover, providertest.KindFetch}, Status: 404,
+	})
+	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
+	b.rest(r)
+	s := b.state(r)
+	require.Equal(t, core.ClassAuth, s.LastClass, s.LastError)
+	require.Equal(t, core.UpstreamRevoked, s.UpstreamState)
+	require.NotZero(t, api.count())
+}

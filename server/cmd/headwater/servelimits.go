@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/headwater-git/headwater/core/limit"
+)
+
+// bindLimits adds the flags that bound what requests may use at the same time.
+func bindLimits(f *pflag.FlagSet, o *limit.Options) {
+	d := limit.Options{}.WithDefaults()
+	f.IntVar(&o.Server, "max-requests", d.Server, "requests that may run git at the same time")
+	f.IntVar(&o.Organisation, "max-requests-per-org", 0, "of these, requests of one organisation (default: three quarters)")
+	f.IntVar(&o.Repository, "max-requests-per-repo", 0, "of these, requests for one repository (default: two thirds)")
+	f.IntVar(&o.Caller, "max-requests-per-caller", 0, "of these, requests of one token subject with one key (default: a half)")
+	f.IntVar(&o.Waiting, "max-waiting", d.Waiting, "requests that may wait for one of these places; of one caller for one repository a quarter")
+	f.DurationVar(&o.Wait, "max-wait", d.Wait, "how long a request may wait before it is answered with 429")
+	f.IntVar(&o.Work, "max-searches", 0, "searches, walks over history and merges that may run at the same time (default: two per processor, at least 4)")
+}
+
+// checkLimits refuses what would let nobody in.
+func checkLimits(o limit.Options) error {
+	for _, l := range []struct {
+		flag         string
+		value, least int
+	}{
+		{"max-requests", o.Server, 1}, {"max-requests-per-org", o.Organisation, 0}, {"max-requests-per-repo", o.Repository, 0},
+		{"max-requests-per-caller", o.Caller, 0}, {"max-waiting", o.Waiting, 1}, {"max-searches", o.Work, 0},
+	} {
+		if l.value < l.least {
+			return usagef("give a number of at least 1", "--%s %d lets nobody in", l.flag, l.value)
+		}
+	}
+	if o.Wait <= 0 {
+		return usagef("give a time like 30s", "--max-wait %s is no time to wait", o.Wait)
+	}
+	return nil
+}
