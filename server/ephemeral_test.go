@@ -195,7 +195,7 @@ func TestEphemeral_promotionIsAWriteThroughWithLease(t *testing.T) {
 			"target_branch": to, "base_branch": "draft", "base_is_ephemeral": true, "force": force,
 		})
 	}
-	require.Equal(t, http.StatusCreated, promote("feature", false).Status)
+	require.Equal(t, http.StatusOK, promote("feature", false).Status)
 	require.Equal(t, draft, b.forge.Ref(origin, "refs/heads/feature"))
 	require.Equal(t, draft, b.Refs(t, mirror)["refs/heads/feature"])
 

@@ -3,6 +3,7 @@ package access
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
@@ -183,6 +184,12 @@ func (p Policy) Rule(ref string) Rule {
 		}
 	}
 	return Rule{}
+}
+
+// ForbidsPush reports whether there are refs, by whatever pattern, that the
+// policy lets nobody push.
+func (p Policy) ForbidsPush() bool {
+	return slices.ContainsFunc(p.entries, func(e policyEntry) bool { return e.rule.NoPush })
 }
 
 // IsZero reports whether the policy has no entries at all.

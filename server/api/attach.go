@@ -54,9 +54,6 @@ type linking func(l Links, ctx context.Context, repo core.Repository, u engine.U
 
 // link links the repository of a call. With ?dry_run=true nothing is changed.
 func (s *server) link(c *call, do linking) error {
-	if s.Links == nil {
-		return core.Errorf(core.KindUnsupported, "this server cannot link repositories that exist")
-	}
 	query := params{c.r.URL.Query()}
 	dry, err := query.flag("dry_run")
 	if err != nil {
@@ -64,6 +61,11 @@ func (s *server) link(c *call, do linking) error {
 	}
 	if dry {
 		c.action.word = "" // nothing is written
+	} else if err := mayRelink(c); err != nil {
+		return err
+	}
+	if s.Links == nil {
+		return core.Errorf(core.KindUnsupported, "this server cannot link repositories that exist")
 	}
 	var body linkBody
 	if err := c.body(&body); err != nil {

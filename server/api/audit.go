@@ -43,6 +43,7 @@ var actions = map[string]action{
 	"POST /api/repos/{name}/commit-pack":                           {word: "commit.create", session: true},
 	"POST /api/repos/{name}/diff-commit":                           {word: "commit.create", session: true},
 	"POST /api/repos/{name}/restore-commit":                        {word: "commit.restore", session: true},
+	"POST /api/repos/{name}/reset-commits":                         {word: "commit.restore", session: true},
 	"POST /api/repos/{name}/branches/create":                       {word: "branch.create", session: true},
 	"DELETE /api/repos/{name}/branches":                            {word: "branch.delete", session: true},
 	"POST /api/repos/{name}/merge":                                 {word: "branch.merge", session: true},

@@ -88,6 +88,18 @@ type noteResult struct {
 	Message string `json:"message,omitempty"`
 }
 
+// noteProblem is what a change of a note that failed is answered with. It has no
+// field "error": the published Python client looks at that first, and would not
+// read the result.
+type noteProblem struct {
+	Status int       `json:"status"`
+	Title  string    `json:"title"`
+	Type   string    `json:"type"`
+	Detail string    `json:"detail"`
+	Code   core.Kind `json:"code"`
+	noteAnswer
+}
+
 // noteFailure is a failed change of a note.
 type noteFailure struct {
 	err         error
@@ -103,10 +115,9 @@ func (f *noteFailure) shape(body errorBody) (int, any) {
 	if at, ok := errors.AsType[*commit.TipError](f.err); ok {
 		answer.BaseCommit = at.Tip
 	}
-	return body.Status, struct {
-		errorBody
-		noteAnswer
-	}{body, answer}
+	return body.Status, noteProblem{
+		Status: body.Status, Title: body.Title, Type: body.Type, Detail: body.Detail, Code: body.Code, noteAnswer: answer,
+	}
 }
 
 // mergeFailure is a merge that could not be made.
@@ -139,7 +150,7 @@ func (op operation) dress(err error) error {
 	switch op.legacy {
 	case legacyCommitPack, legacyDiffCommit:
 		return &commitFailure{err: err, conflict: true}
-	case legacyRestore:
+	case legacyRestore, legacyReset:
 		return &commitFailure{err: err}
 	case legacyNotes:
 		if op.method != http.MethodGet {
@@ -154,5 +165,6 @@ const (
 	legacyCommitPack = "/api/v1/repos/commit-pack"
 	legacyDiffCommit = "/api/v1/repos/diff-commit"
 	legacyRestore    = "/api/v1/repos/restore-commit"
+	legacyReset      = "/api/v1/repos/reset-commits"
 	legacyNotes      = "/api/v1/repos/notes"
 )

@@ -38,11 +38,12 @@ func (s *server) createBranch(c *call) error {
 	if err != nil {
 		return err
 	}
-	status, message := http.StatusCreated, "branch created"
+	message := "branch created"
 	if !created {
-		status, message = http.StatusOK, "branch exists already at this commit"
+		message = "branch exists already at this commit"
 	}
-	return c.answer(status, createdBranch{message, body.TargetBranch, body.TargetIsEphemeral, id})
+	// Not 201: the published Python client takes nothing but 200 here, and for tags.
+	return c.answer(http.StatusOK, createdBranch{message, body.TargetBranch, body.TargetIsEphemeral, id})
 }
 
 // deleteBranchBody is the body of the deletion of a branch, in both vocabularies.
@@ -101,7 +102,7 @@ func (s *server) createTag(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusCreated, createdTag{body.Name, id, "tag created"})
+	return c.answer(http.StatusOK, createdTag{body.Name, id, "tag created"})
 }
 
 // deleteTagBody is the body of the deletion of a tag.

@@ -123,7 +123,8 @@ func (r *referenceWriter) failure(about description) {
 		o[key] = value
 	}
 	if kind == reflect.TypeFor[noteProblem]() {
-		o["error"], o["detail"] = "the notes ref is not where it was expected", "the notes ref is not where it was expected"
+		delete(o, "error") // see noteProblem
+		o["detail"] = "the notes ref is not where it was expected"
 		o["status"], o["title"], o["new_ref_sha"] = http.StatusPreconditionFailed, http.StatusText(http.StatusPreconditionFailed), ""
 	}
 	if result, ok := o["result"].(node); ok {

@@ -179,17 +179,6 @@ type mergePreview struct {
 	FilteredConflicts []filteredConflictView `json:"filtered_conflicts"`
 }
 
-type noteProblem struct {
-	errorBody
-	// The names are those of the request, whatever they were.
-	SHA        string        `json:"sha"`
-	TargetRef  string        `json:"target_ref"`
-	NotesRef   string        `json:"notes_ref"`
-	BaseCommit core.ObjectID `json:"base_commit,omitempty"`
-	NewRefSHA  core.ObjectID `json:"new_ref_sha"`
-	Result     noteResult    `json:"result"`
-}
-
 // mergeProblem has what a conflict tells besides; the other errors of a merge
 // do not have it.
 type mergeProblem struct {

@@ -147,7 +147,7 @@ func (s *server) getRepository(c *call) error {
 	return c.answer(http.StatusOK, view)
 }
 
-// updateRepositoryBody is the body of a change; what is absent stays.
+// updateRepositoryBody is the body of a change; one field at least is required.
 type updateRepositoryBody struct {
 	DefaultBranch *string `json:"default_branch"`
 }
@@ -157,16 +157,17 @@ func (s *server) updateRepository(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	if body.DefaultBranch != nil {
-		if err := core.ValidateBranchName(*body.DefaultBranch); err != nil {
-			return err
-		}
-		repo, err := s.Repositories.SetDefaultBranch(c.ctx(), c.repo, *body.DefaultBranch)
-		if err != nil {
-			return err
-		}
-		c.repo = repo
+	if body.DefaultBranch == nil {
+		return core.Errorf(core.KindInvalid, `nothing to change: name a field that can be changed, which is "default_branch"`)
 	}
+	if err := core.ValidateBranchName(*body.DefaultBranch); err != nil {
+		return err
+	}
+	repo, err := s.Repositories.SetDefaultBranch(c.ctx(), c.repo, *body.DefaultBranch)
+	if err != nil {
+		return err
+	}
+	c.repo = repo
 	return s.getRepository(c)
 }
 
@@ -179,7 +180,20 @@ func (s *server) deleteRepository(c *call) error {
 	})
 }
 
+// mayRelink refuses a call that decides where pushes go, if the token's policy
+// forbids any push: without its upstream a branch would be free of what the
+// host allows, and behind another one it would be another branch.
+func mayRelink(c *call) error {
+	if c.identity.Policy.ForbidsPush() {
+		return core.Errorf(core.KindPermission, "denied by policy: a token that may not push every ref cannot change the upstream; use one without no-push")
+	}
+	return nil
+}
+
 func (s *server) detach(c *call) error {
+	if err := mayRelink(c); err != nil {
+		return err
+	}
 	if err := s.Repositories.Detach(c.ctx(), c.repo); err != nil {
 		return err
 	}

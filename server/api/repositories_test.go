@@ -351,9 +351,9 @@ func TestServer_updateRepository_table(t *testing.T) {
 		branch     string
 	}{
 		{"changes", `{"default_branch":"release/1"}`, 200, "release/1"},
-		{"nothing to change", `{}`, 200, "main"},
-		{"no body", ``, 200, "main"},
-		{"null", `{"default_branch":null,"name":"x"}`, 200, "main"},
+		{"nothing to change", `{}`, 400, ""},
+		{"no body", ``, 400, ""},
+		{"null", `{"default_branch":null,"name":"x"}`, 400, ""},
 		{"missing branch", `{"default_branch":"missing"}`, 404, ""},
 		{"empty", `{"default_branch":""}`, 400, ""},
 		{"bad name", `{"default_branch":"a..b"}`, 400, ""},
@@ -409,6 +409,40 @@ func TestServer_detach_isIdempotent(t *testing.T) {
 			require.Nil(t, a.at("base_repo"))
 			require.Nil(t, a.at("sync"))
 		})
+	}
+}
+
+// TestServer_relinking_isNotForThoseWhoMayNotPush: without its upstream, or
+// behind another, a protected branch would not be protected any more.
+func TestServer_relinking_isNotForThoseWhoMayNotPush(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.create(t, "app", gitlabBody)
+	for name, tt := range map[string]struct {
+		refs   []access.RefOps
+		status int
+	}{
+		"nothing may be pushed":    {[]access.RefOps{{Pattern: "*", Ops: []access.Op{access.NoPush}}}, 403},
+		"one branch may not":       {[]access.RefOps{{Pattern: "main", Ops: []access.Op{access.NoPush}}}, 403},
+		"all but one branch":       {[]access.RefOps{{Pattern: "agents/*"}, {Pattern: "*", Ops: []access.Op{access.NoPush}}}, 403},
+		"pushes without rewriting": {[]access.RefOps{{Pattern: "*", Ops: []access.Op{access.NoForcePush}}}, 200},
+	} {
+		token, err := access.Sign(b.signers["acme"], access.Claims{
+			Issuer: "acme", Subject: "tester", Repo: "app", Scopes: []access.Scope{access.GitWrite, access.RepoWrite},
+			IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour), Refs: tt.refs,
+		})
+		require.NoError(t, err)
+		methods := []string{http.MethodDelete}
+		if tt.status == 403 {
+			methods = append(methods, http.MethodPost, http.MethodPut)
+		}
+		for _, method := range methods {
+			a := b.do(t, method, "/api/repos/app/base", token, `{"base_repo":{"provider":"gitlab","owner":"a","name":"b"}}`)
+			require.Equal(t, tt.status, a.status, "%s: %s: %s", name, method, a.raw)
+			if tt.status == 403 {
+				require.Contains(t, a.at("error"), "denied by policy", name)
+			}
+		}
 	}
 }
 

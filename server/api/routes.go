@@ -117,6 +117,8 @@ var operations = []operation{
 	{http.MethodPost, legacyCommitPack, "/api/repos/{name}/commit-pack", access.GitWrite, oneRepository, writer((*server).commitFiles)},
 	{http.MethodPost, legacyDiffCommit, "/api/repos/{name}/diff-commit", access.GitWrite, oneRepository, writer((*server).commitPatch)},
 	{http.MethodPost, legacyRestore, "/api/repos/{name}/restore-commit", access.GitWrite, oneRepository, writer((*server).restoreCommit)},
+	// The name that the first published clients used.
+	{http.MethodPost, legacyReset, "/api/repos/{name}/reset-commits", access.GitWrite, oneRepository, writer((*server).restoreCommit)},
 	{http.MethodPost, "/api/v1/repos/branches/create", "/api/repos/{name}/branches/create", access.GitWrite, oneRepository, writer((*server).createBranch)},
 	{http.MethodDelete, "/api/v1/repos/branches", "/api/repos/{name}/branches", access.GitWrite, oneRepository, writer((*server).deleteBranch)},
 	{http.MethodPost, "/api/v1/repos/merge", "/api/repos/{name}/merge", access.GitWrite, oneRepository, writer((*server).merge)},

@@ -44,7 +44,7 @@ func shapes() map[string]string {
 		"error":         "{" + problem + "}",
 		"failed commit": "{" + problem + ",commit:{}|null,result:{branch:s,target_branch:s,old_sha:s,new_sha:s,success:b,status:precondition_failed/conflict/not_found/invalid/timeout/unauthorized/forbidden/unavailable/internal/failed,message:s}}",
 		"failed merge":  "{" + problem + ",conflict_type:merge_conflict/target_moved/repo_changed,conflict_paths:[s],merge_base_sha?:id}",
-		"failed note":   "{" + problem + ",sha:s,target_ref:s,notes_ref:s,new_ref_sha:s,result:{success:b,status:s,message:s}}",
+		"failed note":   "{" + strings.TrimPrefix(problem, "error:s,") + ",sha:s,target_ref:s,notes_ref:s,new_ref_sha:s,result:{success:b,status:s,message:s}}",
 		"message":       "{message:s}",
 		"created repo":  "{repo_id:s,repo_name:s,url:s,http_url:s,message:s}",
 		"repo":          repo,
