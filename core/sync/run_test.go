@@ -509,6 +509,34 @@ func TestService_Wait_endsWithItsContext(t *testing.T) {
 	require.Equal(t, core.KindNotFound, core.KindOf(b.sync.Wait(t.Context(), "repo_unknown", 1)))
 }
 
+func TestService_Wait_endsWithARunThatCouldNotBegin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, coretest.Options{})
+	r, _ := b.mirrored("a")
+	full := errors.New("disk full")
+	b.Store.Fail(full)
+	gen, err := b.sync.Request(t.Context(), r.ID, hsync.TriggerAPI, "")
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- b.wait(r, gen) }()
+	for {
+		n, more := b.clock.Timers()
+		if n > 0 {
+			b.clock.Advance(time.Minute) // over its pause
+		}
+		select {
+		case err := <-ended:
+			require.ErrorIs(t, err, full)
+			b.Store.Fail(nil)
+			b.settle(r)
+			b.equal(r)
+			return
+		case <-more:
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
 func TestInvariant21_slowHostDoesNotDelayAnother(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})

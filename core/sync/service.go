@@ -100,7 +100,7 @@ type flight struct {
 
 // finished tells waiters of a run that ended.
 type finished struct {
-	generation int64 // what it served, or tried to
+	generation int64 // what it served, or tried to; 0: it could not even learn that
 	err        error
 }
 
@@ -168,7 +168,8 @@ func (s *Service) poke() {
 }
 
 // Wait waits until a run that began with the generation, or a later one, has
-// ended, and returns its error. A run that had begun before does not count.
+// ended, and returns its error. A run that had begun before does not count; one
+// that the store did not let begin does, though it will be tried again.
 func (s *Service) Wait(ctx context.Context, repoID string, generation int64) error {
 	ch := make(chan finished, 8)
 	s.mu.Lock()
@@ -185,7 +186,9 @@ func (s *Service) Wait(ctx context.Context, repoID string, generation int64) err
 	for {
 		select {
 		case f := <-ch:
-			if f.generation >= generation {
+			// A run that failed before it knew its generation failed for whoever
+			// waits: the store does not say any more whom it was for.
+			if f.generation >= generation || f.generation == 0 && f.err != nil {
 				return f.err
 			}
 		case <-ctx.Done():
