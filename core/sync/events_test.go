@@ -66,12 +66,12 @@ func TestService_events_ofRequests(t *testing.T) {
 	b.rest(r)
 	require.Equal(t, []string{started, succeeded}, b.told(r), "a first mirror is one pair")
 	now := b.clock.Now().Format(time.RFC3339Nano)
-	repository := map[string]any{"id": r.ID, "url": r.Name}
+	repository := map[string]any{"id": r.ID, "url": r.Name, "repo_name": r.Name}
 	require.Equal(t, map[string]any{
-		"type": started, "repository": repository, "run_count": 0.0, "is_first_sync": true, "started_at": now,
+		"type": started, "org": "acme", "repository": repository, "run_count": 0.0, "is_first_sync": true, "started_at": now,
 	}, b.last(r, started))
 	require.Equal(t, map[string]any{
-		"type": succeeded, "repository": repository, "run_count": 1.0, "is_first_sync": true, "started_at": now, "completed_at": now,
+		"type": succeeded, "org": "acme", "repository": repository, "run_count": 1.0, "is_first_sync": true, "started_at": now, "completed_at": now,
 	}, b.last(r, succeeded))
 
 	// A person hears of a run that finds nothing, too.

@@ -195,6 +195,9 @@ func (s *Service) precheck(ctx context.Context, x *run) error {
 	}
 	switch {
 	case x.life != nil && x.life.State.Gone():
+		if class, _ := classify(x.life.GitError); class == core.ClassNotFound {
+			return x.explained(x.life.GitError) // in the host's own words too
+		}
 		return errLost(*x.life)
 	case x.life == nil && identified:
 		// What has its name now is anybody's guess. The host is asked again soon.

@@ -19,6 +19,8 @@ type Condition struct {
 	State   core.UpstreamState
 	// Message says why State is not active, in one sentence for a person.
 	Message string
+	// GitError is what its git says, of an upstream that its API calls deleted.
+	GitError error
 	// Upstream is the link as the host has it now, and Moved tells that this is
 	// another place than the known one. Only of a repository that was found.
 	Upstream core.Upstream
@@ -75,7 +77,10 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 	}
 	// Its git answers to what the API does not show: then it is the API that the
 	// credential does not open, or that is not the whole of one.
-	if c.State != core.UpstreamDeleted || err == nil || s.reads(ctx, repo) {
+	if c.State == core.UpstreamDeleted && err != nil {
+		_, c.GitError = s.Refs(ctx, repo, []string{"HEAD"})
+	}
+	if c.GitError == nil {
 		c.Unknown = apiClosed(up, c)
 		if c.State == core.UpstreamDeleted {
 			return Condition{Unknown: c.Unknown}, nil
@@ -87,12 +92,6 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 // apiClosed says that the credential does not open the host's API.
 func apiClosed(up core.Upstream, c Condition) string {
 	return "the API of " + up.Host + " does not show the repository to the credential: " + c.Message
-}
-
-// reads reports whether the upstream's git answers.
-func (s *Service) reads(ctx context.Context, repo core.Repository) bool {
-	_, err := s.Refs(ctx, repo, []string{"HEAD"})
-	return err == nil
 }
 
 func replacedMessage(up core.Upstream) string {

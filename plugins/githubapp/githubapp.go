@@ -117,11 +117,17 @@ func (p *Provider) Resolve(ctx context.Context, r providers.ResolveRequest) (pro
 	if !r.Contact {
 		return github.Remote(place, r.Locator.ID, true), nil
 	}
-	visit, err := p.visit(ctx, app, place, id)
+	repository, err := p.glance(ctx, place, id)
 	if err != nil {
-		return providers.Remote{}, err
+		// A token that does not open it any more says nothing of why: the
+		// installation does.
+		visit, err := p.visit(ctx, app, place, id)
+		if err != nil {
+			return providers.Remote{}, err
+		}
+		repository = visit.repository
 	}
-	return github.Known(p.Manifest(), config, place, visit.repository, true)
+	return github.Known(p.Manifest(), config, place, repository, true)
 }
 
 // ParseWebhook implements [providers.Provider].

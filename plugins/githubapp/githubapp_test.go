@@ -134,6 +134,31 @@ func TestProvider_Credential_cache(t *testing.T) {
 	require.Equal(t, providers.CodeUnsupported, providers.CodeOf(err))
 }
 
+// TestProvider_Resolve_asksOnce: the server asks before writes who answers under
+// a name, so that is one request while a token is good.
+func TestProvider_Resolve_asksOnce(t *testing.T) {
+	t.Parallel()
+	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	locator := locatorOf(f)
+	locator.ID = f.RepoID(repo)
+	ask := func() {
+		t.Helper()
+		remote, err := p.Resolve(t.Context(), providers.ResolveRequest{Locator: locator, Contact: true})
+		require.NoError(t, err)
+		require.Equal(t, locator.ID, remote.UpstreamID)
+	}
+	ask()
+	f.ForgetRequests()
+	ask()
+	require.Equal(t, 1, f.Count())
+	// Anybody sees a public one, with the App installed or not.
+	setPrivate(f, repo, false)
+	ask()
+	f.Uninstall("acme")
+	_, err := p.Resolve(t.Context(), providers.ResolveRequest{Locator: locator, Contact: true})
+	require.Equal(t, providers.CodeRevoked, providers.CodeOf(err))
+}
+
 func TestProvider_Credential_nearExpiry(t *testing.T) {
 	t.Parallel()
 	f, p := configured(t, providertest.ForgeOptions{TokenLife: 30 * time.Second}, nil)

@@ -23,7 +23,7 @@ import (
 const (
 	startTimeout = time.Minute
 	stopTimeout  = time.Minute
-	nodeTimeout  = 5 * time.Minute
+	nodeTimeout  = 15 * time.Minute // on a busy machine a push takes seconds
 )
 
 // programs is where TestMain builds the server: "headwater" as these tests are
