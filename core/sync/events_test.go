@@ -96,7 +96,7 @@ func TestService_events_ofRequests(t *testing.T) {
 	require.NoError(t, b.run(r, ""))
 	require.Equal(t, []string{started, core.EventDefaultBranchChanged, succeeded}, b.told(r)[6:])
 	require.Equal(t, map[string]any{
-		"type": core.EventDefaultBranchChanged, "repository": repository, "old": "main", "new": "next",
+		"type": core.EventDefaultBranchChanged, "org": "acme", "repository": repository, "old": "main", "new": "next",
 	}, b.last(r, core.EventDefaultBranchChanged))
 }
 
