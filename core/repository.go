@@ -78,7 +78,7 @@ const (
 	ClassTooLarge    ErrorClass = "too_large"    // over a size or disk limit
 	ClassRefused     ErrorClass = "refused"      // the host or our own address policy refused
 	ClassDiverged    ErrorClass = "diverged"     // held back: the upstream lost most of its refs at once
-	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification
+	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification, or are incomplete at the upstream
 	ClassUnavailable ErrorClass = "unavailable"  // the host answered 5xx
 	ClassInternal    ErrorClass = "internal"     // our fault
 )

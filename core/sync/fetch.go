@@ -128,7 +128,9 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 	return s.up.Do(ctx, r, providers.OpFetch, func(remote git.Remote) error {
 		var stderr bytes.Buffer
 		c := c // may be called twice
-		c.Args, c.Remote, c.Stdin, c.Stderr = []string{remote.URL}, &remote, strings.NewReader(strings.Join(specs, "\n")+"\n"), git.TailWriter(&stderr)
+		c.Args, c.Remote, c.Stdin = []string{remote.URL}, &remote, strings.NewReader(strings.Join(specs, "\n")+"\n")
+		shallow, outcome := git.ShallowWriter()
+		c.Stderr = io.MultiWriter(git.TailWriter(&stderr), shallow)
 		if reader != nil {
 			c.Stderr = io.MultiWriter(reader, c.Stderr)
 		}
@@ -137,7 +139,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		if errors.As(err, &exit) {
 			exit.Stderr = git.Redact(stderr.String(), remote.Password)
 		}
-		return err
+		return outcome(err)
 	})
 }
 
