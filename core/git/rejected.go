@@ -1,10 +1,13 @@
 package git
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -61,4 +64,27 @@ func ShallowWriter() (w io.Writer, outcome func(ended error) error) {
 		e.Err = ended
 		return &e
 	}
+}
+
+// What git fetch prints of a ref that another process has locked, or has written
+// between git's look and its write; and of one that no other try would help.
+var (
+	contendedRef  = regexp.MustCompile(`error: .*(?:Unable to create '[^']*\.lock': File exists|is at [0-9a-f]{40,64} but expected|reference already exists|incorrect old value provided|reference is missing but expected|unable to resolve reference)`)
+	impossibleRef = regexp.MustCompile(`' exists; cannot create '|there is a non-empty directory|there are still refs under|refname conflict`)
+)
+
+// Contended reports whether git did not write all refs because another process
+// was at them: the same fetch, or deletion, may work now.
+func Contended(err error) bool {
+	if re, ok := errors.AsType[*RefError](err); ok {
+		return re.Kind == RefStale || re.Kind == RefLocked
+	}
+	exit, ok := errors.AsType[*ExitError](err)
+	return ok && contendedRef.MatchString(exit.Stderr) && !impossibleRef.MatchString(exit.Stderr)
+}
+
+// RefLockTimeout returns the configuration of how long git waits for a ref that
+// another process has locked.
+func RefLockTimeout(d time.Duration) Config {
+	return Config{"core.filesRefLockTimeout", strconv.FormatInt(d.Milliseconds(), 10)}
 }
