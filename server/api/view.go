@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func (s *server) base(r *http.Request) string {
 // listItem is a repository in a list, and the first part of every other view.
 func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error) {
 	view := repositoryView{
-		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + "/" + repo.Name + ".git",
+		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + (&url.URL{Path: "/" + repo.Name + ".git"}).EscapedPath(),
 		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
 	}
 	if repo.Upstream == nil {
