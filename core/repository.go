@@ -180,7 +180,7 @@ type Progress struct {
 	TotalObjects   int64     `json:"total_objects"`
 	Bytes          int64     `json:"bytes"`
 	BytesPerSecond int64     `json:"bytes_per_second"`
-	StartedAt      time.Time `json:"started_at"`
+	StartedAt      Timestamp `json:"started_at"`
 	Step           int       `json:"step"` // 1-based step of the first mirror
 	Steps          int       `json:"steps"`
 }
