@@ -184,7 +184,7 @@ func knownFailure(err error, ran bool) (reason string, kind core.Kind, known boo
 		return "upstream refused the credential: " + text, core.KindUpstreamRejected, true
 	case core.ClassNotFound:
 		return "upstream repository not found: " + text, core.KindUpstreamRejected, true
-	case core.ClassMoved, core.ClassRefused:
+	case core.ClassMoved, core.ClassRefused, core.ClassTooLarge:
 		return "upstream: " + text, core.KindUpstreamRejected, true
 	case core.ClassRateLimited:
 		return "upstream says slow down: " + text, core.KindRateLimited, true
