@@ -84,7 +84,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	known := s.storedAt(ctx, w.Repo)
 	err := leg()
 	if len(lines) == 0 && turnedAway(err, ran) {
-		refusal, again := s.recheck(ctx, &w, known)
+		refusal, again := s.recheck(ctx, &w, err, known)
 		if again {
 			err = leg()
 		} else if refusal != nil {
@@ -96,6 +96,9 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	}
 	if len(lines) > 0 {
 		err = pushErr
+	}
+	if s.o.Accepted != nil && slices.ContainsFunc(lines, git.PushLine.Accepted) {
+		s.o.Accepted(ctx, w.Repo)
 	}
 	for _, l := range lines {
 		i, ok := byRef[l.To]
