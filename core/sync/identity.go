@@ -41,11 +41,17 @@ type Identity struct {
 func (s *Service) Identity(r core.Repository) Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.identities[r.ID]
-	if i == nil || r.Upstream == nil {
+	if r.Upstream == nil {
 		return Identity{}
 	}
+	i := s.identities[r.ID]
+	if i == nil {
+		i = &identity{}
+	}
 	view := Identity{Reason: i.unknown}
+	if view.Reason == "" && r.Upstream.ID == "" {
+		view.Reason = r.Upstream.Host + " has told no stable id of the repository"
+	}
 	if i.id != "" && i.id == r.Upstream.ID {
 		view.Confirmed = i.at
 	}

@@ -84,6 +84,11 @@ func TestService_Confirm_credentialWithoutAPI(t *testing.T) {
 	b.clock.Advance(2 * time.Hour)
 	require.True(t, b.side(r, "x", one).OK())
 	require.Contains(t, b.sync.Identity(b.Reload(r)).Reason, "insufficient scope")
+	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed, "when it could be asked is still shown")
+	api.set(func(a *hostAPI) { a.err = nil })
+	b.clock.Advance(2 * time.Minute)
+	require.True(t, b.side(r, "y", one).OK())
+	require.Empty(t, b.sync.Identity(b.Reload(r)).Reason, "a better credential shows at once")
 	require.Zero(t, b.state(r).UpstreamState)
 }
 
