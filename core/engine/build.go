@@ -104,7 +104,7 @@ func New(o Options) (*Engine, error) {
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck,
+		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck, Accepted: e.sync.Accepted,
 	})
 	if err != nil {
 		return nil, err

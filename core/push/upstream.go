@@ -84,7 +84,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	known := s.storedAt(ctx, w.Repo)
 	err := leg()
 	if len(lines) == 0 && turnedAway(err, ran) {
-		refusal, again := s.recheck(ctx, &w, known)
+		refusal, again := s.recheck(ctx, &w, err, known)
 		if again {
 			err = leg()
 		} else if refusal != nil {
@@ -96,6 +96,9 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	}
 	if len(lines) > 0 {
 		err = pushErr
+	}
+	if s.o.Accepted != nil && slices.ContainsFunc(lines, git.PushLine.Accepted) {
+		s.o.Accepted(ctx, w.Repo)
 	}
 	for _, l := range lines {
 		i, ok := byRef[l.To]
@@ -184,7 +187,7 @@ func knownFailure(err error, ran bool) (reason string, kind core.Kind, known boo
 		return "upstream refused the credential: " + text, core.KindUpstreamRejected, true
 	case core.ClassNotFound:
 		return "upstream repository not found: " + text, core.KindUpstreamRejected, true
-	case core.ClassMoved, core.ClassRefused:
+	case core.ClassMoved, core.ClassRefused, core.ClassTooLarge:
 		return "upstream: " + text, core.KindUpstreamRejected, true
 	case core.ClassRateLimited:
 		return "upstream says slow down: " + text, core.KindRateLimited, true

@@ -49,7 +49,26 @@ type syncView struct {
 	Progress      *core.Progress  `json:"progress,omitempty"`
 	LastRun       *runView        `json:"last_run,omitempty"`
 	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
+	Identity      identityView    `json:"identity"`
 }
+
+// identityView says whether the upstream is known to be the repository that is
+// followed, and not another one that took its name.
+type identityView struct {
+	State       identityWord    `json:"state"`
+	ConfirmedAt *core.Timestamp `json:"confirmed_at,omitempty"`
+	Message     string          `json:"message,omitempty"` // why it cannot be asked for
+}
+
+// identityWord sums up what is known of an upstream's stable id. Whether a host
+// can be asked for it depends on the credential, too.
+type identityWord string
+
+const (
+	identityConfirmed   identityWord = "confirmed"   // the host told the linked id
+	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
+	identityUnavailable identityWord = "unavailable" // host or credential tell none
+)
 
 // syncStateWord sums a sync state up in one word.
 type syncStateWord string
@@ -198,6 +217,13 @@ func viewSync(status engine.SyncStatus) syncView {
 	}
 	if status.Webhook != nil {
 		view.Webhook = new(viewInboundHealth(*status.Webhook))
+	}
+	view.Identity = identityView{State: identityUnchecked, ConfirmedAt: instant(status.Identity.Confirmed), Message: status.Identity.Reason}
+	switch {
+	case status.Identity.Reason != "":
+		view.Identity.State = identityUnavailable
+	case !status.Identity.Confirmed.IsZero():
+		view.Identity.State = identityConfirmed
 	}
 	return view
 }

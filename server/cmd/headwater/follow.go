@@ -38,6 +38,15 @@ type syncAnswer struct {
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
+	Identity      idAnswer       `json:"identity"`
+}
+
+// idAnswer says whether the host confirms that the upstream is the repository
+// that is followed.
+type idAnswer struct {
+	State       string     `json:"state,omitempty"`
+	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
+	Message     string     `json:"message,omitempty"`
 }
 
 // syncError is the last failure of a sync.
