@@ -36,8 +36,16 @@ type syncAnswer struct {
 	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"`
 	UpstreamState string         `json:"upstream_state,omitempty"`
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedRef   `json:"skipped_refs,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
+}
+
+// skippedRef is a ref of the upstream that is not mirrored.
+type skippedRef struct {
+	Ref           string `json:"ref"`
+	ConflictsWith string `json:"conflicts_with"`
+	Reason        string `json:"reason"`
 }
 
 // syncError is the last failure of a sync.
