@@ -37,7 +37,8 @@ func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []
 
 // checkGone refuses what would go to an upstream that is known to be gone:
 // another repository may have its name now, and must not get what was meant for
-// the old one. The host is asked again soon, in case that is over.
+// the old one. The host is asked again soon, in case that is over. It also refuses
+// what would go to a ref of the upstream that a sync leaves out.
 func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 	idx := s.upstreamLeg(w, b)
 	if len(idx) == 0 {
@@ -49,6 +50,13 @@ func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 	}
 	if err != nil {
 		return err
+	}
+	for _, i := range idx {
+		for _, skipped := range state.Skipped {
+			if skipped.Ref == w.Updates[i].Name && b.open[i] {
+				b.refuse(i, core.KindConflict, skipped.Reason())
+			}
+		}
 	}
 	if !state.UpstreamState.Gone() {
 		return nil

@@ -46,6 +46,7 @@ type syncView struct {
 	NextPollAt    *core.Timestamp `json:"next_poll_at,omitempty"` // it is looked at unasked
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
 	Progress      *core.Progress  `json:"progress,omitempty"`
 	LastRun       *runView        `json:"last_run,omitempty"`
 	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
@@ -69,6 +70,12 @@ const (
 	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
 	identityUnavailable identityWord = "unavailable" // host or credential tell none
 )
+
+// skippedView is a ref of the upstream that cannot be beside one that is mirrored.
+type skippedView struct {
+	core.SkippedRef
+	Reason string `json:"reason"`
+}
 
 // syncStateWord sums a sync state up in one word.
 type syncStateWord string
@@ -208,6 +215,9 @@ func viewSync(status engine.SyncStatus) syncView {
 		Upstream:      upstreamWordOf(status.UpstreamState),
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
+	}
+	for _, skipped := range status.Skipped {
+		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})
 	}
 	if status.LastError != "" {
 		view.LastError = &syncErrorView{status.LastClass, status.LastError, core.Timestamp(status.LastErrorAt)}

@@ -36,6 +36,7 @@ type syncAnswer struct {
 	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"`
 	UpstreamState string         `json:"upstream_state,omitempty"`
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedRef   `json:"skipped_refs,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
 	Identity      idAnswer       `json:"identity"`
@@ -47,6 +48,13 @@ type idAnswer struct {
 	State       string     `json:"state,omitempty"`
 	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
 	Message     string     `json:"message,omitempty"`
+}
+
+// skippedRef is a ref of the upstream that is not mirrored.
+type skippedRef struct {
+	Ref           string `json:"ref"`
+	ConflictsWith string `json:"conflicts_with"`
+	Reason        string `json:"reason"`
 }
 
 // syncError is the last failure of a sync.
