@@ -17,7 +17,7 @@ import (
 // does not apply; KindInvalid if it is no patch or changes nothing; else as
 // [Service.CommitFiles].
 func (s *Service) CommitDiff(ctx context.Context, c Commit, chunks Chunks) (Result, error) {
-	if _, err := s.ready(ctx, c); err != nil {
+	if err := s.ready(ctx, &c); err != nil {
 		return Result{}, err
 	}
 	patch := spool{dir: s.temp, limit: s.maxSize}

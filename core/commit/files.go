@@ -51,7 +51,7 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 	if err != nil {
 		return Result{}, err
 	}
-	if _, err := s.ready(ctx, c); err != nil {
+	if err := s.ready(ctx, &c); err != nil {
 		return Result{}, err
 	}
 	p := s.newPack(c.Repo)
@@ -126,7 +126,7 @@ func (s *Service) Restore(ctx context.Context, c Commit, revision string) (Resul
 	// Here the flag is about the revision: there is no base branch.
 	from := namespace(c.BaseEphemeral)
 	c.Base, c.BaseEphemeral = "", false
-	if _, err := s.ready(ctx, c); err != nil {
+	if err := s.ready(ctx, &c); err != nil {
 		return Result{}, err
 	}
 	if revision == "" {

@@ -10,8 +10,10 @@ type fieldNote struct {
 var resultStatuses = []string{"ok", "precondition_failed", "conflict", "not_found", "invalid", "timeout", "unauthorized", "forbidden", "unavailable", "internal", "failed"}
 
 const (
-	personText  = "Who wrote the change: name and email."
-	guardText   = "Full id that the tip must have; zeros: the branch must not exist. Else nothing is changed."
+	personText = "Who wrote the change: name and email."
+	guardText  = "Id that the tip must have, or that of base_branch where target_branch does not exist yet; zeros: target_branch must not exist. " +
+		"Else nothing is changed. " + guardForm
+	guardForm   = "In either case, shortened if that fits one commit only, or the name of another branch, which is looked up once, when the call comes."
 	messageText = "For people; the text may change."
 )
 
@@ -95,16 +97,16 @@ var fieldNotes = map[string]fieldNote{
 	"LinkRepositoryRequest.base_repo":            {text: "The upstream, as in createRepository. Required."},
 	"LinkRepositoryRequest.username":             {text: "With password: the credential to read it with and to store. Only of upstreams that use a stored one."},
 	"InboundWebhook.url":                         {text: "Where the host may deliver. It holds a secret token."},
-	"MergeRequest.expected_target_sha":           {text: "Full id that the target must have; without it the merge is tried again if the target moves."},
+	"MergeRequest.expected_target_sha":           {text: "Id that the target must have; without it the merge is tried again if the target moves. " + guardForm},
 	"MergeRequest.source_ref":                    {text: "Branch or another revision. Required."},
 	"MergeRequest.squash":                        {text: "One commit whose only parent is the target."},
 	"NoteRequest.action":                         {text: "`add` if absent, which fails if there is a note; `append` adds a paragraph.", words: []string{"add", "append"}},
-	"NoteRequest.expected_notes_ref_sha":         {text: "Full id that the notes ref must have; zeros: it must not exist."},
+	"NoteRequest.expected_notes_ref_sha":         {text: "Id that the notes ref must have; zeros: it must not exist. " + guardForm},
 	"NoteRequest.notes_ref":                      {text: "refs/notes/commits if absent."},
 	"NoteRequest.object_ref":                     {text: "The commit or other object, by id or revision. Required."},
 	"NoteResult.message":                         {text: messageText},
 	"NoteResult.status":                          {words: resultStatuses},
-	"DeleteNoteRequest.expected_notes_ref_sha":   {text: "Full id that the notes ref must have."},
+	"DeleteNoteRequest.expected_notes_ref_sha":   {text: "Id that the notes ref must have. " + guardForm},
 	"DeleteNoteRequest.notes_ref":                {text: "refs/notes/commits if absent."},
 	"DeleteNoteRequest.object_ref":               {text: "The commit or other object, by id or revision. Required."},
 	"NotesRefList.prefix":                        {text: "In full."},
