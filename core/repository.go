@@ -78,7 +78,7 @@ const (
 	ClassTooLarge    ErrorClass = "too_large"    // over a size or disk limit
 	ClassRefused     ErrorClass = "refused"      // the host or our own address policy refused
 	ClassDiverged    ErrorClass = "diverged"     // held back: the upstream lost most of its refs at once
-	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification
+	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification, or are incomplete at the upstream
 	ClassUnavailable ErrorClass = "unavailable"  // the host answered 5xx
 	ClassInternal    ErrorClass = "internal"     // our fault
 )
@@ -180,7 +180,7 @@ type Progress struct {
 	TotalObjects   int64     `json:"total_objects"`
 	Bytes          int64     `json:"bytes"`
 	BytesPerSecond int64     `json:"bytes_per_second"`
-	StartedAt      time.Time `json:"started_at"`
+	StartedAt      Timestamp `json:"started_at"`
 	Step           int       `json:"step"` // 1-based step of the first mirror
 	Steps          int       `json:"steps"`
 }

@@ -246,7 +246,7 @@ func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only
 	identified := s.identify(ctx, x)
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
-	err := fetch()
+	err := s.contend(ctx, x, fetch)
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
 	if ierr := identified(); ierr != nil {

@@ -114,6 +114,9 @@ func wordsOf[T ~string](list ...T) []string {
 func (s *schemaSet) of(t reflect.Type, d direction, where string) node {
 	switch t {
 	case reflect.TypeFor[time.Time]():
+		s.problems = append(s.problems, "a bare time.Time at "+where+": clients cannot read its nine digits, use core.Timestamp")
+		return node{}
+	case reflect.TypeFor[core.Timestamp]():
 		return node{"type": "string", "format": "date-time"}
 	case reflect.TypeFor[duration]():
 		return node{"type": "string", "description": "A duration with its unit, like `5s` or `720h`; empty is the default."}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ type repositoryView struct {
 	URL           string          `json:"url"` // the public name again, under its older key
 	HTTPURL       string          `json:"http_url"`
 	DefaultBranch string          `json:"default_branch"`
-	CreatedAt     time.Time       `json:"created_at"`
+	CreatedAt     core.Timestamp  `json:"created_at"`
 	BaseRepo      *baseRepoView   `json:"base_repo,omitempty"`  // of a synced repository
 	Sync          *syncView       `json:"sync,omitempty"`       // of a synced repository
 	Credential    *credentialView `json:"credential,omitempty"` // if one is stored; not in lists
@@ -32,31 +33,31 @@ type baseRepoView struct {
 
 // syncView is the state of following an upstream.
 type syncView struct {
-	State         syncStateWord  `json:"state"`
-	LastSuccessAt *time.Time     `json:"last_success_at,omitempty"`
-	LastError     *syncErrorView `json:"last_error,omitempty"`
-	Runs          int64          `json:"runs"`
-	Failures      int            `json:"failures"` // consecutive
-	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
-	Wanted        int64          `json:"wanted"`                 // the newest request for a sync; they are counted
-	Tried         int64          `json:"tried"`                  // the newest request whose run has ended, well or not
-	ObservedAt    *time.Time     `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
-	ChangedAt     *time.Time     `json:"changed_at,omitempty"`   // it was last seen to have changed
-	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"` // it is looked at unasked
-	Upstream      upstreamWord   `json:"upstream_state"`
-	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
-	Progress      *core.Progress `json:"progress,omitempty"`
-	LastRun       *runView       `json:"last_run,omitempty"`
-	Webhook       *inboundView   `json:"webhook,omitempty"` // how the host tells of changes
-	Identity      identityView   `json:"identity"`
+	State         syncStateWord   `json:"state"`
+	LastSuccessAt *core.Timestamp `json:"last_success_at,omitempty"`
+	LastError     *syncErrorView  `json:"last_error,omitempty"`
+	Runs          int64           `json:"runs"`
+	Failures      int             `json:"failures"` // consecutive
+	NextAttemptAt *core.Timestamp `json:"next_attempt_at,omitempty"`
+	Wanted        int64           `json:"wanted"`                 // the newest request for a sync; they are counted
+	Tried         int64           `json:"tried"`                  // the newest request whose run has ended, well or not
+	ObservedAt    *core.Timestamp `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
+	ChangedAt     *core.Timestamp `json:"changed_at,omitempty"`   // it was last seen to have changed
+	NextPollAt    *core.Timestamp `json:"next_poll_at,omitempty"` // it is looked at unasked
+	Upstream      upstreamWord    `json:"upstream_state"`
+	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
+	Progress      *core.Progress  `json:"progress,omitempty"`
+	LastRun       *runView        `json:"last_run,omitempty"`
+	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
+	Identity      identityView    `json:"identity"`
 }
 
 // identityView says whether the upstream is known to be the repository that is
 // followed, and not another one that took its name.
 type identityView struct {
-	State       identityWord `json:"state"`
-	ConfirmedAt *time.Time   `json:"confirmed_at,omitempty"`
-	Message     string       `json:"message,omitempty"` // why it cannot be asked for
+	State       identityWord    `json:"state"`
+	ConfirmedAt *core.Timestamp `json:"confirmed_at,omitempty"`
+	Message     string          `json:"message,omitempty"` // why it cannot be asked for
 }
 
 // identityWord sums up what is known of an upstream's stable id. Whether a host
@@ -103,7 +104,7 @@ func upstreamWordOf(s core.UpstreamState) upstreamWord {
 type syncErrorView struct {
 	Class   core.ErrorClass `json:"class"`
 	Message string          `json:"message"`
-	At      time.Time       `json:"at"`
+	At      core.Timestamp  `json:"at"`
 }
 
 type runView struct {
@@ -112,8 +113,8 @@ type runView struct {
 	Ref         string          `json:"ref,omitempty"`
 	First       bool            `json:"is_first"`
 	Outcome     string          `json:"outcome"` // "" while it runs
-	StartedAt   time.Time       `json:"started_at"`
-	FinishedAt  *time.Time      `json:"finished_at,omitempty"`
+	StartedAt   core.Timestamp  `json:"started_at"`
+	FinishedAt  *core.Timestamp `json:"finished_at,omitempty"`
 	RefsCreated int             `json:"refs_created"`
 	RefsUpdated int             `json:"refs_updated"`
 	RefsDeleted int             `json:"refs_deleted"`
@@ -160,8 +161,8 @@ func (s *server) base(r *http.Request) string {
 // listItem is a repository in a list, and the first part of every other view.
 func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error) {
 	view := repositoryView{
-		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + "/" + repo.Name + ".git",
-		DefaultBranch: repo.DefaultBranch, CreatedAt: repo.CreatedAt.UTC(),
+		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + (&url.URL{Path: "/" + repo.Name + ".git"}).EscapedPath(),
+		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
 	}
 	if repo.Upstream == nil {
 		return view, nil
@@ -209,7 +210,7 @@ func viewSync(status engine.SyncStatus) syncView {
 		Progress:      status.Progress,
 	}
 	if status.LastError != "" {
-		view.LastError = &syncErrorView{status.LastClass, status.LastError, status.LastErrorAt.UTC()}
+		view.LastError = &syncErrorView{status.LastClass, status.LastError, core.Timestamp(status.LastErrorAt)}
 	}
 	if status.LastRun != nil {
 		view.LastRun = new(viewRun(*status.LastRun))
@@ -230,7 +231,7 @@ func viewSync(status engine.SyncStatus) syncView {
 func viewRun(run core.Run) runView {
 	view := runView{
 		ID: run.ID, Trigger: run.Trigger, Ref: run.Ref, First: run.First, Outcome: run.Outcome,
-		StartedAt: run.StartedAt.UTC(), FinishedAt: instant(run.FinishedAt),
+		StartedAt: core.Timestamp(run.StartedAt), FinishedAt: instant(run.FinishedAt),
 		RefsCreated: run.RefsCreated, RefsUpdated: run.RefsUpdated, RefsDeleted: run.RefsDeleted, RefsForced: run.RefsForced,
 		RefsHeld: run.RefsHeld, Bytes: run.Bytes, Class: run.Class, Error: run.Error,
 	}
@@ -260,9 +261,9 @@ func syncState(status engine.SyncStatus) syncStateWord {
 }
 
 // instant returns nil for the zero time, so that it is left out of the JSON.
-func instant(t time.Time) *time.Time {
+func instant(t time.Time) *core.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return new(t.UTC())
+	return new(core.Timestamp(t))
 }

@@ -145,7 +145,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassTooLarge:
 		return "free disk space on the server or raise its limits"
 	case core.ClassCorrupt:
-		return "tell the owner of the upstream: its objects fail verification"
+		return "tell the owner of the upstream: its objects are incomplete or fail verification"
 	default:
 		return "see the server's log"
 	}
