@@ -47,7 +47,8 @@ type syncView struct {
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	LastRun       *runView       `json:"last_run,omitempty"`
-	Webhook       *inboundView   `json:"webhook,omitempty"` // how the host tells of changes
+	Webhook       *inboundView   `json:"webhook,omitempty"`     // how the host tells of changes
+	Unconfirmed   []string       `json:"unconfirmed,omitempty"` // refs whose last push the upstream has not answered for
 }
 
 // syncStateWord sums a sync state up in one word.
@@ -59,6 +60,8 @@ const (
 	syncReady   syncStateWord = "ready"   // the last run succeeded
 	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
+	// The upstream has not answered for a push, and is being asked what it has.
+	syncUnconfirmed syncStateWord = "unconfirmed"
 )
 
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
@@ -188,6 +191,7 @@ func viewSync(status engine.SyncStatus) syncView {
 		Upstream:      upstreamWordOf(status.UpstreamState),
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
+		Unconfirmed:   status.Unconfirmed,
 	}
 	if status.LastError != "" {
 		view.LastError = &syncErrorView{status.LastClass, status.LastError, status.LastErrorAt.UTC()}
@@ -227,6 +231,8 @@ func syncState(status engine.SyncStatus) syncStateWord {
 		return syncHeld
 	case status.LastError != "":
 		return syncFailing
+	case len(status.Unconfirmed) > 0:
+		return syncUnconfirmed
 	case status.Ready():
 		return syncReady
 	}
