@@ -57,7 +57,8 @@ type Options struct {
 	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
 	Webhooks    events.Policy     // where outbound webhooks may lead
 
-	Limits limit.Options // what requests may use at the same time
+	Limits limit.Options  // what requests may use at the same time
+	Trees  git.TreeLimits // how much of a tree git may be asked to unfold
 	// FetchGrace and PushGrace are how long the body of a Git request may come
 	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
 	FetchGrace, PushGrace time.Duration
@@ -150,7 +151,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, SettlePeriod: o.SettlePeriod,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, Trees: o.Trees, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err

@@ -50,6 +50,8 @@ type Options struct {
 	Webhooks     events.Policy // where outbound webhooks may lead
 	// Limits bound what requests may use at the same time.
 	Limits limit.Options
+	// Trees are how much of a tree git may be asked to unfold for a request.
+	Trees git.TreeLimits
 }
 
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
@@ -107,7 +109,7 @@ func New(o Options) (*Engine, error) {
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck, SettlePeriod: o.SettlePeriod,
+		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck, Accepted: e.sync.Accepted, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err
@@ -116,11 +118,12 @@ func New(o Options) (*Engine, error) {
 	// that the rest of the core reckons with.
 	e.limiter = limit.New(o.Limits)
 	e.serve = serve.New(serve.Options{Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Logger: o.Logger})
+	trees := git.NewTreeSizes(e.objects, o.Trees)
 	e.content = content.New(content.Options{
-		Git: o.Git, Objects: e.objects, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
+		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
 	e.commit = commit.New(commit.Options{
-		Git: o.Git, Repos: e.repos, Objects: e.objects, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
 	})
 	e.rewrite = rewrite.New(rewrite.Options{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
+	"github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -56,6 +57,8 @@ type SyncStatus struct {
 	// HostRests is until when the host is left alone, because it limits or
 	// cannot be reached; zero: it is not.
 	HostRests time.Time
+	// Identity is what is known of the upstream's stable id.
+	Identity sync.Identity
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]

@@ -235,6 +235,7 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	st.Expected = len(expected)
 	if r.Upstream != nil {
 		st.HostRests = e.sync.HostRests(r.Upstream.Host)
+		st.Identity = e.sync.Identity(r)
 	}
 	return st, nil
 }

@@ -38,9 +38,11 @@ type Options struct {
 	// Confirm makes sure that the upstream is still the repository that is
 	// followed; an error is the refusal of the write. Nil: it is not asked.
 	Confirm func(ctx context.Context, r core.Repository) error
-	// Recheck asks the host about the upstream after it refused a write, and
-	// reports whether it did. Nil: it is not asked.
-	Recheck func(ctx context.Context, r core.Repository) bool
+	// Recheck asks the host about the upstream after it refused a write with that
+	// failure, and reports whether more is known of it now. Nil: it is not asked.
+	Recheck func(ctx context.Context, r core.Repository, failure error) bool
+	// Accepted notes that the upstream took a write. Nil: nobody does.
+	Accepted func(ctx context.Context, r core.Repository)
 
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)

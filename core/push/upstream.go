@@ -37,7 +37,8 @@ func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []
 
 // checkGone refuses what would go to an upstream that is known to be gone:
 // another repository may have its name now, and must not get what was meant for
-// the old one. The host is asked again soon, in case that is over.
+// the old one. The host is asked again soon, in case that is over. It also refuses
+// what would go to a ref of the upstream that a sync leaves out.
 func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 	idx := s.upstreamLeg(w, b)
 	if len(idx) == 0 {
@@ -49,6 +50,13 @@ func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 	}
 	if err != nil {
 		return err
+	}
+	for _, i := range idx {
+		for _, skipped := range state.Skipped {
+			if skipped.Ref == w.Updates[i].Name && b.open[i] {
+				b.refuse(i, core.KindConflict, skipped.Reason())
+			}
+		}
 	}
 	if !state.UpstreamState.Gone() {
 		return nil
@@ -86,7 +94,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	known := s.storedAt(ctx, w.Repo)
 	err := leg()
 	if len(lines) == 0 && turnedAway(err, ran) {
-		refusal, again := s.recheck(ctx, &w, known)
+		refusal, again := s.recheck(ctx, &w, err, known)
 		if again {
 			err = leg()
 		} else if refusal != nil {
@@ -98,6 +106,9 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	}
 	if len(lines) > 0 {
 		err = pushErr
+	}
+	if s.o.Accepted != nil && slices.ContainsFunc(lines, git.PushLine.Accepted) {
+		s.o.Accepted(ctx, w.Repo)
 	}
 	for _, l := range lines {
 		i, ok := byRef[l.To]
@@ -186,7 +197,7 @@ func knownFailure(err error, ran, sent bool) (reason string, kind core.Kind, kno
 		return "upstream refused the credential: " + text, core.KindUpstreamRejected, true
 	case core.ClassNotFound:
 		return "upstream repository not found: " + text, core.KindUpstreamRejected, true
-	case core.ClassMoved, core.ClassRefused:
+	case core.ClassMoved, core.ClassRefused, core.ClassTooLarge:
 		return "upstream: " + text, core.KindUpstreamRejected, true
 	case core.ClassRateLimited:
 		return "upstream says slow down: " + text, core.KindRateLimited, true

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -40,11 +41,17 @@ type Identity struct {
 func (s *Service) Identity(r core.Repository) Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.identities[r.ID]
-	if i == nil || r.Upstream == nil {
+	if r.Upstream == nil {
 		return Identity{}
 	}
+	i := s.identities[r.ID]
+	if i == nil {
+		i = &identity{}
+	}
 	view := Identity{Reason: i.unknown}
+	if view.Reason == "" && r.Upstream.ID == "" {
+		view.Reason = r.Upstream.Host + " has told no stable id of the repository"
+	}
 	if i.id != "" && i.id == r.Upstream.ID {
 		view.Confirmed = i.at
 	}
@@ -118,10 +125,11 @@ func (s *Service) Confirm(ctx context.Context, r core.Repository) error {
 	return nil
 }
 
-// Recheck asks the host what became of the upstream after it refused a write,
-// at most once a minute a repository, and records it. It reports whether it was
-// asked.
-func (s *Service) Recheck(ctx context.Context, r core.Repository) bool {
+// Recheck asks the host what became of the upstream after it refused a write
+// with that failure, at most once a minute a repository, and records it. Where
+// its API tells nothing, what its git said of an archived repository is believed.
+// It reports whether more is known now.
+func (s *Service) Recheck(ctx context.Context, r core.Repository, failure error) bool {
 	now := s.clock.Now()
 	s.mu.Lock()
 	i := s.identities[r.ID]
@@ -134,11 +142,46 @@ func (s *Service) Recheck(ctx context.Context, r core.Repository) bool {
 		i.recheckAt = now.Add(recheckEvery)
 	}
 	s.mu.Unlock()
-	if !due || r.Upstream == nil {
+	if r.Upstream == nil {
 		return false
 	}
-	_, err := s.askOnce(ctx, r)
-	return err == nil
+	known, asked := false, false
+	if due {
+		c, err := s.askOnce(ctx, r)
+		known, asked = c.Known && c.State != core.UpstreamRevoked, err == nil
+	}
+	if _, said := upstream.Classify(failure); !known && git.IsArchived(said) {
+		archived := upstream.Condition{Known: true, State: core.UpstreamArchived, Upstream: *r.Upstream, Message: said}
+		if err := s.takeIn(ctx, r, archived); err != nil {
+			s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
+			return asked
+		}
+		return true
+	}
+	return asked
+}
+
+// Accepted notes that the upstream took a write. Where its API does not tell,
+// that proves it archived no more.
+func (s *Service) Accepted(ctx context.Context, r core.Repository) {
+	if r.Upstream == nil || s.confirmed(r, identityAge) && s.settled(r) {
+		return
+	}
+	state, err := s.store.SyncState(ctx, r.ID)
+	if err != nil || state.UpstreamState != core.UpstreamArchived {
+		return
+	}
+	if err := s.takeIn(ctx, r, upstream.Condition{Known: true, State: core.UpstreamActive, Upstream: *r.Upstream}); err != nil {
+		s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
+	}
+}
+
+// settled reports whether the host's API said that the upstream is active.
+func (s *Service) settled(r core.Repository) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.identities[r.ID]
+	return i != nil && i.settled
 }
 
 // askOnce asks the host about an upstream and records the answer. All who ask

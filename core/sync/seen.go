@@ -98,7 +98,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observa
 	}
 	same := false
 	if l.err == nil {
-		if same, err = s.unchanged(ctx, r, l.scope, state, l.adv, watch); err != nil {
+		if same, err = s.unchanged(ctx, r, l, state, watch); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -138,7 +138,7 @@ func (s *Service) promote(r core.Repository) bool {
 	defer s.mu.Unlock()
 	f := s.flights[r.ID]
 	f.look = false
-	f.progress = core.Progress{Phase: firstPhase, StartedAt: s.clock.Now()}
+	f.progress = core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())}
 	s.looks--
 	return true
 }

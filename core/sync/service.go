@@ -398,7 +398,7 @@ func (s *Service) takeOff(r core.Repository, person bool) bool {
 		return false
 	}
 	s.flights[r.ID] = &flight{
-		host: host, landed: make(chan struct{}), progress: core.Progress{Phase: firstPhase, StartedAt: s.clock.Now()},
+		host: host, landed: make(chan struct{}), progress: core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())},
 	}
 	return true
 }
@@ -487,7 +487,7 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	if l.err != nil {
 		return l.err
 	}
-	same, err := s.unchanged(ctx, r, l.scope, state, l.adv, watch)
+	same, err := s.unchanged(ctx, r, l, state, watch)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func Classify(err error) (core.ErrorClass, string) {
 	if errors.As(err, &re) {
 		return re.Class, re.HostText
 	}
+	if shallow, ok := errors.AsType[*git.ShallowError](err); ok {
+		return core.ClassCorrupt, shallow.Error()
+	}
 	var exit *git.ExitError
 	if errors.As(err, &exit) {
 		return git.ClassifyRemote(exit.Stderr, exit.Code)

@@ -75,6 +75,8 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[core.FreshnessPolicy](): "FreshnessPolicy",
 	reflect.TypeFor[core.RefAction]():       "RefAction",
 	reflect.TypeFor[upstreamWord]():         "UpstreamState",
+	reflect.TypeFor[identityView]():         "UpstreamIdentity",
+	reflect.TypeFor[identityWord]():         "UpstreamIdentityState",
 	reflect.TypeFor[core.DeliveryState]():   "DeliveryState",
 	reflect.TypeFor[webhookState]():         "WebhookState",
 }
@@ -87,6 +89,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[core.FreshnessPolicy](): wordsOf(core.FreshUnset, core.FreshServe, core.FreshRevalidate, core.FreshFail),
 	reflect.TypeFor[core.RefAction]():       wordsOf(core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze),
 	reflect.TypeFor[upstreamWord]():         wordsOf(upstreamActive, upstreamArchived, upstreamPrivate, upstreamRevoked, upstreamSuspended, upstreamDeleted, upstreamReplaced),
+	reflect.TypeFor[identityWord]():         wordsOf(identityConfirmed, identityUnchecked, identityUnavailable),
 	reflect.TypeFor[core.DeliveryState]():   wordsOf(core.DeliveryPending, core.DeliveryDelivered, core.DeliveryFailed, core.DeliveryCancelled),
 	reflect.TypeFor[webhookState]():         wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[core.InboundState]():    wordsOf(core.InboundNone, core.InboundActive, core.InboundFailing),
@@ -111,6 +114,9 @@ func wordsOf[T ~string](list ...T) []string {
 func (s *schemaSet) of(t reflect.Type, d direction, where string) node {
 	switch t {
 	case reflect.TypeFor[time.Time]():
+		s.problems = append(s.problems, "a bare time.Time at "+where+": clients cannot read its nine digits, use core.Timestamp")
+		return node{}
+	case reflect.TypeFor[core.Timestamp]():
 		return node{"type": "string", "format": "date-time"}
 	case reflect.TypeFor[duration]():
 		return node{"type": "string", "description": "A duration with its unit, like `5s` or `720h`; empty is the default."}
