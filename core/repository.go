@@ -73,6 +73,7 @@ const (
 	ClassRevoked     ErrorClass = "revoked"      // the grant is gone (App suspended or removed)
 	ClassNotFound    ErrorClass = "not_found"    // no such repository or ref at the host
 	ClassMoved       ErrorClass = "moved"        // the host answered with a redirect
+	ClassProtocol    ErrorClass = "protocol"     // what answered does not speak git: a web page, a proxy
 	ClassRateLimited ErrorClass = "rate_limited" // the host said slow down
 	ClassNetwork     ErrorClass = "network"      // no connection, DNS, TLS, reset
 	ClassTimeout     ErrorClass = "timeout"      // no progress for too long

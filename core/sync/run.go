@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -331,7 +332,7 @@ func (s *Service) unchanged(ctx context.Context, r core.Repository, l *listing, 
 		return false, nil
 	}
 	for name := range adv.Refs {
-		if name != "HEAD" && watch.Moved(name) {
+		if name != "HEAD" && watch.Moved(name) && !s.repos.Unsettled(r.ID, name) {
 			return false, nil
 		}
 	}
@@ -344,7 +345,12 @@ func (s *Service) unchanged(ctx context.Context, r core.Repository, l *listing, 
 	if err != nil {
 		return false, err
 	}
-	return settled(refs, adv.Refs, held), nil
+	listed := maps.Clone(adv.Refs)
+	maps.DeleteFunc(listed, func(name string, _ core.ObjectID) bool { return s.repos.Unsettled(r.ID, name) })
+	maps.DeleteFunc(refs, func(name string, _ core.ObjectID) bool {
+		return s.repos.Unsettled(r.ID, name) || s.repos.Unsettled(r.ID, "refs/"+strings.TrimPrefix(name, core.TrackingPrefix))
+	})
+	return settled(refs, listed, held), nil
 }
 
 // headWants returns the branch (full name) that the default branch should

@@ -147,7 +147,7 @@ var fieldNotes = map[string]fieldNote{
 	"RestoreMetadata.base_ref":                   {text: "The commit whose tree is restored, by id or revision. Required."},
 	"Sync.failures":                              {text: "Failures in a row."},
 	"RotatedInboundWebhook.secret":               {text: "What the host must sign with. Shown this once."},
-	"Sync.state":                                 {text: "`held`: the upstream lost most of its refs; a person must confirm."},
+	"Sync.state":                                 {text: "`held`: the upstream lost most of its refs; a person must confirm. `unconfirmed`: the upstream has not answered for a push, and is being asked what it has."},
 	"SyncRun.outcome":                            {text: "\"\" while it runs.", words: []string{"", "succeeded", "unchanged", "failed", "held", "interrupted"}},
 	"UpstreamIdentity.confirmed_at":              {text: "The host last told the id that the repository is linked to, since the server started."},
 	"UpstreamIdentity.message":                   {text: "Why it cannot be asked: of the host, or of the credential."},

@@ -51,6 +51,7 @@ type syncView struct {
 	LastRun       *runView        `json:"last_run,omitempty"`
 	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
 	Identity      identityView    `json:"identity"`
+	Unconfirmed   []string        `json:"unconfirmed,omitempty"` // refs whose last push the upstream has not answered for
 }
 
 // identityView says whether the upstream is known to be the repository that is
@@ -86,6 +87,8 @@ const (
 	syncReady   syncStateWord = "ready"   // the last run succeeded
 	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
+	// The upstream has not answered for a push, and is being asked what it has.
+	syncUnconfirmed syncStateWord = "unconfirmed"
 )
 
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
@@ -215,6 +218,7 @@ func viewSync(status engine.SyncStatus) syncView {
 		Upstream:      upstreamWordOf(status.UpstreamState),
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
+		Unconfirmed:   status.Unconfirmed,
 	}
 	for _, skipped := range status.Skipped {
 		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})
@@ -264,6 +268,8 @@ func syncState(status engine.SyncStatus) syncStateWord {
 		return syncHeld
 	case status.LastError != "":
 		return syncFailing
+	case len(status.Unconfirmed) > 0:
+		return syncUnconfirmed
 	case status.Ready():
 		return syncReady
 	}

@@ -144,6 +144,8 @@ func nextForClass(class core.ErrorClass, name string) string {
 		return "check the address; a private repository needs a credential: headwater credential set " + name
 	case core.ClassMoved:
 		return "the repository has moved: delete this mirror and create it at the new address"
+	case core.ClassProtocol:
+		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
 		return "nothing: the server tries again by itself; headwater repo show " + name + " tells when it worked"
 	case core.ClassRefused:
