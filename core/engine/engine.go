@@ -53,6 +53,8 @@ type SyncStatus struct {
 	// HostRests is until when the host is left alone, because it limits or
 	// cannot be reached; zero: it is not.
 	HostRests time.Time
+	// Held are the rewrites that keep refs from where the upstream has them.
+	Held []core.Rewrite
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]
