@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -53,8 +54,16 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 		return errNothing
 	}
 	entry := s.entry(b, nil)
+	head := s.firstHead(ctx, w, j.Updates)
 	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{
-		Repo: w.Repo, Journal: j, Also: func(q core.Queries) error { return q.AddAudit(ctx, entry) },
+		Repo: w.Repo, Journal: j, Head: head, Also: func(q core.Queries) error {
+			if head != "" {
+				if err := q.SetDefaultBranch(ctx, w.Repo.ID, strings.TrimPrefix(head, "refs/heads/")); err != nil {
+					return err
+				}
+			}
+			return q.AddAudit(ctx, entry)
+		},
 	})
 	s.repos.Failpoint("recorded")
 	if err == nil {

@@ -54,7 +54,7 @@ var fieldNotes = map[string]fieldNote{
 	"CreateCredentialRequest.repo_id":        {text: "Name or id of the repository of the token; it may be left out."},
 	"CreateCredentialRequest.username":       {text: "The provider chooses one if absent."},
 	"CreateRepositoryRequest.base_repo":      {text: "What the repository begins with, or follows."},
-	"CreateRepositoryRequest.default_branch": {text: "`main` if absent and there is no base."},
+	"CreateRepositoryRequest.default_branch": {text: "`main` if absent and there is no base. If the first push brings other branches and not this one, one of them takes its place: the only one, else `main`, `master`, or the first by bytes."},
 	"CreateRepositoryRequest.initial_commit": {text: "Snapshots: the one commit."},
 	"CreateTagRequest.ref":                   {text: "Branch, commit id or another revision. Required."},
 	"CreatedRepository.id":                   {text: "repo_id again."},
