@@ -108,7 +108,9 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	head, keep := "", ""
 	if only == "" {
-		head = headWants(x.repo, adv)
+		if head = headWants(x.repo, adv); head == "" {
+			head = firstHead(x.repo, x.scope, adv, refs)
+		}
 		keep = keeps(x.repo, x.scope, adv, refs, head)
 	}
 	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })

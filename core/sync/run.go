@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -349,4 +350,25 @@ func headWants(r core.Repository, adv git.Advertisement) string {
 		return "" // unborn: keep the old one, and look again next time
 	}
 	return adv.HeadTarget
+}
+
+// firstHead returns the branch (full name) that HEAD moves to with the first
+// branches that come here, where the upstream names none of them: its HEAD is
+// unborn or detached. "" if HEAD stays.
+func firstHead(r core.Repository, sc scope, adv git.Advertisement, refs map[string]core.ObjectID) string {
+	for name := range refs {
+		if strings.HasPrefix(name, "refs/heads/") {
+			return ""
+		}
+	}
+	var branches []string
+	for name := range adv.Refs {
+		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok && sc.mirrors(name) {
+			branches = append(branches, branch)
+		}
+	}
+	if first := core.FirstBranch(r.DefaultBranch, branches); first != "" && first != r.DefaultBranch {
+		return "refs/heads/" + first
+	}
+	return ""
 }

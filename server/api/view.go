@@ -156,7 +156,7 @@ type phaseView struct {
 // repositoryView is everything that may be known of a repository.
 func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, error) {
 	view, err := s.listItem(c, repo)
-	if err != nil || repo.Upstream == nil {
+	if err != nil {
 		return view, err
 	}
 	credential, err := s.Repositories.CredentialByRepo(c.ctx(), repo)
