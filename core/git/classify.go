@@ -33,7 +33,9 @@ var remoteErrors = []struct {
 	re    *regexp.Regexp
 }{
 	// Our own disk: the repository may be fine and the upstream too.
-	{core.ClassInternal, gitSpeaks, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system|Too many open files|Cannot allocate memory`)},
+	{core.ClassInternal, gitSpeaks, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system`)},
+	// What this machine is short of; see ResourceError.
+	{core.ClassResource, gitSpeaks, exhausted},
 
 	{core.ClassRateLimited, anySpeaks, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
 	{core.ClassTooLarge, anySpeaks, regexp.MustCompile(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},

@@ -105,6 +105,10 @@ type Process struct {
 	start  time.Time
 	git    *Git
 	ctx    context.Context
+
+	ceiling int64     // of its memory; see limitMemory
+	flag    string    // of the server, that raises it
+	spoken  *listener // nil: stderr is kept
 }
 
 // Start starts the command; the caller must call Wait. When ctx ends, the
@@ -134,7 +138,11 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	if c.Stderr == nil {
 		p.stderr = &boundedBuffer{limit: stderrLimit}
 		cmd.Stderr = p.stderr
+	} else {
+		p.spoken = &listener{w: c.Stderr}
+		cmd.Stderr = p.spoken
 	}
+	p.ceiling, p.flag = g.memory.ceiling(c)
 	cmd.ExtraFiles = c.ExtraFiles
 	cmd.SysProcAttr = sysProcAttr()
 	cmd.Cancel = func() error {
@@ -150,6 +158,7 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start git %s: %w", c.Name, err)
 	}
+	limitMemory(cmd.Process.Pid, p.ceiling)
 	if c.Background {
 		lowerPriority(cmd.Process.Pid)
 	}
@@ -159,8 +168,8 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 // Pid returns the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Wait waits for the end and returns nil, an [*ExitError], or the context's
-// error when that ended the process.
+// Wait waits for the end and returns nil, an [*ExitError], a [*ResourceError] in
+// a [*core.Error], or the context's error when that ended the process.
 func (p *Process) Wait() error {
 	err := p.cmd.Wait()
 	if p.ctx.Err() != nil {
@@ -172,6 +181,9 @@ func (p *Process) Wait() error {
 	}
 	if err == nil {
 		return nil
+	}
+	if short := p.resource(err); short != nil {
+		return short
 	}
 	if ctxErr := p.ctx.Err(); ctxErr != nil {
 		return fmt.Errorf("git %s: %w", p.name, context.Cause(p.ctx))

@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Path           string // of the git binary; "" looks it up in PATH
 	AllowProtocols string // GIT_ALLOW_PROTOCOL; "" is "https:http"
+	Memory         Memory // how much one git may allocate
 	Logger         hclog.Logger
 }
 
@@ -25,6 +26,7 @@ type Git struct {
 	path    string
 	version Version
 	env     []string
+	memory  Memory
 	log     hclog.Logger
 }
 
@@ -93,7 +95,7 @@ func New(ctx context.Context, o Options) (*Git, error) {
 	if o.AllowProtocols == "" {
 		o.AllowProtocols = "https:http"
 	}
-	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols)}
+	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols), memory: o.Memory.WithDefaults()}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	out, err := g.Output(ctx, Command{Name: "version"})
