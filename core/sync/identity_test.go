@@ -243,6 +243,26 @@ func TestService_archivedByWords(t *testing.T) {
 	}
 }
 
+// The API is asked again before the next write when git contradicts what it
+// said a moment ago.
+func TestService_archivedByWordsAgainstTheAPI(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Times: 1})
+	require.False(t, b.side(r, "x", one).OK(), "the question of this minute is spent")
+	b.Forge.Inject(providertest.Fault{
+		Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "This repo is archived.\n", Times: 1,
+	})
+	asked := api.count()
+	require.False(t, b.side(r, "x", one).OK())
+	require.Equal(t, asked, api.count())
+	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+	require.True(t, b.side(r, "x", one).OK())
+	require.Equal(t, asked+1, api.count())
+	require.Zero(t, b.state(r).UpstreamState)
+}
+
 // To a credential that never opened it, hosts say of a private repository what
 // they say of none.
 func TestService_unseenByTheCredentialIsNotDeleted(t *testing.T) {
