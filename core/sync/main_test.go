@@ -99,7 +99,7 @@ func (b *bench) start() {
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),
 		Confirm: b.sync.Confirm, Recheck: b.sync.Recheck, Accepted: b.sync.Accepted,
 		SettlePeriod: 100 * time.Millisecond,
-		WantSync: func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") },
+		WantSync:     func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") },
 	})
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(context.Background())
