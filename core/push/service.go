@@ -192,6 +192,7 @@ func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
 	if err != nil {
 		return err
 	}
+	b.owns = t.rules.Owns
 	for i, u := range w.Updates {
 		if r, ok := w.verdict(u, t); !ok {
 			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
@@ -277,7 +278,7 @@ func (s *Service) upstreamLeg(w Session, b *ballot) []int {
 	}
 	var idx []int
 	for _, i := range b.pending() {
-		if core.UpstreamOwned(w.Namespace, w.Updates[i].Name) {
+		if w.Namespace == core.Default && b.owns(w.Updates[i].Name) {
 			idx = append(idx, i)
 		}
 	}

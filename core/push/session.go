@@ -58,6 +58,7 @@ const (
 	reasonSigned      = "signed pushes are not supported; push without --signed"
 	reasonEphemeral   = "only branches can be pushed to the ephemeral remote"
 	reasonTooManyRefs = "too many refs in one atomic push"
+	reasonOther       = "the upstream would not get this ref: only branches and tags are mirrored, and what the repository's include patterns name; notes stay here"
 	reasonFiltered    = "the repository's ref filter leaves this ref out; it is neither mirrored nor pushed"
 )
 
@@ -111,7 +112,11 @@ func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
 			return refuse(u, core.KindPermission, fmt.Sprintf("%s belongs to the upstream and is not mirrored", strings.TrimSuffix(prefix, "/"))), false
 		}
 	}
-	if core.UpstreamOwned(s.Namespace, u.Name) {
+	switch {
+	case core.OursAlone(s.Namespace, u.Name):
+	case !t.rules.Owns(u.Name):
+		return refuse(u, core.KindPermission, reasonOther), false
+	default:
 		switch {
 		case !t.rules.Mirrors(u.Name):
 			return refuse(u, core.KindPermission, reasonFiltered), false
@@ -137,13 +142,14 @@ type ballot struct {
 	results []Result
 	open    map[int]bool // indices still without a verdict
 
-	credential, login string       // what opens the upstream, for the audit
-	journaled         bool         // whoever settles the journal entry adds the audit entry too
-	unsure            map[int]bool // refused so far, but the upstream may have taken them
+	credential, login string                // what opens the upstream, for the audit
+	journaled         bool                  // whoever settles the journal entry adds the audit entry too
+	owns              func(ref string) bool // the upstream does
+	unsure            map[int]bool          // refused so far, but the upstream may have taken them
 }
 
 func newBallot(s Session) *ballot {
-	b := &ballot{session: s, results: make([]Result, len(s.Updates)), open: make(map[int]bool, len(s.Updates)), unsure: map[int]bool{}}
+	b := &ballot{session: s, results: make([]Result, len(s.Updates)), open: make(map[int]bool, len(s.Updates)), unsure: map[int]bool{}, owns: func(string) bool { return false }}
 	for i, u := range s.Updates {
 		b.results[i] = Result{Update: u}
 		b.open[i] = true

@@ -385,7 +385,7 @@ func (s *Service) findOut(ctx context.Context, r core.Repository, u *unsettled) 
 	if err != nil {
 		return findings{}, err
 	}
-	ours, err := s.owned(ctx, r, j.Namespace)
+	owns, err := s.repos.Owner(ctx, r, j.Namespace, j.Updates)
 	if err != nil {
 		return findings{}, err
 	}
@@ -395,7 +395,7 @@ func (s *Service) findOut(ctx context.Context, r core.Repository, u *unsettled) 
 		switch {
 		case here[names[i]].Same(up.New):
 			f.kept = append(f.kept, up)
-		case j.Upstream && r.Upstream != nil && ours(up.Name):
+		case j.Upstream && r.Upstream != nil && owns(up.Name):
 			ask = append(ask, up)
 		}
 	}

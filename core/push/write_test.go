@@ -20,6 +20,9 @@ import (
 	"github.com/headwater-git/headwater/providers/providertest"
 )
 
+// otherRef is what is said of a ref that no upstream would get.
+const otherRef = "the upstream would not get this ref: only branches and tags are mirrored, and what the repository's include patterns name; notes stay here"
+
 func TestService_Write_verdictsByName(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{}, push.Options{})
@@ -37,6 +40,11 @@ func TestService_Write_verdictsByName(t *testing.T) {
 		"bad name":             {core.RefUpdate{Name: "refs/heads/a..b", New: id}, core.KindInvalid, ""},
 		"option":               {core.RefUpdate{Name: "-refs/heads/a", New: id}, core.KindInvalid, ""},
 		"excluded prefix":      {core.RefUpdate{Name: "refs/pull/1/head", New: id}, core.KindPermission, "refs/pull belongs to the upstream and is not mirrored"},
+		"other ref":            {core.RefUpdate{Name: "refs/meta/config", New: id}, core.KindPermission, otherRef},
+		"stash":                {core.RefUpdate{Name: "refs/stash", New: id}, core.KindPermission, otherRef},
+		"change":               {core.RefUpdate{Name: "refs/changes/01/1/1", New: id}, core.KindPermission, otherRef},
+		"tracking ref":         {core.RefUpdate{Name: "refs/remotes/origin/main", New: id}, core.KindPermission, otherRef},
+		"deleted other ref":    {core.RefUpdate{Name: "refs/stash", Old: id}, core.KindPermission, otherRef},
 		"no-push":              {core.RefUpdate{Name: "refs/heads/closed", New: id}, core.KindPermission, "denied by policy"},
 		"no-push of a delete":  {core.RefUpdate{Name: "refs/heads/closed", Old: id}, core.KindPermission, "denied by policy"},
 		"deleted tag":          {core.RefUpdate{Name: "refs/tags/v1", Old: id}, core.KindPermission, "denied by policy"},

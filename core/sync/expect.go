@@ -109,7 +109,7 @@ func mirrored(ctx context.Context, q core.Queries, repoID string, expect []core.
 	}
 	var out []core.Expectation
 	for _, e := range expect {
-		if core.UpstreamOwned(core.Default, e.Ref) && rules.Mirrors(e.Ref) {
+		if rules.Owns(e.Ref) && rules.Mirrors(e.Ref) {
 			out = append(out, e)
 		}
 	}

@@ -104,16 +104,20 @@ func (b *bench) start() {
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),
 		Confirm: b.sync.Confirm, Recheck: b.sync.Recheck, Accepted: b.sync.Accepted,
-		WantSync: func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") },
+		SettlePeriod: 100 * time.Millisecond,
+		WantSync:     func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") },
 	})
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	b.stop, b.stopped = cancel, stopped
-	s := b.sync
+	s, writes := b.sync, b.push
 	go func() {
 		defer close(stopped)
+		var both sync.WaitGroup
+		both.Go(func() { _ = writes.Run(ctx) })
 		_ = s.Run(ctx)
+		both.Wait()
 	}()
 }
 

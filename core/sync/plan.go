@@ -53,7 +53,7 @@ func diff(sc scope, refs map[string]core.ObjectID, only string, skip func(name s
 		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
 		if !tracking {
 			mirrored := sc.mirrors(name)
-			if mirrored && core.UpstreamOwned(core.Default, name) {
+			if mirrored && sc.rules.Owns(name) {
 				d.public++
 			}
 			if _, ok := refs[core.TrackingRef(name)]; only != "" || ok && mirrored {

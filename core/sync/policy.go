@@ -23,7 +23,7 @@ func (d *difference) sift(sc scope, forced map[string]bool) {
 	d.updates = slices.DeleteFunc(d.updates, func(u core.RefUpdate) bool {
 		state := core.RewriteState("")
 		switch action := sc.rules.Action(u.Name); {
-		case u.IsCreate(), !core.UpstreamOwned(core.Default, u.Name), !sc.mirrors(u.Name):
+		case u.IsCreate(), !sc.rules.Owns(u.Name), !sc.mirrors(u.Name):
 		case action == core.RefFreeze:
 			state = core.RewriteFrozen
 		case action == core.RefHold && (u.IsDelete() || forced[u.Name]):
