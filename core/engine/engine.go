@@ -49,6 +49,9 @@ type SyncStatus struct {
 	Progress *core.Progress // of the running sync, nil if none runs
 	LastRun  *core.Run
 	Webhook  *core.InboundWebhook // how the host tells of changes; nil: not known yet
+	// Unconfirmed are the refs of which it is not known yet whether the upstream
+	// took their last update; they are locked.
+	Unconfirmed []string
 	// Expected is how many announced refs no listing has shown yet.
 	Expected int
 	// HostRests is until when the host is left alone, because it limits or

@@ -56,7 +56,8 @@ var remoteErrors = []struct {
 	// and a missing one alike, and their sentence names both causes.
 	{core.ClassNotFound, hostSpeaks, regexp.MustCompile(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
 	{core.ClassAuth, anySpeaks, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|user permission denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
-	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository|not valid: is this a git repository`)},
+	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
+	{core.ClassProtocol, gitSpeaks, regexp.MustCompile(`not valid: is this a git repository`)},
 
 	{core.ClassTimeout, gitSpeaks, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
 	{core.ClassUnavailable, anySpeaks, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|bad gateway|gateway time-?out|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},

@@ -138,7 +138,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		{"500", answer(500), core.ClassUnavailable, "500"},
 		{"502", answer(502, plain...), core.ClassUnavailable, "The host's own words"},
 		{"301", answer(301, "Location", "/elsewhere"), core.ClassMoved, "301"},
-		{"HTML", answer(200), core.ClassNotFound, "not valid"},
+		{"HTML", answer(200), core.ClassProtocol, "not valid"},
 		{"cut", func(w http.ResponseWriter, _ *http.Request) {
 			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 				_ = conn.Close()

@@ -84,7 +84,7 @@ var componentNames = map[reflect.Type]string{
 // enums are the types that have a few words only.
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[core.Kind](): wordsOf(core.Kinds()...),
-	reflect.TypeFor[core.ErrorClass](): wordsOf(core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRateLimited,
+	reflect.TypeFor[core.ErrorClass](): wordsOf(core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRateLimited,
 		core.ClassNetwork, core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassInternal),
 	reflect.TypeFor[core.FreshnessPolicy](): wordsOf(core.FreshUnset, core.FreshServe, core.FreshRevalidate, core.FreshFail),
 	reflect.TypeFor[core.RefAction]():       wordsOf(core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze),
@@ -94,7 +94,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[webhookState]():         wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[core.InboundState]():    wordsOf(core.InboundNone, core.InboundActive, core.InboundFailing),
 	reflect.TypeFor[core.Outcome]():         wordsOf(core.OutcomeOK, core.OutcomePartial, core.OutcomeRefused, core.OutcomeFailed),
-	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld),
+	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld, syncUnconfirmed),
 	reflect.TypeFor[content.EntryType]():    wordsOf(content.TypeBlob, content.TypeTree, content.TypeSymlink, content.TypeSubmodule),
 	reflect.TypeFor[content.MergeResult]():  wordsOf(content.MergeCommit, content.FastForward, content.NoOp),
 	reflect.TypeFor[commit.Strategy]():      wordsOf(commit.StrategyMerge, commit.StrategyFastForwardOnly, commit.StrategyPreferFastForward),

@@ -46,10 +46,12 @@ type syncView struct {
 	NextPollAt    *core.Timestamp `json:"next_poll_at,omitempty"` // it is looked at unasked
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
 	Progress      *core.Progress  `json:"progress,omitempty"`
 	LastRun       *runView        `json:"last_run,omitempty"`
 	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
 	Identity      identityView    `json:"identity"`
+	Unconfirmed   []string        `json:"unconfirmed,omitempty"` // refs whose last push the upstream has not answered for
 }
 
 // identityView says whether the upstream is known to be the repository that is
@@ -71,6 +73,12 @@ const (
 	identityUnavailable identityWord = "unavailable" // host or credential tell none
 )
 
+// skippedView is a ref of the upstream that cannot be beside one that is mirrored.
+type skippedView struct {
+	core.SkippedRef
+	Reason string `json:"reason"`
+}
+
 // syncStateWord sums a sync state up in one word.
 type syncStateWord string
 
@@ -80,6 +88,8 @@ const (
 	syncReady   syncStateWord = "ready"   // the last run succeeded
 	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
+	// The upstream has not answered for a push, and is being asked what it has.
+	syncUnconfirmed syncStateWord = "unconfirmed"
 )
 
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
@@ -209,6 +219,10 @@ func viewSync(status engine.SyncStatus) syncView {
 		Upstream:      upstreamWordOf(status.UpstreamState),
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
+		Unconfirmed:   status.Unconfirmed,
+	}
+	for _, skipped := range status.Skipped {
+		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})
 	}
 	if status.LastError != "" {
 		view.LastError = &syncErrorView{status.LastClass, status.LastError, core.Timestamp(status.LastErrorAt)}
@@ -257,6 +271,8 @@ func syncState(status engine.SyncStatus) syncStateWord {
 		return syncHeld
 	case status.LastError != "":
 		return syncFailing
+	case len(status.Unconfirmed) > 0:
+		return syncUnconfirmed
 	case status.Ready():
 		return syncReady
 	}

@@ -280,6 +280,9 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 				row("next attempt", "%s", s.NextAttemptAt.Local().Format(time.RFC3339))
 			}
 		}
+		for _, skipped := range s.SkippedRefs {
+			row("not mirrored", "%s: %s", skipped.Ref, skipped.Reason)
+		}
 		if s.NextPollAt != nil {
 			row("next poll", "%s", s.NextPollAt.Local().Format(time.RFC3339))
 		}
