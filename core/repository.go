@@ -59,6 +59,7 @@ type Credential struct {
 	ID        string // "ggc_" and a ULID
 	RepoID    string
 	Username  string           // may be empty: the provider chooses
+	Host      string           // the only host that it is sent to, as in Upstream; "" is none yet
 	Secret    providers.Secret // sealed at rest
 	CreatedAt time.Time
 	UpdatedAt time.Time

@@ -47,6 +47,7 @@ type syncView struct {
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
 	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
+	HeldRefs      []heldView      `json:"held_refs,omitempty"`    // not where the upstream has them, by policy
 	Progress      *core.Progress  `json:"progress,omitempty"`
 	LastRun       *runView        `json:"last_run,omitempty"`
 	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
@@ -77,6 +78,14 @@ const (
 type skippedView struct {
 	core.SkippedRef
 	Reason string `json:"reason"`
+}
+
+// heldView is a ref that a policy keeps from where the upstream has it.
+type heldView struct {
+	Ref       string            `json:"ref"`
+	RewriteID string            `json:"rewrite_id"`
+	State     core.RewriteState `json:"state"` // held, frozen or dismissed
+	Reason    string            `json:"reason"`
 }
 
 // syncStateWord sums a sync state up in one word.
@@ -147,7 +156,7 @@ type phaseView struct {
 // repositoryView is everything that may be known of a repository.
 func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, error) {
 	view, err := s.listItem(c, repo)
-	if err != nil || repo.Upstream == nil {
+	if err != nil {
 		return view, err
 	}
 	credential, err := s.Repositories.CredentialByRepo(c.ctx(), repo)
@@ -223,6 +232,9 @@ func viewSync(status engine.SyncStatus) syncView {
 	}
 	for _, skipped := range status.Skipped {
 		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})
+	}
+	for _, held := range status.Held {
+		view.HeldRefs = append(view.HeldRefs, heldView{held.Ref, held.ID, held.State, held.HoldReason()})
 	}
 	if status.LastError != "" {
 		view.LastError = &syncErrorView{status.LastClass, status.LastError, core.Timestamp(status.LastErrorAt)}

@@ -37,6 +37,7 @@ type syncAnswer struct {
 	UpstreamState string         `json:"upstream_state,omitempty"`
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
 	SkippedRefs   []skippedRef   `json:"skipped_refs,omitempty"`
+	HeldRefs      []heldRef      `json:"held_refs,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
 	Identity      idAnswer       `json:"identity"`
@@ -55,6 +56,34 @@ type skippedRef struct {
 	Ref           string `json:"ref"`
 	ConflictsWith string `json:"conflicts_with"`
 	Reason        string `json:"reason"`
+}
+
+// heldRef is a ref that a policy keeps from where the upstream has it.
+type heldRef struct {
+	Ref       string `json:"ref"`
+	RewriteID string `json:"rewrite_id"`
+	State     string `json:"state"`
+	Reason    string `json:"reason"`
+}
+
+// next says how to let it through; "" if no command does.
+func (h heldRef) next(repo string) string {
+	if h.State != string(core.RewriteHeld) {
+		return ""
+	}
+	return " (headwater rewrite approve " + repo + " " + h.RewriteID + ")"
+}
+
+// keptOut are the lines that say which refs are not as the upstream has them.
+func (s syncAnswer) keptOut(repo string) []string {
+	var lines []string
+	for _, h := range s.HeldRefs {
+		lines = append(lines, h.Reason+h.next(repo))
+	}
+	for _, skipped := range s.SkippedRefs {
+		lines = append(lines, skipped.Ref+" is not mirrored: "+skipped.Reason)
+	}
+	return lines
 }
 
 // syncError is the last failure of a sync.
