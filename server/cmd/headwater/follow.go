@@ -182,7 +182,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassDiverged:
 		return "the host lost most of its branches at once; if that is right, run: headwater repo sync " + name
 	case core.ClassTooLarge:
-		return "free disk space on the server or raise its limits"
+		return "make room at the host, or here: free disk space or raise the limits"
 	case core.ClassResource:
 		return "the server's git ran out of memory: raise --git-memory-remote, or give the machine more"
 	case core.ClassCorrupt:
