@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/headwater-git/headwater/providers"
@@ -73,13 +74,14 @@ const (
 	ClassRevoked     ErrorClass = "revoked"      // the grant is gone (App suspended or removed)
 	ClassNotFound    ErrorClass = "not_found"    // no such repository or ref at the host
 	ClassMoved       ErrorClass = "moved"        // the host answered with a redirect
+	ClassProtocol    ErrorClass = "protocol"     // what answered does not speak git: a web page, a proxy
 	ClassRateLimited ErrorClass = "rate_limited" // the host said slow down
 	ClassNetwork     ErrorClass = "network"      // no connection, DNS, TLS, reset
 	ClassTimeout     ErrorClass = "timeout"      // no progress for too long
 	ClassTooLarge    ErrorClass = "too_large"    // over a size or disk limit
 	ClassRefused     ErrorClass = "refused"      // the host or our own address policy refused
 	ClassDiverged    ErrorClass = "diverged"     // held back: the upstream lost most of its refs at once
-	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification
+	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification, or are incomplete at the upstream
 	ClassUnavailable ErrorClass = "unavailable"  // the host answered 5xx
 	ClassInternal    ErrorClass = "internal"     // our fault
 )
@@ -119,6 +121,20 @@ type SyncState struct {
 	Told          string
 	UpstreamState UpstreamState // what became of the repository at the host
 	UpstreamSince time.Time     // since when it is so; zero: it never changed
+	// Skipped are the upstream's refs that are not mirrored, by name.
+	Skipped []SkippedRef
+}
+
+// SkippedRef is a ref of the upstream that cannot be beside another one, because
+// its name is a folder of that, or that of it.
+type SkippedRef struct {
+	Ref           string `json:"ref"`
+	ConflictsWith string `json:"conflicts_with"` // what is mirrored in its place
+}
+
+// Reason says why it is skipped, and what to do.
+func (r SkippedRef) Reason() string {
+	return fmt.Sprintf("the upstream has %q and %q, which cannot both be here: delete or rename one of them there, then sync", r.ConflictsWith, r.Ref)
 }
 
 // UpstreamState is what became of a repository at its host. Only a working

@@ -74,6 +74,10 @@ func (s *Service) applyPatch(ctx context.Context, dir string, p *pack, base core
 		return s.git.Output(ctx, q.command(c))
 	}
 	if base != "" {
+		// An index lists every file of the tree.
+		if err := s.unfold.Check(ctx, dir, "send the files themselves instead of a diff", string(base)); err != nil {
+			return "", err
+		}
 		if _, err := run(git.Command{Name: "read-tree", Args: []string{string(base)}}); err != nil {
 			return "", fmt.Errorf("read the base: %w", err)
 		}

@@ -245,6 +245,14 @@ func (s *Service) mergeTrees(ctx context.Context, m Merge, p *pack, r Merged) (c
 		return "", err
 	}
 	defer q.close() //nolint:errcheck // the next start removes what is left
+	base := r.Base
+	if base == "" {
+		base = git.EmptyTree(r.Old)
+	}
+	// A merge goes into every folder that one of the sides changed.
+	if err := s.unfold.CheckDiff(ctx, s.repos.Path(m.Repo.ID), "merge in smaller steps", [2]string{string(base), string(r.Old)}, [2]string{string(base), string(r.Source)}); err != nil {
+		return "", err
+	}
 	var out bytes.Buffer
 	// --no-messages: the paths are what callers can use; git's sentences about
 	// them are not stable.

@@ -43,11 +43,12 @@ var (
 	_ Revisions = (*content.Service)(nil)
 )
 
-// Options configures [New]. All but Logger and MaxSize are required.
+// Options configures [New]. All but Trees, Logger and MaxSize are required.
 type Options struct {
 	Git       *git.Git
 	Repos     *repo.Repos
 	Objects   Objects
+	Trees     *git.TreeSizes // nil is one of our own with the default limits
 	Revisions Revisions
 	Door      Door
 	Clock     core.Clock
@@ -62,6 +63,7 @@ type Service struct {
 	git       *git.Git
 	repos     *repo.Repos
 	objects   Objects
+	unfold    *git.TreeSizes
 	revisions Revisions
 	door      Door
 	clock     core.Clock
@@ -76,8 +78,11 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	if o.Trees == nil {
+		o.Trees = git.NewTreeSizes(o.Objects, git.TreeLimits{})
+	}
 	return &Service{
-		git: o.Git, repos: o.Repos, objects: o.Objects, revisions: o.Revisions, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
+		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
 		temp: o.TempDir, maxSize: o.MaxSize,
 		deflate: &sync.Pool{New: func() any {
 			// The level is a constant of the package, so there is no error.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
+	"github.com/headwater-git/headwater/core/sync"
 )
 
 // UpstreamRequest is the wish to link a new repository to an upstream, in the
@@ -47,11 +48,16 @@ type SyncStatus struct {
 	Progress *core.Progress // of the running sync, nil if none runs
 	LastRun  *core.Run
 	Webhook  *core.InboundWebhook // how the host tells of changes; nil: not known yet
+	// Unconfirmed are the refs of which it is not known yet whether the upstream
+	// took their last update; they are locked.
+	Unconfirmed []string
 	// Expected is how many announced refs no listing has shown yet.
 	Expected int
 	// HostRests is until when the host is left alone, because it limits or
 	// cannot be reached; zero: it is not.
 	HostRests time.Time
+	// Identity is what is known of the upstream's stable id.
+	Identity sync.Identity
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -165,11 +167,11 @@ func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.Re
 	if a.Quiet {
 		return r.git.WriteRefs(ctx, dir, deletes, rest)
 	}
-	if _, err := r.git.UpdateRefs(ctx, dir, deletes); err != nil {
+	if err := r.update(ctx, dir, deletes); err != nil {
 		return err
 	}
 	r.fail("refs-deleted")
-	_, err := r.git.UpdateRefs(ctx, dir, rest)
+	err := r.update(ctx, dir, rest)
 	if err == nil || len(deletes) == 0 {
 		return err
 	}
@@ -188,6 +190,22 @@ func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.Re
 		// Without the RefError in the chain: something did move.
 		return fmt.Errorf("bring back deleted refs: %s; they were deleted before: %s", undo, err)
 	}
+	return err
+}
+
+// update makes the changes, without those of tracking refs if a fetch has them
+// locked: git from 2.51 on keeps all tracking refs of a fetch locked at once. What
+// the upstream has taken already must not wait for that, and the next sync brings
+// tracking refs up to date.
+func (r *Repos) update(ctx context.Context, dir string, changes []git.RefChange) error {
+	_, err := r.git.UpdateRefs(ctx, dir, changes)
+	re, ok := IsRefError(err)
+	if !ok || re.Kind != git.RefLocked || !strings.HasPrefix(re.Ref, core.TrackingPrefix) {
+		return err
+	}
+	_, err = r.git.UpdateRefs(ctx, dir, slices.DeleteFunc(changes, func(c git.RefChange) bool {
+		return strings.HasPrefix(c.Name, core.TrackingPrefix)
+	}))
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -17,12 +18,35 @@ import (
 // ref. The "+" takes forced moves; without it git refuses a moved tag.
 func refspec(name string) string { return "+" + name + ":" + core.TrackingRef(name) }
 
+// Sessions that push write the tracking refs of what the upstream took, while a
+// fetch may be at the same ones. Git from 2.51 on writes all refs of a fetch in
+// one transaction, and so keeps all of them locked at once.
+const (
+	// refWait is how long a fetch waits for a tracking ref that a session has
+	// locked. A session that finds one locked writes its public refs without it.
+	refWait = 10 * time.Second
+	// fetchAttempts is how often a fetch is made whose tracking refs were moved
+	// between git's look and its write.
+	fetchAttempts = 4
+)
+
+// contend fetches once more when sessions were at the same tracking refs.
+func (s *Service) contend(ctx context.Context, x *run, fetch func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := fetch()
+		if !git.Contended(err) || attempt == fetchAttempts || ctx.Err() != nil {
+			return err
+		}
+		s.log.Debug("tracking refs were written by others meanwhile; fetching again", "repo_id", x.RepoID, "error", err)
+	}
+}
+
 // fetchAll brings the tracking refs up to the upstream. A first mirror goes in
 // two steps: the refs of the first pin its objects, so that a retry continues
 // there. The second brings objects only; a file per ref, made, locked and soon
 // packed again, would cost more than the objects where there are many refs.
 func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) error {
-	all := x.scope.refspecs()
+	all := without(x.scope.refspecs(), x.skipped)
 	if len(all) == 0 {
 		return nil
 	}
@@ -55,7 +79,7 @@ func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) e
 // the listings before and after the fetch agree on is what the fetch saw; the
 // rest, of a branch that moved meanwhile, is left to the next run.
 func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) error {
-	after, err := s.list(ctx, x.repo, x.scope)
+	after, _, err := s.list(ctx, x.repo, x.scope)
 	if err != nil {
 		return fmt.Errorf("after the fetch: %w", err)
 	}
@@ -121,6 +145,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 	c.Config = append(c.Config, git.FsckIgnores("fetch")...)
 	c.Config = append(c.Config,
 		git.Set("fetch.fsckObjects", "true"),
+		git.RefLockTimeout(refWait),
 		// Small fetches become loose objects, large ones stay packs.
 		git.Set("fetch.unpackLimit", "100"),
 	)
@@ -128,7 +153,9 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 	return s.up.Do(ctx, r, providers.OpFetch, func(remote git.Remote) error {
 		var stderr bytes.Buffer
 		c := c // may be called twice
-		c.Args, c.Remote, c.Stdin, c.Stderr = []string{remote.URL}, &remote, strings.NewReader(strings.Join(specs, "\n")+"\n"), git.TailWriter(&stderr)
+		c.Args, c.Remote, c.Stdin = []string{remote.URL}, &remote, strings.NewReader(strings.Join(specs, "\n")+"\n")
+		shallow, outcome := git.ShallowWriter()
+		c.Stderr = io.MultiWriter(git.TailWriter(&stderr), shallow)
 		if reader != nil {
 			c.Stderr = io.MultiWriter(reader, c.Stderr)
 		}
@@ -137,7 +164,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		if errors.As(err, &exit) {
 			exit.Stderr = git.Redact(stderr.String(), remote.Password)
 		}
-		return err
+		return outcome(err)
 	})
 }
 

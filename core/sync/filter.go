@@ -54,9 +54,15 @@ func (s *Service) scopeOf(ctx context.Context, r core.Repository, rules repo.Rul
 	return sc, nil
 }
 
-// list asks the upstream for what the scope mirrors.
-func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (git.Advertisement, error) {
-	return list(ctx, s.up, r, sc)
+// list asks the upstream for what the scope mirrors, and tells what of that cannot
+// be here.
+func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (git.Advertisement, []core.SkippedRef, error) {
+	adv, err := list(ctx, s.up, r, sc)
+	if err != nil {
+		return git.Advertisement{}, nil, err
+	}
+	skipped, err := s.skip(ctx, r, adv)
+	return adv, skipped, err
 }
 
 // Lister lists upstreams. [*upstream.Service] is one.

@@ -113,7 +113,13 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 		}
 		keep = keeps(x.repo, x.scope, adv, refs, head)
 	}
-	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
+	unsettled := map[string]bool{}
+	d := diff(x.scope, refs, only, func(name string) bool {
+		if name != keep && s.repos.Unsettled(x.RepoID, name) {
+			unsettled[name] = true
+		}
+		return name == keep || x.watch.Moved(name)
+	})
 	if keep != "" {
 		d.left--
 	}
@@ -135,7 +141,9 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	if err != nil {
 		return err
 	}
-	x.again = d.left > 0 || x.missed
+	// Whoever settles an update asks for a sync at its end; until then another
+	// look would find the same.
+	x.again = d.left > len(unsettled) || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
 	for _, u := range d.updates {

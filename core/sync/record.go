@@ -134,6 +134,9 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 		}
 		state.NextAttemptAt = time.Time{}
 		state.Digest = x.digest
+		if x.Ref == "" {
+			state.Skipped = x.skipped
+		}
 		if x.watch.Any() {
 			state.Digest = "" // the listing does not show what sessions moved since
 		}

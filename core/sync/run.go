@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,7 @@ type run struct {
 	life     *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
 	open     []core.Expectation  // announced, and not seen when the run began
 	before   map[string]core.ObjectID
+	skipped  []core.SkippedRef // of the last listing
 	// refs is what is here after the fetch, for the first plan; nil: look. It was
 	// read before the fetch: what sessions move since, the watch tells.
 	refs map[string]core.ObjectID
@@ -77,6 +79,8 @@ type listing struct {
 	adv   git.Advertisement
 	at    time.Time // just before it was asked for
 	err   error
+	// skipped are refs of the upstream that were taken out of adv.
+	skipped []core.SkippedRef
 }
 
 // newRun makes the run that serves what was taken.
@@ -176,7 +180,7 @@ func (s *Service) hear(ctx context.Context, x *run) error {
 		l = s.ask(ctx, x.repo, x.Ref)
 		x.phase("list", s.clock.Now().Sub(l.at))
 	}
-	x.scope, x.listed, x.listedAt = l.scope, l.adv, l.at
+	x.scope, x.listed, x.listedAt, x.skipped = l.scope, l.adv, l.at, l.skipped
 	return l.err
 }
 
@@ -189,7 +193,7 @@ func (s *Service) ask(ctx context.Context, r core.Repository, ref string) *listi
 	}
 	l.at = s.clock.Now()
 	if ref == "" {
-		l.adv, l.err = s.list(ctx, r, l.scope)
+		l.adv, l.skipped, l.err = s.list(ctx, r, l.scope)
 	} else if l.adv, l.err = s.up.Refs(ctx, r, candidates(ref)); l.err != nil {
 		l.err = fmt.Errorf("list upstream refs: %w", l.err)
 	}
@@ -224,7 +228,7 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 	if x.Ref != "" {
 		return s.syncOne(ctx, x, adv)
 	}
-	same, err := s.unchanged(ctx, x.repo, x.scope, x.taken, adv, x.watch)
+	same, err := s.unchanged(ctx, x.repo, &listing{scope: x.scope, adv: adv, skipped: x.skipped}, x.taken, x.watch)
 	if err != nil {
 		return err
 	}
@@ -247,7 +251,7 @@ func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only
 	identified := s.identify(ctx, x)
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
-	err := fetch()
+	err := s.contend(ctx, x, fetch)
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
 	if ierr := identified(); ierr != nil {
@@ -281,13 +285,23 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) er
 		if _, ok := adv.Refs[name]; !ok {
 			continue
 		}
+		if slices.ContainsFunc(x.taken.Skipped, func(r core.SkippedRef) bool { return r.Ref == name }) {
+			// Whether its name is free now shows in the whole listing.
+			x.Ref = ""
+			return s.syncOnce(ctx, x)
+		}
 		if !x.scope.mirrors(name) {
 			return &classError{class: core.ClassRefused, text: fmt.Sprintf("the repository's ref filter leaves %q out", name), final: true}
 		}
 		if err := s.begin(ctx, x); err != nil {
 			return err
 		}
-		return s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
+		err := s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
+		if !git.NameTaken(err) {
+			return err
+		}
+		x.Ref = "" // all that is listed tells what it cannot be beside
+		return s.syncOnce(ctx, x)
 	}
 	return &classError{class: core.ClassNotFound, text: fmt.Sprintf("the upstream has no branch or tag %q", x.Ref), final: true}
 }
@@ -306,7 +320,11 @@ func (s *Service) reformat(ctx context.Context, x *run, format string) error {
 
 // unchanged reports whether the listing equals what is here: by the digest of
 // the last run, or, when pushes moved refs since, by looking.
-func (s *Service) unchanged(ctx context.Context, r core.Repository, sc scope, state core.SyncState, adv git.Advertisement, watch *repo.Watch) (bool, error) {
+func (s *Service) unchanged(ctx context.Context, r core.Repository, l *listing, state core.SyncState, watch *repo.Watch) (bool, error) {
+	sc, adv := l.scope, l.adv
+	if !slices.Equal(state.Skipped, l.skipped) {
+		return false, nil
+	}
 	if state.Digest != "" {
 		return state.Digest == sc.digest(adv), nil
 	}
@@ -314,7 +332,7 @@ func (s *Service) unchanged(ctx context.Context, r core.Repository, sc scope, st
 		return false, nil
 	}
 	for name := range adv.Refs {
-		if name != "HEAD" && watch.Moved(name) {
+		if name != "HEAD" && watch.Moved(name) && !s.repos.Unsettled(r.ID, name) {
 			return false, nil
 		}
 	}
@@ -327,7 +345,12 @@ func (s *Service) unchanged(ctx context.Context, r core.Repository, sc scope, st
 	if err != nil {
 		return false, err
 	}
-	return settled(refs, adv.Refs, held), nil
+	listed := maps.Clone(adv.Refs)
+	maps.DeleteFunc(listed, func(name string, _ core.ObjectID) bool { return s.repos.Unsettled(r.ID, name) })
+	maps.DeleteFunc(refs, func(name string, _ core.ObjectID) bool {
+		return s.repos.Unsettled(r.ID, name) || s.repos.Unsettled(r.ID, "refs/"+strings.TrimPrefix(name, core.TrackingPrefix))
+	})
+	return settled(refs, listed, held), nil
 }
 
 // headWants returns the branch (full name) that the default branch should

@@ -98,7 +98,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observa
 	}
 	same := false
 	if l.err == nil {
-		if same, err = s.unchanged(ctx, r, l.scope, state, l.adv, watch); err != nil {
+		if same, err = s.unchanged(ctx, r, l, state, watch); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -487,7 +487,7 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	if l.err != nil {
 		return l.err
 	}
-	same, err := s.unchanged(ctx, r, l.scope, state, l.adv, watch)
+	same, err := s.unchanged(ctx, r, l, state, watch)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func Classify(err error) (core.ErrorClass, string) {
 	if errors.As(err, &re) {
 		return re.Class, re.HostText
 	}
+	if shallow, ok := errors.AsType[*git.ShallowError](err); ok {
+		return core.ClassCorrupt, shallow.Error()
+	}
 	var exit *git.ExitError
 	if errors.As(err, &exit) {
 		return git.ClassifyRemote(exit.Stderr, exit.Code)
@@ -105,7 +108,7 @@ func Failure(op string, err error) error {
 		e.Kind = core.KindRateLimited
 	case core.ClassTimeout:
 		e.Kind = core.KindUpstreamTimeout
-	case core.ClassNetwork, core.ClassUnavailable:
+	case core.ClassNetwork, core.ClassUnavailable, core.ClassProtocol:
 		e.Kind = core.KindUpstreamUnavailable
 	case core.ClassInternal, core.ClassCorrupt:
 		e.Kind = core.KindInternal

@@ -36,8 +36,25 @@ type syncAnswer struct {
 	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"`
 	UpstreamState string         `json:"upstream_state,omitempty"`
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedRef   `json:"skipped_refs,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
+	Identity      idAnswer       `json:"identity"`
+}
+
+// idAnswer says whether the host confirms that the upstream is the repository
+// that is followed.
+type idAnswer struct {
+	State       string     `json:"state,omitempty"`
+	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
+	Message     string     `json:"message,omitempty"`
+}
+
+// skippedRef is a ref of the upstream that is not mirrored.
+type skippedRef struct {
+	Ref           string `json:"ref"`
+	ConflictsWith string `json:"conflicts_with"`
+	Reason        string `json:"reason"`
 }
 
 // syncError is the last failure of a sync.
@@ -127,6 +144,8 @@ func nextForClass(class core.ErrorClass, name string) string {
 		return "check the address; a private repository needs a credential: headwater credential set " + name
 	case core.ClassMoved:
 		return "the repository has moved: delete this mirror and create it at the new address"
+	case core.ClassProtocol:
+		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
 		return "nothing: the server tries again by itself; headwater repo show " + name + " tells when it worked"
 	case core.ClassRefused:
@@ -136,7 +155,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassTooLarge:
 		return "free disk space on the server or raise its limits"
 	case core.ClassCorrupt:
-		return "tell the owner of the upstream: its objects fail verification"
+		return "tell the owner of the upstream: its objects are incomplete or fail verification"
 	default:
 		return "see the server's log"
 	}

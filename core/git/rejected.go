@@ -1,0 +1,97 @@
+package git
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// shallowRef finds the refs that git fetch left alone because the upstream does
+// not have their whole history (builtin/fetch.c). Lines of the host itself begin
+// with "remote: ".
+var shallowRef = regexp.MustCompile(`^warning: rejected (.+) because shallow roots are not allowed to be updated$`)
+
+// ShallowError says that git fetch left refs as they were because their history
+// is cut off at the upstream. Git ends with status 0 then, also with --dry-run,
+// and the objects that did come stay here, on no ref.
+type ShallowError struct {
+	Ref   string // the first of them, by its name at the upstream, or an id
+	Count int
+	Err   error // how git ended; nil with status 0
+}
+
+// Error is the sentence for people.
+func (e *ShallowError) Error() string {
+	more := ""
+	if e.Count > 1 {
+		more = fmt.Sprintf(" and of %d more", e.Count-1)
+	}
+	return fmt.Sprintf("the upstream is a shallow repository: the history of %q%s is cut off there, and what is here was left as it was; "+
+		"have the upstream completed (git fetch --unshallow), then sync again", e.Ref, more)
+}
+
+// Unwrap returns how git ended.
+func (e *ShallowError) Unwrap() error { return e.Err }
+
+// ShallowWriter returns a writer for git fetch's stderr, and a function that
+// tells once git has ended how the fetch really did: ended is what git's status
+// says.
+func ShallowWriter() (w io.Writer, outcome func(ended error) error) {
+	var e ShallowError
+	lines := NewLineWriter(func(line []byte, transient bool) {
+		m := shallowRef.FindSubmatch(line)
+		if m == nil || transient {
+			return
+		}
+		if e.Count++; e.Count == 1 {
+			e.Ref = string(m[1])
+			if short, ok := strings.CutPrefix(e.Ref, core.TrackingPrefix); ok {
+				e.Ref = "refs/" + short
+			}
+		}
+	})
+	return lines, func(ended error) error {
+		_ = lines.Close() // never fails
+		if e.Count == 0 {
+			return ended
+		}
+		e.Err = ended
+		return &e
+	}
+}
+
+// What git fetch prints of a ref that another process has locked, or has written
+// between git's look and its write; and of one that no other try would help.
+var (
+	contendedRef  = regexp.MustCompile(`error: .*(?:Unable to create '[^']*\.lock': File exists|is at [0-9a-f]{40,64} but expected|reference already exists|incorrect old value provided|reference is missing but expected|unable to resolve reference)`)
+	impossibleRef = regexp.MustCompile(`' exists; cannot create '|there is a non-empty directory|there are still refs under|refname conflict`)
+)
+
+// Contended reports whether git did not write all refs because another process
+// was at them: the same fetch, or deletion, may work now.
+func Contended(err error) bool {
+	if re, ok := errors.AsType[*RefError](err); ok {
+		return re.Kind == RefStale || re.Kind == RefLocked
+	}
+	exit, ok := errors.AsType[*ExitError](err)
+	return ok && contendedRef.MatchString(exit.Stderr) && !impossibleRef.MatchString(exit.Stderr)
+}
+
+// NameTaken reports whether git fetch could not write a ref because its name is a
+// folder of another one here, or that of it.
+func NameTaken(err error) bool {
+	exit, ok := errors.AsType[*ExitError](err)
+	return ok && impossibleRef.MatchString(exit.Stderr)
+}
+
+// RefLockTimeout returns the configuration of how long git waits for a ref that
+// another process has locked.
+func RefLockTimeout(d time.Duration) Config {
+	return Config{"core.filesRefLockTimeout", strconv.FormatInt(d.Milliseconds(), 10)}
+}
