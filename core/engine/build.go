@@ -98,6 +98,7 @@ func New(o Options) (*Engine, error) {
 	e.repos.OnApplied(e.maintain.Applied)
 	e.sync = sync.New(sync.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = sync.NewLooker(e.sync)
 	e.events = events.New(events.Options{

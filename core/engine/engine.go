@@ -58,6 +58,8 @@ type SyncStatus struct {
 	HostRests time.Time
 	// Identity is what is known of the upstream's stable id.
 	Identity sync.Identity
+	// Held are the rewrites that keep refs from where the upstream has them.
+	Held []core.Rewrite
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]

@@ -262,3 +262,26 @@ func TestInvariant09_upstreamDownReadsWork(t *testing.T) {
 	require.NotEmpty(t, st.LastError, "and it says so")
 	require.Equal(t, core.ClassNetwork, st.LastClass)
 }
+
+// A failed sync waits for its time, and no look comes before that.
+func TestEngine_SyncStatus_nextPollIsNeverPast(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.Synced("a")
+	now := b.Clock.Now().Truncate(time.Microsecond)
+	_, err := b.Store.RequestSync(t.Context(), r.ID, "test", "")
+	require.NoError(t, err)
+	state, err := b.Store.SyncState(t.Context(), r.ID)
+	require.NoError(t, err)
+	state.FirstSyncedAt, state.PollAt, state.NextAttemptAt = now, now.Add(-time.Hour), now.Add(time.Hour)
+	require.NoError(t, b.Store.SaveSync(t.Context(), state))
+	status, err := b.SyncStatus(t.Context(), r)
+	require.NoError(t, err)
+	require.True(t, status.PollAt.Equal(now.Add(time.Hour)), status.PollAt)
+	// One that is due is due now.
+	state.Served, state.NextAttemptAt = state.Wanted, time.Time{}
+	require.NoError(t, b.Store.SaveSync(t.Context(), state))
+	status, err = b.SyncStatus(t.Context(), r)
+	require.NoError(t, err)
+	require.False(t, status.PollAt.Before(now), status.PollAt)
+}

@@ -66,21 +66,23 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 	j.Updates = done
 	entry := s.entry(b, nil)
 	rest := s.remainder(j, unknown)
-	head := s.firstHead(ctx, w, done)
 	also := func(q core.Queries) error {
 		if len(unknown) > 0 {
 			if err := q.OpenJournal(ctx, rest); err != nil {
 				return err
 			}
 		}
+		return q.AddAudit(ctx, entry)
+	}
+	head := s.firstHead(ctx, w, j.Updates)
+	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: w.Repo, Journal: j, Head: head, Also: func(q core.Queries) error {
 		if head != "" {
 			if err := q.SetDefaultBranch(ctx, w.Repo.ID, strings.TrimPrefix(head, "refs/heads/")); err != nil {
 				return err
 			}
 		}
-		return q.AddAudit(ctx, entry)
-	}
-	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: w.Repo, Journal: j, Head: head, Also: also})
+		return also(q)
+	}})
 	s.repos.Failpoint("recorded")
 	whole := j
 	whole.Updates = slices.Concat(done, unknown)

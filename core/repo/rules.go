@@ -66,6 +66,18 @@ func (r *Repos) Rules(ctx context.Context, repo core.Repository) (Rules, error) 
 	return NewRules(repo, s)
 }
 
+// Keeps reports whether the rules as they are now keep the ref of a held, frozen
+// or dismissed rewrite where it is: a policy may have been lifted or changed since.
+func (r Rules) Keeps(row core.Rewrite) bool {
+	switch r.Action(row.Ref) {
+	case core.RefHold:
+		return row.State == core.RewriteHeld || row.State == core.RewriteDismissed
+	case core.RefFreeze:
+		return row.State == core.RewriteFrozen || row.State == core.RewriteDismissed
+	}
+	return false
+}
+
 // Mirrors reports whether the filter lets a branch or tag through, in both
 // directions: it is fetched from the upstream, and may be pushed.
 func (r Rules) Mirrors(ref string) bool {

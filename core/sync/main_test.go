@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type bench struct {
 	sync  *hsync.Service
 	push  *push.Service
 	ups   *upstreams
+	// missed counts how often it was told that a webhook did not come.
+	missed atomic.Int32
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -93,7 +96,10 @@ func newBench(t *testing.T, o coretest.Options) *bench {
 // start makes the services anew and runs the scheduler.
 func (b *bench) start() {
 	b.Helper()
-	b.sync = hsync.New(hsync.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Clock: b.clock, Logger: b.Logger})
+	b.sync = hsync.New(hsync.Options{
+		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Clock: b.clock, Logger: b.Logger,
+		Missed: func() { b.missed.Add(1) },
+	})
 	var err error
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),

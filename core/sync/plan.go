@@ -26,7 +26,7 @@ type difference struct {
 	held                      []heldRef // what policies keep from being made
 	created, updated, deleted int       // of updates
 	public                    int       // branches and tags there are now that the scope mirrors
-	left                      int       // refs left out because a session moves them
+	left                      []string  // refs left out because a session moves them
 	outside                   int       // of deleted: refs that the scope does not mirror any more
 	blocked                   int       // creations whose names conflict with refs that stay
 }
@@ -38,7 +38,7 @@ func diff(sc scope, refs map[string]core.ObjectID, only string, skip func(name s
 	add := func(name string, before, after core.ObjectID) {
 		switch {
 		case skip(name):
-			d.left++
+			d.left = append(d.left, name)
 			return
 		case before.IsZero():
 			d.created++
@@ -113,15 +113,9 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 		}
 		keep = keeps(x.repo, x.scope, adv, refs, head)
 	}
-	unsettled := map[string]bool{}
-	d := diff(x.scope, refs, only, func(name string) bool {
-		if name != keep && s.repos.Unsettled(x.RepoID, name) {
-			unsettled[name] = true
-		}
-		return name == keep || x.watch.Moved(name)
-	})
+	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
 	if keep != "" {
-		d.left--
+		d.left = slices.DeleteFunc(d.left, func(name string) bool { return name == keep })
 	}
 	forced := map[string]bool{}
 	if !x.First {
@@ -141,9 +135,12 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	if err != nil {
 		return err
 	}
+	x.left = slices.Concat(d.left, x.inFlight)
+	kept := len(x.left)
 	// Whoever settles an update asks for a sync at its end; until then another
 	// look would find the same.
-	x.again = d.left > len(unsettled) || x.missed
+	x.left = slices.DeleteFunc(x.left, func(name string) bool { return s.repos.Unsettled(x.RepoID, name) })
+	x.again = len(x.left) > 0 || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
 	for _, u := range d.updates {
@@ -153,7 +150,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	x.Outcome = outcomeSucceeded
 	x.digest = ""
-	if only == "" && d.left == 0 && (keep == "" || !x.scope.mirrors(keep)) {
+	if only == "" && kept == 0 && (keep == "" || !x.scope.mirrors(keep)) {
 		x.digest = x.scope.digest(seen)
 	}
 	if head != "" && !d.leaves(refs, head) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +61,9 @@ type run struct {
 	digest   string              // of the listing; "" if the local copy does not equal it yet
 	brake    string              // digest of a listing that was held back
 	again    bool                // refs were left out: look once more
+	left     []string            // which of them sessions had
+	inFlight []string            // of them, those that were not even fetched
+	await    bool                // sessions still have them
 	missed   bool                // the upstream moved during a first mirror: look once more
 	headed   bool                // the default branch followed the upstream's
 	life     *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
@@ -228,12 +230,21 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 	if x.Ref != "" {
 		return s.syncOne(ctx, x, adv)
 	}
-	same, err := s.unchanged(ctx, x.repo, &listing{scope: x.scope, adv: adv, skipped: x.skipped}, x.taken, x.watch)
+	c, err := s.compare(ctx, x.repo, &listing{scope: x.scope, adv: adv, skipped: x.skipped}, x.taken, x.watch)
 	if err != nil {
 		return err
 	}
-	if same && !x.First {
+	switch {
+	case x.First:
+	case c.same:
 		x.Outcome, x.digest = outcomeUnchanged, x.scope.digest(adv)
+		return nil
+	case c.unsettled && len(c.inFlight) == 0:
+		// Without a digest: it would say later that nothing has changed since.
+		x.Outcome = outcomeUnchanged
+		return nil
+	case len(c.inFlight) > 0:
+		x.Outcome, x.left, x.again = outcomeUnchanged, c.inFlight, true
 		return nil
 	}
 	if err := s.begin(ctx, x); err != nil {
@@ -316,41 +327,6 @@ func (s *Service) reformat(ctx context.Context, x *run, format string) error {
 	}
 	x.repo.ObjectFormat = format
 	return nil
-}
-
-// unchanged reports whether the listing equals what is here: by the digest of
-// the last run, or, when pushes moved refs since, by looking.
-func (s *Service) unchanged(ctx context.Context, r core.Repository, l *listing, state core.SyncState, watch *repo.Watch) (bool, error) {
-	sc, adv := l.scope, l.adv
-	if !slices.Equal(state.Skipped, l.skipped) {
-		return false, nil
-	}
-	if state.Digest != "" {
-		return state.Digest == sc.digest(adv), nil
-	}
-	if !state.Ready() || headWants(r, adv) != "" {
-		return false, nil
-	}
-	for name := range adv.Refs {
-		if name != "HEAD" && watch.Moved(name) && !s.repos.Unsettled(r.ID, name) {
-			return false, nil
-		}
-	}
-	held, err := heldRows(ctx, s.store, r.ID)
-	if err != nil {
-		return false, err
-	}
-	maps.DeleteFunc(held, func(_ string, row core.Rewrite) bool { return !sc.holds(row) })
-	refs, err := s.known(ctx, r.ID, sc)
-	if err != nil {
-		return false, err
-	}
-	listed := maps.Clone(adv.Refs)
-	maps.DeleteFunc(listed, func(name string, _ core.ObjectID) bool { return s.repos.Unsettled(r.ID, name) })
-	maps.DeleteFunc(refs, func(name string, _ core.ObjectID) bool {
-		return s.repos.Unsettled(r.ID, name) || s.repos.Unsettled(r.ID, "refs/"+strings.TrimPrefix(name, core.TrackingPrefix))
-	})
-	return settled(refs, listed, held), nil
 }
 
 // headWants returns the branch (full name) that the default branch should

@@ -157,7 +157,7 @@ var fieldNotes = map[string]fieldNote{
 	"SyncRun.outcome":                            {text: "\"\" while it runs.", words: []string{"", "succeeded", "unchanged", "failed", "held", "interrupted"}},
 	"UpstreamIdentity.confirmed_at":              {text: "The host last told the id that the repository is linked to, since the server started."},
 	"UpstreamIdentity.message":                   {text: "Why it cannot be asked: of the host, or of the credential."},
-	"UpstreamIdentity.state":                     {text: "Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unavailable`: host or credential tell no id, and writes go out unconfirmed."},
+	"UpstreamIdentity.state":                     {text: "Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unconfirmed`: it told another id, or of no repository; upstream_state says which. `unavailable`: host or credential tell no id, and writes go out unconfirmed."},
 	"UpdateRepositoryRequest.default_branch":     {text: "A branch that exists."},
 	"UpdateCredentialRequest.password":           {text: "It is stored encrypted and never shown."},
 	"UpdateCredentialRequest.username":           {text: "Stays as it is if absent."},

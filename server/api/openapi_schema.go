@@ -89,7 +89,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[core.FreshnessPolicy](): wordsOf(core.FreshUnset, core.FreshServe, core.FreshRevalidate, core.FreshFail),
 	reflect.TypeFor[core.RefAction]():       wordsOf(core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze),
 	reflect.TypeFor[upstreamWord]():         wordsOf(upstreamActive, upstreamArchived, upstreamPrivate, upstreamRevoked, upstreamSuspended, upstreamDeleted, upstreamReplaced),
-	reflect.TypeFor[identityWord]():         wordsOf(identityConfirmed, identityUnchecked, identityUnavailable),
+	reflect.TypeFor[identityWord]():         wordsOf(identityConfirmed, identityUnchecked, identityUnconfirmed, identityUnavailable),
 	reflect.TypeFor[core.DeliveryState]():   wordsOf(core.DeliveryPending, core.DeliveryDelivered, core.DeliveryFailed, core.DeliveryCancelled),
 	reflect.TypeFor[webhookState]():         wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[core.InboundState]():    wordsOf(core.InboundNone, core.InboundActive, core.InboundFailing),

@@ -47,6 +47,7 @@ type syncView struct {
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
 	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
+	HeldRefs      []heldView      `json:"held_refs,omitempty"`    // not where the upstream has them, by policy
 	Progress      *core.Progress  `json:"progress,omitempty"`
 	LastRun       *runView        `json:"last_run,omitempty"`
 	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
@@ -69,6 +70,7 @@ type identityWord string
 const (
 	identityConfirmed   identityWord = "confirmed"   // the host told the linked id
 	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
+	identityUnconfirmed identityWord = "unconfirmed" // asked, and told another id or of no repository
 	identityUnavailable identityWord = "unavailable" // host or credential tell none
 )
 
@@ -76,6 +78,14 @@ const (
 type skippedView struct {
 	core.SkippedRef
 	Reason string `json:"reason"`
+}
+
+// heldView is a ref that a policy keeps from where the upstream has it.
+type heldView struct {
+	Ref       string            `json:"ref"`
+	RewriteID string            `json:"rewrite_id"`
+	State     core.RewriteState `json:"state"` // held, frozen or dismissed
+	Reason    string            `json:"reason"`
 }
 
 // syncStateWord sums a sync state up in one word.
@@ -223,6 +233,9 @@ func viewSync(status engine.SyncStatus) syncView {
 	for _, skipped := range status.Skipped {
 		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})
 	}
+	for _, held := range status.Held {
+		view.HeldRefs = append(view.HeldRefs, heldView{held.Ref, held.ID, held.State, held.HoldReason()})
+	}
 	if status.LastError != "" {
 		view.LastError = &syncErrorView{status.LastClass, status.LastError, core.Timestamp(status.LastErrorAt)}
 	}
@@ -236,8 +249,10 @@ func viewSync(status engine.SyncStatus) syncView {
 	switch {
 	case status.Identity.Reason != "":
 		view.Identity.State = identityUnavailable
-	case !status.Identity.Confirmed.IsZero():
+	case !status.Identity.Confirmed.IsZero() && status.Identity.Settled:
 		view.Identity.State = identityConfirmed
+	case status.Identity.Asked:
+		view.Identity.State = identityUnconfirmed
 	}
 	return view
 }

@@ -113,8 +113,16 @@ func newRepoSyncCommand() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
 				return nil
 			}
-			if _, err := follow(cmd.Context(), c, name, wanted, cmd.ErrOrStderr()); err != nil {
+			r, err := follow(cmd.Context(), c, name, wanted, cmd.ErrOrStderr())
+			if err != nil {
 				return err
+			}
+			if kept := r.Sync.keptOut(name); len(kept) > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream but for:\n", name)
+				for _, line := range kept {
+					fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", line)
+				}
+				return nil
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
 			return nil
@@ -280,8 +288,8 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 				row("next attempt", "%s", s.NextAttemptAt.Local().Format(time.RFC3339))
 			}
 		}
-		for _, skipped := range s.SkippedRefs {
-			row("not mirrored", "%s: %s", skipped.Ref, skipped.Reason)
+		for _, line := range s.keptOut(r.Name) {
+			row("not as upstream", "%s", line)
 		}
 		if s.NextPollAt != nil {
 			row("next poll", "%s", s.NextPollAt.Local().Format(time.RFC3339))

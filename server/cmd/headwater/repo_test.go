@@ -58,6 +58,22 @@ func TestSettingsFlags_changeOnlyWhatIsGiven(t *testing.T) {
 	}
 }
 
+func TestSyncAnswer_namesWhatIsKeptOut(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, syncAnswer{}.keptOut("team/app"))
+	require.Equal(t, []string{
+		"a policy holds it: approve rw_1 to let it through (headwater rewrite approve team/app rw_1)",
+		"a policy freezes it",
+		"refs/heads/a/b is not mirrored: both cannot be here",
+	}, syncAnswer{
+		HeldRefs: []heldRef{
+			{Ref: "refs/heads/x", RewriteID: "rw_1", State: "held", Reason: "a policy holds it: approve rw_1 to let it through"},
+			{Ref: "refs/heads/y", RewriteID: "rw_2", State: "frozen", Reason: "a policy freezes it"},
+		},
+		SkippedRefs: []skippedRef{{Ref: "refs/heads/a/b", ConflictsWith: "refs/heads/a", Reason: "both cannot be here"}},
+	}.keptOut("team/app"))
+}
+
 func TestSyncAnswer_saysHowFreshTheCopyIs(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
