@@ -85,7 +85,7 @@ var componentNames = map[reflect.Type]string{
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[core.Kind](): wordsOf(core.Kinds()...),
 	reflect.TypeFor[core.ErrorClass](): wordsOf(core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRateLimited,
-		core.ClassNetwork, core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassInternal),
+		core.ClassNetwork, core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassResource, core.ClassInternal),
 	reflect.TypeFor[core.FreshnessPolicy](): wordsOf(core.FreshUnset, core.FreshServe, core.FreshRevalidate, core.FreshFail),
 	reflect.TypeFor[core.RefAction]():       wordsOf(core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze),
 	reflect.TypeFor[upstreamWord]():         wordsOf(upstreamActive, upstreamArchived, upstreamPrivate, upstreamRevoked, upstreamSuspended, upstreamDeleted, upstreamReplaced),

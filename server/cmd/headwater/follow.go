@@ -183,6 +183,8 @@ func nextForClass(class core.ErrorClass, name string) string {
 		return "the host lost most of its branches at once; if that is right, run: headwater repo sync " + name
 	case core.ClassTooLarge:
 		return "free disk space on the server or raise its limits"
+	case core.ClassResource:
+		return "the server's git ran out of memory: raise --git-memory-remote, or give the machine more"
 	case core.ClassCorrupt:
 		return "tell the owner of the upstream: its objects are incomplete or fail verification"
 	default:
