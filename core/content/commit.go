@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -102,16 +103,27 @@ func parseSignature(text string) Signature {
 	return s
 }
 
-// parseTime reads git's form of a time. What RFC 3339 cannot write, such as the
-// year 10000 or an offset of more than a day, becomes the epoch or UTC.
+// lastTime is the last second that RFC 3339 can write.
+const lastTime = 253402300799 // 9999-12-31T23:59:59Z
+
+// parseTime reads git's form of a time. What RFC 3339 cannot write becomes what
+// comes nearest to it: a year after 9999 the last second before, an offset of
+// more than a day UTC. Clients that parse times would refuse a whole list for
+// one commit.
 func parseTime(seconds, offset string) time.Time {
 	unix, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil || unix < 0 || unix >= 253402214400 { // 9999-12-31
+	if err != nil && !errors.Is(err, strconv.ErrRange) || unix < 0 {
 		unix = 0
 	}
 	zone, err := strconv.Atoi(offset)
 	east := zone/100*3600 + zone%100*60
-	if err != nil || len(offset) != 5 || east <= -24*3600 || east >= 24*3600 || east == 0 {
+	if err != nil || len(offset) != 5 || east <= -24*3600 || east >= 24*3600 {
+		east = 0
+	}
+	switch {
+	case unix > lastTime-int64(east):
+		return time.Unix(lastTime, 0).UTC()
+	case east == 0:
 		return time.Unix(unix, 0).UTC()
 	}
 	return time.Unix(unix, 0).In(time.FixedZone("", east))

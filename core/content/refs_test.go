@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -334,6 +335,26 @@ func TestService_Commit(t *testing.T) {
 	c, err = f.Commit(t.Context(), f.repo, at(f.input(latin, "hash-object", "-t", "commit", "-w", "--stdin", "--literally")))
 	require.NoError(t, err)
 	require.Equal(t, "caf\u00e9", c.Message)
+}
+
+func TestParseTime_whatClientsCanRead(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"0 +0000":                    "1970-01-01T00:00:00Z",
+		"1700000000 -0730":           "2023-11-14T14:43:20-07:30",
+		"253402300799 +0000":         "9999-12-31T23:59:59Z",
+		"253402300800 +0000":         "9999-12-31T23:59:59Z",
+		"253402300799 +0100":         "9999-12-31T23:59:59Z",
+		"253402300800 -0100":         "9999-12-31T23:00:00-01:00",
+		"9223372036854775807 +0000":  "9999-12-31T23:59:59Z",
+		"99999999999999999999 +0000": "9999-12-31T23:59:59Z",
+		"1 +9999":                    "1970-01-01T00:00:01Z",
+		"-1 +0000":                   "1970-01-01T00:00:00Z",
+		"x y":                        "1970-01-01T00:00:00Z",
+	} {
+		seconds, offset, _ := strings.Cut(in, " ")
+		require.Equal(t, want, parseTime(seconds, offset).Format(time.RFC3339), in)
+	}
 }
 
 func FuzzParseCommit(f *testing.F) {

@@ -23,7 +23,8 @@ the address of a remote each part is, and the ` + "`.git`" + ` at the end may be
 
 ## Times
 
-Times are RFC 3339 with whole seconds or six digits of them.
+Times are RFC 3339 with whole seconds or six digits of them. A commit of a year after 9999 is shown with the last
+second of that year.
 
 ## Tokens
 

@@ -259,6 +259,36 @@ func TestHandler_requestBodies(t *testing.T) {
 	s.Client(t, "r").Clone(s.Remote("r"))
 }
 
+// TestHandler_bodiesOfEveryProtocol holds that what is no request is a 400 in
+// every version of the protocol, and that a lone flush, with which git probes
+// whether it may send a long body, is not.
+func TestHandler_bodiesOfEveryProtocol(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	fill(t, s, "r", 1)
+	for _, version := range []string{"", "version=0", "version=1", "version=2"} {
+		for _, tt := range []struct {
+			body   string
+			status int
+		}{{"0000", 200}, {"", 400}, {"hello", 400}, {"000", 400}, {"0003", 400}, {"zzzz", 400}, {"0011command=fe", 400}, {"0009done\n", 400}} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/r.git/git-upload-pack", strings.NewReader(tt.body))
+			require.NoError(t, err)
+			r.Header.Set("Authorization", basic("t", s.Token(t, "r")))
+			r.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+			if version != "" {
+				r.Header.Set("Git-Protocol", version)
+			}
+			r.Close = true
+			resp, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			body, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, tt.status, resp.StatusCode, "%q in %q: %s", tt.body, version, body)
+		}
+	}
+}
+
 // TestHandler_uploadPackSaysWhy holds that what upload-pack says in the
 // protocol ends the answer as it should, and that an empty question has none.
 func TestHandler_uploadPackSaysWhy(t *testing.T) {

@@ -27,7 +27,8 @@ type m = map[string]any
 // TestServer_speaksItsDocument takes a real server through a success of every
 // operation on both families of routes and in both vocabularies, and through
 // the failures that have a shape of their own, and holds every request and
-// every answer against the document that the server itself serves.
+// every answer against the document that the server itself serves, and against
+// what the published clients in Python and Go read.
 func TestServer_speaksItsDocument(t *testing.T) {
 	t.Parallel()
 	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
@@ -36,6 +37,7 @@ func TestServer_speaksItsDocument(t *testing.T) {
 		Forges: []*providertest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
 	})
 	spec := fetchSpec(t, server.URL)
+	requireKnown(t, spec.Route)
 	seen := &seen{ids: map[string]bool{}}
 	t.Run("all", func(t *testing.T) {
 		for _, legacy := range []bool{false, true} {
@@ -184,6 +186,7 @@ func (c *client) do(r request) result {
 	require.NoError(c.t, err)
 	require.Equal(c.t, r.want, resp.StatusCode, "%s: %s", id, raw)
 	require.NoError(c.t, c.spec.CheckResponse(id, resp.StatusCode, resp.Header, raw), "%s", raw)
+	require.NoError(c.t, sdkReads(r.op, resp.StatusCode, raw), "%s: %s", id, raw)
 	if resp.StatusCode < 300 {
 		c.seen.mu.Lock()
 		c.seen.ids[id] = true
