@@ -3,25 +3,25 @@ package core
 import (
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MaxRepositoryName is the length limit of a public repository name, in bytes.
 const MaxRepositoryName = 255
 
-var (
-	repositorySegment = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-	repositoryID      = regexp.MustCompile(`^repo_[0-9a-hjkmnp-tv-z]{26}$`)
-)
+var repositoryID = regexp.MustCompile(`^repo_[0-9a-hjkmnp-tv-z]{26}$`)
 
 // ValidateRepositoryName reports, as a KindInvalid [*Error], why name cannot be
-// the public name of a repository: 1 to 255 bytes, segments of letters, digits,
-// '.', '_' and '-' that are joined by '/'.
+// the public name of a repository: 1 to 255 bytes of printable text in any
+// script, in parts that are joined by '/'. Clients percent-encode it in a path.
 //
-// What else is refused would be read as something else: ".." and "." by path
-// cleaners, a leading '-' by command lines, ".git", "+ephemeral" and "+import"
-// at the end by the Git routes, a first segment "api" by the API routes, "org"
-// by tokens (there it means every repository), and the form of an internal id
-// by every place that takes a name or an id.
+// What else is refused would be read as something else: parts "." and ".." by
+// path cleaners, ".git", "+ephemeral" and "+import" at the end by the Git
+// routes, a first part "api" or "webhooks" by the other routes, "org" by tokens
+// (there it means every repository), and the form of an internal id by every
+// place that takes a name or an id. Control characters, and those that change
+// the direction of text, would make one name look like another in logs.
 func ValidateRepositoryName(name string) error {
 	refuse := func(reason string) error {
 		return &Error{Kind: KindInvalid, Op: "check repository name", Subject: name, Message: "invalid repository name: " + reason}
@@ -31,32 +31,41 @@ func ValidateRepositoryName(name string) error {
 		return refuse("it is empty")
 	case len(name) > MaxRepositoryName:
 		return refuse("it is longer than 255 bytes")
+	case !utf8.ValidString(name):
+		return refuse("it is not UTF-8")
 	case name == "org":
 		return refuse(`"org" is reserved for organisation-wide tokens`)
 	case strings.HasSuffix(name, "+ephemeral"), strings.HasSuffix(name, "+import"):
 		return refuse(`the endings "+ephemeral" and "+import" are reserved for Git remotes`)
-	case strings.Contains(name, ".."):
-		return refuse(`".." is not allowed`)
+	case strings.ContainsFunc(name, unprintable):
+		return refuse("control characters and invisible ones are not allowed")
 	case repositoryID.MatchString(name):
 		return refuse("it has the form of an internal id")
 	}
-	for i, segment := range strings.Split(name, "/") {
+	for i, part := range strings.Split(name, "/") {
 		switch {
-		case segment == "":
+		case part == "":
 			return refuse("a part between slashes is empty")
-		case !repositorySegment.MatchString(segment):
-			return refuse("only letters, digits, '.', '_', '-' and '/' are allowed")
-		case segment == ".":
-			return refuse(`a part must not be "."`)
-		case segment[0] == '-':
-			return refuse("a part must not start with '-'")
-		case strings.HasSuffix(segment, ".git"):
+		case part == ".", part == "..":
+			return refuse(`a part must not be "." or ".."`)
+		case strings.HasSuffix(part, ".git"):
 			return refuse(`a part must not end with ".git"`)
-		case i == 0 && segment == "api":
-			return refuse(`it must not start with "api/", which is the path of the API`)
+		case i == 0 && ReservedPath(part):
+			return refuse(`it must not start with "` + part + `", which is a path of the server itself`)
 		}
 	}
 	return nil
+}
+
+// ReservedPath reports whether the server has a path of its own that begins with
+// the part, so that no repository can have it.
+func ReservedPath(part string) bool { return part == "api" || part == "webhooks" }
+
+// unprintable reports whether a character cannot be seen: what Unicode does not
+// call graphic, but for the two joiners that some scripts spell words with.
+func unprintable(c rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return !unicode.IsGraphic(c) && c != nonJoiner && c != joiner
 }
 
 // ValidateRefName reports, as a KindInvalid [*Error], why name is not a full

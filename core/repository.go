@@ -73,6 +73,7 @@ const (
 	ClassRevoked     ErrorClass = "revoked"      // the grant is gone (App suspended or removed)
 	ClassNotFound    ErrorClass = "not_found"    // no such repository or ref at the host
 	ClassMoved       ErrorClass = "moved"        // the host answered with a redirect
+	ClassProtocol    ErrorClass = "protocol"     // what answered does not speak git: a web page, a proxy
 	ClassRateLimited ErrorClass = "rate_limited" // the host said slow down
 	ClassNetwork     ErrorClass = "network"      // no connection, DNS, TLS, reset
 	ClassTimeout     ErrorClass = "timeout"      // no progress for too long
@@ -195,7 +196,7 @@ type Progress struct {
 	TotalObjects   int64     `json:"total_objects"`
 	Bytes          int64     `json:"bytes"`
 	BytesPerSecond int64     `json:"bytes_per_second"`
-	StartedAt      time.Time `json:"started_at"`
+	StartedAt      Timestamp `json:"started_at"`
 	Step           int       `json:"step"` // 1-based step of the first mirror
 	Steps          int       `json:"steps"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/config"
@@ -75,9 +76,9 @@ func providerStatus(cfg *config.Config, catalog *host.Catalog, replays map[strin
 	return out
 }
 
-func timeOrNil(t time.Time) *time.Time {
+func timeOrNil(t time.Time) *core.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return &t
+	return new(core.Timestamp(t))
 }

@@ -57,10 +57,17 @@ type Options struct {
 	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
 	Webhooks    events.Policy     // where outbound webhooks may lead
 
-	Limits limit.Options // what requests may use at the same time
+	Limits limit.Options  // what requests may use at the same time
+	Trees  git.TreeLimits // how much of a tree git may be asked to unfold
 	// FetchGrace and PushGrace are how long the body of a Git request may come
 	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
 	FetchGrace, PushGrace time.Duration
+	// Stall is how long a git that talks to an upstream may show no sign of life
+	// before it is ended, see [git.Options]; 0 is 2 min.
+	Stall time.Duration
+	// SettlePeriod is over how long an upstream must show an old id before a push
+	// without an answer counts as not taken; 0 is 2 min.
+	SettlePeriod time.Duration
 
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
 	// says where a request came from.
@@ -121,7 +128,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.lock, err = lockDir(o.DataDir); err != nil {
 		return nil, err
 	}
-	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger})
+	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Stall: o.Stall})
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +151,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, Trees: o.Trees, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err

@@ -43,11 +43,12 @@ var (
 	_ Revisions = (*content.Service)(nil)
 )
 
-// Options configures [New]. All but Logger and MaxSize are required.
+// Options configures [New]. All but Trees, Logger and MaxSize are required.
 type Options struct {
 	Git       *git.Git
 	Repos     *repo.Repos
 	Objects   Objects
+	Trees     *git.TreeSizes // nil is one of our own with the default limits
 	Revisions Revisions
 	Door      Door
 	Clock     core.Clock
@@ -62,6 +63,7 @@ type Service struct {
 	git       *git.Git
 	repos     *repo.Repos
 	objects   Objects
+	unfold    *git.TreeSizes
 	revisions Revisions
 	door      Door
 	clock     core.Clock
@@ -76,8 +78,11 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	if o.Trees == nil {
+		o.Trees = git.NewTreeSizes(o.Objects, git.TreeLimits{})
+	}
 	return &Service{
-		git: o.Git, repos: o.Repos, objects: o.Objects, revisions: o.Revisions, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
+		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
 		temp: o.TempDir, maxSize: o.MaxSize,
 		deflate: &sync.Pool{New: func() any {
 			// The level is a constant of the package, so there is no error.
@@ -202,39 +207,6 @@ func (e *TipError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the reason.
 func (e *TipError) Unwrap() error { return e.Err }
-
-// guard is where a caller says that a ref must be: "" anywhere, zeros nowhere.
-func checkGuard(guard string, r core.Repository) error {
-	if guard == "" {
-		return nil
-	}
-	if id := core.ObjectID(guard); !id.Valid() || len(id) != idDigits(r) {
-		return core.Errorf(core.KindInvalid, "the expected id %q is not a full object id in lower-case hexadecimal", guard)
-	}
-	return nil
-}
-
-// holds compares a ref with the guard. Errors: KindPrecondition.
-func holds(guard, name string, tip core.ObjectID) error {
-	want := core.ObjectID(guard)
-	switch {
-	case guard == "" || want == tip || want.IsZero() && tip.IsZero():
-		return nil
-	case tip.IsZero():
-		return core.Errorf(core.KindPrecondition, "%s does not exist, but was expected to be at %s", name, guard)
-	case want.IsZero():
-		return core.Errorf(core.KindPrecondition, "%s exists already, at %s", name, tip)
-	}
-	return core.Errorf(core.KindPrecondition, "%s is at %s, not at the expected %s", name, tip, guard)
-}
-
-// stale turns a lost race into a failed guard if there was one.
-func stale(err error, guard string) error {
-	if core.KindOf(err) != core.KindStale || guard == "" {
-		return err
-	}
-	return &core.Error{Kind: core.KindPrecondition, Message: core.MessageOf(err), Err: err}
-}
 
 // idDigits is the length of an object id of the repository in hexadecimal.
 func idDigits(r core.Repository) int {

@@ -151,6 +151,15 @@ func (s *Service) edit(ctx context.Context, dir string, p *pack, tree core.Objec
 // read reads folders.
 func (e *editor) read(ctx context.Context, ids ...string) ([]*folder, error) {
 	objects, err := e.s.objects.Contents(ctx, e.dir, maxTree, ids...)
+	if n := len(ids); n > 1 && core.KindOf(err) == core.KindTooLarge {
+		// Together they are more than is read at once.
+		some, err := e.read(ctx, ids[:n/2]...)
+		if err != nil {
+			return nil, err
+		}
+		rest, err := e.read(ctx, ids[n/2:]...)
+		return append(some, rest...), err
+	}
 	if err != nil {
 		return nil, err
 	}

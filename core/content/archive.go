@@ -64,6 +64,11 @@ func (s *Service) OpenArchive(ctx context.Context, repo core.Repository, r Archi
 	if err != nil || !all && len(folders) == 0 {
 		return a, err
 	}
+	// All of it, whatever is wanted: git archive makes an index of the whole tree
+	// for the attributes.
+	if err := s.unfold.Check(ctx, dir, "list the files of a folder and read them one by one, or clone", string(rev.Commit)); err != nil {
+		return nil, err
+	}
 	ctx, a.cancel = limited(ctx, archiveTimeout, "the archive")
 	a.out, err = s.git.Stream(ctx, git.Command{
 		Name: "archive", Dir: dir, Flags: []string{"--format=tar"}, Args: []string{string(rev.Commit)}, Paths: folders, Env: literal(),

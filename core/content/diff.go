@@ -100,7 +100,7 @@ func (s *Service) CommitDiff(ctx context.Context, repo core.Repository, r Commit
 	}
 	from := d.Base
 	if from == "" {
-		from = emptyTree(d.Head)
+		from = git.EmptyTree(d.Head)
 	}
 	return d, s.diff(ctx, dir, d, from, paths, r.Exact)
 }
@@ -129,18 +129,9 @@ func (s *Service) BranchDiff(ctx context.Context, repo core.Repository, r Branch
 	}
 	from := d.MergeBase
 	if from == "" {
-		from = emptyTree(d.Head) // nothing in common: all of it is the branch's
+		from = git.EmptyTree(d.Head) // nothing in common: all of it is the branch's
 	}
 	return d, s.diff(ctx, dir, d, from, paths, false)
-}
-
-// emptyTree returns the id of the tree without entries, which git knows without
-// having it, in the object format of the id.
-func emptyTree(like core.ObjectID) core.ObjectID {
-	if len(like) == 64 {
-		return "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
-	}
-	return "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 }
 
 // mergeBase returns the best common ancestor of two commits; "" if none.
@@ -161,6 +152,17 @@ func (s *Service) mergeBase(ctx context.Context, dir string, a, b core.ObjectID)
 // before the first text.
 func (s *Service) diff(ctx context.Context, dir string, d *Diff, from core.ObjectID, paths []string, exact bool) error {
 	ctx, cancel := limited(ctx, diffTimeout, "the diff")
+	pairs := [][2]string{{string(from), string(d.Head)}}
+	if len(paths) > 0 {
+		pairs = pairs[:0]
+		for _, path := range paths {
+			pairs = append(pairs, [2]string{string(from) + ":" + path, string(d.Head) + ":" + path})
+		}
+	}
+	if err := s.unfold.CheckDiff(ctx, dir, "compare revisions that are nearer to each other, or name paths", pairs...); err != nil {
+		cancel()
+		return err
+	}
 	flags := []string{
 		"-r", "-z", "--raw", "--numstat", "--patch", "--full-index", "--find-renames", "-l" + renameLimit,
 		// Nothing of the repository's own may run or shape the output.

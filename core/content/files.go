@@ -26,8 +26,11 @@ type Files struct {
 	r      FilesRequest
 }
 
+// narrowFiles says how to list less.
+const narrowFiles = "list a folder of it by its path"
+
 // Files finds what to list. Errors: KindInvalid for a bad ref, path or cursor;
-// KindNotFound for an empty repository, a missing ref or a missing path.
+// KindTooLarge for more than the limits of trees; KindNotFound for an empty repository, a missing ref or a missing path.
 func (s *Service) Files(ctx context.Context, repo core.Repository, r FilesRequest) (*Files, error) {
 	path, err := folderPath(r.Path)
 	if err != nil {
@@ -50,6 +53,11 @@ func (s *Service) Files(ctx context.Context, repo core.Repository, r FilesReques
 	}
 	if !found {
 		return nil, core.Errorf(core.KindNotFound, "path %q not found", r.Path)
+	}
+	if root.Type == TypeTree && !r.OneDeep {
+		if err := s.unfold.Check(ctx, dir, narrowFiles, string(root.ID)); err != nil {
+			return nil, err
+		}
 	}
 	return &Files{Ref: rev.Name, Commit: rev.Commit, s: s, dir: dir, root: root, after: at.after, r: r}, nil
 }

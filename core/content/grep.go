@@ -114,6 +114,16 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	// The time of the search counts from here, not that of the queue.
 	ctx, cancel := limited(ctx, grepTimeout, "the search")
 	defer cancel()
+	names := []string{string(commit)}
+	if len(f.paths) > 0 {
+		names = names[:0]
+		for _, path := range f.paths {
+			names = append(names, string(commit)+":"+path)
+		}
+	}
+	if err := s.unfold.Check(ctx, dir, "name the paths to search", names...); err != nil {
+		return GrepPage{}, err
+	}
 	out, err := s.git.Stream(ctx, git.Command{
 		// -e with its value attached: nothing in the pattern can be an option.
 		Name: "grep", Dir: dir, Flags: append(flags, "-e"+pattern), Args: []string{string(commit)}, Paths: f.pathspecs(),

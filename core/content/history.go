@@ -136,6 +136,12 @@ func (s *Service) lastTouches(ctx context.Context, dir string, commit core.Objec
 		all[int32(i)] = struct{}{}
 	}
 	h.waiting[commit] = all
+	// The walk ends at a commit that added everything. What only older commits
+	// had is not looked at here: git's ceiling of memory and the time limit are
+	// all that bounds those.
+	if err := s.unfold.Check(ctx, dir, narrowFiles, string(commit)+":"+folder); err != nil {
+		return nil, err
+	}
 	return h.found, h.run(ctx, commit, folder)
 }
 

@@ -131,6 +131,14 @@ func (s *Service) mergeTree(ctx context.Context, dir string, p *MergePreview, r 
 		return err
 	}
 	defer done()
+	base := p.MergeBase
+	if base == "" {
+		base = git.EmptyTree(p.TargetTip)
+	}
+	// A merge goes into every folder that one of the sides changed.
+	if err := s.unfold.CheckDiff(ctx, dir, "merge in smaller steps", [2]string{string(base), string(p.SourceTip)}, [2]string{string(base), string(p.TargetTip)}); err != nil {
+		return err
+	}
 	env := []string{"GIT_OBJECT_DIRECTORY=" + objects, "GIT_ALTERNATE_OBJECT_DIRECTORIES=" + alternate(filepath.Join(dir, "objects"))}
 	flags := []string{"--write-tree", "-z", "--no-messages"}
 	if r.AllowUnrelated {

@@ -9,10 +9,11 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 )
 
-// Options configures [New]. All but Current are required.
+// Options configures [New]. All but Trees and Current are required.
 type Options struct {
 	Git     *git.Git
 	Objects *git.CatFile               // the pool; whoever made it closes it
+	Trees   *git.TreeSizes             // nil is one of our own with the default limits
 	Path    func(repoID string) string // folder of a repository
 	// Current is asked before each read whether the local copy is the newest
 	// there is; nil means always.
@@ -24,6 +25,7 @@ type Options struct {
 type Service struct {
 	git     *git.Git
 	cat     *git.CatFile
+	unfold  *git.TreeSizes
 	path    func(string) string
 	current func(context.Context, core.Repository) error
 	temp    string
@@ -35,8 +37,11 @@ func New(o Options) *Service {
 	if o.Current == nil {
 		o.Current = func(context.Context, core.Repository) error { return nil }
 	}
+	if o.Trees == nil {
+		o.Trees = git.NewTreeSizes(o.Objects, git.TreeLimits{})
+	}
 	return &Service{
-		git: o.Git, cat: o.Objects, path: o.Path, current: o.Current, temp: o.TempDir,
+		git: o.Git, cat: o.Objects, unfold: o.Trees, path: o.Path, current: o.Current, temp: o.TempDir,
 		last: newLastCommits(lastCommitsLimit),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 )
 
 // EntryType is the type of a tree entry in the words of the API.
@@ -39,8 +40,8 @@ func (e Entry) key() string {
 }
 
 const (
-	// maxTree is the size limit of one tree object; about a million entries.
-	maxTree = 64 << 20
+	// maxTree is the size limit of one tree object.
+	maxTree = git.MaxTree
 	// treesAhead is how many folders are read in one exchange with git.
 	treesAhead = 32
 	// maxDepth bounds the nesting of folders; the length limit of paths on
@@ -168,6 +169,15 @@ func (s *Service) trees(ctx context.Context, dir string, ids ...core.ObjectID) (
 		names[i] = string(id)
 	}
 	objects, err := s.cat.Contents(ctx, dir, maxTree, names...)
+	if n := len(ids); n > 1 && core.KindOf(err) == core.KindTooLarge {
+		// Together they are more than is read at once.
+		some, err := s.trees(ctx, dir, ids[:n/2]...)
+		if err != nil {
+			return nil, err
+		}
+		rest, err := s.trees(ctx, dir, ids[n/2:]...)
+		return append(some, rest...), err
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -44,9 +44,14 @@ type Options struct {
 	PublicURL string
 	// MaxPushSize bounds the pack of one push in bytes; 0 is no limit.
 	MaxPushSize int64
-	Webhooks    events.Policy // where outbound webhooks may lead
+	// SettlePeriod is over how long an upstream must show an old id before a push
+	// without an answer counts as not taken; 0 is 2 min.
+	SettlePeriod time.Duration
+	Webhooks     events.Policy // where outbound webhooks may lead
 	// Limits bound what requests may use at the same time.
 	Limits limit.Options
+	// Trees are how much of a tree git may be asked to unfold for a request.
+	Trees git.TreeLimits
 }
 
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
@@ -105,7 +110,7 @@ func New(o Options) (*Engine, error) {
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck,
+		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck, Accepted: e.sync.Accepted, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err
@@ -114,11 +119,12 @@ func New(o Options) (*Engine, error) {
 	// that the rest of the core reckons with.
 	e.limiter = limit.New(o.Limits)
 	e.serve = serve.New(serve.Options{Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Logger: o.Logger})
+	trees := git.NewTreeSizes(e.objects, o.Trees)
 	e.content = content.New(content.Options{
-		Git: o.Git, Objects: e.objects, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
+		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
 	e.commit = commit.New(commit.Options{
-		Git: o.Git, Repos: e.repos, Objects: e.objects, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
@@ -168,20 +174,7 @@ func (e *Engine) Recover(ctx context.Context) error {
 // schedules syncs and maintenance until ctx ends and all of it has stopped.
 func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		for {
-			err := e.push.Recover(ctx)
-			if err == nil || ctx.Err() != nil {
-				return nil
-			}
-			e.log.Error("cannot settle interrupted writes; trying again", "error", err)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-e.clock.After(10 * time.Second):
-			}
-		}
-	})
+	g.Go(func() error { return e.push.Run(ctx) })
 	g.Go(func() error { return e.sync.Run(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })

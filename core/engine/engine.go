@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
+	"github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -48,6 +49,9 @@ type SyncStatus struct {
 	Progress *core.Progress // of the running sync, nil if none runs
 	LastRun  *core.Run
 	Webhook  *core.InboundWebhook // how the host tells of changes; nil: not known yet
+	// Unconfirmed are the refs of which it is not known yet whether the upstream
+	// took their last update; they are locked.
+	Unconfirmed []string
 	// Expected is how many announced refs no listing has shown yet.
 	Expected int
 	// HostRests is until when the host is left alone, because it limits or
@@ -55,6 +59,8 @@ type SyncStatus struct {
 	HostRests time.Time
 	// Held are the rewrites that keep refs from where the upstream has them.
 	Held []core.Rewrite
+	// Identity is what is known of the upstream's stable id.
+	Identity sync.Identity
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]

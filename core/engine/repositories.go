@@ -211,7 +211,7 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	if err != nil {
 		return SyncStatus{}, err
 	}
-	st := SyncStatus{SyncState: state}
+	st := SyncStatus{SyncState: state, Unconfirmed: e.push.Unsettled(r.ID)}
 	if p, ok := e.sync.Progress(r.ID); ok {
 		st.Running, st.Progress = true, &p
 	}
@@ -236,6 +236,7 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	st.Expected = len(expected)
 	if r.Upstream != nil {
 		st.HostRests = e.sync.HostRests(r.Upstream.Host)
+		st.Identity = e.sync.Identity(r)
 	}
 	if !st.PollAt.IsZero() {
 		st.PollAt = e.nextPoll(st.SyncState)

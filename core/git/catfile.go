@@ -69,10 +69,13 @@ func (p *CatFile) Info(ctx context.Context, dir string, names ...string) ([]Obje
 }
 
 // Contents is Info with the contents of the objects, each of at most limit
-// bytes: a larger one is a KindTooLarge [*core.Error].
+// bytes and 64 MiB together: more is a KindTooLarge [*core.Error].
 func (p *CatFile) Contents(ctx context.Context, dir string, limit int64, names ...string) ([]Object, error) {
 	objects, err := p.query(ctx, dir, limit, names)
 	if over, ok := errors.AsType[*oversizeError](err); ok {
+		if over.together {
+			return nil, core.Errorf(core.KindTooLarge, "the objects that this needs at once have more than %d bytes", catTogether)
+		}
 		return nil, tooLarge(over.object, limit)
 	}
 	for _, o := range objects {

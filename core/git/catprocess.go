@@ -33,6 +33,9 @@ const (
 	// catSkip is how much of an unwanted content is read and thrown away;
 	// beyond it, a new process is cheaper.
 	catSkip = 4 << 20
+	// catTogether is how much the contents of one query may have together: each
+	// is held in memory by itself and all at the same time.
+	catTogether = 64 << 20
 	// catBuffer must hold one reply line, which echoes the name asked for.
 	catBuffer  = 64 << 10
 	maxCatName = 16 << 10
@@ -128,6 +131,7 @@ func (c *catProcess) exchange(limit int64, names []string) ([]Object, error) {
 		verb = "info "
 	}
 	objects := make([]Object, 0, len(names))
+	var together int64
 	var request strings.Builder
 	for len(names) > 0 {
 		batch := names[:min(len(names), catBatch)]
@@ -146,6 +150,9 @@ func (c *catProcess) exchange(limit int64, names []string) ([]Object, error) {
 			object, err := c.object(limit, name)
 			if err != nil {
 				return nil, err
+			}
+			if together += int64(len(object.Data)); together > catTogether && len(objects) > 0 {
+				return nil, &oversizeError{object, true}
 			}
 			objects = append(objects, object)
 		}
@@ -199,7 +206,7 @@ func (c *catProcess) object(limit int64, name string) (Object, error) {
 		}
 	} else {
 		if object.Size > catSkip {
-			return Object{}, &oversizeError{object}
+			return Object{}, &oversizeError{object, false}
 		}
 		if _, err := c.reply.Discard(int(object.Size)); err != nil {
 			return Object{}, err
@@ -212,7 +219,10 @@ func (c *catProcess) object(limit int64, name string) (Object, error) {
 }
 
 // oversizeError ends an exchange whose rest would be mostly thrown away.
-type oversizeError struct{ object Object }
+type oversizeError struct {
+	object   Object
+	together bool // it is not, but all that came before and it
+}
 
 func (e *oversizeError) Error() string {
 	return fmt.Sprintf("object %s is larger than the limit: %d bytes", e.object.ID, e.object.Size)

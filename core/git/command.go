@@ -105,10 +105,13 @@ type Process struct {
 	start  time.Time
 	git    *Git
 	ctx    context.Context
+	watch  *stallWatch // nil: it talks to no host
 }
 
 // Start starts the command; the caller must call Wait. When ctx ends, the
-// whole process group gets SIGTERM and, after ten seconds, SIGKILL.
+// whole process group gets SIGTERM and, after ten seconds, SIGKILL. A command
+// with a Remote is ended like that too when it makes no progress for long, and
+// its error is then a [*RemoteError] of class timeout.
 func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -120,6 +123,13 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	cfg := baseConfig()
 	if c.Remote != nil {
 		cfg = append(cfg, c.Remote.config()...)
+		if g.stall == 0 {
+			cfg = append(cfg, slowest()...)
+		}
+	}
+	var watch *stallWatch
+	if c.Remote != nil && g.stall > 0 {
+		ctx, watch = newStallWatch(ctx)
 	}
 	cmd := exec.CommandContext(ctx, g.path, args...)
 	cmd.Env = append(append(append([]string(nil), g.env...), configEnv(append(cfg, c.Config...))...), c.Env...)
@@ -129,7 +139,7 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	} else {
 		cmd.Dir = os.TempDir()
 	}
-	p := &Process{cmd: cmd, name: c.Name, start: time.Now(), git: g, ctx: ctx}
+	p := &Process{cmd: cmd, name: c.Name, start: time.Now(), git: g, ctx: ctx, watch: watch}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
 	if c.Stderr == nil {
 		p.stderr = &boundedBuffer{limit: stderrLimit}
@@ -148,7 +158,13 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	}
 	cmd.WaitDelay = killGrace
 	if err := cmd.Start(); err != nil {
+		if watch != nil {
+			watch.stop()
+		}
 		return nil, fmt.Errorf("start git %s: %w", c.Name, err)
+	}
+	if watch != nil {
+		go watch.watch(cmd.Process.Pid, g.stall)
 	}
 	if c.Background {
 		lowerPriority(cmd.Process.Pid)
@@ -163,6 +179,9 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // error when that ended the process.
 func (p *Process) Wait() error {
 	err := p.cmd.Wait()
+	if p.watch != nil {
+		defer p.watch.stop() // after the context was asked why it ended
+	}
 	if p.ctx.Err() != nil {
 		// Whatever of the group outlived its leader and the grace.
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)

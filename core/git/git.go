@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -18,6 +19,10 @@ type Options struct {
 	Path           string // of the git binary; "" looks it up in PATH
 	AllowProtocols string // GIT_ALLOW_PROTOCOL; "" is "https:http"
 	Logger         hclog.Logger
+	// Stall is how long a git that talks to a host may go without a sign of life
+	// before it is ended; 0 is [DefaultStall]. Only Linux shows what processes
+	// do; elsewhere curl's limit of 1 kB/s over 60 s stands in.
+	Stall time.Duration
 }
 
 // Git runs one git binary. It is safe for concurrent use.
@@ -26,6 +31,7 @@ type Git struct {
 	version Version
 	env     []string
 	log     hclog.Logger
+	stall   time.Duration // 0: processes cannot be watched here
 }
 
 // Version is a git version.
@@ -94,6 +100,9 @@ func New(ctx context.Context, o Options) (*Git, error) {
 		o.AllowProtocols = "https:http"
 	}
 	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols)}
+	if canWatch() {
+		g.stall = cmp.Or(o.Stall, DefaultStall)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	out, err := g.Output(ctx, Command{Name: "version"})

@@ -292,10 +292,10 @@ func TestInvariant03_lostReply(t *testing.T) {
 	}{
 		"after the host applied it":       {providertest.Fault{DropReply: true}, false, []string{"", ""}},
 		"after it applied an atomic one":  {providertest.Fault{DropReply: true}, true, []string{"", ""}},
-		"before the host applied it":      {providertest.Fault{Drop: true}, false, []string{"does not have it; push again", ""}},
-		"before it applied an atomic one": {providertest.Fault{Drop: true}, true, []string{"does not have it; push again", "atomic push failed"}},
-		"server error":                    {providertest.Fault{Status: 502, Body: "upstream on fire"}, false, []string{"does not have it; push again", ""}},
-		"words of refusal, but no status": {providertest.Fault{Status: 500, Body: "access denied, maybe"}, true, []string{"does not have it; push again", "atomic push failed"}},
+		"before the host applied it":      {providertest.Fault{Drop: true}, false, []string{"outcome unknown", ""}},
+		"before it applied an atomic one": {providertest.Fault{Drop: true}, true, []string{"outcome unknown", "atomic push failed"}},
+		"server error":                    {providertest.Fault{Status: 502, Body: "upstream on fire"}, false, []string{"outcome unknown", ""}},
+		"words of refusal, but no status": {providertest.Fault{Status: 500, Body: "access denied, maybe"}, true, []string{"outcome unknown", "atomic push failed"}},
 		"slow down":                       {providertest.Fault{Status: 429, Body: "rate limit exceeded"}, true, []string{"upstream says slow down", "atomic push failed"}},
 		"forbidden":                       {providertest.Fault{Status: 403, Body: "you may not"}, false, []string{"upstream refused the credential", ""}},
 	} {
@@ -319,6 +319,10 @@ func TestInvariant03_lostReply(t *testing.T) {
 			require.Equal(t, tc.reason[0] == "", here)
 			_, notes := b.Refs(r, "refs/notes/")["refs/notes/x"]
 			require.Equal(t, tc.reason[1] == "", notes)
+			// Nothing is left of it, and the same push may be tried again.
+			b.settle()
+			b.inSync(r)
+			require.False(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/x"))
 			for _, j := range b.Journal(r) {
 				require.Contains(t, []core.JournalState{core.JournalApplied, core.JournalDropped}, j)
 			}
@@ -360,7 +364,15 @@ func TestInvariant03_unreachableWhenAsked(t *testing.T) {
 	}
 	require.Equal(t, "atomic push failed", results[2].Reason)
 	require.NotContains(t, b.Refs(r), "refs/heads/x")
-	require.Positive(t, b.wanted.Load())
+	require.Zero(t, b.wanted.Load(), "a sync could not do more than ask, too")
+	require.Equal(t, []core.JournalState{core.JournalSent}, b.Journal(r))
+
+	// The host is back, and says that it has them.
+	b.Forge.ClearFaults()
+	b.settle()
+	b.inSync(r)
+	require.Equal(t, id, b.Refs(r)["refs/heads/x"])
+	require.ElementsMatch(t, []string{"refs/heads/x", "refs/heads/y"}, b.Events(r))
 }
 
 func TestInvariant02_upstreamDownMovesNothing(t *testing.T) {

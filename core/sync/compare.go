@@ -40,9 +40,12 @@ func (s *Service) compare(ctx context.Context, r core.Repository, l *listing, st
 	if err != nil {
 		return comparison{}, err
 	}
-	names := unsettled(refs, l.adv.Refs, held)
+	all := differing(refs, l.adv.Refs, held)
+	// What an update of which the outcome is not known has done is found out by
+	// whoever settles it.
+	names := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return s.repos.Unsettled(r.ID, name) })
 	if len(names) == 0 {
-		return comparison{same: state.Digest == ""}, nil
+		return comparison{same: state.Digest == "" || len(all) > 0}, nil
 	}
 	for _, name := range names {
 		if !watch.Moved(name) {

@@ -103,7 +103,7 @@ func (b *bench) start() {
 	var err error
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),
-		Confirm: b.sync.Confirm, Recheck: b.sync.Recheck,
+		Confirm: b.sync.Confirm, Recheck: b.sync.Recheck, Accepted: b.sync.Accepted,
 		WantSync: func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") },
 	})
 	require.NoError(b, err)

@@ -133,7 +133,10 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	if err != nil {
 		return err
 	}
-	x.left = slices.Concat(d.left, x.inFlight)
+	left := slices.Concat(d.left, x.inFlight)
+	// Whoever settles an update asks for a sync at its end; until then another
+	// look would find the same.
+	x.left = slices.DeleteFunc(slices.Clone(left), func(name string) bool { return s.repos.Unsettled(x.RepoID, name) })
 	x.again = len(x.left) > 0 || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
@@ -144,7 +147,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	x.Outcome = outcomeSucceeded
 	x.digest = ""
-	if only == "" && len(x.left) == 0 && (keep == "" || !x.scope.mirrors(keep)) {
+	if only == "" && len(left) == 0 && (keep == "" || !x.scope.mirrors(keep)) {
 		x.digest = x.scope.digest(seen)
 	}
 	if head != "" && !d.leaves(refs, head) {

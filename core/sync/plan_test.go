@@ -45,7 +45,7 @@ func TestDiff(t *testing.T) {
 func TestInvariant14_backoffNeverStops(t *testing.T) {
 	t.Parallel()
 	classes := []core.ErrorClass{
-		core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout,
+		core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout,
 		core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassInternal, "new one",
 	}
 	for _, class := range classes {

@@ -155,9 +155,9 @@ func (s *Service) recordHeld(ctx context.Context, r core.Repository, only string
 	})
 }
 
-// unsettled returns the refs that are not where a run after this listing would
+// differing returns the refs that are not where a run after this listing would
 // leave them: at the upstream's, or held.
-func unsettled(refs map[string]core.ObjectID, listed map[string]core.ObjectID, held map[string]core.Rewrite) []string {
+func differing(refs map[string]core.ObjectID, listed map[string]core.ObjectID, held map[string]core.Rewrite) []string {
 	var names []string
 	tracked := 0
 	for name, id := range listed {

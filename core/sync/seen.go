@@ -142,7 +142,7 @@ func (s *Service) promote(r core.Repository) bool {
 	defer s.mu.Unlock()
 	f := s.flights[r.ID]
 	f.look = false
-	f.progress = core.Progress{Phase: firstPhase, StartedAt: s.clock.Now()}
+	f.progress = core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())}
 	s.looks--
 	return true
 }

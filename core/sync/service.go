@@ -419,7 +419,7 @@ func (s *Service) takeOff(r core.Repository, person bool) bool {
 		return false
 	}
 	s.flights[r.ID] = &flight{
-		host: host, landed: make(chan struct{}), progress: core.Progress{Phase: firstPhase, StartedAt: s.clock.Now()},
+		host: host, landed: make(chan struct{}), progress: core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())},
 	}
 	return true
 }

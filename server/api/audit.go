@@ -123,7 +123,7 @@ func (s *server) wanted(ctx context.Context, c *call) core.Repository {
 // auditView is an audit entry in answers.
 type auditView struct {
 	ID         string         `json:"id"`
-	At         time.Time      `json:"at"`
+	At         core.Timestamp `json:"at"`
 	Action     string         `json:"action"`
 	Outcome    core.Outcome   `json:"outcome"`
 	Message    string         `json:"message,omitempty"`
@@ -160,7 +160,7 @@ type auditList struct {
 
 func viewAudit(e core.AuditEntry) auditView {
 	view := auditView{
-		ID: e.ID, At: e.At.UTC(), Action: e.Action, Outcome: e.Outcome, Message: e.Message, RepoID: e.RepoID, RepoName: e.RepoName,
+		ID: e.ID, At: core.Timestamp(e.At), Action: e.Action, Outcome: e.Outcome, Message: e.Message, RepoID: e.RepoID, RepoName: e.RepoName,
 		Target: e.Target, Credential: e.Credential, HostLogin: e.HostLogin, Updates: []refMovedView{},
 		Actor: actorView{
 			Subject: e.Actor.Subject, Org: e.Actor.Org, KeyID: e.Actor.KeyID, RemoteAddr: e.Actor.RemoteAddr, UserAgent: e.Actor.UserAgent,

@@ -97,7 +97,13 @@ type noteProblem struct {
 	Type   string    `json:"type"`
 	Detail string    `json:"detail"`
 	Code   core.Kind `json:"code"`
-	noteAnswer
+
+	SHA        string        `json:"sha"` // the object as the request named it
+	TargetRef  string        `json:"target_ref"`
+	NotesRef   string        `json:"notes_ref"`
+	BaseCommit core.ObjectID `json:"base_commit,omitempty"`
+	NewRefSHA  core.ObjectID `json:"new_ref_sha"`
+	Result     noteResult    `json:"result"`
 }
 
 // noteFailure is a failed change of a note.
@@ -110,14 +116,14 @@ func (f *noteFailure) Error() string { return f.err.Error() }
 func (f *noteFailure) Unwrap() error { return f.err }
 
 func (f *noteFailure) shape(body errorBody) (int, any) {
-	answer := noteAnswer{SHA: core.ObjectID(f.object), TargetRef: f.ref, NotesRef: f.ref,
-		Result: noteResult{Status: resultWord(f.err), Message: body.Error}}
+	problem := noteProblem{
+		Status: body.Status, Title: body.Title, Type: body.Type, Detail: body.Detail, Code: body.Code,
+		SHA: f.object, TargetRef: f.ref, NotesRef: f.ref, Result: noteResult{Status: resultWord(f.err), Message: body.Error},
+	}
 	if at, ok := errors.AsType[*commit.TipError](f.err); ok {
-		answer.BaseCommit = at.Tip
+		problem.BaseCommit = at.Tip
 	}
-	return body.Status, noteProblem{
-		Status: body.Status, Title: body.Title, Type: body.Type, Detail: body.Detail, Code: body.Code, noteAnswer: answer,
-	}
+	return body.Status, problem
 }
 
 // mergeFailure is a merge that could not be made.

@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers"
@@ -36,14 +35,14 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // credentialView is a credential in answers: never with its secret.
 type credentialView struct {
-	ID        string    `json:"id"`
-	Username  string    `json:"username,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	ID        string         `json:"id"`
+	Username  string         `json:"username,omitempty"`
+	CreatedAt core.Timestamp `json:"created_at"`
+	UpdatedAt core.Timestamp `json:"updated_at"`
 }
 
 func viewCredential(c core.Credential) credentialView {
-	return credentialView{ID: c.ID, Username: c.Username, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
+	return credentialView{ID: c.ID, Username: c.Username, CreatedAt: core.Timestamp(c.CreatedAt), UpdatedAt: core.Timestamp(c.UpdatedAt)}
 }
 
 func (s *server) createCredential(c *call) error {

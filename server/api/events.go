@@ -56,7 +56,7 @@ type eventView struct {
 	Seq        int64                `json:"seq"` // place in the feed
 	Type       string               `json:"type"`
 	Repository core.EventRepository `json:"repository"`
-	CreatedAt  time.Time            `json:"created_at"`
+	CreatedAt  core.Timestamp       `json:"created_at"`
 	Body       json.RawMessage      `json:"body"` // as webhooks send it
 }
 
@@ -64,7 +64,7 @@ type eventView struct {
 type progressView struct {
 	Type       string               `json:"type"`
 	Repository core.EventRepository `json:"repository"`
-	CreatedAt  time.Time            `json:"created_at"`
+	CreatedAt  core.Timestamp       `json:"created_at"`
 	Body       core.Progress        `json:"body"`
 }
 
@@ -173,7 +173,7 @@ func (q params) types() []string {
 
 func viewEvent(e core.Event) eventView {
 	return eventView{
-		ID: e.ID, Seq: e.Seq, Type: e.Type, Repository: events.RepositoryOf(e), CreatedAt: e.CreatedAt.UTC(), Body: json.RawMessage(e.Payload),
+		ID: e.ID, Seq: e.Seq, Type: e.Type, Repository: events.RepositoryOf(e), CreatedAt: core.Timestamp(e.CreatedAt), Body: json.RawMessage(e.Payload),
 	}
 }
 
@@ -337,8 +337,8 @@ func (s *server) tellProgress(ctx context.Context, stream *eventStream, request 
 			continue
 		}
 		if err := stream.add("", progressType, progressView{
-			Type: progressType, Repository: core.EventRepository{ID: r.Repository.ID, URL: r.Repository.Name},
-			CreatedAt: s.Repositories.Now().UTC(), Body: r.Progress,
+			Type: progressType, Repository: core.EventRepositoryOf(r.Repository),
+			CreatedAt: core.Timestamp(s.Repositories.Now()), Body: r.Progress,
 		}); err != nil {
 			return err
 		}

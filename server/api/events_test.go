@@ -98,7 +98,7 @@ func TestServer_await_livesAndEnds(t *testing.T) {
 	tick <- time.Time{}
 	close(stopping)
 	require.ErrorIs(t, <-ended, errStreamEnds)
-	require.Regexp(t, `^event: sync.progress\ndata: \{"type":"sync.progress","repository":\{"id":"repo_a","url":"team/app"\},.*"percent":40,.*\}\n\n$`, w.Body.String())
+	require.Regexp(t, `^event: sync.progress\ndata: \{"type":"sync.progress","repository":\{"id":"repo_a","url":"team/app","repo_name":"team/app"\},.*"percent":40,.*\}\n\n$`, w.Body.String())
 
 	s.Stopping = nil
 	ctx, cancel := context.WithCancel(t.Context())

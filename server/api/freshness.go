@@ -93,7 +93,7 @@ type ensureRef struct {
 type ensuredView struct {
 	Refs       []ensuredRefView `json:"refs"`
 	IDs        []ensuredIDView  `json:"ids"`
-	ObservedAt *time.Time       `json:"observed_at,omitempty"`
+	ObservedAt *core.Timestamp  `json:"observed_at,omitempty"`
 }
 
 type ensuredRefView struct {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/inbound"
@@ -21,8 +20,8 @@ type Inbound interface {
 type inboundView struct {
 	State          core.InboundState `json:"state"`
 	Message        string            `json:"message,omitempty"` // why it is not active, and what to do
-	LastDeliveryAt *time.Time        `json:"last_delivery_at,omitempty"`
-	LastMissedAt   *time.Time        `json:"last_missed_at,omitempty"`
+	LastDeliveryAt *core.Timestamp   `json:"last_delivery_at,omitempty"`
+	LastMissedAt   *core.Timestamp   `json:"last_missed_at,omitempty"`
 }
 
 func viewInboundHealth(w core.InboundWebhook) inboundView {
@@ -36,7 +35,7 @@ func viewInboundHealth(w core.InboundWebhook) inboundView {
 type inboundWebhookView struct {
 	URL string `json:"url"`
 	inboundView
-	CheckedAt *time.Time `json:"checked_at,omitempty"`
+	CheckedAt *core.Timestamp `json:"checked_at,omitempty"`
 }
 
 func (s *server) viewInbound(c *call, w core.InboundWebhook) inboundWebhookView {
@@ -85,18 +84,18 @@ func (s *server) rotateInboundWebhook(c *call) error {
 
 // ReplayStatus is a look for webhooks of a host that never arrived.
 type ReplayStatus struct {
-	At         time.Time `json:"at"`
-	Since      time.Time `json:"since"`
-	Failed     int       `json:"failed"`
-	Replayed   int       `json:"replayed"`
-	Incomplete bool      `json:"incomplete"`
-	Error      string    `json:"error,omitempty"`
+	At         core.Timestamp `json:"at"`
+	Since      core.Timestamp `json:"since"`
+	Failed     int            `json:"failed"`
+	Replayed   int            `json:"replayed"`
+	Incomplete bool           `json:"incomplete"`
+	Error      string         `json:"error,omitempty"`
 }
 
 // ViewReplay is how a replay is shown.
 func ViewReplay(r inbound.Replay) ReplayStatus {
 	return ReplayStatus{
-		At: r.At.UTC(), Since: r.Since.UTC(), Failed: r.Failed, Replayed: r.Replayed, Incomplete: r.Incomplete, Error: r.Error,
+		At: core.Timestamp(r.At), Since: core.Timestamp(r.Since), Failed: r.Failed, Replayed: r.Replayed, Incomplete: r.Incomplete, Error: r.Error,
 	}
 }
 

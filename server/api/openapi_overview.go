@@ -12,9 +12,22 @@ claim "repo" of the token alone names the repository. Requests may use the newer
 parameters on either; the newer one wins. Answers have both. Fields that are not known are ignored.
 HEAD works wherever GET does. Every answer has the header ` + "`X-Request-Id`" + `, which the server's log has, too.
 
+## Names and remotes
+
+A repository's name is 1 to 255 bytes of UTF-8: letters of any script, blanks and every other printable character, in
+parts joined by ` + "`/`" + `. Refused are a part that is ` + "`.`" + ` or ` + "`..`" + ` or ends with ` + "`.git`" + `, a first part ` + "`api`" + ` or
+` + "`webhooks`" + `, the name ` + "`org`" + `, the form of an internal id, and the endings ` + "`+ephemeral`" + ` and ` + "`+import`" + `, which
+name the other two Git remotes of a repository. In a path of this API the name is percent-encoded into one segment; in
+the address of a remote each part is, and the ` + "`.git`" + ` at the end may be left out: ` + "`/team/app`" + `,
+` + "`/team/app+ephemeral.git`" + `, ` + "`/c++/Gr%C3%B6%C3%9Fe%201.git`" + `.
+
+## Times
+
+Times are RFC 3339 with whole seconds or six digits of them.
+
 ## Tokens
 
-Send ` + "`Authorization: Bearer TOKEN`" + `. A token is a JSON Web Token that your organisation signs (ES256, RS256 or
+Send ` + "`Authorization: Bearer TOKEN`" + `; the word Bearer has no case. A token is a JSON Web Token that your organisation signs (ES256, RS256 or
 EdDSA) with a key whose public half the server has. It says in ` + "`iss`" + ` the organisation, in ` + "`repo`" + ` the
 repository, in ` + "`scopes`" + ` what it opens, and in ` + "`refs`" + ` which refs it may not change.
 ` + "`headwater token --repo team/app --scope git:write --ttl 1h`" + ` signs one.
@@ -29,8 +42,8 @@ repository, in ` + "`scopes`" + ` what it opens, and in ` + "`refs`" + ` which r
 ## Errors
 
 Errors are JSON, the problem details of RFC 9457 with ` + "`error`" + ` and ` + "`code`" + ` beside them. Branch on the
-status or on ` + "`code`" + `; the texts may change. Calls that make commits or change notes answer with ` + "`result`" + `
-besides, whose ` + "`status`" + ` is one word. While the first sync of a repository runs, calls that need its content answer
+status or on ` + "`code`" + `; the texts may change. Calls that make commits answer with ` + "`result`" + `
+besides, whose ` + "`status`" + ` is one word; calls that change notes have it instead of ` + "`error`" + `. While the first sync of a repository runs, calls that need its content answer
 409 with the code ` + "`syncing`" + ` and ` + "`Retry-After`" + `. A path that does not exist is a 404, a method that a path does
 not take a 405 with ` + "`Allow`" + `. On a synced repository a write is sent to the upstream first: 422 with the code
 ` + "`upstream_rejected`" + ` has the host's own words.

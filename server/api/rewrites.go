@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
@@ -33,9 +32,9 @@ type rewriteView struct {
 	Source         core.Source       `json:"source"`
 	Actor          string            `json:"actor"`
 	Bytes          int64             `json:"bytes,omitempty"` // that the old tip alone holds
-	CreatedAt      time.Time         `json:"created_at"`
-	ExpiresAt      *time.Time        `json:"expires_at,omitempty"` // of a retained tip
-	DecidedAt      *time.Time        `json:"decided_at,omitempty"`
+	CreatedAt      core.Timestamp    `json:"created_at"`
+	ExpiresAt      *core.Timestamp   `json:"expires_at,omitempty"` // of a retained tip
+	DecidedAt      *core.Timestamp   `json:"decided_at,omitempty"`
 	DecidedBy      string            `json:"decided_by,omitempty"`
 	RestoredBranch string            `json:"restored_branch,omitempty"`
 }
@@ -54,7 +53,7 @@ type restoreRewriteBody struct {
 func viewRewrite(rw core.Rewrite) rewriteView {
 	return rewriteView{
 		ID: rw.ID, Ref: rw.Ref, Old: rw.Old, New: rw.New.OrZeros(rw.Old), State: rw.State, Source: rw.Source, Actor: rw.Actor, Bytes: rw.Bytes,
-		CreatedAt: rw.CreatedAt.UTC(), ExpiresAt: instant(rw.ExpiresAt), DecidedAt: instant(rw.DecidedAt), DecidedBy: rw.DecidedBy, RestoredBranch: rw.Restored,
+		CreatedAt: core.Timestamp(rw.CreatedAt), ExpiresAt: instant(rw.ExpiresAt), DecidedAt: instant(rw.DecidedAt), DecidedBy: rw.DecidedBy, RestoredBranch: rw.Restored,
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ type repositoryView struct {
 	URL           string          `json:"url"` // the public name again, under its older key
 	HTTPURL       string          `json:"http_url"`
 	DefaultBranch string          `json:"default_branch"`
-	CreatedAt     time.Time       `json:"created_at"`
+	CreatedAt     core.Timestamp  `json:"created_at"`
 	BaseRepo      *baseRepoView   `json:"base_repo,omitempty"`  // of a synced repository
 	Sync          *syncView       `json:"sync,omitempty"`       // of a synced repository
 	Credential    *credentialView `json:"credential,omitempty"` // if one is stored; not in lists
@@ -32,25 +33,45 @@ type baseRepoView struct {
 
 // syncView is the state of following an upstream.
 type syncView struct {
-	State         syncStateWord  `json:"state"`
-	LastSuccessAt *time.Time     `json:"last_success_at,omitempty"`
-	LastError     *syncErrorView `json:"last_error,omitempty"`
-	Runs          int64          `json:"runs"`
-	Failures      int            `json:"failures"` // consecutive
-	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
-	Wanted        int64          `json:"wanted"`                 // the newest request for a sync; they are counted
-	Tried         int64          `json:"tried"`                  // the newest request whose run has ended, well or not
-	ObservedAt    *time.Time     `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
-	ChangedAt     *time.Time     `json:"changed_at,omitempty"`   // it was last seen to have changed
-	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"` // it is looked at unasked
-	Upstream      upstreamWord   `json:"upstream_state"`
-	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
-	SkippedRefs   []skippedView  `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
-	HeldRefs      []heldView     `json:"held_refs,omitempty"`    // not where the upstream has them, by policy
-	Progress      *core.Progress `json:"progress,omitempty"`
-	LastRun       *runView       `json:"last_run,omitempty"`
-	Webhook       *inboundView   `json:"webhook,omitempty"` // how the host tells of changes
+	State         syncStateWord   `json:"state"`
+	LastSuccessAt *core.Timestamp `json:"last_success_at,omitempty"`
+	LastError     *syncErrorView  `json:"last_error,omitempty"`
+	Runs          int64           `json:"runs"`
+	Failures      int             `json:"failures"` // consecutive
+	NextAttemptAt *core.Timestamp `json:"next_attempt_at,omitempty"`
+	Wanted        int64           `json:"wanted"`                 // the newest request for a sync; they are counted
+	Tried         int64           `json:"tried"`                  // the newest request whose run has ended, well or not
+	ObservedAt    *core.Timestamp `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
+	ChangedAt     *core.Timestamp `json:"changed_at,omitempty"`   // it was last seen to have changed
+	NextPollAt    *core.Timestamp `json:"next_poll_at,omitempty"` // it is looked at unasked
+	Upstream      upstreamWord    `json:"upstream_state"`
+	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
+	HeldRefs      []heldView      `json:"held_refs,omitempty"`    // not where the upstream has them, by policy
+	Progress      *core.Progress  `json:"progress,omitempty"`
+	LastRun       *runView        `json:"last_run,omitempty"`
+	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
+	Identity      identityView    `json:"identity"`
+	Unconfirmed   []string        `json:"unconfirmed,omitempty"` // refs whose last push the upstream has not answered for
 }
+
+// identityView says whether the upstream is known to be the repository that is
+// followed, and not another one that took its name.
+type identityView struct {
+	State       identityWord    `json:"state"`
+	ConfirmedAt *core.Timestamp `json:"confirmed_at,omitempty"`
+	Message     string          `json:"message,omitempty"` // why it cannot be asked for
+}
+
+// identityWord sums up what is known of an upstream's stable id. Whether a host
+// can be asked for it depends on the credential, too.
+type identityWord string
+
+const (
+	identityConfirmed   identityWord = "confirmed"   // the host told the linked id
+	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
+	identityUnavailable identityWord = "unavailable" // host or credential tell none
+)
 
 // skippedView is a ref of the upstream that cannot be beside one that is mirrored.
 type skippedView struct {
@@ -75,6 +96,8 @@ const (
 	syncReady   syncStateWord = "ready"   // the last run succeeded
 	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
+	// The upstream has not answered for a push, and is being asked what it has.
+	syncUnconfirmed syncStateWord = "unconfirmed"
 )
 
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
@@ -100,7 +123,7 @@ func upstreamWordOf(s core.UpstreamState) upstreamWord {
 type syncErrorView struct {
 	Class   core.ErrorClass `json:"class"`
 	Message string          `json:"message"`
-	At      time.Time       `json:"at"`
+	At      core.Timestamp  `json:"at"`
 }
 
 type runView struct {
@@ -109,8 +132,8 @@ type runView struct {
 	Ref         string          `json:"ref,omitempty"`
 	First       bool            `json:"is_first"`
 	Outcome     string          `json:"outcome"` // "" while it runs
-	StartedAt   time.Time       `json:"started_at"`
-	FinishedAt  *time.Time      `json:"finished_at,omitempty"`
+	StartedAt   core.Timestamp  `json:"started_at"`
+	FinishedAt  *core.Timestamp `json:"finished_at,omitempty"`
 	RefsCreated int             `json:"refs_created"`
 	RefsUpdated int             `json:"refs_updated"`
 	RefsDeleted int             `json:"refs_deleted"`
@@ -157,8 +180,8 @@ func (s *server) base(r *http.Request) string {
 // listItem is a repository in a list, and the first part of every other view.
 func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error) {
 	view := repositoryView{
-		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + "/" + repo.Name + ".git",
-		DefaultBranch: repo.DefaultBranch, CreatedAt: repo.CreatedAt.UTC(),
+		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + (&url.URL{Path: "/" + repo.Name + ".git"}).EscapedPath(),
+		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
 	}
 	if repo.Upstream == nil {
 		return view, nil
@@ -204,6 +227,7 @@ func viewSync(status engine.SyncStatus) syncView {
 		Upstream:      upstreamWordOf(status.UpstreamState),
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
+		Unconfirmed:   status.Unconfirmed,
 	}
 	for _, skipped := range status.Skipped {
 		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})
@@ -212,7 +236,7 @@ func viewSync(status engine.SyncStatus) syncView {
 		view.HeldRefs = append(view.HeldRefs, heldView{held.Ref, held.ID, held.State, held.HoldReason()})
 	}
 	if status.LastError != "" {
-		view.LastError = &syncErrorView{status.LastClass, status.LastError, status.LastErrorAt.UTC()}
+		view.LastError = &syncErrorView{status.LastClass, status.LastError, core.Timestamp(status.LastErrorAt)}
 	}
 	if status.LastRun != nil {
 		view.LastRun = new(viewRun(*status.LastRun))
@@ -220,13 +244,20 @@ func viewSync(status engine.SyncStatus) syncView {
 	if status.Webhook != nil {
 		view.Webhook = new(viewInboundHealth(*status.Webhook))
 	}
+	view.Identity = identityView{State: identityUnchecked, ConfirmedAt: instant(status.Identity.Confirmed), Message: status.Identity.Reason}
+	switch {
+	case status.Identity.Reason != "":
+		view.Identity.State = identityUnavailable
+	case !status.Identity.Confirmed.IsZero():
+		view.Identity.State = identityConfirmed
+	}
 	return view
 }
 
 func viewRun(run core.Run) runView {
 	view := runView{
 		ID: run.ID, Trigger: run.Trigger, Ref: run.Ref, First: run.First, Outcome: run.Outcome,
-		StartedAt: run.StartedAt.UTC(), FinishedAt: instant(run.FinishedAt),
+		StartedAt: core.Timestamp(run.StartedAt), FinishedAt: instant(run.FinishedAt),
 		RefsCreated: run.RefsCreated, RefsUpdated: run.RefsUpdated, RefsDeleted: run.RefsDeleted, RefsForced: run.RefsForced,
 		RefsHeld: run.RefsHeld, Bytes: run.Bytes, Class: run.Class, Error: run.Error,
 	}
@@ -249,6 +280,8 @@ func syncState(status engine.SyncStatus) syncStateWord {
 		return syncHeld
 	case status.LastError != "":
 		return syncFailing
+	case len(status.Unconfirmed) > 0:
+		return syncUnconfirmed
 	case status.Ready():
 		return syncReady
 	}
@@ -256,9 +289,9 @@ func syncState(status engine.SyncStatus) syncStateWord {
 }
 
 // instant returns nil for the zero time, so that it is left out of the JSON.
-func instant(t time.Time) *time.Time {
+func instant(t time.Time) *core.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return new(t.UTC())
+	return new(core.Timestamp(t))
 }

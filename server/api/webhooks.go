@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/headwater-git/headwater/core"
@@ -41,19 +40,19 @@ const (
 
 // webhookView is an outbound webhook in answers: never with its secret.
 type webhookView struct {
-	ID            string       `json:"id"`
-	URL           string       `json:"url"`
-	Events        []string     `json:"events"`
-	Repo          string       `json:"repo,omitempty"`    // name
-	RepoID        string       `json:"repo_id,omitempty"` // of a filter, also when the repository is gone
-	Active        bool         `json:"active"`
-	State         webhookState `json:"state"`
-	CreatedAt     time.Time    `json:"created_at"`
-	UpdatedAt     time.Time    `json:"updated_at"`
-	FailingSince  *time.Time   `json:"failing_since,omitempty"`
-	LastSuccessAt *time.Time   `json:"last_success_at,omitempty"`
-	LastAttemptAt *time.Time   `json:"last_attempt_at,omitempty"`
-	LastError     string       `json:"last_error,omitempty"`
+	ID            string          `json:"id"`
+	URL           string          `json:"url"`
+	Events        []string        `json:"events"`
+	Repo          string          `json:"repo,omitempty"`    // name
+	RepoID        string          `json:"repo_id,omitempty"` // of a filter, also when the repository is gone
+	Active        bool            `json:"active"`
+	State         webhookState    `json:"state"`
+	CreatedAt     core.Timestamp  `json:"created_at"`
+	UpdatedAt     core.Timestamp  `json:"updated_at"`
+	FailingSince  *core.Timestamp `json:"failing_since,omitempty"`
+	LastSuccessAt *core.Timestamp `json:"last_success_at,omitempty"`
+	LastAttemptAt *core.Timestamp `json:"last_attempt_at,omitempty"`
+	LastError     string          `json:"last_error,omitempty"`
 }
 
 // createdWebhook is a webhook whose secret is shown, this one time.
@@ -84,9 +83,9 @@ type deliveryView struct {
 	EventType     string                `json:"event_type"`
 	RepoID        string                `json:"repo_id,omitempty"`
 	State         core.DeliveryState    `json:"state"`
-	CreatedAt     time.Time             `json:"created_at"`
-	FinishedAt    *time.Time            `json:"finished_at,omitempty"`
-	NextAttemptAt *time.Time            `json:"next_attempt_at,omitempty"`
+	CreatedAt     core.Timestamp        `json:"created_at"`
+	FinishedAt    *core.Timestamp       `json:"finished_at,omitempty"`
+	NextAttemptAt *core.Timestamp       `json:"next_attempt_at,omitempty"`
 	LastStatus    int                   `json:"last_status,omitempty"`
 	LastError     string                `json:"last_error,omitempty"`
 	Request       deliveryRequestView   `json:"request"`
@@ -98,12 +97,12 @@ type deliveryRequestView struct {
 }
 
 type deliveryAttemptView struct {
-	Number     int       `json:"number"`
-	At         time.Time `json:"at"`
-	DurationMS int64     `json:"duration_ms"`
-	Status     int       `json:"status,omitempty"` // absent: no answer came
-	Response   string    `json:"response"`
-	Error      string    `json:"error,omitempty"`
+	Number     int            `json:"number"`
+	At         core.Timestamp `json:"at"`
+	DurationMS int64          `json:"duration_ms"`
+	Status     int            `json:"status,omitempty"` // absent: no answer came
+	Response   string         `json:"response"`
+	Error      string         `json:"error,omitempty"`
 }
 
 // webhookList is the webhooks of an organisation, newest first.
@@ -310,7 +309,7 @@ func (s *server) repoFilter(c *call, nameOrID string) (string, error) {
 func (s *server) viewWebhook(c *call, w core.Webhook) (webhookView, error) {
 	view := webhookView{
 		ID: w.ID, URL: w.URL, Events: orEmpty(w.Events), RepoID: w.RepoID, Active: w.Active, State: webhookActive,
-		CreatedAt: w.CreatedAt.UTC(), UpdatedAt: w.UpdatedAt.UTC(),
+		CreatedAt: core.Timestamp(w.CreatedAt), UpdatedAt: core.Timestamp(w.UpdatedAt),
 		FailingSince: instant(w.FailingSince), LastSuccessAt: instant(w.LastSuccessAt), LastAttemptAt: instant(w.LastAttemptAt), LastError: w.LastError,
 	}
 	switch {
@@ -332,13 +331,13 @@ func (s *server) viewWebhook(c *call, w core.Webhook) (webhookView, error) {
 
 func viewDelivery(l events.Log) deliveryView {
 	view := deliveryView{
-		ID: l.ID, EventID: l.EventID, EventType: l.EventType, RepoID: l.RepoID, State: l.State, CreatedAt: l.CreatedAt.UTC(),
+		ID: l.ID, EventID: l.EventID, EventType: l.EventType, RepoID: l.RepoID, State: l.State, CreatedAt: core.Timestamp(l.CreatedAt),
 		FinishedAt: instant(l.FinishedAt), NextAttemptAt: instant(l.NextAttemptAt), LastStatus: l.LastStatus, LastError: l.LastError,
 		Request: deliveryRequestView{Body: json.RawMessage(l.Payload)}, Attempts: []deliveryAttemptView{},
 	}
 	for _, a := range l.Tries {
 		view.Attempts = append(view.Attempts, deliveryAttemptView{
-			Number: a.Number, At: a.At.UTC(), DurationMS: a.Duration.Milliseconds(), Status: a.Status, Response: printable(a.Response), Error: a.Error,
+			Number: a.Number, At: core.Timestamp(a.At), DurationMS: a.Duration.Milliseconds(), Status: a.Status, Response: printable(a.Response), Error: a.Error,
 		})
 	}
 	return view

@@ -78,23 +78,28 @@ func (m remote) method() string {
 	return http.MethodPost
 }
 
-// parse takes a request path apart. Git remotes end in ".git" before the
-// service, so they never collide with the API's paths.
+// parse takes a request path apart: the name of the repository, perhaps the
+// suffix of one of its other remotes, perhaps ".git", and the service. Without
+// ".git" it may look like a path of the API, which begins as no name does.
 func parse(r *http.Request) (remote, bool) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	var m remote
 	switch {
-	case strings.HasSuffix(path, ".git/info/refs"):
-		path = strings.TrimSuffix(path, ".git/info/refs")
+	case strings.HasSuffix(path, "/info/refs"):
+		path = strings.TrimSuffix(path, "/info/refs")
 		m.advertise, m.service = true, r.URL.Query().Get("service")
-	case strings.HasSuffix(path, ".git/git-upload-pack"):
-		path = strings.TrimSuffix(path, ".git/git-upload-pack")
+	case strings.HasSuffix(path, "/git-upload-pack"):
+		path = strings.TrimSuffix(path, "/git-upload-pack")
 		m.service = "git-upload-pack"
-	case strings.HasSuffix(path, ".git/git-receive-pack"):
-		path = strings.TrimSuffix(path, ".git/git-receive-pack")
+	case strings.HasSuffix(path, "/git-receive-pack"):
+		path = strings.TrimSuffix(path, "/git-receive-pack")
 		m.service = "git-receive-pack"
 	default:
 		return m, false
+	}
+	path, ended := strings.CutSuffix(path, ".git")
+	if first, _, _ := strings.Cut(path, "/"); !ended && core.ReservedPath(first) {
+		return remote{}, false
 	}
 	if base, ok := strings.CutSuffix(path, "+ephemeral"); ok {
 		path, m.namespace = base, core.Ephemeral

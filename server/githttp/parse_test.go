@@ -41,8 +41,17 @@ func TestParse(t *testing.T) {
 		"/a.git/b.git/git-upload-pack":                           {name: "a.git/b", service: upload},
 		"/.git/git-upload-pack":                                  {name: "", service: upload},
 		"/+ephemeral.git/git-upload-pack":                        {name: "", service: upload, namespace: core.Ephemeral},
+		"/r/info/refs?service=git-upload-pack":                   {name: "r", service: upload, advertise: true},
+		"/r/git-upload-pack":                                     {name: "r", service: upload},
+		"/r+ephemeral/git-receive-pack":                          {name: "r", service: receive, namespace: core.Ephemeral},
+		"/r+import/git-receive-pack":                             {name: "r", service: receive, imports: true},
+		"/r/info/refs/info/refs":                                 {name: "r/info/refs", advertise: true},
+		"/caf%C3%A9%20a%3Ab%7Cc%2B%252F.git/git-upload-pack":     {name: "caf\u00e9 a:b|c+%2F", service: upload},
+		"/c++.git/git-upload-pack":                               {name: "c++", service: upload},
+		"/apis/git-upload-pack":                                  {name: "apis", service: upload},
 		"/api/v1/repos.git/git-upload-pack":                      {name: "api/v1/repos", service: upload},
-		"/r/info/refs?service=git-upload-pack":                   nil,
+		"/api/v1/repos/git-upload-pack":                          nil,
+		"/webhooks/gitea/git-upload-pack":                        nil,
 		"/r.git":                                                 nil,
 		"/r.git/HEAD":                                            nil,
 		"/r.git/objects/info/packs":                              nil,
@@ -50,7 +59,8 @@ func TestParse(t *testing.T) {
 		"/r.git/info/refs/":                                      nil,
 		"/api/v1/repos":                                          nil,
 		"/api/repos/r.git%2Finfo%2Frefs?service=git-upload-pack": {name: "api/repos/r", service: upload, advertise: true},
-		"/": nil,
+		"/api/repos/r%2Finfo%2Frefs":                             nil,
+		"/":                                                      nil,
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
@@ -83,9 +93,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		// What was cut off the path gives the path again.
-		tail := ".git/" + m.service
+		tail := "/" + m.service
 		if m.advertise {
-			tail = ".git/info/refs"
+			tail = "/info/refs"
 		}
 		suffix := ""
 		switch {
@@ -94,7 +104,8 @@ func FuzzParse(f *testing.F) {
 		case m.namespace == core.Ephemeral:
 			suffix = "+ephemeral"
 		}
-		if want := strings.TrimPrefix(r.URL.Path, "/"); m.name+suffix+tail != want {
+		want := strings.TrimPrefix(r.URL.Path, "/")
+		if m.name+suffix+tail != want && m.name+suffix+".git"+tail != want {
 			t.Errorf("%q became %+v", r.URL.Path, m)
 		}
 		if strings.HasSuffix(m.name, "+ephemeral") && !m.imports && m.namespace == core.Default {

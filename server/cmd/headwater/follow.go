@@ -40,6 +40,15 @@ type syncAnswer struct {
 	HeldRefs      []heldRef      `json:"held_refs,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
+	Identity      idAnswer       `json:"identity"`
+}
+
+// idAnswer says whether the host confirms that the upstream is the repository
+// that is followed.
+type idAnswer struct {
+	State       string     `json:"state,omitempty"`
+	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
+	Message     string     `json:"message,omitempty"`
 }
 
 // skippedRef is a ref of the upstream that is not mirrored.
@@ -164,6 +173,8 @@ func nextForClass(class core.ErrorClass, name string) string {
 		return "check the address; a private repository needs a credential: headwater credential set " + name
 	case core.ClassMoved:
 		return "the repository has moved: delete this mirror and create it at the new address"
+	case core.ClassProtocol:
+		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
 		return "nothing: the server tries again by itself; headwater repo show " + name + " tells when it worked"
 	case core.ClassRefused:

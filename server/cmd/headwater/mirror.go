@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -130,7 +131,7 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 		clone = created.HTTPURL
 	}
 	if clone == "" {
-		clone = c.base.JoinPath(name + ".git").String()
+		clone = c.base.JoinPath((&url.URL{Path: name + ".git"}).EscapedPath()).String()
 	}
 	fmt.Fprintf(out, "Done. %s is at %s\n", name, clone)
 	return printCloneHint(cmd, o.connectOptions, clone)

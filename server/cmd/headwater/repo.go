@@ -232,6 +232,23 @@ func (s syncAnswer) upstreamIs() string {
 	return s.UpstreamState + " since " + s.UpstreamSince.Local().Format(time.RFC3339)
 }
 
+// identity says whether the upstream's id is confirmed, and since when not.
+func (s syncAnswer) identity(now time.Time) string {
+	line := s.Identity.State
+	if at := s.Identity.ConfirmedAt; at != nil {
+		ago := core.Ago(max(now.Sub(*at), 0)) + " ago"
+		if line == "confirmed" {
+			line += " " + ago
+		} else {
+			line += ", confirmed " + ago
+		}
+	}
+	if s.Identity.Message != "" {
+		line += ": " + s.Identity.Message
+	}
+	return line
+}
+
 // printRepo prints a repository for a person.
 func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 	t := newTable(out)
@@ -248,6 +265,9 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 	if s := r.Sync; s != nil {
 		row("freshness", "%s", s.freshness(now))
 		row("upstream is", "%s", s.upstreamIs())
+		if s.Identity.State != "" { // a server before this was told says nothing
+			row("identity", "%s", s.identity(now))
+		}
 		row("runs", "%d", s.Runs)
 		if s.LastSuccessAt != nil && !s.LastSuccessAt.IsZero() {
 			row("last success", "%s", s.LastSuccessAt.Local().Format(time.RFC3339))

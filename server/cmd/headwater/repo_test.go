@@ -84,4 +84,7 @@ func TestSyncAnswer_saysHowFreshTheCopyIs(t *testing.T) {
 	require.Equal(t, "confirmed 0 s ago", syncAnswer{ObservedAt: &now}.freshness(now.Add(-time.Second)), "clocks differ")
 	require.Equal(t, "active", syncAnswer{}.upstreamIs())
 	require.Contains(t, syncAnswer{UpstreamState: "deleted", UpstreamSince: &seen}.upstreamIs(), "deleted since 20")
+	require.Equal(t, "confirmed 3 min ago", syncAnswer{Identity: idAnswer{State: "confirmed", ConfirmedAt: &seen}}.identity(now))
+	require.Equal(t, "unavailable, confirmed 3 min ago: no scope", syncAnswer{Identity: idAnswer{State: "unavailable", ConfirmedAt: &seen, Message: "no scope"}}.identity(now))
+	require.Equal(t, "unchecked", syncAnswer{Identity: idAnswer{State: "unchecked"}}.identity(now))
 }

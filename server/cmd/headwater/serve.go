@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core/events"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers"
@@ -46,6 +47,7 @@ type serveOptions struct {
 	webhooksAllowNetworks           []string
 	trustedProxies                  []string
 	limits                          limit.Options
+	trees                           git.TreeLimits
 }
 
 // sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
@@ -101,6 +103,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.StringArrayVar(&o.webhooksAllowNetworks, "webhooks-allow-network", nil, "let outbound webhooks lead to this private network, like 10.1.0.0/16; may be repeated")
 	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from this network of reverse proxies, like 10.1.0.0/16; may be repeated")
 	bindLimits(f, &o.limits)
+	bindTrees(f, &o.trees)
 	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
 	return cmd
 }
@@ -131,7 +134,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	if err != nil {
 		return err
 	}
-	if err := checkLimits(o.limits); err != nil {
+	if err := checkLimits(o.limits, o.trees); err != nil {
 		return err
 	}
 	// Listen first: a wrong address should not cost a start.
@@ -158,6 +161,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		Webhooks:       webhooks,
 		TrustedProxies: proxies,
 		Limits:         o.limits,
+		Trees:          o.trees,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/pflag"
 
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -18,14 +19,21 @@ func bindLimits(f *pflag.FlagSet, o *limit.Options) {
 	f.IntVar(&o.Work, "max-searches", 0, "searches, walks over history and merges that may run at the same time (default: two per processor, at least 4)")
 }
 
+// bindTrees adds the flags that bound what git unfolds for one request.
+func bindTrees(f *pflag.FlagSet, l *git.TreeLimits) {
+	f.Int64Var(&l.Entries, "max-tree-entries", git.DefaultTreeEntries, "files and folders that git may unfold for one request of the API")
+	f.IntVar(&l.Depth, "max-tree-depth", git.DefaultTreeDepth, "folders in each other that git may unfold for one request of the API")
+}
+
 // checkLimits refuses what would let nobody in.
-func checkLimits(o limit.Options) error {
+func checkLimits(o limit.Options, trees git.TreeLimits) error {
 	for _, l := range []struct {
 		flag         string
 		value, least int
 	}{
 		{"max-requests", o.Server, 1}, {"max-requests-per-org", o.Organisation, 0}, {"max-requests-per-repo", o.Repository, 0},
 		{"max-requests-per-caller", o.Caller, 0}, {"max-waiting", o.Waiting, 1}, {"max-searches", o.Work, 0},
+		{"max-tree-entries", int(trees.Entries), 1}, {"max-tree-depth", trees.Depth, 1},
 	} {
 		if l.value < l.least {
 			return usagef("give a number of at least 1", "--%s %d lets nobody in", l.flag, l.value)

@@ -51,6 +51,8 @@ func TestSpec_CheckResponse(t *testing.T) {
 		{"enum", "get", 200, json, `{"id":"x","kind":"c"}`, "not one of"},
 		{"fraction", "get", 200, json, `{"id":"x","size":1.5}`, "type number"},
 		{"date", "get", 200, json, `{"id":"x","at":"today"}`, "today"},
+		{"nine digits", "get", 200, json, `{"id":"x","at":"2026-01-02T03:04:05.123456789Z"}`, "six digits"},
+		{"six digits", "get", 200, json, `{"id":"x","at":"2026-01-02T03:04:05.123456+02:00"}`, ""},
 		{"base64", "get", 200, json, `{"id":"x","data":"%"}`, "base64"},
 		{"deep", "get", 200, json, `{"id":"x","list":[{"id":"y"},{"id":2}]}`, "body.list[1].id"},
 		{"map", "get", 200, json, `{"id":"x","map":{"k":1}}`, "body.map.k"},

@@ -54,7 +54,7 @@ func (c *client) followed() {
 	c.send("ensure", 400, m{})
 
 	draft := "draft-" + mine
-	c.send("createBranch", 201, m{"target_branch": draft, "target_is_ephemeral": true, "base_ref": one})
+	c.send("createBranch", 200, m{"target_branch": draft, "target_is_ephemeral": true, "base_ref": one})
 	require.Empty(c.t, c.get("listOrphans", 200).at("orphans"))
 	for _, ref := range []string{kept, held} {
 		c.forgeRef(ref, two)

@@ -101,6 +101,7 @@ func (c *client) commits() {
 	c.commit(m{"target_branch": "restored", "base_branch": "main"}, map[string]string{"bin": "\x00\x01", "README.md": "new\n"})
 	c.get("getCommitDiff", 200, c.say("ref", "sha"), "restored") // with a binary file
 	c.send("restoreCommit", 201, m{"metadata": filled(m{"target_branch": "restored", c.say("base_ref", "target_commit_sha"): "restored~1"})})
+	c.send("resetCommits", 201, m{"metadata": filled(m{"target_branch": "restored", c.say("base_ref", "target_commit_sha"): "feature"})})
 	c.send("restoreCommit", 412, m{"metadata": filled(m{"target_branch": "restored", c.say("base_ref", "target_commit_sha"): "main", c.say("expected_target_sha", "expected_head_sha"): head})})
 	c.send("restoreCommit", 404, m{"metadata": filled(m{"target_branch": "nope", c.say("base_ref", "target_commit_sha"): "main"})})
 }
@@ -108,7 +109,7 @@ func (c *client) commits() {
 func (c *client) merges() {
 	source := c.say("source_ref", "source_branch")
 	branch := m{"target_branch": "other", c.say("base_ref", "base_branch"): "main", "base_is_ephemeral": false, "target_is_ephemeral": false, "force": false}
-	c.send("createBranch", 201, branch)
+	c.send("createBranch", 200, branch)
 	c.send("createBranch", 200, branch)
 	c.send("createBranch", 409, m{"target_branch": "other", c.say("base_ref", "base_branch"): "feature"})
 	page := c.get("listBranches", 200, "limit", "1", "ephemeral", "false")
@@ -140,7 +141,7 @@ func (c *client) merges() {
 func (c *client) tags() {
 	tip := c.get("getCommit", 200, c.say("ref", "sha"), "main").at("commit.sha").(string)
 	for _, name := range []string{"v1/rc", "v2", "v3"} {
-		c.send("createTag", 201, m{"name": name, c.say("ref", "target"): tip})
+		c.send("createTag", 200, m{"name": name, c.say("ref", "target"): tip})
 	}
 	c.send("createTag", 409, m{"name": "v2", c.say("ref", "target"): tip})
 	page := c.get("listTags", 200, "limit", "1")

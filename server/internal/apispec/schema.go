@@ -159,7 +159,7 @@ func checkString(at, value string, schema object) error {
 		return fmt.Errorf("%s is %q, which does not match %s", at, value, pattern)
 	}
 	if schema["format"] == "date-time" {
-		if _, err := time.Parse(time.RFC3339, value); err != nil {
+		if err := checkTime(value); err != nil {
 			return fmt.Errorf("%s: %w", at, err)
 		}
 	}
@@ -169,4 +169,18 @@ func checkString(at, value string, schema object) error {
 		}
 	}
 	return nil
+}
+
+// clientTime is what datetime.fromisoformat of Python 3.9 and 3.10 reads, which
+// is what the published client parses times with after it has replaced a "Z".
+var clientTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?(Z|[+-]\d\d:\d\d)$`)
+
+// checkTime reports why a client could not read a time: RFC 3339 allows any
+// number of digits after the seconds, the published client does not.
+func checkTime(value string) error {
+	if !clientTime.MatchString(value) {
+		return fmt.Errorf("the time %q has neither whole seconds nor three or six digits of them", value)
+	}
+	_, err := time.Parse(time.RFC3339, value)
+	return err
 }
