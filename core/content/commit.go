@@ -102,11 +102,16 @@ func parseSignature(text string) Signature {
 	return s
 }
 
-// parseTime reads git's form of a time. What RFC 3339 cannot write, such as the
-// year 10000 or an offset of more than a day, becomes the epoch or UTC.
+// maxSeconds is a little before the last second that git itself can show, in the
+// year 2147483647.
+const maxSeconds = 67767976233446399
+
+// parseTime reads git's form of a time. A year may have more than the four digits
+// of RFC 3339; git shows them, too. What git cannot show becomes the epoch, and an
+// offset of more than a day UTC.
 func parseTime(seconds, offset string) time.Time {
 	unix, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil || unix < 0 || unix >= 253402214400 { // 9999-12-31
+	if err != nil || unix < 0 || unix > maxSeconds {
 		unix = 0
 	}
 	zone, err := strconv.Atoi(offset)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -336,15 +337,30 @@ func TestService_Commit(t *testing.T) {
 	require.Equal(t, "caf\u00e9", c.Message)
 }
 
+// Years of more than four digits are shown as git shows them.
+func TestService_Commit_farFuture(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "sha1")
+	f.commit("one", "a", "1")
+	for _, seconds := range []string{"253402214399", "253402214400", "253402300800", "99999999999999", "67767976233446399"} {
+		raw := "tree " + f.run("rev-parse", "main^{tree}") + "\nauthor A <a@b.c> " + seconds + " +0000\ncommitter A <a@b.c> " + seconds + " -0130\n\nm\n"
+		id := f.input(raw, "hash-object", "-t", "commit", "-w", "--stdin", "--literally")
+		c, err := f.Commit(t.Context(), f.repo, at(id))
+		require.NoError(t, err)
+		git := strings.Fields(f.run("log", "-1", "--format=%aI %cI", id))
+		require.Equal(t, strings.Replace(git[0], "+00:00", "Z", 1), c.Author.When.Format(time.RFC3339))
+		require.Equal(t, git[1], c.Committer.When.Format(time.RFC3339))
+	}
+}
+
 func FuzzParseCommit(f *testing.F) {
 	f.Add([]byte("tree x\nauthor A <a> 1 +0000\ngpgsig a\n b\n\nm"))
 	f.Add([]byte("author <>> 99999999999999999999 +9999\n\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := parseCommit(core.ZeroSHA1, data)
-		_, err := c.Author.When.MarshalJSON()
-		require.NoError(t, err)
-		_, err = c.Committer.When.MarshalJSON()
-		require.NoError(t, err)
+		for _, at := range []time.Time{c.Author.When, c.Committer.When} {
+			require.Regexp(t, `^[0-9]{4,10}-[01][0-9]-[0-3][0-9]T[0-9:]{8}(Z|[+-][0-9]{2}:[0-9]{2})$`, at.Format(time.RFC3339))
+		}
 		require.NotNil(t, c.Parents)
 	})
 }
