@@ -57,6 +57,12 @@ func hidden(name string) bool {
 	return strings.HasPrefix(name+"/", core.InternalPrefix) || strings.HasPrefix(name+"/", "refs/namespaces/")
 }
 
+// whole is the revision without the steps back from it.
+func (r revision) whole() revision {
+	r.steps = ""
+	return r
+}
+
 // candidates returns the object names that the revision may mean, the first
 // that exists wins. They are full ref names or ids: git is never left to guess,
 // since it would look into hidden refs, too.
@@ -121,9 +127,23 @@ func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository,
 		object = git.Object{}
 	}
 	if !object.Found() {
+		if err := s.noCommit(ctx, dir, rev.whole().candidates(at.Namespace, repo.DefaultBranch), at.Ref); err != nil {
+			return resolved{}, err
+		}
 		return resolved{}, core.Errorf(core.KindNotFound, "ref %q not found", at.Ref)
 	}
 	return resolved{object.ID, at.Ref}, nil
+}
+
+// noCommit says of a name that leads to no commit what it does lead to: a tag may
+// be of a file's content or of a folder. It returns nil if it leads to nothing, or
+// to a commit whose history is shorter than what was asked for.
+func (s *Service) noCommit(ctx context.Context, dir string, names []string, shown string) error {
+	_, object, err := s.first(ctx, dir, names, "^{}")
+	if err != nil || !object.Found() || object.Type == "commit" {
+		return err
+	}
+	return core.Errorf(core.KindInvalid, "%q names a %s, not a commit; name a branch, a commit or a tag of one", shown, object.Type)
 }
 
 // resolveDefault finds the default branch; if there is none of that name, what

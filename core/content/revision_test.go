@@ -25,6 +25,8 @@ func TestService_resolve(t *testing.T) {
 	f.run("update-ref", "refs/pull/1/head", string(one))
 	blob := f.run("rev-parse", "main:a")
 	f.run("tag", "ofblob", blob)
+	f.run("tag", "oftree", "main^{tree}")
+	f.run("tag", "--annotate", "--message=t", "heavyblob", blob)
 	for _, tt := range []struct {
 		ref  string
 		ns   core.Namespace
@@ -38,7 +40,9 @@ func TestService_resolve(t *testing.T) {
 		{ref: "both", want: one}, {ref: "tags/both", want: two}, {ref: "team/x", want: one},
 		{ref: string(one), want: one}, {ref: strings.ToUpper(string(one)), want: one}, {ref: string(one[:8]), want: one}, {ref: string(two) + "~1", want: one},
 		{ref: f.run("rev-parse", "heavy"), want: one},
-		{ref: strings.Repeat("0", 40), kind: core.KindNotFound}, {ref: "abcd", kind: core.KindNotFound}, {ref: blob, kind: core.KindNotFound}, {ref: "ofblob", kind: core.KindNotFound},
+		{ref: strings.Repeat("0", 40), kind: core.KindNotFound}, {ref: "abcd", kind: core.KindNotFound}, {ref: blob, kind: core.KindInvalid}, {ref: "ofblob", kind: core.KindInvalid},
+		{ref: "refs/tags/ofblob", kind: core.KindInvalid}, {ref: "ofblob~1", kind: core.KindInvalid}, {ref: "oftree", kind: core.KindInvalid}, {ref: "heavyblob", kind: core.KindInvalid},
+
 		{ref: "refs/pull/1/head", want: one},
 		{ref: "refs/internal/upstream/heads/secret", kind: core.KindNotFound}, {ref: "internal/upstream/heads/secret", kind: core.KindNotFound},
 		{ref: "upstream/heads/secret", kind: core.KindNotFound}, {ref: "secret", kind: core.KindNotFound},

@@ -285,3 +285,34 @@ func TestEngine_SyncStatus_nextPollIsNeverPast(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, status.PollAt.Before(now), status.PollAt)
 }
+
+// The first sync begins at creation where nothing is missing for it; a generic
+// upstream waits for its credential, and then for the first pull.
+func TestEngine_firstSyncBegins(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []providers.Mode{providers.ModePublic, providers.ModeApp, providers.ModeGeneric} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.Plugin.Edit(func(m *providers.Manifest, _ *providers.HostPolicy) { m.Mode = mode })
+			b.Forge.CreateRepo("acme/a", false)
+			r := b.create("a")
+			wanted := func() int64 {
+				s, err := b.Store.SyncState(t.Context(), r.ID)
+				require.NoError(t, err)
+				return s.Wanted
+			}
+			if mode != providers.ModeGeneric {
+				require.EqualValues(t, 1, wanted())
+				return
+			}
+			require.Zero(t, wanted())
+			stored := b.Forge.Stored()
+			_, err := b.CreateCredential(t.Context(), r, stored.Username, stored.Secret)
+			require.NoError(t, err)
+			require.Zero(t, wanted())
+			require.NoError(t, b.pull(r, ""))
+			require.EqualValues(t, 1, wanted())
+		})
+	}
+}

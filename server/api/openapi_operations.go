@@ -128,7 +128,7 @@ func descriptions() map[string]description {
 	all := map[string]description{
 		"POST /api/repos": {id: "createRepository", tag: "repositories", summary: "Create a repository",
 			text: "The claim \"repo\" of the token is its name. Without base_repo it is empty. With one it follows a repository at a Git host " +
-				"(the first sync begins by itself or with pull-upstream, once there is a credential), or begins as a fork or snapshot of one on this server.",
+				"(the first sync of an App or a public upstream begins at creation, of a generic one with the first pull-upstream, after its credential was stored), or begins as a fork or snapshot of one on this server.",
 			query: "default_branch", body: createBody{}, example: `{"default_branch":"main","base_repo":{"provider":"gitea","owner":"team","name":"app","upstream_host":"git.example.com"}}`,
 			answers: made(createdRepository{}), errors: writeErrors},
 		"GET /api/repos": {id: "listRepositories", tag: "repositories", summary: "List the repositories of the organisation",
