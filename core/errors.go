@@ -30,6 +30,7 @@ const (
 	KindUpstreamTimeout     Kind = "upstream_timeout"     // the upstream host did not answer in time
 	KindTimeout             Kind = "timeout"              // the work took longer than this server allows
 	KindNotFresh            Kind = "not_fresh"            // the copy is older than the caller demands, and could not be made fresh
+	KindResource            Kind = "resource"             // git ran out of memory, files or processes on this server
 	KindInternal            Kind = "internal"             // our fault
 )
 
@@ -37,7 +38,7 @@ const (
 var kinds = []Kind{
 	KindInvalid, KindUnauthenticated, KindPermission, KindNotFound, KindConflict, KindSyncing, KindPrecondition, KindStale,
 	KindTooLarge, KindUnsupported, KindUpstreamRejected, KindLocked, KindRateLimited, KindUpstreamUnavailable,
-	KindUpstreamTimeout, KindTimeout, KindNotFresh, KindInternal,
+	KindUpstreamTimeout, KindTimeout, KindNotFresh, KindResource, KindInternal,
 }
 
 // Kinds returns every kind there is.

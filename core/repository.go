@@ -59,6 +59,7 @@ type Credential struct {
 	ID        string // "ggc_" and a ULID
 	RepoID    string
 	Username  string           // may be empty: the provider chooses
+	Host      string           // the only host that it is sent to, as in Upstream; "" is none yet
 	Secret    providers.Secret // sealed at rest
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -82,6 +83,7 @@ const (
 	ClassDiverged    ErrorClass = "diverged"     // held back: the upstream lost most of its refs at once
 	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification, or are incomplete at the upstream
 	ClassUnavailable ErrorClass = "unavailable"  // the host answered 5xx
+	ClassResource    ErrorClass = "resource"     // git ran out of memory, files or processes on this server
 	ClassInternal    ErrorClass = "internal"     // our fault
 )
 

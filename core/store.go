@@ -126,7 +126,7 @@ type SyncStore interface {
 type CredentialStore interface {
 	// CreateCredential: KindConflict if the repository has one already.
 	CreateCredential(ctx context.Context, c Credential) error
-	// UpdateCredential replaces username and secret of the one with c.ID.
+	// UpdateCredential replaces username, host and secret of the one with c.ID.
 	UpdateCredential(ctx context.Context, c Credential) error
 	DeleteCredential(ctx context.Context, id string) error
 	CredentialByID(ctx context.Context, id string) (Credential, error)

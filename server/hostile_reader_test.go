@@ -29,13 +29,14 @@ import (
 
 // hostile is such a holder.
 type hostile struct {
-	s    *servertest.Server
-	auth string
+	s     *servertest.Server
+	auth  string // of git
+	token string
 }
 
 func newHostile(t *testing.T, s *servertest.Server, repo string) hostile {
 	token := s.TokenWith(t, access.Claims{Repo: repo, Subject: "hostile", Scopes: []access.Scope{access.GitRead}})
-	return hostile{s, "Basic " + base64.StdEncoding.EncodeToString([]byte("t:"+token))}
+	return hostile{s, "Basic " + base64.StdEncoding.EncodeToString([]byte("t:"+token)), token}
 }
 
 // begin sends the head of a request on a connection of its own.

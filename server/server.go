@@ -58,6 +58,7 @@ type Options struct {
 	Webhooks    events.Policy     // where outbound webhooks may lead
 
 	Limits limit.Options  // what requests may use at the same time
+	Memory git.Memory     // how much one git may allocate
 	Trees  git.TreeLimits // how much of a tree git may be asked to unfold
 	// FetchGrace and PushGrace are how long the body of a Git request may come
 	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
@@ -128,7 +129,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.lock, err = lockDir(o.DataDir); err != nil {
 		return nil, err
 	}
-	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Stall: o.Stall})
+	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall})
 	if err != nil {
 		return nil, err
 	}

@@ -181,6 +181,9 @@ func (s *Service) diff(ctx context.Context, dir string, d *Diff, from core.Objec
 	d.out, d.cancel = out, cancel
 	d.patches = newPatchReader(out, exact)
 	files, err := d.patches.files()
+	if err == nil && d.patches.ended {
+		err = out.Wait() // or it died before the first patch: an answer can still be an error
+	}
 	if err != nil {
 		_ = d.Close()
 		return err

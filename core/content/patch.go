@@ -40,6 +40,7 @@ type patchReader struct {
 	exact bool
 	// inside says that the last piece was not the end of its line.
 	inside bool
+	ended  bool   // with the lists
 	ahead  []byte // header line that was read but belongs to a later file
 }
 
@@ -69,6 +70,7 @@ func (p *patchReader) files() ([]diffFile, error) {
 	for {
 		word, err := p.word()
 		if errors.Is(err, io.EOF) {
+			p.ended = true
 			return files, nil // no patches follow
 		}
 		if err != nil {

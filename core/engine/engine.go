@@ -10,7 +10,6 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/sync"
-	"github.com/headwater-git/headwater/providers"
 )
 
 // UpstreamRequest is the wish to link a new repository to an upstream, in the
@@ -57,10 +56,10 @@ type SyncStatus struct {
 	// HostRests is until when the host is left alone, because it limits or
 	// cannot be reached; zero: it is not.
 	HostRests time.Time
-	// Held are the rewrites that keep refs from where the upstream has them.
-	Held []core.Rewrite
 	// Identity is what is known of the upstream's stable id.
 	Identity sync.Identity
+	// Held are the rewrites that keep refs from where the upstream has them.
+	Held []core.Rewrite
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]
@@ -90,9 +89,9 @@ type Repositories interface {
 
 	// CreateCredential: KindConflict if there is one, KindInvalid for a
 	// repository without upstream or with one that uses no stored credential.
-	CreateCredential(ctx context.Context, repo core.Repository, username string, secret providers.Secret) (core.Credential, error)
+	CreateCredential(ctx context.Context, repo core.Repository, q CredentialRequest) (core.Credential, error)
 	// UpdateCredential: a nil username keeps the old one.
-	UpdateCredential(ctx context.Context, org, id string, username *string, secret providers.Secret) (core.Credential, error)
+	UpdateCredential(ctx context.Context, org, id string, q CredentialRequest) (core.Credential, error)
 	DeleteCredential(ctx context.Context, org, id string) error
 	CredentialByRepo(ctx context.Context, repo core.Repository) (core.Credential, error)
 

@@ -102,6 +102,9 @@ func (c *catProcess) end() error {
 	if exit, ok := errors.AsType[*ExitError](err); ok {
 		return exit
 	}
+	if core.KindOf(err) == core.KindResource {
+		return err
+	}
 	return nil
 }
 

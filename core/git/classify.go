@@ -33,7 +33,9 @@ var remoteErrors = []struct {
 	re    *regexp.Regexp
 }{
 	// Our own disk: the repository may be fine and the upstream too.
-	{core.ClassInternal, gitSpeaks, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system|Too many open files|Cannot allocate memory`)},
+	{core.ClassInternal, gitSpeaks, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system`)},
+	// What this machine is short of; see ResourceError.
+	{core.ClassResource, gitSpeaks, exhausted},
 
 	{core.ClassRateLimited, anySpeaks, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
 	// What a host says of a while stands before what it says for good: GitLab

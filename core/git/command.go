@@ -106,6 +106,10 @@ type Process struct {
 	git    *Git
 	ctx    context.Context
 	watch  *stallWatch // nil: it talks to no host
+
+	ceiling int64     // of its memory; see limitMemory
+	flag    string    // of the server, that raises it
+	spoken  *listener // nil: stderr is kept
 }
 
 // Start starts the command; the caller must call Wait. When ctx ends, the
@@ -144,7 +148,11 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	if c.Stderr == nil {
 		p.stderr = &boundedBuffer{limit: stderrLimit}
 		cmd.Stderr = p.stderr
+	} else {
+		p.spoken = &listener{w: c.Stderr}
+		cmd.Stderr = p.spoken
 	}
+	p.ceiling, p.flag = g.memory.ceiling(c)
 	cmd.ExtraFiles = c.ExtraFiles
 	cmd.SysProcAttr = sysProcAttr()
 	cmd.Cancel = func() error {
@@ -163,6 +171,7 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 		}
 		return nil, fmt.Errorf("start git %s: %w", c.Name, err)
 	}
+	limitMemory(cmd.Process.Pid, p.ceiling)
 	if watch != nil {
 		go watch.watch(cmd.Process.Pid, g.stall)
 	}
@@ -175,8 +184,8 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 // Pid returns the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Wait waits for the end and returns nil, an [*ExitError], or the context's
-// error when that ended the process.
+// Wait waits for the end and returns nil, an [*ExitError], a [*ResourceError] in
+// a [*core.Error], or the context's error when that ended the process.
 func (p *Process) Wait() error {
 	err := p.cmd.Wait()
 	if p.watch != nil {
@@ -191,6 +200,9 @@ func (p *Process) Wait() error {
 	}
 	if err == nil {
 		return nil
+	}
+	if short := p.resource(err); short != nil {
+		return short
 	}
 	if ctxErr := p.ctx.Err(); ctxErr != nil {
 		return fmt.Errorf("git %s: %w", p.name, context.Cause(p.ctx))

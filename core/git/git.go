@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Path           string // of the git binary; "" looks it up in PATH
 	AllowProtocols string // GIT_ALLOW_PROTOCOL; "" is "https:http"
+	Memory         Memory // how much one git may allocate
 	Logger         hclog.Logger
 	// Stall is how long a git that talks to a host may go without a sign of life
 	// before it is ended; 0 is [DefaultStall]. Only Linux shows what processes
@@ -30,6 +31,7 @@ type Git struct {
 	path    string
 	version Version
 	env     []string
+	memory  Memory
 	log     hclog.Logger
 	stall   time.Duration // 0: processes cannot be watched here
 }
@@ -99,7 +101,7 @@ func New(ctx context.Context, o Options) (*Git, error) {
 	if o.AllowProtocols == "" {
 		o.AllowProtocols = "https:http"
 	}
-	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols)}
+	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols), memory: o.Memory.WithDefaults()}
 	if canWatch() {
 		g.stall = cmp.Or(o.Stall, DefaultStall)
 	}

@@ -14,3 +14,9 @@ func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: t
 
 // lowerPriority makes a process yield to client work. A failure costs only speed.
 func lowerPriority(pid int) { _ = unix.Setpriority(unix.PRIO_PGRP, pid, 10) }
+
+// limitMemory does nothing: no other system lets one process limit another.
+func limitMemory(int, int64) {}
+
+// machineMemory is unknown, so there are no ceilings to choose.
+func machineMemory() int64 { return 0 }

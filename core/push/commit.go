@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -73,7 +74,15 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 		}
 		return q.AddAudit(ctx, entry)
 	}
-	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: w.Repo, Journal: j, Also: also})
+	head := s.firstHead(ctx, w, j.Updates)
+	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: w.Repo, Journal: j, Head: head, Also: func(q core.Queries) error {
+		if head != "" {
+			if err := q.SetDefaultBranch(ctx, w.Repo.ID, strings.TrimPrefix(head, "refs/heads/")); err != nil {
+				return err
+			}
+		}
+		return also(q)
+	}})
 	s.repos.Failpoint("recorded")
 	whole := j
 	whole.Updates = slices.Concat(done, unknown)

@@ -100,6 +100,9 @@ func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
 	case rule.NoForcePush && u.IsDelete():
 		return refuse(u, core.KindPermission, reasonPolicy), false // a deletion loses history
 	}
+	if s.losesDefault(u) {
+		return refuse(u, core.KindConflict, reasonDefault), false
+	}
 	if m == nil || s.Namespace != core.Default {
 		return Result{}, true
 	}

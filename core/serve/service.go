@@ -59,6 +59,10 @@ func config(ns core.Namespace) []git.Config {
 		// Partial clones, and the later fetch of single objects that they need.
 		git.Set("uploadpack.allowFilter", "true"),
 		git.Set("uploadpack.allowAnySHA1InWant", "true"),
+		// A sparse filter looks at a tree once for each path that leads to it, of
+		// which a kilobyte of trees can make more than there is time for. Large
+		// hosts do not offer it either.
+		git.Set("uploadpackfilter.sparse:oid.allow", "false"),
 	}
 	if ns == core.Default {
 		cfg = append(cfg, git.Set("transfer.hideRefs", "^refs/namespaces"))
@@ -169,6 +173,8 @@ func (a *answer) verdict(err error) error {
 	switch {
 	case !ok || exit.Code < 0:
 		return err
+	case a.short:
+		return &core.Error{Kind: core.KindResource, Message: "git pack-objects ran out of memory; have the operator raise --git-memory-serve", Err: err}
 	case a.told:
 		return nil // in the protocol: the answer is complete
 	case a.w == nil && malformed(exit.Stderr):

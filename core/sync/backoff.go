@@ -22,6 +22,10 @@ func planOf(class core.ErrorClass) plan {
 		return plan{time.Minute, 10 * time.Minute}
 	case core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRefused:
 		return plan{time.Minute, 6 * time.Hour}
+	case core.ClassResource:
+		// Others that were at work may be done by then; a ceiling that is too low
+		// stays so until the operator raises it and starts the server again.
+		return plan{time.Minute, time.Hour}
 	case core.ClassCorrupt, core.ClassTooLarge, core.ClassInternal:
 		return plan{time.Minute, 6 * time.Hour}
 	}

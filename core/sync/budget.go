@@ -170,7 +170,7 @@ func (b *budget) heard(name, repoID string, err error) {
 			h.rest(now.Add(min(outagePause<<min(h.outages, 10), maxOutagePause)))
 			h.outages++
 		}
-	case core.ClassInternal, core.ClassCorrupt:
+	case core.ClassInternal, core.ClassCorrupt, core.ClassResource:
 		// No word about the host.
 	default:
 		h.down, h.outages = nil, 0

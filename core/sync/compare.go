@@ -17,7 +17,14 @@ type comparison struct {
 	// of them: the upstream shows what they have brought it already, and the copy
 	// will when they end. There is nothing to fetch.
 	inFlight []string
+	// unsettled is set if refs differ of which nobody knows yet what became of their
+	// last push; whoever finds out asks for a sync. There is nothing to fetch either.
+	unsettled bool
 }
+
+// partly reports whether the copy is as it should be now, but not where the
+// upstream is.
+func (c comparison) partly() bool { return c.unsettled || len(c.inFlight) > 0 }
 
 // compare compares a listing with what is here: by the digest of the last run,
 // or, when pushes moved refs since or are about to, by looking.
@@ -40,19 +47,17 @@ func (s *Service) compare(ctx context.Context, r core.Repository, l *listing, st
 	if err != nil {
 		return comparison{}, err
 	}
-	all := differing(refs, l.adv.Refs, held)
-	// What an update of which the outcome is not known has done is found out by
-	// whoever settles it.
-	names := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return s.repos.Unsettled(r.ID, name) })
+	names := differing(refs, l.adv.Refs, held)
 	if len(names) == 0 {
-		return comparison{same: state.Digest == "" || len(all) > 0}, nil
+		return comparison{same: state.Digest == ""}, nil
 	}
-	for _, name := range names {
+	moving := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return s.repos.Unsettled(r.ID, name) })
+	for _, name := range moving {
 		if !watch.Moved(name) {
 			return comparison{}, nil
 		}
 	}
-	return comparison{inFlight: names}, nil
+	return comparison{inFlight: moving, unsettled: len(moving) < len(names)}, nil
 }
 
 // awaitPause is how soon a repository is looked at again whose refs sessions

@@ -34,7 +34,9 @@ type identity struct {
 
 // Identity is what a repository's view shows of the identity of its upstream.
 type Identity struct {
+	Asked     bool      // since the start
 	Confirmed time.Time // the host confirmed the stable id; zero: not since the start
+	Settled   bool      // the last answer confirmed it
 	Reason    string    // why the id cannot be asked for; "" if it can, as far as is known
 }
 
@@ -46,14 +48,14 @@ func (s *Service) Identity(r core.Repository) Identity {
 		return Identity{}
 	}
 	i := s.identities[r.ID]
-	if i == nil {
-		i = &identity{}
+	if i == nil || i.id != "" && i.id != r.Upstream.ID {
+		i = &identity{} // nothing is known, or of the link before this one
 	}
-	view := Identity{Reason: i.unknown}
+	view := Identity{Reason: i.unknown, Asked: !i.askedAt.IsZero(), Settled: i.at.Equal(i.askedAt)}
 	if view.Reason == "" && r.Upstream.ID == "" {
 		view.Reason = r.Upstream.Host + " has told no stable id of the repository"
 	}
-	if i.id != "" && i.id == r.Upstream.ID {
+	if i.id != "" {
 		view.Confirmed = i.at
 	}
 	return view

@@ -45,6 +45,9 @@ func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 	require.Contains(t, got.Reason, "another repository")
 	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
 	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState, "known without a sync")
+	identity := b.sync.Identity(b.Reload(r))
+	require.True(t, identity.Asked)
+	require.False(t, identity.Settled)
 	require.False(t, b.side(r, "evil", one).OK())
 }
 
@@ -54,6 +57,7 @@ func TestService_Confirm_apiDown(t *testing.T) {
 	r, one := b.mirrored("a")
 	require.True(t, b.side(r, "x1", one).OK())
 	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
+	require.True(t, b.sync.Identity(b.Reload(r)).Settled)
 	api.set(func(a *hostAPI) {
 		a.err = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 2 * time.Hour}
 	})

@@ -108,7 +108,9 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	head, keep := "", ""
 	if only == "" {
-		head = headWants(x.repo, adv)
+		if head = headWants(x.repo, adv); head == "" {
+			head = firstHead(x.repo, x.scope, adv, refs)
+		}
 		keep = keeps(x.repo, x.scope, adv, refs, head)
 	}
 	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
@@ -133,10 +135,11 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	if err != nil {
 		return err
 	}
-	left := slices.Concat(d.left, x.inFlight)
+	x.left = slices.Concat(d.left, x.inFlight)
+	kept := len(x.left)
 	// Whoever settles an update asks for a sync at its end; until then another
 	// look would find the same.
-	x.left = slices.DeleteFunc(slices.Clone(left), func(name string) bool { return s.repos.Unsettled(x.RepoID, name) })
+	x.left = slices.DeleteFunc(x.left, func(name string) bool { return s.repos.Unsettled(x.RepoID, name) })
 	x.again = len(x.left) > 0 || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
@@ -147,7 +150,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	x.Outcome = outcomeSucceeded
 	x.digest = ""
-	if only == "" && len(left) == 0 && (keep == "" || !x.scope.mirrors(keep)) {
+	if only == "" && kept == 0 && (keep == "" || !x.scope.mirrors(keep)) {
 		x.digest = x.scope.digest(seen)
 	}
 	if head != "" && !d.leaves(refs, head) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -238,6 +239,10 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 	case c.same:
 		x.Outcome, x.digest = outcomeUnchanged, x.scope.digest(adv)
 		return nil
+	case c.unsettled && len(c.inFlight) == 0:
+		// Without a digest: it would say later that nothing has changed since.
+		x.Outcome = outcomeUnchanged
+		return nil
 	case len(c.inFlight) > 0:
 		x.Outcome, x.left, x.again = outcomeUnchanged, c.inFlight, true
 		return nil
@@ -345,4 +350,25 @@ func headWants(r core.Repository, adv git.Advertisement) string {
 		return "" // unborn: keep the old one, and look again next time
 	}
 	return adv.HeadTarget
+}
+
+// firstHead returns the branch (full name) that HEAD moves to with the first
+// branches that come here, where the upstream names none of them: its HEAD is
+// unborn or detached. "" if HEAD stays.
+func firstHead(r core.Repository, sc scope, adv git.Advertisement, refs map[string]core.ObjectID) string {
+	for name := range refs {
+		if strings.HasPrefix(name, "refs/heads/") {
+			return ""
+		}
+	}
+	var branches []string
+	for name := range adv.Refs {
+		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok && sc.mirrors(name) {
+			branches = append(branches, branch)
+		}
+	}
+	if first := core.FirstBranch(r.DefaultBranch, branches); first != "" && first != r.DefaultBranch {
+		return "refs/heads/" + first
+	}
+	return ""
 }

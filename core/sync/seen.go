@@ -103,7 +103,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observa
 			return nil, nil, err
 		}
 	}
-	partly := len(c.inFlight) > 0
+	partly := c.partly()
 	same := c.same || partly
 	if same && !s.checkDue(r.ID) {
 		s.await(r.ID, c.inFlight)

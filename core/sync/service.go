@@ -513,7 +513,7 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	if err != nil {
 		return err
 	}
-	if len(c.inFlight) > 0 {
+	if c.partly() {
 		s.await(r.ID, c.inFlight)
 		return nil
 	}

@@ -63,6 +63,9 @@ func Classify(err error) (core.ErrorClass, string) {
 	if errors.As(err, &exit) {
 		return git.ClassifyRemote(exit.Stderr, exit.Code)
 	}
+	if _, ok := errors.AsType[*git.ResourceError](err); ok {
+		return core.ClassResource, core.MessageOf(err)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return core.ClassTimeout, "the upstream did not answer in time"
 	}
@@ -110,6 +113,8 @@ func Failure(op string, err error) error {
 		e.Kind = core.KindUpstreamTimeout
 	case core.ClassNetwork, core.ClassUnavailable, core.ClassProtocol:
 		e.Kind = core.KindUpstreamUnavailable
+	case core.ClassResource:
+		e.Kind = core.KindResource
 	case core.ClassInternal, core.ClassCorrupt:
 		e.Kind = core.KindInternal
 	}

@@ -28,6 +28,7 @@ var resultWords = map[core.Kind]string{
 	core.KindUpstreamTimeout:     "timeout",
 	core.KindTimeout:             "timeout",
 	core.KindNotFresh:            "unavailable",
+	core.KindResource:            "unavailable",
 	core.KindInternal:            "internal",
 }
 

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -169,21 +171,56 @@ func (s *server) getFile(c *call, q params) error {
 	if strings.Count(c.r.Header.Get("Range"), ",") >= maxRanges {
 		c.r.Header.Del("Range")
 	}
-	body := file.Open(c.ctx())
+	body := &contentBody{ReadSeekCloser: file.Open(c.ctx())}
 	defer body.Close()
 	w := &fileWriter{ResponseWriter: c.w}
 	http.ServeContent(w, c.r, "", file.ModTime, body)
-	if w.failed != 0 {
+	switch {
+	case w.failed != 0:
 		return w.fail()
+	case body.err != nil && w.status != 0:
+		w.clear()
+		return body.err
 	}
+	w.begin() // an answer without a body
 	return nil
 }
 
+// contentBody keeps the error that ended it.
+type contentBody struct {
+	io.ReadSeekCloser
+	err error
+}
+
+func (b *contentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadSeekCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}
+
 // fileWriter keeps the plain text errors of [http.ServeContent] back: errors
-// are JSON here.
+// are JSON here. The head waits for the first byte, since git may fail before.
 type fileWriter struct {
 	http.ResponseWriter
 	failed int
+	status int // that was not sent yet
+}
+
+// begin sends the head.
+func (w *fileWriter) begin() {
+	if w.status != 0 {
+		w.ResponseWriter.WriteHeader(w.status)
+		w.status = 0
+	}
+}
+
+// clear takes the head back.
+func (w *fileWriter) clear() {
+	for _, name := range []string{"Content-Length", "Content-Range", "Content-Type", "Accept-Ranges", "Last-Modified", "ETag", "X-Blob-Sha", "X-Last-Commit-Sha"} {
+		w.Header().Del(name)
+	}
 }
 
 // Unwrap is for [http.ResponseController].
@@ -194,13 +231,14 @@ func (w *fileWriter) WriteHeader(status int) {
 		w.failed = status
 		return
 	}
-	w.ResponseWriter.WriteHeader(status)
+	w.status = status
 }
 
 func (w *fileWriter) Write(p []byte) (int, error) {
 	if w.failed != 0 {
 		return len(p), nil
 	}
+	w.begin()
 	return w.ResponseWriter.Write(p)
 }
 

@@ -36,6 +36,7 @@ var statuses = map[core.Kind]int{
 	core.KindUpstreamTimeout:     http.StatusGatewayTimeout,
 	core.KindTimeout:             http.StatusGatewayTimeout,
 	core.KindNotFresh:            http.StatusServiceUnavailable,
+	core.KindResource:            http.StatusServiceUnavailable,
 	core.KindInternal:            http.StatusInternalServerError,
 }
 

@@ -14,6 +14,7 @@ const (
 	guardText  = "Id that the tip must have, or that of base_branch where target_branch does not exist yet; zeros: target_branch must not exist. " +
 		"Else nothing is changed. " + guardForm
 	guardForm   = "In either case, shortened if that fits one commit only, or the name of another branch, which is looked up once, when the call comes."
+	hostText    = "Says, where the repository has no upstream yet, which host the credential is for: by name, or as the default host of a provider."
 	messageText = "For people; the text may change."
 )
 
@@ -51,10 +52,15 @@ var fieldNotes = map[string]fieldNote{
 	"CreateBranchRequest.base_ref":           {text: "Branch, commit id or another revision. Required."},
 	"CreateBranchRequest.force":              {text: "Move the branch if it exists, even if commits are lost."},
 	"CreateCredentialRequest.password":       {text: "Password or token for the host; it is stored encrypted and never shown."},
+	"CreateCredentialRequest.provider":       {text: hostText},
+	"CreateCredentialRequest.upstream_host":  {text: hostText},
+	"UpdateCredentialRequest.provider":       {text: hostText},
+	"UpdateCredentialRequest.upstream_host":  {text: hostText},
+	"Credential.upstream_host":               {text: "The only host that it is sent to. Absent: none yet, so it must be given again when an upstream is attached."},
 	"CreateCredentialRequest.repo_id":        {text: "Name or id of the repository of the token; it may be left out."},
 	"CreateCredentialRequest.username":       {text: "The provider chooses one if absent."},
 	"CreateRepositoryRequest.base_repo":      {text: "What the repository begins with, or follows."},
-	"CreateRepositoryRequest.default_branch": {text: "`main` if absent and there is no base."},
+	"CreateRepositoryRequest.default_branch": {text: "`main` if absent and there is no base. If the first push brings other branches and not this one, one of them takes its place: the only one, else `main`, `master`, or the first by bytes."},
 	"CreateRepositoryRequest.initial_commit": {text: "Snapshots: the one commit."},
 	"CreateTagRequest.ref":                   {text: "Branch, commit id or another revision. Required."},
 	"CreatedRepository.id":                   {text: "repo_id again."},
@@ -151,7 +157,7 @@ var fieldNotes = map[string]fieldNote{
 	"SyncRun.outcome":                            {text: "\"\" while it runs.", words: []string{"", "succeeded", "unchanged", "failed", "held", "interrupted"}},
 	"UpstreamIdentity.confirmed_at":              {text: "The host last told the id that the repository is linked to, since the server started."},
 	"UpstreamIdentity.message":                   {text: "Why it cannot be asked: of the host, or of the credential."},
-	"UpstreamIdentity.state":                     {text: "Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unavailable`: host or credential tell no id, and writes go out unconfirmed."},
+	"UpstreamIdentity.state":                     {text: "Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unconfirmed`: it told another id, or of no repository; upstream_state says which. `unavailable`: host or credential tell no id, and writes go out unconfirmed."},
 	"UpdateRepositoryRequest.default_branch":     {text: "A branch that exists."},
 	"UpdateCredentialRequest.password":           {text: "It is stored encrypted and never shown."},
 	"UpdateCredentialRequest.username":           {text: "Stays as it is if absent."},

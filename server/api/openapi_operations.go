@@ -49,10 +49,10 @@ func made(body any) []success {
 // Errors by what a call does. Those of the token and of the server itself are
 // the same everywhere.
 var (
-	readErrors  = []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusNotImplemented, http.StatusGatewayTimeout}
+	readErrors  = []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusNotImplemented, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 	storeErrors = []int{http.StatusConflict, http.StatusRequestEntityTooLarge}
 	writeErrors = []int{http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
-		http.StatusLocked, http.StatusTooManyRequests, http.StatusNotImplemented, http.StatusBadGateway, http.StatusGatewayTimeout}
+		http.StatusLocked, http.StatusTooManyRequests, http.StatusNotImplemented, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 )
 
 // errorStatuses are the errors of an operation.
@@ -316,6 +316,8 @@ func (about description) fresh() description {
 	for i, answer := range about.answers {
 		about.answers[i].headers = append(slices.Clone(answer.headers), "Headwater-Observed-At?", "Headwater-Staleness?")
 	}
-	about.errors = append(slices.Clone(about.errors), http.StatusServiceUnavailable)
+	if !slices.Contains(about.errors, http.StatusServiceUnavailable) {
+		about.errors = append(slices.Clone(about.errors), http.StatusServiceUnavailable)
+	}
 	return about
 }

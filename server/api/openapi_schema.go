@@ -85,11 +85,11 @@ var componentNames = map[reflect.Type]string{
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[core.Kind](): wordsOf(core.Kinds()...),
 	reflect.TypeFor[core.ErrorClass](): wordsOf(core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRateLimited,
-		core.ClassNetwork, core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassInternal),
+		core.ClassNetwork, core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassResource, core.ClassInternal),
 	reflect.TypeFor[core.FreshnessPolicy](): wordsOf(core.FreshUnset, core.FreshServe, core.FreshRevalidate, core.FreshFail),
 	reflect.TypeFor[core.RefAction]():       wordsOf(core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze),
 	reflect.TypeFor[upstreamWord]():         wordsOf(upstreamActive, upstreamArchived, upstreamPrivate, upstreamRevoked, upstreamSuspended, upstreamDeleted, upstreamReplaced),
-	reflect.TypeFor[identityWord]():         wordsOf(identityConfirmed, identityUnchecked, identityUnavailable),
+	reflect.TypeFor[identityWord]():         wordsOf(identityConfirmed, identityUnchecked, identityUnconfirmed, identityUnavailable),
 	reflect.TypeFor[core.DeliveryState]():   wordsOf(core.DeliveryPending, core.DeliveryDelivered, core.DeliveryFailed, core.DeliveryCancelled),
 	reflect.TypeFor[webhookState]():         wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[core.InboundState]():    wordsOf(core.InboundNone, core.InboundActive, core.InboundFailing),

@@ -70,6 +70,7 @@ type identityWord string
 const (
 	identityConfirmed   identityWord = "confirmed"   // the host told the linked id
 	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
+	identityUnconfirmed identityWord = "unconfirmed" // asked, and told another id or of no repository
 	identityUnavailable identityWord = "unavailable" // host or credential tell none
 )
 
@@ -155,7 +156,7 @@ type phaseView struct {
 // repositoryView is everything that may be known of a repository.
 func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, error) {
 	view, err := s.listItem(c, repo)
-	if err != nil || repo.Upstream == nil {
+	if err != nil {
 		return view, err
 	}
 	credential, err := s.Repositories.CredentialByRepo(c.ctx(), repo)
@@ -248,8 +249,10 @@ func viewSync(status engine.SyncStatus) syncView {
 	switch {
 	case status.Identity.Reason != "":
 		view.Identity.State = identityUnavailable
-	case !status.Identity.Confirmed.IsZero():
+	case !status.Identity.Confirmed.IsZero() && status.Identity.Settled:
 		view.Identity.State = identityConfirmed
+	case status.Identity.Asked:
+		view.Identity.State = identityUnconfirmed
 	}
 	return view
 }

@@ -122,7 +122,7 @@ func (w *World) SyncedAt(forge *providertest.TestForge, name string) core.Reposi
 	stored := forge.Stored()
 	now := w.Clock.Now()
 	require.NoError(w, w.Store.CreateCredential(w.Context(), core.Credential{
-		ID: core.NewID("ggc", now), RepoID: r.ID, Username: stored.Username, Secret: stored.Secret, CreatedAt: now, UpdatedAt: now,
+		ID: core.NewID("ggc", now), RepoID: r.ID, Host: forge.Host(), Username: stored.Username, Secret: stored.Secret, CreatedAt: now, UpdatedAt: now,
 	}))
 	return r
 }

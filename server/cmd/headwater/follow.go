@@ -172,17 +172,19 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassNotFound:
 		return "check the address; a private repository needs a credential: headwater credential set " + name
 	case core.ClassMoved:
-		return "the repository has moved: delete this mirror and create it at the new address"
+		return "if the repository has moved: headwater repo repoint " + name + " URL"
 	case core.ClassProtocol:
 		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
 		return "nothing: the server tries again by itself; headwater repo show " + name + " tells when it worked"
 	case core.ClassRefused:
-		return "if this is your own host, set allow_private for it in providers.hcl and start the server again"
+		return "do what the sentence says; if this is your own host inside your network, set allow_private for it in providers.hcl and start the server again"
 	case core.ClassDiverged:
 		return "the host lost most of its branches at once; if that is right, run: headwater repo sync " + name
 	case core.ClassTooLarge:
 		return "free disk space on the server or raise its limits"
+	case core.ClassResource:
+		return "the server's git ran out of memory: raise --git-memory-remote, or give the machine more"
 	case core.ClassCorrupt:
 		return "tell the owner of the upstream: its objects are incomplete or fail verification"
 	default:

@@ -48,6 +48,7 @@ type serveOptions struct {
 	trustedProxies                  []string
 	limits                          limit.Options
 	trees                           git.TreeLimits
+	memory                          git.Memory // in MiB
 }
 
 // sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
@@ -104,6 +105,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from this network of reverse proxies, like 10.1.0.0/16; may be repeated")
 	bindLimits(f, &o.limits)
 	bindTrees(f, &o.trees)
+	bindMemory(f, &o.memory)
 	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
 	return cmd
 }
@@ -134,7 +136,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	if err != nil {
 		return err
 	}
-	if err := checkLimits(o.limits, o.trees); err != nil {
+	if err := checkLimits(o.limits, o.trees, o.memory); err != nil {
 		return err
 	}
 	// Listen first: a wrong address should not cost a start.
@@ -162,6 +164,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		TrustedProxies: proxies,
 		Limits:         o.limits,
 		Trees:          o.trees,
+		Memory:         memoryOf(o.memory),
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/pflag"
 
 	"github.com/headwater-git/headwater/core/git"
@@ -25,8 +27,40 @@ func bindTrees(f *pflag.FlagSet, l *git.TreeLimits) {
 	f.IntVar(&l.Depth, "max-tree-depth", git.DefaultTreeDepth, "folders in each other that git may unfold for one request of the API")
 }
 
+// bindMemory adds the flags that bound what one git may allocate, in MiB. What
+// they set is bytes only after [memoryOf].
+func bindMemory(f *pflag.FlagSet, m *git.Memory) {
+	for _, l := range []struct {
+		value *int64
+		name  string
+		what  string
+		def   string
+	}{
+		{&m.Read, "read", "one answer of the API", "a quarter of the machine's, at least 256, at most 1024"},
+		{&m.Serve, "serve", "one fetch from this server", "a half of the machine's, at least 512, at most 4096"},
+		{&m.Receive, "receive", "one push to this server", "as --git-memory-serve"},
+		{&m.Remote, "remote", "one fetch from an upstream, or push to it", "as --git-memory-serve"},
+		{&m.Maintain, "maintain", "one repack", "as --git-memory-serve"},
+	} {
+		f.Int64Var(l.value, "git-memory-"+l.name, 0, fmt.Sprintf("MiB of memory that git may allocate for %s, -1 for no ceiling; Linux only (default: %s)", l.what, l.def))
+	}
+}
+
+// memoryOf turns MiB into bytes.
+func memoryOf(m git.Memory) git.Memory {
+	for _, value := range []*int64{&m.Read, &m.Serve, &m.Receive, &m.Remote, &m.Maintain} {
+		*value <<= 20
+	}
+	return m
+}
+
 // checkLimits refuses what would let nobody in.
-func checkLimits(o limit.Options, trees git.TreeLimits) error {
+func checkLimits(o limit.Options, trees git.TreeLimits, memory git.Memory) error {
+	for name, mib := range map[string]int64{"read": memory.Read, "serve": memory.Serve, "receive": memory.Receive, "remote": memory.Remote, "maintain": memory.Maintain} {
+		if mib > 0 && mib < 64 {
+			return usagef("give at least 64, in MiB", "with --git-memory-%s %d git cannot work", name, mib)
+		}
+	}
 	for _, l := range []struct {
 		flag         string
 		value, least int

@@ -74,3 +74,51 @@ func RSS() (int64, error) {
 	pages, err := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize()), err
 }
+
+// Memory is the most that this process's descendants used at one time.
+type Memory struct {
+	Bytes     int64 // resident, without what is mapped from files
+	Processes int   // of git
+}
+
+// WatchMemory looks at this process's descendants all the time until stop is
+// called.
+func WatchMemory() (stop func() Memory) {
+	done, ended := make(chan struct{}), make(chan Memory)
+	go func() {
+		var most Memory
+		for {
+			now := Memory{}
+			for pid, line := range Processes() {
+				now.Bytes += anonymous(pid)
+				if strings.Contains(strings.SplitN(line, " ", 2)[0], "git") {
+					now.Processes++
+				}
+			}
+			most = Memory{max(most.Bytes, now.Bytes), max(most.Processes, now.Processes)}
+			select {
+			case <-done:
+				ended <- most
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	return func() Memory {
+		close(done)
+		return <-ended
+	}
+}
+
+// anonymous returns the resident memory of a process without that of files; 0
+// for one that has ended.
+func anonymous(pid int) int64 {
+	statm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
+	fields := strings.Fields(string(statm))
+	if err != nil || len(fields) < 3 {
+		return 0
+	}
+	resident, _ := strconv.ParseInt(fields[1], 10, 64)
+	shared, _ := strconv.ParseInt(fields[2], 10, 64)
+	return (resident - shared) * int64(os.Getpagesize())
+}

@@ -23,6 +23,7 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/events"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -49,6 +50,7 @@ type Options struct {
 	Webhooks  events.Policy
 	Public    bool // hosts are told where to deliver webhooks
 	Limits    limit.Options
+	Memory    git.Memory
 	// FetchGrace and PushGrace: see server.Options.
 	FetchGrace, PushGrace time.Duration
 	Stall                 time.Duration // see server.Options
@@ -137,7 +139,7 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 	return server.Options{
 		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
-		Limits: o.Limits, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
+		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
 		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod),
 	}
 }

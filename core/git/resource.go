@@ -1,0 +1,125 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// ResourceError is a git that ended because it ran out of what this machine has,
+// or of what the server allows it. It is not an [ExitError], and does not
+// unwrap to one: what git says then ("packed object is corrupt", exit statuses
+// that mean something else in better times) is no word about the repository, the
+// request or the host. Errors of git's runner have it below a
+// [core.KindResource] [*core.Error] that says what to do.
+type ResourceError struct {
+	Name    string // subcommand
+	Ceiling int64  // of its memory in bytes; 0 is none
+	Said    string // redacted: the line of git, or the signal
+}
+
+// Error is for logs.
+func (e *ResourceError) Error() string {
+	if e.Ceiling > 0 {
+		return fmt.Sprintf("git %s, which may allocate %d bytes, ran out of resources: %s", e.Name, e.Ceiling, e.Said)
+	}
+	return fmt.Sprintf("git %s ran out of resources: %s", e.Name, e.Said)
+}
+
+// exhausted finds what git says of memory, processes and open files that it does
+// not get: wrapper.c, packfile.c, git-zlib.c, run-command.c, thread-utils.c and
+// whoever ends with strerror(errno). The patterns hold on to both ends of the
+// line, because names and patterns of callers stand in others. Lines of an
+// upstream begin with "remote: " and do not count. "packed object is corrupt"
+// is none of them: for want of memory it comes after "Out of memory", and alone
+// it is true.
+var exhausted = regexp.MustCompile(`(?m)^(?:fatal|error): (?:` +
+	`Out of memory, .*|mmap failed.*|(?:in|de)flate\w*: out of memory.*|` +
+	`.{0,200} died of signal (?:6|9|11)|` +
+	`command line, .*: Memory exhausted|` + // regcomp(3) in git grep
+	`.*: (?:Cannot allocate memory|Too many open files(?: in system)?|Resource temporarily unavailable))$`)
+
+// resource returns the error of a git that ran out of something; nil if it ended
+// for another reason.
+func (p *Process) resource(err error) error {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return nil
+	}
+	text := ""
+	if p.stderr != nil {
+		text = p.stderr.String()
+	}
+	said := ""
+	if p.spoken != nil {
+		said = p.spoken.found
+	}
+	ended := p.ctx.Err()
+	status, _ := exit.Sys().(syscall.WaitStatus)
+	switch line := exhausted.FindString(text); {
+	case line != "":
+		said = line
+	case said != "":
+	case ended != nil: // what follows may be what we did to it
+	case status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGSEGV || status.Signal() == syscall.SIGABRT):
+		said = "ended by signal " + status.Signal().String()
+	}
+	// A time limit is the better reason, and a signal of ours is none.
+	if said == "" || ended != nil && (!errors.Is(context.Cause(p.ctx), context.Canceled) || strings.Contains(said, "died of signal")) {
+		return nil
+	}
+	e := &ResourceError{Name: p.name, Ceiling: max(p.ceiling, 0), Said: Redact(said)}
+	return &core.Error{Kind: core.KindResource, Message: e.sentence(p.flag), Err: e}
+}
+
+// sentence says what was hit and what to do.
+func (e *ResourceError) sentence(flag string) string {
+	switch {
+	case strings.Contains(e.Said, "Too many open files"):
+		return "git could not open more files; ask again later, or have the operator raise the limit of open files"
+	case strings.HasSuffix(e.Said, "Resource temporarily unavailable"):
+		return "git could not start more threads or processes; ask again later, or have the operator raise their limit"
+	case e.Ceiling == 0:
+		return "git ran out of memory; ask for less at once"
+	}
+	return fmt.Sprintf("git ran out of memory, of which it may have %d MiB for this; ask for less at once, or have the operator raise %s", e.Ceiling>>20, flag)
+}
+
+// OutOfResources reports whether a text of git, as a server relays it to its
+// client, says that it ran out of something.
+func OutOfResources(text []byte) bool { return exhausted.Match(text) }
+
+// listener passes git's standard error on and keeps the first line that says it
+// ran out of something.
+type listener struct {
+	w     io.Writer
+	line  []byte // as far as it has come
+	found string
+}
+
+// maxHeard bounds the part of a line that is kept.
+const maxHeard = 2 << 10
+
+// Write never fails for what it hears.
+func (l *listener) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0 && l.found == ""; {
+		line, after, ended := bytes.Cut(rest, []byte{'\n'})
+		l.line = append(l.line, line[:min(len(line), max(0, maxHeard-len(l.line)))]...)
+		if rest = after; !ended {
+			break
+		}
+		// Progress stands before it on the same line.
+		last := l.line[bytes.LastIndexByte(l.line, '\r')+1:]
+		l.found = string(exhausted.Find(last))
+		l.line = l.line[:0]
+	}
+	return l.w.Write(p)
+}

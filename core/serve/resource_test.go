@@ -1,0 +1,57 @@
+package serve
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// TestUploadPack_ceiling lets pack-objects run out of memory: the client hears
+// of that, and nothing of a corruption that is none.
+func TestUploadPack_ceiling(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	dir, temp := filepath.Join(root, "r.git"), filepath.Join(root, "tmp")
+	require.NoError(t, os.Mkdir(temp, 0o700))
+	run := func(stdin string, args ...string) string {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Stdin, cmd.Dir = strings.NewReader(stdin), root
+		cmd.Env = []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_DIR=" + dir,
+			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
+		}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	run("", "init", "--quiet", "--bare", "--initial-branch=main", dir)
+	blob := run(strings.Repeat("0123456789abcde\n", 3<<20), "hash-object", "-w", "--stdin") // 48 MiB
+	head := run("", "commit-tree", "-m", "one", run("100644 blob "+blob+"\tlarge\n", "mktree"))
+	run("", "update-ref", "refs/heads/main", head)
+	g, err := git.New(t.Context(), git.Options{Memory: git.Memory{Serve: 40 << 20}})
+	require.NoError(t, err)
+	s := New(Options{Git: g, Path: func(string) string { return dir }, TempDir: temp})
+	var out bytes.Buffer
+	request := fmt.Sprintf("0011command=fetch00010032want %s\n0009done\n0000", head)
+	err = s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: "version=2", Body: strings.NewReader(request), Out: func() io.Writer { return &out }})
+	require.Equal(t, core.KindResource, core.KindOf(err), "%v", err)
+	require.Contains(t, out.String(), "Out of memory")
+	require.Contains(t, out.String(), "\x03this server's memory limit for one fetch was hit; ask it for less.")
+	require.NotContains(t, out.String(), "possible repository corruption")
+
+	// A filter that looks at trees once for each path is not offered.
+	out.Reset()
+	request = fmt.Sprintf("0011command=fetch0001%04xfilter sparse:oid=%s0032want %s\n0009done\n0000", 4+len("filter sparse:oid=")+len(blob), blob, head)
+	_ = s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: "version=2", Body: strings.NewReader(request), Out: func() io.Writer { return &out }})
+	require.Contains(t, out.String(), "filter 'sparse:oid' not supported")
+}
