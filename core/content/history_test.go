@@ -153,7 +153,7 @@ func TestService_File(t *testing.T) {
 		{"submodule", "vendor/module", core.KindNotFound},
 		{"missing", "nope", core.KindNotFound},
 		{"below a file", "a/x", core.KindNotFound},
-		{"line feed", "new\nline", core.KindInvalid},
+		{"line feed", "new\nline", ""},
 		{"none", "", core.KindInvalid},
 		{"git folder", "x/.GIT/config", core.KindInvalid},
 		{"here", "./plain.txt", core.KindInvalid},
