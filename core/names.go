@@ -2,6 +2,7 @@ package core
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -66,6 +67,22 @@ func ReservedPath(part string) bool { return part == "api" || part == "webhooks"
 func unprintable(c rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return !unicode.IsGraphic(c) && c != nonJoiner && c != joiner
+}
+
+// FirstBranch returns the branch that the default branch of a repository becomes
+// with its first branches: the configured one if it is there, else the only one,
+// else "main", "master", or the first by bytes. Names are short; "" if there is
+// no branch.
+func FirstBranch(configured string, branches []string) string {
+	for _, name := range []string{configured, "main", "master"} {
+		if slices.Contains(branches, name) {
+			return name
+		}
+	}
+	if len(branches) == 0 {
+		return ""
+	}
+	return slices.Min(branches)
 }
 
 // ValidateRefName reports, as a KindInvalid [*Error], why name is not a full

@@ -76,6 +76,24 @@ func TestValidateRepositoryName_refusesEveryID(t *testing.T) {
 	require.ErrorContains(t, ValidateRepositoryName(NewID("repo", SystemClock{}.Now())), "internal id")
 }
 
+func TestFirstBranch(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		configured string
+		branches   []string
+		want       string
+	}{
+		{"main", nil, ""},
+		{"main", []string{"dev"}, "dev"},
+		{"trunk", []string{"main", "trunk", "a"}, "trunk"},
+		{"trunk", []string{"master", "a", "main"}, "main"},
+		{"trunk", []string{"z", "master", "a"}, "master"},
+		{"trunk", []string{"b", "a", "B"}, "B"},
+	} {
+		require.Equal(t, tt.want, FirstBranch(tt.configured, tt.branches))
+	}
+}
+
 // refNames are the seeds of both fuzz tests and, by being seeds, table tests
 // against the real git.
 var refNames = []string{

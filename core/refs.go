@@ -1,6 +1,9 @@
 package core
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Hidden and special ref prefixes of a repository on disk.
 const (
@@ -82,9 +85,31 @@ func (u RefUpdate) IsDelete() bool { return u.New.IsZero() }
 func (u RefUpdate) IsCreate() bool { return u.Old.IsZero() && !u.New.IsZero() }
 
 // UpstreamOwned reports whether the upstream of a synced repository owns the
-// ref: branches and tags of the default namespace. Everything else is local.
+// ref whatever its settings say: branches and tags of the default namespace. It
+// owns further refs that the settings name, see [Reserved].
 func UpstreamOwned(ns Namespace, name string) bool {
 	return ns == Default && (strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/tags/"))
+}
+
+// reserved are the roots of refs that are mirrored under no name: what is ours,
+// the branches and tags, which are mirrored anyway, and what hosts make and show
+// for their own purposes.
+var reserved = []string{
+	InternalPrefix, "refs/namespaces/", "refs/notes/", "refs/heads/", "refs/tags/",
+	"refs/pull/", "refs/merge-requests/", "refs/pull-requests/", "refs/for/", "refs/drafts/",
+	"refs/keep-around/", "refs/environments/", "refs/pipelines/",
+}
+
+// Reserved reports whether no setting makes the upstream own the ref, beside
+// branches and tags: notes are ours, and pull requests are read only.
+func Reserved(name string) bool {
+	return slices.ContainsFunc(reserved, func(root string) bool { return strings.HasPrefix(name, root) })
+}
+
+// OursAlone reports whether the upstream of a synced repository has no say in a
+// ref: of another namespace, of the server itself, or a note.
+func OursAlone(ns Namespace, name string) bool {
+	return ns != Default || slices.ContainsFunc(reserved[:3], func(root string) bool { return strings.HasPrefix(name, root) })
 }
 
 // TrackingRef returns the tracking ref of an upstream-owned ref.

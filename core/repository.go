@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/headwater-git/headwater/providers"
@@ -58,6 +59,7 @@ type Credential struct {
 	ID        string // "ggc_" and a ULID
 	RepoID    string
 	Username  string           // may be empty: the provider chooses
+	Host      string           // the only host that it is sent to, as in Upstream; "" is none yet
 	Secret    providers.Secret // sealed at rest
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -72,6 +74,7 @@ const (
 	ClassRevoked     ErrorClass = "revoked"      // the grant is gone (App suspended or removed)
 	ClassNotFound    ErrorClass = "not_found"    // no such repository or ref at the host
 	ClassMoved       ErrorClass = "moved"        // the host answered with a redirect
+	ClassProtocol    ErrorClass = "protocol"     // what answered does not speak git: a web page, a proxy
 	ClassRateLimited ErrorClass = "rate_limited" // the host said slow down
 	ClassNetwork     ErrorClass = "network"      // no connection, DNS, TLS, reset
 	ClassTimeout     ErrorClass = "timeout"      // no progress for too long
@@ -119,6 +122,20 @@ type SyncState struct {
 	Told          string
 	UpstreamState UpstreamState // what became of the repository at the host
 	UpstreamSince time.Time     // since when it is so; zero: it never changed
+	// Skipped are the upstream's refs that are not mirrored, by name.
+	Skipped []SkippedRef
+}
+
+// SkippedRef is a ref of the upstream that cannot be beside another one, because
+// its name is a folder of that, or that of it.
+type SkippedRef struct {
+	Ref           string `json:"ref"`
+	ConflictsWith string `json:"conflicts_with"` // what is mirrored in its place
+}
+
+// Reason says why it is skipped, and what to do.
+func (r SkippedRef) Reason() string {
+	return fmt.Sprintf("the upstream has %q and %q, which cannot both be here: delete or rename one of them there, then sync", r.ConflictsWith, r.Ref)
 }
 
 // UpstreamState is what became of a repository at its host. Only a working

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
 
 // KeptPrefix holds the old tips of rewritten refs, each under the id of its
 // [Rewrite]. It is internal: never advertised, never pushed.
@@ -44,6 +48,22 @@ type Rewrite struct {
 
 // KeptRef returns the hidden ref that holds the old tip.
 func (r Rewrite) KeptRef() string { return KeptPrefix + r.ID }
+
+// HoldReason says why the ref is not where the upstream has it, and what to do, of
+// one that is held, frozen or dismissed.
+func (r Rewrite) HoldReason() string {
+	did := fmt.Sprintf("the upstream has moved %s to %.12s", r.Ref, r.New)
+	if r.New.IsZero() {
+		did = "the upstream has deleted " + r.Ref
+	}
+	switch r.State {
+	case RewriteFrozen:
+		return fmt.Sprintf("%s, and a policy freezes it at %.12s: change the policy to let it through", did, r.Old)
+	case RewriteDismissed:
+		return fmt.Sprintf("%s, and %s has dismissed that (%s): it stays at %.12s until the upstream moves it again", did, cmp.Or(r.DecidedBy, "a person"), r.ID, r.Old)
+	}
+	return fmt.Sprintf("%s, and a policy holds it at %.12s: approve %s to let it through", did, r.Old, r.ID)
+}
 
 // RewriteFilter selects rewrites of one repository, newest first.
 type RewriteFilter struct {

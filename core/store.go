@@ -126,7 +126,7 @@ type SyncStore interface {
 type CredentialStore interface {
 	// CreateCredential: KindConflict if the repository has one already.
 	CreateCredential(ctx context.Context, c Credential) error
-	// UpdateCredential replaces username and secret of the one with c.ID.
+	// UpdateCredential replaces username, host and secret of the one with c.ID.
 	UpdateCredential(ctx context.Context, c Credential) error
 	DeleteCredential(ctx context.Context, id string) error
 	CredentialByID(ctx context.Context, id string) (Credential, error)
@@ -245,7 +245,8 @@ type InboundStore interface {
 	// after now, at most limit.
 	DueInboundWebhooks(ctx context.Context, now time.Time, limit int) ([]string, error)
 	// NoteInbound records that a delivery came, or that one was missed. A
-	// repository without inbound webhook gets none by this.
+	// repository without inbound webhook gets none by this. If one was missed,
+	// an active webhook is due to be checked then, unless it was a moment ago.
 	NoteInbound(ctx context.Context, repoID string, delivered, missed time.Time) error
 	DeleteInboundWebhook(ctx context.Context, repoID string) error
 

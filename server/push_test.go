@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -39,11 +40,25 @@ func newForge(t *testing.T, seed providertest.SeedOptions) *providertest.TestFor
 
 func newBench(t *testing.T, seed providertest.SeedOptions) *bench {
 	t.Helper()
+	return startBench(t, seed, servertest.Options{})
+}
+
+func startBench(t *testing.T, seed providertest.SeedOptions, o servertest.Options) *bench {
+	t.Helper()
 	forge := newForge(t, seed)
-	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})}
+	o.Forges = []*providertest.TestForge{forge}
+	b := &bench{forge: forge, Server: servertest.Start(t, o)}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, mirror, forge, origin)
 	return b
+}
+
+// settled waits until nothing is open any more of what the upstream did not
+// answer for.
+func (b *bench) settled(t *testing.T) {
+	t.Helper()
+	settled(t, b.Dir)
+	require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.unconfirmed") == nil }, time.Minute, 20*time.Millisecond)
 }
 
 // clone clones the mirror.
@@ -218,8 +233,8 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 		says  string
 	}{
 		"after the upstream applied":  {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, DropReply: true, Times: 1}, true, "did not confirm"},
-		"before the upstream applied": {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Drop: true, Times: 1}, false, "push again"},
-		"gateway error":               {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Status: 502, Times: 1}, false, "push again"},
+		"before the upstream applied": {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Drop: true, Times: 1}, false, "outcome unknown"},
+		"gateway error":               {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Status: 502, Times: 1}, false, "outcome unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -232,10 +247,11 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 			require.Contains(t, out, tt.says)
 			if !tt.moved {
 				require.Error(t, err, out)
+				b.settled(t)
 				require.NoError(t, b.Sync(t, mirror))
 				after := b.state(t)
 				require.Empty(t, cmp.Diff(before, after), out)
-				// The client was told to push again, and that works.
+				// Once it is known that nothing happened, the same push works.
 				client.Git("push", "--quiet", "origin", "HEAD:main")
 			} else {
 				require.NoError(t, err, out)
@@ -260,11 +276,41 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 		require.Error(t, err)
 		require.Contains(t, out, "outcome unknown", "neither yes nor no would be true")
 		b.forge.ClearFaults()
+		b.settled(t)
 		require.NoError(t, b.Sync(t, mirror))
 		require.Equal(t, head, client.LsRemote("origin")["refs/heads/main"])
 		b.requireSame(t)
 		require.Len(t, b.events(t), 1)
 	})
+}
+
+// An upstream that takes the push and answers half a report, and cannot be asked
+// either: the client hears so, nobody calls the copy ready, and nothing but one
+// question at a time goes to the host until it is known.
+func TestInvariant03_unconfirmedIsNotReady(t *testing.T) {
+	t.Parallel()
+	b := startBench(t, providertest.SeedOptions{Commits: 3}, servertest.Options{Stall: 3 * time.Second, SettlePeriod: 2 * time.Second})
+	client := b.clone(t)
+	head := client.Commit("lost")
+	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, HalfReply: true, Times: 1, Before: func() {
+		b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindDiscover, providertest.KindListRefs}, Status: 503})
+	}})
+	runs := b.Get(t, mirror).At("sync.runs")
+	out, err := client.Try("push", "origin", "HEAD:main")
+	require.Error(t, err)
+	require.Contains(t, out, "outcome unknown")
+	got := b.Get(t, mirror)
+	require.Equal(t, "unconfirmed", got.At("sync.state"))
+	require.Equal(t, []any{"refs/heads/main"}, got.At("sync.unconfirmed"))
+	out, err = client.Try("push", "origin", "HEAD:main")
+	require.Error(t, err)
+	require.Contains(t, out, "not known yet")
+	require.Equal(t, runs, b.Get(t, mirror).At("sync.runs"), "no run for it")
+	b.forge.ClearFaults()
+	require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.state") == "ready" }, time.Minute, 20*time.Millisecond)
+	require.Equal(t, head, client.LsRemote("origin")["refs/heads/main"])
+	b.requireSame(t)
+	require.Len(t, b.events(t), 1)
 }
 
 func TestInvariant04_staleNeverOverwrites(t *testing.T) {

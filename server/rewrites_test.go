@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -119,11 +120,23 @@ func TestRewrites_holdOverREST(t *testing.T) {
 	require.Len(t, held, 1)
 	row := held[0].(map[string]any)
 	require.Equal(t, tip, row["new"])
+	// What keeps the ref out is named to whoever waits for it, or looks.
+	reason := fmt.Sprintf("the upstream has moved refs/heads/main to %s, and a policy holds it at %s: approve %s to let it through", tip[:12], old[:12], row["id"])
+	for _, want := range []map[string]any{{"name": "main", "id": tip}, {"name": "main"}} {
+		late := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"refs": []any{want}, "timeout": "1s"})
+		require.Equal(t, http.StatusGatewayTimeout, late.Status, late.Raw)
+		require.Equal(t, reason, late.At("ensured.refs").([]any)[0].(map[string]any)["reason"])
+		require.Contains(t, late.At("detail"), reason)
+	}
+	require.Equal(t, []any{map[string]any{"ref": "refs/heads/main", "rewrite_id": row["id"], "state": "held", "reason": reason}},
+		b.API(t, http.MethodGet, mirror, "/sync", nil).At("held_refs"))
 	a := b.API(t, http.MethodPost, mirror, "/rewrites/"+row["id"].(string)+"/approve", nil)
 	require.Equal(t, http.StatusOK, a.Status)
 	require.Equal(t, "approved", a.At("state"))
 	require.Equal(t, tip, b.Refs(t, mirror)["refs/heads/main"])
 	b.requireSame(t)
+	require.NotContains(t, b.API(t, http.MethodGet, mirror, "/sync", nil).Raw, "held_refs")
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"refs": []any{map[string]any{"name": "main"}}}).Status)
 
 	all := b.rewrites(t, "")
 	require.Len(t, all, 2)

@@ -63,6 +63,12 @@ type Options struct {
 	// FetchGrace and PushGrace are how long the body of a Git request may come
 	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
 	FetchGrace, PushGrace time.Duration
+	// Stall is how long a git that talks to an upstream may show no sign of life
+	// before it is ended, see [git.Options]; 0 is 2 min.
+	Stall time.Duration
+	// SettlePeriod is over how long an upstream must show an old id before a push
+	// without an answer counts as not taken; 0 is 2 min.
+	SettlePeriod time.Duration
 
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
 	// says where a request came from.
@@ -123,7 +129,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.lock, err = lockDir(o.DataDir); err != nil {
 		return nil, err
 	}
-	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory})
+	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall})
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +152,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, Trees: o.Trees,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, Trees: o.Trees, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err

@@ -94,6 +94,19 @@ func (k *walk) require(a servertest.Answer, want int, what string) {
 	require.Equal(k.r, want, a.Status, "%s: %s", what, a.Raw)
 }
 
+// contradict reports whether two of the edits cannot both be.
+func contradict(edits []file) bool {
+	for i, a := range edits {
+		for _, b := range edits[i+1:] {
+			nested := strings.HasPrefix(a.path, b.path+"/") || strings.HasPrefix(b.path, a.path+"/")
+			if a.path == b.path || nested && !a.del {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (k *walk) commit() {
 	branch := k.branch("branch")
 	var edits []file
@@ -107,6 +120,10 @@ func (k *walk) commit() {
 		})
 	}
 	a := k.pack(k.t, map[string]any{"target_branch": branch}, edits...)
+	if contradict(edits) {
+		k.require(a, http.StatusBadRequest, "commit that says two things")
+		return
+	}
 	if !k.exists(branch) {
 		k.require(a, http.StatusNotFound, "commit on a missing branch")
 		return

@@ -15,10 +15,10 @@ type sealedCredential struct {
 	sealed []byte
 }
 
-const selectCredential = `SELECT id, repo_id, username, sealed, created_at, updated_at FROM credentials`
+const selectCredential = `SELECT id, repo_id, username, host, sealed, created_at, updated_at FROM credentials`
 
 func scanCredential(row scanner) (c sealedCredential, err error) {
-	err = row.Scan(&c.ID, &c.RepoID, &c.Username, &c.sealed, timeColumn{&c.CreatedAt}, timeColumn{&c.UpdatedAt})
+	err = row.Scan(&c.ID, &c.RepoID, &c.Username, &c.Host, &c.sealed, timeColumn{&c.CreatedAt}, timeColumn{&c.UpdatedAt})
 	return c, err
 }
 
@@ -41,8 +41,8 @@ func (q *queries) CreateCredential(ctx context.Context, c core.Credential) error
 		return action.fail(err)
 	}
 	return q.exec(ctx, action, `
-		INSERT INTO credentials (id, repo_id, username, sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		c.ID, c.RepoID, c.Username, sealed, micros(c.CreatedAt), micros(c.UpdatedAt))
+		INSERT INTO credentials (id, repo_id, username, host, sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		c.ID, c.RepoID, c.Username, c.Host, sealed, micros(c.CreatedAt), micros(c.UpdatedAt))
 }
 
 // UpdateCredential implements [core.CredentialStore]. A zero UpdatedAt means now.
@@ -56,8 +56,8 @@ func (q *queries) UpdateCredential(ctx context.Context, c core.Credential) error
 		return action.fail(err)
 	}
 	return q.exec(ctx, action, `
-		UPDATE credentials SET username = $1, sealed = $2, updated_at = $3 WHERE id = $4`,
-		c.Username, sealed, micros(c.UpdatedAt), c.ID)
+		UPDATE credentials SET username = $1, host = $2, sealed = $3, updated_at = $4 WHERE id = $5`,
+		c.Username, c.Host, sealed, micros(c.UpdatedAt), c.ID)
 }
 
 // DeleteCredential implements [core.CredentialStore].

@@ -146,14 +146,19 @@ func (q *queries) DueInboundWebhooks(ctx context.Context, now time.Time, limit i
 	return all, action.fail(err)
 }
 
+// missedPause keeps checks apart that missed deliveries cause: one may be right at
+// the host, and its deliveries not arrive here.
+const missedPause = 10 * time.Minute
+
 // NoteInbound implements [core.InboundStore]. A zero time leaves what is known.
 func (q *queries) NoteInbound(ctx context.Context, repoID string, delivered, missed time.Time) error {
 	return op{name: "note inbound webhook", subject: repoID}.fail(q.write(ctx, func(tx runner) error {
 		_, err := tx.ExecContext(ctx, `
 			UPDATE inbound_webhooks SET
 				last_delivery_at = CASE WHEN $1 > last_delivery_at THEN $1 ELSE last_delivery_at END,
-				last_missed_at = CASE WHEN $2 > last_missed_at THEN $2 ELSE last_missed_at END
-			WHERE repo_id = $3`, micros(delivered), micros(missed), repoID)
+				last_missed_at = CASE WHEN $2 > last_missed_at THEN $2 ELSE last_missed_at END,
+				next_check = CASE WHEN next_check > $2 AND $2 - checked_at >= $3 AND state = $4 THEN $2 ELSE next_check END
+			WHERE repo_id = $5`, micros(delivered), micros(missed), missedPause.Microseconds(), core.InboundActive, repoID)
 		return err
 	}))
 }

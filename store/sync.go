@@ -19,13 +19,13 @@ const noSyncState = "the repository is not synced"
 
 const syncColumns = `repo_id, wanted, served, tried, wanted_ref, cause, next_attempt_at, failures, runs,
 	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest,
-	observed_at, changed_at, poll_at, told, upstream_state, upstream_since`
+	observed_at, changed_at, poll_at, told, upstream_state, upstream_since, skipped_refs`
 
 func scanSyncState(row scanner) (s core.SyncState, err error) {
 	err = row.Scan(&s.RepoID, &s.Wanted, &s.Served, &s.Tried, &s.WantedRef, &s.Trigger, timeColumn{&s.NextAttemptAt}, &s.Failures, &s.Runs,
 		timeColumn{&s.FirstSyncedAt}, timeColumn{&s.LastSuccessAt}, timeColumn{&s.LastErrorAt}, &s.LastClass, &s.LastError,
 		&s.Digest, &s.BrakeDigest, timeColumn{&s.ObservedAt}, timeColumn{&s.ChangedAt}, timeColumn{&s.PollAt}, &s.Told,
-		&s.UpstreamState, timeColumn{&s.UpstreamSince})
+		&s.UpstreamState, timeColumn{&s.UpstreamSince}, jsonColumn{&s.Skipped})
 	return s, err
 }
 
@@ -84,6 +84,10 @@ func (p prefixed) Scan(dest ...any) error {
 // request that came during the run keeps its right to be served at once: then
 // NextAttemptAt stays zero, whatever s says.
 func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
+	skipped, err := encode(s.Skipped)
+	if err != nil {
+		return err
+	}
 	return q.exec(ctx, op{name: "save sync state", subject: s.RepoID, missing: noSyncState}, `
 		UPDATE sync_states SET
 			served = $1,
@@ -92,12 +96,12 @@ func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
 			taken = 0, taken_ref = '',
 			failures = $3, runs = $4, first_synced_at = $5, last_success_at = $6, last_error_at = $7,
 			last_class = $8, last_error = $9, digest = $10, brake_digest = $11,
-			observed_at = $12, changed_at = $13, poll_at = $14, told = $15, tried = $16
-		WHERE repo_id = $17`,
+			observed_at = $12, changed_at = $13, poll_at = $14, told = $15, tried = $16, skipped_refs = $17
+		WHERE repo_id = $18`,
 		s.Served, micros(s.NextAttemptAt),
 		s.Failures, s.Runs, micros(s.FirstSyncedAt), micros(s.LastSuccessAt), micros(s.LastErrorAt),
 		s.LastClass, s.LastError, s.Digest, s.BrakeDigest,
-		micros(s.ObservedAt), micros(s.ChangedAt), micros(s.PollAt), s.Told, s.Tried, s.RepoID)
+		micros(s.ObservedAt), micros(s.ChangedAt), micros(s.PollAt), s.Told, s.Tried, skipped, s.RepoID)
 }
 
 // SetDigest implements [core.SyncStore].

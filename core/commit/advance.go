@@ -17,8 +17,7 @@ type Commit struct {
 	// Base is the branch that Branch begins at if it does not exist yet.
 	Base          string
 	BaseEphemeral bool
-	// Expected is the commit that Branch must be at: "" is any, zeros mean that
-	// it must not exist.
+	// Expected is where Branch must be, or Base if Branch begins there; see pin.
 	Expected string
 }
 
@@ -48,9 +47,6 @@ func (c Commit) check() error {
 	}
 	if c.BaseEphemeral && c.Base == "" {
 		return core.Errorf(core.KindInvalid, "base_is_ephemeral needs base_branch")
-	}
-	if err := checkGuard(c.Expected, c.Repo); err != nil {
-		return err
 	}
 	return c.Signed.require()
 }
@@ -83,15 +79,23 @@ func (s *Service) standing(ctx context.Context, c Commit) (standing, error) {
 	if st.tip, err = s.ref(ctx, c.Repo, c.namespace(), c.ref()); err != nil {
 		return st, err
 	}
-	if err := holds(c.Expected, "branch "+quote(c.Branch), st.tip); err != nil {
-		return st, err
+	// A guard on a branch that begins at another is about that one: it is all
+	// that the caller can have seen.
+	fromBase := st.tip == "" && c.Base != ""
+	if !fromBase {
+		if err := holds(c.Expected, "branch "+quote(c.Branch), st.tip); err != nil {
+			return st, err
+		}
 	}
 	switch {
 	case st.tip != "":
 		st.parent, err = s.head(ctx, c.Repo, st.tip)
-	case c.Base != "":
+	case fromBase:
 		if st.parent, err = s.resolve(ctx, c.Repo, namespace(c.BaseEphemeral), "refs/heads/"+c.Base); core.KindOf(err) == core.KindNotFound {
 			err = core.Errorf(core.KindNotFound, "base branch %q does not exist", c.Base)
+		}
+		if err == nil && !core.ObjectID(c.Expected).IsZero() {
+			err = holds(c.Expected, "base branch "+quote(c.Base), st.parent.commit)
 		}
 	default:
 		var empty bool
@@ -102,22 +106,26 @@ func (s *Service) standing(ctx context.Context, c Commit) (standing, error) {
 	return st, err
 }
 
-// ready is what can be refused before anything is uploaded.
-func (s *Service) ready(ctx context.Context, c Commit) (standing, error) {
+// ready is what can be refused before anything is uploaded. It pins the guard.
+func (s *Service) ready(ctx context.Context, c *Commit) error {
 	if err := c.check(); err != nil {
-		return standing{}, err
+		return err
 	}
 	// Any id does: the verdict is about the name.
 	if err := s.check(ctx, c.Caller, c.namespace(), core.RefUpdate{Name: c.ref(), New: core.ObjectID(firstID(c.Repo))}); err != nil {
-		return standing{}, err
+		return err
 	}
-	st, err := s.standing(ctx, c)
+	var err error
+	if c.Expected, err = s.pin(ctx, c.Repo, c.namespace(), c.ref(), c.Expected); err != nil {
+		return err
+	}
+	st, err := s.standing(ctx, *c)
 	if err != nil {
-		return st, &TipError{Tip: st.tip, Err: err}
+		return &TipError{Tip: st.tip, Err: err}
 	}
 	// Next comes the upload, whose time is the client's.
 	limit.Free(ctx)
-	return st, nil
+	return nil
 }
 
 // firstID is an id that is not "absent", for where only that matters.

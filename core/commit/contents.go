@@ -23,8 +23,9 @@ type Chunks interface {
 
 // use is what a content is for.
 type use struct {
-	blob bool // it is a file
-	link bool // it names a commit
+	blob    bool // it is a file
+	symlink bool // and the target of a symlink
+	link    bool // it names a commit
 }
 
 // contents takes the contents of files off a stream: one after the other, each
@@ -57,6 +58,7 @@ func (c *contents) expect(files []File) {
 			u.link = true
 		default:
 			u.blob = true
+			u.symlink = u.symlink || f.Mode == modeSymlink
 		}
 		if f.Content != "" {
 			c.uses[f.Content] = u
@@ -124,6 +126,15 @@ func (c *contents) finish(u use, size int64, open func() io.Reader) error {
 	if !u.blob {
 		return nil
 	}
+	if u.symlink {
+		target, err := io.ReadAll(io.LimitReader(open(), maxPath+1))
+		if err != nil {
+			return err
+		}
+		if err := checkTarget(target); err != nil {
+			return core.Errorf(core.KindInvalid, "content %s: %s", quote(c.current), core.MessageOf(err))
+		}
+	}
 	id, err := c.pack.addFrom(typeBlob, size, open)
 	c.blobs[c.current] = id
 	return err
@@ -140,4 +151,22 @@ func (c *contents) complete() error {
 		}
 	}
 	return nil
+}
+
+// checkTarget checks the target of a symlink, as far as it was read: no system
+// can make one that is empty, has a NUL or is longer than a path. Errors:
+// KindInvalid.
+func checkTarget(target []byte) error {
+	reason := ""
+	switch {
+	case len(target) == 0:
+		reason = "is empty"
+	case len(target) > maxPath:
+		reason = "is longer than 4096 bytes"
+	case bytes.IndexByte(target, 0) >= 0:
+		reason = "has a NUL"
+	default:
+		return nil
+	}
+	return core.Errorf(core.KindInvalid, "the target of a symlink %s; no system can make that one", reason)
 }

@@ -17,7 +17,7 @@ import (
 // does not apply; KindInvalid if it is no patch or changes nothing; else as
 // [Service.CommitFiles].
 func (s *Service) CommitDiff(ctx context.Context, c Commit, chunks Chunks) (Result, error) {
-	if _, err := s.ready(ctx, c); err != nil {
+	if err := s.ready(ctx, &c); err != nil {
 		return Result{}, err
 	}
 	patch := spool{dir: s.temp, limit: s.maxSize}
@@ -93,24 +93,76 @@ func (s *Service) applyPatch(ctx context.Context, dir string, p *pack, base core
 	if tree == base {
 		return tree, nil
 	}
-	// The paths that the patch touched are checked as those of other commits.
-	changed := git.Command{Name: "diff-tree", Flags: []string{"-r", "-z", "--no-renames", "--name-only", "--diff-filter=d"}, Args: []string{string(base), string(tree)}}
+	// What the patch touched is checked as what other commits bring.
+	changed := git.Command{Name: "diff-tree", Flags: []string{"-r", "-z", "--no-renames", "--no-abbrev", "--diff-filter=d"}, Args: []string{string(base), string(tree)}}
 	if base == "" {
-		changed = git.Command{Name: "ls-tree", Flags: []string{"-r", "-z", "--name-only"}, Args: []string{string(tree)}}
+		changed = git.Command{Name: "ls-tree", Flags: []string{"-r", "-z"}, Args: []string{string(tree)}}
 	}
 	if out, err = run(changed); err != nil {
 		return "", fmt.Errorf("compare trees: %w", err)
 	}
-	for path := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		if path == "" {
-			continue
-		}
-		if _, err := CleanPath(path); err != nil {
+	var links []string
+	for _, e := range touched(out) {
+		if _, err := CleanPath(e.path); err != nil {
 			return "", err
 		}
-		p.strict = p.strict || readByGit(path)
+		p.strict = p.strict || readByGit(e.path)
+		if e.mode == modeSymlink {
+			links = append(links, e.id)
+		}
+	}
+	if err := s.checkTargets(ctx, dir, q, links); err != nil {
+		return "", err
 	}
 	return tree, q.collect(p)
+}
+
+// touchedEntry is a file as a patch left it.
+type touchedEntry struct{ mode, id, path string }
+
+// touched reads the output of "diff-tree -z" (":mode mode id id status", then
+// the path) or of "ls-tree -z" ("mode type id", a tab, the path).
+func touched(out []byte) []touchedEntry {
+	var all []touchedEntry
+	fields := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	for i := 0; i < len(fields); i++ {
+		head, path, listed := strings.Cut(fields[i], "\t")
+		words := strings.Fields(head)
+		switch {
+		case listed && len(words) == 3:
+			all = append(all, touchedEntry{words[0], words[2], path})
+		case len(words) == 5 && i+1 < len(fields):
+			i++
+			all = append(all, touchedEntry{words[1], words[3], fields[i]})
+		}
+	}
+	return all
+}
+
+// checkTargets checks blobs that are targets of symlinks. Errors: KindInvalid.
+func (s *Service) checkTargets(ctx context.Context, dir string, q *quarantine, blobs []string) error {
+	if len(blobs) == 0 {
+		return nil
+	}
+	cat, err := s.git.OpenCat(ctx, dir, q.env...)
+	if err != nil {
+		return err
+	}
+	defer cat.Close() //nolint:errcheck // a complaint was the error of the query
+	objects, err := cat.Contents(ctx, maxPath, blobs...)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		target := o.Data
+		if o.Size > maxPath {
+			target = make([]byte, maxPath+1) // its content was not read
+		}
+		if err := checkTarget(target); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // patchError says why git did not apply a patch.

@@ -1,9 +1,13 @@
 package commit
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -23,7 +27,14 @@ func checkFiles(files []File) ([]File, error) {
 	clean := make([]File, len(files))
 	for i, f := range files {
 		var err error
-		if f.Path, err = CleanPath(f.Path); err != nil {
+		if f.Delete {
+			// What is there may go, even with a name that may not be written.
+			f.Path = strings.TrimPrefix(f.Path, "/")
+			err = content.ValidatePath(f.Path)
+		} else {
+			f.Path, err = CleanPath(f.Path)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if !f.Delete {
@@ -36,11 +47,66 @@ func checkFiles(files []File) ([]File, error) {
 		}
 		clean[i] = f
 	}
-	return clean, nil
+	return clean, checkTogether(clean)
 }
 
-// CommitFiles makes a commit that changes files. The edits are made in order:
-// a later one wins, and what is in the way of a path goes. Contents are read
+// checkTogether refuses entries that cannot both be: one path twice, and a path
+// below another one, unless that one is deleted first. Which of them a client
+// means is not for us to guess. Errors: KindInvalid.
+func checkTogether(files []File) error {
+	order := make([]int, len(files))
+	for i := range order {
+		order[i] = i
+	}
+	// With the slash before all other bytes, what is below a path follows it.
+	slices.SortFunc(order, func(a, b int) int { return comparePaths(files[a].Path, files[b].Path) })
+	var above []int // entries that the one at hand is below, outermost first
+	for _, i := range order {
+		path := files[i].Path
+		for len(above) > 0 && !isBelow(path, files[above[len(above)-1]].Path) {
+			above = above[:len(above)-1]
+		}
+		for _, j := range above {
+			outer := files[j]
+			switch {
+			case outer.Path == path:
+				return core.Errorf(core.KindInvalid, "files names %s twice; send one entry for each path", quote(path))
+			case outer.Delete && (files[i].Delete || j < i):
+			case files[i].Delete && i < j:
+			default:
+				return core.Errorf(core.KindInvalid, "files names both %s and %s, which cannot both be; delete the one that is there first, or send one of them",
+					quote(outer.Path), quote(path))
+			}
+		}
+		above = append(above, i)
+	}
+	return nil
+}
+
+// comparePaths orders paths by bytes, with the slash before all others.
+func comparePaths(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		switch {
+		case a[i] == b[i]:
+		case a[i] == '/':
+			return -1
+		case b[i] == '/':
+			return 1
+		default:
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// isBelow reports whether a path is another one, or below it.
+func isBelow(path, other string) bool {
+	return strings.HasPrefix(path, other) && (len(path) == len(other) || path[len(other)] == '/')
+}
+
+// CommitFiles makes a commit that changes files. The edits are made in
+// order; none contradicts another one, and what is in the way of a path goes. Contents are read
 // only when nothing speaks against the commit so far.
 //
 // Errors: KindInvalid for anything wrong with the request, or if it changes
@@ -51,7 +117,7 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 	if err != nil {
 		return Result{}, err
 	}
-	if _, err := s.ready(ctx, c); err != nil {
+	if err := s.ready(ctx, &c); err != nil {
 		return Result{}, err
 	}
 	p := s.newPack(c.Repo)
@@ -126,7 +192,7 @@ func (s *Service) Restore(ctx context.Context, c Commit, revision string) (Resul
 	// Here the flag is about the revision: there is no base branch.
 	from := namespace(c.BaseEphemeral)
 	c.Base, c.BaseEphemeral = "", false
-	if _, err := s.ready(ctx, c); err != nil {
+	if err := s.ready(ctx, &c); err != nil {
 		return Result{}, err
 	}
 	if revision == "" {

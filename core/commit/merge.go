@@ -35,9 +35,9 @@ type Merge struct {
 	Target          string // short name of a branch
 	TargetEphemeral bool
 	Strategy        Strategy
-	Squash          bool // one commit whose only parent is the target's tip
-	AllowUnrelated  bool // merge histories that share no commit
-	Expected        string
+	Squash          bool   // one commit whose only parent is the target's tip
+	AllowUnrelated  bool   // merge histories that share no commit
+	Expected        string // where Target must be; see pin
 }
 
 // Outcome says what a merge did.
@@ -105,9 +105,6 @@ func (m Merge) check() error {
 	if err := checkBranch("target_branch", m.Target); err != nil {
 		return err
 	}
-	if err := checkGuard(m.Expected, m.Repo); err != nil {
-		return err
-	}
 	return m.Signed.check()
 }
 
@@ -129,6 +126,10 @@ func (s *Service) Merge(ctx context.Context, m Merge) (Merged, error) {
 	defer cancel()
 	ns := namespace(m.TargetEphemeral)
 	if err := s.check(ctx, m.Caller, ns, core.RefUpdate{Name: m.ref(), Old: core.ObjectID(firstID(m.Repo)), New: core.ObjectID(firstID(m.Repo))}); err != nil {
+		return Merged{}, err
+	}
+	var err error
+	if m.Expected, err = s.pin(ctx, m.Repo, ns, m.ref(), m.Expected); err != nil {
 		return Merged{}, err
 	}
 	source, err := s.resolve(ctx, m.Repo, namespace(m.SourceEphemeral), m.Source)

@@ -24,7 +24,7 @@ type Note struct {
 	Object   string // a full id, or a revision that names a commit
 	Ref      string // see [content.NotesRefName]
 	Text     string
-	Expected string  // what the notes ref must be at
+	Expected string  // what the notes ref must be at; see pin
 	Author   *Person // nil: the server
 }
 
@@ -99,10 +99,10 @@ func (s *Service) writeNote(ctx context.Context, n Note, message string, mustExi
 	if err := d.check(); err != nil {
 		return r, err
 	}
-	if err := checkGuard(n.Expected, n.Repo); err != nil {
+	if err := s.check(ctx, n.Caller, core.Default, core.RefUpdate{Name: r.Ref, New: core.ObjectID(firstID(n.Repo))}); err != nil {
 		return r, err
 	}
-	if err := s.check(ctx, n.Caller, core.Default, core.RefUpdate{Name: r.Ref, New: core.ObjectID(firstID(n.Repo))}); err != nil {
+	if n.Expected, err = s.pin(ctx, n.Repo, core.Default, r.Ref, n.Expected); err != nil {
 		return r, err
 	}
 	if n.Object == "" {

@@ -208,39 +208,6 @@ func (e *TipError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason.
 func (e *TipError) Unwrap() error { return e.Err }
 
-// guard is where a caller says that a ref must be: "" anywhere, zeros nowhere.
-func checkGuard(guard string, r core.Repository) error {
-	if guard == "" {
-		return nil
-	}
-	if id := core.ObjectID(guard); !id.Valid() || len(id) != idDigits(r) {
-		return core.Errorf(core.KindInvalid, "the expected id %q is not a full object id in lower-case hexadecimal", guard)
-	}
-	return nil
-}
-
-// holds compares a ref with the guard. Errors: KindPrecondition.
-func holds(guard, name string, tip core.ObjectID) error {
-	want := core.ObjectID(guard)
-	switch {
-	case guard == "" || want == tip || want.IsZero() && tip.IsZero():
-		return nil
-	case tip.IsZero():
-		return core.Errorf(core.KindPrecondition, "%s does not exist, but was expected to be at %s", name, guard)
-	case want.IsZero():
-		return core.Errorf(core.KindPrecondition, "%s exists already, at %s", name, tip)
-	}
-	return core.Errorf(core.KindPrecondition, "%s is at %s, not at the expected %s", name, tip, guard)
-}
-
-// stale turns a lost race into a failed guard if there was one.
-func stale(err error, guard string) error {
-	if core.KindOf(err) != core.KindStale || guard == "" {
-		return err
-	}
-	return &core.Error{Kind: core.KindPrecondition, Message: core.MessageOf(err), Err: err}
-}
-
 // idDigits is the length of an object id of the repository in hexadecimal.
 func idDigits(r core.Repository) int {
 	if r.ObjectFormat == "sha256" {

@@ -10,9 +10,10 @@ import (
 const maxPath = 4096
 
 // ValidatePath reports, as a KindInvalid [*core.Error], why path cannot name a
-// file or folder of a repository: it must be relative and clean, without
-// control characters, and no part may be ".git" in any case, which no
-// repository that was checked on arrival has.
+// file or folder of a repository: it must be relative and clean, and no part
+// may be ".git" in any case, which no repository that was checked on arrival
+// has. Control characters but NUL are in names that people have pushed, so they
+// can be read here; see commit.CleanPath for what may be written.
 func ValidatePath(path string) error {
 	refuse := func(reason string) error {
 		return &core.Error{Kind: core.KindInvalid, Op: "check path", Subject: path, Message: "invalid path: " + reason}
@@ -24,11 +25,8 @@ func ValidatePath(path string) error {
 		return refuse("it is too long")
 	case path[0] == '/':
 		return refuse("it must be relative to the root of the repository")
-	}
-	for _, c := range []byte(path) {
-		if c < ' ' || c == 0x7f {
-			return refuse("control characters are not allowed")
-		}
+	case strings.ContainsRune(path, 0):
+		return refuse("a NUL is not allowed")
 	}
 	for part := range strings.SplitSeq(path, "/") {
 		switch {

@@ -17,7 +17,7 @@ type LinkPlan struct {
 }
 
 // Attach links a local repository to an upstream, with a credential if one is
-// given, and asks for the first sync; with dry, it only says what that would do.
+// given, else with the stored one if that was stored for the same host, and asks for the first sync; with dry, it only says what that would do.
 // The upstream must be readable now. Errors: KindConflict if there is an upstream
 // already or its objects have another format than what is here; else as
 // [Engine.CreateRepository] and [upstream.Failure] have them.
@@ -25,12 +25,17 @@ func (e *Engine) Attach(ctx context.Context, r core.Repository, u UpstreamReques
 	if r.Upstream != nil {
 		return LinkPlan{}, core.Errorf(core.KindConflict, "the repository has an upstream already; re-point it, or detach it first")
 	}
-	plan, err := e.plan(ctx, r, u, c, nil)
+	var kept string // id of the stored credential that stays
+	plan, err := e.plan(ctx, r, u, c, func(up core.Upstream) (*providers.StoredCredential, error) {
+		stored, id, err := e.storedFor(ctx, r, up)
+		kept = id
+		return stored, err
+	})
 	if err != nil || dry {
 		return plan, err
 	}
 	err = e.sync.Attach(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
-		return e.storeCredential(ctx, q, r.ID, c)
+		return e.replaceCredential(ctx, q, plan.Repository, kept, c)
 	})
 	if err != nil {
 		return LinkPlan{}, err
@@ -49,15 +54,12 @@ func (e *Engine) Repoint(ctx context.Context, r core.Repository, u UpstreamReque
 	}
 	var kept string // id of the stored credential that stays
 	plan, err := e.plan(ctx, r, u, c, func(up core.Upstream) (*providers.StoredCredential, error) {
-		stored, err := e.store.CredentialByRepo(ctx, r.ID)
-		if core.KindOf(err) == core.KindNotFound {
+		if up.Instance != r.Upstream.Instance {
 			return nil, nil
 		}
-		if err != nil || up.Mode != providers.ModeGeneric || up.Instance != r.Upstream.Instance || !strings.EqualFold(up.Host, r.Upstream.Host) {
-			return nil, err
-		}
-		kept = stored.ID
-		return &providers.StoredCredential{Username: stored.Username, Secret: stored.Secret}, nil
+		stored, id, err := e.storedFor(ctx, r, up)
+		kept = id
+		return stored, err
 	})
 	if err != nil || dry {
 		return plan, err
@@ -67,17 +69,7 @@ func (e *Engine) Repoint(ctx context.Context, r core.Repository, u UpstreamReque
 		if err := q.DeleteInboundWebhook(ctx, r.ID); err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
 		}
-		stored, err := q.CredentialByRepo(ctx, r.ID)
-		if core.KindOf(err) == core.KindNotFound {
-			return e.storeCredential(ctx, q, r.ID, c)
-		}
-		if err != nil || stored.ID == kept {
-			return err
-		}
-		if err := q.DeleteCredential(ctx, stored.ID); err != nil {
-			return err
-		}
-		return e.storeCredential(ctx, q, r.ID, c)
+		return e.replaceCredential(ctx, q, plan.Repository, kept, c)
 	})
 	if err != nil {
 		return LinkPlan{}, err
@@ -143,10 +135,38 @@ func (e *Engine) linked(ctx context.Context, plan LinkPlan) (LinkPlan, error) {
 	return plan, err
 }
 
-// storeCredential stores a credential, if there is one, in a transaction.
-func (e *Engine) storeCredential(ctx context.Context, q core.Queries, repoID string, c *providers.StoredCredential) error {
+// storedFor returns the repository's stored credential and its id, if it was
+// stored for the host of an upstream: whoever attaches a repository must not be
+// able to have it sent elsewhere.
+func (e *Engine) storedFor(ctx context.Context, r core.Repository, up core.Upstream) (*providers.StoredCredential, string, error) {
+	stored, err := e.store.CredentialByRepo(ctx, r.ID)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil, "", nil
+	}
+	if err != nil || up.Mode != providers.ModeGeneric || !strings.EqualFold(up.Host, stored.Host) {
+		return nil, "", err
+	}
+	return &providers.StoredCredential{Username: stored.Username, Secret: stored.Secret}, stored.ID, nil
+}
+
+// replaceCredential puts the given credential, if there is one, in the place of
+// the stored one, unless that is to be kept; r is the repository as it will be.
+// It is part of a transaction.
+func (e *Engine) replaceCredential(ctx context.Context, q core.Queries, r core.Repository, kept string, c *providers.StoredCredential) error {
+	stored, err := q.CredentialByRepo(ctx, r.ID)
+	switch {
+	case core.KindOf(err) == core.KindNotFound:
+	case err != nil:
+		return err
+	case stored.ID == kept && strings.EqualFold(stored.Host, r.Upstream.Host):
+		return nil
+	default:
+		if err := q.DeleteCredential(ctx, stored.ID); err != nil {
+			return err
+		}
+	}
 	if c == nil {
 		return nil
 	}
-	return q.CreateCredential(ctx, e.newCredential(repoID, c.Username, c.Secret))
+	return q.CreateCredential(ctx, e.newCredential(r.ID, r.Upstream.Host, c.Username, c.Secret))
 }

@@ -44,7 +44,10 @@ type Options struct {
 	PublicURL string
 	// MaxPushSize bounds the pack of one push in bytes; 0 is no limit.
 	MaxPushSize int64
-	Webhooks    events.Policy // where outbound webhooks may lead
+	// SettlePeriod is over how long an upstream must show an old id before a push
+	// without an answer counts as not taken; 0 is 2 min.
+	SettlePeriod time.Duration
+	Webhooks     events.Policy // where outbound webhooks may lead
 	// Limits bound what requests may use at the same time.
 	Limits limit.Options
 	// Trees are how much of a tree git may be asked to unfold for a request.
@@ -95,6 +98,7 @@ func New(o Options) (*Engine, error) {
 	e.repos.OnApplied(e.maintain.Applied)
 	e.sync = sync.New(sync.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = sync.NewLooker(e.sync)
 	e.events = events.New(events.Options{
@@ -106,7 +110,7 @@ func New(o Options) (*Engine, error) {
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck,
+		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck, Accepted: e.sync.Accepted, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err
@@ -170,20 +174,7 @@ func (e *Engine) Recover(ctx context.Context) error {
 // schedules syncs and maintenance until ctx ends and all of it has stopped.
 func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		for {
-			err := e.push.Recover(ctx)
-			if err == nil || ctx.Err() != nil {
-				return nil
-			}
-			e.log.Error("cannot settle interrupted writes; trying again", "error", err)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-e.clock.After(10 * time.Second):
-			}
-		}
-	})
+	g.Go(func() error { return e.push.Run(ctx) })
 	g.Go(func() error { return e.sync.Run(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })

@@ -22,27 +22,70 @@ func checkCredential(username string, secret providers.Secret) error {
 	return nil
 }
 
-// CreateCredential implements [Repositories].
-func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, username string, secret providers.Secret) (core.Credential, error) {
+// CredentialRequest is a credential as a caller gives it.
+type CredentialRequest struct {
+	Username *string // nil: none, or the one of before
+	Secret   providers.Secret
+	// Provider or Host say which host it is for, where there is no upstream yet.
+	Provider, Host string
+}
+
+// hostOf returns the host that a credential of the repository is for: that of
+// the upstream, else the one that the caller names, else stored. Errors:
+// KindInvalid if the caller names another than the upstream's.
+func (e *Engine) hostOf(ctx context.Context, r core.Repository, q CredentialRequest, stored string) (string, error) {
+	named := ""
+	if q.Provider != "" || q.Host != "" {
+		var err error
+		if named, err = e.upstreams.HostFor(ctx, q.Provider, q.Host); err != nil {
+			return "", err
+		}
+	}
 	switch {
+	case r.Upstream == nil && named == "":
+		return stored, nil
 	case r.Upstream == nil:
-		return core.Credential{}, core.Errorf(core.KindInvalid, "no upstream configured for this repository, so it needs no credential")
-	case r.Upstream.Mode != providers.ModeGeneric:
+		return named, nil
+	case named != "" && !strings.EqualFold(named, r.Upstream.Host):
+		return "", core.Errorf(core.KindInvalid, "the repository's upstream is at %s, so a credential for %s is of no use; leave upstream_host out", r.Upstream.Host, named)
+	}
+	return r.Upstream.Host, nil
+}
+
+// CreateCredential implements [Repositories]. Without an upstream it is kept for
+// one, and is sent to no other host than it was stored for.
+func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, q CredentialRequest) (core.Credential, error) {
+	if r.Upstream != nil && r.Upstream.Mode != providers.ModeGeneric {
 		return core.Credential{}, core.Errorf(core.KindInvalid, "this repository's upstream uses no stored credential")
 	}
-	if err := checkCredential(username, secret); err != nil {
+	username := ""
+	if q.Username != nil {
+		username = *q.Username
+	}
+	if err := checkCredential(username, q.Secret); err != nil {
 		return core.Credential{}, err
 	}
-	c := e.newCredential(r.ID, username, secret)
+	host, err := e.hostOf(ctx, r, q, "")
+	if err != nil {
+		return core.Credential{}, err
+	}
+	c := e.newCredential(r.ID, host, username, q.Secret)
 	if err := e.store.CreateCredential(ctx, c); err != nil {
 		if core.KindOf(err) == core.KindConflict {
 			return core.Credential{}, &core.Error{Kind: core.KindConflict, Message: "the repository has a credential already; update that one", Err: err}
 		}
 		return core.Credential{}, err
 	}
-	e.checkInbound(ctx, r.ID)
-	e.retryWith(ctx, r.ID)
+	e.tryWith(ctx, r)
 	return c, nil
+}
+
+// tryWith looks at the upstream, if there is one, with a new credential.
+func (e *Engine) tryWith(ctx context.Context, r core.Repository) {
+	if r.Upstream != nil {
+		e.checkInbound(ctx, r.ID)
+		e.retryWith(ctx, r.ID)
+	}
 }
 
 // retryWith has a failing sync tried with a new credential. That is stored
@@ -53,58 +96,60 @@ func (e *Engine) retryWith(ctx context.Context, repoID string) {
 	}
 }
 
-// credential returns the organisation's credential with the id.
-func (e *Engine) credential(ctx context.Context, org, id string) (core.Credential, error) {
+// credential returns the organisation's credential with the id, and its
+// repository.
+func (e *Engine) credential(ctx context.Context, org, id string) (core.Credential, core.Repository, error) {
 	missing := core.Errorf(core.KindNotFound, "no such credential")
 	c, err := e.store.CredentialByID(ctx, id)
 	if core.KindOf(err) == core.KindNotFound {
-		return core.Credential{}, missing
+		return core.Credential{}, core.Repository{}, missing
 	}
 	if err != nil {
-		return core.Credential{}, err
+		return core.Credential{}, core.Repository{}, err
 	}
 	r, err := e.store.RepositoryByID(ctx, c.RepoID)
 	if err != nil || r.Org != org {
-		return core.Credential{}, missing
+		return core.Credential{}, core.Repository{}, missing
 	}
-	return c, nil
+	return c, r, nil
 }
 
-func (e *Engine) newCredential(repoID, username string, secret providers.Secret) core.Credential {
+func (e *Engine) newCredential(repoID, host, username string, secret providers.Secret) core.Credential {
 	now := e.clock.Now()
-	return core.Credential{ID: core.NewID("ggc", now), RepoID: repoID, Username: username, Secret: secret, CreatedAt: now, UpdatedAt: now}
+	return core.Credential{ID: core.NewID("ggc", now), RepoID: repoID, Host: host, Username: username, Secret: secret, CreatedAt: now, UpdatedAt: now}
 }
 
 // UpdateCredential implements [Repositories].
-func (e *Engine) UpdateCredential(ctx context.Context, org, id string, username *string, secret providers.Secret) (core.Credential, error) {
-	c, err := e.credential(ctx, org, id)
+func (e *Engine) UpdateCredential(ctx context.Context, org, id string, q CredentialRequest) (core.Credential, error) {
+	c, r, err := e.credential(ctx, org, id)
 	if err != nil {
 		return core.Credential{}, err
 	}
-	if username != nil {
-		c.Username = *username
+	if q.Username != nil {
+		c.Username = *q.Username
 	}
-	if err := checkCredential(c.Username, secret); err != nil {
+	if err := checkCredential(c.Username, q.Secret); err != nil {
 		return core.Credential{}, err
 	}
-	c.Secret, c.UpdatedAt = secret, e.clock.Now()
+	if c.Host, err = e.hostOf(ctx, r, q, c.Host); err != nil {
+		return core.Credential{}, err
+	}
+	c.Secret, c.UpdatedAt = q.Secret, e.clock.Now()
 	if err := e.store.UpdateCredential(ctx, c); err != nil {
 		return core.Credential{}, err
 	}
-	e.checkInbound(ctx, c.RepoID)
-	e.retryWith(ctx, c.RepoID)
+	e.tryWith(ctx, r)
 	return c, nil
 }
 
 // DeleteCredential implements [Repositories].
 func (e *Engine) DeleteCredential(ctx context.Context, org, id string) error {
-	c, err := e.credential(ctx, org, id)
+	_, r, err := e.credential(ctx, org, id)
 	if err != nil {
 		return err
 	}
-	r, err := e.store.RepositoryByID(ctx, c.RepoID)
-	if err != nil {
-		return err
+	if r.Upstream == nil {
+		return e.store.DeleteCredential(ctx, id)
 	}
 	gone := e.inbound.Leaving(ctx, r)
 	if err := e.store.DeleteCredential(ctx, id); err != nil {

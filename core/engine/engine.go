@@ -9,7 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
-	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/core/sync"
 )
 
 // UpstreamRequest is the wish to link a new repository to an upstream, in the
@@ -48,11 +48,18 @@ type SyncStatus struct {
 	Progress *core.Progress // of the running sync, nil if none runs
 	LastRun  *core.Run
 	Webhook  *core.InboundWebhook // how the host tells of changes; nil: not known yet
+	// Unconfirmed are the refs of which it is not known yet whether the upstream
+	// took their last update; they are locked.
+	Unconfirmed []string
 	// Expected is how many announced refs no listing has shown yet.
 	Expected int
 	// HostRests is until when the host is left alone, because it limits or
 	// cannot be reached; zero: it is not.
 	HostRests time.Time
+	// Identity is what is known of the upstream's stable id.
+	Identity sync.Identity
+	// Held are the rewrites that keep refs from where the upstream has them.
+	Held []core.Rewrite
 }
 
 // Repositories is what the REST layer needs of the engine. [*Engine]
@@ -82,9 +89,9 @@ type Repositories interface {
 
 	// CreateCredential: KindConflict if there is one, KindInvalid for a
 	// repository without upstream or with one that uses no stored credential.
-	CreateCredential(ctx context.Context, repo core.Repository, username string, secret providers.Secret) (core.Credential, error)
+	CreateCredential(ctx context.Context, repo core.Repository, q CredentialRequest) (core.Credential, error)
 	// UpdateCredential: a nil username keeps the old one.
-	UpdateCredential(ctx context.Context, org, id string, username *string, secret providers.Secret) (core.Credential, error)
+	UpdateCredential(ctx context.Context, org, id string, q CredentialRequest) (core.Credential, error)
 	DeleteCredential(ctx context.Context, org, id string) error
 	CredentialByRepo(ctx context.Context, repo core.Repository) (core.Credential, error)
 

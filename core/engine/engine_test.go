@@ -88,9 +88,9 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	one := b.ForgeCommit(r, "refs/heads/main", "one")
 
 	stored := b.Forge.Stored()
-	c, err := b.CreateCredential(ctx, r, stored.Username, stored.Secret)
+	c, err := b.CreateCredential(ctx, r, engine.CredentialRequest{Username: &stored.Username, Secret: stored.Secret})
 	require.NoError(t, err)
-	_, err = b.CreateCredential(ctx, r, "x", "y")
+	_, err = b.CreateCredential(ctx, r, engine.CredentialRequest{Secret: "y"})
 	require.Equal(t, core.KindConflict, core.KindOf(err))
 	entered, release := make(chan struct{}, 10), make(chan struct{})
 	b.Forge.Inject(providertest.Fault{Times: 1, Before: func() { entered <- struct{}{}; <-release }})
@@ -119,9 +119,9 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.NotEmpty(t, runs)
 
 	rotated := b.Forge.Stored()
-	_, err = b.UpdateCredential(ctx, coretest.Org, c.ID, nil, rotated.Secret)
+	_, err = b.UpdateCredential(ctx, coretest.Org, c.ID, engine.CredentialRequest{Secret: rotated.Secret})
 	require.NoError(t, err)
-	_, err = b.UpdateCredential(ctx, "other", c.ID, nil, "x")
+	_, err = b.UpdateCredential(ctx, "other", c.ID, engine.CredentialRequest{Secret: "x"})
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
 	require.Equal(t, core.KindNotFound, core.KindOf(b.DeleteCredential(ctx, "other", c.ID)))
 	b.Forge.RevokeToken(stored.Secret.Reveal())
@@ -189,13 +189,11 @@ func TestEngine_CreateCredential_refusesWhatNoHeaderCanHold(t *testing.T) {
 	b := newBench(t)
 	r := b.create("a")
 	for user, secret := range map[string]providers.Secret{"a:b": "x", "a\n": "x", "a": "", "b": "x\r\ny", "c": "x\x00"} {
-		_, err := b.CreateCredential(t.Context(), r, user, secret)
+		_, err := b.CreateCredential(t.Context(), r, engine.CredentialRequest{Username: &user, Secret: secret})
 		require.Equal(t, core.KindInvalid, core.KindOf(err), "%q", user)
 	}
-	local, err := b.CreateRepository(t.Context(), engine.CreateRequest{Org: coretest.Org, Name: "local"})
-	require.NoError(t, err)
-	_, err = b.CreateCredential(t.Context(), local, "a", "b")
-	require.Equal(t, core.KindInvalid, core.KindOf(err))
+	_, err := b.CreateCredential(t.Context(), r, engine.CredentialRequest{Secret: "x", Host: "elsewhere.example.test"})
+	require.Equal(t, core.KindInvalid, core.KindOf(err), "the upstream is at another host")
 }
 
 // Deleting and detaching in the middle of a sync end it, and nothing of it comes after.
@@ -263,4 +261,27 @@ func TestInvariant09_upstreamDownReadsWork(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, st.LastError, "and it says so")
 	require.Equal(t, core.ClassNetwork, st.LastClass)
+}
+
+// A failed sync waits for its time, and no look comes before that.
+func TestEngine_SyncStatus_nextPollIsNeverPast(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.Synced("a")
+	now := b.Clock.Now().Truncate(time.Microsecond)
+	_, err := b.Store.RequestSync(t.Context(), r.ID, "test", "")
+	require.NoError(t, err)
+	state, err := b.Store.SyncState(t.Context(), r.ID)
+	require.NoError(t, err)
+	state.FirstSyncedAt, state.PollAt, state.NextAttemptAt = now, now.Add(-time.Hour), now.Add(time.Hour)
+	require.NoError(t, b.Store.SaveSync(t.Context(), state))
+	status, err := b.SyncStatus(t.Context(), r)
+	require.NoError(t, err)
+	require.True(t, status.PollAt.Equal(now.Add(time.Hour)), status.PollAt)
+	// One that is due is due now.
+	state.Served, state.NextAttemptAt = state.Wanted, time.Time{}
+	require.NoError(t, b.Store.SaveSync(t.Context(), state))
+	status, err = b.SyncStatus(t.Context(), r)
+	require.NoError(t, err)
+	require.False(t, status.PollAt.Before(now), status.PollAt)
 }

@@ -38,6 +38,9 @@ type EnsuredRef struct {
 	Name string        // full name
 	ID   core.ObjectID // where it is; zero: nowhere
 	Here bool          // as it was wanted
+	// Reason is what keeps the ref out for good, if something does: a policy
+	// holds it, or its name cannot be here.
+	Reason string
 }
 
 // EnsuredID is what became of an id.
@@ -136,14 +139,25 @@ func (e *Engine) ensured(ctx context.Context, r core.Repository, q EnsureRequest
 	if err != nil {
 		return Ensured{}, err
 	}
+	kept, err := e.keptOut(ctx, r)
+	if err != nil {
+		return Ensured{}, err
+	}
 	out := Ensured{All: true}
 	for _, w := range q.Refs {
 		name, id := resolve(refs, w.Name)
-		found := EnsuredRef{Name: name, ID: id, Here: looked && !id.IsZero()}
+		reason := kept[name]
+		if tag := "refs/tags/" + w.Name; id.IsZero() && reason == "" && kept[tag] != "" {
+			name, reason = tag, kept[tag]
+		}
+		found := EnsuredRef{Name: name, ID: id, Here: looked && !id.IsZero() && reason == ""}
 		if w.ID != "" {
 			if found.Here, err = e.leadsTo(ctx, r, id, w.ID); err != nil {
 				return Ensured{}, err
 			}
+		}
+		if !found.Here {
+			found.Reason = reason
 		}
 		out.Refs = append(out.Refs, found)
 		out.All = out.All && found.Here
@@ -162,6 +176,26 @@ func (e *Engine) ensured(ctx context.Context, r core.Repository, q EnsureRequest
 	}
 	out.Freshness, err = e.Freshness(ctx, r, core.Demand{})
 	return out, err
+}
+
+// keptOut returns why refs of the upstream are not here as it has them, by name.
+func (e *Engine) keptOut(ctx context.Context, r core.Repository) (map[string]string, error) {
+	reasons := map[string]string{}
+	held, err := e.held(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range held {
+		reasons[row.Ref] = row.HoldReason()
+	}
+	state, err := e.store.SyncState(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, skipped := range state.Skipped {
+		reasons[skipped.Ref] = skipped.Reason()
+	}
+	return reasons, nil
 }
 
 // resolve finds a ref by its full or short name; a branch goes before a tag.

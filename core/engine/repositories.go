@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,7 +211,7 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	if err != nil {
 		return SyncStatus{}, err
 	}
-	st := SyncStatus{SyncState: state}
+	st := SyncStatus{SyncState: state, Unconfirmed: e.push.Unsettled(r.ID)}
 	if p, ok := e.sync.Progress(r.ID); ok {
 		st.Running, st.Progress = true, &p
 	}
@@ -235,8 +236,46 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	st.Expected = len(expected)
 	if r.Upstream != nil {
 		st.HostRests = e.sync.HostRests(r.Upstream.Host)
+		st.Identity = e.sync.Identity(r)
 	}
-	return st, nil
+	if !st.PollAt.IsZero() {
+		st.PollAt = e.nextPoll(st.SyncState)
+	}
+	st.Held, err = e.held(ctx, r)
+	return st, err
+}
+
+// nextPoll returns when the upstream is looked at next: now, if it is due, but
+// while a run waits for its time there is no look before that.
+func (e *Engine) nextPoll(state core.SyncState) time.Time {
+	at := state.PollAt
+	if now := e.clock.Now(); at.Before(now) {
+		at = now
+	}
+	if state.Served < state.Wanted && at.Before(state.NextAttemptAt) {
+		at = state.NextAttemptAt
+	}
+	return at
+}
+
+// held returns the rewrites that policies keep from being followed, by ref.
+func (e *Engine) held(ctx context.Context, r core.Repository) ([]core.Rewrite, error) {
+	rows, err := e.store.HeldRewrites(ctx, r.ID)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	rules, err := e.repos.Rules(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var held []core.Rewrite
+	for _, row := range core.NewestHeld(rows) {
+		if rules.Keeps(row) {
+			held = append(held, row)
+		}
+	}
+	slices.SortFunc(held, func(a, b core.Rewrite) int { return strings.Compare(a.Ref, b.Ref) })
+	return held, nil
 }
 
 // Runs implements [Repositories].

@@ -38,7 +38,10 @@ var remoteErrors = []struct {
 	{core.ClassResource, gitSpeaks, exhausted},
 
 	{core.ClassRateLimited, anySpeaks, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
-	{core.ClassTooLarge, anySpeaks, regexp.MustCompile(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},
+	// What a host says of a while stands before what it says for good: GitLab
+	// calls a repository that is being moved "temporarily read-only".
+	{core.ClassUnavailable, hostSpeaks, regexp.MustCompile(`(?i)temporarily (?:read-only|unavailable)|under maintenance|maintenance mode`)},
+	{core.ClassTooLarge, anySpeaks, regexp.MustCompile(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|exceed the [0-9.]+ ?[KMGT]i?B limit|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},
 
 	// Verification of objects by git on this machine (transfer.fsckObjects).
 	{core.ClassCorrupt, gitSpeaks, regexp.MustCompile(`fsck error in |error: object [0-9a-f]{40,64}: [A-Za-z0-9]+: |(?:pack|object|packfile) .{0,120}(?:is corrupt|corrupt or missing)|inflate: data stream error|inflate returned|pack has bad object|SHA1 COLLISION|SHA1 mismatch|hash mismatch|did not send all necessary objects|bad object [0-9a-f]{40}|unresolved deltas?|confused by unstable object source|unable to parse object|mismatched algorithms`)},
@@ -49,14 +52,17 @@ var remoteErrors = []struct {
 
 	{core.ClassRefused, anySpeaks, regexp.MustCompile(hostRefuses)},
 
+	// Gitea's answer to a push to a repository that is not there.
+	{core.ClassNotFound, hostSpeaks, regexp.MustCompile(`(?i)push to create is not enabled`)},
 	// "not found" before "auth": GitHub and GitLab answer a private repository
 	// and a missing one alike, and their sentence names both causes.
 	{core.ClassNotFound, hostSpeaks, regexp.MustCompile(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
-	{core.ClassAuth, anySpeaks, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
-	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository|not valid: is this a git repository`)},
+	{core.ClassAuth, anySpeaks, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|user permission denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
+	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
+	{core.ClassProtocol, gitSpeaks, regexp.MustCompile(`not valid: is this a git repository`)},
 
 	{core.ClassTimeout, gitSpeaks, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
-	{core.ClassUnavailable, anySpeaks, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|temporarily unavailable|bad gateway|gateway time-?out|under maintenance|maintenance mode|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
+	{core.ClassUnavailable, anySpeaks, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|bad gateway|gateway time-?out|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
 	{core.ClassNetwork, gitSpeaks, regexp.MustCompile(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|invalid server response|not our ref|unable to access '`)},
 
 	// "remote error: text" is an ERR packet: a refusal for a reason of the host's own.
@@ -64,26 +70,33 @@ var remoteErrors = []struct {
 }
 
 // hostRefuses finds refusals that another credential would not help against.
-const hostRefuses = `(?i)IP (?:address )?allow[- ]?list|account (?:is |has been )?(?:suspended|blocked)|repository .{0,60}(?:disabled|archived|read-only)|archived so it is read-only|DMCA|returned error: 451|unavailable (?:for|due to) legal`
+const hostRefuses = archivedWords + `|(?i:IP (?:address )?allow[- ]?list|must whitelist your IP|account (?:is |has been )?(?:suspended|blocked|disabled|deactivated|pending approval)|accept the Terms of Service|repository .{0,60}(?:disabled|read-only)|repository cannot be accessed|read-only GitLab instance|(?:pulling|pushing|git access) over HTTPS? is not allowed|by HTTP protocol is not allowed|DMCA|returned error: 451|unavailable (?:for|due to) legal)`
 
-var (
-	hostRefusal  = regexp.MustCompile(hostRefuses)
-	hostThrottle = regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection`)
-)
+// archivedWords finds what hosts say of a push to an archived repository.
+const archivedWords = `(?i:(?:repo|repository|project) (?:is|was|has been) archived|archived (?:repo|repository|project)\b|archived so it is read-only)`
 
-// classOfStatus returns the class of an HTTP answer that is not 2xx. 403 says
-// auth unless the host's words say that it is about something else.
+var hostArchived = regexp.MustCompile(archivedWords)
+
+// IsArchived reports whether an upstream said that it is archived: a state of
+// the repository, not of the credential.
+func IsArchived(text string) bool { return hostArchived.MatchString(text) }
+
+// classOfStatus returns the class of an HTTP answer that is not 2xx. Hosts give
+// 403 many meanings: it says auth unless their words tell another.
 func classOfStatus(status int, hostText string) core.ErrorClass {
 	switch {
 	case status >= 300 && status < 400:
 		return core.ClassMoved
 	case status == http.StatusTooManyRequests:
 		return core.ClassRateLimited
-	case status == http.StatusForbidden && hostThrottle.MatchString(hostText):
-		return core.ClassRateLimited
-	case status == http.StatusUnavailableForLegalReasons, status == http.StatusForbidden && hostRefusal.MatchString(hostText):
+	case status == http.StatusForbidden:
+		if class, ok := wordsClass(hostText); ok {
+			return class
+		}
+		return core.ClassAuth
+	case status == http.StatusUnavailableForLegalReasons:
 		return core.ClassRefused
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case status == http.StatusUnauthorized:
 		return core.ClassAuth
 	case status == http.StatusNotFound, status == http.StatusGone:
 		return core.ClassNotFound
@@ -112,12 +125,20 @@ func Unavailable(err error) bool {
 // classOfWords returns the class of a refusal of which only the host's words are
 // known.
 func classOfWords(text string) core.ErrorClass {
-	for _, e := range remoteErrors {
-		if e.who != gitSpeaks && e.re.MatchString(text) {
-			return e.class
-		}
+	if class, ok := wordsClass(text); ok {
+		return class
 	}
 	return core.ClassRefused
+}
+
+// wordsClass returns the class that a host's words tell; false: none.
+func wordsClass(text string) (core.ErrorClass, bool) {
+	for _, e := range remoteErrors {
+		if e.who != gitSpeaks && e.re.MatchString(text) {
+			return e.class, true
+		}
+	}
+	return "", false
 }
 
 // ClassifyRemote tells from the stderr of a failed git fetch or push why it
@@ -215,8 +236,9 @@ var (
 	machinePath = regexp.MustCompile(`(^|[\s'"(=])/[^\s'":]+/[^\s'":]*`)
 	// noise at the start of a line of git's, without meaning to a person.
 	gitPrefix = regexp.MustCompile(`^(?:fatal|error|ERROR): `)
-	// decoration finds the rulers that hosts put around their messages.
-	decoration = regexp.MustCompile(`[=*_-]{4,}`)
+	// decoration finds the rulers that hosts put around their messages, and the
+	// empty lines of Gitea's hooks.
+	decoration = regexp.MustCompile(`[=*_-]{4,}|(?m:^error:$)`)
 )
 
 // sentence returns what to show: the host's words, else the line of git's.

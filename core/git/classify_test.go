@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -17,7 +18,8 @@ import (
 )
 
 // Each fixture is a header (source, class, text), a blank line, and stderr as git
-// printed it.
+// printed it. The source is the git, the host or the public place where the
+// sentence comes from: file and repository, issue, or documentation.
 func TestClassifyRemote_fixtures(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/classify/*.txt")
@@ -35,12 +37,43 @@ func TestClassifyRemote_fixtures(t *testing.T) {
 				k, v, _ := strings.Cut(line, ": ")
 				want[k] = v
 			}
+			require.Regexp(t, fixtureSource, want["source"], "say where the words come from; none from memory")
 			class, text := ClassifyRemote(stderr, 128)
 			require.Equal(t, want["class"], string(class))
 			require.Equal(t, want["text"], text)
 			require.LessOrEqual(t, len(text), maxSentence)
 		})
 	}
+}
+
+// fixtureSource is what names a source: a version of git or of a host that was
+// run, a file of a public repository, an issue there, or a page.
+var fixtureSource = regexp.MustCompile(`^(?:git \d+\.\d+|Gitea \d+\.\d+\.\d+ \(captured\)|(?:issue |pull request )?[\w.-]+/[\w./-]+(?:#\d+| [\w./-]+\.(?:go|rb))|https://|made up$)`)
+
+// An answer to the listing of refs says no more than its status and its words.
+func TestClassOfStatus_words(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]core.ErrorClass{
+		"": core.ClassAuth, "Forbidden": core.ClassAuth,
+		"This repo is archived. You can view files and clone it, but cannot push or open issues/pull-requests.": core.ClassRefused,
+		"To access this repository, an admin must whitelist your IP.":                                           core.ClassRefused,
+		"The repository is temporarily read-only. Please try again later.":                                      core.ClassUnavailable,
+		"The requested repository either does not exist or you do not have access.":                             core.ClassNotFound,
+	} {
+		require.Equal(t, want, classOfStatus(http.StatusForbidden, text), text)
+	}
+	require.Equal(t, core.ClassAuth, classOfStatus(http.StatusUnauthorized, "Failed to authenticate user"))
+}
+
+func TestIsArchived(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"github", "gitlab", "gitea"} {
+		raw, err := os.ReadFile("testdata/classify/refused_" + host + "_archived.txt")
+		require.NoError(t, err)
+		require.True(t, IsArchived(string(raw)), host)
+	}
+	require.False(t, IsArchived("mirror repository is read-only"))
+	require.False(t, IsArchived("the branch archive is protected"))
 }
 
 func TestClassifyRemote_edges(t *testing.T) {
@@ -105,7 +138,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		{"500", answer(500), core.ClassUnavailable, "500"},
 		{"502", answer(502, plain...), core.ClassUnavailable, "The host's own words"},
 		{"301", answer(301, "Location", "/elsewhere"), core.ClassMoved, "301"},
-		{"HTML", answer(200), core.ClassNotFound, "not valid"},
+		{"HTML", answer(200), core.ClassProtocol, "not valid"},
 		{"cut", func(w http.ResponseWriter, _ *http.Request) {
 			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 				_ = conn.Close()

@@ -105,6 +105,7 @@ type Process struct {
 	start  time.Time
 	git    *Git
 	ctx    context.Context
+	watch  *stallWatch // nil: it talks to no host
 
 	ceiling int64     // of its memory; see limitMemory
 	flag    string    // of the server, that raises it
@@ -112,7 +113,9 @@ type Process struct {
 }
 
 // Start starts the command; the caller must call Wait. When ctx ends, the
-// whole process group gets SIGTERM and, after ten seconds, SIGKILL.
+// whole process group gets SIGTERM and, after ten seconds, SIGKILL. A command
+// with a Remote is ended like that too when it makes no progress for long, and
+// its error is then a [*RemoteError] of class timeout.
 func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -124,6 +127,13 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	cfg := baseConfig()
 	if c.Remote != nil {
 		cfg = append(cfg, c.Remote.config()...)
+		if g.stall == 0 {
+			cfg = append(cfg, slowest()...)
+		}
+	}
+	var watch *stallWatch
+	if c.Remote != nil && g.stall > 0 {
+		ctx, watch = newStallWatch(ctx)
 	}
 	cmd := exec.CommandContext(ctx, g.path, args...)
 	cmd.Env = append(append(append([]string(nil), g.env...), configEnv(append(cfg, c.Config...))...), c.Env...)
@@ -133,7 +143,7 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	} else {
 		cmd.Dir = os.TempDir()
 	}
-	p := &Process{cmd: cmd, name: c.Name, start: time.Now(), git: g, ctx: ctx}
+	p := &Process{cmd: cmd, name: c.Name, start: time.Now(), git: g, ctx: ctx, watch: watch}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
 	if c.Stderr == nil {
 		p.stderr = &boundedBuffer{limit: stderrLimit}
@@ -156,9 +166,15 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	}
 	cmd.WaitDelay = killGrace
 	if err := cmd.Start(); err != nil {
+		if watch != nil {
+			watch.stop()
+		}
 		return nil, fmt.Errorf("start git %s: %w", c.Name, err)
 	}
 	limitMemory(cmd.Process.Pid, p.ceiling)
+	if watch != nil {
+		go watch.watch(cmd.Process.Pid, g.stall)
+	}
 	if c.Background {
 		lowerPriority(cmd.Process.Pid)
 	}
@@ -172,6 +188,9 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // a [*core.Error], or the context's error when that ended the process.
 func (p *Process) Wait() error {
 	err := p.cmd.Wait()
+	if p.watch != nil {
+		defer p.watch.stop() // after the context was asked why it ended
+	}
 	if p.ctx.Err() != nil {
 		// Whatever of the group outlived its leader and the grace.
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)

@@ -26,8 +26,7 @@ import (
 const (
 	maxAdvertisement = 512 << 20 // bytes, both answers together
 
-	// The slowest host we wait for: the same as http.lowSpeedLimit and
-	// http.lowSpeedTime in [Remote.config].
+	// The slowest host we wait for: the same as git's own limit, see slowest.
 	stallTime  = 60 * time.Second
 	stallBytes = 60 * 1000
 
@@ -175,7 +174,15 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, co
 			Err:      fmt.Errorf("%w: no content type", errNotSmart),
 		}
 	}
-	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != contentType {
+	switch media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media {
+	case contentType:
+	case "text/html":
+		return &RemoteError{
+			Class:    core.ClassProtocol,
+			HostText: "a page of HTML answers at the upstream's address, not git",
+			Err:      fmt.Errorf("%w: content type %.80q", errNotSmart, resp.Header.Get("Content-Type")),
+		}
+	default:
 		return &RemoteError{
 			Class:    core.ClassNotFound,
 			HostText: "there is no git repository at the upstream's address, or its server has only the old \"dumb\" HTTP protocol",

@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -19,6 +20,10 @@ type Options struct {
 	AllowProtocols string // GIT_ALLOW_PROTOCOL; "" is "https:http"
 	Memory         Memory // how much one git may allocate
 	Logger         hclog.Logger
+	// Stall is how long a git that talks to a host may go without a sign of life
+	// before it is ended; 0 is [DefaultStall]. Only Linux shows what processes
+	// do; elsewhere curl's limit of 1 kB/s over 60 s stands in.
+	Stall time.Duration
 }
 
 // Git runs one git binary. It is safe for concurrent use.
@@ -28,6 +33,7 @@ type Git struct {
 	env     []string
 	memory  Memory
 	log     hclog.Logger
+	stall   time.Duration // 0: processes cannot be watched here
 }
 
 // Version is a git version.
@@ -96,6 +102,9 @@ func New(ctx context.Context, o Options) (*Git, error) {
 		o.AllowProtocols = "https:http"
 	}
 	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols), memory: o.Memory.WithDefaults()}
+	if canWatch() {
+		g.stall = cmp.Or(o.Stall, DefaultStall)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	out, err := g.Output(ctx, Command{Name: "version"})

@@ -83,6 +83,13 @@ func Contended(err error) bool {
 	return ok && contendedRef.MatchString(exit.Stderr) && !impossibleRef.MatchString(exit.Stderr)
 }
 
+// NameTaken reports whether git fetch could not write a ref because its name is a
+// folder of another one here, or that of it.
+func NameTaken(err error) bool {
+	exit, ok := errors.AsType[*ExitError](err)
+	return ok && impossibleRef.MatchString(exit.Stderr)
+}
+
 // RefLockTimeout returns the configuration of how long git waits for a ref that
 // another process has locked.
 func RefLockTimeout(d time.Duration) Config {

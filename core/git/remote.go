@@ -42,9 +42,6 @@ func (r Remote) config() []Config {
 		{"http.proxy", ""},
 		// A URL with a password in it must never get as far as a log.
 		{"transfer.credentialsInUrl", "die"},
-		// Deadline by stall, not by total time: under 1 kB/s for 60 s ends it.
-		{"http.lowSpeedLimit", "1000"},
-		{"http.lowSpeedTime", "60"},
 		{"protocol.version", "2"},
 		// Larger POST buffers let a small pack go out with a Content-Length in
 		// one request instead of a probe and a chunked one; some hosts'
@@ -64,6 +61,12 @@ func (r Remote) config() []Config {
 		cfg = append(cfg, Config{"http.sslCAInfo", r.CAFile})
 	}
 	return cfg
+}
+
+// slowest is the configuration that ends what stalls where processes cannot be
+// watched: under 1 kB/s for 60 s. It is the poorer means, see stallWatch.
+func slowest() []Config {
+	return []Config{{"http.lowSpeedLimit", "1000"}, {"http.lowSpeedTime", "60"}}
 }
 
 // curlResolve pins the host to the checked addresses: libcurl then asks no

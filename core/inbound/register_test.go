@@ -35,6 +35,18 @@ func TestService_Run_registersAndKeepsItCorrect(t *testing.T) {
 	b.host.set(func(h *hookHost) { delete(h.hooks, path) })
 	b.advance(next+time.Minute, func() bool { _, ok := b.host.at(path); return ok })
 
+	// If a poll finds what it was to announce, it is back at once.
+	now := b.clock.Now()
+	b.host.set(func(h *hookHost) { delete(h.hooks, path) })
+	require.NoError(t, b.Store.NoteInbound(t.Context(), r.ID, time.Time{}, now))
+	require.Greater(t, b.webhook(r).NextCheck, now, "it was checked a moment ago")
+	b.clock.Advance(10 * time.Minute)
+	now = b.clock.Now()
+	require.NoError(t, b.Store.NoteInbound(t.Context(), r.ID, time.Time{}, now))
+	b.s.CheckDue()
+	require.Eventually(t, func() bool { _, ok := b.host.at(path); return ok }, 10*time.Second, time.Millisecond)
+	require.Equal(t, now, b.webhook(r).LastMissedAt)
+
 	// A new secret is registered at once, and the old one works on.
 	rotated, err := b.s.Rotate(t.Context(), r.ID)
 	require.NoError(t, err)

@@ -83,11 +83,16 @@ func (s *Service) edit(ctx context.Context, repoID string, change func(w *core.I
 	if err != nil {
 		return err
 	}
+	s.CheckDue()
+	return nil
+}
+
+// CheckDue has the webhooks checked now that are due: somebody else made one so.
+func (s *Service) CheckDue() {
 	select {
 	case s.due <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // complete gives every synced repository its address, and has those looked at

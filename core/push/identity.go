@@ -61,11 +61,11 @@ func turnedAway(err error, ran bool) bool {
 // is whether its address or credential is another one now, so that the push is
 // worth a second attempt; else refusal says what the host told of it, if that
 // explains the first.
-func (s *Service) recheck(ctx context.Context, w *Session, known time.Time) (refusal error, again bool) {
+func (s *Service) recheck(ctx context.Context, w *Session, failure error, known time.Time) (refusal error, again bool) {
 	if s.o.Recheck == nil {
 		return nil, false
 	}
-	asked := s.o.Recheck(ctx, w.Repo)
+	asked := s.o.Recheck(ctx, w.Repo, failure)
 	now, err := s.store.RepositoryByID(ctx, w.Repo.ID)
 	if err != nil || !sameUpstream(w.Repo.Upstream, now.Upstream) {
 		return nil, false

@@ -54,11 +54,25 @@ func (b *bench) restart(po push.Options) {
 	b.Helper()
 	po.Git, po.Repos, po.Store, po.Upstreams, po.Clock = b.Git, b.Repos, b.Store, b.Upstreams, b.Clock
 	po.Logger = b.Logger
+	if po.SettlePeriod == 0 {
+		po.SettlePeriod = 100 * time.Millisecond
+	}
 	po.HooksDir = filepath.Join(b.Dir, "run", "git-hooks")
 	po.WantSync = func(context.Context, string) { b.wanted.Add(1) }
 	var err error
 	b.push, err = push.New(po)
 	require.NoError(b, err)
+}
+
+// settle has open journal entries settled, as Run does, until none is left.
+func (b *bench) settle() {
+	b.Helper()
+	require.Eventually(b, func() bool {
+		require.NoError(b, b.push.Recover(b.Context()))
+		open, err := b.Store.OpenJournals(b.Context())
+		require.NoError(b, err)
+		return len(open) == 0
+	}, time.Minute, 20*time.Millisecond)
 }
 
 // setPolicy gives the token of all pushes a policy.

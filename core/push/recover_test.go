@@ -38,7 +38,7 @@ func (b *bench) restarted() {
 	require.NoError(b, b.Repos.Recover(b.Context()))
 	b.restart(push.Options{})
 	require.NoError(b, b.push.Survey(b.Context()))
-	require.NoError(b, b.push.Recover(b.Context()))
+	b.settle()
 }
 
 // The crash matrix of a push: wherever the process ends, the next one makes
@@ -110,11 +110,20 @@ func TestService_Recover_upstreamCannotBeAsked(t *testing.T) {
 	require.Panics(t, func() { _, _ = b.push.Write(t.Context(), s) })
 	disarm()
 	remove := b.Forge.Inject(providertest.Fault{Status: 503})
-	b.wanted.Store(0)
-	b.restarted()
-	remove()
-	require.Positive(t, b.wanted.Load(), "a sync will see")
+	b.Open()
+	b.restart(push.Options{})
+	require.NoError(t, b.push.Recover(t.Context()))
+	require.Equal(t, []core.JournalState{core.JournalSent}, b.Journal(r), "nobody knows, so nobody says")
+	require.True(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/x"))
+	require.Equal(t, []string{"refs/heads/x"}, b.push.Unsettled(r.ID))
 	require.NotContains(t, b.Refs(r), "refs/heads/x")
+	remove()
+	b.settle()
+	b.inSync(r)
+	require.Equal(t, id, b.Refs(r)["refs/heads/x"])
+	require.Equal(t, []string{"refs/heads/x"}, b.Events(r))
+	require.False(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/x"))
+	require.Empty(t, b.push.Unsettled(r.ID))
 }
 
 func TestService_Recover_oneBadRepositoryDoesNotBlockTheOthers(t *testing.T) {

@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -39,9 +38,11 @@ type Options struct {
 	// Confirm makes sure that the upstream is still the repository that is
 	// followed; an error is the refusal of the write. Nil: it is not asked.
 	Confirm func(ctx context.Context, r core.Repository) error
-	// Recheck asks the host about the upstream after it refused a write, and
-	// reports whether it did. Nil: it is not asked.
-	Recheck func(ctx context.Context, r core.Repository) bool
+	// Recheck asks the host about the upstream after it refused a write with that
+	// failure, and reports whether more is known of it now. Nil: it is not asked.
+	Recheck func(ctx context.Context, r core.Repository, failure error) bool
+	// Accepted notes that the upstream took a write. Nil: nobody does.
+	Accepted func(ctx context.Context, r core.Repository)
 
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
@@ -50,6 +51,9 @@ type Options struct {
 	// takes refspecs on its command line only; 0 is 2000, which stays well under
 	// the kernel's limit of 2 MiB. More are split, or refused if atomic.
 	RefsPerPush int
+	// SettlePeriod is over how long listings of the upstream must agree on an old
+	// id before an update without an answer counts as not taken; 0 is 2 min.
+	SettlePeriod time.Duration
 }
 
 // Service runs write sessions. It is safe for concurrent use.
@@ -64,10 +68,13 @@ type Service struct {
 	wantSync func(context.Context, string)
 	o        Options
 
-	mu          sync.Mutex
-	interrupted []core.JournalEntry // of an earlier life, not settled yet
-	reserved    map[string]func()   // unlocks the refs of interrupted entries, by repository id
-	surveyed    bool
+	settling sync.Mutex    // one round at a time
+	woken    chan struct{} // has Run look
+
+	mu       sync.Mutex
+	open     []*unsettled      // oldest first
+	claims   map[string]*claim // by repository id and name on disk
+	surveyed bool
 }
 
 // New installs the hook and returns the service.
@@ -77,6 +84,9 @@ func New(o Options) (*Service, error) {
 	}
 	if o.PushTimeout == 0 {
 		o.PushTimeout = 30 * time.Minute
+	}
+	if o.SettlePeriod == 0 {
+		o.SettlePeriod = 2 * time.Minute
 	}
 	if o.RefsPerPush == 0 {
 		o.RefsPerPush = 2000
@@ -96,7 +106,7 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock,
 		log: o.Logger.Named("push"), hooks: o.HooksDir, wantSync: o.WantSync, o: o,
-		reserved: map[string]func(){},
+		woken: make(chan struct{}, 1), claims: map[string]*claim{},
 	}, nil
 }
 
@@ -145,8 +155,10 @@ func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
 }
 
 // Write takes the session through the door and returns one result per update,
-// in order. An error means that nothing moved and no verdict was reached: the
-// store or the provider failed, or ctx ended before the point of no return.
+// in order. An error means that nothing moved, nothing was journaled and no
+// verdict was reached: the store or the provider failed, or ctx ended before the
+// point of no return. Past it there are results only. One that says "outcome
+// unknown" may still come true: its ref stays locked until Run has found out.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	start := s.clock.Now()
 	b := newBallot(w)
@@ -180,6 +192,7 @@ func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
 	if err != nil {
 		return err
 	}
+	b.owns = t.rules.Owns
 	for i, u := range w.Updates {
 		if r, ok := w.verdict(u, t); !ok {
 			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
@@ -194,9 +207,13 @@ func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
 
 // locked runs the part of a session that holds the ref locks.
 func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
+	s.refuseUnsettled(w, b)
 	var names []string
 	for _, u := range b.updates() {
 		names = append(names, w.Namespace.Path(u.Name))
+	}
+	if len(names) == 0 {
+		return nil
 	}
 	quota, err := s.quota(ctx, w, b)
 	if err != nil {
@@ -206,7 +223,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 		names = append(names, quotaLock)
 	}
 	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
-	unlock, err := s.repos.Locks().LockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
+	held, err := s.lockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -215,7 +232,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 		b.refuseAll(core.KindLocked, reasonLocked)
 		return nil
 	}
-	defer unlock()
+	defer held.release()
 	if w, err = s.current(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
 	}
@@ -241,7 +258,17 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 	if err := s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
 	}
-	return s.commit(ctx, w, b)
+	return s.commit(ctx, w, b, held)
+}
+
+// refuseUnsettled refuses updates of refs whose last update is not settled: to
+// wait for the lock would be in vain.
+func (s *Service) refuseUnsettled(w Session, b *ballot) {
+	for _, i := range b.pending() {
+		if b.open[i] && s.repos.Unsettled(w.Repo.ID, w.Namespace.Path(w.Updates[i].Name)) {
+			b.refuse(i, core.KindLocked, reasonUnsettled)
+		}
+	}
 }
 
 // upstreamLeg returns the open indices whose ref the upstream owns.
@@ -251,7 +278,7 @@ func (s *Service) upstreamLeg(w Session, b *ballot) []int {
 	}
 	var idx []int
 	for _, i := range b.pending() {
-		if core.UpstreamOwned(w.Namespace, w.Updates[i].Name) {
+		if w.Namespace == core.Default && b.owns(w.Updates[i].Name) {
 			idx = append(idx, i)
 		}
 	}
@@ -420,6 +447,3 @@ func reasonOfRef(k git.UpdateRefErrorKind) string {
 	}
 	return "could not be written; the server's log has the details"
 }
-
-// errNothing stands for a session in which the upstream took nothing.
-var errNothing = errors.New("nothing to apply")

@@ -51,12 +51,14 @@ const (
 	reasonLocked      = "another update of this ref is under way, try again"
 	reasonNoAtomic    = "upstream does not support atomic pushes; push without --atomic"
 	reasonNoOptions   = "upstream does not support push options; push without --push-option"
-	reasonUnknown     = "outcome unknown: the upstream stopped answering; fetch to see whether it took the update"
-	reasonLost        = "the upstream did not confirm the update and does not have it; push again"
+	reasonUnknown     = "outcome unknown: the upstream did not confirm the update and may still take it; the ref stays locked until that is known, so fetch in a few minutes to see"
+	reasonUnsettled   = "it is not known yet whether the upstream took the last update of this ref; try again in a few minutes"
+	reasonUnwritten   = "outcome unknown: the server could not write the update down; fetch in a minute to see whether it took place"
 	reasonAbsent      = "the ref does not exist"
 	reasonSigned      = "signed pushes are not supported; push without --signed"
 	reasonEphemeral   = "only branches can be pushed to the ephemeral remote"
 	reasonTooManyRefs = "too many refs in one atomic push"
+	reasonOther       = "the upstream would not get this ref: only branches and tags are mirrored, and what the repository's include patterns name; notes stay here"
 	reasonFiltered    = "the repository's ref filter leaves this ref out; it is neither mirrored nor pushed"
 )
 
@@ -99,6 +101,9 @@ func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
 	case rule.NoForcePush && u.IsDelete():
 		return refuse(u, core.KindPermission, reasonPolicy), false // a deletion loses history
 	}
+	if s.losesDefault(u) {
+		return refuse(u, core.KindConflict, reasonDefault), false
+	}
 	if m == nil || s.Namespace != core.Default {
 		return Result{}, true
 	}
@@ -107,7 +112,11 @@ func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
 			return refuse(u, core.KindPermission, fmt.Sprintf("%s belongs to the upstream and is not mirrored", strings.TrimSuffix(prefix, "/"))), false
 		}
 	}
-	if core.UpstreamOwned(s.Namespace, u.Name) {
+	switch {
+	case core.OursAlone(s.Namespace, u.Name):
+	case !t.rules.Owns(u.Name):
+		return refuse(u, core.KindPermission, reasonOther), false
+	default:
 		switch {
 		case !t.rules.Mirrors(u.Name):
 			return refuse(u, core.KindPermission, reasonFiltered), false
@@ -133,12 +142,14 @@ type ballot struct {
 	results []Result
 	open    map[int]bool // indices still without a verdict
 
-	credential, login string // what opens the upstream, for the audit
-	journaled         bool   // whoever settles the journal entry adds the audit entry too
+	credential, login string                // what opens the upstream, for the audit
+	journaled         bool                  // whoever settles the journal entry adds the audit entry too
+	owns              func(ref string) bool // the upstream does
+	unsure            map[int]bool          // refused so far, but the upstream may have taken them
 }
 
 func newBallot(s Session) *ballot {
-	b := &ballot{session: s, results: make([]Result, len(s.Updates)), open: make(map[int]bool, len(s.Updates))}
+	b := &ballot{session: s, results: make([]Result, len(s.Updates)), open: make(map[int]bool, len(s.Updates)), unsure: map[int]bool{}, owns: func(string) bool { return false }}
 	for i, u := range s.Updates {
 		b.results[i] = Result{Update: u}
 		b.open[i] = true
@@ -151,6 +162,23 @@ func newBallot(s Session) *ballot {
 func (b *ballot) set(i int, kind core.Kind, reason string) {
 	b.results[i] = refuse(b.session.Updates[i], kind, reason)
 	delete(b.open, i)
+}
+
+// doubt records that nobody knows what became of an update.
+func (b *ballot) doubt(i int, reason string) {
+	b.set(i, core.KindUpstreamTimeout, reason)
+	b.unsure[i] = true
+}
+
+// unknown returns the updates whose outcome is not known, in order.
+func (b *ballot) unknown() []core.RefUpdate {
+	var us []core.RefUpdate
+	for i, u := range b.session.Updates {
+		if b.unsure[i] {
+			us = append(us, u)
+		}
+	}
+	return us
 }
 
 // refuse records a refusal, also over one that another update's caused. In an

@@ -37,7 +37,8 @@ func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []
 
 // checkGone refuses what would go to an upstream that is known to be gone:
 // another repository may have its name now, and must not get what was meant for
-// the old one. The host is asked again soon, in case that is over.
+// the old one. The host is asked again soon, in case that is over. It also refuses
+// what would go to a ref of the upstream that a sync leaves out.
 func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 	idx := s.upstreamLeg(w, b)
 	if len(idx) == 0 {
@@ -49,6 +50,13 @@ func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 	}
 	if err != nil {
 		return err
+	}
+	for _, i := range idx {
+		for _, skipped := range state.Skipped {
+			if skipped.Ref == w.Updates[i].Name && b.open[i] {
+				b.refuse(i, core.KindConflict, skipped.Reason())
+			}
+		}
 	}
 	if !state.UpstreamState.Gone() {
 		return nil
@@ -70,11 +78,13 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	}
 	var lines []git.PushLine
 	var pushErr error
-	ran := false
+	ran, sent := false, false
 	leg := func() error {
 		return s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
 			ran = true
-			lines, pushErr = s.runPush(ctx, w, r, idx)
+			var began bool
+			lines, began, pushErr = s.runPush(ctx, w, r, idx)
+			sent = sent || began
 			if len(lines) > 0 {
 				return nil // a verdict on a ref is no verdict on the credential
 			}
@@ -84,7 +94,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	known := s.storedAt(ctx, w.Repo)
 	err := leg()
 	if len(lines) == 0 && turnedAway(err, ran) {
-		refusal, again := s.recheck(ctx, &w, known)
+		refusal, again := s.recheck(ctx, &w, err, known)
 		if again {
 			err = leg()
 		} else if refusal != nil {
@@ -96,6 +106,9 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	}
 	if len(lines) > 0 {
 		err = pushErr
+	}
+	if s.o.Accepted != nil && slices.ContainsFunc(lines, git.PushLine.Accepted) {
+		s.o.Accepted(ctx, w.Repo)
 	}
 	for _, l := range lines {
 		i, ok := byRef[l.To]
@@ -115,7 +128,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 	if len(byRef) == 0 {
 		return
 	}
-	if reason, kind, known := knownFailure(err, ran); known {
+	if reason, kind, known := knownFailure(err, ran, sent); known {
 		for _, i := range byRef {
 			b.set(i, kind, reason)
 		}
@@ -158,24 +171,24 @@ func kindOfRefusal(l git.PushLine) core.Kind {
 
 // knownFailure returns the reason of a push that failed before it sent
 // anything, or whose request was turned away: then the outcome is known without
-// asking. ran says whether git push was tried at all.
-func knownFailure(err error, ran bool) (reason string, kind core.Kind, known bool) {
+// asking. ran says whether git push was tried at all, sent whether anything of it
+// can have reached the host.
+func knownFailure(err error, ran, sent bool) (reason string, kind core.Kind, known bool) {
 	if !ran || core.KindOf(err) == core.KindPrecondition {
 		// No credential, address not allowed, provider down; or the host refused
 		// the credential, and the provider knows why there is no fresher one.
 		_, text := upstream.Classify(err)
 		return "upstream: " + text, core.KindOf(err), true
 	}
-	var exit *git.ExitError
-	if !errors.As(err, &exit) {
-		return "", "", false // ended by the time limit, or the results could not be read
-	}
+	exit, ended := errors.AsType[*git.ExitError](err)
 	switch {
-	case git.IsAtomicUnsupported(exit.Stderr):
+	case ended && git.IsAtomicUnsupported(exit.Stderr):
 		return reasonNoAtomic, core.KindUnsupported, true
-	case git.IsPushOptionsUnsupported(exit.Stderr):
+	case ended && git.IsPushOptionsUnsupported(exit.Stderr):
 		return reasonNoOptions, core.KindUnsupported, true
-	case !git.IsWithoutEffect(exit.Stderr):
+	case sent && (!ended || !git.IsWithoutEffect(exit.Stderr)):
+		// Killed by a time limit or for a stall, or its results could not be
+		// read, or git's words may be about the answer to what it sent.
 		return "", "", false
 	}
 	class, text := upstream.Classify(err)
@@ -184,10 +197,12 @@ func knownFailure(err error, ran bool) (reason string, kind core.Kind, known boo
 		return "upstream refused the credential: " + text, core.KindUpstreamRejected, true
 	case core.ClassNotFound:
 		return "upstream repository not found: " + text, core.KindUpstreamRejected, true
-	case core.ClassMoved, core.ClassRefused:
+	case core.ClassMoved, core.ClassRefused, core.ClassTooLarge:
 		return "upstream: " + text, core.KindUpstreamRejected, true
 	case core.ClassRateLimited:
 		return "upstream says slow down: " + text, core.KindRateLimited, true
+	case core.ClassProtocol:
+		return "upstream: what answers there is no git server: " + text, core.KindUpstreamUnavailable, true
 	case core.ClassTimeout:
 		return "upstream: " + text, core.KindUpstreamTimeout, true
 	}
@@ -197,7 +212,7 @@ func knownFailure(err error, ran bool) (reason string, kind core.Kind, known boo
 // runPush runs git push towards the remote. Every refspec carries a lease with
 // the client's old id, so the upstream moves only if it is where the client
 // believed; the wire has no force bit, and with leases none is needed.
-func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []int) ([]git.PushLine, error) {
+func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []int) (lines []git.PushLine, sent bool, err error) {
 	flags := []string{
 		"--porcelain", // one line per ref, for programs
 		"--progress",  // says what it is doing although stderr is no terminal
@@ -229,12 +244,13 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	var stdout, stderr bytes.Buffer
 	messages := git.NewRemoteMessages(func(line string) { w.notify("%s", line) }, r.Password)
 	relay := git.NewLineWriter(messages.Line)
-	err := s.git.Run(ctx, git.Command{
+	phase, err := s.git.Push(ctx, git.Command{
 		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
 		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.TailWriter(&stderr)), // the reason comes after the progress
 	})
 	_ = relay.Close()
-	lines, perr := git.ParsePushPorcelain(&stdout)
+	var perr error
+	lines, perr = git.ParsePushPorcelain(&stdout)
 	for i := range lines {
 		// A host may repeat in a reason what it was sent.
 		lines[i].Reason = git.Redact(lines[i].Reason, r.Password)
@@ -246,14 +262,25 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	if errors.As(err, &exit) {
 		exit.Stderr = git.Redact(stderr.String(), r.Password)
 	}
-	return lines, err
+	if phase == git.PushAsked && len(lines) > 0 {
+		// Verdicts of git's own, on a list of refs that is none.
+		lines, err = nil, &git.RemoteError{
+			Class: core.ClassProtocol, HostText: "a page, or the old \"dumb\" HTTP protocol", Err: err,
+		}
+	}
+	return lines, phase == git.PushSent, err
 }
 
 // ask finds out what became of updates that the upstream did not answer for.
+// What it cannot find out at once is left to Run.
 func (s *Service) ask(ctx context.Context, w Session, b *ballot, byRef map[string]int, cause error) {
 	class, text := upstream.Classify(cause)
 	s.log.Warn("push outcome unknown, asking the upstream", "repo_id", w.Repo.ID, "refs", len(byRef), "class", class, "host_text", text)
 	w.notify("the upstream did not confirm the push; asking it what it has")
+	reason := reasonUnknown
+	if text != "" {
+		reason = fmt.Sprintf("%s (%s)", reasonUnknown, oneLine(text))
+	}
 	// The push may have used up its own time: asking gets some of its own.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
@@ -269,32 +296,28 @@ func (s *Service) ask(ctx context.Context, w Session, b *ballot, byRef map[strin
 		if err != nil {
 			continue
 		}
-		s.settle(w, b, byRef, adv, text)
-		s.wantSync(ctx, w.Repo.ID)
+		s.settle(ctx, w, b, byRef, adv, reason)
 		return
 	}
-	s.wantSync(ctx, w.Repo.ID)
 	for _, i := range byRef {
-		b.set(i, core.KindUpstreamTimeout, reasonUnknown)
+		b.doubt(i, reason)
 	}
 }
 
-// settle decides unknown updates by what the upstream has now.
-func (s *Service) settle(w Session, b *ballot, byRef map[string]int, adv git.Advertisement, text string) {
+// settle decides unknown updates by what the upstream has now. An old id decides
+// nothing yet: a hook of the host may still be at work.
+func (s *Service) settle(ctx context.Context, w Session, b *ballot, byRef map[string]int, adv git.Advertisement, reason string) {
 	for name, i := range byRef {
 		u := w.Updates[i]
 		switch at := adv.Refs[name]; {
-		case at == u.New || at.IsZero() && u.IsDelete():
+		case at.Same(u.New):
 			// The upstream has it: accepted, whatever became of the answer.
-		case !b.open[i]:
-		case at == u.Old || at.IsZero() && u.Old.IsZero():
-			reason := reasonLost
-			if text != "" {
-				reason = fmt.Sprintf("%s (%s)", reasonLost, oneLine(text))
-			}
-			b.set(i, core.KindUpstreamUnavailable, reason)
+		case at.Same(u.Old):
+			b.doubt(i, reason)
 		default:
+			// It has gone on, and the lease keeps our update out for good.
 			b.set(i, core.KindStale, reasonUpstream)
+			s.wantSync(ctx, w.Repo.ID)
 		}
 	}
 }

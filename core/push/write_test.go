@@ -20,6 +20,9 @@ import (
 	"github.com/headwater-git/headwater/providers/providertest"
 )
 
+// otherRef is what is said of a ref that no upstream would get.
+const otherRef = "the upstream would not get this ref: only branches and tags are mirrored, and what the repository's include patterns name; notes stay here"
+
 func TestService_Write_verdictsByName(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{}, push.Options{})
@@ -37,6 +40,11 @@ func TestService_Write_verdictsByName(t *testing.T) {
 		"bad name":             {core.RefUpdate{Name: "refs/heads/a..b", New: id}, core.KindInvalid, ""},
 		"option":               {core.RefUpdate{Name: "-refs/heads/a", New: id}, core.KindInvalid, ""},
 		"excluded prefix":      {core.RefUpdate{Name: "refs/pull/1/head", New: id}, core.KindPermission, "refs/pull belongs to the upstream and is not mirrored"},
+		"other ref":            {core.RefUpdate{Name: "refs/meta/config", New: id}, core.KindPermission, otherRef},
+		"stash":                {core.RefUpdate{Name: "refs/stash", New: id}, core.KindPermission, otherRef},
+		"change":               {core.RefUpdate{Name: "refs/changes/01/1/1", New: id}, core.KindPermission, otherRef},
+		"tracking ref":         {core.RefUpdate{Name: "refs/remotes/origin/main", New: id}, core.KindPermission, otherRef},
+		"deleted other ref":    {core.RefUpdate{Name: "refs/stash", Old: id}, core.KindPermission, otherRef},
 		"no-push":              {core.RefUpdate{Name: "refs/heads/closed", New: id}, core.KindPermission, "denied by policy"},
 		"no-push of a delete":  {core.RefUpdate{Name: "refs/heads/closed", Old: id}, core.KindPermission, "denied by policy"},
 		"deleted tag":          {core.RefUpdate{Name: "refs/tags/v1", Old: id}, core.KindPermission, "denied by policy"},
@@ -292,10 +300,10 @@ func TestInvariant03_lostReply(t *testing.T) {
 	}{
 		"after the host applied it":       {providertest.Fault{DropReply: true}, false, []string{"", ""}},
 		"after it applied an atomic one":  {providertest.Fault{DropReply: true}, true, []string{"", ""}},
-		"before the host applied it":      {providertest.Fault{Drop: true}, false, []string{"does not have it; push again", ""}},
-		"before it applied an atomic one": {providertest.Fault{Drop: true}, true, []string{"does not have it; push again", "atomic push failed"}},
-		"server error":                    {providertest.Fault{Status: 502, Body: "upstream on fire"}, false, []string{"does not have it; push again", ""}},
-		"words of refusal, but no status": {providertest.Fault{Status: 500, Body: "access denied, maybe"}, true, []string{"does not have it; push again", "atomic push failed"}},
+		"before the host applied it":      {providertest.Fault{Drop: true}, false, []string{"outcome unknown", ""}},
+		"before it applied an atomic one": {providertest.Fault{Drop: true}, true, []string{"outcome unknown", "atomic push failed"}},
+		"server error":                    {providertest.Fault{Status: 502, Body: "upstream on fire"}, false, []string{"outcome unknown", ""}},
+		"words of refusal, but no status": {providertest.Fault{Status: 500, Body: "access denied, maybe"}, true, []string{"outcome unknown", "atomic push failed"}},
 		"slow down":                       {providertest.Fault{Status: 429, Body: "rate limit exceeded"}, true, []string{"upstream says slow down", "atomic push failed"}},
 		"forbidden":                       {providertest.Fault{Status: 403, Body: "you may not"}, false, []string{"upstream refused the credential", ""}},
 	} {
@@ -319,6 +327,10 @@ func TestInvariant03_lostReply(t *testing.T) {
 			require.Equal(t, tc.reason[0] == "", here)
 			_, notes := b.Refs(r, "refs/notes/")["refs/notes/x"]
 			require.Equal(t, tc.reason[1] == "", notes)
+			// Nothing is left of it, and the same push may be tried again.
+			b.settle()
+			b.inSync(r)
+			require.False(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/x"))
 			for _, j := range b.Journal(r) {
 				require.Contains(t, []core.JournalState{core.JournalApplied, core.JournalDropped}, j)
 			}
@@ -360,7 +372,15 @@ func TestInvariant03_unreachableWhenAsked(t *testing.T) {
 	}
 	require.Equal(t, "atomic push failed", results[2].Reason)
 	require.NotContains(t, b.Refs(r), "refs/heads/x")
-	require.Positive(t, b.wanted.Load())
+	require.Zero(t, b.wanted.Load(), "a sync could not do more than ask, too")
+	require.Equal(t, []core.JournalState{core.JournalSent}, b.Journal(r))
+
+	// The host is back, and says that it has them.
+	b.Forge.ClearFaults()
+	b.settle()
+	b.inSync(r)
+	require.Equal(t, id, b.Refs(r)["refs/heads/x"])
+	require.ElementsMatch(t, []string{"refs/heads/x", "refs/heads/y"}, b.Events(r))
 }
 
 func TestInvariant02_upstreamDownMovesNothing(t *testing.T) {

@@ -50,7 +50,12 @@ type Apply struct {
 // not be written; then nothing moved. It returns an [*AppliedError] if the refs
 // moved, but not all that belongs to it was done.
 func (r *Repos) ApplyRefUpdates(ctx context.Context, a Apply) error {
-	rewrites, err := r.rewritten(ctx, a) // before the lock: it may read history
+	// Before the lock: they may read settings and history.
+	rewrites, err := r.rewritten(ctx, a)
+	if err != nil {
+		return err
+	}
+	owns, err := r.Owner(ctx, a.Repo, a.Journal.Namespace, a.Journal.Updates)
 	if err != nil {
 		return err
 	}
@@ -58,7 +63,7 @@ func (r *Repos) ApplyRefUpdates(ctx context.Context, a Apply) error {
 	if err != nil {
 		return fmt.Errorf("wait for the write lock: %w", err)
 	}
-	moved, err := r.apply(ctx, a, rewrites)
+	moved, err := r.apply(ctx, a, rewrites, owns)
 	unlock()
 	if err == nil && moved > 0 {
 		r.notify(a.Repo.ID, moved)
@@ -66,7 +71,7 @@ func (r *Repos) ApplyRefUpdates(ctx context.Context, a Apply) error {
 	return err
 }
 
-func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite) (int, error) {
+func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite, owns func(string) bool) (int, error) {
 	j := a.Journal
 	updates := j.Updates
 	dir := r.Path(a.Repo.ID)
@@ -82,7 +87,7 @@ func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite) (in
 	if j.Source != core.SourceSync {
 		r.touched(j)
 	}
-	if err := r.move(ctx, dir, a, updates, rewrites); err != nil {
+	if err := r.move(ctx, dir, a, updates, rewrites, owns); err != nil {
 		return 0, err
 	}
 	r.fail("refs-applied")
@@ -106,7 +111,7 @@ func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite) (in
 			}
 		}
 		// What a session moved is not in the digest of the last listing.
-		if a.Repo.Upstream != nil && j.Source != core.SourceSync && touchesUpstream(j) {
+		if a.Repo.Upstream != nil && j.Source != core.SourceSync && slices.ContainsFunc(j.Updates, func(u core.RefUpdate) bool { return owns(u.Name) }) {
 			// Detached meanwhile: then there is no digest any more.
 			if err := q.SetDigest(ctx, a.Repo.ID, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 				return err
@@ -156,14 +161,14 @@ func (e *AppliedError) Error() string { return "refs have moved, but: " + e.Err.
 func (e *AppliedError) Unwrap() error { return e.Err }
 
 // move makes the updates on disk: all, or none with a [*git.RefError].
-func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.RefUpdate, rewrites []core.Rewrite) error {
+func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.RefUpdate, rewrites []core.Rewrite, owns func(string) bool) error {
 	kept := make(map[string]string, len(rewrites)) // hidden ref by ref
 	for _, rw := range rewrites {
 		if rw.State == core.RewriteRetained {
 			kept[rw.Ref] = rw.KeptRef()
 		}
 	}
-	deletes, rest := r.transactions(a.Repo, a.Journal, updates, kept)
+	deletes, rest := r.transactions(a.Journal, updates, kept, owns)
 	if a.Quiet {
 		return r.git.WriteRefs(ctx, dir, deletes, rest)
 	}
@@ -213,11 +218,11 @@ func (r *Repos) update(ctx context.Context, dir string, changes []git.RefChange)
 // with the tracking refs and the hidden ones that keep old tips. A tracking ref
 // is written without its old value: a running fetch may have recorded the new
 // one already.
-func (r *Repos) transactions(repo core.Repository, j core.JournalEntry, updates []core.RefUpdate, kept map[string]string) (deletes, rest []git.RefChange) {
+func (r *Repos) transactions(j core.JournalEntry, updates []core.RefUpdate, kept map[string]string, owns func(string) bool) (deletes, rest []git.RefChange) {
 	for _, u := range updates {
 		name := u.Name
 		changes := []git.RefChange{{RefUpdate: core.RefUpdate{Name: j.Namespace.Path(name), Old: u.Old, New: u.New}}}
-		if repo.Upstream != nil && j.Source != core.SourceSync && core.UpstreamOwned(j.Namespace, name) {
+		if j.Source != core.SourceSync && owns(name) {
 			changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: core.TrackingRef(name), New: u.New}, Force: true})
 		}
 		if hidden, ok := kept[name]; ok {
@@ -230,15 +235,6 @@ func (r *Repos) transactions(repo core.Repository, j core.JournalEntry, updates 
 		}
 	}
 	return deletes, rest
-}
-
-func touchesUpstream(j core.JournalEntry) bool {
-	for _, u := range j.Updates {
-		if core.UpstreamOwned(j.Namespace, u.Name) {
-			return true
-		}
-	}
-	return false
 }
 
 // pending returns the updates that are not in place yet.

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,6 +18,8 @@ type Locker interface {
 	LockRefs(ctx context.Context, repoID string, refs []string, waiting func()) (unlock func(), err error)
 	// RefLocked reports whether a write session holds the ref.
 	RefLocked(repoID, ref string) bool
+	// AnyRefLocked reports whether a write session holds any ref of a repository.
+	AnyRefLocked(repoID string) bool
 	// LockWrite takes the repository's write lock.
 	LockWrite(ctx context.Context, repoID string) (unlock func(), err error)
 	// TryMaintain takes the maintenance lock, or says that it is taken.
@@ -129,6 +132,19 @@ func (l *memoryLocker) RefLocked(repoID, ref string) bool {
 	defer l.mu.Unlock()
 	k := l.locks[refKey(repoID, ref)]
 	return k != nil && len(k.token) > 0
+}
+
+// AnyRefLocked implements [Locker].
+func (l *memoryLocker) AnyRefLocked(repoID string) bool {
+	prefix := refKey(repoID, "")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, k := range l.locks {
+		if strings.HasPrefix(key, prefix) && len(k.token) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // LockWrite implements [Locker].

@@ -43,7 +43,10 @@ type Repos struct {
 	fail    func(string)
 	mu      sync.Mutex
 	watch   map[string][]*Watch
-	notify  func(repoID string, moved int)
+	// unsettled are the refs, by repository id and name on disk, of which nobody
+	// knows what became of their last update at the upstream.
+	unsettled map[string]map[string]bool
+	notify    func(repoID string, moved int)
 }
 
 // Open prepares the folders under the data directory.
@@ -67,7 +70,7 @@ func Open(o Options) (*Repos, error) {
 	}
 	return &Repos{
 		root: o.Root, git: o.Git, store: o.Store, clock: o.Clock, locks: o.Locker, objects: o.Objects, log: o.Logger.Named("repo"),
-		fail: o.Failpoint, watch: map[string][]*Watch{}, notify: func(string, int) {},
+		fail: o.Failpoint, watch: map[string][]*Watch{}, unsettled: map[string]map[string]bool{}, notify: func(string, int) {},
 	}, nil
 }
 
@@ -247,6 +250,32 @@ func (w *Watch) Close() {
 		return
 	}
 	w.repos.watch[w.id] = all
+}
+
+// SetUnsettled says whether it is open what became of the last update of a ref,
+// which is locked as long as it is. The ref is named as on disk.
+func (r *Repos) SetUnsettled(id, ref string, open bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	refs := r.unsettled[id]
+	switch {
+	case open && refs == nil:
+		r.unsettled[id] = map[string]bool{ref: true}
+	case open:
+		refs[ref] = true
+	default:
+		if delete(refs, ref); len(refs) == 0 {
+			delete(r.unsettled, id)
+		}
+	}
+}
+
+// Unsettled reports whether it is open what became of the last update of a ref.
+// Who would wait for its lock waits for minutes.
+func (r *Repos) Unsettled(id, ref string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unsettled[id][ref]
 }
 
 // touched tells the watches of a repository.

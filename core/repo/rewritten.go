@@ -25,13 +25,14 @@ func rewriteID(journalID, ref string) string {
 }
 
 // rewritten returns the rewrites among the updates of a journal entry: forced
-// moves and deletions of branches and tags that are looked after. What cannot
+// moves and deletions of branches and tags that are looked after, and of other
+// refs that an upstream owns or that its mirror has no more place for. What cannot
 // be told from a fast-forward is taken for forced: then nothing is lost.
 func (r *Repos) rewritten(ctx context.Context, a Apply) ([]core.Rewrite, error) {
 	j := a.Journal
 	var old []core.RefUpdate
 	for _, u := range j.Updates {
-		if !a.Quiet && core.UpstreamOwned(j.Namespace, u.Name) && !u.Old.IsZero() {
+		if !a.Quiet && !u.Old.IsZero() && lookedAfter(a.Repo, j.Namespace, u) {
 			old = append(old, u)
 		}
 	}
@@ -59,6 +60,12 @@ func (r *Repos) rewritten(ctx context.Context, a Apply) ([]core.Rewrite, error) 
 		found = append(found, rw)
 	}
 	return found, nil
+}
+
+// lookedAfter reports whether an update may be a rewrite to be recorded. The refs
+// of pull requests are not: their hosts rewrite them all the time.
+func lookedAfter(repo core.Repository, ns core.Namespace, u core.RefUpdate) bool {
+	return core.UpstreamOwned(ns, u.Name) || ns == core.Default && repo.Upstream != nil && !core.Reserved(u.Name)
 }
 
 func retain(rw *core.Rewrite, rules Rules, now time.Time) {

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -21,6 +23,7 @@ const DefaultRetention = 30 * 24 * time.Hour
 type Rules struct {
 	synced    bool
 	include   glob.List
+	named     glob.List // of include: those about refs beside branches and tags
 	exclude   glob.List
 	policies  []rule
 	retention time.Duration
@@ -42,6 +45,9 @@ func NewRules(r core.Repository, s core.Settings) (Rules, error) {
 	}
 	var err error
 	if rules.include, err = glob.Parse(s.Include); err != nil {
+		return Rules{}, fmt.Errorf("include: %w", err)
+	}
+	if rules.named, err = glob.Parse(slices.DeleteFunc(slices.Clone(s.Include), func(p string) bool { return !NamesOthers(p) })); err != nil {
 		return Rules{}, fmt.Errorf("include: %w", err)
 	}
 	if rules.exclude, err = glob.Parse(s.Exclude); err != nil {
@@ -66,8 +72,34 @@ func (r *Repos) Rules(ctx context.Context, repo core.Repository) (Rules, error) 
 	return NewRules(repo, s)
 }
 
-// Mirrors reports whether the filter lets a branch or tag through, in both
-// directions: it is fetched from the upstream, and may be pushed.
+// Keeps reports whether the rules as they are now keep the ref of a held, frozen
+// or dismissed rewrite where it is: a policy may have been lifted or changed since.
+func (r Rules) Keeps(row core.Rewrite) bool {
+	switch r.Action(row.Ref) {
+	case core.RefHold:
+		return row.State == core.RewriteHeld || row.State == core.RewriteDismissed
+	case core.RefFreeze:
+		return row.State == core.RewriteFrozen || row.State == core.RewriteDismissed
+	}
+	return false
+}
+
+// NamesOthers reports whether a pattern is about refs beside branches and tags:
+// it must say of which folder. "**" has always meant all branches and tags.
+func NamesOthers(pattern string) bool {
+	rest, ok := strings.CutPrefix(pattern, "refs/")
+	root, _, _ := strings.Cut(rest, "/")
+	return ok && root != "" && !strings.ContainsAny(root, "*?[]{}\\") && !core.Reserved("refs/"+root+"/")
+}
+
+// Owns reports whether the upstream owns a ref of the default namespace, if there
+// is an upstream: branches and tags, and what an include pattern names beside them.
+func (r Rules) Owns(ref string) bool {
+	return core.UpstreamOwned(core.Default, ref) || r.named.Match(ref) && !core.Reserved(ref)
+}
+
+// Mirrors reports whether the filter lets a ref through that the upstream owns,
+// in both directions: it is fetched from the upstream, and may be pushed.
 func (r Rules) Mirrors(ref string) bool {
 	return (len(r.include) == 0 || r.include.Match(ref)) && !r.exclude.Match(ref)
 }

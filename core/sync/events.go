@@ -201,7 +201,7 @@ func troubleOf(s core.SyncState) trouble {
 	}
 	if s.Failures >= failuresTold {
 		switch class := kin(s.LastClass); class {
-		case core.ClassNetwork, core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRefused:
+		case core.ClassNetwork, core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRefused:
 			return trouble{state: s.UpstreamState, class: class}
 		}
 	}

@@ -55,14 +55,11 @@ func (s *Service) AnnounceIn(ctx context.Context, q core.Queries, repoID string,
 		return err
 	}
 	now := s.clock.Now()
-	at := s.webhookTurn(repoID, now)
-	for _, e := range wanted {
-		if s.repos.Locks().RefLocked(repoID, e.Ref) {
-			// Likely the echo of a push that is on its way through: looked at now,
-			// the copy would differ, for want of a moment.
-			at = later(at, now.Add(webhookPause))
-		}
+	if names := s.own(repoID, wanted); len(names) > 0 && state.Ready() {
+		s.await(repoID, names)
+		return q.SetPoll(ctx, repoID, sooner(state.PollAt, now.Add(awaitPause)))
 	}
+	at := s.webhookTurn(repoID, now)
 	switch {
 	case state.Served < state.Wanted && state.NextAttemptAt.IsZero() && !s.flying(repoID):
 		return nil // a look is about to begin
@@ -71,6 +68,20 @@ func (s *Service) AnnounceIn(ctx context.Context, q core.Queries, repoID string,
 	}
 	_, err = q.RequestSync(ctx, repoID, TriggerWebhook, "")
 	return err
+}
+
+// own returns the names of the announced refs if write sessions here have all of
+// them: likely the echo of a push that is on its way through. Looked at now, the
+// copy would differ, for want of a moment.
+func (s *Service) own(repoID string, announced []core.Expectation) []string {
+	var names []string
+	for _, e := range announced {
+		if !s.repos.Locks().RefLocked(repoID, e.Ref) {
+			return nil
+		}
+		names = append(names, e.Ref)
+	}
+	return names
 }
 
 // Poke has the scheduler look for due work now.
@@ -98,7 +109,7 @@ func mirrored(ctx context.Context, q core.Queries, repoID string, expect []core.
 	}
 	var out []core.Expectation
 	for _, e := range expect {
-		if core.UpstreamOwned(core.Default, e.Ref) && rules.Mirrors(e.Ref) {
+		if rules.Owns(e.Ref) && rules.Mirrors(e.Ref) {
 			out = append(out, e)
 		}
 	}

@@ -81,6 +81,8 @@ func TestInvariant05_echoWhileThePushIsOnItsWay(t *testing.T) {
 	b.Forge.ForgetRequests()
 	armed = true
 	require.True(t, b.session(r, core.RefUpdate{Name: mainRef, Old: one, New: two})[0].OK())
+	// The look waits for the end of the push, and for no time.
+	require.Eventually(t, func() bool { return b.Forge.Count(providertest.KindListRefs) == 1 }, time.Minute, time.Millisecond)
 	b.pass(r, 3*time.Second, time.Second)
 	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
 	require.Zero(t, b.Forge.Count(providertest.KindFetch))

@@ -46,7 +46,7 @@ func (s *Service) contend(ctx context.Context, x *run, fetch func() error) error
 // there. The second brings objects only; a file per ref, made, locked and soon
 // packed again, would cost more than the objects where there are many refs.
 func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) error {
-	all := x.scope.refspecs()
+	all := without(x.scope.refspecs(), x.skipped)
 	if len(all) == 0 {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) e
 // the listings before and after the fetch agree on is what the fetch saw; the
 // rest, of a branch that moved meanwhile, is left to the next run.
 func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) error {
-	after, err := s.list(ctx, x.repo, x.scope)
+	after, _, err := s.list(ctx, x.repo, x.scope)
 	if err != nil {
 		return fmt.Errorf("after the fetch: %w", err)
 	}

@@ -54,9 +54,15 @@ func (s *Service) scopeOf(ctx context.Context, r core.Repository, rules repo.Rul
 	return sc, nil
 }
 
-// list asks the upstream for what the scope mirrors.
-func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (git.Advertisement, error) {
-	return list(ctx, s.up, r, sc)
+// list asks the upstream for what the scope mirrors, and tells what of that cannot
+// be here.
+func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (git.Advertisement, []core.SkippedRef, error) {
+	adv, err := list(ctx, s.up, r, sc)
+	if err != nil {
+		return git.Advertisement{}, nil, err
+	}
+	skipped, err := s.skip(ctx, r, adv)
+	return adv, skipped, err
 }
 
 // Lister lists upstreams. [*upstream.Service] is one.
@@ -80,7 +86,7 @@ func (sc scope) cut(adv git.Advertisement) git.Advertisement {
 
 // mirrors reports whether the scope mirrors the ref.
 func (sc scope) mirrors(name string) bool {
-	if core.UpstreamOwned(core.Default, name) {
+	if sc.rules.Owns(name) {
 		return sc.rules.Mirrors(name)
 	}
 	return sc.isPull(name)
@@ -101,7 +107,7 @@ func (sc scope) digest(adv git.Advertisement) string {
 	h := sha256.New()
 	_, _ = io.WriteString(h, adv.Digest()+" "+fingerprint+"\n") // a hash takes everything
 	for _, name := range slices.Sorted(maps.Keys(adv.Refs)) {
-		if sc.isPull(name) {
+		if !core.UpstreamOwned(core.Default, name) && sc.mirrors(name) {
 			_, _ = io.WriteString(h, string(adv.Refs[name])+" "+name+"\n")
 		}
 	}
@@ -112,16 +118,18 @@ func (sc scope) digest(adv git.Advertisement) string {
 // may let something of through: as few as can be told from its patterns alone.
 func (sc scope) bases() []string {
 	var names []string
+	include := sc.rules.Settings().Include
+	for _, pattern := range include {
+		if repo.NamesOthers(pattern) {
+			names = append(names, fixedPart(pattern))
+		}
+	}
 	for _, root := range []string{"refs/heads/", "refs/tags/"} {
-		include := sc.rules.Settings().Include
 		if len(include) == 0 {
 			names = append(names, root)
 		}
 		for _, pattern := range include {
-			fixed := pattern
-			if i := strings.IndexAny(pattern, `*?[{\`); i >= 0 {
-				fixed = pattern[:strings.LastIndexByte(pattern[:i], '/')+1]
-			}
+			fixed := fixedPart(pattern)
 			switch {
 			case strings.HasPrefix(fixed, root):
 				names = append(names, fixed)
@@ -140,6 +148,15 @@ func (sc scope) bases() []string {
 		bases = append(bases, name)
 	}
 	return bases
+}
+
+// fixedPart returns the folder of a pattern that its first wildcard is in, or all
+// of a pattern without one.
+func fixedPart(pattern string) string {
+	if i := strings.IndexAny(pattern, `*?[{\`); i >= 0 {
+		return pattern[:strings.LastIndexByte(pattern[:i], '/')+1]
+	}
+	return pattern
 }
 
 // refspecs are those of everything that the scope mirrors. Nothing else of the
@@ -186,32 +203,17 @@ func (sc scope) outside(refs map[string]core.ObjectID) []git.RefChange {
 	return drop
 }
 
-// known returns the refs that a plan is made from: branches, tags, heads of pull
-// requests in the scope, tracking refs, and the public twins of tracking refs of
-// any other kind, so of pull requests that are not wanted any more.
-func (s *Service) known(ctx context.Context, id string, sc scope) (map[string]core.ObjectID, error) {
-	dir := s.repos.Path(id)
-	refs, err := s.git.RefMap(ctx, dir, slices.Concat([]string{"refs/heads/", "refs/tags/", core.TrackingPrefix}, sc.pulls)...)
+// known returns the refs that a plan is made from: tracking refs, and all public
+// ones but what is ours alone. Refs of other kinds than the scope mirrors are
+// among them, so that they go: pull requests that are not wanted any more, and
+// what was pushed here before other refs were refused.
+func (s *Service) known(ctx context.Context, id string, _ scope) (map[string]core.ObjectID, error) {
+	refs, err := s.git.RefMap(ctx, s.repos.Path(id), "refs/")
 	if err != nil {
 		return nil, err
 	}
-	var others []string
-	for name := range refs {
-		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
-		switch {
-		case tracking && !core.UpstreamOwned(core.Default, "refs/"+short) && !sc.isPull("refs/"+short):
-			others = append(others, "refs/"+short)
-		case !tracking && !core.UpstreamOwned(core.Default, name) && !sc.isPull(name):
-			delete(refs, name) // beside the heads of pull requests: not ours to know
-		}
-	}
-	if len(others) == 0 {
-		return refs, nil
-	}
-	twins, err := s.git.RefsNamed(ctx, dir, others)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(refs, twins)
+	maps.DeleteFunc(refs, func(name string, _ core.ObjectID) bool {
+		return !strings.HasPrefix(name, core.TrackingPrefix) && core.OursAlone(core.Default, name)
+	})
 	return refs, nil
 }

@@ -37,3 +37,23 @@ func TestService_firstMirror_branchesMoveMeanwhile(t *testing.T) {
 	b.settle(r)
 	b.equal(r)
 }
+
+// The upstream's HEAD names a branch that does not exist: another one is the
+// default branch until it does.
+func TestService_firstMirror_unbornHead(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, coretest.Options{})
+	r := b.Synced("a")
+	one := b.ForgeCommit(r, "refs/heads/other", "one")
+	b.ForgeGit(r, "update-ref", "refs/heads/dev", string(one))
+	b.ForgeGit(r, "symbolic-ref", "HEAD", "refs/heads/nowhere")
+	require.NoError(t, b.run(r, ""))
+	require.Equal(t, "refs/heads/dev", coretest.Run(t, b.Path(r), "symbolic-ref", "HEAD"))
+	r, err := b.Store.RepositoryByID(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, "dev", r.DefaultBranch)
+	require.NoError(t, b.run(r, ""))
+	b.ForgeGit(r, "update-ref", "refs/heads/nowhere", string(one))
+	require.NoError(t, b.run(r, ""))
+	require.Equal(t, "refs/heads/nowhere", coretest.Run(t, b.Path(r), "symbolic-ref", "HEAD"))
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -25,6 +26,7 @@ type identity struct {
 	id        string    // the stable id that the host confirmed last; "" none
 	at        time.Time // just before that was asked
 	settled   bool      // confirmed, and nothing spoke against a write
+	doubted   bool      // its git has contradicted that since: the API is asked before the next write
 	askedAt   time.Time // just before the host was asked last
 	unknown   string    // why the last answer told no id; "" if it did
 	recheckAt time.Time // a refused write does not cause a question before
@@ -32,7 +34,9 @@ type identity struct {
 
 // Identity is what a repository's view shows of the identity of its upstream.
 type Identity struct {
+	Asked     bool      // since the start
 	Confirmed time.Time // the host confirmed the stable id; zero: not since the start
+	Settled   bool      // the last answer confirmed it
 	Reason    string    // why the id cannot be asked for; "" if it can, as far as is known
 }
 
@@ -40,12 +44,18 @@ type Identity struct {
 func (s *Service) Identity(r core.Repository) Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.identities[r.ID]
-	if i == nil || r.Upstream == nil {
+	if r.Upstream == nil {
 		return Identity{}
 	}
-	view := Identity{Reason: i.unknown}
-	if i.id != "" && i.id == r.Upstream.ID {
+	i := s.identities[r.ID]
+	if i == nil || i.id != "" && i.id != r.Upstream.ID {
+		i = &identity{} // nothing is known, or of the link before this one
+	}
+	view := Identity{Reason: i.unknown, Asked: !i.askedAt.IsZero(), Settled: i.at.Equal(i.askedAt)}
+	if view.Reason == "" && r.Upstream.ID == "" {
+		view.Reason = r.Upstream.Host + " has told no stable id of the repository"
+	}
+	if i.id != "" {
 		view.Confirmed = i.at
 	}
 	return view
@@ -60,7 +70,7 @@ func (s *Service) noteIdentity(r core.Repository, c upstream.Condition, at time.
 		i = &identity{}
 		s.identities[r.ID] = i
 	}
-	i.askedAt, i.unknown, i.settled = at, c.Unknown, false
+	i.askedAt, i.unknown, i.settled, i.doubted = at, c.Unknown, false, false
 	if c.Known && c.State.Readable() && c.Upstream.ID != "" {
 		i.id, i.at, i.settled = c.Upstream.ID, at, c.State == core.UpstreamActive
 	}
@@ -79,7 +89,7 @@ func (s *Service) confirmed(r core.Repository, age time.Duration) bool {
 	if i.unknown != "" && now.Sub(i.askedAt) <= min(age, identityAge) {
 		return true
 	}
-	return i.settled && i.id == r.Upstream.ID && now.Sub(i.at) <= age
+	return i.settled && i.id == r.Upstream.ID && now.Sub(i.at) <= age && (!i.doubted || age > identityAge)
 }
 
 // Confirm makes sure, before a write goes to an upstream, that the repository
@@ -118,10 +128,11 @@ func (s *Service) Confirm(ctx context.Context, r core.Repository) error {
 	return nil
 }
 
-// Recheck asks the host what became of the upstream after it refused a write,
-// at most once a minute a repository, and records it. It reports whether it was
-// asked.
-func (s *Service) Recheck(ctx context.Context, r core.Repository) bool {
+// Recheck asks the host what became of the upstream after it refused a write
+// with that failure, at most once a minute a repository, and records it. Where
+// its API tells nothing, what its git said of an archived repository is believed.
+// It reports whether more is known now.
+func (s *Service) Recheck(ctx context.Context, r core.Repository, failure error) bool {
 	now := s.clock.Now()
 	s.mu.Lock()
 	i := s.identities[r.ID]
@@ -134,11 +145,59 @@ func (s *Service) Recheck(ctx context.Context, r core.Repository) bool {
 		i.recheckAt = now.Add(recheckEvery)
 	}
 	s.mu.Unlock()
-	if !due || r.Upstream == nil {
+	if r.Upstream == nil {
 		return false
 	}
-	_, err := s.askOnce(ctx, r)
-	return err == nil
+	known, asked := false, false
+	if due {
+		c, err := s.askOnce(ctx, r)
+		known, asked = c.Known && c.State != core.UpstreamRevoked, err == nil
+	}
+	if _, said := upstream.Classify(failure); !known && git.IsArchived(said) {
+		archived := upstream.Condition{Known: true, State: core.UpstreamArchived, Upstream: *r.Upstream, Message: said}
+		if err := s.takeIn(ctx, r, archived); err != nil {
+			s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
+			return asked
+		}
+		s.doubt(r, true)
+		return true
+	}
+	return asked
+}
+
+// doubt notes whether the git of an upstream contradicts what its API said.
+func (s *Service) doubt(r core.Repository, doubted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.identities[r.ID]; i != nil {
+		i.doubted = doubted
+	}
+}
+
+// Accepted notes that the upstream took a write. Where its API does not tell,
+// that proves it archived no more.
+func (s *Service) Accepted(ctx context.Context, r core.Repository) {
+	if r.Upstream == nil || s.settled(r) {
+		return
+	}
+	state, err := s.store.SyncState(ctx, r.ID)
+	if err != nil || state.UpstreamState != core.UpstreamArchived {
+		return
+	}
+	if err := s.takeIn(ctx, r, upstream.Condition{Known: true, State: core.UpstreamActive, Upstream: *r.Upstream}); err != nil {
+		s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
+		return
+	}
+	s.doubt(r, false)
+}
+
+// settled reports whether the host's API said last that the upstream is active,
+// and its git has not contradicted that.
+func (s *Service) settled(r core.Repository) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.identities[r.ID]
+	return i != nil && i.settled && !i.doubted
 }
 
 // askOnce asks the host about an upstream and records the answer. All who ask

@@ -1,6 +1,8 @@
 package sync_test
 
 import (
+	"context"
+	"net/http"
 	"testing"
 	"time"
 
@@ -43,6 +45,9 @@ func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 	require.Contains(t, got.Reason, "another repository")
 	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
 	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState, "known without a sync")
+	identity := b.sync.Identity(b.Reload(r))
+	require.True(t, identity.Asked)
+	require.False(t, identity.Settled)
 	require.False(t, b.side(r, "evil", one).OK())
 }
 
@@ -52,6 +57,7 @@ func TestService_Confirm_apiDown(t *testing.T) {
 	r, one := b.mirrored("a")
 	require.True(t, b.side(r, "x1", one).OK())
 	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
+	require.True(t, b.sync.Identity(b.Reload(r)).Settled)
 	api.set(func(a *hostAPI) {
 		a.err = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 2 * time.Hour}
 	})
@@ -82,6 +88,11 @@ func TestService_Confirm_credentialWithoutAPI(t *testing.T) {
 	b.clock.Advance(2 * time.Hour)
 	require.True(t, b.side(r, "x", one).OK())
 	require.Contains(t, b.sync.Identity(b.Reload(r)).Reason, "insufficient scope")
+	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed, "when it could be asked is still shown")
+	api.set(func(a *hostAPI) { a.err = nil })
+	b.clock.Advance(2 * time.Minute)
+	require.True(t, b.side(r, "y", one).OK())
+	require.Empty(t, b.sync.Identity(b.Reload(r)).Reason, "a better credential shows at once")
 	require.Zero(t, b.state(r).UpstreamState)
 }
 
@@ -111,6 +122,83 @@ func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
 	require.Contains(t, b.UpstreamRefs(now), "refs/heads/x2")
 }
 
+// A write that was turned away as a whole has the host asked, at most once a
+// minute; one with a verdict on a ref has not.
+func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]providertest.Fault{
+		"moved":        {Status: 307, Header: http.Header{"Location": {"https://elsewhere.example/"}}},
+		"auth":         {Status: 403, Body: "Forbidden\n"},
+		"not found":    {Status: 404, Body: "Repository not found\n"},
+		"refused":      {Status: 403, Body: "mirror repository is read-only\n"},
+		"unauthorized": {Status: 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, api := newLifeBench(t)
+			r, one := b.mirrored("a")
+			require.True(t, b.side(r, "x", one).OK())
+			asked := api.count()
+			f.Kinds = []providertest.Kind{providertest.KindPushDiscover}
+			b.Forge.Inject(f)
+			require.False(t, b.side(r, "y", one).OK())
+			require.Equal(t, asked+1, api.count(), "the refusal is looked into at once")
+			pushes := b.Forge.Count(providertest.KindPushDiscover)
+			require.False(t, b.side(r, "y", one).OK())
+			require.Equal(t, asked+1, api.count(), "not twice a minute")
+			require.NotContains(t, b.UpstreamRefs(r), "refs/heads/y")
+			require.Positive(t, b.Forge.Count(providertest.KindPushDiscover)-pushes)
+			b.clock.Advance(time.Minute + time.Second)
+			require.False(t, b.side(r, "y", one).OK())
+			require.Greater(t, api.count(), asked+1)
+		})
+	}
+	t.Run("a verdict on a ref", func(t *testing.T) {
+		t.Parallel()
+		b, api := newLifeBench(t)
+		r, one := b.mirrored("a")
+		require.True(t, b.side(r, "x", one).OK())
+		asked := api.count()
+		b.Forge.Protect("acme/a", "refs/heads/y")
+		require.False(t, b.side(r, "y", one).OK())
+		require.Equal(t, asked, api.count())
+		require.Zero(t, b.state(r).UpstreamState)
+	})
+}
+
+// A credential that was changed while the old one was refused is worth another
+// attempt, and no more than one.
+func TestService_turnedAwayWriteIsTriedOnceMore(t *testing.T) {
+	t.Parallel()
+	for name, healed := range map[string]bool{"healed": true, "still refused": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := newLifeBench(t)
+			r, one := b.mirrored("a")
+			require.True(t, b.side(r, "x", one).OK())
+			renew := func() {
+				c, err := b.Store.CredentialByRepo(context.Background(), r.ID)
+				if err != nil || !c.UpdatedAt.Before(b.clock.Now()) {
+					return
+				}
+				c.UpdatedAt = b.clock.Now()
+				_ = b.Store.UpdateCredential(context.Background(), c)
+			}
+			b.clock.Advance(time.Second)
+			refusal := providertest.Fault{
+				Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Before: renew,
+			}
+			if healed {
+				refusal.Times = 1
+			}
+			b.Forge.Inject(refusal)
+			before := b.Forge.Count(providertest.KindPushDiscover)
+			require.Equal(t, healed, b.side(r, "y", one).OK())
+			require.Equal(t, 2, b.Forge.Count(providertest.KindPushDiscover)-before)
+		})
+	}
+}
+
 func TestService_archivedShowsAfterARefusedWrite(t *testing.T) {
 	t.Parallel()
 	b, api := newLifeBench(t)
@@ -124,6 +212,58 @@ func TestService_archivedShowsAfterARefusedWrite(t *testing.T) {
 	require.NoError(t, b.run(r, ""), "it can be read")
 	api.set(func(a *hostAPI) { a.archived = false })
 	require.True(t, b.side(r, "x", one).OK(), "asked again at once")
+	require.Zero(t, b.state(r).UpstreamState)
+}
+
+// A host whose API tells nothing of it says in its git's words that the
+// repository is archived.
+func TestService_archivedByWords(t *testing.T) {
+	t.Parallel()
+	for name, alone := range map[string]error{
+		"a credential without API": &providers.Error{Code: providers.CodePermissionDenied, Message: "insufficient scope"},
+		"an API that is down":      &providers.Error{Code: providers.CodeUnavailable, Message: "gone fishing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, api := newLifeBench(t)
+			r, one := b.mirrored("a")
+			require.True(t, b.side(r, "x", one).OK())
+			api.set(func(a *hostAPI) { a.err = alone })
+			b.clock.Advance(2 * time.Minute)
+			lift := b.Forge.Inject(providertest.Fault{
+				Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403,
+				Body: "This repo is archived. You can view files and clone it, but cannot push or open issues/pull-requests.\n",
+			})
+			got := b.side(r, "y", one)
+			require.Equal(t, core.KindUpstreamRejected, got.Kind)
+			require.Contains(t, got.Reason, "archived")
+			require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+			require.NoError(t, b.run(r, ""), "it can be read")
+			require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+			lift()
+			require.True(t, b.side(r, "y", one).OK())
+			require.Zero(t, b.state(r).UpstreamState, "what takes a push is archived no more")
+		})
+	}
+}
+
+// The API is asked again before the next write when git contradicts what it
+// said a moment ago.
+func TestService_archivedByWordsAgainstTheAPI(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Times: 1})
+	require.False(t, b.side(r, "x", one).OK(), "the question of this minute is spent")
+	b.Forge.Inject(providertest.Fault{
+		Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "This repo is archived.\n", Times: 1,
+	})
+	asked := api.count()
+	require.False(t, b.side(r, "x", one).OK())
+	require.Equal(t, asked, api.count())
+	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+	require.True(t, b.side(r, "x", one).OK())
+	require.Equal(t, asked+1, api.count())
 	require.Zero(t, b.state(r).UpstreamState)
 }
 

@@ -216,7 +216,7 @@ func (s *Service) diagnose(ctx context.Context, x *run, failure error) error {
 		return failure
 	}
 	switch class {
-	case core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRefused, core.ClassDiverged:
+	case core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRefused, core.ClassDiverged:
 	default:
 		return failure
 	}

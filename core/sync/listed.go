@@ -22,8 +22,13 @@ func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement
 	if err != nil {
 		return err
 	}
+	x.inFlight = nil
 	var ids []string
 	for name, id := range adv.Refs {
+		if name != "HEAD" && refs[core.TrackingRef(name)] != id && x.watch.Moved(name) {
+			x.inFlight = append(x.inFlight, name) // brought by the session that has it
+			continue
+		}
 		if name != "HEAD" && refs[core.TrackingRef(name)] != id {
 			ids = append(ids, idspec(name, id))
 			refs[core.TrackingRef(name)] = id

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type bench struct {
 	sync  *hsync.Service
 	push  *push.Service
 	ups   *upstreams
+	// missed counts how often it was told that a webhook did not come.
+	missed atomic.Int32
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -93,21 +96,28 @@ func newBench(t *testing.T, o coretest.Options) *bench {
 // start makes the services anew and runs the scheduler.
 func (b *bench) start() {
 	b.Helper()
-	b.sync = hsync.New(hsync.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Clock: b.clock, Logger: b.Logger})
+	b.sync = hsync.New(hsync.Options{
+		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Clock: b.clock, Logger: b.Logger,
+		Missed: func() { b.missed.Add(1) },
+	})
 	var err error
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),
-		Confirm: b.sync.Confirm, Recheck: b.sync.Recheck,
-		WantSync: func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") },
+		Confirm: b.sync.Confirm, Recheck: b.sync.Recheck, Accepted: b.sync.Accepted,
+		SettlePeriod: 100 * time.Millisecond,
+		WantSync:     func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") },
 	})
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	b.stop, b.stopped = cancel, stopped
-	s := b.sync
+	s, writes := b.sync, b.push
 	go func() {
 		defer close(stopped)
+		var both sync.WaitGroup
+		both.Go(func() { _ = writes.Run(ctx) })
 		_ = s.Run(ctx)
+		both.Wait()
 	}()
 }
 

@@ -26,7 +26,7 @@ type difference struct {
 	held                      []heldRef // what policies keep from being made
 	created, updated, deleted int       // of updates
 	public                    int       // branches and tags there are now that the scope mirrors
-	left                      int       // refs left out because a session moves them
+	left                      []string  // refs left out because a session moves them
 	outside                   int       // of deleted: refs that the scope does not mirror any more
 	blocked                   int       // creations whose names conflict with refs that stay
 }
@@ -38,7 +38,7 @@ func diff(sc scope, refs map[string]core.ObjectID, only string, skip func(name s
 	add := func(name string, before, after core.ObjectID) {
 		switch {
 		case skip(name):
-			d.left++
+			d.left = append(d.left, name)
 			return
 		case before.IsZero():
 			d.created++
@@ -53,7 +53,7 @@ func diff(sc scope, refs map[string]core.ObjectID, only string, skip func(name s
 		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
 		if !tracking {
 			mirrored := sc.mirrors(name)
-			if mirrored && core.UpstreamOwned(core.Default, name) {
+			if mirrored && sc.rules.Owns(name) {
 				d.public++
 			}
 			if _, ok := refs[core.TrackingRef(name)]; only != "" || ok && mirrored {
@@ -108,12 +108,14 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	head, keep := "", ""
 	if only == "" {
-		head = headWants(x.repo, adv)
+		if head = headWants(x.repo, adv); head == "" {
+			head = firstHead(x.repo, x.scope, adv, refs)
+		}
 		keep = keeps(x.repo, x.scope, adv, refs, head)
 	}
 	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
 	if keep != "" {
-		d.left--
+		d.left = slices.DeleteFunc(d.left, func(name string) bool { return name == keep })
 	}
 	forced := map[string]bool{}
 	if !x.First {
@@ -133,7 +135,12 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	if err != nil {
 		return err
 	}
-	x.again = d.left > 0 || x.missed
+	x.left = slices.Concat(d.left, x.inFlight)
+	kept := len(x.left)
+	// Whoever settles an update asks for a sync at its end; until then another
+	// look would find the same.
+	x.left = slices.DeleteFunc(x.left, func(name string) bool { return s.repos.Unsettled(x.RepoID, name) })
+	x.again = len(x.left) > 0 || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
 	for _, u := range d.updates {
@@ -143,7 +150,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	}
 	x.Outcome = outcomeSucceeded
 	x.digest = ""
-	if only == "" && d.left == 0 && (keep == "" || !x.scope.mirrors(keep)) {
+	if only == "" && kept == 0 && (keep == "" || !x.scope.mirrors(keep)) {
 		x.digest = x.scope.digest(seen)
 	}
 	if head != "" && !d.leaves(refs, head) {

@@ -50,6 +50,9 @@ func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, 
 	if err := s.sameFormat(ctx, r, adv.ObjectFormat); err != nil {
 		return Plan{}, err
 	}
+	if _, err := s.skip(ctx, r, adv); err != nil {
+		return Plan{}, err
+	}
 	refs, err := s.known(ctx, r.ID, sc)
 	if err != nil {
 		return Plan{}, err

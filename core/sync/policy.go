@@ -23,7 +23,7 @@ func (d *difference) sift(sc scope, forced map[string]bool) {
 	d.updates = slices.DeleteFunc(d.updates, func(u core.RefUpdate) bool {
 		state := core.RewriteState("")
 		switch action := sc.rules.Action(u.Name); {
-		case u.IsCreate(), !core.UpstreamOwned(core.Default, u.Name), !sc.mirrors(u.Name):
+		case u.IsCreate(), !sc.rules.Owns(u.Name), !sc.mirrors(u.Name):
 		case action == core.RefFreeze:
 			state = core.RewriteFrozen
 		case action == core.RefHold && (u.IsDelete() || forced[u.Name]):
@@ -108,18 +108,6 @@ func asks(row core.Rewrite, h heldRef) bool {
 	return row.Old == h.Old && row.New.Same(h.New) && (row.State == h.state || row.State == core.RewriteDismissed)
 }
 
-// holds reports whether the rules as they are now keep the ref of a row where it
-// is: a policy may have been lifted or changed since the row was made.
-func (sc scope) holds(row core.Rewrite) bool {
-	switch sc.rules.Action(row.Ref) {
-	case core.RefHold:
-		return row.State == core.RewriteHeld || row.State == core.RewriteDismissed
-	case core.RefFreeze:
-		return row.State == core.RewriteFrozen || row.State == core.RewriteDismissed
-	}
-	return false
-}
-
 // recordHeld writes a row, and tells, for every held update that was not asked
 // about yet, and ends the questions that the upstream has answered by moving on
 // or back. With only, it knows of that ref alone. It returns how many are new.
@@ -167,21 +155,27 @@ func (s *Service) recordHeld(ctx context.Context, r core.Repository, only string
 	})
 }
 
-// settled reports whether the refs are where a run after this listing would
+// differing returns the refs that are not where a run after this listing would
 // leave them: at the upstream's, or held.
-func settled(refs map[string]core.ObjectID, listed map[string]core.ObjectID, held map[string]core.Rewrite) bool {
+func differing(refs map[string]core.ObjectID, listed map[string]core.ObjectID, held map[string]core.Rewrite) []string {
+	var names []string
 	tracked := 0
 	for name, id := range listed {
 		if name == "HEAD" {
 			continue
 		}
 		tracked++
-		if refs[core.TrackingRef(name)] != id {
-			return false
+		at, ok := refs[core.TrackingRef(name)]
+		if !ok {
+			tracked--
+		}
+		if at != id {
+			names = append(names, name)
+			continue
 		}
 		if at := refs[name]; at != id {
 			if row, ok := held[name]; !ok || row.Old != at || row.New != id {
-				return false
+				names = append(names, name)
 			}
 		}
 	}
@@ -194,8 +188,18 @@ func settled(refs map[string]core.ObjectID, listed map[string]core.ObjectID, hel
 			continue
 		}
 		if row, ok := held[name]; !ok || row.Old != id || !row.New.IsZero() {
-			return false
+			names = append(names, name)
 		}
 	}
-	return tracked == 0
+	if tracked == 0 {
+		return names
+	}
+	for name := range refs {
+		if short, ok := strings.CutPrefix(name, core.TrackingPrefix); ok {
+			if _, ok := listed["refs/"+short]; !ok {
+				names = append(names, "refs/"+short)
+			}
+		}
+	}
+	return names
 }

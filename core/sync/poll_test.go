@@ -179,13 +179,17 @@ func TestService_poll_notesWebhooksThatDoNotCome(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r, one := b.polled("a", "1m")
-	require.NoError(t, b.Store.SaveInboundWebhook(t.Context(), core.InboundWebhook{RepoID: r.ID, Token: "t", State: core.InboundActive, CreatedAt: b.clock.Now()}))
+	require.NoError(t, b.Store.SaveInboundWebhook(t.Context(), core.InboundWebhook{
+		RepoID: r.ID, Token: "t", State: core.InboundActive, CreatedAt: b.clock.Now(), NextCheck: b.clock.Now().Add(24 * time.Hour),
+	}))
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	b.pass(r, 70*time.Second, 70*time.Second)
 	b.equal(r)
 	w, err := b.Store.InboundWebhook(t.Context(), r.ID)
 	require.NoError(t, err)
 	require.Equal(t, b.clock.Now(), w.LastMissedAt)
+	require.Equal(t, b.clock.Now(), w.NextCheck, "whether it is at the host is seen at once")
+	require.EqualValues(t, 1, b.missed.Load())
 
 	// One that came with something else is an announcement, too.
 	missed := w.LastMissedAt

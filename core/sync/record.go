@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,6 +32,14 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 		if stopped {
 			x.Outcome, x.Class, x.Error = outcomeInterrupted, "", errShutdown.Error()
 		}
+	}
+	if x.again && failure == nil {
+		x.await = slices.ContainsFunc(x.left, func(ref string) bool { return s.repos.Locks().RefLocked(x.RepoID, ref) })
+		defer func() {
+			if x.await {
+				s.await(x.RepoID, x.left)
+			}
+		}()
 	}
 	var settled []core.Expectation
 	if failure == nil && x.Ref == "" {
@@ -134,13 +143,19 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 		}
 		state.NextAttemptAt = time.Time{}
 		state.Digest = x.digest
+		if x.Ref == "" {
+			state.Skipped = x.skipped
+		}
 		if x.watch.Any() {
 			state.Digest = "" // the listing does not show what sessions moved since
 		}
 		if x.again {
 			// Not all was served: look once more, when the sessions that
-			// were in the way have had time to finish.
+			// were in the way have finished or have had time to.
 			state.NextAttemptAt = now.Add(againPause)
+			if x.await && !x.missed {
+				state.NextAttemptAt = now.Add(awaitPause)
+			}
 			break
 		}
 		state.Served, state.Tried = x.taken.Wanted, x.taken.Wanted

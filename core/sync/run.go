@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -60,11 +61,15 @@ type run struct {
 	digest   string              // of the listing; "" if the local copy does not equal it yet
 	brake    string              // digest of a listing that was held back
 	again    bool                // refs were left out: look once more
+	left     []string            // which of them sessions had
+	inFlight []string            // of them, those that were not even fetched
+	await    bool                // sessions still have them
 	missed   bool                // the upstream moved during a first mirror: look once more
 	headed   bool                // the default branch followed the upstream's
 	life     *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
 	open     []core.Expectation  // announced, and not seen when the run began
 	before   map[string]core.ObjectID
+	skipped  []core.SkippedRef // of the last listing
 	// refs is what is here after the fetch, for the first plan; nil: look. It was
 	// read before the fetch: what sessions move since, the watch tells.
 	refs map[string]core.ObjectID
@@ -76,6 +81,8 @@ type listing struct {
 	adv   git.Advertisement
 	at    time.Time // just before it was asked for
 	err   error
+	// skipped are refs of the upstream that were taken out of adv.
+	skipped []core.SkippedRef
 }
 
 // newRun makes the run that serves what was taken.
@@ -175,7 +182,7 @@ func (s *Service) hear(ctx context.Context, x *run) error {
 		l = s.ask(ctx, x.repo, x.Ref)
 		x.phase("list", s.clock.Now().Sub(l.at))
 	}
-	x.scope, x.listed, x.listedAt = l.scope, l.adv, l.at
+	x.scope, x.listed, x.listedAt, x.skipped = l.scope, l.adv, l.at, l.skipped
 	return l.err
 }
 
@@ -188,7 +195,7 @@ func (s *Service) ask(ctx context.Context, r core.Repository, ref string) *listi
 	}
 	l.at = s.clock.Now()
 	if ref == "" {
-		l.adv, l.err = s.list(ctx, r, l.scope)
+		l.adv, l.skipped, l.err = s.list(ctx, r, l.scope)
 	} else if l.adv, l.err = s.up.Refs(ctx, r, candidates(ref)); l.err != nil {
 		l.err = fmt.Errorf("list upstream refs: %w", l.err)
 	}
@@ -223,12 +230,21 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 	if x.Ref != "" {
 		return s.syncOne(ctx, x, adv)
 	}
-	same, err := s.unchanged(ctx, x.repo, x.scope, x.taken, adv, x.watch)
+	c, err := s.compare(ctx, x.repo, &listing{scope: x.scope, adv: adv, skipped: x.skipped}, x.taken, x.watch)
 	if err != nil {
 		return err
 	}
-	if same && !x.First {
+	switch {
+	case x.First:
+	case c.same:
 		x.Outcome, x.digest = outcomeUnchanged, x.scope.digest(adv)
+		return nil
+	case c.unsettled && len(c.inFlight) == 0:
+		// Without a digest: it would say later that nothing has changed since.
+		x.Outcome = outcomeUnchanged
+		return nil
+	case len(c.inFlight) > 0:
+		x.Outcome, x.left, x.again = outcomeUnchanged, c.inFlight, true
 		return nil
 	}
 	if err := s.begin(ctx, x); err != nil {
@@ -280,13 +296,23 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) er
 		if _, ok := adv.Refs[name]; !ok {
 			continue
 		}
+		if slices.ContainsFunc(x.taken.Skipped, func(r core.SkippedRef) bool { return r.Ref == name }) {
+			// Whether its name is free now shows in the whole listing.
+			x.Ref = ""
+			return s.syncOnce(ctx, x)
+		}
 		if !x.scope.mirrors(name) {
 			return &classError{class: core.ClassRefused, text: fmt.Sprintf("the repository's ref filter leaves %q out", name), final: true}
 		}
 		if err := s.begin(ctx, x); err != nil {
 			return err
 		}
-		return s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
+		err := s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
+		if !git.NameTaken(err) {
+			return err
+		}
+		x.Ref = "" // all that is listed tells what it cannot be beside
+		return s.syncOnce(ctx, x)
 	}
 	return &classError{class: core.ClassNotFound, text: fmt.Sprintf("the upstream has no branch or tag %q", x.Ref), final: true}
 }
@@ -301,32 +327,6 @@ func (s *Service) reformat(ctx context.Context, x *run, format string) error {
 	}
 	x.repo.ObjectFormat = format
 	return nil
-}
-
-// unchanged reports whether the listing equals what is here: by the digest of
-// the last run, or, when pushes moved refs since, by looking.
-func (s *Service) unchanged(ctx context.Context, r core.Repository, sc scope, state core.SyncState, adv git.Advertisement, watch *repo.Watch) (bool, error) {
-	if state.Digest != "" {
-		return state.Digest == sc.digest(adv), nil
-	}
-	if !state.Ready() || headWants(r, adv) != "" {
-		return false, nil
-	}
-	for name := range adv.Refs {
-		if name != "HEAD" && watch.Moved(name) {
-			return false, nil
-		}
-	}
-	held, err := heldRows(ctx, s.store, r.ID)
-	if err != nil {
-		return false, err
-	}
-	maps.DeleteFunc(held, func(_ string, row core.Rewrite) bool { return !sc.holds(row) })
-	refs, err := s.known(ctx, r.ID, sc)
-	if err != nil {
-		return false, err
-	}
-	return settled(refs, adv.Refs, held), nil
 }
 
 // headWants returns the branch (full name) that the default branch should
@@ -350,4 +350,25 @@ func headWants(r core.Repository, adv git.Advertisement) string {
 		return "" // unborn: keep the old one, and look again next time
 	}
 	return adv.HeadTarget
+}
+
+// firstHead returns the branch (full name) that HEAD moves to with the first
+// branches that come here, where the upstream names none of them: its HEAD is
+// unborn or detached. "" if HEAD stays.
+func firstHead(r core.Repository, sc scope, adv git.Advertisement, refs map[string]core.ObjectID) string {
+	for name := range refs {
+		if strings.HasPrefix(name, "refs/heads/") {
+			return ""
+		}
+	}
+	var branches []string
+	for name := range adv.Refs {
+		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok && sc.mirrors(name) {
+			branches = append(branches, branch)
+		}
+	}
+	if first := core.FirstBranch(r.DefaultBranch, branches); first != "" && first != r.DefaultBranch {
+		return "refs/heads/" + first
+	}
+	return ""
 }

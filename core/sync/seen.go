@@ -17,6 +17,7 @@ type observation struct {
 	at      time.Time // just before the question
 	pollAt  time.Time // as it was when the look began
 	settled []core.Expectation
+	partly  bool // sessions have what differs: the copy is not confirmed
 }
 
 // seen are the observations that wait to be written: all that came while the
@@ -96,14 +97,17 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observa
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	same := false
+	var c comparison
 	if l.err == nil {
-		if same, err = s.unchanged(ctx, r, l.scope, state, l.adv, watch); err != nil {
+		if c, err = s.compare(ctx, r, l, state, watch); err != nil {
 			return nil, nil, err
 		}
 	}
+	partly := c.partly()
+	same := c.same || partly
 	if same && !s.checkDue(r.ID) {
-		return nil, &observation{repo: r, at: l.at, pollAt: state.PollAt, settled: s.settle(ctx, r.ID, open, l.adv.Refs, before)}, nil
+		s.await(r.ID, c.inFlight)
+		return nil, &observation{repo: r, at: l.at, pollAt: state.PollAt, settled: s.settle(ctx, r.ID, open, l.adv.Refs, before), partly: partly}, nil
 	}
 	trigger := TriggerPoll
 	if len(open) > 0 || s.announced(ctx, r.ID, state.ObservedAt) {
@@ -151,12 +155,15 @@ func (s *Service) announced(ctx context.Context, repoID string, since time.Time)
 }
 
 // noteMissed records that a poll found a change which no webhook announced,
-// where one was to. If it is only late, it is known as the newer of the two.
+// where one was to, so that the webhook is checked at the host. If it is only
+// late, it is known as the newer of the two.
 func (s *Service) noteMissed(ctx context.Context, repoID string) {
 	now := s.clock.Now()
 	w, err := s.store.InboundWebhook(ctx, repoID)
 	if err == nil && now.Sub(w.LastDeliveryAt) >= missedAfter {
-		err = s.store.NoteInbound(ctx, repoID, time.Time{}, now)
+		if err = s.store.NoteInbound(ctx, repoID, time.Time{}, now); err == nil {
+			s.o.Missed()
+		}
 	}
 	if err != nil && core.KindOf(err) != core.KindNotFound {
 		s.log.Warn("cannot note that a webhook was missed", "repo_id", repoID, "error", err)
@@ -246,7 +253,12 @@ func (s *Service) writeLooks(ctx context.Context, all []observation) (next time.
 			if err != nil {
 				return err
 			}
-			if err := q.Observed(ctx, o.repo.ID, o.at, at); err != nil {
+			if o.partly {
+				err = q.SetPoll(ctx, o.repo.ID, at)
+			} else {
+				err = q.Observed(ctx, o.repo.ID, o.at, at)
+			}
+			if err != nil {
 				return err
 			}
 			next = sooner(next, at)

@@ -48,6 +48,9 @@ type Options struct {
 
 	// Mirrored is told of every finished first mirror; nil: nobody is.
 	Mirrored func(repoID string)
+	// Missed is told when a poll has found what a webhook was to announce; nil:
+	// nobody is.
+	Missed func()
 
 	Concurrency     int           // runs at once; 0 is 8
 	HostConcurrency int           // runs at once against one host; 0 is 3
@@ -83,6 +86,10 @@ type Service struct {
 	asking     singleflight.Group // questions for the sake of writes
 	polls      polls
 	seen       seen
+
+	running context.Context            // of Run, while it runs
+	inUse   map[string]map[string]bool // refs that sessions had when they were listed, by repository id
+	waits   sync.WaitGroup             // for their ends
 }
 
 // firstPhase is what a run is at before git says something.
@@ -124,11 +131,14 @@ func New(o Options) *Service {
 	if o.Mirrored == nil {
 		o.Mirrored = func(string) {}
 	}
+	if o.Missed == nil {
+		o.Missed = func() {}
+	}
 	return &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
 		wake: make(chan struct{}, 1), budget: newBudget(o.Clock),
 		flights: map[string]*flight{}, waiters: map[string][]chan finished{},
-		halted: map[string]int{}, webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{}, identities: map[string]*identity{},
+		halted: map[string]int{}, inUse: map[string]map[string]bool{}, webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{}, identities: map[string]*identity{},
 		polls: polls{wake: make(chan struct{}, 1), known: map[string]struct{}{}, queue: map[string][]string{}},
 		seen:  seen{wake: make(chan struct{}, 1)},
 	}
@@ -251,6 +261,11 @@ func (s *Service) setProgress(repoID string, change func(p *core.Progress)) {
 func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
+	s.setRunning(ctx)
+	defer func() {
+		s.setRunning(nil) // none begins to wait any more
+		s.waits.Wait()
+	}()
 	running.Go(func() { s.poll(ctx) })
 	for {
 		next, err := s.dispatch(ctx, &running)
@@ -265,6 +280,12 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func (s *Service) setRunning(ctx context.Context) {
+	s.mu.Lock()
+	s.running = ctx
+	s.mu.Unlock()
 }
 
 // sleep waits until a time, zero is never, or until it is woken. It is false
@@ -461,7 +482,8 @@ func (s *Service) land(repoID string, f finished) {
 // Fresh makes sure, within the context's deadline, that the local copy shows
 // what the upstream has: before a push is told what to negotiate against, and
 // for reads that demand it. It costs one listing; only a difference causes a run.
-// When it returns without an error, ObservedAt is not before the call. An error
+// When it returns without an error, ObservedAt is not before the call, unless
+// nothing but refs differs that write sessions here have in their hands. An error
 // means that the copy may be behind.
 func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	state, err := s.store.SyncState(ctx, r.ID)
@@ -487,11 +509,15 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	if l.err != nil {
 		return l.err
 	}
-	same, err := s.unchanged(ctx, r, l.scope, state, l.adv, watch)
+	c, err := s.compare(ctx, r, l, state, watch)
 	if err != nil {
 		return err
 	}
-	if same {
+	if c.partly() {
+		s.await(r.ID, c.inFlight)
+		return nil
+	}
+	if c.same {
 		if state.Served < state.Wanted && state.Failures > 0 {
 			// It works again: what waits for that need not wait longer.
 			if _, err := s.Request(ctx, r.ID, TriggerPush, ""); err != nil {

@@ -111,7 +111,7 @@ func Failure(op string, err error) error {
 		e.Kind = core.KindRateLimited
 	case core.ClassTimeout:
 		e.Kind = core.KindUpstreamTimeout
-	case core.ClassNetwork, core.ClassUnavailable:
+	case core.ClassNetwork, core.ClassUnavailable, core.ClassProtocol:
 		e.Kind = core.KindUpstreamUnavailable
 	case core.ClassResource:
 		e.Kind = core.KindResource

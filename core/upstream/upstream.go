@@ -150,6 +150,31 @@ func (s *Service) Link(ctx context.Context, r LinkRequest) (core.Upstream, provi
 	}, remote, nil
 }
 
+// HostFor returns the host that a caller means, as [Service.Link] would: the one
+// it names, else the default one of the provider. Errors: KindInvalid.
+func (s *Service) HostFor(ctx context.Context, provider, host string) (string, error) {
+	if host = strings.TrimSpace(host); host != "" {
+		h, err := netguard.ParseHost(host)
+		if err != nil {
+			return "", &core.Error{Kind: core.KindInvalid, Op: "find host", Message: "upstream_host: " + err.Error()}
+		}
+		return h, nil
+	}
+	wire := strings.ToLower(strings.TrimSpace(provider))
+	p, err := s.plugins.Find(ctx, wire, false, "")
+	if err != nil {
+		return "", coreError("find host", err)
+	}
+	m, err := p.Manifest(ctx)
+	if err != nil {
+		return "", coreError("find host", err)
+	}
+	if m.DefaultHost == "" {
+		return "", core.Errorf(core.KindInvalid, "provider %q has no default host: give upstream_host", wire)
+	}
+	return m.DefaultHost, nil
+}
+
 // Limit returns how many operations the operator allows at the upstream's host
 // at once; 0 means the caller's default.
 func (s *Service) Limit(up core.Upstream) int {
@@ -195,6 +220,9 @@ func (s *Service) stored(ctx context.Context, repo core.Repository) (*providers.
 	}
 	if now.Upstream == nil || now.Upstream.Host != repo.Upstream.Host || now.Upstream.Instance != repo.Upstream.Instance {
 		return nil, core.Errorf(core.KindConflict, "the repository was linked to another upstream meanwhile; try again")
+	}
+	if !strings.EqualFold(c.Host, repo.Upstream.Host) {
+		return nil, nil // stored for another host, which must not see it sent elsewhere
 	}
 	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, nil
 }

@@ -351,6 +351,59 @@ func TestInstance_ping_findsStoppedProcess(t *testing.T) {
 	requireGone(t, pid)
 }
 
+// A process that does not run costs a call the time of one ping, not that of the
+// call: it is killed, and the call goes to its successor.
+func TestInstance_stoppedProcess_costsAPing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, "", func(o *Options) {
+		o.CallPingInterval, o.PingTimeout, o.CallTimeout = 50*time.Millisecond, 500*time.Millisecond, time.Hour
+	})
+	loop := b.instance(t, "loopback")
+	requireWorks(t, loop)
+	pid := loop.Status().PID
+	stopProcess(t, pid)
+	requireWorks(t, loop)
+	requireGone(t, pid)
+	require.Equal(t, 2, loop.Status().Generation)
+	require.Contains(t, loop.Status().LastError, "did not answer a ping")
+}
+
+// One that is stopped under every attempt makes an error that says so.
+func TestInstance_stoppedProcess_isTold(t *testing.T) {
+	t.Parallel()
+	b := setup(t, acmeBlock(t, ""), func(o *Options) {
+		o.CallPingInterval, o.PingTimeout, o.CallTimeout = 50*time.Millisecond, 500*time.Millisecond, time.Hour
+	})
+	acme := b.instance(t, "acme")
+	requireWorks(t, acme)
+	result := make(chan error, 1)
+	go func() {
+		_, err := acme.Resolve(context.Background(), locate("slow", "n"))
+		result <- err
+	}()
+	for stopped := 0; ; {
+		select {
+		case err := <-result:
+			e := requireCode(t, err, providers.CodeUnavailable)
+			require.Contains(t, e.Message, `provider "acme": its plugin stopped responding during Resolve and was ended`)
+			require.Positive(t, e.RetryAfter)
+			require.Equal(t, 2, acme.Status().Crashes, "tried twice")
+			return
+		case <-time.After(10 * time.Millisecond):
+			if pid := acme.Status().PID; pid != 0 && pid != stopped && acme.super.underWay() {
+				stopProcess(t, pid)
+				stopped = pid
+			}
+		}
+	}
+}
+
+func TestOptions_stoppedProcessCostsTenSeconds(t *testing.T) {
+	t.Parallel()
+	o := Options{}.withDefaults()
+	require.Less(t, o.CallPingInterval+o.PingTimeout+o.BackoffMin, 9*time.Second, "and a second for the start of the next")
+}
+
 func TestInstance_exit_isNoticed(t *testing.T) {
 	t.Parallel()
 	b := setup(t, "", nil)
@@ -387,6 +440,22 @@ func TestInstance_secrets_areCutOut(t *testing.T) {
 	require.Contains(t, out, "using token [redacted]")
 	require.NotContains(t, out, "planted-token")
 	require.NotContains(t, out, "stored-secret")
+}
+
+// stopProcess stops a process and waits until all of it stands.
+func stopProcess(t *testing.T, pid int) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	require.Eventually(t, func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread)
+			if _, rest, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(rest, "T") {
+				return false
+			}
+		}
+		return err == nil
+	}, time.Minute, time.Millisecond)
 }
 
 // requireGone waits until a process is gone, or a zombie that only its adoptive

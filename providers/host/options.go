@@ -44,6 +44,13 @@ type Options struct {
 	// Zero is 30 seconds.
 	PingInterval time.Duration
 
+	// CallPingInterval is the time between them while a call is under way, and
+	// PingTimeout how long the answer to one may take. Together they bound what a
+	// plugin that does not run any more, because it is stopped or swapped out,
+	// costs a call. Zero is 2 and 5 seconds.
+	CallPingInterval time.Duration
+	PingTimeout      time.Duration
+
 	// BackoffMin is the pause after the first crash; it doubles with every
 	// further one up to BackoffMax, and starts over after the plugin has run
 	// for HealthyAfter. Zero is 1 second, 2 minutes and 5 minutes.
@@ -62,6 +69,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.StartTimeout, 15*time.Second)
 	setDefault(&o.CallTimeout, time.Minute)
 	setDefault(&o.PingInterval, 30*time.Second)
+	setDefault(&o.CallPingInterval, min(o.PingInterval, 2*time.Second))
+	setDefault(&o.PingTimeout, min(o.PingInterval, 5*time.Second))
 	setDefault(&o.BackoffMin, time.Second)
 	setDefault(&o.BackoffMax, 2*time.Minute)
 	setDefault(&o.HealthyAfter, 5*time.Minute)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -18,7 +19,9 @@ type running struct {
 	client  *wire.Client
 	proc    *process
 	started time.Time
-	stop    func() // ends the process, gently if it can, and waits for it
+	stop    func()       // ends the process, gently if it can, and waits for it
+	calls   atomic.Int64 // under way
+	stalled atomic.Bool  // it was killed because it answered no ping
 }
 
 // starter launches a process and configures it. It returns when that is done or
@@ -81,7 +84,9 @@ func call[T any](ctx context.Context, s *supervisor, method string, do func(cont
 		}
 		limit := time.Now().Add(s.o.CallTimeout)
 		callCtx, cancel := context.WithDeadline(ctx, limit)
+		r.calls.Add(1)
 		out, err := do(callCtx, r.client)
+		r.calls.Add(-1)
 		cancel()
 		var broken *wire.TransportError
 		if !errors.As(err, &broken) {
@@ -110,6 +115,10 @@ func (s *supervisor) broken(r *running, method string, cause *wire.TransportErro
 			method, s.o.CallTimeout)
 		return s.failed(r, e), false
 	case codes.Unavailable, codes.Canceled: // Canceled: the connection was closed under the call
+		if r.stalled.Load() {
+			e := s.errorf(providers.CodeUnavailable, "its plugin stopped responding during %s and was ended; it starts again by itself, see its log", method)
+			return s.failed(r, e), true
+		}
 		how := ""
 		if status, ok := r.proc.exited(time.Second); ok {
 			how = " (" + status + ")"
@@ -222,10 +231,13 @@ func (s *supervisor) begin() {
 	})
 }
 
-// watch looks after a process until it ends or the supervisor does.
+// watch looks after a process until it ends or the supervisor does. It pings
+// more often while a call is under way: the call cannot tell a plugin that waits
+// for its host from one that does not run.
 func (s *supervisor) watch(r *running) {
-	ticker := time.NewTicker(s.o.PingInterval)
+	ticker := time.NewTicker(s.o.CallPingInterval)
 	defer ticker.Stop()
+	pinged := r.started
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -240,10 +252,16 @@ func (s *supervisor) watch(r *running) {
 			s.mu.Unlock()
 			return
 		case <-ticker.C:
-			ctx, cancel := context.WithTimeout(s.ctx, min(s.o.PingInterval, 10*time.Second))
+			if r.calls.Load() == 0 && time.Since(pinged) < s.o.PingInterval {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(s.ctx, s.o.PingTimeout)
 			err := r.client.Ping(ctx)
 			cancel()
+			pinged = time.Now()
 			if err != nil && s.ctx.Err() == nil {
+				_, ended := r.proc.exited(0)
+				r.stalled.Store(!ended)
 				s.failed(r, s.errorf(providers.CodeUnavailable, "its plugin did not answer a ping and was stopped; it starts again by itself, see its log"))
 				return
 			}

@@ -216,3 +216,10 @@ func TestLineLogger(t *testing.T) {
 	require.Equal(t, []string{"hello", "world", ""}, lines[:3])
 	require.Contains(t, log.String(), "stream=stdout line=hello")
 }
+
+// underWay reports whether the current process has a call.
+func (s *supervisor) underWay() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current != nil && s.current.calls.Load() > 0
+}

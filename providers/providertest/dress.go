@@ -55,6 +55,8 @@ type dress struct {
 	// missing is what somebody with good credentials is told about a
 	// repository that is absent or that they may not see.
 	missing answer
+	// missingPush is what a push there is told; as missing if it is zero.
+	missingPush answer
 	// anonymousPush is the answer to a push without credentials.
 	anonymousPush answer
 	// readOnly is the answer to a push with credentials that only read.
@@ -89,7 +91,8 @@ type dress struct {
 }
 
 // dressOf returns the behaviour of a dress. The texts of Gitea were read from a
-// real one; those of the other hosts are as their users quote them, from memory.
+// real one. Where those of the other hosts come from is written in the fixtures of
+// core/git/testdata/classify.
 func dressOf(d Dress) (dress, bool) {
 	switch d {
 	case DressGitHub:
@@ -171,7 +174,7 @@ func gitlabDress() dress {
 		missing:       answer{http.StatusNotFound, "The project you were looking for could not be found or you don't have permission to view it."},
 		anonymousPush: answer{http.StatusUnauthorized, denied},
 		readOnly:      answer{http.StatusForbidden, "You are not allowed to push code to this project."},
-		archived:      answer{http.StatusForbidden, "You are not allowed to push code to this project."},
+		archived:      answer{http.StatusForbidden, "You can't push code to an archived project."},
 		user:          "oauth2",
 		token: func(user, password string) string {
 			if user == "" {
@@ -201,9 +204,10 @@ func bitbucketDress() dress {
 		anyCase:     true,
 		tokenPrefix: "ATCTT3xFfGN0",
 		hidden:      answer{http.StatusUnauthorized, ""},
-		wrong:       answer{http.StatusUnauthorized, "Invalid credentials"},
-		missing: answer{http.StatusNotFound, "You may not have access to this repository or it no longer exists in this workspace. " +
+		wrong: answer{http.StatusUnauthorized, "You may not have access to this repository or it no longer exists in this workspace. " +
 			"If you think this repository exists and you have access, make sure you are authenticated."},
+		missing: answer{http.StatusForbidden, "The requested repository either does not exist or you do not have access. " +
+			"If you believe this repository exists and you have access, make sure you're authenticated."},
 		anonymousPush: answer{http.StatusUnauthorized, ""},
 		readOnly:      answer{http.StatusForbidden, "Your credentials lack one or more required privilege scopes."},
 		user:          "x-token-auth",
@@ -249,6 +253,7 @@ func giteaDress(forgejo bool) dress {
 		hidden:        answer{http.StatusUnauthorized, "Unauthorized"},
 		wrong:         answer{http.StatusUnauthorized, "Failed to authenticate user"},
 		missing:       answer{http.StatusNotFound, "Repository not found\n"},
+		missingPush:   answer{http.StatusForbidden, "Push to create is not enabled for users."},
 		anonymousPush: answer{http.StatusUnauthorized, "Unauthorized"},
 		readOnly:      answer{http.StatusForbidden, "Forbidden"},
 		archived:      answer{http.StatusForbidden, "This repo is archived. You can view files and clone it, but cannot push or open issues/pull-requests."},

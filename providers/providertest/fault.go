@@ -12,7 +12,7 @@ import (
 
 // Fault makes a forge misbehave. Of its effects, Before and Latency come
 // first, then the one of Stall, Drop, Status or Endless that is set, else the
-// request is served, under EmptyListing and DropReply.
+// request is served, under EmptyListing, DropReply and HalfReply.
 type Fault struct {
 	Kinds []Kind // requests it applies to; nil: all but KindOther
 	Repo  string // path of the repository; "": any, and API requests
@@ -43,6 +43,9 @@ type Fault struct {
 	// DropReply does the work, then cuts the connection like Drop: a push is
 	// applied and its outcome is unknown.
 	DropReply bool
+	// HalfReply does the work and answers 200 with the first half of the answer's
+	// body, as a proxy with a full disk does. Git waits for the rest for ever.
+	HalfReply bool
 }
 
 // fault is a Fault in force.

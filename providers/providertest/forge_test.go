@@ -121,7 +121,7 @@ func TestForge_authorize_hostsAnswers(t *testing.T) {
 	tests := map[Dress]want{
 		DressGitHub:    {"could not read Username", "Invalid username or token", "Repository not found."},
 		DressGitLab:    {"could not read Username", "HTTP Basic: Access denied", "The project you were looking for could not be found"},
-		DressBitbucket: {"could not read Username", "Invalid credentials", "You may not have access to this repository"},
+		DressBitbucket: {"could not read Username", "You may not have access to this repository", "The requested repository either does not exist"},
 		DressGitea:     {"could not read Username", "Failed to authenticate user", "Repository not found"},
 		DressSourceHut: {"not found", "not found", "not found"},
 	}

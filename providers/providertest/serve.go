@@ -61,7 +61,7 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.disturb(reply, r, x) {
 		return
 	}
-	reply.hold = x.DropReply || rec.Kind == KindDiscover || rec.Kind == KindListRefs || rec.Kind == KindPushDiscover
+	reply.hold = x.DropReply || x.HalfReply || rec.Kind == KindDiscover || rec.Kind == KindListRefs || rec.Kind == KindPushDiscover
 	before := f.find(rec.Repo)
 	f.serveGit(reply, r, body, service, x, rec)
 	if rec.Kind == KindPush && before != nil {
@@ -69,6 +69,9 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if x.DropReply {
 		cut(reply)
+	}
+	if x.HalfReply {
+		reply.held.Truncate(reply.held.Len() / 2)
 	}
 	if reply.hold {
 		if reply.status == http.StatusOK && rec.Kind != KindPushDiscover {

@@ -146,6 +146,9 @@ func (f *Forge) authorize(w http.ResponseWriter, r *http.Request, repo *forgeRep
 		if t == nil {
 			return refuse(f.dress.hidden)
 		}
+		if push && repo == nil && f.dress.missingPush.status != 0 {
+			return refuse(f.dress.missingPush)
+		}
 		return refuse(f.dress.missing)
 	case push && t == nil:
 		return refuse(f.dress.anonymousPush)

@@ -27,9 +27,12 @@ import (
 //	gitea seed REPO [REFS]           pushes some commits; makes that many branches
 //	gitea secret NAME                mints a token and keeps it as a secret
 //	gitea api METHOD PATH [BODY]     calls Gitea's API; stdout is the answer
-//	gitea until PATH ANSWER          calls it until that is the answer
+//	gitea until PATH ANSWER          calls it until that is the answer; with -match
+//	                                 before PATH, until the answer holds it
 //	gitea git ARG...                 runs git with the account's credential
-//	gitea ref REPO REF               prints the object id, nothing if absent
+//	gitea ref REPO REF               prints the object id, nothing if absent;
+//	                                 REPO may have another owner before a slash
+//	gitea unhook REPO                deletes every webhook, as a person would
 func TestPeers(t *testing.T) {
 	s := newSuite(t)
 	g := gitea{giteatest.Start(t)}
@@ -97,9 +100,13 @@ func (g gitea) command(w *world, ts *testscript.TestScript, neg bool, args []str
 			ts.Fatalf("Gitea answers %d", status)
 		}
 	case "until":
+		part := args[0] == "-match"
+		if part {
+			args = args[1:]
+		}
 		for deadline := time.Now().Add(untilTimeout); ; time.Sleep(100 * time.Millisecond) {
 			status, body := g.call(ts, http.MethodGet, args[0], "")
-			if body == args[1] {
+			if body == args[1] || part && strings.Contains(body, args[1]) {
 				break
 			}
 			if time.Now().After(deadline) {
@@ -109,11 +116,33 @@ func (g gitea) command(w *world, ts *testscript.TestScript, neg bool, args []str
 	case "git":
 		w.git(ts, neg, append([]string{"-t", "gitea"}, args...))
 	case "ref":
-		w.git(ts, false, []string{"-t", "gitea", "ls-remote", g.CloneURL(args[0]), args[1]})
+		url := g.CloneURL(args[0])
+		if strings.Contains(args[0], "/") {
+			url = g.URL() + "/" + args[0] + ".git"
+		}
+		w.git(ts, false, []string{"-t", "gitea", "ls-remote", url, args[1]})
 		id, _, _ := strings.Cut(ts.ReadFile("stdout"), "\t")
 		fmt.Fprintln(ts.Stdout(), id)
+	case "unhook":
+		g.unhook(ts, args[0])
 	default:
 		ts.Fatalf("unknown verb %q", verb)
+	}
+}
+
+// unhook deletes the webhooks of a repository; there has to be one.
+func (g gitea) unhook(ts *testscript.TestScript, repo string) {
+	hooks := "/repos/" + giteatest.User + "/" + repo + "/hooks"
+	_, body := g.call(ts, http.MethodGet, hooks, "")
+	var list []struct {
+		ID int64 `json:"id"`
+	}
+	ts.Check(json.Unmarshal([]byte(body), &list))
+	if len(list) == 0 {
+		ts.Fatalf("%s has no webhook", repo)
+	}
+	for _, hook := range list {
+		g.must(ts, http.MethodDelete, fmt.Sprintf("%s/%d", hooks, hook.ID), "")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -14,6 +15,10 @@ type credentialBody struct {
 	RepoID   string  `json:"repo_id"` // create on legacy routes: internal id or public name
 	Username *string `json:"username"`
 	Password string  `json:"password"`
+	// Provider or UpstreamHost say which host it is for, on create and update
+	// where there is no upstream.
+	Provider     string `json:"provider"`
+	UpstreamHost string `json:"upstream_host"`
 }
 
 // check refuses what could not travel in HTTP Basic, or could say more than
@@ -31,18 +36,23 @@ func (b credentialBody) check() error {
 	return nil
 }
 
+func (b credentialBody) request() engine.CredentialRequest {
+	return engine.CredentialRequest{Username: b.Username, Secret: providers.Secret(b.Password), Provider: b.Provider, Host: b.UpstreamHost}
+}
+
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // credentialView is a credential in answers: never with its secret.
 type credentialView struct {
 	ID        string         `json:"id"`
 	Username  string         `json:"username,omitempty"`
+	Host      string         `json:"upstream_host,omitempty"` // the only one that it is sent to
 	CreatedAt core.Timestamp `json:"created_at"`
 	UpdatedAt core.Timestamp `json:"updated_at"`
 }
 
 func viewCredential(c core.Credential) credentialView {
-	return credentialView{ID: c.ID, Username: c.Username, CreatedAt: core.Timestamp(c.CreatedAt), UpdatedAt: core.Timestamp(c.UpdatedAt)}
+	return credentialView{ID: c.ID, Username: c.Username, Host: c.Host, CreatedAt: core.Timestamp(c.CreatedAt), UpdatedAt: core.Timestamp(c.UpdatedAt)}
 }
 
 func (s *server) createCredential(c *call) error {
@@ -57,11 +67,7 @@ func (s *server) createCredential(c *call) error {
 	if err := body.check(); err != nil {
 		return err
 	}
-	var username string
-	if body.Username != nil {
-		username = *body.Username
-	}
-	credential, err := s.Repositories.CreateCredential(c.ctx(), c.repo, username, providers.Secret(body.Password))
+	credential, err := s.Repositories.CreateCredential(c.ctx(), c.repo, body.request())
 	if err != nil {
 		return err
 	}
@@ -81,7 +87,7 @@ func (s *server) updateCredential(c *call) error {
 	if err := body.check(); err != nil {
 		return err
 	}
-	credential, err := s.Repositories.UpdateCredential(c.ctx(), c.identity.Org, id, body.Username, providers.Secret(body.Password))
+	credential, err := s.Repositories.UpdateCredential(c.ctx(), c.identity.Org, id, body.request())
 	if err != nil {
 		return err
 	}

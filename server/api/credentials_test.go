@@ -46,7 +46,6 @@ func TestServer_createCredential_takesNameAndIDEverywhere(t *testing.T) {
 		{"body of another repository", legacyCredentials, "team/app", `{"repo_id":"local","password":"hunter2"}`, 403},
 		{"organisation token", legacyCredentials, "org", `{"repo_id":"team/app","password":"hunter2"}`, 403},
 		{"no repository", legacyCredentials, "none", `{"repo_id":"none","password":"hunter2"}`, 404},
-		{"repository without upstream", legacyCredentials, "local", `{"password":"hunter2"}`, 400},
 		{"no password", legacyCredentials, "team/app", `{"repo_id":"team/app"}`, 400},
 		{"no body", preferredCredentials, "team/app", ``, 400},
 		{"password of a wrong type", preferredCredentials, "team/app", `{"password":["hunter2"]}`, 400},
@@ -58,7 +57,6 @@ func TestServer_createCredential_takesNameAndIDEverywhere(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			id := b.create(t, "team/app", gitlabBody)
-			b.create(t, "local", "")
 			put := func(text string) string { return replaceID(text, id) }
 			a := b.do(t, http.MethodPost, tt.path, b.token(t, put(tt.claim), access.RepoWrite), put(tt.body))
 			require.Equal(t, tt.status, a.status, a.raw)
@@ -107,7 +105,6 @@ func TestServer_updateAndDeleteCredential_byEveryToken(t *testing.T) {
 				t.Parallel()
 				b := newBench(t)
 				repo := b.create(t, "team/app", gitlabBody)
-				b.create(t, "local", "")
 				id := b.store(t)
 				a := b.do(t, method, replaceID(tt.path, id), b.tokenOf(t, tt.org, tt.claim, access.RepoWrite), replaceID(tt.body, id))
 				stored, kept := b.ledger.credentials[repo]

@@ -176,16 +176,20 @@ func (l *ledger) Runs(context.Context, core.Repository, string, int) ([]core.Run
 	return nil, nil
 }
 
-func (l *ledger) CreateCredential(_ context.Context, repo core.Repository, username string, secret providers.Secret) (core.Credential, error) {
+func (l *ledger) CreateCredential(_ context.Context, repo core.Repository, q engine.CredentialRequest) (core.Credential, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if repo.Upstream == nil || repo.Upstream.Mode != providers.ModeGeneric {
+	if repo.Upstream != nil && repo.Upstream.Mode != providers.ModeGeneric {
 		return core.Credential{}, core.Errorf(core.KindInvalid, "repository %q uses no stored credential", repo.Name)
 	}
 	if _, ok := l.credentials[repo.ID]; ok {
 		return core.Credential{}, core.Errorf(core.KindConflict, "repository %q has a credential already", repo.Name)
 	}
-	l.credentials[repo.ID] = core.Credential{ID: core.NewID("ggc", l.Now()), RepoID: repo.ID, Username: username, Secret: secret, CreatedAt: l.Now(), UpdatedAt: l.Now()}
+	username := ""
+	if q.Username != nil {
+		username = *q.Username
+	}
+	l.credentials[repo.ID] = core.Credential{ID: core.NewID("ggc", l.Now()), RepoID: repo.ID, Username: username, Secret: q.Secret, CreatedAt: l.Now(), UpdatedAt: l.Now()}
 	return l.credentials[repo.ID], nil
 }
 
@@ -202,17 +206,17 @@ func (l *ledger) credentialByID(org, id string) (core.Credential, error) {
 	return core.Credential{}, core.Errorf(core.KindNotFound, "there is no such credential")
 }
 
-func (l *ledger) UpdateCredential(_ context.Context, org, id string, username *string, secret providers.Secret) (core.Credential, error) {
+func (l *ledger) UpdateCredential(_ context.Context, org, id string, q engine.CredentialRequest) (core.Credential, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c, err := l.credentialByID(org, id)
 	if err != nil {
 		return core.Credential{}, err
 	}
-	if username != nil {
-		c.Username = *username
+	if q.Username != nil {
+		c.Username = *q.Username
 	}
-	c.Secret, c.UpdatedAt = secret, l.Now()
+	c.Secret, c.UpdatedAt = q.Secret, l.Now()
 	l.credentials[c.RepoID] = c
 	return c, nil
 }

@@ -100,6 +100,8 @@ type ensuredRefView struct {
 	Name string        `json:"name"`
 	ID   core.ObjectID `json:"id"` // "" if there is no such ref
 	Here bool          `json:"here"`
+	// Reason is what keeps it out for good: a policy, or another ref's name.
+	Reason string `json:"reason,omitempty"`
 }
 
 type ensuredIDView struct {
@@ -159,8 +161,15 @@ func (s *server) ensure(c *call) error {
 	if found.All {
 		return c.answer(http.StatusOK, view)
 	}
+	why := ""
+	for _, ref := range found.Refs {
+		if ref.Reason != "" {
+			why = ": " + ref.Reason
+			break
+		}
+	}
 	return &notHere{view: view, err: core.Errorf(core.KindUpstreamTimeout,
-		"not everything that was asked for has come from the upstream within %s; \"ensured\" says what is here", timeout)}
+		"not everything that was asked for has come from the upstream within %s; \"ensured\" says what is here%s", timeout, why)}
 }
 
 func viewEnsured(found engine.Ensured) ensuredView {

@@ -339,7 +339,7 @@ var samples = map[string]any{
 	"Tag.name": "v1.0", "CreatedTag.name": "v1.0", "DeletedTag.name": "v1.0", "MergeSource.branch": "feature", "MergeSource.ref": "feature",
 	"MergeTarget.old_sha": sampleParent, "Commit.message": "Say hello\n", "LastCommit.message": "Say hello\n", "NotesRef.ref": "refs/notes/reviews", "CommitProblem.commit": nil,
 	"InboundWebhook.url": sampleHook, "RotatedInboundWebhook.url": sampleHook, "InboundWebhook.state": "active", "RotatedInboundWebhook.state": "active",
-	"RotatedInboundWebhook.secret": "n0Xn...", "checked_at": sampleTime, "last_delivery_at": sampleTime, "since": sampleTime, "failed": 2, "replayed": 2,
+	"RotatedInboundWebhook.secret": "n0Xn...", "checked_at": sampleTime, "confirmed_at": sampleTime, "last_delivery_at": sampleTime, "since": sampleTime, "failed": 2, "replayed": 2,
 	"NoteProblem.sha": "main", "ProviderStatus.name": "gitlab", "ProviderStatus.type": "gitlab", "ProviderStatus.state": "running", "ReadinessAnswer.status": "ready",
 	"Webhook.id": "wh_01k4v6e7", "Webhook.url": "https://example.com/hooks/headwater", "Webhook.repo": "team/app", "events": []string{"push", "repo.sync.failed"}, "Webhook.active": true,
 	"secret": "kJ6n3q0Vw8sXb1m9TzYdRf4hLg2pCu7EaOiK5rNvQxA", "updated_at": sampleTime, "at": sampleTime, "Delivery.id": "dlv_01k4v6e7", "event_id": "evt_01k4v6e7", "event_type": "push", "number": 1,
@@ -352,7 +352,7 @@ var pushBody = node{"repository": node{"id": "repo_01k4v6e7", "url": "team/app"}
 	"customer_id": "acme", "pushed_at": sampleTime}
 
 // hidden are optional fields that examples are better off without.
-var hidden = []string{"sync", "credential", "next_cursor", "signature", "payload", "old_path", "previous_commit_sha", "retry_at", "last_error", "stderr", "last_missed_at", "replay", "InboundWebhook.message", "RotatedInboundWebhook.message", "ReplayStatus.error",
+var hidden = []string{"sync", "credential", "next_cursor", "signature", "payload", "old_path", "previous_commit_sha", "retry_at", "last_error", "stderr", "last_missed_at", "replay", "InboundWebhook.message", "RotatedInboundWebhook.message", "UpstreamIdentity.message", "ReplayStatus.error",
 	"failing_since", "last_success_at", "last_attempt_at", "next_attempt_at", "finished_at",
 	"RefResult.message", "NoteResult.message", "Branch.cursor", "Tag.cursor"}
 

@@ -75,6 +75,8 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[core.FreshnessPolicy](): "FreshnessPolicy",
 	reflect.TypeFor[core.RefAction]():       "RefAction",
 	reflect.TypeFor[upstreamWord]():         "UpstreamState",
+	reflect.TypeFor[identityView]():         "UpstreamIdentity",
+	reflect.TypeFor[identityWord]():         "UpstreamIdentityState",
 	reflect.TypeFor[core.DeliveryState]():   "DeliveryState",
 	reflect.TypeFor[webhookState]():         "WebhookState",
 }
@@ -82,16 +84,17 @@ var componentNames = map[reflect.Type]string{
 // enums are the types that have a few words only.
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[core.Kind](): wordsOf(core.Kinds()...),
-	reflect.TypeFor[core.ErrorClass](): wordsOf(core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRateLimited,
+	reflect.TypeFor[core.ErrorClass](): wordsOf(core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRateLimited,
 		core.ClassNetwork, core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassResource, core.ClassInternal),
 	reflect.TypeFor[core.FreshnessPolicy](): wordsOf(core.FreshUnset, core.FreshServe, core.FreshRevalidate, core.FreshFail),
 	reflect.TypeFor[core.RefAction]():       wordsOf(core.RefFollow, core.RefFollowRetain, core.RefHold, core.RefFreeze),
 	reflect.TypeFor[upstreamWord]():         wordsOf(upstreamActive, upstreamArchived, upstreamPrivate, upstreamRevoked, upstreamSuspended, upstreamDeleted, upstreamReplaced),
+	reflect.TypeFor[identityWord]():         wordsOf(identityConfirmed, identityUnchecked, identityUnconfirmed, identityUnavailable),
 	reflect.TypeFor[core.DeliveryState]():   wordsOf(core.DeliveryPending, core.DeliveryDelivered, core.DeliveryFailed, core.DeliveryCancelled),
 	reflect.TypeFor[webhookState]():         wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[core.InboundState]():    wordsOf(core.InboundNone, core.InboundActive, core.InboundFailing),
 	reflect.TypeFor[core.Outcome]():         wordsOf(core.OutcomeOK, core.OutcomePartial, core.OutcomeRefused, core.OutcomeFailed),
-	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld),
+	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld, syncUnconfirmed),
 	reflect.TypeFor[content.EntryType]():    wordsOf(content.TypeBlob, content.TypeTree, content.TypeSymlink, content.TypeSubmodule),
 	reflect.TypeFor[content.MergeResult]():  wordsOf(content.MergeCommit, content.FastForward, content.NoOp),
 	reflect.TypeFor[commit.Strategy]():      wordsOf(commit.StrategyMerge, commit.StrategyFastForwardOnly, commit.StrategyPreferFastForward),

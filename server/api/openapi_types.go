@@ -14,14 +14,18 @@ import (
 // Requests.
 
 type createCredentialBody struct {
-	RepoID   string  `json:"repo_id"`
-	Username *string `json:"username"`
-	Password string  `json:"password"`
+	RepoID       string  `json:"repo_id"`
+	Username     *string `json:"username"`
+	Password     string  `json:"password"`
+	Provider     string  `json:"provider"`
+	UpstreamHost string  `json:"upstream_host"`
 }
 
 type updateCredentialBody struct {
-	Username *string `json:"username"`
-	Password string  `json:"password"`
+	Username     *string `json:"username"`
+	Password     string  `json:"password"`
+	Provider     string  `json:"provider"`
+	UpstreamHost string  `json:"upstream_host"`
 }
 
 type legacyUpdateCredentialBody struct {

@@ -46,9 +46,46 @@ type syncView struct {
 	NextPollAt    *core.Timestamp `json:"next_poll_at,omitempty"` // it is looked at unasked
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
+	HeldRefs      []heldView      `json:"held_refs,omitempty"`    // not where the upstream has them, by policy
 	Progress      *core.Progress  `json:"progress,omitempty"`
 	LastRun       *runView        `json:"last_run,omitempty"`
 	Webhook       *inboundView    `json:"webhook,omitempty"` // how the host tells of changes
+	Identity      identityView    `json:"identity"`
+	Unconfirmed   []string        `json:"unconfirmed,omitempty"` // refs whose last push the upstream has not answered for
+}
+
+// identityView says whether the upstream is known to be the repository that is
+// followed, and not another one that took its name.
+type identityView struct {
+	State       identityWord    `json:"state"`
+	ConfirmedAt *core.Timestamp `json:"confirmed_at,omitempty"`
+	Message     string          `json:"message,omitempty"` // why it cannot be asked for
+}
+
+// identityWord sums up what is known of an upstream's stable id. Whether a host
+// can be asked for it depends on the credential, too.
+type identityWord string
+
+const (
+	identityConfirmed   identityWord = "confirmed"   // the host told the linked id
+	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
+	identityUnconfirmed identityWord = "unconfirmed" // asked, and told another id or of no repository
+	identityUnavailable identityWord = "unavailable" // host or credential tell none
+)
+
+// skippedView is a ref of the upstream that cannot be beside one that is mirrored.
+type skippedView struct {
+	core.SkippedRef
+	Reason string `json:"reason"`
+}
+
+// heldView is a ref that a policy keeps from where the upstream has it.
+type heldView struct {
+	Ref       string            `json:"ref"`
+	RewriteID string            `json:"rewrite_id"`
+	State     core.RewriteState `json:"state"` // held, frozen or dismissed
+	Reason    string            `json:"reason"`
 }
 
 // syncStateWord sums a sync state up in one word.
@@ -60,6 +97,8 @@ const (
 	syncReady   syncStateWord = "ready"   // the last run succeeded
 	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
+	// The upstream has not answered for a push, and is being asked what it has.
+	syncUnconfirmed syncStateWord = "unconfirmed"
 )
 
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
@@ -117,7 +156,7 @@ type phaseView struct {
 // repositoryView is everything that may be known of a repository.
 func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, error) {
 	view, err := s.listItem(c, repo)
-	if err != nil || repo.Upstream == nil {
+	if err != nil {
 		return view, err
 	}
 	credential, err := s.Repositories.CredentialByRepo(c.ctx(), repo)
@@ -189,6 +228,13 @@ func viewSync(status engine.SyncStatus) syncView {
 		Upstream:      upstreamWordOf(status.UpstreamState),
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
+		Unconfirmed:   status.Unconfirmed,
+	}
+	for _, skipped := range status.Skipped {
+		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})
+	}
+	for _, held := range status.Held {
+		view.HeldRefs = append(view.HeldRefs, heldView{held.Ref, held.ID, held.State, held.HoldReason()})
 	}
 	if status.LastError != "" {
 		view.LastError = &syncErrorView{status.LastClass, status.LastError, core.Timestamp(status.LastErrorAt)}
@@ -198,6 +244,15 @@ func viewSync(status engine.SyncStatus) syncView {
 	}
 	if status.Webhook != nil {
 		view.Webhook = new(viewInboundHealth(*status.Webhook))
+	}
+	view.Identity = identityView{State: identityUnchecked, ConfirmedAt: instant(status.Identity.Confirmed), Message: status.Identity.Reason}
+	switch {
+	case status.Identity.Reason != "":
+		view.Identity.State = identityUnavailable
+	case !status.Identity.Confirmed.IsZero() && status.Identity.Settled:
+		view.Identity.State = identityConfirmed
+	case status.Identity.Asked:
+		view.Identity.State = identityUnconfirmed
 	}
 	return view
 }
@@ -228,6 +283,8 @@ func syncState(status engine.SyncStatus) syncStateWord {
 		return syncHeld
 	case status.LastError != "":
 		return syncFailing
+	case len(status.Unconfirmed) > 0:
+		return syncUnconfirmed
 	case status.Ready():
 		return syncReady
 	}

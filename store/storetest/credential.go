@@ -12,7 +12,7 @@ var credentialTests = []namedTest{
 	{"create and read", func(f *fixture) {
 		r := f.synced()
 		want := core.Credential{
-			ID: id("ggc"), RepoID: r.ID, Username: "robot", Secret: "s3cret \x00\xff", CreatedAt: day(0), UpdatedAt: day(time.Hour),
+			ID: id("ggc"), RepoID: r.ID, Username: "robot", Host: "git.example.test:8443", Secret: "s3cret \x00\xff", CreatedAt: day(0), UpdatedAt: day(time.Hour),
 		}
 		require.NoError(f, f.store.CreateCredential(f.ctx, want))
 		got, err := f.store.CredentialByID(f.ctx, want.ID)
@@ -27,9 +27,9 @@ var credentialTests = []namedTest{
 		c := core.Credential{ID: id("ggc"), RepoID: r.ID, Username: "a", Secret: "one", CreatedAt: day(0), UpdatedAt: day(0)}
 		require.NoError(f, f.store.CreateCredential(f.ctx, c))
 		require.NoError(f, f.store.UpdateCredential(f.ctx, core.Credential{
-			ID: c.ID, RepoID: "ignored", Secret: "two", CreatedAt: day(time.Hour), UpdatedAt: day(time.Minute),
+			ID: c.ID, RepoID: "ignored", Host: "b.example.test", Secret: "two", CreatedAt: day(time.Hour), UpdatedAt: day(time.Minute),
 		}))
-		c.Username, c.Secret, c.UpdatedAt = "", "two", day(time.Minute)
+		c.Username, c.Host, c.Secret, c.UpdatedAt = "", "b.example.test", "two", day(time.Minute)
 		got, err := f.store.CredentialByID(f.ctx, c.ID)
 		require.NoError(f, err)
 		require.Equal(f, c, got)

@@ -133,6 +133,7 @@ var syncTests = []namedTest{
 			LastClass: core.ClassNetwork, LastError: "no route", Digest: "d1", BrakeDigest: "d2",
 			ObservedAt: day(5 * time.Hour), ChangedAt: day(6 * time.Hour), PollAt: day(7 * time.Hour), Told: "failed:network",
 			UpstreamState: core.UpstreamDeleted, UpstreamSince: day(8 * time.Hour),
+			Skipped: []core.SkippedRef{{Ref: "refs/heads/a/b", ConflictsWith: "refs/heads/a"}},
 		}
 		f.save(want)
 		want.Wanted, want.WantedRef, want.Trigger = 1, "a", "api"

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,7 @@ type Options struct {
 	Failpoint func(name string)
 	Forge     providertest.ForgeOptions
 	Logger    hclog.Logger
+	Stall     time.Duration // of a git that talks to the forge; 0 is git's default
 }
 
 // World is a data directory with what works on it, and a forge.
@@ -62,7 +64,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	}
 	w := &World{TB: t, Dir: t.TempDir(), Clock: o.Clock, Logger: o.Logger, options: o}
 	var err error
-	w.Git, err = git.New(t.Context(), git.Options{Logger: o.Logger})
+	w.Git, err = git.New(t.Context(), git.Options{Logger: o.Logger, Stall: o.Stall})
 	require.NoError(t, err)
 	sealer, err := seal.LoadOrCreate(filepath.Join(w.Dir, "seal.json"))
 	require.NoError(t, err)
@@ -120,7 +122,7 @@ func (w *World) SyncedAt(forge *providertest.TestForge, name string) core.Reposi
 	stored := forge.Stored()
 	now := w.Clock.Now()
 	require.NoError(w, w.Store.CreateCredential(w.Context(), core.Credential{
-		ID: core.NewID("ggc", now), RepoID: r.ID, Username: stored.Username, Secret: stored.Secret, CreatedAt: now, UpdatedAt: now,
+		ID: core.NewID("ggc", now), RepoID: r.ID, Host: forge.Host(), Username: stored.Username, Secret: stored.Secret, CreatedAt: now, UpdatedAt: now,
 	}))
 	return r
 }

@@ -143,9 +143,10 @@ type ensureRef struct {
 // ensureAnswer is what is here.
 type ensureAnswer struct {
 	Refs []struct {
-		Name string `json:"name"`
-		ID   string `json:"id"`
-		Here bool   `json:"here"`
+		Name   string `json:"name"`
+		ID     string `json:"id"`
+		Here   bool   `json:"here"`
+		Reason string `json:"reason,omitempty"`
 	} `json:"refs"`
 	IDs []struct {
 		ID     string `json:"id"`

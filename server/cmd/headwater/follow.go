@@ -36,8 +36,54 @@ type syncAnswer struct {
 	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"`
 	UpstreamState string         `json:"upstream_state,omitempty"`
 	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
+	SkippedRefs   []skippedRef   `json:"skipped_refs,omitempty"`
+	HeldRefs      []heldRef      `json:"held_refs,omitempty"`
 	Progress      *core.Progress `json:"progress,omitempty"`
 	Webhook       *hookAnswer    `json:"webhook,omitempty"`
+	Identity      idAnswer       `json:"identity"`
+}
+
+// idAnswer says whether the host confirms that the upstream is the repository
+// that is followed.
+type idAnswer struct {
+	State       string     `json:"state,omitempty"`
+	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
+	Message     string     `json:"message,omitempty"`
+}
+
+// skippedRef is a ref of the upstream that is not mirrored.
+type skippedRef struct {
+	Ref           string `json:"ref"`
+	ConflictsWith string `json:"conflicts_with"`
+	Reason        string `json:"reason"`
+}
+
+// heldRef is a ref that a policy keeps from where the upstream has it.
+type heldRef struct {
+	Ref       string `json:"ref"`
+	RewriteID string `json:"rewrite_id"`
+	State     string `json:"state"`
+	Reason    string `json:"reason"`
+}
+
+// next says how to let it through; "" if no command does.
+func (h heldRef) next(repo string) string {
+	if h.State != string(core.RewriteHeld) {
+		return ""
+	}
+	return " (headwater rewrite approve " + repo + " " + h.RewriteID + ")"
+}
+
+// keptOut are the lines that say which refs are not as the upstream has them.
+func (s syncAnswer) keptOut(repo string) []string {
+	var lines []string
+	for _, h := range s.HeldRefs {
+		lines = append(lines, h.Reason+h.next(repo))
+	}
+	for _, skipped := range s.SkippedRefs {
+		lines = append(lines, skipped.Ref+" is not mirrored: "+skipped.Reason)
+	}
+	return lines
 }
 
 // syncError is the last failure of a sync.
@@ -126,11 +172,13 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassNotFound:
 		return "check the address; a private repository needs a credential: headwater credential set " + name
 	case core.ClassMoved:
-		return "the repository has moved: delete this mirror and create it at the new address"
+		return "if the repository has moved: headwater repo repoint " + name + " URL"
+	case core.ClassProtocol:
+		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
 		return "nothing: the server tries again by itself; headwater repo show " + name + " tells when it worked"
 	case core.ClassRefused:
-		return "if this is your own host, set allow_private for it in providers.hcl and start the server again"
+		return "do what the sentence says; if this is your own host inside your network, set allow_private for it in providers.hcl and start the server again"
 	case core.ClassDiverged:
 		return "the host lost most of its branches at once; if that is right, run: headwater repo sync " + name
 	case core.ClassTooLarge:

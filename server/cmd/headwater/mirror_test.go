@@ -234,7 +234,7 @@ func TestNextForClass_everyClassHasAStep(t *testing.T) {
 	docs, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "errors.md"))
 	require.NoError(t, err)
 	for _, class := range []core.ErrorClass{
-		core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRateLimited, core.ClassNetwork,
+		core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRateLimited, core.ClassNetwork,
 		core.ClassTimeout, core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassInternal,
 	} {
 		require.NotEmpty(t, nextForClass(class, "a/b"))

@@ -113,8 +113,16 @@ func newRepoSyncCommand() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
 				return nil
 			}
-			if _, err := follow(cmd.Context(), c, name, wanted, cmd.ErrOrStderr()); err != nil {
+			r, err := follow(cmd.Context(), c, name, wanted, cmd.ErrOrStderr())
+			if err != nil {
 				return err
+			}
+			if kept := r.Sync.keptOut(name); len(kept) > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream but for:\n", name)
+				for _, line := range kept {
+					fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", line)
+				}
+				return nil
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
 			return nil
@@ -224,6 +232,23 @@ func (s syncAnswer) upstreamIs() string {
 	return s.UpstreamState + " since " + s.UpstreamSince.Local().Format(time.RFC3339)
 }
 
+// identity says whether the upstream's id is confirmed, and since when not.
+func (s syncAnswer) identity(now time.Time) string {
+	line := s.Identity.State
+	if at := s.Identity.ConfirmedAt; at != nil {
+		ago := core.Ago(max(now.Sub(*at), 0)) + " ago"
+		if line == "confirmed" {
+			line += " " + ago
+		} else {
+			line += ", confirmed " + ago
+		}
+	}
+	if s.Identity.Message != "" {
+		line += ": " + s.Identity.Message
+	}
+	return line
+}
+
 // printRepo prints a repository for a person.
 func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 	t := newTable(out)
@@ -240,6 +265,9 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 	if s := r.Sync; s != nil {
 		row("freshness", "%s", s.freshness(now))
 		row("upstream is", "%s", s.upstreamIs())
+		if s.Identity.State != "" { // a server before this was told says nothing
+			row("identity", "%s", s.identity(now))
+		}
 		row("runs", "%d", s.Runs)
 		if s.LastSuccessAt != nil && !s.LastSuccessAt.IsZero() {
 			row("last success", "%s", s.LastSuccessAt.Local().Format(time.RFC3339))
@@ -259,6 +287,9 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 			if s.NextAttemptAt != nil {
 				row("next attempt", "%s", s.NextAttemptAt.Local().Format(time.RFC3339))
 			}
+		}
+		for _, line := range s.keptOut(r.Name) {
+			row("not as upstream", "%s", line)
 		}
 		if s.NextPollAt != nil {
 			row("next poll", "%s", s.NextPollAt.Local().Format(time.RFC3339))

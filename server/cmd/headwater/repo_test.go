@@ -58,6 +58,22 @@ func TestSettingsFlags_changeOnlyWhatIsGiven(t *testing.T) {
 	}
 }
 
+func TestSyncAnswer_namesWhatIsKeptOut(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, syncAnswer{}.keptOut("team/app"))
+	require.Equal(t, []string{
+		"a policy holds it: approve rw_1 to let it through (headwater rewrite approve team/app rw_1)",
+		"a policy freezes it",
+		"refs/heads/a/b is not mirrored: both cannot be here",
+	}, syncAnswer{
+		HeldRefs: []heldRef{
+			{Ref: "refs/heads/x", RewriteID: "rw_1", State: "held", Reason: "a policy holds it: approve rw_1 to let it through"},
+			{Ref: "refs/heads/y", RewriteID: "rw_2", State: "frozen", Reason: "a policy freezes it"},
+		},
+		SkippedRefs: []skippedRef{{Ref: "refs/heads/a/b", ConflictsWith: "refs/heads/a", Reason: "both cannot be here"}},
+	}.keptOut("team/app"))
+}
+
 func TestSyncAnswer_saysHowFreshTheCopyIs(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -68,4 +84,7 @@ func TestSyncAnswer_saysHowFreshTheCopyIs(t *testing.T) {
 	require.Equal(t, "confirmed 0 s ago", syncAnswer{ObservedAt: &now}.freshness(now.Add(-time.Second)), "clocks differ")
 	require.Equal(t, "active", syncAnswer{}.upstreamIs())
 	require.Contains(t, syncAnswer{UpstreamState: "deleted", UpstreamSince: &seen}.upstreamIs(), "deleted since 20")
+	require.Equal(t, "confirmed 3 min ago", syncAnswer{Identity: idAnswer{State: "confirmed", ConfirmedAt: &seen}}.identity(now))
+	require.Equal(t, "unavailable, confirmed 3 min ago: no scope", syncAnswer{Identity: idAnswer{State: "unavailable", ConfirmedAt: &seen, Message: "no scope"}}.identity(now))
+	require.Equal(t, "unchecked", syncAnswer{Identity: idAnswer{State: "unchecked"}}.identity(now))
 }

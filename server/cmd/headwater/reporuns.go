@@ -145,7 +145,7 @@ func printEnsured(out io.Writer, a ensureAnswer) error {
 		if ref.ID != "" {
 			id = ref.ID
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", word[ref.Here], ref.Name, id)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", word[ref.Here], ref.Name, id, ref.Reason)
 	}
 	for _, id := range a.IDs {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", word[id.Here], id.ID, id.Reason)

@@ -52,7 +52,7 @@ func serveProcess(config string) error {
 	log := &Log{}
 	srv, err := server.New(context.Background(), server.Options{
 		DataDir: c.DataDir, ConfigFile: c.ConfigFile, Builtins: builtin.All(), PluginCommand: pluginCommand(), Version: "test",
-		Logger: log.logger(),
+		Logger: log.logger(), SettlePeriod: settlePeriod,
 		Failpoint: func(name string) {
 			mu.Lock()
 			stay := name == armed

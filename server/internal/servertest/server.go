@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -52,6 +53,8 @@ type Options struct {
 	Memory    git.Memory
 	// FetchGrace and PushGrace: see server.Options.
 	FetchGrace, PushGrace time.Duration
+	Stall                 time.Duration // see server.Options
+	SettlePeriod          time.Duration // see server.Options; 0 is settlePeriod
 }
 
 // Server is a running server.
@@ -126,6 +129,9 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
+// settlePeriod is short: the hosts of tests have no hooks that finish later.
+const settlePeriod = 200 * time.Millisecond
+
 // ServerOptions returns the options of a server over the test's plugins, with
 // a providers.hcl for its forges.
 func ServerOptions(t testing.TB, o Options) server.Options {
@@ -133,7 +139,8 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 	return server.Options{
 		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
-		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace,
+		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
+		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod),
 	}
 }
 

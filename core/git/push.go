@@ -1,0 +1,76 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// drainTime is how long after the end of a git its trace may still be read: a
+// grandchild that outlives it may hold the pipe.
+const drainTime = time.Second
+
+// PushPhase is how far a git push has come.
+type PushPhase int
+
+// The phases, in their order.
+const (
+	PushAsked  PushPhase = iota // no answer of a git server was read: nothing moved
+	PushListed                  // the host's refs are known, and nothing was sent: nothing moved
+	PushSent                    // the host may have got it, and done it
+)
+
+// Push runs a git push to its end and reports how far it came.
+//
+// Git tells by its trace (GIT_TRACE2_EVENT, see api-trace2): which version of its
+// protocol the list of refs was in, if in any, and that the helper that talks
+// HTTP starts send-pack, before which it sends no command. What git prints would
+// not do, since a deletion prints nothing on the way, and a page without line
+// ends passes for an empty list of the old "dumb" protocol.
+func (g *Git) Push(ctx context.Context, c Command) (phase PushPhase, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return PushAsked, fmt.Errorf("git push: %w", err)
+	}
+	defer r.Close()
+	// To fd 3, the first of the inherited files; brief leaves out the source lines.
+	c.Env = append(slices.Clone(c.Env), "GIT_TRACE2_EVENT=3", "GIT_TRACE2_EVENT_BRIEF=1")
+	c.ExtraFiles = []*os.File{w}
+	p, err := g.Start(ctx, c)
+	_ = w.Close()
+	if err != nil {
+		return PushAsked, err
+	}
+	seen := make(chan PushPhase, 1)
+	go func() { seen <- pushPhase(r) }()
+	err = p.Wait()
+	if derr := r.SetReadDeadline(time.Now().Add(drainTime)); derr != nil {
+		return PushSent, errors.Join(err, derr)
+	}
+	return <-seen, err
+}
+
+// pushPhase reads a trace to its end.
+func pushPhase(r io.Reader) PushPhase {
+	phase := PushAsked
+	lines := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := lines.ReadSlice('\n')
+		// A line may be longer than the buffer; the words stand at its begin.
+		switch {
+		case bytes.Contains(line, []byte(`"child_start"`)) && bytes.Contains(line, []byte(`"send-pack"`)):
+			phase = PushSent
+		case bytes.Contains(line, []byte(`"negotiated-version"`)):
+			phase = max(phase, PushListed)
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return phase
+		}
+	}
+}

@@ -1,0 +1,473 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/repo"
+)
+
+// A journal entry is open as long as nobody knows what became of it, or could
+// write that down: the upstream did not answer for its refs, the store failed,
+// or the server stopped in the middle. Its refs stay locked, so that no session
+// and no sync builds on what may change, and one loop settles it.
+//
+// The upstream is the source of truth. What it has at the new id has happened.
+// What it has at the old one may still happen, since a host's hook can outlive
+// the connection; so it counts as not taken only once several listings have
+// agreed over some time.
+
+const (
+	// settleListings is how many listings must agree on an old id.
+	settleListings = 3
+	// settleParallel is how many repositories are settled side by side: one host
+	// that does not answer must not keep the others waiting.
+	settleParallel = 8
+	// The pauses after a failure, of the store or of the upstream.
+	settlePause    = time.Second
+	settlePauseMax = 5 * time.Minute
+)
+
+// unsettled is a journal entry that waits for its end.
+type unsettled struct {
+	entry core.JournalEntry // with the updates that are in question
+	// audit is that of the session; nil for one of an earlier life.
+	audit *core.AuditEntry
+	// verdict is the end, where only the record of it is missing.
+	verdict *verdict
+
+	since    time.Time // of the first listing that showed an old id
+	listings int       // that did so
+	failures int       // in a row
+	next     time.Time // when to try again
+}
+
+// verdict is how a journal entry is to be closed.
+type verdict struct {
+	state   core.JournalState
+	updates []core.RefUpdate
+}
+
+// claim is the lock of a ref that open entries need, each of which counts.
+type claim struct {
+	entries int
+	unlock  func()
+}
+
+func (u *unsettled) names() []string {
+	names := make([]string, len(u.entry.Updates))
+	for i, up := range u.entry.Updates {
+		names[i] = u.entry.Namespace.Path(up.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// leave hands an open journal entry of a session to the loop, with the locks of
+// its refs.
+func (s *Service) leave(u *unsettled, held *refLocks) {
+	s.mu.Lock()
+	for _, name := range u.names() {
+		s.claim(u.entry.RepoID, name, held.take(name))
+	}
+	u.next = s.clock.Now().Add(s.o.SettlePeriod / (settleListings + 1))
+	if u.verdict != nil || !u.entry.Upstream {
+		u.next = s.clock.Now().Add(settlePause) // there is nobody to wait for but the store
+	}
+	s.open = append(s.open, u)
+	s.mu.Unlock()
+	s.wake()
+}
+
+// claim counts an entry at a ref; s.mu is held.
+func (s *Service) claim(repoID, name string, unlock func()) {
+	key := repoID + "\x00" + name
+	c := s.claims[key]
+	if c == nil {
+		c = &claim{}
+		s.claims[key] = c
+		s.repos.SetUnsettled(repoID, name, true)
+	}
+	if unlock != nil {
+		c.unlock = unlock
+	}
+	c.entries++
+}
+
+// disclaim is the opposite of claim; s.mu is held.
+func (s *Service) disclaim(repoID, name string) {
+	key := repoID + "\x00" + name
+	c := s.claims[key]
+	if c == nil {
+		return
+	}
+	if c.entries--; c.entries > 0 {
+		return
+	}
+	delete(s.claims, key)
+	s.repos.SetUnsettled(repoID, name, false)
+	if c.unlock != nil {
+		c.unlock()
+	}
+}
+
+func (s *Service) wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
+	}
+}
+
+// Unsettled returns the refs of the repository, by their full names, of which it
+// is not known yet what became of their last update at the upstream.
+func (s *Service) Unsettled(repoID string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, u := range s.open {
+		if u.entry.RepoID != repoID || !u.entry.Upstream || u.entry.State != core.JournalSent || u.verdict != nil {
+			continue
+		}
+		for _, up := range u.entry.Updates {
+			names = append(names, up.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Run settles open journal entries until ctx ends: those that Survey found, and
+// those that sessions leave behind.
+func (s *Service) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.settleOpen(ctx, false); err != nil && ctx.Err() == nil {
+			s.log.Error("cannot settle interrupted writes; trying again", "error", err)
+		}
+		var timer <-chan time.Time
+		if next, ok := s.nextSettlement(); ok {
+			timer = s.clock.After(max(next.Sub(s.clock.Now()), time.Millisecond))
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.woken:
+		case <-timer:
+		}
+	}
+	return nil
+}
+
+// nextSettlement returns when the next entry is due.
+func (s *Service) nextSettlement() (next time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.open {
+		if !ok || u.next.Before(next) {
+			next, ok = u.next, true
+		}
+	}
+	return next, ok
+}
+
+// settleOpen tries the entries that are due, or all: those of one repository in
+// their order, since they may be about the same refs.
+func (s *Service) settleOpen(ctx context.Context, all bool) error {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	now := s.clock.Now()
+	due := map[string][]*unsettled{}
+	s.mu.Lock()
+	for _, u := range s.open {
+		if all || !u.next.After(now) {
+			due[u.entry.RepoID] = append(due[u.entry.RepoID], u)
+		}
+	}
+	s.mu.Unlock()
+	errs := make(chan error, len(due))
+	var g errgroup.Group
+	g.SetLimit(settleParallel)
+	for _, entries := range due {
+		g.Go(func() error {
+			var failed []error
+			for _, u := range entries {
+				if ctx.Err() != nil {
+					break
+				}
+				failed = append(failed, s.settleOne(ctx, u))
+			}
+			errs <- errors.Join(failed...)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	close(errs)
+	var joined []error
+	for err := range errs {
+		joined = append(joined, err)
+	}
+	return errors.Join(joined...)
+}
+
+// settleOne tries one entry, and frees its refs at its end.
+func (s *Service) settleOne(ctx context.Context, u *unsettled) error {
+	names := u.names()
+	out, err := s.settleEntry(ctx, u)
+	s.mu.Lock()
+	now := s.clock.Now()
+	switch {
+	case err != nil:
+		u.failures++
+		u.next = now.Add(min(settlePause<<min(u.failures, 10), settlePauseMax))
+		err = fmt.Errorf("settle journal entry %s: %w", u.entry.ID, err)
+	case !out.ended && out.deaf:
+		u.failures++
+		u.next = now.Add(min(s.o.SettlePeriod/(settleListings+1)<<min(u.failures, 6), settlePauseMax))
+	case !out.ended:
+		u.failures = 0
+		u.next = now.Add(s.o.SettlePeriod / (settleListings + 1))
+	}
+	if out.ended {
+		s.open = slices.DeleteFunc(s.open, func(o *unsettled) bool { return o == u })
+	}
+	left := u.names() // fewer, where a part of it is settled
+	for _, name := range names {
+		if _, still := slices.BinarySearch(left, name); out.ended || !still {
+			s.disclaim(u.entry.RepoID, name)
+		}
+	}
+	s.mu.Unlock()
+	if out.sync {
+		// Only now that the refs are free: else it would leave them out.
+		s.wantSync(ctx, u.entry.RepoID)
+	}
+	return err
+}
+
+// outcome is what one try has come to.
+type outcome struct {
+	ended bool
+	deaf  bool // the upstream could not be asked
+	sync  bool // ask for one
+}
+
+// settleEntry tries one entry, whose refs are locked.
+func (s *Service) settleEntry(ctx context.Context, u *unsettled) (outcome, error) {
+	j := u.entry
+	r, err := s.store.RepositoryByID(ctx, j.RepoID)
+	if core.KindOf(err) == core.KindNotFound {
+		err := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
+		if core.KindOf(err) == core.KindNotFound {
+			err = nil // it went with the repository
+		}
+		return outcome{ended: err == nil}, err
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	synced := r.Upstream != nil
+	if u.verdict != nil {
+		err := s.closeJournal(ctx, j.ID, u.verdict.state, u.verdict.updates, *u.audit)
+		return outcome{ended: err == nil}, err
+	}
+	if j.State == core.JournalLagging {
+		// The refs had not moved here when it was closed: a sync brings them,
+		// or has brought them, and tells of them.
+		err := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
+		return outcome{ended: err == nil, sync: true}, err
+	}
+	// Before anything else: where a ref has moved on since, the entry is dropped.
+	if err := s.repos.Witness(ctx, r, j); err != nil {
+		return outcome{}, err
+	}
+	found, err := s.findOut(ctx, r, u)
+	if err != nil {
+		return outcome{}, err
+	}
+	if len(found.open) > 0 && len(found.kept) == 0 {
+		return outcome{deaf: found.deaf}, nil
+	}
+	s.log.Info("settling a journal entry", "repo_id", r.ID, "journal_id", j.ID, "source", j.Source, "updates", len(j.Updates),
+		"happened", len(found.kept), "open", len(found.open))
+	end := outcome{ended: len(found.open) == 0}
+	end.sync = synced && end.ended && len(found.kept) < len(j.Updates)
+	if len(found.kept) == 0 {
+		if err := s.drop(ctx, r, u); err != nil {
+			return outcome{}, err
+		}
+		return end, nil
+	}
+	entry := s.settledAudit(r, u, found.kept)
+	rest := s.remainder(j, found.open)
+	j.Updates = found.kept
+	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: r, Journal: j, Reconcile: true, Also: func(q core.Queries) error {
+		if len(found.open) > 0 {
+			if err := q.OpenJournal(ctx, rest); err != nil {
+				return err
+			}
+		}
+		if unasked(j) {
+			return nil
+		}
+		return q.AddAudit(ctx, entry)
+	}})
+	if _, ok := repo.IsRefError(err); ok {
+		if len(found.open) > 0 {
+			return outcome{}, err // the rest of it is not known yet
+		}
+		// The ref has moved on since: only a sync can tell where to.
+		s.log.Warn("an interrupted write cannot be applied any more", "repo_id", r.ID, "journal_id", j.ID, "error", err)
+		if err := s.drop(ctx, r, u); err != nil {
+			return outcome{}, err
+		}
+		end.sync = synced
+		return end, nil
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	if len(found.open) > 0 {
+		s.mu.Lock()
+		u.entry = rest
+		s.mu.Unlock()
+	}
+	return end, nil
+}
+
+// remainder is the entry of those updates whose outcome stays open when the
+// others are told.
+func (s *Service) remainder(j core.JournalEntry, open []core.RefUpdate) core.JournalEntry {
+	now := s.clock.Now()
+	j.ID, j.State, j.Upstream, j.Updates, j.CreatedAt = core.NewID("jrn", now), core.JournalSent, true, open, now
+	return j
+}
+
+// drop closes an entry of which nothing became true here.
+func (s *Service) drop(ctx context.Context, r core.Repository, u *unsettled) error {
+	if unasked(u.entry) {
+		return s.store.CloseJournal(ctx, u.entry.ID, core.JournalDropped, nil, s.clock.Now())
+	}
+	return s.closeJournal(ctx, u.entry.ID, core.JournalDropped, nil, s.settledAudit(r, u, nil))
+}
+
+// settledAudit returns the audit entry of what was settled.
+func (s *Service) settledAudit(r core.Repository, u *unsettled, done []core.RefUpdate) core.AuditEntry {
+	e := s.recovered(r, u.entry, done)
+	if u.audit == nil {
+		return e
+	}
+	e.Actor, e.Action, e.Credential, e.HostLogin = u.audit.Actor, u.audit.Action, u.audit.Credential, u.audit.HostLogin
+	e.Message = "the outcome was not known at once; it was found out later"
+	return e
+}
+
+// findings are what one look has shown of an entry's updates.
+type findings struct {
+	kept []core.RefUpdate // became true: in place here, or taken by the upstream
+	open []core.RefUpdate // not known yet
+	deaf bool             // the upstream could not be asked
+}
+
+// findOut looks which updates of the entry became true. What the upstream could
+// not be asked for, or shows at its old id without enough listings, stays open.
+func (s *Service) findOut(ctx context.Context, r core.Repository, u *unsettled) (findings, error) {
+	j := u.entry
+	names := make([]string, len(j.Updates))
+	for i, up := range j.Updates {
+		names[i] = j.Namespace.Path(up.Name)
+	}
+	here, err := s.git.RefsNamed(ctx, s.repos.Path(r.ID), names)
+	if err != nil {
+		return findings{}, err
+	}
+	owns, err := s.repos.Owner(ctx, r, j.Namespace, j.Updates)
+	if err != nil {
+		return findings{}, err
+	}
+	var f findings
+	var ask []core.RefUpdate
+	for i, up := range j.Updates {
+		switch {
+		case here[names[i]].Same(up.New):
+			f.kept = append(f.kept, up)
+		case j.Upstream && r.Upstream != nil && owns(up.Name):
+			ask = append(ask, up)
+		}
+	}
+	if len(ask) == 0 {
+		return f, nil
+	}
+	prefixes := make([]string, len(ask))
+	for i, up := range ask {
+		prefixes[i] = up.Name
+	}
+	askCtx, cancel := context.WithTimeout(ctx, askTimeout)
+	adv, err := s.up.Refs(askCtx, r, prefixes)
+	cancel()
+	if err != nil {
+		s.log.Warn("cannot ask the upstream about a push whose outcome is open", "repo_id", r.ID, "journal_id", j.ID, "error", err)
+		f.open, f.deaf = ask, true
+		return f, nil
+	}
+	var old []core.RefUpdate
+	for _, up := range ask {
+		switch at := adv.Refs[up.Name]; {
+		case at.Same(up.New):
+			f.kept = append(f.kept, up)
+		case at.Same(up.Old):
+			old = append(old, up)
+		}
+		// Else it has gone on, and the lease keeps our update out for good.
+	}
+	if len(old) == 0 {
+		return f, nil
+	}
+	now := s.clock.Now()
+	if u.listings == 0 {
+		u.since = now
+	}
+	u.listings++
+	if u.listings < settleListings || now.Sub(u.since) < s.o.SettlePeriod {
+		f.open = old
+	}
+	return f, nil
+}
+
+// refLocks are the locks of a session's refs, by their names on disk: an update
+// whose outcome is open keeps its own, and no other.
+type refLocks struct{ unlock map[string]func() }
+
+// lockRefs takes the locks in sorted order, as [repo.Locker] does for all at once.
+func (s *Service) lockRefs(ctx context.Context, repoID string, names []string, waiting func()) (*refLocks, error) {
+	names = slices.Clone(names)
+	slices.SortFunc(names, strings.Compare)
+	l := &refLocks{unlock: map[string]func(){}}
+	for _, name := range slices.Compact(names) {
+		unlock, err := s.repos.Locks().LockRefs(ctx, repoID, []string{name}, waiting)
+		if err != nil {
+			l.release()
+			return nil, err
+		}
+		l.unlock[name] = unlock
+	}
+	return l, nil
+}
+
+// take returns what unlocks a ref, which is no longer the session's to unlock.
+func (l *refLocks) take(name string) func() {
+	unlock := l.unlock[name]
+	delete(l.unlock, name)
+	return unlock
+}
+
+// release unlocks what was not taken.
+func (l *refLocks) release() {
+	for _, unlock := range l.unlock {
+		unlock()
+	}
+}

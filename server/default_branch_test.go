@@ -1,0 +1,80 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// TestPush_firstBranches pushes the first branches to repositories that expect
+// another one, and clones them as a person does.
+func TestPush_firstBranches(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	for name, tt := range map[string]struct {
+		configured string
+		push       []string
+		want       string
+	}{
+		"kept":           {"trunk", []string{"a", "main", "trunk"}, "trunk"},
+		"only-one":       {"main", []string{"dev"}, "dev"},
+		"main":           {"trunk", []string{"a", "main", "master"}, "main"},
+		"master":         {"trunk", []string{"a", "master"}, "master"},
+		"first-by-bytes": {"trunk", []string{"b", "a", "B"}, "B"},
+		"tags-alone":     {"trunk", []string{"refs/tags/v1"}, "trunk"},
+	} {
+		a := s.Call(t, http.MethodPost, "/api/repos", s.Token(t, name), map[string]any{"default_branch": tt.configured})
+		require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+		c := s.Client(t, name).Clone("")
+		c.Commit("one")
+		c.Git("push", "--quiet", s.Remote(name+"+ephemeral"), "HEAD:refs/heads/draft")
+		args := []string{"push", "--quiet", s.Remote(name)}
+		for _, branch := range tt.push {
+			if branch != "refs/tags/v1" {
+				branch = "refs/heads/" + branch
+			}
+			args = append(args, "HEAD:"+branch)
+		}
+		c.Git(args...)
+		require.Equal(t, tt.want, s.Get(t, name).At("default_branch"), name)
+		if tt.push[0] == "refs/tags/v1" {
+			continue
+		}
+		// Clients see the same; what comes later changes nothing.
+		c.Git("push", "--quiet", s.Remote(name), "HEAD:refs/heads/0", "HEAD:refs/heads/main")
+		fresh := s.Client(t, name).Clone(s.Remote(name))
+		require.Equal(t, tt.want, fresh.Git("symbolic-ref", "--short", "HEAD"), name)
+		require.Equal(t, tt.want, s.Get(t, name).At("default_branch"), name)
+
+		out, err := c.Try("push", s.Remote(name), ":refs/heads/"+tt.want, ":refs/heads/0")
+		require.Error(t, err)
+		require.Contains(t, out, "this is the default branch")
+		require.NotContains(t, c.LsRemote(s.Remote(name)), "refs/heads/0")
+		a = s.API(t, http.MethodPatch, name, "", map[string]any{"default_branch": "main"})
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		out, err = c.Try("push", s.Remote(name), ":refs/heads/"+tt.want)
+		require.Equal(t, tt.want == "main", err != nil, out)
+	}
+	// A commit of the API can be the first, too.
+	s.Create(t, "made-here")
+	w := &writes{Server: s, repo: "made-here"}
+	w.commit(t, map[string]any{"target_branch": "made"}, file{path: "a", data: "1"})
+	require.Equal(t, "made", s.Get(t, "made-here").At("default_branch"))
+	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "made-here", "/files", nil).Status)
+}
+
+// TestPush_deletesTheDefaultBranchOfAMirror lets the host decide.
+func TestPush_deletesTheDefaultBranchOfAMirror(t *testing.T) {
+	t.Parallel()
+	w := newWrites(t, true)
+	w.commit(t, nil, file{path: "a", data: "1"})
+	w.commit(t, map[string]any{"target_branch": "other", "base_branch": "main"}, file{path: "b", data: "1"})
+	c := w.Client(t, w.repo).Clone(w.Remote(w.repo))
+	out, err := c.Try("push", w.Remote(w.repo), ":refs/heads/main")
+	require.NotContains(t, out, "this is the default branch")
+	_, there := w.forge.Refs(origin)["refs/heads/main"]
+	require.Equal(t, there, err != nil, out)
+}
