@@ -75,6 +75,9 @@ type Capabilities struct {
 	// Replay says that the host keeps failed deliveries, and that the provider
 	// is a [DeliveryReplayer].
 	Replay bool
+	// AGit says that a push to refs/for/BRANCH makes or updates a pull request,
+	// and that the host's answer names the ref that came of it.
+	AGit bool
 }
 
 // Attribute describes one attribute of a provider block in providers.hcl.

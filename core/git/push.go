@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -33,32 +34,45 @@ const (
 // HTTP starts send-pack, before which it sends no command. What git prints would
 // not do, since a deletion prints nothing on the way, and a page without line
 // ends passes for an empty list of the old "dumb" protocol.
-func (g *Git) Push(ctx context.Context, c Command) (phase PushPhase, err error) {
+//
+// With options, it also returns what the host's report said of refs that became
+// others, in its own words: git itself prints only the name of the last.
+func (g *Git) Push(ctx context.Context, c Command, options bool) (phase PushPhase, told [][]string, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return PushAsked, fmt.Errorf("git push: %w", err)
+		return PushAsked, nil, fmt.Errorf("git push: %w", err)
 	}
 	defer r.Close()
 	// To fd 3, the first of the inherited files; brief leaves out the source lines.
 	c.Env = append(slices.Clone(c.Env), "GIT_TRACE2_EVENT=3", "GIT_TRACE2_EVENT_BRIEF=1")
+	if options {
+		c.Env = append(c.Env, "GIT_TRACE_PACKET=3") // the bytes of a pack are left out of it
+	}
 	c.ExtraFiles = []*os.File{w}
 	p, err := g.Start(ctx, c)
 	_ = w.Close()
 	if err != nil {
-		return PushAsked, err
+		return PushAsked, nil, err
 	}
-	seen := make(chan PushPhase, 1)
-	go func() { seen <- pushPhase(r) }()
+	seen := make(chan struct{})
+	go func() {
+		defer close(seen)
+		phase, told = readTrace(r)
+	}()
 	err = p.Wait()
 	if derr := r.SetReadDeadline(time.Now().Add(drainTime)); derr != nil {
-		return PushSent, errors.Join(err, derr)
+		return PushSent, nil, errors.Join(err, derr)
 	}
-	return <-seen, err
+	<-seen
+	return phase, told, err
 }
 
-// pushPhase reads a trace to its end.
-func pushPhase(r io.Reader) PushPhase {
-	phase := PushAsked
+// tracedReport finds a line of the host's report in a trace of packets: "ok REF" or
+// "option KEY VALUE". Within the sideband the same text begins with the band.
+var tracedReport = regexp.MustCompile(`^\S+ \S+ +packet: +\S+< (ok|option) (.+)\n$`)
+
+// readTrace reads a trace to its end.
+func readTrace(r io.Reader) (phase PushPhase, told [][]string) {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -69,8 +83,15 @@ func pushPhase(r io.Reader) PushPhase {
 		case bytes.Contains(line, []byte(`"negotiated-version"`)):
 			phase = max(phase, PushListed)
 		}
+		switch m := tracedReport.FindSubmatch(line); {
+		case m == nil:
+		case string(m[1]) == "ok":
+			told = append(told, nil) // what follows is about another ref
+		case len(told) > 0:
+			told[len(told)-1] = append(told[len(told)-1], string(m[2]))
+		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return phase
+			return phase, slices.DeleteFunc(told, func(of []string) bool { return len(of) == 0 })
 		}
 	}
 }

@@ -225,6 +225,9 @@ func parseReceiveCommand(line []byte) (core.RefUpdate, bool) {
 type RefReport struct {
 	Ref    string
 	Reason string // why it was refused; "" means done
+	// Options are what a host said of a ref that became others: one list per ref
+	// that came of it, as "refname NAME", "old-oid ID" and "new-oid ID".
+	Options [][]string
 }
 
 // AppendReportStatus appends the report of a push to dst as pkt-lines, closed by a

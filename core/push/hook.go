@@ -145,6 +145,14 @@ func (h *rendezvous) serve(ctx context.Context, write func(ctx context.Context, 
 			line = "ng " + r.Ref + " " + oneLine(r.Reason)
 		}
 		out.Write(git.AppendPktf(nil, "%s\n", line))
+		for i, options := range r.Options {
+			if i > 0 {
+				out.Write(git.AppendPktf(nil, "%s\n", line)) // each ref that came of it has its own
+			}
+			for _, option := range options {
+				out.Write(git.AppendPktf(nil, "option %s\n", oneLine(option)))
+			}
+		}
 	}
 	out.WriteString(git.FlushPkt)
 	_, err = h.out.Write(out.Bytes())

@@ -241,7 +241,7 @@ func (s *Service) report(ctx context.Context, w Session) []git.RefReport {
 func reports(results []Result) []git.RefReport {
 	all := make([]git.RefReport, len(results))
 	for i, r := range results {
-		all[i] = git.RefReport{Ref: r.Update.Name}
+		all[i] = git.RefReport{Ref: r.Update.Name, Options: r.Became}
 		if !r.OK() {
 			all[i].Reason = oneLine(r.Reason)
 			if all[i].Reason == "" {

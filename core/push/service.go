@@ -202,6 +202,9 @@ func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
 	if err := s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
 	}
+	if err := s.review(ctx, w, b); err != nil || len(b.open) == 0 {
+		return err
+	}
 	return s.locked(ctx, w, b)
 }
 
@@ -278,7 +281,7 @@ func (s *Service) upstreamLeg(w Session, b *ballot) []int {
 	}
 	var idx []int
 	for _, i := range b.pending() {
-		if w.Namespace == core.Default && b.owns(w.Updates[i].Name) {
+		if w.Namespace == core.Default && (b.owns(w.Updates[i].Name) || forReview(w.Updates[i].Name)) {
 			idx = append(idx, i)
 		}
 	}

@@ -32,8 +32,9 @@ type Session struct {
 // Result is the verdict on one update.
 type Result struct {
 	Update core.RefUpdate
-	Kind   core.Kind // "" means done; else why not
-	Reason string    // one line for the client, in the host's own words where it refused
+	Kind   core.Kind  // "" means done; else why not
+	Reason string     // one line for the client, in the host's own words where it refused
+	Became [][]string // of a ref that the host made others of, see [git.RefReport]
 }
 
 // OK reports whether the update was done.
@@ -106,6 +107,9 @@ func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
 	}
 	if m == nil || s.Namespace != core.Default {
 		return Result{}, true
+	}
+	if forReview(u.Name) && m.Capabilities.AGit {
+		return s.reviewVerdict(u, *m)
 	}
 	for _, prefix := range m.ExcludedRefPrefixes {
 		if strings.HasPrefix(u.Name, prefix) {

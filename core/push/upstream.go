@@ -83,7 +83,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 		return s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
 			ran = true
 			var began bool
-			lines, began, pushErr = s.runPush(ctx, w, r, idx)
+			lines, _, began, pushErr = s.runPush(ctx, w, r, idx)
 			sent = sent || began
 			if len(lines) > 0 {
 				return nil // a verdict on a ref is no verdict on the credential
@@ -212,7 +212,7 @@ func knownFailure(err error, ran, sent bool) (reason string, kind core.Kind, kno
 // runPush runs git push towards the remote. Every refspec carries a lease with
 // the client's old id, so the upstream moves only if it is where the client
 // believed; the wire has no force bit, and with leases none is needed.
-func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []int) (lines []git.PushLine, sent bool, err error) {
+func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []int) (lines []git.PushLine, told [][]string, sent bool, err error) {
 	flags := []string{
 		"--porcelain", // one line per ref, for programs
 		"--progress",  // says what it is doing although stderr is no terminal
@@ -244,10 +244,10 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	var stdout, stderr bytes.Buffer
 	messages := git.NewRemoteMessages(func(line string) { w.notify("%s", line) }, r.Password)
 	relay := git.NewLineWriter(messages.Line)
-	phase, err := s.git.Push(ctx, git.Command{
+	phase, told, err := s.git.Push(ctx, git.Command{
 		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
 		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.TailWriter(&stderr)), // the reason comes after the progress
-	})
+	}, len(idx) == 1 && forReview(w.Updates[idx[0]].Name))
 	_ = relay.Close()
 	var perr error
 	lines, perr = git.ParsePushPorcelain(&stdout)
@@ -268,7 +268,7 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 			Class: core.ClassProtocol, HostText: "a page, or the old \"dumb\" HTTP protocol", Err: err,
 		}
 	}
-	return lines, phase == git.PushSent, err
+	return lines, told, phase == git.PushSent, err
 }
 
 // ask finds out what became of updates that the upstream did not answer for.

@@ -638,7 +638,10 @@ type Capabilities struct {
 	WebhookRegistration bool `protobuf:"varint,8,opt,name=webhook_registration,json=webhookRegistration,proto3" json:"webhook_registration,omitempty"`
 	// The host keeps failed deliveries and sends them again: ReplayDeliveries is
 	// implemented.
-	Replay        bool `protobuf:"varint,9,opt,name=replay,proto3" json:"replay,omitempty"`
+	Replay bool `protobuf:"varint,9,opt,name=replay,proto3" json:"replay,omitempty"`
+	// A push to refs/for/BRANCH makes or updates a pull request (AGit), and the
+	// answer names the ref that came of it.
+	Agit          bool `protobuf:"varint,10,opt,name=agit,proto3" json:"agit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -732,6 +735,13 @@ func (x *Capabilities) GetWebhookRegistration() bool {
 func (x *Capabilities) GetReplay() bool {
 	if x != nil {
 		return x.Replay
+	}
+	return false
+}
+
+func (x *Capabilities) GetAgit() bool {
+	if x != nil {
+		return x.Agit
 	}
 	return false
 }
@@ -2608,7 +2618,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"attributes\x12'\n" +
 	"\x0fwebhook_headers\x18\n" +
 	" \x03(\tR\x0ewebhookHeaders\x122\n" +
-	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\xcb\x02\n" +
+	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\xdf\x02\n" +
 	"\fCapabilities\x12\x1d\n" +
 	"\n" +
 	"push_https\x18\x01 \x01(\bR\tpushHttps\x12)\n" +
@@ -2621,7 +2631,9 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\n" +
 	"stable_ids\x18\a \x01(\bR\tstableIds\x121\n" +
 	"\x14webhook_registration\x18\b \x01(\bR\x13webhookRegistration\x12\x16\n" +
-	"\x06replay\x18\t \x01(\bR\x06replay\"\x7f\n" +
+	"\x06replay\x18\t \x01(\bR\x06replay\x12\x12\n" +
+	"\x04agit\x18\n" +
+	" \x01(\bR\x04agit\"\x7f\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +

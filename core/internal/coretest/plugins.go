@@ -33,6 +33,7 @@ func NewPlugin(policy providers.HostPolicy) *Plugin {
 	p.manifest = p.Loopback.Manifest()
 	p.manifest.DefaultHost = policy.Host
 	p.manifest.ExcludedRefPrefixes = []string{"refs/pull/"}
+	p.manifest.Capabilities.AGit = true
 	return p
 }
 

@@ -102,6 +102,7 @@ func toManifest(m providers.Manifest) *providerv1.Manifest {
 
 			WebhookRegistration: m.Capabilities.WebhookRegistration,
 			Replay:              m.Capabilities.Replay,
+			Agit:                m.Capabilities.AGit,
 		},
 		WebhookHeaders:      m.WebhookHeaders,
 		ExcludedRefPrefixes: m.ExcludedRefPrefixes,
@@ -135,6 +136,7 @@ func fromManifest(m *providerv1.Manifest) providers.Manifest {
 
 			WebhookRegistration: c.GetWebhookRegistration(),
 			Replay:              c.GetReplay(),
+			AGit:                c.GetAgit(),
 		},
 		WebhookHeaders:      m.GetWebhookHeaders(),
 		ExcludedRefPrefixes: m.GetExcludedRefPrefixes(),
