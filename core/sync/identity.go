@@ -23,13 +23,13 @@ const (
 // identity is what is known of who answers under an upstream's name. It is kept
 // in memory: after a start the first write asks.
 type identity struct {
-	id        string    // the stable id that the host confirmed last; "" none
-	at        time.Time // just before that was asked
-	settled   bool      // confirmed, and nothing spoke against a write
-	doubted   bool      // its git has contradicted that since: the API is asked before the next write
-	askedAt   time.Time // just before the host was asked last
-	unknown   string    // why the last answer told no id; "" if it did
-	recheckAt time.Time // a refused write does not cause a question before
+	id           string    // the stable id that the host confirmed last; "" none
+	at           time.Time // just before that was asked
+	settled      bool      // confirmed, and nothing spoke against a write
+	contradicted bool      // by its git, since then: the API is asked before the next write
+	askedAt      time.Time // just before the host was asked last
+	unknown      string    // why the last answer told no id; "" if it did
+	recheckAt    time.Time // a refused write does not cause a question before
 }
 
 // Identity is what a repository's view shows of the identity of its upstream.
@@ -70,7 +70,7 @@ func (s *Service) noteIdentity(r core.Repository, c upstream.Condition, at time.
 		i = &identity{}
 		s.identities[r.ID] = i
 	}
-	i.askedAt, i.unknown, i.settled, i.doubted = at, c.Unknown, false, false
+	i.askedAt, i.unknown, i.settled, i.contradicted = at, c.Unknown, false, false
 	if c.Known && c.State.Readable() && c.Upstream.ID != "" {
 		i.id, i.at, i.settled = c.Upstream.ID, at, c.State == core.UpstreamActive
 	}
@@ -89,7 +89,7 @@ func (s *Service) confirmed(r core.Repository, age time.Duration) bool {
 	if i.unknown != "" && now.Sub(i.askedAt) <= min(age, identityAge) {
 		return true
 	}
-	return i.settled && i.id == r.Upstream.ID && now.Sub(i.at) <= age && (!i.doubted || age > identityAge)
+	return i.settled && i.id == r.Upstream.ID && now.Sub(i.at) <= age && (!i.contradicted || age > identityAge)
 }
 
 // Confirm makes sure, before a write goes to an upstream, that the repository
@@ -159,18 +159,18 @@ func (s *Service) Recheck(ctx context.Context, r core.Repository, failure error)
 			s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
 			return asked
 		}
-		s.doubt(r, true)
+		s.contradict(r, true)
 		return true
 	}
 	return asked
 }
 
-// doubt notes whether the git of an upstream contradicts what its API said.
-func (s *Service) doubt(r core.Repository, doubted bool) {
+// contradict notes whether the git of an upstream contradicts what its API said.
+func (s *Service) contradict(r core.Repository, contradicted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.identities[r.ID]; i != nil {
-		i.doubted = doubted
+		i.contradicted = contradicted
 	}
 }
 
@@ -188,7 +188,7 @@ func (s *Service) Accepted(ctx context.Context, r core.Repository) {
 		s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
 		return
 	}
-	s.doubt(r, false)
+	s.contradict(r, false)
 }
 
 // settled reports whether the host's API said last that the upstream is active,
@@ -197,7 +197,7 @@ func (s *Service) settled(r core.Repository) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.identities[r.ID]
-	return i != nil && i.settled && !i.doubted
+	return i != nil && i.settled && !i.contradicted
 }
 
 // askOnce asks the host about an upstream and records the answer. All who ask
