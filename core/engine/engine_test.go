@@ -308,7 +308,7 @@ func TestEngine_firstSyncBegins(t *testing.T) {
 			}
 			require.Zero(t, wanted())
 			stored := b.Forge.Stored()
-			_, err := b.CreateCredential(t.Context(), r, stored.Username, stored.Secret)
+			_, err := b.CreateCredential(t.Context(), r, engine.CredentialRequest{Username: &stored.Username, Secret: stored.Secret})
 			require.NoError(t, err)
 			require.Zero(t, wanted())
 			require.NoError(t, b.pull(r, ""))
