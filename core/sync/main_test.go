@@ -111,13 +111,10 @@ func (b *bench) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	b.stop, b.stopped = cancel, stopped
-	s, writes := b.sync, b.push
+	s := b.sync
 	go func() {
 		defer close(stopped)
-		var both sync.WaitGroup
-		both.Go(func() { _ = writes.Run(ctx) })
 		_ = s.Run(ctx)
-		both.Wait()
 	}()
 }
 
