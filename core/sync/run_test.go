@@ -519,22 +519,20 @@ func TestService_Wait_endsWithARunThatCouldNotBegin(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- b.wait(r, gen) }()
-	for {
-		n, more := b.clock.Timers()
-		if n > 0 {
-			b.clock.Advance(time.Minute) // over its pause
-		}
-		select {
-		case err := <-ended:
-			require.ErrorIs(t, err, full)
-			b.Store.Fail(nil)
-			b.settle(r)
-			b.equal(r)
-			return
-		case <-more:
-		case <-time.After(5 * time.Millisecond):
-		}
+	// A flight that fails rests for a while, and so does the next one.
+	onward := func(done func() bool) {
+		require.Eventually(t, func() bool {
+			if n, _ := b.clock.Timers(); n > 0 {
+				b.clock.Advance(time.Minute)
+			}
+			return done()
+		}, 2*time.Minute, 5*time.Millisecond)
 	}
+	onward(func() bool { return len(ended) == 1 })
+	require.ErrorIs(t, <-ended, full)
+	b.Store.Fail(nil)
+	onward(func() bool { s := b.state(r); return s.Served == s.Wanted })
+	b.equal(r)
 }
 
 func TestInvariant21_slowHostDoesNotDelayAnother(t *testing.T) {
