@@ -33,9 +33,13 @@ scenario('repositories', async (t) => {
   await t.storage.deleteRepo({ id: unnamed.id });
 
   await apiError(t.storage.createRepo({ id: 'org' }), 403); // names no single repository
-  for (const id of ['api/x', '../x', 'a//b', 'x.git', 'x+ephemeral', 'x+import', 'x y']) {
+  for (const id of ['api/x', '../x', 'a//b', 'x.git', 'x+ephemeral', 'x+import', 'x\ny']) {
     await apiError(t.storage.createRepo({ id }), 400);
   }
+  // Any other text is a name.
+  const text = await t.storage.createRepo({ id: `x y/café: a|b+${unnamed.id}` });
+  assert.equal((await t.storage.findOne({ id: text.id })).id, text.id);
+  await t.storage.deleteRepo({ id: text.id });
 });
 
 scenario('an empty repository', async (t) => {
