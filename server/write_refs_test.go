@@ -115,7 +115,7 @@ func TestTags_createAndDelete(t *testing.T) {
 			{"short target", "", "/tags", m{"name": "v2", "target": first[:10]}, 400, "full id"},
 			{"upper-case target", "", "/tags", m{"name": "v2", "target": strings.ToUpper(first)}, 400, "full id"},
 			{"missing target", "", "/tags", m{"name": "v2", "target": strings.Repeat("1", 40)}, 404, ""},
-			{"tree as target", "", "/tags", m{"name": "v2", "target": w.bare(t, "rev-parse", "main^{tree}")}, 404, ""},
+			{"tree as target", "", "/tags", m{"name": "v2", "target": w.bare(t, "rev-parse", "main^{tree}")}, 400, "names a tree, not a commit"},
 			{"no ref", "", "/tags", m{"name": "v2"}, 400, "ref is required"},
 			{"no name", "", "/tags", m{"ref": "main"}, 400, "name is required"},
 			{"full name", "", "/tags", m{"name": "refs/tags/v2", "ref": "main"}, 400, "refs/tags/"},

@@ -35,6 +35,15 @@ func (s *Service) compare(ctx context.Context, r core.Repository, l *listing, st
 	if state.Digest != "" && state.Digest == l.scope.digest(l.adv) {
 		return comparison{same: true}, nil
 	}
+	if state.Digest != "" && watch.Any() {
+		// A session has ended since: with it went the digest, which knew nothing of
+		// what it brought.
+		now, err := s.store.SyncState(ctx, r.ID)
+		if err != nil {
+			return comparison{}, err
+		}
+		state.Digest = now.Digest
+	}
 	if state.Digest != "" && !watch.Any() && !s.repos.Locks().AnyRefLocked(r.ID) || !state.Ready() || headWants(r, l.adv) != "" {
 		return comparison{}, nil
 	}

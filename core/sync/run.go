@@ -105,6 +105,10 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 	if !s.onBoard(r.ID, cancel) {
 		cancel() // grounded before it began
 	}
+	// Before the state is read: a session that ends between the two would be missed
+	// by both, and its refs would look like news of the upstream's.
+	watch := s.repos.Watch(r.ID)
+	defer watch.Close()
 	taken, err := s.store.TakeSync(ctx, r.ID)
 	if err != nil {
 		s.log.Error("cannot take a sync", "repo_id", r.ID, "error", err)
@@ -112,8 +116,6 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 		s.land(r.ID, finished{err: err})
 		return
 	}
-	watch := s.repos.Watch(r.ID)
-	defer watch.Close()
 	s.travel(ctx, s.newRun(r, taken, watch))
 }
 

@@ -67,6 +67,13 @@ func (s *Service) release(repoID string) {
 // lookAt returns the run that a look leads to, or what it has seen. Neither of
 // them: there is a run already that begins anew, or an error.
 func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observation, error) {
+	watch := s.repos.Watch(r.ID) // before the state is read; see fly
+	boarded := false
+	defer func() {
+		if !boarded {
+			watch.Close()
+		}
+	}()
 	state, err := s.store.SyncState(ctx, r.ID)
 	if core.KindOf(err) == core.KindNotFound {
 		return nil, nil, nil // detached meanwhile
@@ -84,13 +91,6 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observa
 	if err != nil {
 		return nil, nil, err
 	}
-	watch := s.repos.Watch(r.ID)
-	boarded := false
-	defer func() {
-		if !boarded {
-			watch.Close()
-		}
-	}()
 	asking, cancel := context.WithTimeout(ctx, lookLimit)
 	l := s.ask(asking, r, "")
 	cancel()

@@ -486,6 +486,8 @@ func (s *Service) land(repoID string, f finished) {
 // nothing but refs differs that write sessions here have in their hands. An error
 // means that the copy may be behind.
 func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
+	watch := s.repos.Watch(r.ID) // before the state is read; see fly
+	defer watch.Close()
 	state, err := s.store.SyncState(ctx, r.ID)
 	if err != nil {
 		return err
@@ -503,8 +505,6 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 		// Whatever answers there now is not what was followed.
 		return core.Errorf(core.KindUpstreamUnavailable, "%s", state.LastError)
 	}
-	watch := s.repos.Watch(r.ID)
-	defer watch.Close()
 	l := s.ask(ctx, r, "")
 	if l.err != nil {
 		return l.err
