@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,21 +17,7 @@ import (
 // of that, and nothing of a corruption that is none.
 func TestUploadPack_ceiling(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	dir, temp := filepath.Join(root, "r.git"), filepath.Join(root, "tmp")
-	require.NoError(t, os.Mkdir(temp, 0o700))
-	run := func(stdin string, args ...string) string {
-		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Stdin, cmd.Dir = strings.NewReader(stdin), root
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_DIR=" + dir,
-			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-		}
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		return strings.TrimSpace(string(out))
-	}
-	run("", "init", "--quiet", "--bare", "--initial-branch=main", dir)
+	dir, temp, run := newRepository(t)
 	blob := run(strings.Repeat("0123456789abcde\n", 3<<20), "hash-object", "-w", "--stdin") // 48 MiB
 	head := run("", "commit-tree", "-m", "one", run("100644 blob "+blob+"\tlarge\n", "mktree"))
 	run("", "update-ref", "refs/heads/main", head)

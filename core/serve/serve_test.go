@@ -21,13 +21,14 @@ import (
 
 func TestMain(m *testing.M) { coretest.Main(m) }
 
-// newService serves one repository with one commit, whose id it returns.
-func newService(t *testing.T, maxRequest int64) (_ *Service, temp, head string) {
+// newRepository makes an empty repository beside a folder for temporary files,
+// and returns what runs git in it.
+func newRepository(t *testing.T) (dir, temp string, run func(stdin string, args ...string) string) {
 	t.Helper()
 	root := t.TempDir()
-	dir, temp := filepath.Join(root, "r.git"), filepath.Join(root, "tmp")
+	dir, temp = filepath.Join(root, "r.git"), filepath.Join(root, "tmp")
 	require.NoError(t, os.Mkdir(temp, 0o700))
-	run := func(stdin string, args ...string) string {
+	run = func(stdin string, args ...string) string {
 		cmd := exec.CommandContext(t.Context(), "git", args...)
 		cmd.Stdin, cmd.Dir = strings.NewReader(stdin), root
 		cmd.Env = []string{
@@ -39,6 +40,13 @@ func newService(t *testing.T, maxRequest int64) (_ *Service, temp, head string) 
 		return strings.TrimSpace(string(out))
 	}
 	run("", "init", "--quiet", "--bare", "--initial-branch=main", dir)
+	return dir, temp, run
+}
+
+// newService serves one repository with one commit, whose id it returns.
+func newService(t *testing.T, maxRequest int64) (_ *Service, temp, head string) {
+	t.Helper()
+	dir, temp, run := newRepository(t)
 	head = run("", "commit-tree", "-m", "one", run("", "mktree"))
 	for _, ref := range []string{"refs/heads/main", core.InternalPrefix + "secret", "refs/namespaces/ephemeral/refs/heads/draft"} {
 		run("", "update-ref", ref, head)
