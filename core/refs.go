@@ -91,25 +91,31 @@ func UpstreamOwned(ns Namespace, name string) bool {
 	return ns == Default && (strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/tags/"))
 }
 
+// ours are the roots of refs that no upstream has a say in.
+var ours = []string{InternalPrefix, "refs/namespaces/", "refs/notes/"}
+
 // reserved are the roots of refs that are mirrored under no name: what is ours,
 // the branches and tags, which are mirrored anyway, and what hosts make and show
 // for their own purposes.
-var reserved = []string{
-	InternalPrefix, "refs/namespaces/", "refs/notes/", "refs/heads/", "refs/tags/",
+var reserved = slices.Concat(ours, []string{
+	"refs/heads/", "refs/tags/",
 	"refs/pull/", "refs/merge-requests/", "refs/pull-requests/", "refs/for/", "refs/drafts/",
 	"refs/keep-around/", "refs/environments/", "refs/pipelines/",
+})
+
+// below reports whether a ref is below one of the roots.
+func below(roots []string, name string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool { return strings.HasPrefix(name, root) })
 }
 
 // Reserved reports whether no setting makes the upstream own the ref, beside
 // branches and tags: notes are ours, and pull requests are read only.
-func Reserved(name string) bool {
-	return slices.ContainsFunc(reserved, func(root string) bool { return strings.HasPrefix(name, root) })
-}
+func Reserved(name string) bool { return below(reserved, name) }
 
 // OursAlone reports whether the upstream of a synced repository has no say in a
 // ref: of another namespace, of the server itself, or a note.
 func OursAlone(ns Namespace, name string) bool {
-	return ns != Default || slices.ContainsFunc(reserved[:3], func(root string) bool { return strings.HasPrefix(name, root) })
+	return ns != Default || below(ours, name)
 }
 
 // TrackingRef returns the tracking ref of an upstream-owned ref.

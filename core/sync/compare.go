@@ -52,7 +52,7 @@ func (s *Service) compare(ctx context.Context, r core.Repository, l *listing, st
 		return comparison{}, err
 	}
 	maps.DeleteFunc(held, func(_ string, row core.Rewrite) bool { return !l.scope.rules.Keeps(row) })
-	refs, err := s.known(ctx, r.ID, l.scope)
+	refs, err := s.known(ctx, r.ID)
 	if err != nil {
 		return comparison{}, err
 	}

@@ -207,7 +207,7 @@ func (sc scope) outside(refs map[string]core.ObjectID) []git.RefChange {
 // ones but what is ours alone. Refs of other kinds than the scope mirrors are
 // among them, so that they go: pull requests that are not wanted any more, and
 // what was pushed here before other refs were refused.
-func (s *Service) known(ctx context.Context, id string, _ scope) (map[string]core.ObjectID, error) {
+func (s *Service) known(ctx context.Context, id string) (map[string]core.ObjectID, error) {
 	refs, err := s.git.RefMap(ctx, s.repos.Path(id), "refs/")
 	if err != nil {
 		return nil, err

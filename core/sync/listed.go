@@ -18,18 +18,18 @@ const maxListed = 1000
 // trip, and gets what was listed and nothing newer. What is here already is not
 // asked for at all. All names everything, for where ids do not do.
 func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement, all []string) error {
-	refs, err := s.known(ctx, x.RepoID, x.scope)
+	refs, err := s.known(ctx, x.RepoID)
 	if err != nil {
 		return err
 	}
 	x.inFlight = nil
 	var ids []string
 	for name, id := range adv.Refs {
-		if name != "HEAD" && refs[core.TrackingRef(name)] != id && x.watch.Moved(name) {
+		switch {
+		case name == "HEAD", refs[core.TrackingRef(name)] == id:
+		case x.watch.Moved(name):
 			x.inFlight = append(x.inFlight, name) // brought by the session that has it
-			continue
-		}
-		if name != "HEAD" && refs[core.TrackingRef(name)] != id {
+		default:
 			ids = append(ids, idspec(name, id))
 			refs[core.TrackingRef(name)] = id
 		}

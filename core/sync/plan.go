@@ -102,7 +102,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 	x.refs = nil // another attempt looks again
 	if refs == nil {
 		var err error
-		if refs, err = s.known(ctx, x.RepoID, x.scope); err != nil {
+		if refs, err = s.known(ctx, x.RepoID); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, 
 	if _, err := s.skip(ctx, r, adv); err != nil {
 		return Plan{}, err
 	}
-	refs, err := s.known(ctx, r.ID, sc)
+	refs, err := s.known(ctx, r.ID)
 	if err != nil {
 		return Plan{}, err
 	}
