@@ -3,7 +3,6 @@ package git
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -122,33 +121,4 @@ func (w *sizeWalk) compare(from, to []byte, idSize int, size *treeSize) (pairs [
 		}
 	}
 	return pairs, nil
-}
-
-func idOf(i treeItem) core.ObjectID { return core.ObjectID(hex.EncodeToString(i.id)) }
-
-// compareItems is git's order: a folder counts as its name with a slash.
-func compareItems(a, b treeItem) int {
-	n := min(len(a.name), len(b.name))
-	if c := bytes.Compare(a.name[:n], b.name[:n]); c != 0 {
-		return c
-	}
-	at := func(i treeItem) int {
-		switch {
-		case n < len(i.name):
-			return int(i.name[n])
-		case i.folder:
-			return '/'
-		}
-		return 0
-	}
-	return at(a) - at(b)
-}
-
-// EmptyTree returns the id of the tree without entries, which git knows without
-// having it, in the object format of the id.
-func EmptyTree(like core.ObjectID) core.ObjectID {
-	if len(like) == 64 {
-		return "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
-	}
-	return "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 }

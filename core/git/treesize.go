@@ -1,7 +1,6 @@
 package git
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -249,31 +248,6 @@ func clampedProduct(a, b int64) int64 {
 		return topSize
 	}
 	return a * b
-}
-
-// treeItem is one entry of a tree object.
-type treeItem struct {
-	mode   []byte // without leading zeros
-	name   []byte
-	id     []byte
-	folder bool
-}
-
-var errTreeObject = core.Errorf(core.KindInternal, "a tree object is damaged")
-
-// nextItem takes the first entry off a tree object.
-func nextItem(data []byte, idSize int) (item treeItem, rest []byte, err error) {
-	space := bytes.IndexByte(data, ' ')
-	if space < 1 {
-		return item, nil, errTreeObject
-	}
-	mode := bytes.TrimLeft(data[:space], "0")
-	data = data[space+1:]
-	end := bytes.IndexByte(data, 0)
-	if end < 0 || len(data) < end+1+idSize {
-		return item, nil, errTreeObject
-	}
-	return treeItem{mode, data[:end], data[end+1 : end+1+idSize], string(mode) == "40000"}, data[end+1+idSize:], nil
 }
 
 func keyOf(raw []byte) (k treeKey) {
