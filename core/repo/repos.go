@@ -221,10 +221,13 @@ func (r *Repos) Watch(id string) *Watch {
 // Moved reports whether a write session moved the ref since the watch began,
 // or holds its lock and may be about to. The ref is named as on disk.
 func (w *Watch) Moved(ref string) bool {
+	if w.repos.locks.RefLocked(w.id, ref) {
+		return true
+	}
+	// After the lock: a session tells its watches before it lets go of its refs.
 	w.repos.mu.Lock()
-	moved := w.moved[ref]
-	w.repos.mu.Unlock()
-	return moved || w.repos.locks.RefLocked(w.id, ref)
+	defer w.repos.mu.Unlock()
+	return w.moved[ref]
 }
 
 // Any reports whether a write session moved any ref since the watch began.

@@ -35,16 +35,10 @@ func (s *Service) compare(ctx context.Context, r core.Repository, l *listing, st
 	if state.Digest != "" && state.Digest == l.scope.digest(l.adv) {
 		return comparison{same: true}, nil
 	}
-	if state.Digest != "" && watch.Any() {
-		// A session has ended since: with it went the digest, which knew nothing of
-		// what it brought.
-		now, err := s.store.SyncState(ctx, r.ID)
-		if err != nil {
-			return comparison{}, err
-		}
-		state.Digest = now.Digest
-	}
-	if state.Digest != "" && !watch.Any() && !s.repos.Locks().AnyRefLocked(r.ID) || !state.Ready() || headWants(r, l.adv) != "" {
+	// The locks before the watch: a session tells the watch before it lets go of its
+	// refs, so the other way round one that ends between the two would not be seen.
+	sessions := s.repos.Locks().AnyRefLocked(r.ID) || watch.Any()
+	if state.Digest != "" && !sessions || !state.Ready() || headWants(r, l.adv) != "" {
 		return comparison{}, nil
 	}
 	held, err := heldRows(ctx, s.store, r.ID)
@@ -58,7 +52,9 @@ func (s *Service) compare(ctx context.Context, r core.Repository, l *listing, st
 	}
 	names := differing(refs, l.adv.Refs, held)
 	if len(names) == 0 {
-		return comparison{same: state.Digest == ""}, nil
+		// The digest knows nothing of what a session brought, and goes with the
+		// journal entry of it, which comes after its refs.
+		return comparison{same: state.Digest == "" || sessions}, nil
 	}
 	moving := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return s.repos.Unsettled(r.ID, name) })
 	for _, name := range moving {

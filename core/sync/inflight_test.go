@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,4 +72,39 @@ func TestInvariant05_ownRefsInFlightCauseOneListing(t *testing.T) {
 	require.Len(t, b.runs(r), runs)
 	require.Len(t, b.allEvents(r), events+len(updates), "the session's own")
 	require.Zero(t, b.Forge.Count(providertest.KindFetch), "the other branch is at what is here")
+}
+
+// A push whose refs have moved here, and whose record is about to be written: the
+// webhook of the host comes just then.
+func TestInvariant05_ownRefsBeforeTheirRecordCauseNoRun(t *testing.T) {
+	t.Parallel()
+	var pushing atomic.Bool
+	moved, goOn := make(chan struct{}), make(chan struct{})
+	b := newBench(t, coretest.Options{Failpoint: func(name string) {
+		if name == "refs-applied" && pushing.CompareAndSwap(true, false) {
+			close(moved)
+			<-goOn
+		}
+	}})
+	r, one := b.mirrored("a")
+	u := core.RefUpdate{Name: "refs/heads/main", Old: one, New: coretest.Commit(t, b.Path(r), "two", one)}
+	pushing.Store(true)
+	done := make(chan []push.Result, 1)
+	go func() { done <- b.session(r, u) }()
+	<-moved
+	require.NotEmpty(t, b.state(r).Digest, "its record takes it")
+	runs := len(b.runs(r))
+	b.Forge.ForgetRequests()
+
+	b.hook(r, u)
+	require.NoError(t, b.sync.Fresh(t.Context(), b.Reload(r)))
+	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
+	require.Len(t, b.runs(r), runs)
+
+	close(goOn)
+	require.True(t, (<-done)[0].OK())
+	b.settle(r)
+	b.equal(r)
+	require.Len(t, b.runs(r), runs)
+	require.Zero(t, b.Forge.Count(providertest.KindFetch))
 }
