@@ -6,7 +6,15 @@
 // one, below /api/repos/{name}, has the name as one percent-encoded segment,
 // and the claim must mean the same repository. Published SDKs use either, with
 // an older or a newer vocabulary, so each route understands both and every
-// answer carries both. All routes are in the table in routes.go.
+// answer carries both.
+//
+// Every operation is one record of the type operation, in operations_*.go. To
+// add one: write the handler and the types of its body and its answer; add the
+// record, with an audit action if it writes; say in fieldNotes and
+// requiredFields what the types do not; run the tests TestOpenAPI of this
+// package with HEADWATER_UPDATE=1, which writes the document and docs/api.md
+// anew; and call the operation in server/internal/apispec, whose test demands
+// that every one of them succeeds once.
 //
 // Answers never hold null, because the schemas of published SDKs refuse it.
 // Clients branch on the HTTP status, or on "code" in the body of an error; the

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -22,11 +23,23 @@ type node = map[string]any
 // openAPIPath is where the document is served.
 const openAPIPath = "/api/openapi.json"
 
-// openOperations are what answer without a token, beside the table of operations.
-var openOperations = []operation{
-	{method: http.MethodGet, preferred: openAPIPath},
-	{method: http.MethodGet, preferred: "/healthz"},
-	{method: http.MethodGet, preferred: "/readyz"},
+// legacyTag marks the routes below /api/v1.
+const legacyTag = "legacy"
+
+// tags group the operations, in this order.
+var tags = []node{
+	{"name": "repositories", "description": "Create, find and delete repositories, and follow an upstream"},
+	{"name": "credentials", "description": "The upstream credential of a synced repository"},
+	{"name": "files", "description": "Files, archives, blame and search"},
+	{"name": "commits", "description": "Commits and diffs, and new commits"},
+	{"name": "branches", "description": "Branches and merges"},
+	{"name": "tags", "description": "Lightweight tags, and those that git pushes"},
+	{"name": "rewrites", "description": "Forced moves and deletions of refs: restore, approve, dismiss"},
+	{"name": "notes", "description": "Git notes"},
+	{"name": "webhooks", "description": "Subscriptions to events, and what was sent to them"},
+	{"name": "events", "description": "What became true, as a list and as a stream"},
+	{"name": "server", "description": "The server itself"},
+	{"name": legacyTag, "description": "The same operations below /api/v1, where the token alone names the repository"},
 }
 
 // openAPI serves the OpenAPI document to everyone: it says nothing that the
@@ -71,28 +84,14 @@ type document struct {
 	problems   []string // contradictions in the tables, for the tests
 }
 
-// newDocument builds the document from the tables of operations and of their
-// descriptions.
+// newDocument builds the document from the operations.
 func newDocument(version string) *document {
 	d := &document{paths: node{}, parameters: node{}, responses: node{}, bodies: node{}, schemas: newSchemaSet()}
-	for key, p := range requestHeaders {
-		d.parameters[key] = p
-	}
 	for key, text := range pathVariables {
 		d.parameters[key] = node{"name": key, "in": "path", "required": true, "description": text, "schema": node{"type": "string"}}
 	}
-	described := descriptions()
 	for _, op := range slices.Concat(operations, openOperations) {
-		about, ok := described[op.key()]
-		if !ok {
-			d.problems = append(d.problems, "no description of "+op.key())
-			continue
-		}
-		delete(described, op.key())
-		d.add(op, about)
-	}
-	for key := range described {
-		d.problems = append(d.problems, "no operation "+key)
+		d.add(op)
 	}
 	d.problems = append(d.problems, d.schemas.problems...)
 	d.root = node{
@@ -110,49 +109,39 @@ func newDocument(version string) *document {
 	return d
 }
 
-// key names an operation in the table of descriptions.
-func (op operation) key() string {
-	if op.preferred != "" {
-		return op.method + " " + op.preferred
-	}
-	return op.method + " " + op.legacy
-}
-
 // add adds the routes of one operation.
-func (d *document) add(op operation, about description) {
-	shared := node{"summary": about.summary, "description": about.describe(op), "responses": d.answers(op, about)}
-	if parameters := d.query(about.query); len(parameters) > 0 {
+func (d *document) add(op operation) {
+	shared := node{"summary": op.doc.summary, "description": op.describe(), "responses": d.answers(op), "security": []node{}}
+	if parameters := d.query(op.parameters()); len(parameters) > 0 {
 		shared["parameters"] = parameters
 	}
-	if op.target == organisation || op.serve != nil {
+	if !op.open() {
 		shared["security"] = []node{{"bearer": scopes(op)}}
-	} else {
-		shared["security"] = []node{}
 	}
-	if body := d.body(about); body != nil {
+	if body := d.body(op.in); body != nil {
 		shared["requestBody"] = body
 	}
 	if op.preferred != "" {
-		d.route(op.method, op.preferred, about.id, about.tag, shared)
-		if about.head != "" {
-			d.route(http.MethodHead, op.preferred, about.head, about.tag, headOnly(shared, about))
+		d.route(op.method, op.preferred, op.id, op.doc.tag, shared)
+		if op.head != "" {
+			d.route(http.MethodHead, op.preferred, op.head, op.doc.tag, headOnly(shared, op))
 		}
 	}
 	if op.legacy != "" {
-		d.route(op.method, op.legacy, about.id+"Legacy", legacyTag, shared)
-		if about.head != "" {
-			d.route(http.MethodHead, op.legacy, about.head+"Legacy", legacyTag, headOnly(shared, about))
+		d.route(op.method, op.legacy, op.id+"Legacy", legacyTag, shared)
+		if op.head != "" {
+			d.route(http.MethodHead, op.legacy, op.head+"Legacy", legacyTag, headOnly(shared, op))
 		}
 	}
 }
 
 // headOnly is an operation for HEAD: the same without a body.
-func headOnly(get node, about description) node {
+func headOnly(get node, op operation) node {
 	head := node{}
 	for key, value := range get {
 		head[key] = value
 	}
-	head["summary"] = about.summary + ": headers only"
+	head["summary"] = op.doc.summary + ": headers only"
 	head["description"] = "As GET, without a body."
 	return head
 }
@@ -203,18 +192,10 @@ func reference(kind, name string) node {
 
 // query returns the parameters of an operation, each older name after the
 // newer one.
-func (d *document) query(keys string) []node {
+func (d *document) query(list []parameter) []node {
 	var refs []node
-	for key := range strings.FieldsSeq(keys) {
-		if _, ok := requestHeaders[key]; ok {
-			refs = append(refs, reference("parameters", key))
-			continue
-		}
-		p, ok := parameters[key]
-		if !ok {
-			d.problems = append(d.problems, "no parameter "+key)
-			continue
-		}
+	for _, p := range list {
+		key := p.component()
 		d.parameters[key] = p.node(p.name, p.text)
 		refs = append(refs, reference("parameters", key))
 		for _, older := range p.older {
@@ -242,7 +223,7 @@ func (p parameter) node(name, text string) node {
 	if p.repeated {
 		schema = node{"type": "array", "items": schema}
 	}
-	o := node{"name": name, "in": "query", "description": text, "schema": schema}
+	o := node{"name": name, "in": cmp.Or(p.in, "query"), "description": text, "schema": schema}
 	if p.required {
 		o["required"] = true
 	}
@@ -250,7 +231,7 @@ func (p parameter) node(name, text string) node {
 }
 
 // body is what an operation is sent, nil for nothing.
-func (d *document) body(about description) any {
+func (d *document) body(about input) any {
 	if about.body == nil {
 		return nil
 	}
@@ -269,23 +250,23 @@ func (d *document) body(about description) any {
 		delete(d.bodies[name].(node)["content"].(node)[media].(node), "example")
 		return reference("requestBodies", name)
 	}
-	d.bodies[name] = node{"required": about.bodyRequired, "content": node{media: content}}
+	d.bodies[name] = node{"required": about.required, "content": node{media: content}}
 	return reference("requestBodies", name)
 }
 
 // answers are the answers to an operation: its successes, and the errors of
 // its class.
-func (d *document) answers(op operation, about description) node {
+func (d *document) answers(op operation) node {
 	all := node{}
-	for _, a := range about.answers {
+	for _, a := range op.answers() {
 		all[strconv.Itoa(a.status)] = d.success(a)
 	}
-	for _, status := range errorStatuses(op, about) {
-		if about.failure == nil {
+	for _, status := range op.errorStatuses() {
+		if op.out.failure.body == nil {
 			all[strconv.Itoa(status)] = d.problem(status)
 			continue
 		}
-		all[strconv.Itoa(status)] = d.failure(about.failure)
+		all[strconv.Itoa(status)] = d.failure(op.out.failure.body)
 	}
 	return all
 }

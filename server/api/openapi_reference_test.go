@@ -20,7 +20,7 @@ import (
 // HEADWATER_UPDATE=1 to write the file anew.
 func TestOpenAPI_reference(t *testing.T) {
 	t.Parallel()
-	r := &referenceWriter{t: t, d: newDocument("test"), described: descriptions(), failures: map[reflect.Type]string{}}
+	r := &referenceWriter{t: t, d: newDocument("test"), failures: map[reflect.Type]string{}}
 	r.printf("# HTTP API\n\nThis page is generated from the OpenAPI 3.1 document of the server, which every server has at\n`%s`. A test holds real answers against it.\n\n%s\n", openAPIPath, overview)
 	r.problem()
 	for _, tag := range tags {
@@ -29,8 +29,8 @@ func TestOpenAPI_reference(t *testing.T) {
 		}
 		r.printf("\n## %s\n\n%s.\n", strings.ToUpper(tag["name"].(string)[:1])+tag["name"].(string)[1:], tag["description"])
 		for _, op := range slices.Concat(operations, openOperations) {
-			if about := r.described[op.key()]; about.tag == tag["name"] {
-				r.operation(op, about)
+			if op.doc.tag == tag["name"] {
+				r.operation(op)
 			}
 		}
 	}
@@ -41,23 +41,22 @@ func TestOpenAPI_reference(t *testing.T) {
 // that handlers decode, with no field too many.
 func TestOpenAPI_examples(t *testing.T) {
 	t.Parallel()
-	for key, about := range descriptions() {
-		require.Equal(t, about.body != nil, about.example != "", key)
-		for line := range strings.Lines(about.example) {
+	for _, op := range operations {
+		require.Equal(t, op.in.body != nil, op.in.example != "", op.route())
+		for line := range strings.Lines(op.in.example) {
 			decoder := json.NewDecoder(strings.NewReader(line))
 			decoder.DisallowUnknownFields()
-			require.NoError(t, decoder.Decode(reflect.New(reflect.TypeOf(about.body)).Interface()), key)
+			require.NoError(t, decoder.Decode(reflect.New(reflect.TypeOf(op.in.body)).Interface()), op.route())
 		}
 	}
 }
 
 // referenceWriter writes the reference.
 type referenceWriter struct {
-	t         *testing.T
-	d         *document
-	described map[string]description
-	failures  map[reflect.Type]string // first operation of each shape
-	text      bytes.Buffer
+	t        *testing.T
+	d        *document
+	failures map[reflect.Type]string // first operation of each shape
+	text     bytes.Buffer
 }
 
 func (r *referenceWriter) printf(format string, args ...any) { fmt.Fprintf(&r.text, format, args...) }
@@ -73,51 +72,51 @@ func (r *referenceWriter) problem() {
 	}
 }
 
-func (r *referenceWriter) operation(op operation, about description) {
-	r.printf("\n### %s\n\n```text\n", about.summary)
+func (r *referenceWriter) operation(op operation) {
+	r.printf("\n### %s\n\n```text\n", op.doc.summary)
 	for _, path := range []string{op.preferred, op.legacy} {
 		if path != "" {
 			r.printf("%s %s\n", op.method, path)
 		}
 	}
-	r.printf("```\n\n%s\n", about.describe(op))
-	r.parameters(about)
-	if about.body != nil {
+	r.printf("```\n\n%s\n", op.describe())
+	r.parameters(op)
+	if op.in.body != nil {
 		r.printf("\n| field | type | |\n| --- | --- | --- |\n")
-		r.rows("", r.d.schemas.request(about.body))
+		r.rows("", r.d.schemas.request(op.in.body))
 	}
-	r.example(op, about)
+	r.example(op)
 	var others []string
-	for _, s := range about.answers[1:] {
+	for _, s := range op.answers()[1:] {
 		others = append(others, fmt.Sprintf("%d (%s)", s.status, strings.ToLower(s.text[:1])+strings.TrimSuffix(s.text[1:], ".")))
 	}
 	if len(others) > 0 {
 		r.printf("\nAlso: %s.\n", strings.Join(others, "; "))
 	}
 	var errors []string
-	for _, status := range errorStatuses(op, about) {
+	for _, status := range op.errorStatuses() {
 		errors = append(errors, fmt.Sprint(status))
 	}
 	if len(errors) > 0 {
 		r.printf("\nErrors: %s.", strings.Join(errors, ", "))
-		r.failure(about)
+		r.failure(op)
 		r.printf("\n")
 	}
 }
 
 // failure shows what errors look like that have a shape of their own, the first
 // time that there is such an operation.
-func (r *referenceWriter) failure(about description) {
-	if about.failure == nil {
+func (r *referenceWriter) failure(op operation) {
+	if op.out.failure.body == nil {
 		return
 	}
-	kind := reflect.TypeOf(about.failure)
+	kind := reflect.TypeOf(op.out.failure.body)
 	if first, ok := r.failures[kind]; ok {
 		r.printf(" They look as those of %q.", first)
 		return
 	}
-	r.failures[kind] = about.summary
-	o := r.sample("", "", r.d.schemas.answer(about.failure)).(node)
+	r.failures[kind] = op.doc.summary
+	o := r.sample("", "", r.d.schemas.answer(op.out.failure.body)).(node)
 	for key, value := range map[string]any{"error": "the branch is not where it was expected", "detail": "the branch is not where it was expected",
 		"code": "precondition", "status": 409, "title": "Conflict", "type": "about:blank"} {
 		o[key] = value
@@ -140,20 +139,16 @@ func (r *referenceWriter) failure(about description) {
 }
 
 // parameters lists the parameters of the query.
-func (r *referenceWriter) parameters(about description) {
-	refs := r.d.query(about.query)
-	if len(refs) == 0 {
+func (r *referenceWriter) parameters(op operation) {
+	list := op.parameters()
+	if len(list) == 0 {
 		return
 	}
 	r.printf("\n| parameter | |\n| --- | --- |\n")
-	for _, ref := range refs {
-		key := strings.TrimPrefix(ref["$ref"].(string), "#/components/parameters/")
-		p := r.d.parameters[key].(node)
-		if isOlder(p) {
-			continue
-		}
+	for _, about := range list {
+		p := about.node(about.name, about.text)
 		name := fmt.Sprintf("`%s`", p["name"])
-		for _, older := range parameters[key].older {
+		for _, older := range about.older {
 			name += fmt.Sprintf(", older `%s`", older)
 		}
 		if p["in"] == "header" {
@@ -258,26 +253,23 @@ func (r *referenceWriter) resolve(schema node) node {
 }
 
 // example shows a request on the preferred route and its answer.
-func (r *referenceWriter) example(op operation, about description) {
-	path := op.preferred
-	if path == "" {
-		path = op.legacy
-	}
+func (r *referenceWriter) example(op operation) {
+	path := cmp.Or(op.preferred, op.legacy)
 	path = strings.NewReplacer("{name}", "team%2Fapp", "{id}", "ggc_01k4v6e7", "{webhook}", "wh_01k4v6e7", "{delivery}", "dlv_01k4v6e7", "{tag}", "v1.0").Replace(path)
-	if about.sample != "" {
-		path += "?" + about.sample
+	if op.in.sample != "" {
+		path += "?" + op.in.sample
 	}
 	r.printf("\n```http\n%s %s\n", op.method, path)
-	if op.serve != nil {
+	if !op.open() {
 		r.printf("Authorization: Bearer TOKEN\n")
 	}
 	switch {
-	case about.media != "":
-		r.printf("Content-Type: %s\n\n%s\n", about.media, about.example)
-	case about.example != "":
-		r.printf("Content-Type: application/json\n\n%s\n", about.example)
+	case op.in.media != "":
+		r.printf("Content-Type: %s\n\n%s\n", op.in.media, op.in.example)
+	case op.in.example != "":
+		r.printf("Content-Type: application/json\n\n%s\n", op.in.example)
 	}
-	first := about.answers[0]
+	first := op.answers()[0]
 	r.printf("```\n\n```http\n%d %s\n", first.status, http.StatusText(first.status))
 	if first.body == nil {
 		for _, media := range first.media {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,9 +49,18 @@ func TestOpenAPI_tables(t *testing.T) {
 	for key := range requiredFields {
 		require.True(t, d.schemas.noted[key], "required fields of %s, which does not exist", key)
 	}
-	for key := range parameters {
-		require.Contains(t, d.parameters, key)
-		require.False(t, parameters[key].required && parameters[key].older != nil, key)
+	ids := map[string]bool{}
+	for _, op := range slices.Concat(operations, openOperations) {
+		require.NotEmpty(t, op.doc.summary, op.route())
+		key := op.id
+		if op.preferred == "" {
+			key += "Legacy"
+		}
+		require.False(t, ids[key], "two operations are called %s", key)
+		ids[key] = true
+		for _, p := range op.in.query {
+			require.False(t, p.required && p.older != nil, p.name)
+		}
 	}
 }
 
