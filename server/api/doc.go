@@ -11,9 +11,9 @@
 // Every operation is one record of the type operation, in operations_*.go. To
 // add one: write the handler and the types of its body and its answer; add the
 // record, with an audit action if it writes; say in fieldNotes and
-// requiredFields what the types do not; run the tests TestOpenAPI of this
-// package with HEADWATER_UPDATE=1, which writes the document and docs/api.md
-// anew; and call the operation in server/internal/apispec, whose test demands
+// requiredFields (openapi_notes_test.go) what the types do not; run the tests
+// TestOpenAPI of this package with HEADWATER_UPDATE=1, which writes openapi.json,
+// the document that the server embeds, and docs/api.md anew; and call the operation in server/internal/apispec, whose test demands
 // that every one of them succeeds once.
 //
 // Answers never hold null, because the schemas of published SDKs refuse it.

@@ -117,82 +117,12 @@ func (op operation) handler() func(s *server, c *call) error {
 	return op.serve
 }
 
-// open reports whether the operation answers without a token.
-func (op operation) open() bool { return op.handler() == nil }
-
-// route names the operation in messages by its method and path.
-func (op operation) route() string {
-	if op.preferred != "" {
-		return op.method + " " + op.preferred
-	}
-	return op.method + " " + op.legacy
-}
-
 // shapeError gives an error the shape that clients of the operation read.
 func (op operation) shapeError(err error) error {
 	if _, ok := errors.AsType[shaped](err); ok || op.out.failure.shape == nil {
 		return err
 	}
 	return op.out.failure.shape(err)
-}
-
-// parameters returns what the operation takes in its query and in headers.
-func (op operation) parameters() []parameter {
-	if op.read == nil {
-		return op.in.query
-	}
-	return slices.Concat(op.in.query, freshnessParameters)
-}
-
-// answers returns the successes of the operation.
-func (op operation) answers() []success {
-	if op.read == nil {
-		return op.out.answers
-	}
-	answers := slices.Clone(op.out.answers)
-	for i, answer := range answers {
-		answers[i].headers = append(slices.Clone(answer.headers), "Headwater-Observed-At?", "Headwater-Staleness?")
-	}
-	return answers
-}
-
-// errorStatuses returns the errors of the operation, in order.
-func (op operation) errorStatuses() []int {
-	if op.open() {
-		return op.out.errors
-	}
-	all := append([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError}, op.out.errors...)
-	if op.read != nil {
-		all = append(all, http.StatusServiceUnavailable) // a copy that is too old
-	}
-	if op.target != anything {
-		all = append(all, http.StatusBadRequest)
-	}
-	switch op.target {
-	case oneRepository, credentialID, organisationOrRepository, newRepository:
-		all = append(all, http.StatusNotFound)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// describe returns the text of the operation, and what it takes to call it.
-func (op operation) describe() string {
-	text := op.doc.text
-	if text != "" {
-		text += "\n\n"
-	}
-	switch {
-	case op.open():
-		return text + "No token is needed."
-	case op.target == organisationOrRepository:
-		return text + "Scope: `org:read` with a token for the organisation, which sees everything; `git:read` with one for a repository, which sees that one."
-	case op.scope == anyScope:
-		return text + "Any token for the repository will do."
-	case op.scope == access.GitRead:
-		return text + "Scope: `git:read` (or `git:write`)."
-	}
-	return text + "Scope: `" + string(op.scope) + "`."
 }
 
 // done is the usual answer.

@@ -2,7 +2,7 @@ package api
 
 // parameter is a parameter of a query, or a header of a request.
 type parameter struct {
-	key      string // names it in the document; "" is its name, or "header." and its name
+	key      string // names it among the components of the document, if its name is not enough
 	name     string
 	in       string // "query" if empty, or "header"
 	text     string
@@ -12,17 +12,6 @@ type parameter struct {
 	top      int      // maximum of a number, which is 1 at least
 	required bool     // never with older names: either of them will do
 	repeated bool
-}
-
-// component returns the name of the parameter among the components of the document.
-func (p parameter) component() string {
-	switch {
-	case p.key != "":
-		return p.key
-	case p.in == "header":
-		return "header." + p.name
-	}
-	return p.name
 }
 
 // The parameters of all queries. Where one name means several things, there is
@@ -95,32 +84,3 @@ var (
 
 // fileHeaders are those that a read of a file takes.
 var fileHeaders = []parameter{paramHeaderRange, paramHeaderIfRange, paramHeaderIfMatch, paramHeaderIfNoneMatch, paramHeaderIfModifiedSince, paramHeaderIfUnmodifiedSince}
-
-// freshnessParameters are those that every read of content takes.
-var freshnessParameters = []parameter{paramMaxStaleness, paramFreshness, paramHeaderMaxStaleness, paramHeaderFreshness}
-
-// answerHeaders are the headers of answers.
-var answerHeaders = map[string]string{
-	"Accept-Ranges":         "Always `bytes`.",
-	"Content-Length":        "Size of the body in bytes.",
-	"Content-Range":         "Which part of the file this is.",
-	"Headwater-Observed-At": "When the upstream last confirmed the copy, RFC 3339.",
-	"Headwater-Staleness":   "Whole seconds since then.",
-	"ETag":                  "Strong; for a file, the id of its blob in quotes.",
-	"Last-Modified":         "When the last commit changed the file.",
-	"Retry-After":           "Seconds after which to ask again.",
-	"WWW-Authenticate":      "The Bearer challenge.",
-	"X-Blob-Sha":            "Id of the file's blob.",
-	"X-Commit-Sha":          "Id of the commit in the archive.",
-	"X-Last-Commit-Sha":     "Id of the last commit that changed the file.",
-}
-
-// pathVariables are the variables of paths.
-var pathVariables = map[string]string{
-	"name": "Name of the repository, percent-encoded into one segment: `team%2Fapp`. The claim \"repo\" of the token must mean the same.",
-	"id":   "Id of the credential.",
-	"tag":  "Name of the tag, percent-encoded into one segment.",
-
-	"webhook":  "Id of the webhook.",
-	"delivery": "Id of the delivery.",
-}
