@@ -13,7 +13,8 @@
 // record, with an audit action if it writes; say in fieldNotes and
 // requiredFields (openapi_notes_test.go) what the types do not; run the tests
 // TestOpenAPI of this package with HEADWATER_UPDATE=1, which writes openapi.json,
-// the document that the server embeds, and docs/api.md anew; and call the operation in server/internal/apispec, whose test demands
+// the document that the server embeds, and docs/api.md anew; run go generate in
+// server/client; and call the operation in server/internal/apispec, whose test demands
 // that every one of them succeeds once.
 //
 // Answers never hold null, because the schemas of published SDKs refuse it.
