@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
+	"github.com/headwater-git/headwater/store/storetest"
 )
 
 // readingPosts are the operations that take a POST for its body alone.
@@ -34,7 +35,9 @@ func audited(t *testing.T) (*bench, core.AuditStore) {
 	t.Helper()
 	sealer, err := seal.New()
 	require.NoError(t, err)
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "headwater.db"), store.Options{Sealer: sealer})
+	dir := t.TempDir()
+	storetest.Empty(t, dir)
+	s, err := store.Open(t.Context(), filepath.Join(dir, "headwater.db"), store.Options{Sealer: sealer})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return newBench(t, func(o *Options) { o.Audit = s }), s
