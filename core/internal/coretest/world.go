@@ -20,6 +20,7 @@ import (
 	"github.com/headwater-git/headwater/providers/providertest"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
+	"github.com/headwater-git/headwater/store/storetest"
 )
 
 // Org is the organisation that owns the repositories of a [World].
@@ -71,6 +72,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	require.NoError(t, err)
 	sealer, err := seal.LoadOrCreate(filepath.Join(w.Dir, "seal.json"))
 	require.NoError(t, err)
+	storetest.Empty(t, w.Dir)
 	s, err := store.Open(t.Context(), filepath.Join(w.Dir, "headwater.db"), store.Options{Sealer: sealer, Clock: o.Clock})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
