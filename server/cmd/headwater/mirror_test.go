@@ -322,6 +322,20 @@ func TestNextForClass_everyClassHasAStep(t *testing.T) {
 	}
 }
 
+func TestNextForUpstream_everyStateButActiveHasAStep(t *testing.T) {
+	t.Parallel()
+	for _, state := range []core.UpstreamState{
+		core.UpstreamArchived, core.UpstreamPrivate, core.UpstreamRevoked, core.UpstreamSuspended, core.UpstreamDeleted, core.UpstreamReplaced,
+	} {
+		require.NotEmpty(t, nextForUpstream(state, "team/app"), state)
+	}
+	require.Empty(t, nextForUpstream("active", "team/app"))
+	require.Empty(t, nextForUpstream("", "team/app"), "an older server")
+	var out strings.Builder
+	require.NoError(t, printRepo(&out, repoAnswer{Name: "team/app", Sync: &syncAnswer{State: "ready", UpstreamState: "archived"}}, time.Now()))
+	require.Regexp(t, `next +unarchive it at the host`, out.String())
+}
+
 func TestDescribe_words(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
