@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,33 @@ func TestUploadPack_mistakes(t *testing.T) {
 	for protocol, body := range map[string][]byte{"": unasked, "version=2": append(twice, git.FlushPkt...)} {
 		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return io.Discard }})
 		require.Equal(t, core.KindInvalid, core.KindOf(err), "%q: %v", protocol, err)
+	}
+}
+
+// TestUploadPack_filters holds that one request cannot combine filters without
+// end: each costs a look at every object, and memory.
+func TestUploadPack_filters(t *testing.T) {
+	t.Parallel()
+	s, _, head := newService(t, 0)
+	for spec, fine := range map[string]bool{
+		"combine:blob:none+tree:3":                                                  true,
+		"combine:" + strings.Repeat("tree:1+", 15) + "tree:1":                       true,
+		"combine:" + strings.Repeat("tree:1+", 16) + "tree:1":                       false,
+		"combine:combine:" + strings.Repeat("tree:1%2B", 16) + "tree:1":             false,
+		"combine:combine:combine:" + strings.Repeat("tree:1%25%32b", 16) + "tree:1": false,
+	} {
+		v2 := append(git.AppendPktf(nil, "command=fetch"), git.DelimPkt...)
+		v2 = git.AppendPktf(git.AppendPktf(v2, "want %s", head), "filter %s", spec)
+		v0 := append(git.AppendPktf(git.AppendPktf(nil, "want %s filter\n", head), "filter %s\n", spec), git.FlushPkt...)
+		for protocol, body := range map[string][]byte{"": git.AppendPktf(v0, "done\n"), "version=2": append(git.AppendPktf(v2, "done"), git.FlushPkt...)} {
+			err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return io.Discard }})
+			if fine {
+				require.NoError(t, err, "%q %q", spec, protocol)
+				continue
+			}
+			require.ErrorContains(t, err, "more than 16 parts", "%q %q", spec, protocol)
+			require.Equal(t, core.KindInvalid, core.KindOf(err))
+		}
 	}
 }
 

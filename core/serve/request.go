@@ -130,6 +130,9 @@ func (q *request) check(protocol string) error {
 		if kind == git.PktFlush {
 			flushes++
 		}
+		if spec, ok := strings.CutPrefix(string(payload), "filter "); ok && parts(spec) > maxFilters {
+			return core.Errorf(core.KindInvalid, "the filter has more than %d parts; combine fewer", maxFilters)
+		}
 		last, done = kind, kind == git.PktData && strings.TrimSuffix(string(payload), "\n") == "done"
 	}
 	switch {
@@ -143,6 +146,16 @@ func (q *request) check(protocol string) error {
 	}
 	return nil
 }
+
+// maxFilters is how many filters one request may combine. Git asks each of them
+// about each object and has each remember what it has seen: eight thousand of the
+// same, which are 200 bytes on the wire, take gigabytes and minutes.
+const maxFilters = 16
+
+// parts returns how many filters a specification may combine. Within one part the
+// sign between them is percent-encoded, at each level once more and in more than
+// one way; so every percent sign counts.
+func parts(spec string) int { return 1 + strings.Count(spec, "+") + strings.Count(spec, "%") }
 
 // first says what is wrong with the first packet of a request; "" is nothing.
 func first(kind git.PktKind, payload string, v2 bool) string {
