@@ -75,6 +75,27 @@ func TestUploadPack_filters(t *testing.T) {
 	}
 }
 
+// TestUploadPack_prefixes holds that a listing heeds prefixes up to a number, and
+// shows everything beyond, also where the request does not fit memory.
+func TestUploadPack_prefixes(t *testing.T) {
+	t.Parallel()
+	s, _, head := newService(t, 0)
+	for count, all := range map[int]bool{1: false, maxPrefixes: false, maxPrefixes + 1: true, 60_000: true} {
+		body := append(git.AppendPktf(nil, "command=ls-refs"), git.DelimPkt...)
+		body = git.AppendPktf(body, "symrefs")
+		for range count {
+			body = git.AppendPktf(body, "ref-prefix refs/heads/other")
+		}
+		var out bytes.Buffer
+		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: "version=2", Body: bytes.NewReader(append(body, git.FlushPkt...)), Out: func() io.Writer { return &out }})
+		require.NoError(t, err)
+		require.Equal(t, all, strings.Contains(out.String(), head+" refs/heads/main"), "%d", count)
+		require.Equal(t, all, strings.Contains(out.String(), "symref-target:refs/heads/main"), "the rest of the request stays")
+		require.NotContains(t, out.String(), "secret")
+	}
+	require.Zero(t, s.spools.Load())
+}
+
 // TestUploadPack_unmet asks in due form for what is not there: the client is
 // told in the protocol, and the answer has an end.
 func TestUploadPack_unmet(t *testing.T) {
