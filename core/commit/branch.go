@@ -27,7 +27,7 @@ func (s *Service) CreateBranch(ctx context.Context, b NewBranch) (id core.Object
 	if err := checkBranch("target_branch", b.Branch); err != nil {
 		return "", false, err
 	}
-	from, err := s.resolve(ctx, b.Repo, namespace(b.BaseEphemeral), b.Base)
+	from, err := s.resolveWhole(ctx, b.Repo, namespace(b.BaseEphemeral), b.Base)
 	if err != nil {
 		return "", false, err
 	}
@@ -119,7 +119,7 @@ func (s *Service) CreateTag(ctx context.Context, c Caller, name, revision string
 	if revision == "" {
 		return "", core.Errorf(core.KindInvalid, "ref is required")
 	}
-	target, err := s.resolve(ctx, c.Repo, core.Default, revision)
+	target, err := s.resolveWhole(ctx, c.Repo, core.Default, revision)
 	if err != nil {
 		return "", err
 	}

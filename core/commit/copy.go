@@ -45,7 +45,11 @@ func (s *Service) Prepare(ctx context.Context, c Copy) (Copy, error) {
 	if c.Revision == "" {
 		return c, nil
 	}
-	_, err := s.resolve(ctx, c.From, core.Default, c.Revision)
+	look := s.resolveWhole
+	if c.Snapshot {
+		look = s.resolve // its files are all that is taken
+	}
+	_, err := look(ctx, c.From, core.Default, c.Revision)
 	return c, err
 }
 

@@ -132,7 +132,7 @@ func (s *Service) Merge(ctx context.Context, m Merge) (Merged, error) {
 	if m.Expected, err = s.pin(ctx, m.Repo, ns, m.ref(), m.Expected); err != nil {
 		return Merged{}, err
 	}
-	source, err := s.resolve(ctx, m.Repo, namespace(m.SourceEphemeral), m.Source)
+	source, err := s.resolveWhole(ctx, m.Repo, namespace(m.SourceEphemeral), m.Source)
 	if err != nil {
 		return Merged{}, err
 	}

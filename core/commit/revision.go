@@ -2,11 +2,16 @@ package commit
 
 import (
 	"context"
+	"regexp"
+	"strings"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 )
+
+// hexadecimal is what may be an id or the beginning of one.
+var hexadecimal = regexp.MustCompile(`^[0-9a-fA-F]{4,64}$`)
 
 // head is a commit and its tree.
 type head struct{ commit, tree core.ObjectID }
@@ -48,6 +53,24 @@ func (s *Service) resolve(ctx context.Context, r core.Repository, ns core.Namesp
 		return head{}, err
 	}
 	return s.head(ctx, r, id)
+}
+
+// resolveWhole is resolve for what a ref will lead to. A commit that is named by
+// its id may be one that a fetch left behind for want of its history; a ref at it
+// would break every clone. Errors: KindConflict, beside those of resolve.
+func (s *Service) resolveWhole(ctx context.Context, r core.Repository, ns core.Namespace, revision string) (head, error) {
+	found, err := s.resolve(ctx, r, ns, revision)
+	name, _, _ := strings.Cut(revision, "~")
+	name, _, _ = strings.Cut(name, "^")
+	// Only what comes from an upstream can lack something, and no ref leads to it.
+	if err != nil || r.Upstream == nil || !hexadecimal.MatchString(name) {
+		return found, err
+	}
+	whole, err := s.git.Complete(ctx, s.repos.Path(r.ID), found.commit)
+	if err == nil && !whole {
+		err = core.Errorf(core.KindConflict, "a part of the history of %s is missing here, since the upstream did not have it; sync the repository and try again", found.commit)
+	}
+	return found, err
 }
 
 // head reads the tree of a commit.

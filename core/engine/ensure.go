@@ -163,7 +163,7 @@ func (e *Engine) ensured(ctx context.Context, r core.Repository, q EnsureRequest
 		out.All = out.All && found.Here
 	}
 	for _, id := range q.IDs {
-		here, err := e.hasObject(ctx, dir, id)
+		here, err := e.hasWhole(ctx, dir, id)
 		if err != nil {
 			return Ensured{}, err
 		}
@@ -241,13 +241,22 @@ func (e *Engine) hasObject(ctx context.Context, dir string, id core.ObjectID) (b
 	return true, nil
 }
 
+// hasWhole is hasObject for an object that no ref need lead to: a fetch may have
+// left it behind for want of its history.
+func (e *Engine) hasWhole(ctx context.Context, dir string, id core.ObjectID) (bool, error) {
+	if here, err := e.hasObject(ctx, dir, id); err != nil || !here {
+		return false, err
+	}
+	return e.git.Complete(ctx, dir, id)
+}
+
 // fetchMissing fetches the ids that are not here, each by itself: one that the
 // host does not serve must not keep the others away. It returns why some are
 // not.
 func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core.ObjectID) map[core.ObjectID]string {
 	reasons := map[core.ObjectID]string{}
 	for _, id := range ids {
-		if here, err := e.hasObject(ctx, e.repos.Path(r.ID), id); err != nil || here || ctx.Err() != nil {
+		if here, err := e.hasWhole(ctx, e.repos.Path(r.ID), id); err != nil || here || ctx.Err() != nil {
 			continue
 		}
 		if err := e.sync.FetchObject(ctx, r, id); err != nil {

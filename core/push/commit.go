@@ -93,7 +93,7 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 		// The refs are where the client wants them; what is missing is the
 		// record, and the word of it.
 		s.log.Error("a push was applied but could not be recorded; trying again", "repo_id", w.Repo.ID, "journal_id", j.ID, "error", err)
-		s.leave(&unsettled{entry: whole, audit: &entry}, held)
+		s.leave(&unsettled{entry: whole, audit: &entry, taken: len(unknown) == 0}, held)
 		return
 	case !j.Upstream:
 		s.refused(ctx, b, j, err, held)
@@ -104,6 +104,11 @@ func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.Journa
 		s.log.Error("the upstream took a push that could not be applied here", "repo_id", w.Repo.ID, "journal_id", j.ID, "error", err)
 		w.notify("warning: the upstream has your push, but the local copy is behind; a sync is scheduled")
 		entry.Message = "the upstream took it, but the local copy is behind"
+		if _, nothing := repo.IsRefError(err); !nothing {
+			// Some of it may have moved, of which no sync would tell.
+			s.leave(&unsettled{entry: whole, audit: &entry, taken: len(unknown) == 0}, held)
+			return
+		}
 		err = s.store.Tx(ctx, func(q core.Queries) error {
 			if err := q.CloseJournal(ctx, j.ID, core.JournalLagging, j.Updates, s.clock.Now()); err != nil {
 				return err

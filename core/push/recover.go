@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // askTimeout bounds how long one try asks one upstream.
@@ -59,4 +61,50 @@ func (s *Service) Survey(ctx context.Context) error {
 	}
 	s.open, s.surveyed = append(s.open, found...), true
 	return nil
+}
+
+// Adopt takes over an open journal entry that another part of the server has made
+// and could not close, because the store failed or nobody can say what moved: Run
+// settles it, and its refs stay locked until then. It waits for no lock; a session
+// that has one of the refs now keeps it to its end.
+func (s *Service) Adopt(j core.JournalEntry) {
+	u := &unsettled{entry: j, taken: true}
+	at := make(map[string]func(), len(j.Updates))
+	now, cancel := context.WithCancel(context.Background())
+	cancel() // what is free is taken all the same
+	for _, name := range u.names() {
+		unlock, err := s.repos.Locks().LockRefs(now, j.RepoID, []string{name}, nil)
+		if err != nil {
+			go s.lockLater(j.RepoID, name)
+		}
+		at[name] = unlock
+	}
+	s.mu.Lock()
+	for name, unlock := range at {
+		s.claim(j.RepoID, name, unlock)
+	}
+	u.next = s.clock.Now().Add(settlePause)
+	s.open = append(s.open, u)
+	s.mu.Unlock()
+	s.wake()
+}
+
+// lockLater gives a claim the lock of its ref once that is free.
+func (s *Service) lockLater(repoID, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.o.PushTimeout)
+	defer cancel()
+	unlock, err := s.repos.Locks().LockRefs(ctx, repoID, []string{name}, nil)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	c := s.claims[repoID+"\x00"+name]
+	taken := c != nil && c.unlock == nil
+	if taken {
+		c.unlock = unlock
+	}
+	s.mu.Unlock()
+	if !taken {
+		unlock() // settled meanwhile
+	}
 }

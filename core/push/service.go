@@ -236,6 +236,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 		return nil
 	}
 	defer held.release()
+	s.refuseUnsettled(w, b) // since it began to wait
 	if w, err = s.current(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
 	}

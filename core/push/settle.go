@@ -41,6 +41,8 @@ type unsettled struct {
 	audit *core.AuditEntry
 	// verdict is the end, where only the record of it is missing.
 	verdict *verdict
+	// taken is that the upstream is known to have it, or has no part in it.
+	taken bool
 
 	since    time.Time // of the first listing that showed an old id
 	listings int       // that did so
@@ -71,7 +73,7 @@ func (s *Service) leave(u *unsettled, held *refLocks) {
 		s.claim(u.entry.RepoID, name, held.take(name))
 	}
 	u.next = s.clock.Now().Add(s.o.SettlePeriod / (settleListings + 1))
-	if u.verdict != nil || !u.entry.Upstream {
+	if u.verdict != nil || u.taken || !u.entry.Upstream {
 		u.next = s.clock.Now().Add(settlePause) // there is nobody to wait for but the store
 	}
 	s.open = append(s.open, u)

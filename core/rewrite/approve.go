@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -105,10 +106,14 @@ func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (c
 		if err == nil && row.New.IsZero() {
 			s.o.WantSync(ctx, c.Repo.ID)
 		}
-		return row, err // the entry is closed, or left for the next start
+		if applied, ok := errors.AsType[*repo.AppliedError](err); err != nil && (!ok || !applied.Recorded) {
+			s.o.Left(j)
+		}
+		return row, err
 	}
 	if cerr := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now()); cerr != nil {
-		s.log.Error("journal entry stays open until the next start", "journal_id", j.ID, "error", cerr)
+		s.log.Error("a journal entry could not be closed; trying again", "journal_id", j.ID, "error", cerr)
+		s.o.Left(j)
 	}
 	kind := core.KindInternal
 	switch re.Kind {

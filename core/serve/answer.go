@@ -95,6 +95,9 @@ func (a *answer) look(p []byte) {
 	}
 }
 
+// between reports whether another packet may follow what was passed on.
+func (a *answer) between() bool { return !a.raw && a.skip == 0 && len(a.head) == 0 }
+
 // hear looks at progress.
 func (a *answer) hear(p []byte) {
 	if a.short {

@@ -177,6 +177,9 @@ func (a *answer) verdict(err error) error {
 		return &core.Error{Kind: core.KindResource, Message: "git pack-objects ran out of memory; have the operator raise --git-memory-serve", Err: err}
 	case a.told:
 		return nil // in the protocol: the answer is complete
+	case a.between() && unmet(exit.Stderr) != "":
+		_, err := a.Write(git.AppendPktf(nil, "ERR upload-pack: %s", unmet(exit.Stderr)))
+		return err
 	case a.w == nil && malformed(exit.Stderr):
 		return &core.Error{Kind: core.KindInvalid, Message: "the body is not a request that git upload-pack understands", Err: err}
 	}
@@ -189,11 +192,27 @@ func malformed(stderr string) bool {
 	for _, text := range []string{
 		"protocol error", "unexpected line", "invalid command", "unknown capability", "no command requested", "expected flush",
 		"unknown object format", "mismatched object format", "the remote end hung up unexpectedly", "unable to parse object",
-		"invalid shallow line", "Invalid deepen", "invalid filter-spec", "bad line length",
+		"invalid shallow line", "Invalid deepen", "bad line length", "requested after already requesting", "expected SHA1 object",
+		"cannot be used together", "filtering capability not negotiated",
+		// Of list-objects-filter-options.c.
+		"invalid filter-spec", "expected 'tree:<depth>'", "expected something after combine:", "must escape char in sub-filter-spec",
+		"is not a valid object type", "sparse:path filters support has been dropped",
 	} {
 		if strings.Contains(stderr, text) {
 			return true
 		}
 	}
 	return false
+}
+
+// unmet returns in words for the client that there is nothing of the kind that
+// a well-formed request asked for, or "". Upload-pack says that to itself only;
+// the client would report a broken connection.
+func unmet(stderr string) string {
+	for _, text := range []string{"no commits selected for shallow requests", "deepen-not is not a ref", "ambiguous deepen-not"} {
+		if strings.Contains(stderr, text) {
+			return text
+		}
+	}
+	return ""
 }

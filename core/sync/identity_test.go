@@ -51,6 +51,32 @@ func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 	require.False(t, b.side(r, "evil", one).OK())
 }
 
+// A host that says the id is gone, and then has no time to say who has the name:
+// that a git answers there proves nothing.
+func TestInvariant25_noWriteToAnImpostorThatTheAPIDidNotName(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	b.Forge.RenameRepo("acme/a", "elsewhere/a")
+	b.Forge.CreateRepo("acme/a", true)
+	src, err := b.Forge.Forge.RepoDir("elsewhere/a")
+	require.NoError(t, err)
+	dst, err := b.Forge.Forge.RepoDir("acme/a")
+	require.NoError(t, err)
+	coretest.Run(t, dst, "fetch", "--quiet", src, "+refs/*:refs/*")
+	api.set(func(a *hostAPI) {
+		a.nameErr = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: time.Minute}
+	})
+	b.clock.Advance(time.Hour + time.Minute)
+	require.Equal(t, core.KindUpstreamUnavailable, b.side(r, "evil", one).Kind)
+	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
+	require.Zero(t, b.state(r).UpstreamState, "nothing is known of it")
+	api.set(func(a *hostAPI) { a.nameErr = nil })
+	b.clock.Advance(2 * time.Minute)
+	require.False(t, b.side(r, "evil", one).OK())
+	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState)
+}
+
 func TestService_Confirm_apiDown(t *testing.T) {
 	t.Parallel()
 	b, api := newLifeBench(t)

@@ -25,6 +25,7 @@ type hostAPI struct {
 	archived bool
 	byName   bool  // it has no question by id
 	err      error // answer of the API to everything
+	nameErr  error // to questions by name
 	asked    int
 }
 
@@ -49,6 +50,9 @@ func (a *hostAPI) resolve(ctx context.Context, r providers.ResolveRequest) (prov
 	a.asked++
 	if a.err != nil {
 		return providers.Remote{}, a.err
+	}
+	if a.nameErr != nil && r.Locator.ID == "" {
+		return providers.Remote{}, a.nameErr
 	}
 	if a.byName && r.Locator.ID != "" {
 		return providers.Remote{}, providers.Errorf(providers.CodeNotFound, "no such page")

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -226,6 +227,7 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 	if err := s.store.OpenJournal(ctx, j); err != nil {
 		return err
 	}
+	stored := j
 	s.repos.Failpoint("sync-journal-sent")
 	ctx = context.WithoutCancel(ctx) // short from here, and half a plan helps nobody
 	j.Updates = updates
@@ -249,12 +251,15 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 	})
 	if err != nil {
 		if _, ok := repo.IsRefError(err); !ok {
-			// Refs may have moved: the entry is closed already, or stays open
-			// for the next start, which tells of what happened.
+			// Refs may have moved, and whoever settles the entry tells of them.
+			if applied, ok := errors.AsType[*repo.AppliedError](err); !ok || !applied.Recorded {
+				s.o.Left(stored)
+			}
 			return fmt.Errorf("apply the upstream's refs: %w", err)
 		}
 		if cerr := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now()); cerr != nil {
-			s.log.Error("journal entry stays open until the next start", "journal_id", j.ID, "error", cerr)
+			s.log.Error("a journal entry could not be closed; trying again", "journal_id", j.ID, "error", cerr)
+			s.o.Left(stored)
 		}
 		return fmt.Errorf("apply the upstream's refs: %w", err)
 	}

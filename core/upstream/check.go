@@ -75,6 +75,12 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 	if err == nil && other.UpstreamID != "" {
 		return found(up, other), nil // a host that cannot be asked by id, or another repository
 	}
+	if err != nil {
+		if _, told := lost(err, false); !told {
+			// A stranger may have the name: that its git answers proves nothing.
+			return Condition{}, coreError(op, err)
+		}
+	}
 	// Its git answers to what the API does not show: then it is the API that the
 	// credential does not open, or that is not the whole of one.
 	if c.State == core.UpstreamDeleted && err != nil {

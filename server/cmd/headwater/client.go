@@ -183,6 +183,32 @@ func (c reaching) Do(r *http.Request) (*http.Response, error) {
 	return nil, wrapf(err, "check that it runs (headwater serve) and that --server and --ca-file are right", "cannot reach the server at %s", c.base)
 }
 
+// textNoUpstream is in the answer to a call that needs a synced repository and
+// names a local one.
+const textNoUpstream = "no upstream configured for this repository"
+
+// repoOf returns the repository that a call was about, or a word for one.
+func repoOf(e *rest.Error) string {
+	if below, ok := strings.CutPrefix(e.Path, "/api/repos/"); ok {
+		segment, _, _ := strings.Cut(below, "/")
+		if name, err := url.PathUnescape(segment); err == nil {
+			return name
+		}
+	}
+	return "NAME"
+}
+
+// listOf returns the command that lists what a call did not find.
+func listOf(e *rest.Error) string {
+	switch {
+	case strings.HasPrefix(e.Path, "/api/webhooks/"):
+		return "headwater webhook list"
+	case strings.Contains(e.Path, "/rewrites/"): // a slash of a name is escaped
+		return "headwater rewrite list " + repoOf(e)
+	}
+	return "headwater repo list"
+}
+
 // isStatus reports whether err is an answer of the API with the HTTP status.
 func isStatus(err error, status int) bool {
 	e, ok := errors.AsType[*rest.Error](err)
@@ -213,13 +239,16 @@ func (c *client) explain(err error, doing string) error {
 	case http.StatusForbidden:
 		next = "use a key whose organisation owns the repository"
 	case http.StatusNotFound:
-		next = "see what exists: headwater repo list"
+		next = "see what exists: " + listOf(e)
 	case http.StatusConflict:
-		next = "see its state: headwater repo show NAME"
+		next = "see its state: headwater repo show " + repoOf(e)
 	case http.StatusPreconditionFailed:
 		next = "configure the provider in providers.hcl, then check it: headwater provider check"
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		next = "change what the message says; --help has examples"
+		if strings.Contains(e.Message, textNoUpstream) {
+			next = "link it to one: headwater repo attach " + repoOf(e) + " URL"
+		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		next = "try again later"
 		if e.RetryAfter != "" {

@@ -165,7 +165,11 @@ func summaryOf(e rest.Event) string {
 		add("%s -> %s", plain(b.Old), plain(b.New))
 	}
 	if strings.HasPrefix(e.Type, "repo.sync.") {
-		add("run %d", b.RunCount)
+		run := b.RunCount
+		if e.Type == core.EventSyncStarted {
+			run++ // it counts the runs that had finished before this one
+		}
+		add("run %d", run)
 	}
 	for _, text := range []string{b.State, b.Message, b.Error} {
 		if text != "" {

@@ -104,14 +104,18 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	}
 	fmt.Fprintf(out, "Mirroring %s as %s\n", up, name)
 	request := rest.CreateRepositoryRequest{DefaultBranch: optional(o.branch), BaseRepo: &base}
-	created, err := c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
+	_, err = c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
 	if o.provider == "" && *base.Provider == "github" && isStatus(err, http.StatusPreconditionFailed) {
 		fmt.Fprintln(out, "  no GitHub App is configured: mirroring it as a public, read-only repository")
 		readPublicly(&base)
-		created, err = c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
+		_, err = c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
 	}
 	if isStatus(err, http.StatusConflict) {
-		return wrapf(err, "bring it up to date with `headwater repo sync --wait "+name+"`, or choose another name with --id", "create the repository %s", name)
+		next := "bring it up to date with `headwater repo sync --wait " + name + "`, or choose another name with --id"
+		if o.passwordFile != "" {
+			next = "store the credential with `headwater credential set " + name + "`, or choose another name with --id"
+		}
+		return wrapf(err, next, "create the repository %s", name)
 	}
 	if err != nil {
 		return c.explain(err, "create the repository "+name)
@@ -130,15 +134,18 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	if err != nil {
 		return err
 	}
-	clone := done.HTTPURL
-	if clone == "" {
-		clone = created.HTTPURL
-	}
-	if clone == "" {
-		clone = c.base.JoinPath((&url.URL{Path: name + ".git"}).EscapedPath()).String()
-	}
+	clone := c.cloneURL(name, done.HTTPURL)
 	fmt.Fprintf(out, "Done. %s is at %s\n", name, clone)
 	return printCloneHint(cmd, o.connectOptions, clone)
+}
+
+// cloneURL is the address to clone a repository from, which a server without a
+// public URL may not tell.
+func (c *client) cloneURL(name, told string) string {
+	if told != "" {
+		return told
+	}
+	return c.base.JoinPath((&url.URL{Path: name + ".git"}).EscapedPath()).String()
 }
 
 // upstreamRequest chooses the provider of an upstream.

@@ -33,6 +33,7 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 
 	_, err = s.cli(t, "mirror", forge.CloneURL("river/delta"), "--password-file", tokenFile)
 	require.ErrorContains(t, err, "already exists")
+	require.Contains(t, nextOf(t, err), "headwater credential set river/delta", "the credential was not stored")
 
 	out, err = s.cli(t, "repo", "list")
 	require.NoError(t, err)
@@ -85,6 +86,54 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 	key, err := os.ReadFile(s.dir.keyFile())
 	require.NoError(t, err)
 	require.NotContains(t, s.log.String(), strings.Split(string(key), "\n")[1])
+}
+
+// nextOf is the next step that an error tells.
+func nextOf(t *testing.T, err error) string {
+	t.Helper()
+	var step *stepError
+	require.ErrorAs(t, err, &step)
+	return step.next
+}
+
+// TestRepo_createAndWhatALocalRepositoryLacks follows a person who makes a local
+// repository and asks it for what only synced ones have.
+func TestRepo_createAndWhatALocalRepositoryLacks(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "")
+	out, err := s.cli(t, "repo", "create", "team/app", "--default-branch", "trunk")
+	require.NoError(t, err)
+	require.Contains(t, out, "Created. team/app is at "+s.url+"/team/app.git")
+	require.Contains(t, out, "git clone -c ")
+	out, err = s.cli(t, "repo", "show", "team/app")
+	require.NoError(t, err)
+	require.Regexp(t, `(?s)default branch +trunk.*state +local`, out)
+	_, err = s.cli(t, "repo", "create", "team/app")
+	require.Equal(t, "see its state: headwater repo show team/app", nextOf(t, err))
+	_, err = s.cli(t, "repo", "create", "team/app.git")
+	require.ErrorContains(t, err, "cannot name the repository")
+
+	for _, args := range [][]string{
+		{"repo", "sync", "team/app"}, {"repo", "runs", "team/app"}, {"repo", "webhook", "team/app"}, {"repo", "ensure", "team/app", "--ref", "main"},
+	} {
+		_, err = s.cli(t, args...)
+		require.Equal(t, "link it to one: headwater repo attach team/app URL", nextOf(t, err), args)
+	}
+	_, err = s.cli(t, "rewrite", "approve", "team/app", "rw_1")
+	require.Equal(t, "see what exists: headwater rewrite list team/app", nextOf(t, err))
+	_, err = s.cli(t, "webhook", "show", "wh_1")
+	require.Equal(t, "see what exists: headwater webhook list", nextOf(t, err))
+	_, err = s.cli(t, "repo", "settings", "team/app", "--retention", "5x")
+	require.ErrorContains(t, err, `"5x" is not a duration with its unit`)
+	out, err = s.cli(t, "repo", "settings", "team/app")
+	require.NoError(t, err)
+	require.Regexp(t, `freshness +revalidate`, out, "what an empty policy means: docs/freshness.md")
+
+	for _, args := range [][]string{{"org", "add", "local"}, {"org", "key", "list", "nobody"}} {
+		_, err = s.cli(t, args...)
+		require.Error(t, err)
+		require.NotRegexp(t, `sql|constraint`, err.Error(), args)
+	}
 }
 
 func TestMirror_failureTellsTheHostsWordsAndWhatToDo(t *testing.T) {

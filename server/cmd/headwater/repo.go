@@ -17,11 +17,11 @@ import (
 func newRepoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repo",
-		Short: "List, inspect, link, sync and delete repositories",
+		Short: "Create, list, inspect, link, sync and delete repositories",
 		RunE:  needsSubcommand,
 	}
 	cmd.AddCommand(
-		newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
+		newRepoCreateCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
 		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoDeleteCommand(),
 	)
 	return cmd
@@ -45,7 +45,7 @@ func newRepoListCommand() *cobra.Command {
 				return err
 			}
 			list := listing[rest.Repository]{
-				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Make one: headwater mirror URL",
+				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Copy one from its host: headwater mirror URL, or make an empty one: headwater repo create NAME",
 				row: func(table io.Writer, r rest.Repository) {
 					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.RepoName, r.DefaultBranch, upstreamOf(r), stateOf(r))
 				},
@@ -201,10 +201,14 @@ func upstreamOf(r rest.Repository) string {
 	return cmp.Or(base.UpstreamHost, base.Provider) + "/" + base.Owner + "/" + base.Name
 }
 
-// stateOf is one word for a table.
+// stateOf is that of the sync, and that of the upstream where something is wrong
+// with it.
 func stateOf(r rest.Repository) string {
 	if r.Sync == nil {
 		return "local"
+	}
+	if up := r.Sync.UpstreamState; up != "" && up != "active" {
+		return string(r.Sync.State) + ", upstream " + string(up)
 	}
 	return string(r.Sync.State)
 }
@@ -261,8 +265,11 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		row("clone URL", "%s", r.HTTPURL)
 	}
 	row("upstream", "%s", upstreamOf(r))
-	row("state", "%s", stateOf(r))
+	if r.Sync == nil {
+		row("state", "local")
+	}
 	if s := r.Sync; s != nil {
+		row("state", "%s", s.State)
 		row("freshness", "%s", freshness(*s, now))
 		row("upstream is", "%s", upstreamIs(*s))
 		if s.Identity.State != "" { // a server before this was told says nothing

@@ -91,3 +91,10 @@ func TestSync_saysHowFreshTheCopyIs(t *testing.T) {
 	require.Equal(t, "unavailable, confirmed 3 min ago: no scope", identity(rest.Sync{Identity: rest.UpstreamIdentity{State: "unavailable", ConfirmedAt: &seen, Message: "no scope"}}, now))
 	require.Equal(t, "unchecked", identity(rest.Sync{Identity: rest.UpstreamIdentity{State: "unchecked"}}, now))
 }
+
+func TestStateOf_namesAnUpstreamThatIsNotActive(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "local", stateOf(rest.Repository{}))
+	require.Equal(t, "ready", stateOf(rest.Repository{Sync: &rest.Sync{State: "ready", UpstreamState: "active"}}))
+	require.Equal(t, "ready, upstream archived", stateOf(rest.Repository{Sync: &rest.Sync{State: "ready", UpstreamState: "archived"}}))
+}

@@ -190,7 +190,7 @@ func newRewriteDecision(decide decision, use, summary, long, example string, sai
 	var o connectOptions
 	words := strings.Fields(use)
 	cmd := &cobra.Command{
-		Use: use, Short: summary, Long: long, Example: example, Args: exactArgs(words[1:]...),
+		Use: use, Short: summary, Long: summary + ".\n\n" + long, Example: example, Args: exactArgs(words[1:]...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := o.connect()
 			if err != nil {

@@ -126,6 +126,7 @@ func TestRoot_wrongUsage(t *testing.T) {
 		"password in the URL":     {"mirror", "https://u:hunter2@git.example.org/a/b"},
 		"no scope":                {"token", "--repo", "a/b", "--scope", "git:admin"},
 		"no repository":           {"token"},
+		"a life of days":          {"token", "--repo", "a/b", "--ttl", "1d"},
 		"zero life":               {"token", "--repo", "a/b", "--ttl", "0s"},
 		"certificate without key": {"serve", "--tls-cert", "x.pem"},
 		"two certificates":        {"serve", "--tls-cert", "x.pem", "--tls-key", "y.pem", "--tls-self-signed"},

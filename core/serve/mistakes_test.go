@@ -1,0 +1,69 @@
+package serve
+
+import (
+	"bytes"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// TestUploadPack_mistakes sends what has the form of a request and that
+// upload-pack cannot make sense of: the client's fault, and no error of the server.
+func TestUploadPack_mistakes(t *testing.T) {
+	t.Parallel()
+	s, _, head := newService(t, 0)
+	for _, line := range []string{
+		"filter tree:x", "filter combine:", "filter combine:bl~b", "filter object:type=nope", "filter sparse:path=a", "filter blob:limit=x",
+		"deepen 0", "deepen -1", "deepen-since x", "have x", "shallow x", "nonsense",
+	} {
+		var v0, v2 []byte
+		v0 = git.AppendPktf(v0, "want %s filter\n", head)
+		v0 = git.AppendPktf(v0, "%s\n", line)
+		v2 = append(git.AppendPktf(v2, "command=fetch"), git.DelimPkt...)
+		v2 = git.AppendPktf(v2, "want %s", head)
+		v2 = git.AppendPktf(v2, "%s", line)
+		v0 = append(v0, git.FlushPkt...)
+		v0, v2 = git.AppendPktf(v0, "done\n"), append(git.AppendPktf(v2, "done"), git.FlushPkt...)
+		for protocol, body := range map[string][]byte{"": v0, "version=2": v2} {
+			if protocol == "" && line == "have x" {
+				continue // no line of the part that it is in
+			}
+			err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer {
+				t.Errorf("%q %q was answered", line, protocol)
+				return io.Discard
+			}})
+			require.Equal(t, core.KindInvalid, core.KindOf(err), "%q %q: %v", line, protocol, err)
+		}
+	}
+	twice := git.AppendPktf(git.AppendPktf(nil, "command=fetch"), "command=ls-refs")
+	unasked := append(git.AppendPktf(git.AppendPktf(nil, "want %s\n", head), "filter blob:none\n"), git.FlushPkt+"0009done\n"...)
+	for protocol, body := range map[string][]byte{"": unasked, "version=2": append(twice, git.FlushPkt...)} {
+		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return io.Discard }})
+		require.Equal(t, core.KindInvalid, core.KindOf(err), "%q: %v", protocol, err)
+	}
+}
+
+// TestUploadPack_unmet asks in due form for what is not there: the client is
+// told in the protocol, and the answer has an end.
+func TestUploadPack_unmet(t *testing.T) {
+	t.Parallel()
+	s, _, head := newService(t, 0)
+	for _, line := range []string{"deepen-not nope", "deepen-not refs/heads/main", "deepen-since 4102444800"} {
+		var v0, v2 []byte
+		v0 = git.AppendPktf(v0, "want %s deepen-since deepen-not\n", head)
+		v0 = append(git.AppendPktf(v0, "%s\n", line), git.FlushPkt...)
+		v2 = append(git.AppendPktf(v2, "command=fetch"), git.DelimPkt...)
+		v2 = git.AppendPktf(v2, "want %s", head)
+		v2 = append(git.AppendPktf(git.AppendPktf(v2, "%s", line), "done"), git.FlushPkt...)
+		for protocol, body := range map[string][]byte{"": git.AppendPktf(v0, "done\n"), "version=2": v2} {
+			var out bytes.Buffer
+			err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return &out }})
+			require.NoError(t, err, "%q %q", line, protocol)
+			require.Contains(t, out.String(), "ERR upload-pack: ", "%q %q", line, protocol)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What a fetch from a shallow upstream leaves behind is on no ref and lacks its
+// history: it is not "here" for those who wait for it, and no ref gets to it.
+func TestShallowUpstream_nothingIsBuiltOnWhatItLacks(t *testing.T) {
+	t.Parallel()
+	b, _ := agedBench(t)
+	git := func(args ...string) {
+		_, err := b.forge.Forge.Git(origin, args...)
+		require.NoError(t, err)
+	}
+	other := b.direct(t)
+	other.Commit("two")
+	three := other.Commit("three")
+	git("fetch", "--quiet", "--depth=1", "file://"+other.Dir, "+HEAD:refs/heads/main")
+
+	for range 2 { // the second time the object is here already
+		a := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{three}, "timeout": "1s"})
+		require.Equal(t, http.StatusGatewayTimeout, a.Status, a.Raw)
+	}
+	for path, body := range map[string]map[string]any{
+		"/branches/create": {"target_branch": "built", "base_branch": three},
+		"/tags":            {"name": "built", "ref": three[:12]},
+		"/merge":           {"source_branch": three, "target_branch": "main", "strategy": "merge", "author": map[string]any{"name": "a", "email": "a@example.com"}},
+	} {
+		a := b.API(t, http.MethodPost, mirror, path, body)
+		require.Equal(t, http.StatusConflict, a.Status, "%s: %s", path, a.Raw)
+		require.Contains(t, a.Raw, "a part of the history", path)
+	}
+	for ref, id := range b.Refs(t, mirror) {
+		require.NotEqual(t, three, id, ref)
+	}
+	git("fetch", "--quiet", "--unshallow", "file://"+other.Dir)
+	a := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{three}})
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodPost, mirror, "/branches/create", map[string]any{"target_branch": "built", "base_branch": strings.ToUpper(three)}).Status)
+	b.clone(t)
+}
