@@ -66,28 +66,38 @@ func ShallowWriter() (w io.Writer, outcome func(ended error) error) {
 	}
 }
 
-// What git fetch prints of a ref that another process has locked, or has written
-// between git's look and its write; and of one that no other try would help.
-var (
-	contendedRef  = regexp.MustCompile(`error: .*(?:Unable to create '[^']*\.lock': File exists|is at [0-9a-f]{40,64} but expected|reference already exists|incorrect old value provided|reference is missing but expected|unable to resolve reference)`)
-	impossibleRef = regexp.MustCompile(`' exists; cannot create '|there is a non-empty directory|there are still refs under|refname conflict`)
-)
-
 // Contended reports whether git did not write all refs because another process
 // was at them: the same fetch, or deletion, may work now.
 func Contended(err error) bool {
-	if re, ok := errors.AsType[*RefError](err); ok {
-		return re.Kind == RefStale || re.Kind == RefLocked
-	}
-	exit, ok := errors.AsType[*ExitError](err)
-	return ok && contendedRef.MatchString(exit.Stderr) && !impossibleRef.MatchString(exit.Stderr)
+	kind := refFailure(err)
+	return kind == RefStale || kind == RefLocked
 }
 
-// NameTaken reports whether git fetch could not write a ref because its name is a
-// folder of another one here, or that of it.
+// NameTaken reports whether git fetch could not write a ref because its name is
+// a folder of another one here, or that of it: no other try would help.
 func NameTaken(err error) bool {
+	_, fetched := errors.AsType[*ExitError](err)
+	return fetched && refFailure(err) == RefConflict
+}
+
+// refFailure returns why git did not write a ref, by the words that it has for
+// that in every command; RefUnknown if that is not why it failed.
+func refFailure(err error) UpdateRefErrorKind {
+	if re, ok := errors.AsType[*RefError](err); ok {
+		return re.Kind
+	}
 	exit, ok := errors.AsType[*ExitError](err)
-	return ok && impossibleRef.MatchString(exit.Stderr)
+	if !ok {
+		return RefUnknown
+	}
+	var own []string // a host's git may fail so too, and its lines begin with "remote: "
+	for line := range strings.Lines(exit.Stderr) {
+		if !strings.HasPrefix(line, "remote: ") {
+			own = append(own, line)
+		}
+	}
+	_, kind := ParseUpdateRefError(strings.Join(own, ""))
+	return kind
 }
 
 // RefLockTimeout returns the configuration of how long git waits for a ref that

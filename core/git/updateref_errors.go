@@ -27,8 +27,10 @@ var updateRefErrors = []struct {
 	{RefConflict, regexp.MustCompile(`'[^']*' exists; cannot create '([^']*)'`)},
 	{RefConflict, regexp.MustCompile(`there is a non-empty directory '[^']*' blocking reference '([^']*)'`)},
 	{RefConflict, regexp.MustCompile(`cannot process '[^']*' and '([^']*)' at the same time`)},
+	// What git fetch and batched updates say of them, without the folder.
+	{RefConflict, regexp.MustCompile(`there are still refs under '([^']*)'|refname conflict`)},
 	{RefStale, regexp.MustCompile(`cannot lock ref '([^']*)': (?:is at [0-9a-f]+ but expected|reference (?:already exists|is missing but expected)|unable to resolve reference)`)},
-	{RefStale, regexp.MustCompile(`(?:is at [0-9a-f]+ but expected [0-9a-f]+|reference already exists|reference is missing but expected|unable to resolve reference '([^']*)')`)},
+	{RefStale, regexp.MustCompile(`(?:is at [0-9a-f]+ but expected [0-9a-f]+|reference already exists|reference is missing but expected|incorrect old value provided|unable to resolve reference '([^']*)')`)},
 	{RefLocked, regexp.MustCompile(`cannot lock ref '([^']*)': Unable to create '.*\.lock': File exists`)},
 	{RefLocked, regexp.MustCompile(`Unable to create '.*/(refs/[^']*)\.lock': File exists`)},
 	{RefLocked, regexp.MustCompile(`Unable to create '.*\.lock': File exists|cannot lock references|unable to lock packed-refs`)},
@@ -39,8 +41,8 @@ var updateRefErrors = []struct {
 	{RefBadName, regexp.MustCompile(`invalid ref format: (\S*)`)},
 }
 
-// ParseUpdateRefError tells from the stderr of git update-ref why it refused,
-// and which ref it named: "" if none, as with a lock on packed-refs.
+// ParseUpdateRefError tells from the stderr of git update-ref, or of another
+// command that writes refs, why it refused, and which ref it named: "" if none, as with a lock on packed-refs.
 func ParseUpdateRefError(stderr string) (ref string, kind UpdateRefErrorKind) {
 	for _, e := range updateRefErrors {
 		m := e.re.FindStringSubmatch(stderr)

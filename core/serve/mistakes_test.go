@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,6 +46,54 @@ func TestUploadPack_mistakes(t *testing.T) {
 		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return io.Discard }})
 		require.Equal(t, core.KindInvalid, core.KindOf(err), "%q: %v", protocol, err)
 	}
+}
+
+// TestUploadPack_filters holds that one request cannot combine filters without
+// end: each costs a look at every object, and memory.
+func TestUploadPack_filters(t *testing.T) {
+	t.Parallel()
+	s, _, head := newService(t, 0)
+	for spec, fine := range map[string]bool{
+		"combine:blob:none+tree:3":                                                  true,
+		"combine:" + strings.Repeat("tree:1+", 15) + "tree:1":                       true,
+		"combine:" + strings.Repeat("tree:1+", 16) + "tree:1":                       false,
+		"combine:combine:" + strings.Repeat("tree:1%2B", 16) + "tree:1":             false,
+		"combine:combine:combine:" + strings.Repeat("tree:1%25%32b", 16) + "tree:1": false,
+	} {
+		v2 := append(git.AppendPktf(nil, "command=fetch"), git.DelimPkt...)
+		v2 = git.AppendPktf(git.AppendPktf(v2, "want %s", head), "filter %s", spec)
+		v0 := append(git.AppendPktf(git.AppendPktf(nil, "want %s filter\n", head), "filter %s\n", spec), git.FlushPkt...)
+		for protocol, body := range map[string][]byte{"": git.AppendPktf(v0, "done\n"), "version=2": append(git.AppendPktf(v2, "done"), git.FlushPkt...)} {
+			err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return io.Discard }})
+			if fine {
+				require.NoError(t, err, "%q %q", spec, protocol)
+				continue
+			}
+			require.ErrorContains(t, err, "more than 16 parts", "%q %q", spec, protocol)
+			require.Equal(t, core.KindInvalid, core.KindOf(err))
+		}
+	}
+}
+
+// TestUploadPack_prefixes holds that a listing heeds prefixes up to a number, and
+// shows everything beyond, also where the request does not fit memory.
+func TestUploadPack_prefixes(t *testing.T) {
+	t.Parallel()
+	s, _, head := newService(t, 0)
+	for count, all := range map[int]bool{1: false, maxPrefixes: false, maxPrefixes + 1: true, 60_000: true} {
+		body := append(git.AppendPktf(nil, "command=ls-refs"), git.DelimPkt...)
+		body = git.AppendPktf(body, "symrefs")
+		for range count {
+			body = git.AppendPktf(body, "ref-prefix refs/heads/other")
+		}
+		var out bytes.Buffer
+		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: "version=2", Body: bytes.NewReader(append(body, git.FlushPkt...)), Out: func() io.Writer { return &out }})
+		require.NoError(t, err)
+		require.Equal(t, all, strings.Contains(out.String(), head+" refs/heads/main"), "%d", count)
+		require.Equal(t, all, strings.Contains(out.String(), "symref-target:refs/heads/main"), "the rest of the request stays")
+		require.NotContains(t, out.String(), "secret")
+	}
+	require.Zero(t, s.spools.Load())
 }
 
 // TestUploadPack_unmet asks in due form for what is not there: the client is

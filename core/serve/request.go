@@ -111,6 +111,7 @@ func (q *request) check(protocol string) error {
 	var count, flushes int
 	last := git.PktKind(0)
 	done := false
+	prefixes := 0
 	for ; ; count++ {
 		kind, payload, err := packets.Next()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -130,6 +131,12 @@ func (q *request) check(protocol string) error {
 		if kind == git.PktFlush {
 			flushes++
 		}
+		if bytes.HasPrefix(payload, refPrefix) {
+			prefixes++
+		}
+		if spec, ok := strings.CutPrefix(string(payload), "filter "); ok && parts(spec) > maxFilters {
+			return core.Errorf(core.KindInvalid, "the filter has more than %d parts; combine fewer", maxFilters)
+		}
 		last, done = kind, kind == git.PktData && strings.TrimSuffix(string(payload), "\n") == "done"
 	}
 	switch {
@@ -141,8 +148,63 @@ func (q *request) check(protocol string) error {
 	default:
 		return wrong("its end is missing")
 	}
+	if prefixes > maxPrefixes {
+		return q.dropPrefixes()
+	}
 	return nil
 }
+
+// maxPrefixes is how many prefixes a listing of refs heeds. Git compares every
+// ref with every prefix: a few kilobytes of them, compressed, and some ten
+// thousand refs took minutes. They are there to save the listing of the rest, and
+// a server may show more refs than asked for, see gitprotocol-v2(5); git itself
+// heeds none if there are 65536.
+const maxPrefixes = 512
+
+var refPrefix = []byte("ref-prefix ")
+
+// dropPrefixes takes the prefixes out of a request for a listing of refs.
+func (q *request) dropPrefixes() error {
+	r, err := q.reader()
+	if err != nil {
+		return err
+	}
+	packets := git.NewPktReader(bufio.NewReaderSize(r, 32<<10))
+	var rest []byte
+	for {
+		kind, payload, err := packets.Next()
+		if err != nil {
+			break // the end: the whole of it has been read before
+		}
+		switch {
+		case kind == git.PktFlush:
+			rest = append(rest, git.FlushPkt...)
+		case kind == git.PktDelim:
+			rest = append(rest, git.DelimPkt...)
+		case kind == git.PktData && !bytes.HasPrefix(payload, refPrefix):
+			rest = git.AppendPktf(rest, "%s", payload)
+		}
+		if len(rest) > inMemory {
+			return core.Errorf(core.KindInvalid, "the body is not a request to git upload-pack: it holds more than a listing of refs takes")
+		}
+	}
+	if q.file != nil {
+		_ = q.file.Close() // read, and gone
+		q.file = nil
+	}
+	q.small = rest
+	return nil
+}
+
+// maxFilters is how many filters one request may combine. Git asks each of them
+// about each object and has each remember what it has seen: eight thousand of the
+// same, which are 200 bytes on the wire, take gigabytes and minutes.
+const maxFilters = 16
+
+// parts returns how many filters a specification may combine. Within one part the
+// sign between them is percent-encoded, at each level once more and in more than
+// one way; so every percent sign counts.
+func parts(spec string) int { return 1 + strings.Count(spec, "+") + strings.Count(spec, "%") }
 
 // first says what is wrong with the first packet of a request; "" is nothing.
 func first(kind git.PktKind, payload string, v2 bool) string {

@@ -195,7 +195,7 @@ func malformed(stderr string) bool {
 		"invalid shallow line", "Invalid deepen", "bad line length", "requested after already requesting", "expected SHA1 object",
 		"cannot be used together", "filtering capability not negotiated",
 		// Of list-objects-filter-options.c.
-		"invalid filter-spec", "expected 'tree:<depth>'", "expected something after combine:", "must escape char in sub-filter-spec",
+		"invalid filter-spec", "multiple filter-specs cannot be combined", "expected 'tree:<depth>'", "expected something after combine:", "must escape char in sub-filter-spec",
 		"is not a valid object type", "sparse:path filters support has been dropped",
 	} {
 		if strings.Contains(stderr, text) {

@@ -109,14 +109,14 @@ func (c *client) followEvents(ctx context.Context, q feedQuery, after string, no
 // printEvent prints one line for a person.
 func printEvent(out io.Writer, e rest.Event) error {
 	if e.Type == gapEvent {
-		_, err := fmt.Fprintln(out, "-  events between that position and what follows are too old to be kept")
+		_, err := fmt.Fprintln(out, "     -  events between that position and what follows are too old to be kept")
 		return err
 	}
 	position := "-"
 	if e.Seq > 0 {
 		position = strconv.FormatInt(e.Seq, 10)
 	}
-	_, err := fmt.Fprintf(out, "%s  %s  %-28s  %s  %s\n", position, e.CreatedAt.Local().Format(time.DateTime), e.Type, e.Repository.URL, summaryOf(e))
+	_, err := fmt.Fprintf(out, "%6s  %s  %-28s  %s  %s\n", position, e.CreatedAt.Local().Format(time.DateTime), e.Type, e.Repository.URL, summaryOf(e))
 	return err
 }
 

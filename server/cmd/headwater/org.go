@@ -201,8 +201,11 @@ func newKeyDisableCommand() *cobra.Command {
 				err := audited(ctx, s, args[0], "key.disable", args[1], func(q core.Queries) error {
 					return q.DisableKey(ctx, args[0], args[1], time.Now().UTC())
 				})
+				if core.KindOf(err) == core.KindNotFound {
+					return failf("see: headwater org key list "+args[0], "the organisation %q has no key %q", args[0], args[1])
+				}
 				if err != nil {
-					return wrapf(err, "see: headwater org key list "+args[0], "cannot disable %q", args[1])
+					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Disabled %s; its tokens are refused from now on.\n", args[1])
 				return err

@@ -298,6 +298,9 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		for _, line := range keptOut(*s, r.RepoName) {
 			row("not as upstream", "%s", line)
 		}
+		if next := nextForUpstream(core.UpstreamState(s.UpstreamState), r.RepoName); next != "" && s.LastError == nil {
+			row("next", "%s", next)
+		}
 		if s.NextPollAt != nil {
 			row("next poll", "%s", s.NextPollAt.Local().Format(time.RFC3339))
 		}

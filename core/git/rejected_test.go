@@ -1,0 +1,40 @@
+package git
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestContended_words holds that a fetch and a ref transaction are read by the
+// same words, and a host's own are not.
+func TestContended_words(t *testing.T) {
+	t.Parallel()
+	const one, two = "1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"
+	for _, c := range []struct {
+		stderr           string
+		contended, taken bool
+	}{
+		{"error: cannot lock ref 'refs/internal/tracking/heads/a': Unable to create '/r.git/refs/internal/tracking/heads/a.lock': File exists.\n\nAnother git process seems to be running in this repository\n", true, false},
+		{"error: cannot lock ref 'refs/heads/a': is at " + one + " but expected " + two + "\n", true, false},
+		{"error: cannot lock ref 'refs/heads/a': reference already exists\n", true, false},
+		{"error: cannot lock ref 'refs/heads/a': reference is missing but expected " + one + "\n", true, false},
+		{"error: cannot lock ref 'refs/heads/a': unable to resolve reference 'refs/heads/a': reference broken\n", true, false},
+		{"error: fetching ref refs/heads/a failed: incorrect old value provided\n", true, false},
+		{"error: fetching ref refs/heads/a failed: reference already exists\n", true, false},
+		{"fatal: unable to lock packed-refs\n", true, false},
+		{"error: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create 'refs/heads/a/b'\n", false, true},
+		{"error: fetching ref refs/heads/a/b failed: refname conflict\n", false, true},
+		{"error: some local refs could not be updated; try running\n", false, false},
+		{"remote: error: cannot lock ref 'refs/heads/a': reference already exists\nfatal: the remote end hung up unexpectedly\n", false, false},
+		{"fatal: repository not found\n", false, false},
+	} {
+		err := fmt.Errorf("fetch: %w", &ExitError{Name: "fetch", Code: 1, Stderr: c.stderr})
+		require.Equal(t, c.contended, Contended(err), c.stderr)
+		require.Equal(t, c.taken, NameTaken(err), c.stderr)
+	}
+	require.True(t, Contended(&RefError{Kind: RefLocked}))
+	require.False(t, Contended(&RefError{Kind: RefNoObject}))
+	require.False(t, NameTaken(nil))
+}
