@@ -61,7 +61,9 @@ func benchAPI(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	a.ours = r.api()
+	if a.ours, err = r.overKeptConnections(); err != nil {
+		return err
+	}
 	g, err := b.startGitea(ctx, "api-gitea-peer")
 	switch {
 	case errors.Is(err, errNoGitea):

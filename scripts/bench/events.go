@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 const (
@@ -152,15 +154,12 @@ func (st *eventsStage) pushes(ctx context.Context) (time.Duration, error) {
 
 // subscribe makes a webhook for pushes and returns what deletes it.
 func (st *eventsStage) subscribe(ctx context.Context, target string) (remove func() error, err error) {
-	var made struct {
-		ID string `json:"id"`
+	api, err := st.h.api(st.org, nil)
+	if err != nil {
+		return nil, err
 	}
-	err = st.h.call(ctx, http.MethodPost, "/api/v1/webhooks", st.org, map[string]any{
-		"url": target, "events": []string{"push"}, "secret": eventsSecret,
-	}, &made)
-	return func() error {
-		return st.h.call(context.WithoutCancel(ctx), http.MethodDelete, "/api/v1/webhooks/"+made.ID, st.org, nil, nil)
-	}, err
+	made, err := api.CreateWebhook(ctx, rest.CreateWebhookRequest{URL: target, Events: []string{"push"}, Secret: new(eventsSecret)})
+	return func() error { return api.DeleteWebhook(context.WithoutCancel(ctx), made.ID) }, err
 }
 
 // throughput measures how fast a backlog of a burst goes out to so many
@@ -271,7 +270,11 @@ func (st *eventsStage) commits(ctx context.Context, rounds int) (delays sample, 
 	for i := range rounds {
 		r := st.repos[i%len(st.repos)]
 		st.in.clear()
-		if err := r.api().commit(ctx, "main", apiFile{fmt.Sprintf("quiet-%d-%d.txt", st.made, i), "quiet\n"}); err != nil {
+		api, err := r.overKeptConnections()
+		if err != nil {
+			return delays, err
+		}
+		if err := api.commit(ctx, "main", apiFile{fmt.Sprintf("quiet-%d-%d.txt", st.made, i), "quiet\n"}); err != nil {
 			return delays, err
 		}
 		answered := time.Now()

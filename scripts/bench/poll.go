@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 const (
@@ -131,31 +132,25 @@ func (st *pollStage) due(ctx context.Context) (map[string]time.Time, error) {
 	if err != nil {
 		return nil, err
 	}
+	api, err := st.h.api(token, nil)
+	if err != nil {
+		return nil, err
+	}
 	next := map[string]time.Time{}
-	for cursor := ""; ; {
-		var page struct {
-			Repos []struct {
-				URL  string `json:"url"`
-				Base struct {
-					Name string `json:"name"`
-				} `json:"base_repo"`
-				Sync struct {
-					NextPollAt time.Time `json:"next_poll_at"`
-				} `json:"sync"`
-			} `json:"repos"`
-			NextCursor string `json:"next_cursor"`
-		}
-		if err := st.h.call(ctx, http.MethodGet, "/api/v1/repos?limit=100&cursor="+cursor, token, nil, &page); err != nil {
+	for query := (rest.ListRepositoriesParams{Limit: new(100)}); ; {
+		page, err := api.ListRepositories(ctx, &query)
+		if err != nil {
 			return nil, err
 		}
 		for _, r := range page.Repos {
-			if !r.Sync.NextPollAt.IsZero() {
-				next[r.Base.Name] = r.Sync.NextPollAt
+			if r.Sync != nil && r.Sync.NextPollAt != nil {
+				next[r.BaseRepo.Name] = *r.Sync.NextPollAt
 			}
 		}
-		if cursor = page.NextCursor; cursor == "" {
+		if !page.HasMore {
 			return next, nil
 		}
+		query.Cursor = &page.NextCursor
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 func basic(user, password string) string {
@@ -183,8 +184,10 @@ func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string, flags 
 	for range 2400 {
 		if raw, err := os.ReadFile(filepath.Join(h.data, "run", "address")); err == nil && len(raw) > 0 {
 			h.base = strings.TrimSpace(string(raw))
-			if h.call(ctx, http.MethodGet, "/readyz", "", nil, nil) == nil {
-				return h, nil
+			if api, err := h.api("", nil); err == nil {
+				if _, err := api.GetReadiness(ctx); err == nil {
+					return h, nil
+				}
 			}
 		}
 		select {
@@ -220,9 +223,18 @@ func (h *headwater) token(repo string) (string, error) {
 	})
 }
 
-// call makes one call of the API.
-func (h *headwater) call(ctx context.Context, method, path, token string, in, out any) error {
-	return callJSON(ctx, method, h.base+path, "Bearer "+token, in, out)
+// api returns a client of the API that sends a token, over connections of its
+// own if doer is not nil.
+func (h *headwater) api(token string, doer rest.HttpRequestDoer) (*rest.API, error) {
+	authorize := func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	}
+	options := []rest.ClientOption{rest.WithRequestEditorFn(authorize)}
+	if doer != nil {
+		options = append(options, rest.WithHTTPClient(doer))
+	}
+	return rest.New(h.base, options...)
 }
 
 // callJSON sends and receives JSON.
@@ -262,27 +274,11 @@ func callJSON(ctx context.Context, method, target, authorization string, in, out
 // hosted is a repository on the server.
 type hosted struct {
 	h     *headwater
+	api   *rest.API
 	name  string
 	token string
 	path  string // on disk
 	url   string // of the git remote
-}
-
-// repoAnswer is what a benchmark reads of a repository's view.
-type repoAnswer struct {
-	ID   string `json:"repo_id"`
-	Sync *struct {
-		State     string `json:"state"`
-		Tried     int64  `json:"tried"`
-		LastError *struct {
-			Message string `json:"message"`
-		} `json:"last_error"`
-		LastRun *struct {
-			Outcome    string    `json:"outcome"`
-			StartedAt  time.Time `json:"started_at"`
-			FinishedAt time.Time `json:"finished_at"`
-		} `json:"last_run"`
-	} `json:"sync"`
 }
 
 // create makes a repository; with an upstream ("owner/name" at host) a synced one.
@@ -292,41 +288,40 @@ func (h *headwater) create(ctx context.Context, name, host, upstream string) (ho
 	if r.token, err = h.token(name); err != nil {
 		return r, err
 	}
-	body := map[string]any{"default_branch": "main"}
-	if upstream != "" {
-		owner, repo, _ := strings.Cut(upstream, "/")
-		body["base_repo"] = map[string]any{"provider": "gitea", "owner": owner, "name": repo, "upstream_host": host}
-	}
-	var answer repoAnswer
-	if err := h.call(ctx, http.MethodPost, "/api/v1/repos", r.token, body, &answer); err != nil {
+	if r.api, err = h.api(r.token, nil); err != nil {
 		return r, err
 	}
-	id := answer.ID
+	body := rest.CreateRepositoryRequest{DefaultBranch: new("main")}
+	if upstream != "" {
+		owner, repo, _ := strings.Cut(upstream, "/")
+		body.BaseRepo = &rest.BaseRepoRequest{Provider: new("gitea"), Owner: &owner, Name: repo, UpstreamHost: &host}
+	}
+	answer, err := r.api.CreateRepository(ctx, nil, body)
+	if err != nil {
+		return r, err
+	}
+	id := answer.RepoID
 	r.path = filepath.Join(h.data, "repos", id[len(id)-2:], id[len(id)-4:len(id)-2], id+".git")
 	return r, nil
 }
 
 // credential stores what opens the upstream.
 func (r hosted) credential(ctx context.Context, user, password string) error {
-	return r.h.call(ctx, http.MethodPost, "/api/v1/repos/git-credentials", r.token, map[string]string{"username": user, "password": password}, nil)
+	_, err := r.api.CreateCredential(ctx, r.name, rest.CreateCredentialRequest{Username: &user, Password: password})
+	return err
 }
 
 // git returns a client that may read and write the repository.
 func (r hosted) git() client { return r.h.b.git.with(r.token) }
 
 // show returns the repository's view.
-func (r hosted) show(ctx context.Context) (repoAnswer, error) {
-	var a repoAnswer
-	err := r.h.call(ctx, http.MethodGet, "/api/v1/repo", r.token, nil, &a)
-	return a, err
+func (r hosted) show(ctx context.Context) (rest.Repository, error) {
+	return r.api.GetRepository(ctx, r.name)
 }
 
 // pull asks for a sync, and returns the request that it is.
 func (r hosted) pull(ctx context.Context) (wanted int64, err error) {
-	var answer struct {
-		Wanted int64 `json:"wanted"`
-	}
-	err = r.h.call(ctx, http.MethodPost, "/api/v1/repos/pull-upstream", r.token, map[string]string{}, &answer)
+	answer, err := r.api.PullUpstream(ctx, r.name, rest.PullUpstreamRequest{})
 	return answer.Wanted, err
 }
 
@@ -341,7 +336,7 @@ func (r hosted) sync(ctx context.Context) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		if a.Sync != nil && a.Sync.Tried >= wanted && a.Sync.LastRun != nil && a.Sync.LastRun.Outcome != "" {
+		if a.Sync != nil && a.Sync.Tried >= wanted && a.Sync.LastRun != nil && a.Sync.LastRun.FinishedAt != nil {
 			if a.Sync.LastError != nil {
 				return 0, fmt.Errorf("sync failed: %s", a.Sync.LastError.Message)
 			}

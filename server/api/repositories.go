@@ -21,18 +21,21 @@ type createBody struct {
 
 // baseRepo is the link that a caller wishes for.
 type baseRepo struct {
-	Provider      string `json:"provider"`
-	Owner         string `json:"owner"`
-	Name          string `json:"name"`
-	DefaultBranch string `json:"default_branch"`
-	UpstreamHost  string `json:"upstream_host"`
-	Operation     string `json:"operation"`
-	Ref           string `json:"ref"` // of forks and snapshots
-	SHA           string `json:"sha"` // of forks; wins over ref
-	Auth          struct {
-		AuthType string           `json:"auth_type"`
-		Token    providers.Secret `json:"token"` // opens the source of forks and snapshots
-	} `json:"auth"`
+	Provider      string       `json:"provider"`
+	Owner         string       `json:"owner"`
+	Name          string       `json:"name"`
+	DefaultBranch string       `json:"default_branch"`
+	UpstreamHost  string       `json:"upstream_host"`
+	Operation     string       `json:"operation"`
+	Ref           string       `json:"ref"` // of forks and snapshots
+	SHA           string       `json:"sha"` // of forks; wins over ref
+	Auth          baseRepoAuth `json:"auth"`
+}
+
+// baseRepoAuth is how the base is read.
+type baseRepoAuth struct {
+	AuthType string           `json:"auth_type"`
+	Token    providers.Secret `json:"token"` // opens the source of forks and snapshots
 }
 
 // upstream turns the link into the engine's words. The engine judges the

@@ -319,15 +319,18 @@ type BaseRepo struct {
 	UpstreamHost string `json:"upstream_host,omitempty"`
 }
 
+// BaseRepoAuth defines model for BaseRepoAuth.
+type BaseRepoAuth struct {
+	// AuthType `public`: read a public GitHub repository without a credential. `jwt` may be said of forks and snapshots.
+	AuthType *string `json:"auth_type,omitempty"`
+
+	// Token Forks and snapshots: a token with git:read for the source repository.
+	Token *string `json:"token,omitempty"`
+}
+
 // BaseRepoRequest defines model for BaseRepoRequest.
 type BaseRepoRequest struct {
-	Auth *struct {
-		// AuthType `public`: read a public GitHub repository without a credential. `jwt` may be said of forks and snapshots.
-		AuthType *string `json:"auth_type,omitempty"`
-
-		// Token Forks and snapshots: a token with git:read for the source repository.
-		Token *string `json:"token,omitempty"`
-	} `json:"auth,omitempty"`
+	Auth *BaseRepoAuth `json:"auth,omitempty"`
 
 	// DefaultBranch As default_branch beside base_repo; wins for forks and snapshots.
 	DefaultBranch *string `json:"default_branch,omitempty"`

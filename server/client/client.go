@@ -30,6 +30,7 @@ type Error struct {
 	Message    string // the server's own words
 	Code       string // what failed, for programs; "" if the answer is not the server's
 	RetryAfter string // header of this name, in seconds; "" if there is none
+	Path       string // of the request, escaped
 	Body       []byte
 }
 
@@ -47,7 +48,7 @@ func Check(resp *http.Response, err error) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the answer %s: %w", resp.Status, err)
 	}
-	failed := &Error{Status: resp.StatusCode, RetryAfter: resp.Header.Get("Retry-After"), Body: body}
+	failed := &Error{Status: resp.StatusCode, RetryAfter: resp.Header.Get("Retry-After"), Path: resp.Request.URL.EscapedPath(), Body: body}
 	var problem struct {
 		Error  string `json:"error"`
 		Detail string `json:"detail"`

@@ -1,48 +1,19 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
 
-	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
-// auditAnswer is an audit entry as the API tells it.
-type auditAnswer struct {
-	ID       string    `json:"id"`
-	At       time.Time `json:"at"`
-	Action   string    `json:"action"`
-	Outcome  string    `json:"outcome"`
-	Message  string    `json:"message,omitempty"`
-	RepoID   string    `json:"repo_id,omitempty"`
-	RepoName string    `json:"repo_name,omitempty"`
-	Target   string    `json:"target,omitempty"`
-	Actor    struct {
-		Subject    string `json:"subject"`
-		Org        string `json:"org"`
-		KeyID      string `json:"key_id,omitempty"`
-		RemoteAddr string `json:"remote_addr,omitempty"`
-		UserAgent  string `json:"user_agent,omitempty"`
-	} `json:"actor"`
-	Credential string `json:"credential,omitempty"`
-	HostLogin  string `json:"host_login,omitempty"`
-	Updates    []struct {
-		Ref string `json:"ref"`
-		Old string `json:"old_sha"`
-		New string `json:"new_sha"`
-	} `json:"updates"`
-}
-
-// what says in a few words what an entry is about.
-func (a auditAnswer) what() string {
+// whatChanged says in a few words what an entry is about.
+func whatChanged(a rest.AuditEntry) string {
 	var words []string
 	if a.Target != "" {
 		words = append(words, a.Target)
@@ -53,34 +24,12 @@ func (a auditAnswer) what() string {
 			words = append(words, fmt.Sprintf("and %d more", len(a.Updates)-most))
 			break
 		}
-		words = append(words, fmt.Sprintf("%s %s..%s", u.Ref, shortOld(u.Old), short(u.New)))
+		words = append(words, fmt.Sprintf("%s %s..%s", u.Ref, shortOld(u.OldSHA), short(u.NewSHA)))
 	}
 	if a.Message != "" {
 		words = append(words, a.Message)
 	}
 	return strings.Join(words, "; ")
-}
-
-// auditQuery selects audit entries.
-type auditQuery struct {
-	repo, actor, action string // "" is all
-	limit               int
-}
-
-// audit lists audit entries newest first, page by page.
-func (c *client) audit(ctx context.Context, query auditQuery, each func(auditAnswer) error) error {
-	q := url.Values{}
-	if query.actor != "" {
-		q.Set("actor", query.actor)
-	}
-	if query.action != "" {
-		q.Set("action", query.action)
-	}
-	call := apiCall{method: http.MethodGet, path: []string{"api", "audit"}, query: q, repo: orgClaim, scopes: []access.Scope{access.OrgRead}}
-	if query.repo != "" {
-		call.path, call.repo, call.scopes = []string{"api", "repos", query.repo, "audit"}, query.repo, []access.Scope{access.RepoWrite}
-	}
-	return pages(ctx, c, call, "entries", query.limit, each)
 }
 
 // printable is free text of somebody else on one line of a table.
@@ -122,14 +71,14 @@ Refused attempts with a valid token are listed too.`,
 			if err != nil {
 				return err
 			}
-			list := listing[auditAnswer]{
+			list := listing[rest.AuditEntry]{
 				header: "WHEN\tWHO\tFROM\tACTION\tREPOSITORY\tOUTCOME\tWHAT", none: "No entries.",
-				row: func(table io.Writer, a auditAnswer) {
+				row: func(table io.Writer, a rest.AuditEntry) {
 					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.At.Local().Format(time.DateTime), printable(a.Actor.Subject),
-						a.Actor.RemoteAddr, a.Action, printable(a.RepoName), a.Outcome, printable(a.what()))
+						a.Actor.RemoteAddr, a.Action, printable(a.RepoName), a.Outcome, printable(whatChanged(a)))
 				},
 			}
-			err = list.print(cmd, asJSON, func(each func(auditAnswer) error) error { return c.audit(cmd.Context(), query, each) })
+			err = list.print(cmd, asJSON, func(each func(rest.AuditEntry) error) error { return c.audit(cmd.Context(), query, each) })
 			return c.explain(err, "list the audit")
 		},
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 // TestAudit_tellsWhoWroteWhat walks through a write of each kind on a real
@@ -46,22 +48,22 @@ func TestAudit_tellsWhoWroteWhat(t *testing.T) {
 
 	out, err := s.cli(t, "audit", "river/delta", "--json")
 	require.NoError(t, err)
-	var entries []auditAnswer
+	var entries []rest.AuditEntry
 	for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
-		var e auditAnswer
+		var e rest.AuditEntry
 		require.NoError(t, json.Unmarshal([]byte(line), &e))
 		entries = append(entries, e)
 	}
 	require.GreaterOrEqual(t, len(entries), 4)
 	done, refused := entries[0], entries[1]
-	require.Equal(t, "push ok jo 127.0.0.1", strings.Join([]string{done.Action, done.Outcome, done.Actor.Subject, done.Actor.RemoteAddr}, " "))
+	require.Equal(t, "push ok jo 127.0.0.1", strings.Join([]string{done.Action, string(done.Outcome), done.Actor.Subject, done.Actor.RemoteAddr}, " "))
 	require.Contains(t, done.Actor.UserAgent, "git/")
 	require.NotEmpty(t, done.Actor.KeyID)
 	require.Regexp(t, "^ggc_", done.Credential)
 	require.Equal(t, "river", done.HostLogin)
 	require.Len(t, done.Updates, 1)
 	require.Equal(t, "refs/heads/audited", done.Updates[0].Ref)
-	require.Equal(t, "push refused jo", strings.Join([]string{refused.Action, refused.Outcome, refused.Actor.Subject}, " "))
+	require.Equal(t, "push refused jo", strings.Join([]string{refused.Action, string(refused.Outcome), refused.Actor.Subject}, " "))
 	require.Contains(t, refused.Message, "git:write")
 
 	out, err = s.cli(t, "audit")

@@ -1,25 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 const (
@@ -28,8 +24,6 @@ const (
 	callTokenLife = 5 * time.Minute
 	// callTimeout bounds one API call; creating a repository may ask the host.
 	callTimeout = 2 * time.Minute
-	// maxAnswer bounds what is read of an answer.
-	maxAnswer = 16 << 20
 )
 
 // orgClaim is the repo claim of calls that concern the whole organisation.
@@ -106,12 +100,12 @@ func (o connectOptions) connect() (*client, error) {
 	if transport.TLSClientConfig, err = o.trust(); err != nil {
 		return nil, err
 	}
-	return &client{base: base, sign: sign, http: &http.Client{
+	return newClient(base, sign, &http.Client{
 		Transport: transport,
 		Timeout:   callTimeout,
 		// The token in the header is for this server alone.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	})
 }
 
 // trust returns the TLS settings: the system's authorities and the given file.
@@ -143,162 +137,122 @@ func (o connectOptions) trust() (*tls.Config, error) {
 
 // client calls the API of one server for one organisation.
 type client struct {
+	*rest.API
 	base *url.URL
 	sign *signer
 	http *http.Client
 }
 
-// apiCall is one call: what is sent, and the grant it needs.
-type apiCall struct {
-	method string
-	path   []string // segments; each is escaped
-	query  url.Values
-	repo   string // the repo claim
-	scopes []access.Scope
-	body   any // nil: none
+// newClient returns a client of the server at base.
+func newClient(base *url.URL, sign *signer, transport *http.Client) (*client, error) {
+	c := &client{base: base, sign: sign, http: transport}
+	var err error
+	c.API, err = rest.New(base.String(), rest.WithHTTPClient(reaching{c}))
+	return c, err
 }
 
-// apiError is an answer that is not 2xx.
-type apiError struct {
-	status     int
-	text       string
-	retryAfter string
-	body       []byte
-	call       apiCall
+// as signs a call with a token for a repository, or for orgClaim, that has one
+// scope.
+func (c *client) as(repo string, scope access.Scope) rest.RequestEditorFn {
+	return func(_ context.Context, r *http.Request) error {
+		token, err := c.sign.token(grant{repo: repo, scopes: []access.Scope{scope}, life: callTokenLife})
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("User-Agent", "headwater/"+version())
+		return nil
+	}
 }
 
-// Error returns the server's own words.
-func (e *apiError) Error() string { return e.text }
+// reaching sends requests and says what to do when the server cannot be reached.
+type reaching struct{ *client }
+
+// Do implements [rest.HttpRequestDoer].
+func (c reaching) Do(r *http.Request) (*http.Response, error) {
+	resp, err := c.http.Do(r)
+	if err == nil {
+		return resp, nil
+	}
+	if r.Context().Err() != nil {
+		return nil, r.Context().Err()
+	}
+	if cause, ok := errors.AsType[*url.Error](err); ok {
+		err = cause.Err
+	}
+	return nil, wrapf(err, "check that it runs (headwater serve) and that --server and --ca-file are right", "cannot reach the server at %s", c.base)
+}
 
 // textNoUpstream is in the answer to a call that needs a synced repository and
 // names a local one.
 const textNoUpstream = "no upstream configured for this repository"
 
-// repo is the repository that the call was about, or a word for one.
-func (e *apiError) repo() string {
-	if e.call.repo == orgClaim {
-		return "NAME"
+// repoOf returns the repository that a call was about, or a word for one.
+func repoOf(e *rest.Error) string {
+	if below, ok := strings.CutPrefix(e.Path, "/api/repos/"); ok {
+		segment, _, _ := strings.Cut(below, "/")
+		if name, err := url.PathUnescape(segment); err == nil {
+			return name
+		}
 	}
-	return e.call.repo
+	return "NAME"
 }
 
-// list is the command that lists what the call did not find.
-func (e *apiError) list() string {
+// listOf returns the command that lists what a call did not find.
+func listOf(e *rest.Error) string {
 	switch {
-	case slices.Contains(e.call.path, "webhooks"):
+	case strings.HasPrefix(e.Path, "/api/webhooks/"):
 		return "headwater webhook list"
-	case len(e.call.path) > 4 && e.call.path[3] == "rewrites":
-		return "headwater rewrite list " + e.repo()
+	case strings.Contains(e.Path, "/rewrites/"): // a slash of a name is escaped
+		return "headwater rewrite list " + repoOf(e)
 	}
 	return "headwater repo list"
 }
 
 // isStatus reports whether err is an answer of the API with the HTTP status.
 func isStatus(err error, status int) bool {
-	e, ok := errors.AsType[*apiError](err)
-	return ok && e.status == status
+	e, ok := errors.AsType[*rest.Error](err)
+	return ok && e.Status == status
 }
 
-// do sends the call and decodes a 2xx answer into out unless that is nil.
-// Errors: *apiError for what the server says; stepError when it cannot be reached.
-func (c *client) do(ctx context.Context, call apiCall, out any) error {
-	token, err := c.sign.token(grant{repo: call.repo, scopes: call.scopes, life: callTokenLife})
-	if err != nil {
-		return err
-	}
-	var body io.Reader
-	if call.body != nil {
-		b, err := json.Marshal(call.body)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(b)
-	}
-	escaped := make([]string, len(call.path))
-	for i, segment := range call.path {
-		escaped[i] = url.PathEscape(segment)
-	}
-	target := c.base.JoinPath(escaped...)
-	target.RawQuery = call.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, call.method, target.String(), body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "headwater/"+version())
-	resp, err := c.http.Do(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var cause *url.Error
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		return wrapf(err, "check that it runs (headwater serve) and that --server and --ca-file are right", "cannot reach the server at %s", c.base)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("read the server's answer: %w", err)
-	}
-	if resp.StatusCode/100 != 2 {
-		return &apiError{status: resp.StatusCode, text: errorText(resp, answer), retryAfter: resp.Header.Get("Retry-After"), body: answer, call: call}
-	}
-	if out == nil || len(answer) == 0 {
+// optional is a text of a request that is left out if it is empty.
+func optional(text string) *string {
+	if text == "" {
 		return nil
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return wrapf(err, "check that --server is a Headwater server of this version", "cannot read the answer of %s", c.base)
-	}
-	return nil
-}
-
-// errorText is the sentence of an error answer.
-func errorText(resp *http.Response, body []byte) string {
-	var problem struct {
-		Error  string `json:"error"`
-		Detail string `json:"detail"`
-	}
-	if json.Unmarshal(body, &problem) == nil {
-		if problem.Error != "" {
-			return problem.Error
-		}
-		if problem.Detail != "" {
-			return problem.Detail
-		}
-	}
-	return "the server answered " + resp.Status
+	return &text
 }
 
 // explain gives an API error its next step. Other errors pass unchanged.
 func (c *client) explain(err error, doing string) error {
-	var e *apiError
-	if !errors.As(err, &e) {
+	if _, ok := errors.AsType[*rest.DecodeError](err); ok {
+		return wrapf(err, "check that --server is a Headwater server of this version", "cannot read the answer of %s", c.base)
+	}
+	e, ok := errors.AsType[*rest.Error](err)
+	if !ok {
 		return err
 	}
 	next := "see the server's log for the request"
-	switch e.status {
+	switch e.Status {
 	case http.StatusUnauthorized:
 		next = "check --org and --key: the server must know the public key (headwater org key list)"
 	case http.StatusForbidden:
 		next = "use a key whose organisation owns the repository"
 	case http.StatusNotFound:
-		next = "see what exists: " + e.list()
+		next = "see what exists: " + listOf(e)
 	case http.StatusConflict:
-		next = "see its state: headwater repo show " + e.repo()
+		next = "see its state: headwater repo show " + repoOf(e)
 	case http.StatusPreconditionFailed:
 		next = "configure the provider in providers.hcl, then check it: headwater provider check"
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		next = "change what the message says; --help has examples"
-		if strings.Contains(e.text, textNoUpstream) {
-			next = "link it to one: headwater repo attach " + e.repo() + " URL"
+		if strings.Contains(e.Message, textNoUpstream) {
+			next = "link it to one: headwater repo attach " + repoOf(e) + " URL"
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		next = "try again later"
-		if e.retryAfter != "" {
-			next = "try again in " + e.retryAfter + " s"
+		if e.RetryAfter != "" {
+			next = "try again in " + e.RetryAfter + " s"
 		}
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		next = "check that the host can be reached from the server, then try again"

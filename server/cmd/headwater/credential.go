@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 func newCredentialCommand() *cobra.Command {
@@ -80,22 +81,10 @@ func newCredentialDeleteCommand() *cobra.Command {
 	return cmd
 }
 
-// credentialRequest is the one body of the command line that holds a secret.
-// It is a type of its own because providers.Secret refuses to be encoded.
-type credentialRequest struct {
-	Username *string `json:"username,omitempty"`
-	Password string  `json:"password"`
-}
-
 func (c *client) createCredential(ctx context.Context, name, username string, secret providers.Secret) error {
-	body := credentialRequest{Password: secret.Reveal()}
-	if username != "" {
-		body.Username = &username
-	}
-	return c.do(ctx, apiCall{
-		method: http.MethodPost, path: []string{"api", "repos", name, "git-credentials"},
-		repo: name, scopes: []access.Scope{access.RepoWrite}, body: body,
-	}, nil)
+	body := rest.CreateCredentialRequest{Username: optional(username), Password: secret.Reveal()}
+	_, err := c.CreateCredential(ctx, name, body, c.as(name, access.RepoWrite))
+	return err
 }
 
 // setCredential creates the credential or replaces the one that is there. The
@@ -109,14 +98,12 @@ func (c *client) setCredential(ctx context.Context, name, username string, setUs
 	if err != nil {
 		return err
 	}
-	body := credentialRequest{Password: secret.Reveal()}
+	body := rest.UpdateCredentialRequest{Password: secret.Reveal()}
 	if setUsername {
 		body.Username = &username
 	}
-	return c.do(ctx, apiCall{
-		method: http.MethodPut, path: []string{"api", "repos", name, "git-credentials", id},
-		repo: name, scopes: []access.Scope{access.RepoWrite}, body: body,
-	}, nil)
+	_, err = c.UpdateCredential(ctx, name, id, body, c.as(name, access.RepoWrite))
+	return err
 }
 
 func (c *client) deleteCredential(ctx context.Context, name string) error {
@@ -124,15 +111,12 @@ func (c *client) deleteCredential(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, apiCall{
-		method: http.MethodDelete, path: []string{"api", "repos", name, "git-credentials", id},
-		repo: name, scopes: []access.Scope{access.RepoWrite},
-	}, nil)
+	return c.DeleteCredential(ctx, name, id, c.as(name, access.RepoWrite))
 }
 
 // credentialID returns the id of the repository's credential.
 func (c *client) credentialID(ctx context.Context, name string) (string, error) {
-	r, err := c.repo(ctx, name)
+	r, err := c.GetRepository(ctx, name, c.as(name, access.GitRead))
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 // reconnectDelay is how long a broken stream is left alone, at first and at
@@ -49,9 +50,9 @@ is made again when it breaks, and nothing is shown twice or left out.`,
 			}
 			print := printEvent
 			if asJSON {
-				print = func(out io.Writer, e eventAnswer) error { return json.NewEncoder(out).Encode(e) }
+				print = func(out io.Writer, e rest.Event) error { return encodeEvent(out, e) }
 			}
-			each := func(e eventAnswer) error { return print(cmd.OutOrStdout(), e) }
+			each := func(e rest.Event) error { return print(cmd.OutOrStdout(), e) }
 			if follow {
 				err = c.followEvents(cmd.Context(), q, since, cmd.ErrOrStderr(), each)
 			} else {
@@ -75,12 +76,12 @@ is made again when it breaks, and nothing is shown twice or left out.`,
 
 // followEvents streams events until ctx ends, which is no error. A connection
 // that breaks is made again, from where it was.
-func (c *client) followEvents(ctx context.Context, q feedQuery, after string, notes io.Writer, each func(eventAnswer) error) error {
+func (c *client) followEvents(ctx context.Context, q feedQuery, after string, notes io.Writer, each func(rest.Event) error) error {
 	delay := reconnectDelay
 	for {
 		var failed error // of each: not the connection's fault
 		reached := func(position string) { after, delay = position, reconnectDelay }
-		err := c.stream(ctx, q, after, reached, func(e eventAnswer) error {
+		err := c.stream(ctx, q, after, reached, func(e rest.Event) error {
 			failed = each(e)
 			return failed
 		})
@@ -90,7 +91,7 @@ func (c *client) followEvents(ctx context.Context, q feedQuery, after string, no
 		if failed != nil {
 			return failed
 		}
-		if e, ok := errors.AsType[*apiError](err); ok && e.status/100 == 4 && e.status != 429 {
+		if e, ok := errors.AsType[*rest.Error](err); ok && e.Status/100 == 4 && e.Status != 429 {
 			return err
 		}
 		if err != nil {
@@ -106,7 +107,7 @@ func (c *client) followEvents(ctx context.Context, q feedQuery, after string, no
 }
 
 // printEvent prints one line for a person.
-func printEvent(out io.Writer, e eventAnswer) error {
+func printEvent(out io.Writer, e rest.Event) error {
 	if e.Type == gapEvent {
 		_, err := fmt.Fprintln(out, "     -  events between that position and what follows are too old to be kept")
 		return err
@@ -115,13 +116,27 @@ func printEvent(out io.Writer, e eventAnswer) error {
 	if e.Seq > 0 {
 		position = strconv.FormatInt(e.Seq, 10)
 	}
-	_, err := fmt.Fprintf(out, "%6s  %s  %-28s  %s  %s\n", position, e.CreatedAt.Local().Format(time.DateTime), e.Type, e.Repository.URL, e.summary())
+	_, err := fmt.Fprintf(out, "%6s  %s  %-28s  %s  %s\n", position, e.CreatedAt.Local().Format(time.DateTime), e.Type, e.Repository.URL, summaryOf(e))
 	return err
 }
 
-// summary is what the body of an event says, in a few words.
-func (e eventAnswer) summary() string {
-	if p, ok := e.progress(); ok {
+// encodeEvent prints an event as JSON. Progress and gaps have neither id nor
+// position.
+func encodeEvent(out io.Writer, e rest.Event) error {
+	if e.ID != "" {
+		return json.NewEncoder(out).Encode(e)
+	}
+	return json.NewEncoder(out).Encode(struct {
+		Type       string               `json:"type"`
+		Repository rest.EventRepository `json:"repository"`
+		CreatedAt  time.Time            `json:"created_at"`
+		Body       json.RawMessage      `json:"body"`
+	}{e.Type, e.Repository, e.CreatedAt, e.Body})
+}
+
+// summaryOf is what the body of an event says, in a few words.
+func summaryOf(e rest.Event) string {
+	if p, ok := progressOf(e); ok {
 		return fmt.Sprintf("%s %d%%", describe(p), p.Percent)
 	}
 	var b struct {
@@ -183,12 +198,12 @@ func plain(value any) string {
 
 // watchSync streams the events of a repository to a channel, until ctx ends; it
 // closes the channel when the stream ends, for whatever reason.
-func (c *client) watchSync(ctx context.Context, name string) <-chan eventAnswer {
-	events := make(chan eventAnswer)
+func (c *client) watchSync(ctx context.Context, name string) <-chan rest.Event {
+	events := make(chan rest.Event)
 	go func() {
 		defer close(events)
 		// Whoever watches asks for the state anyhow, and so sees what is wrong.
-		_ = c.stream(ctx, feedQuery{repo: name}, "", func(string) {}, func(e eventAnswer) error {
+		_ = c.stream(ctx, feedQuery{repo: name}, "", func(string) {}, func(e rest.Event) error {
 			select {
 			case events <- e:
 				return nil

@@ -5,14 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
-	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 const (
@@ -26,19 +24,9 @@ const (
 	gapEvent      = "gap"
 )
 
-// eventAnswer is an event as the API tells it.
-type eventAnswer struct {
-	ID         string               `json:"id,omitempty"`  // "" of progress
-	Seq        int64                `json:"seq,omitempty"` // 0 of progress
-	Type       string               `json:"type"`
-	Repository core.EventRepository `json:"repository"`
-	CreatedAt  time.Time            `json:"created_at"`
-	Body       json.RawMessage      `json:"body"`
-}
-
-// progress returns what an event of a running sync tells.
-func (e eventAnswer) progress() (core.Progress, bool) {
-	var p core.Progress
+// progressOf returns what an event of a running sync tells.
+func progressOf(e rest.Event) (rest.SyncProgress, bool) {
+	var p rest.SyncProgress
 	return p, e.Type == progressEvent && json.Unmarshal(e.Body, &p) == nil
 }
 
@@ -48,41 +36,35 @@ type feedQuery struct {
 	types []string
 }
 
-// grant is the token's part of a query.
-func (q feedQuery) grant() (repo string, scope access.Scope) {
+// as signs a call for what the query selects.
+func (q feedQuery) as(c *client) rest.RequestEditorFn {
 	if q.repo == "" {
-		return orgClaim, access.OrgRead
+		return c.as(orgClaim, access.OrgRead)
 	}
-	return q.repo, access.GitRead
+	return c.as(q.repo, access.GitRead)
 }
 
-func (q feedQuery) values() url.Values {
-	v := url.Values{}
+// params are the parameters of a query.
+func (q feedQuery) params() rest.ListEventsParams {
+	var p rest.ListEventsParams
 	if len(q.types) > 0 {
-		v.Set("type", strings.Join(q.types, ","))
+		p.Type = &q.types
 	}
-	return v
+	return p
 }
 
 // events lists the events after a position, page by page.
-func (c *client) events(ctx context.Context, q feedQuery, after string, each func(eventAnswer) error) error {
-	repo, scope := q.grant()
-	query := q.values()
-	query.Set("limit", "100")
+func (c *client) events(ctx context.Context, q feedQuery, after string, each func(rest.Event) error) error {
+	params := q.params()
+	params.Limit = new(pageSize)
 	for {
-		query.Set("after", after)
-		var page struct {
-			Events     []eventAnswer `json:"events"`
-			NextCursor string        `json:"next_cursor"`
-			HasMore    bool          `json:"has_more"`
-			Gap        bool          `json:"gap"`
-		}
-		call := apiCall{method: http.MethodGet, path: []string{"api", "events"}, query: query, repo: repo, scopes: []access.Scope{scope}}
-		if err := c.do(ctx, call, &page); err != nil {
+		params.After = &after
+		page, err := c.ListEvents(ctx, &params, q.as(c))
+		if err != nil {
 			return err
 		}
 		if page.Gap {
-			if err := each(eventAnswer{Type: gapEvent}); err != nil {
+			if err := each(rest.Event{Type: gapEvent}); err != nil {
 				return err
 			}
 		}
@@ -105,39 +87,27 @@ var errStreamSilent = errors.New("the server fell silent")
 // stream lives as long as its token. It begins after the position, or with what
 // comes next if that is "". Reached is called with each position after which to
 // go on, the first time when the stream begins.
-func (c *client) stream(ctx context.Context, q feedQuery, after string, reached func(position string), each func(eventAnswer) error) error {
-	repo, scope := q.grant()
-	token, err := c.sign.token(grant{repo: repo, scopes: []access.Scope{scope}, life: callTokenLife})
-	if err != nil {
-		return err
-	}
+func (c *client) stream(ctx context.Context, q feedQuery, after string, reached func(position string), each func(rest.Event) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	target := c.base.JoinPath("api", "events")
-	target.RawQuery = q.values().Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	endless := *c.http
+	endless.Timeout = 0
+	api, err := newClient(c.base, c.sign, &endless)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set("User-Agent", "headwater/"+version())
-	if after != "" {
-		req.Header.Set("Last-Event-ID", after)
-	}
-	endless := *c.http
-	endless.Timeout = 0
 	silence := time.AfterFunc(streamSilence, func() { cancel(errStreamSilent) })
 	defer silence.Stop()
-	resp, err := endless.Do(req)
+	params := q.params()
+	params.LastEventID = optional(after)
+	resp, err := rest.Check(api.Client.ListEvents(ctx, &params, q.as(c), func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Accept", "text/event-stream")
+		return nil
+	}))
 	if err != nil {
 		return streamError(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		return &apiError{status: resp.StatusCode, text: errorText(resp, answer), retryAfter: resp.Header.Get("Retry-After")}
-	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxStreamLine)
 	position := ""
@@ -145,7 +115,7 @@ func (c *client) stream(ctx context.Context, q feedQuery, after string, reached 
 		silence.Reset(streamSilence)
 		line := lines.Text()
 		if data, ok := strings.CutPrefix(line, "data: "); ok { // one line for each event
-			var e eventAnswer
+			var e rest.Event
 			if err := json.Unmarshal([]byte(data), &e); err != nil {
 				return wrapf(err, "check that --server is a Headwater server of this version", "cannot read the events of %s", c.base)
 			}

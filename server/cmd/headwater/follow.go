@@ -11,6 +11,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 const (
@@ -22,52 +24,8 @@ const (
 	plainInterval = 5 * time.Second
 )
 
-// syncAnswer is the state of following an upstream, as the API tells it.
-type syncAnswer struct {
-	State         string         `json:"state"`
-	LastSuccessAt *time.Time     `json:"last_success_at,omitempty"`
-	LastError     *syncError     `json:"last_error,omitempty"` // absent after a success
-	Runs          int64          `json:"runs"`                 // finished
-	Failures      int            `json:"failures"`             // consecutive
-	Tried         int64          `json:"tried"`                // the newest request whose run has ended
-	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
-	ObservedAt    *time.Time     `json:"observed_at,omitempty"`
-	ChangedAt     *time.Time     `json:"changed_at,omitempty"`
-	NextPollAt    *time.Time     `json:"next_poll_at,omitempty"`
-	UpstreamState string         `json:"upstream_state,omitempty"`
-	UpstreamSince *time.Time     `json:"upstream_since,omitempty"`
-	SkippedRefs   []skippedRef   `json:"skipped_refs,omitempty"`
-	HeldRefs      []heldRef      `json:"held_refs,omitempty"`
-	Progress      *core.Progress `json:"progress,omitempty"`
-	Webhook       *hookAnswer    `json:"webhook,omitempty"`
-	Identity      idAnswer       `json:"identity"`
-}
-
-// idAnswer says whether the host confirms that the upstream is the repository
-// that is followed.
-type idAnswer struct {
-	State       string     `json:"state,omitempty"`
-	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
-	Message     string     `json:"message,omitempty"`
-}
-
-// skippedRef is a ref of the upstream that is not mirrored.
-type skippedRef struct {
-	Ref           string `json:"ref"`
-	ConflictsWith string `json:"conflicts_with"`
-	Reason        string `json:"reason"`
-}
-
-// heldRef is a ref that a policy keeps from where the upstream has it.
-type heldRef struct {
-	Ref       string `json:"ref"`
-	RewriteID string `json:"rewrite_id"`
-	State     string `json:"state"`
-	Reason    string `json:"reason"`
-}
-
-// next says how to let it through; "" if no command does.
-func (h heldRef) next(repo string) string {
+// letThrough says how to let a held ref through; "" if no command does.
+func letThrough(h rest.Held, repo string) string {
 	if h.State != string(core.RewriteHeld) {
 		return ""
 	}
@@ -75,10 +33,10 @@ func (h heldRef) next(repo string) string {
 }
 
 // keptOut are the lines that say which refs are not as the upstream has them.
-func (s syncAnswer) keptOut(repo string) []string {
+func keptOut(s rest.Sync, repo string) []string {
 	var lines []string
 	for _, h := range s.HeldRefs {
-		lines = append(lines, h.Reason+h.next(repo))
+		lines = append(lines, h.Reason+letThrough(h, repo))
 	}
 	for _, skipped := range s.SkippedRefs {
 		lines = append(lines, skipped.Ref+" is not mirrored: "+skipped.Reason)
@@ -86,17 +44,10 @@ func (s syncAnswer) keptOut(repo string) []string {
 	return lines
 }
 
-// syncError is the last failure of a sync.
-type syncError struct {
-	Class   core.ErrorClass `json:"class"`
-	Message string          `json:"message"`
-	At      time.Time       `json:"at"`
-}
-
 // follow shows the progress of a repository's sync until a run that serves the
 // wanted request has ended, and returns the state then. A failed run is an error
 // in the host's words.
-func follow(ctx context.Context, c *client, name string, wanted int64, out io.Writer) (repoAnswer, error) {
+func follow(ctx context.Context, c *client, name string, wanted int64, out io.Writer) (rest.Repository, error) {
 	show := newProgress(out)
 	defer show.end()
 	watching, leave := context.WithCancel(ctx)
@@ -109,7 +60,7 @@ func follow(ctx context.Context, c *client, name string, wanted int64, out io.Wr
 	}()
 	interval := lookInterval
 	for {
-		r, err := c.repo(ctx, name)
+		r, err := c.GetRepository(ctx, name, c.as(name, access.GitRead))
 		if ctx.Err() != nil {
 			return r, failf("the sync goes on in the server; look again: headwater repo show "+name, "stopped following %s", name)
 		}
@@ -125,7 +76,7 @@ func follow(ctx context.Context, c *client, name string, wanted int64, out io.Wr
 		if r.Sync.Tried >= wanted {
 			// A failed run is tried again later; the person gets the reason now.
 			if e := r.Sync.LastError; e != nil {
-				return r, failf(nextForClass(e.Class, name), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
+				return r, failf(nextForClass(core.ErrorClass(e.Class), name), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
 			}
 			return r, nil
 		}
@@ -139,7 +90,7 @@ func follow(ctx context.Context, c *client, name string, wanted int64, out io.Wr
 // awaitChange returns when the state of the repository may have changed, or
 // after the interval, and shows what the stream tells of its sync meanwhile. It
 // reports whether the stream goes on.
-func awaitChange(ctx context.Context, events <-chan eventAnswer, interval time.Duration, show *progress) bool {
+func awaitChange(ctx context.Context, events <-chan rest.Event, interval time.Duration, show *progress) bool {
 	look := time.NewTimer(interval)
 	defer look.Stop()
 	for {
@@ -152,7 +103,7 @@ func awaitChange(ctx context.Context, events <-chan eventAnswer, interval time.D
 			if !open {
 				return false
 			}
-			p, ok := e.progress()
+			p, ok := progressOf(e)
 			if !ok {
 				return true
 			}
@@ -230,7 +181,7 @@ func newProgress(out io.Writer) *progress {
 }
 
 // update shows one observation.
-func (p *progress) update(s core.Progress) {
+func (p *progress) update(s rest.SyncProgress) {
 	text := describe(s)
 	if p.bar != nil {
 		p.bar.Describe(text)
@@ -255,7 +206,7 @@ func (p *progress) end() {
 }
 
 // describe is a progress in words: "Receiving objects (step 1 of 3, 12.4 MiB, 3.1 MiB/s)".
-func describe(s core.Progress) string {
+func describe(s rest.SyncProgress) string {
 	text := s.Phase
 	if text == "" {
 		text = "Waiting for the host"

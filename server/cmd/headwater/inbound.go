@@ -5,27 +5,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
-// hookAnswer is how the host of a repository tells of changes.
-type hookAnswer struct {
-	State          string     `json:"state"`
-	Message        string     `json:"message,omitempty"`
-	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
-	LastMissedAt   *time.Time `json:"last_missed_at,omitempty"`
-}
-
-// String is one line for a person.
-func (h hookAnswer) String() string {
-	line := map[string]string{"active": "registered at the host", "failing": "cannot be registered", "none": "not registered"}[h.State]
+// inboundLine says in one line how the host tells of changes.
+func inboundLine(h rest.Inbound) string {
+	line := map[rest.InboundState]string{"active": "registered at the host", "failing": "cannot be registered", "none": "not registered"}[h.State]
 	if line == "" {
-		line = h.State
+		line = string(h.State)
 	}
 	if h.Message != "" {
 		line += ": " + h.Message
@@ -41,19 +33,24 @@ func (h hookAnswer) String() string {
 	return line
 }
 
-// hookAddress is the address of a repository's inbound webhook.
-type hookAddress struct {
-	URL string `json:"url"`
-	hookAnswer
-	Secret string `json:"secret,omitempty"` // only when it is new
+// rotatedWebhook is a webhook without a new secret or with one.
+type rotatedWebhook struct {
+	rest.InboundWebhook
+	Secret string `json:"secret,omitempty"`
 }
 
-func (c *client) inboundWebhook(ctx context.Context, method, name string) (hookAddress, error) {
-	var out hookAddress
-	err := c.do(ctx, apiCall{
-		method: method, path: []string{"api", "repos", name, "inbound-webhook"}, repo: name, scopes: []access.Scope{access.RepoWrite},
-	}, &out)
-	return out, err
+// inboundWebhook returns the inbound webhook of a repository, after it was given
+// a new secret if rotate says so.
+func (c *client) inboundWebhook(ctx context.Context, name string, rotate bool) (rotatedWebhook, error) {
+	as := c.as(name, access.RepoWrite)
+	if !rotate {
+		w, err := c.GetInboundWebhook(ctx, name, as)
+		return rotatedWebhook{InboundWebhook: w}, err
+	}
+	w, err := c.RotateInboundWebhook(ctx, name, as)
+	return rotatedWebhook{rest.InboundWebhook{
+		CheckedAt: w.CheckedAt, LastDeliveryAt: w.LastDeliveryAt, LastMissedAt: w.LastMissedAt, Message: w.Message, State: w.State, URL: w.URL,
+	}, w.Secret}, err
 }
 
 func newRepoWebhookCommand() *cobra.Command {
@@ -77,11 +74,7 @@ rotation the old secret is accepted for a day more.`,
 			if err != nil {
 				return err
 			}
-			method := http.MethodGet
-			if rotate {
-				method = http.MethodPost
-			}
-			w, err := c.inboundWebhook(cmd.Context(), method, args[0])
+			w, err := c.inboundWebhook(cmd.Context(), args[0], rotate)
 			if err != nil {
 				return c.explain(err, "find the webhook of "+args[0])
 			}
@@ -97,22 +90,16 @@ rotation the old secret is accepted for a day more.`,
 	return cmd
 }
 
-func printHookAddress(out io.Writer, w hookAddress) error {
+func printHookAddress(out io.Writer, w rotatedWebhook) error {
 	t := newTable(out)
 	fmt.Fprintf(t, "URL\t%s\n", w.URL)
 	if w.Secret != "" {
 		fmt.Fprintf(t, "secret\t%s\n", w.Secret)
 	}
-	fmt.Fprintf(t, "state\t%s\n", w.hookAnswer)
+	fmt.Fprintf(t, "state\t%s\n", inboundLine(rest.Inbound{
+		State: w.State, Message: w.Message, LastDeliveryAt: w.LastDeliveryAt, LastMissedAt: w.LastMissedAt,
+	}))
 	return t.Flush()
-}
-
-// replayAnswer is what came of a look for lost webhooks.
-type replayAnswer struct {
-	Since      time.Time `json:"since"`
-	Failed     int       `json:"failed"`
-	Replayed   int       `json:"replayed"`
-	Incomplete bool      `json:"incomplete"`
 }
 
 func newProviderReplayCommand() *cobra.Command {
@@ -131,10 +118,7 @@ days.`,
 			if err != nil {
 				return err
 			}
-			var r replayAnswer
-			err = c.do(cmd.Context(), apiCall{
-				method: http.MethodPost, path: []string{"providers", args[0], "replay"}, repo: orgClaim, scopes: []access.Scope{access.RepoWrite},
-			}, &r)
+			r, err := c.ReplayDeliveries(cmd.Context(), args[0], c.as(orgClaim, access.RepoWrite))
 			if err != nil {
 				return c.explain(err, "replay the webhooks of "+args[0])
 			}

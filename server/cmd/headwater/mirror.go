@@ -6,12 +6,15 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 // upstreamOptions are the flags of commands that link a repository to an
@@ -32,7 +35,7 @@ func bindUpstream(cmd *cobra.Command, o *upstreamOptions) {
 
 // prepare connects, and returns what to send of the upstream and its credential,
 // whose secret is empty if none is given.
-func (o *upstreamOptions) prepare(cmd *cobra.Command, up upstreamRef) (c *client, base baseRequest, secret providers.Secret, err error) {
+func (o *upstreamOptions) prepare(cmd *cobra.Command, up upstreamRef) (c *client, base rest.BaseRepoRequest, secret providers.Secret, err error) {
 	if o.username == "" {
 		o.username = up.User
 	}
@@ -42,7 +45,7 @@ func (o *upstreamOptions) prepare(cmd *cobra.Command, up upstreamRef) (c *client
 	if c, err = o.connect(); err != nil {
 		return nil, base, "", err
 	}
-	base, err = baseRequestFor(cmd.Context(), c, up, o.provider, o.passwordFile != "")
+	base, err = upstreamRequest(cmd.Context(), c, up, o.provider, o.passwordFile != "")
 	return c, base, secret, err
 }
 
@@ -100,11 +103,12 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 		return err
 	}
 	fmt.Fprintf(out, "Mirroring %s as %s\n", up, name)
-	_, err = c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
-	if o.provider == "" && base.Provider == "github" && isStatus(err, http.StatusPreconditionFailed) {
+	request := rest.CreateRepositoryRequest{DefaultBranch: optional(o.branch), BaseRepo: &base}
+	_, err = c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
+	if o.provider == "" && *base.Provider == "github" && isStatus(err, http.StatusPreconditionFailed) {
 		fmt.Fprintln(out, "  no GitHub App is configured: mirroring it as a public, read-only repository")
-		base.Auth = &authRequest{Type: "public"}
-		_, err = c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
+		readPublicly(&base)
+		_, err = c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
 	}
 	if isStatus(err, http.StatusConflict) {
 		next := "bring it up to date with `headwater repo sync --wait " + name + "`, or choose another name with --id"
@@ -122,39 +126,41 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 		}
 		fmt.Fprintln(out, "  credential stored, encrypted")
 	}
-	wanted, err := c.pullUpstream(ctx, name, "")
+	pull, err := c.PullUpstream(ctx, name, rest.PullUpstreamRequest{}, c.as(name, access.GitWrite))
 	if err != nil {
 		return c.explain(err, "start the first sync of "+name)
 	}
-	done, err := follow(ctx, c, name, wanted, cmd.ErrOrStderr())
+	done, err := follow(ctx, c, name, pull.Wanted, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	clone := c.cloneURL(done)
+	clone := c.cloneURL(name, done.HTTPURL)
 	fmt.Fprintf(out, "Done. %s is at %s\n", name, clone)
 	return printCloneHint(cmd, o.connectOptions, clone)
 }
 
-// cloneURL is the address to clone a repository from.
-func (c *client) cloneURL(r repoAnswer) string {
-	if r.HTTPURL != "" {
-		return r.HTTPURL
+// cloneURL is the address to clone a repository from, which a server without a
+// public URL may not tell.
+func (c *client) cloneURL(name, told string) string {
+	if told != "" {
+		return told
 	}
-	return c.base.JoinPath((&url.URL{Path: r.Name + ".git"}).EscapedPath()).String()
+	return c.base.JoinPath((&url.URL{Path: name + ".git"}).EscapedPath()).String()
 }
 
-// baseRequestFor chooses the provider of an upstream.
-func baseRequestFor(ctx context.Context, c *client, up upstreamRef, provider string, hasCredential bool) (baseRequest, error) {
-	base := baseRequest{Owner: up.Owner, Name: up.Name}
+// upstreamRequest chooses the provider of an upstream.
+func upstreamRequest(ctx context.Context, c *client, up upstreamRef, provider string, hasCredential bool) (rest.BaseRepoRequest, error) {
+	base := rest.BaseRepoRequest{Owner: &up.Owner, Name: up.Name}
+	var kind string
 	public := false
 	switch known, ok := knownHosts()[up.Host]; {
 	case provider != "":
-		base.Provider, public = wireName(provider)
-		if !ok || known != base.Provider {
-			base.Host = up.Host
+		kind, public = wireName(provider)
+		if !ok || known != kind {
+			base.UpstreamHost = &up.Host
 		}
 	case ok:
-		base.Provider = known
+		kind = known
 		if known == "github" && hasCredential {
 			return base, usagef("configure a GitHub App in providers.hcl for private repositories, or leave the credential out for a public one",
 				"github.com takes no stored password here")
@@ -164,13 +170,35 @@ func baseRequestFor(ctx context.Context, c *client, up upstreamRef, provider str
 		if err != nil {
 			return base, err
 		}
-		base.Provider, public = wireName(instance)
-		base.Host = up.Host
+		kind, public = wireName(instance)
+		base.UpstreamHost = &up.Host
 	}
+	base.Provider = &kind
 	if public {
-		base.Auth = &authRequest{Type: "public"}
+		readPublicly(&base)
 	}
 	return base, nil
+}
+
+// readPublicly chooses the mode without a credential.
+func readPublicly(base *rest.BaseRepoRequest) {
+	base.Auth = &rest.BaseRepoAuth{AuthType: new("public")}
+}
+
+// providerForHost returns the type of the provider whose configuration names
+// the host.
+func (c *client) providerForHost(ctx context.Context, host string) (string, error) {
+	all, err := c.ListProviders(ctx, c.as(orgClaim, access.OrgRead))
+	if err != nil {
+		return "", c.explain(err, "ask the server for its providers")
+	}
+	for _, p := range all.Providers {
+		if slices.ContainsFunc(p.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+			return p.Type, nil
+		}
+	}
+	return "", usagef("say what kind of host it is, like --provider gitea (also gitlab, bitbucket, forgejo, sourcehut)",
+		"no provider of the server names the host %q", host)
 }
 
 // printCloneHint shows how to clone without a token in a command line: git

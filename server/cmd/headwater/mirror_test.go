@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 // TestMirror_lifeOfARepository walks through the commands on a real server and
@@ -332,7 +333,7 @@ func TestNextForUpstream_everyStateButActiveHasAStep(t *testing.T) {
 	require.Empty(t, nextForUpstream("active", "team/app"))
 	require.Empty(t, nextForUpstream("", "team/app"), "an older server")
 	var out strings.Builder
-	require.NoError(t, printRepo(&out, repoAnswer{Name: "team/app", Sync: &syncAnswer{State: "ready", UpstreamState: "archived"}}, time.Now()))
+	require.NoError(t, printRepo(&out, rest.Repository{RepoName: "team/app", Sync: &rest.Sync{State: "ready", UpstreamState: "archived"}}, time.Now()))
 	require.Regexp(t, `next +unarchive it at the host`, out.String())
 }
 
@@ -340,13 +341,13 @@ func TestDescribe_words(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string
-		in   core.Progress
+		in   rest.SyncProgress
 		want string
 	}{
-		{"nothing yet", core.Progress{}, "Waiting for the host"},
-		{"phase", core.Progress{Phase: "Counting objects", Steps: 1, Step: 1}, "Counting objects"},
-		{"all", core.Progress{Phase: "Receiving objects", Step: 1, Steps: 3, Bytes: 13 << 20, BytesPerSecond: 1536}, "Receiving objects (step 1 of 3, 13.0 MiB, 1.5 KiB/s)"},
-		{"small", core.Progress{Phase: "Receiving objects", Bytes: 12}, "Receiving objects (12 B)"},
+		{"nothing yet", rest.SyncProgress{}, "Waiting for the host"},
+		{"phase", rest.SyncProgress{Phase: "Counting objects", Steps: 1, Step: 1}, "Counting objects"},
+		{"all", rest.SyncProgress{Phase: "Receiving objects", Step: 1, Steps: 3, Bytes: 13 << 20, BytesPerSecond: 1536}, "Receiving objects (step 1 of 3, 13.0 MiB, 1.5 KiB/s)"},
+		{"small", rest.SyncProgress{Phase: "Receiving objects", Bytes: 12}, "Receiving objects (12 B)"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 func newRepoCommand() *cobra.Command {
@@ -41,13 +44,13 @@ func newRepoListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list := listing[repoAnswer]{
+			list := listing[rest.Repository]{
 				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Copy one from its host: headwater mirror URL, or make an empty one: headwater repo create NAME",
-				row: func(table io.Writer, r repoAnswer) {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Name, r.DefaultBranch, r.upstream(), r.state())
+				row: func(table io.Writer, r rest.Repository) {
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.RepoName, r.DefaultBranch, upstreamOf(r), stateOf(r))
 				},
 			}
-			err = list.print(cmd, asJSON, func(each func(repoAnswer) error) error { return c.repos(cmd.Context(), query, each) })
+			err = list.print(cmd, asJSON, func(each func(rest.Repository) error) error { return c.repos(cmd.Context(), query, each) })
 			return c.explain(err, "list repositories")
 		},
 	}
@@ -72,7 +75,7 @@ func newRepoShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := c.repo(cmd.Context(), args[0])
+			r, err := c.GetRepository(cmd.Context(), args[0], c.as(args[0], access.GitRead))
 			if err != nil {
 				return c.explain(err, "show "+args[0])
 			}
@@ -105,7 +108,7 @@ func newRepoSyncCommand() *cobra.Command {
 				return err
 			}
 			name := args[0]
-			wanted, err := c.pullUpstream(cmd.Context(), name, ref)
+			pull, err := c.PullUpstream(cmd.Context(), name, rest.PullUpstreamRequest{Ref: optional(ref)}, c.as(name, access.GitWrite))
 			if err != nil {
 				return c.explain(err, "sync "+name)
 			}
@@ -113,11 +116,11 @@ func newRepoSyncCommand() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
 				return nil
 			}
-			r, err := follow(cmd.Context(), c, name, wanted, cmd.ErrOrStderr())
+			r, err := follow(cmd.Context(), c, name, pull.Wanted, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			if kept := r.Sync.keptOut(name); len(kept) > 0 {
+			if kept := keptOut(*r.Sync, name); len(kept) > 0 {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream but for:\n", name)
 				for _, line := range kept {
 					fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", line)
@@ -148,7 +151,7 @@ here. To link it again: headwater repo attach.`,
 			if err != nil {
 				return err
 			}
-			if err := c.detach(cmd.Context(), args[0]); err != nil {
+			if _, err := c.DetachUpstream(cmd.Context(), args[0], c.as(args[0], access.GitWrite)); err != nil {
 				return c.explain(err, "detach "+args[0])
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is a local repository now.\n", args[0])
@@ -177,7 +180,7 @@ func newRepoDeleteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.deleteRepo(cmd.Context(), args[0]); err != nil {
+			if _, err := c.DeleteRepository(cmd.Context(), args[0], c.as(args[0], access.RepoWrite)); err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted.\n", args[0])
@@ -189,32 +192,29 @@ func newRepoDeleteCommand() *cobra.Command {
 	return cmd
 }
 
-// upstream is where the repository comes from, for a table.
-func (r repoAnswer) upstream() string {
-	if r.Base == nil {
+// upstreamOf is where the repository comes from, for a table.
+func upstreamOf(r rest.Repository) string {
+	base := r.BaseRepo
+	if base == nil {
 		return "-"
 	}
-	host := r.Base.Host
-	if host == "" {
-		host = r.Base.Provider
-	}
-	return host + "/" + r.Base.Owner + "/" + r.Base.Name
+	return cmp.Or(base.UpstreamHost, base.Provider) + "/" + base.Owner + "/" + base.Name
 }
 
-// state is that of the sync, and that of the upstream where something is wrong
+// stateOf is that of the sync, and that of the upstream where something is wrong
 // with it.
-func (r repoAnswer) state() string {
+func stateOf(r rest.Repository) string {
 	if r.Sync == nil {
 		return "local"
 	}
 	if up := r.Sync.UpstreamState; up != "" && up != "active" {
-		return r.Sync.State + ", upstream " + up
+		return string(r.Sync.State) + ", upstream " + string(up)
 	}
-	return r.Sync.State
+	return string(r.Sync.State)
 }
 
 // freshness says how long ago the upstream confirmed the copy.
-func (s syncAnswer) freshness(now time.Time) string {
+func freshness(s rest.Sync, now time.Time) string {
 	if s.ObservedAt == nil {
 		return "never confirmed by the upstream"
 	}
@@ -226,19 +226,19 @@ func (s syncAnswer) freshness(now time.Time) string {
 }
 
 // upstreamIs is the state of the upstream, and since when.
-func (s syncAnswer) upstreamIs() string {
+func upstreamIs(s rest.Sync) string {
 	if s.UpstreamState == "" {
 		return "active" // a server before this was told
 	}
 	if s.UpstreamSince == nil {
-		return s.UpstreamState
+		return string(s.UpstreamState)
 	}
-	return s.UpstreamState + " since " + s.UpstreamSince.Local().Format(time.RFC3339)
+	return string(s.UpstreamState) + " since " + s.UpstreamSince.Local().Format(time.RFC3339)
 }
 
 // identity says whether the upstream's id is confirmed, and since when not.
-func (s syncAnswer) identity(now time.Time) string {
-	line := s.Identity.State
+func identity(s rest.Sync, now time.Time) string {
+	line := string(s.Identity.State)
 	if at := s.Identity.ConfirmedAt; at != nil {
 		ago := core.Ago(max(now.Sub(*at), 0)) + " ago"
 		if line == "confirmed" {
@@ -254,40 +254,40 @@ func (s syncAnswer) identity(now time.Time) string {
 }
 
 // printRepo prints a repository for a person.
-func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
+func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 	t := newTable(out)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
-	row("name", "%s", r.Name)
-	row("id", "%s", r.ID)
+	row("name", "%s", r.RepoName)
+	row("id", "%s", r.RepoID)
 	row("default branch", "%s", r.DefaultBranch)
 	row("created", "%s", r.CreatedAt.Local().Format(time.RFC3339))
 	if r.HTTPURL != "" {
 		row("clone URL", "%s", r.HTTPURL)
 	}
-	row("upstream", "%s", r.upstream())
+	row("upstream", "%s", upstreamOf(r))
 	if r.Sync == nil {
 		row("state", "local")
 	}
 	if s := r.Sync; s != nil {
 		row("state", "%s", s.State)
-		row("freshness", "%s", s.freshness(now))
-		row("upstream is", "%s", s.upstreamIs())
+		row("freshness", "%s", freshness(*s, now))
+		row("upstream is", "%s", upstreamIs(*s))
 		if s.Identity.State != "" { // a server before this was told says nothing
-			row("identity", "%s", s.identity(now))
+			row("identity", "%s", identity(*s, now))
 		}
 		row("runs", "%d", s.Runs)
 		if s.LastSuccessAt != nil && !s.LastSuccessAt.IsZero() {
 			row("last success", "%s", s.LastSuccessAt.Local().Format(time.RFC3339))
 		}
 		if s.Webhook != nil {
-			row("webhook", "%s", s.Webhook)
+			row("webhook", "%s", inboundLine(*s.Webhook))
 		}
 		if s.Progress != nil {
 			row("progress", "%s %d%%", describe(*s.Progress), s.Progress.Percent)
 		}
 		if e := s.LastError; e != nil {
 			row("last error", "%s: %s", e.Class, e.Message)
-			row("next", "%s", nextForClass(e.Class, r.Name))
+			row("next", "%s", nextForClass(core.ErrorClass(e.Class), r.RepoName))
 			if s.Failures > 1 {
 				row("failures", "%d in a row", s.Failures)
 			}
@@ -295,10 +295,10 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 				row("next attempt", "%s", s.NextAttemptAt.Local().Format(time.RFC3339))
 			}
 		}
-		for _, line := range s.keptOut(r.Name) {
+		for _, line := range keptOut(*s, r.RepoName) {
 			row("not as upstream", "%s", line)
 		}
-		if next := nextForUpstream(core.UpstreamState(s.UpstreamState), r.Name); next != "" && s.LastError == nil {
+		if next := nextForUpstream(core.UpstreamState(s.UpstreamState), r.RepoName); next != "" && s.LastError == nil {
 			row("next", "%s", next)
 		}
 		if s.NextPollAt != nil {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 func newRepoCreateCommand() *cobra.Command {
@@ -31,11 +34,15 @@ a host later: headwater repo attach.`,
 			if err != nil {
 				return err
 			}
-			created, err := c.createRepo(cmd.Context(), name, createRequest{DefaultBranch: branch})
+			body := rest.CreateRepositoryRequest{DefaultBranch: optional(branch)}
+			created, err := c.CreateRepository(cmd.Context(), nil, body, c.as(name, access.RepoWrite))
+			if isStatus(err, http.StatusConflict) {
+				return wrapf(err, "see its state: headwater repo show "+name, "create the repository %s", name)
+			}
 			if err != nil {
 				return c.explain(err, "create the repository "+name)
 			}
-			clone := c.cloneURL(created)
+			clone := c.cloneURL(name, created.HTTPURL)
 			fmt.Fprintf(cmd.OutOrStdout(), "Created. %s is at %s\n", name, clone)
 			return printCloneHint(cmd, o, clone)
 		},

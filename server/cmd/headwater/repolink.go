@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,7 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 // linkOptions are the flags of attach and repoint.
@@ -22,7 +24,7 @@ type linkOptions struct {
 }
 
 func newRepoAttachCommand() *cobra.Command {
-	return newLinkCommand(http.MethodPost, "attach REPO URL", "Link a local repository to an upstream",
+	return newLinkCommand((*client).attach, "attach REPO URL", "Link a local repository to an upstream",
 		`Link a repository that has no upstream to one. From then on it is a copy: its
 branches and tags become equal to the upstream's. What would become of them is
 shown first. A branch that the upstream does not have is deleted; its tip is kept
@@ -34,7 +36,7 @@ Reads go on meanwhile.`,
 }
 
 func newRepoRepointCommand() *cobra.Command {
-	return newLinkCommand(http.MethodPut, "repoint REPO URL", "Give a synced repository another upstream",
+	return newLinkCommand((*client).repoint, "repoint REPO URL", "Give a synced repository another upstream",
 		`Follow another upstream from now on: after a move that the host did not tell, or
 to another host. What would become of branches and tags is shown first. Settings,
 rewrites, notes and ephemeral branches stay. The stored credential stays if the
@@ -43,11 +45,22 @@ host is the same and no other is given; else it is deleted.`,
   headwater repo repoint team/app https://gitlab.com/new/app --password-file ./token`)
 }
 
-func newLinkCommand(method, use, summary, long, example string) *cobra.Command {
+// linking attaches a repository to an upstream, or re-points it.
+type linking func(c *client, ctx context.Context, name string, body rest.LinkRepositoryRequest, dry bool) (rest.LinkedRepository, error)
+
+func (c *client) attach(ctx context.Context, name string, body rest.LinkRepositoryRequest, dry bool) (rest.LinkedRepository, error) {
+	return c.AttachUpstream(ctx, name, &rest.AttachUpstreamParams{DryRun: &dry}, body, c.as(name, access.RepoWrite))
+}
+
+func (c *client) repoint(ctx context.Context, name string, body rest.LinkRepositoryRequest, dry bool) (rest.LinkedRepository, error) {
+	return c.RepointUpstream(ctx, name, &rest.RepointUpstreamParams{DryRun: &dry}, body, c.as(name, access.RepoWrite))
+}
+
+func newLinkCommand(how linking, use, summary, long, example string) *cobra.Command {
 	var o linkOptions
 	cmd := &cobra.Command{
 		Use: use, Short: summary, Long: long, Example: example, Args: exactArgs("REPO", "URL"),
-		RunE: func(cmd *cobra.Command, args []string) error { return link(cmd, o, method, args[0], args[1]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return link(cmd, o, how, args[0], args[1]) },
 	}
 	bindUpstream(cmd, &o.upstreamOptions)
 	f := cmd.Flags()
@@ -58,7 +71,7 @@ func newLinkCommand(method, use, summary, long, example string) *cobra.Command {
 }
 
 // link plans, asks, and links.
-func link(cmd *cobra.Command, o linkOptions, method, name, address string) error {
+func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	up, err := parseUpstream(address)
 	if err != nil {
@@ -68,10 +81,13 @@ func link(cmd *cobra.Command, o linkOptions, method, name, address string) error
 	if err != nil {
 		return err
 	}
-	base.DefaultBranch = o.branch
-	request := linkRequest{Base: base}.withSecret(o.username, secret)
+	base.DefaultBranch = optional(o.branch)
+	request := rest.LinkRepositoryRequest{BaseRepo: &base}
+	if secret != "" {
+		request.Username, request.Password = &o.username, new(secret.Reveal())
+	}
 	doing := fmt.Sprintf("link %s to %s", name, up)
-	plan, err := c.link(ctx, method, name, request, true)
+	plan, err := how(c, ctx, name, request, true)
 	if err != nil {
 		return explainLink(c, err, doing, name)
 	}
@@ -91,7 +107,7 @@ func link(cmd *cobra.Command, o linkOptions, method, name, address string) error
 			return err
 		}
 	}
-	done, err := c.link(ctx, method, name, request, false)
+	done, err := how(c, ctx, name, request, false)
 	if err != nil {
 		return explainLink(c, err, doing, name)
 	}
@@ -128,22 +144,22 @@ func confirm(cmd *cobra.Command, question string) error {
 }
 
 // printPlan prints what would become of refs, as a table.
-func printPlan(out io.Writer, p planAnswer) error {
+func printPlan(out io.Writer, p rest.Plan) error {
 	table := newTable(out)
 	rows := 0
 	for _, list := range []struct {
 		word string
-		refs []core.RefUpdate
+		refs []rest.RefUpdate
 	}{{"create", p.Created}, {"move", p.Moved}, {"force", p.Forced}, {"delete", p.Deleted}, {"hold", p.Held}} {
 		for _, u := range list.refs {
 			if rows++; rows == 1 {
 				fmt.Fprintln(table, "DO\tREF\tFROM\tTO")
 			}
-			from := short(string(u.Old))
-			if u.IsCreate() {
+			from := short(u.Old)
+			if strings.Trim(u.Old, "0") == "" {
 				from = "-"
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", list.word, u.Name, from, short(string(u.New)))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", list.word, u.Name, from, short(u.New))
 		}
 	}
 	if rows == 0 {

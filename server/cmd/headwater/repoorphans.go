@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core/access"
 )
 
 func newRepoOrphansCommand() *cobra.Command {
@@ -25,7 +27,7 @@ commit that such a branch shares with what the rewritten branch was.`,
 			if err != nil {
 				return err
 			}
-			answer, err := c.orphans(cmd.Context(), args[0])
+			answer, err := c.ListOrphans(cmd.Context(), args[0], nil, c.as(args[0], access.GitRead))
 			if err != nil {
 				return c.explain(err, "list the orphans of "+args[0])
 			}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +11,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 func newRepoRunsCommand() *cobra.Command {
@@ -32,11 +37,11 @@ it failed. Looks that found nothing new are not among them.`,
 			if err != nil {
 				return err
 			}
-			list := listing[runAnswer]{
+			list := listing[rest.SyncRun]{
 				header: "STARTED\tTRIGGER\tOUTCOME\tNEW\tMOVED\tGONE\tFORCED\tHELD\tBYTES\tTOOK\tPARTS\tWHY", none: "No runs yet.",
-				row: func(table io.Writer, r runAnswer) { r.print(table) },
+				row: func(table io.Writer, r rest.SyncRun) { printRun(table, r) },
 			}
-			err = list.print(cmd, asJSON, func(each func(runAnswer) error) error { return c.runs(cmd.Context(), args[0], limit, each) })
+			err = list.print(cmd, asJSON, func(each func(rest.SyncRun) error) error { return c.runs(cmd.Context(), args[0], limit, each) })
 			return c.explain(err, "list the runs of "+args[0])
 		},
 	}
@@ -46,26 +51,26 @@ it failed. Looks that found nothing new are not among them.`,
 	return cmd
 }
 
-// print prints a run as a row of a table.
-func (r runAnswer) print(w io.Writer) {
-	trigger, outcome, took := r.Trigger, r.Outcome, "-"
+// printRun prints a run as a row of a table.
+func printRun(w io.Writer, r rest.SyncRun) {
+	trigger, outcome, took := r.Trigger, string(r.Outcome), "-"
 	if r.Ref != "" {
 		trigger += " " + r.Ref
 	}
-	if r.First {
+	if r.IsFirst {
 		trigger += " (first)"
 	}
 	if outcome == "" {
 		outcome = "running"
 	}
-	if r.DurationMS != nil {
-		took = milliseconds(*r.DurationMS)
+	if r.FinishedAt != nil {
+		took = milliseconds(r.DurationMs)
 	}
 	parts := make([]string, 0, len(r.Phases))
 	for _, p := range r.Phases {
-		parts = append(parts, p.Name+" "+milliseconds(p.DurationMS))
+		parts = append(parts, p.Name+" "+milliseconds(p.DurationMs))
 	}
-	why := r.Class
+	why := string(r.Class)
 	if r.Error != "" {
 		why += ": " + r.Error
 	}
@@ -103,11 +108,12 @@ The exit code is 0 if all is here and 1 if not.`,
 				return err
 			}
 			c.http.Timeout = timeout + callTimeout
-			request := ensureRequest{IDs: ids, Timeout: timeout.String()}
+			wanted := []rest.EnsureRef{}
 			for _, text := range refs {
 				name, id, _ := cutLast(text, "=")
-				request.Refs = append(request.Refs, ensureRef{name, id})
+				wanted = append(wanted, rest.EnsureRef{Name: &name, ID: optional(id)})
 			}
+			request := rest.EnsureRequest{Refs: &wanted, Ids: &ids, Timeout: new(timeout.String())}
 			answer, err := c.ensure(cmd.Context(), args[0], request)
 			late := isStatus(err, http.StatusGatewayTimeout)
 			if err != nil && !late {
@@ -138,7 +144,7 @@ The exit code is 0 if all is here and 1 if not.`,
 }
 
 // printEnsured prints what is here and what is not.
-func printEnsured(out io.Writer, a ensureAnswer) error {
+func printEnsured(out io.Writer, a rest.Ensured) error {
 	t := newTable(out)
 	word := map[bool]string{true: "here", false: "missing"}
 	for _, ref := range a.Refs {
@@ -148,8 +154,24 @@ func printEnsured(out io.Writer, a ensureAnswer) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", word[ref.Here], ref.Name, id, ref.Reason)
 	}
-	for _, id := range a.IDs {
+	for _, id := range a.Ids {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", word[id.Here], id.ID, id.Reason)
 	}
 	return t.Flush()
+}
+
+// ensure waits until everything is here. When the time is up it returns what is,
+// beside the error.
+func (c *client) ensure(ctx context.Context, name string, r rest.EnsureRequest) (rest.Ensured, error) {
+	out, err := c.Ensure(ctx, name, r, c.as(name, access.GitRead))
+	if e, ok := errors.AsType[*rest.Error](err); ok && e.Status == http.StatusGatewayTimeout {
+		var late struct {
+			Ensured *rest.Ensured `json:"ensured"`
+		}
+		// What a proxy has in its body says nothing.
+		if json.Unmarshal(e.Body, &late) == nil && late.Ensured != nil {
+			out = *late.Ensured
+		}
+	}
+	return out, err
 }

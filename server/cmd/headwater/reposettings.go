@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 // settingsFlags are the flags that change settings. Those that the command line
@@ -52,11 +54,11 @@ hold (a person decides) or freeze (it never moves by a sync).`,
 			if err != nil {
 				return err
 			}
-			var answer settingsAnswer
-			if len(changes) == 0 {
-				answer, err = c.settings(cmd.Context(), args[0])
+			var answer rest.SettingsAnswer
+			if changes == (rest.SettingsRequest{}) {
+				answer, err = c.GetSettings(cmd.Context(), args[0], c.as(args[0], access.GitRead))
 			} else {
-				answer, err = c.changeSettings(cmd.Context(), args[0], changes, dry)
+				answer, err = c.UpdateSettings(cmd.Context(), args[0], &rest.UpdateSettingsParams{DryRun: &dry}, changes, c.as(args[0], access.RepoWrite))
 			}
 			if err != nil {
 				return c.explain(err, "settings of "+args[0])
@@ -96,30 +98,34 @@ func (s *settingsFlags) bind(f *pflag.FlagSet) {
 }
 
 // changes returns the body of the API for the flags that were given.
-func (s settingsFlags) changes(f *pflag.FlagSet) (map[string]any, error) {
-	policies := []core.RefPolicy{}
+func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) {
+	var out rest.SettingsRequest
+	policies := []rest.RefPolicy{}
 	for _, text := range s.policies {
 		if text == "" {
 			continue // an empty list
 		}
 		pattern, action, ok := cutLast(text, "=")
 		if !ok {
-			return nil, usagef("write it like --policy 'release/*=hold'", "the policy %q is not PATTERN=ACTION", text)
+			return out, usagef("write it like --policy 'release/*=hold'", "the policy %q is not PATTERN=ACTION", text)
 		}
-		policies = append(policies, core.RefPolicy{Pattern: fullPattern(pattern), Action: core.RefAction(action)})
+		policies = append(policies, rest.RefPolicy{Pattern: fullPattern(pattern), Action: rest.RefAction(action)})
 	}
-	out := map[string]any{}
-	for flag, value := range map[string]any{
-		"poll": s.poll, "max-staleness": s.maxStaleness, "freshness": s.freshness, "policy": policies,
-		"retention": s.retention, "retention-bytes": s.retentionBytes, "include": fullPatterns(s.include), "exclude": fullPatterns(s.exclude),
-		"pull-requests": s.pullRequests, "ephemeral-ttl": s.ephemeralTTL, "ephemeral-quota": s.ephemeralQuota,
+	for flag, set := range map[string]func(){
+		"poll":            func() { out.Poll = &s.poll },
+		"max-staleness":   func() { out.MaxStaleness = &s.maxStaleness },
+		"freshness":       func() { out.Freshness = new(rest.FreshnessPolicy(s.freshness)) },
+		"policy":          func() { out.RefPolicies = &policies },
+		"retention":       func() { out.Retention = &s.retention },
+		"retention-bytes": func() { out.RetentionBytes = &s.retentionBytes },
+		"include":         func() { out.Include = new(fullPatterns(s.include)) },
+		"exclude":         func() { out.Exclude = new(fullPatterns(s.exclude)) },
+		"pull-requests":   func() { out.PullRequests = &s.pullRequests },
+		"ephemeral-ttl":   func() { out.EphemeralTTL = &s.ephemeralTTL },
+		"ephemeral-quota": func() { out.EphemeralQuota = &s.ephemeralQuota },
 	} {
 		if f.Changed(flag) {
-			name := strings.ReplaceAll(flag, "-", "_")
-			if flag == "policy" {
-				name = "ref_policies"
-			}
-			out[name] = value
+			set()
 		}
 	}
 	return out, nil
@@ -153,7 +159,7 @@ func fullPatterns(all []string) []string {
 	return out
 }
 
-func printSettings(out io.Writer, s settingsFields) error {
+func printSettings(out io.Writer, s rest.Settings) error {
 	t := newTable(out)
 	row := func(name, value, absent string) {
 		if value == "" {
@@ -169,7 +175,7 @@ func printSettings(out io.Writer, s settingsFields) error {
 	}
 	row("poll", s.Poll, "as the provider has it")
 	row("max staleness", s.MaxStaleness, "no limit")
-	row("freshness", s.Freshness, string(core.FreshRevalidate))
+	row("freshness", string(s.Freshness), string(core.FreshRevalidate))
 	for i, p := range s.RefPolicies {
 		row(fmt.Sprintf("policy %d", i+1), p.Pattern+" = "+string(p.Action), "")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 func newRewriteCommand() *cobra.Command {
@@ -41,13 +45,13 @@ func newRewriteListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list := listing[rewriteAnswer]{
+			list := listing[rest.Rewrite]{
 				header: "ID\tSTATE\tREF\tOLD\tNEW\tBY\tWHEN", none: "No rewrites.",
-				row: func(table io.Writer, r rewriteAnswer) {
+				row: func(table io.Writer, r rest.Rewrite) {
 					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.State, r.Ref, short(r.Old), short(r.New), r.Actor, r.CreatedAt.Local().Format(time.DateTime))
 				},
 			}
-			err = list.print(cmd, asJSON, func(each func(rewriteAnswer) error) error {
+			err = list.print(cmd, asJSON, func(each func(rest.Rewrite) error) error {
 				return c.rewrites(cmd.Context(), args[0], ref, state, each)
 			})
 			return c.explain(err, "list rewrites of "+args[0])
@@ -91,7 +95,7 @@ func newRewriteShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := c.rewrite(cmd.Context(), args[0], args[1])
+			r, err := c.GetRewrite(cmd.Context(), args[0], args[1], c.as(args[0], access.GitRead))
 			if err != nil {
 				return c.explain(err, "show "+args[1])
 			}
@@ -107,7 +111,7 @@ func newRewriteShowCommand() *cobra.Command {
 }
 
 // printRewrite prints a rewrite, and what can be done about it.
-func printRewrite(w io.Writer, repo string, r rewriteAnswer) error {
+func printRewrite(w io.Writer, repo string, r rest.Rewrite) error {
 	table := newTable(w)
 	row := func(name, value string) {
 		if value != "" {
@@ -149,32 +153,40 @@ func printRewrite(w io.Writer, repo string, r rewriteAnswer) error {
 }
 
 func newRewriteRestoreCommand() *cobra.Command {
-	return newRewriteDecision("restore REPO ID BRANCH", "Make the old tip of a rewrite a branch again",
+	return newRewriteDecision(func(ctx context.Context, c *client, args []string, as rest.RequestEditorFn) (rest.Rewrite, error) {
+		return c.RestoreRewrite(ctx, args[0], args[1], rest.RestoreRewriteRequest{Branch: &args[2]}, as)
+	}, "restore REPO ID BRANCH", "Make the old tip of a rewrite a branch again",
 		`The branch is made as a push would make it: in a synced repository it goes to
 the upstream first.`,
 		"  headwater rewrite restore team/app rw_01h455vb4pex5vsknk084sn02q main-before",
-		func(r rewriteAnswer) string { return "Restored as the branch " + r.RestoredBranch + "." })
+		func(r rest.Rewrite) string { return "Restored as the branch " + r.RestoredBranch + "." })
 }
 
 func newRewriteApproveCommand() *cobra.Command {
-	return newRewriteDecision("approve REPO ID", "Let a held ref move as the upstream moved it",
+	return newRewriteDecision(func(ctx context.Context, c *client, args []string, as rest.RequestEditorFn) (rest.Rewrite, error) {
+		return c.ApproveRewrite(ctx, args[0], args[1], as)
+	}, "approve REPO ID", "Let a held ref move as the upstream moved it",
 		`If the upstream has moved the ref again since, nothing happens: look at the
 newer rewrite. The old tip is kept for a while, so this can be taken back.`,
 		"  headwater rewrite approve team/app rw_01h455vb4pex5vsknk084sn02q",
-		func(r rewriteAnswer) string { return r.Ref + " follows the upstream." })
+		func(r rest.Rewrite) string { return r.Ref + " follows the upstream." })
 }
 
 func newRewriteDismissCommand() *cobra.Command {
-	return newRewriteDecision("dismiss REPO ID", "Leave a held ref as it is, or let a kept tip go",
+	return newRewriteDecision(func(ctx context.Context, c *client, args []string, as rest.RequestEditorFn) (rest.Rewrite, error) {
+		return c.DismissRewrite(ctx, args[0], args[1], as)
+	}, "dismiss REPO ID", "Leave a held ref as it is, or let a kept tip go",
 		`A held ref stays where it is, and the same move is not asked about again. The
 old tip of a rewrite that is retained is let go now, before its time is over.`,
 		"  headwater rewrite dismiss team/app rw_01h455vb4pex5vsknk084sn02q",
-		func(rewriteAnswer) string { return "Dismissed." })
+		func(rest.Rewrite) string { return "Dismissed." })
 }
 
-// newRewriteDecision makes the command of a decision. Its first word is the verb
-// of the API, and a third argument is the branch.
-func newRewriteDecision(use, summary, long, example string, said func(rewriteAnswer) string) *cobra.Command {
+// decision calls the API with the arguments of a command.
+type decision func(ctx context.Context, c *client, args []string, as rest.RequestEditorFn) (rest.Rewrite, error)
+
+// newRewriteDecision makes the command of a decision.
+func newRewriteDecision(decide decision, use, summary, long, example string, said func(rest.Rewrite) string) *cobra.Command {
 	var o connectOptions
 	words := strings.Fields(use)
 	cmd := &cobra.Command{
@@ -184,11 +196,7 @@ func newRewriteDecision(use, summary, long, example string, said func(rewriteAns
 			if err != nil {
 				return err
 			}
-			var body any
-			if len(args) > 2 {
-				body = map[string]string{"branch": args[2]}
-			}
-			r, err := c.decideRewrite(cmd.Context(), args[0], args[1], words[0], body)
+			r, err := decide(cmd.Context(), c, args, c.as(args[0], access.GitWrite))
 			if err != nil {
 				return c.explain(err, words[0]+" "+args[1])
 			}

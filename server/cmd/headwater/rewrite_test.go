@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 func TestPrintRewrite_saysWhatCanBeDone(t *testing.T) {
@@ -14,20 +16,20 @@ func TestPrintRewrite_saysWhatCanBeDone(t *testing.T) {
 	until := time.Date(2031, 5, 31, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		name string
-		give rewriteAnswer
+		give rest.Rewrite
 		want []string
 		not  []string
 	}{
 		{
-			"retained", rewriteAnswer{ID: "rw_1", State: "retained", Old: id, New: strings.Repeat("0", 40), ExpiresAt: &until},
+			"retained", rest.Rewrite{ID: "rw_1", State: "retained", Old: id, New: strings.Repeat("0", 40), ExpiresAt: &until},
 			[]string{"gone (deleted)", id, "kept until", "rewrite restore team/app rw_1 BRANCH"}, []string{"approve", "decided"},
 		},
 		{
-			"held", rewriteAnswer{ID: "rw_1", State: "held", Old: id, New: id},
+			"held", rest.Rewrite{ID: "rw_1", State: "held", Old: id, New: id},
 			[]string{"rewrite approve team/app rw_1", "rewrite dismiss team/app rw_1"}, []string{"restore", "kept until"},
 		},
 		{
-			"restored", rewriteAnswer{ID: "rw_1", State: "restored", Old: id, New: id, RestoredBranch: "back", DecidedBy: "ada", DecidedAt: &until},
+			"restored", rest.Rewrite{ID: "rw_1", State: "restored", Old: id, New: id, RestoredBranch: "back", DecidedBy: "ada", DecidedAt: &until},
 			[]string{"restored as", "back", "decided by", "ada"}, []string{"headwater rewrite"},
 		},
 	} {

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 )
 
 // pingPatience is how long a ping is waited for; the server gives a receiver
@@ -60,21 +62,21 @@ Events: ` + knownEvents() + `.`,
 			if err != nil {
 				return err
 			}
-			body := webhookRequest{URL: &args[0], Events: &events}
+			body := rest.CreateWebhookRequest{URL: args[0], Events: events}
 			if repo != "" {
 				body.Repo = &repo
 			}
 			if secret != "" {
 				body.Secret = new(secret.Reveal())
 			}
-			w, err := c.createWebhook(cmd.Context(), body)
+			w, err := c.CreateWebhook(cmd.Context(), body, c.as(orgClaim, access.RepoWrite))
 			if err != nil {
 				return c.explain(err, "create the webhook")
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(w)
 			}
-			if err := printWebhook(cmd.OutOrStdout(), w); err != nil {
+			if err := printWebhook(cmd.OutOrStdout(), rest.ChangedWebhook(w)); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "The secret is not shown again. Test it: headwater webhook ping %s\n", w.ID)
@@ -105,13 +107,19 @@ func newWebhookListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list := listing[webhookAnswer]{
+			list := listing[rest.Webhook]{
 				header: "ID\tSTATE\tREPO\tEVENTS\tURL", none: "No webhooks. Make one: headwater webhook create URL --event push",
-				row: func(table io.Writer, w webhookAnswer) {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", w.ID, w.State, w.filter(), strings.Join(w.Events, ","), w.URL)
+				row: func(table io.Writer, w rest.Webhook) {
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", w.ID, w.State, filterOf(w.Repo, w.RepoID), strings.Join(w.Events, ","), w.URL)
 				},
 			}
-			err = list.print(cmd, asJSON, func(each func(webhookAnswer) error) error { return c.webhooks(cmd.Context(), each) })
+			err = list.print(cmd, asJSON, func(each func(rest.Webhook) error) error {
+				all, err := c.ListWebhooks(cmd.Context(), c.as(orgClaim, access.OrgRead))
+				for i := 0; err == nil && i < len(all.Webhooks); i++ {
+					err = each(all.Webhooks[i])
+				}
+				return err
+			})
 			return c.explain(err, "list webhooks")
 		},
 	}
@@ -135,14 +143,14 @@ func newWebhookShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w, err := c.webhook(cmd.Context(), args[0])
+			w, err := c.GetWebhook(cmd.Context(), args[0], c.as(orgClaim, access.OrgRead))
 			if err != nil {
 				return c.explain(err, "show "+args[0])
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(w)
 			}
-			return printWebhook(cmd.OutOrStdout(), w)
+			return printWebhook(cmd.OutOrStdout(), withoutSecret(w))
 		},
 	}
 	bindConnect(cmd, &o)
@@ -172,7 +180,7 @@ func newWebhookUpdateCommand() *cobra.Command {
 			if rotate && secret != "" {
 				return usagef("give one of them", "--rotate-secret makes a secret, --secret-file brings one")
 			}
-			var body webhookRequest
+			var body rest.UpdateWebhookRequest
 			changed := cmd.Flags().Changed
 			if changed("url") {
 				body.URL = &url
@@ -189,14 +197,14 @@ func newWebhookUpdateCommand() *cobra.Command {
 			if rotate || secret != "" {
 				body.Secret = new(secret.Reveal()) // "" has one made
 			}
-			if body == (webhookRequest{}) {
+			if body == (rest.UpdateWebhookRequest{}) {
 				return usagef("see: headwater webhook update --help", "nothing to change")
 			}
 			c, err := o.connect()
 			if err != nil {
 				return err
 			}
-			w, err := c.updateWebhook(cmd.Context(), args[0], body)
+			w, err := c.UpdateWebhook(cmd.Context(), args[0], body, c.as(orgClaim, access.RepoWrite))
 			if err != nil {
 				return c.explain(err, "change "+args[0])
 			}
@@ -226,7 +234,7 @@ func newWebhookDeleteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.deleteWebhook(cmd.Context(), args[0]); err != nil {
+			if err := c.DeleteWebhook(cmd.Context(), args[0], c.as(orgClaim, access.RepoWrite)); err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted.\n", args[0])
@@ -249,14 +257,14 @@ func newWebhookPingCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := c.ping(cmd.Context(), args[0])
+			d, err := c.PingWebhook(cmd.Context(), args[0], c.as(orgClaim, access.RepoWrite))
 			if err != nil {
 				return c.explain(err, "ping "+args[0])
 			}
 			if d, err = c.awaitDelivery(cmd.Context(), args[0], d.ID); err != nil {
 				return c.explain(err, "ping "+args[0])
 			}
-			switch d.State {
+			switch core.DeliveryState(d.State) {
 			case core.DeliveryDelivered:
 				fmt.Fprintf(cmd.OutOrStdout(), "The receiver answered %d.\n", d.LastStatus)
 				return nil
@@ -272,14 +280,14 @@ func newWebhookPingCommand() *cobra.Command {
 
 // awaitDelivery waits until a delivery is settled, or for as long as a person
 // would, and returns how it is then.
-func (c *client) awaitDelivery(ctx context.Context, webhook, id string) (deliveryAnswer, error) {
+func (c *client) awaitDelivery(ctx context.Context, webhook, id string) (rest.Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingPatience)
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		d, err := c.delivery(ctx, webhook, id)
-		if err != nil || d.State != core.DeliveryPending {
+		d, err := c.GetDelivery(ctx, webhook, id, c.as(orgClaim, access.OrgRead))
+		if err != nil || core.DeliveryState(d.State) != core.DeliveryPending {
 			return d, err
 		}
 		select {
@@ -315,11 +323,11 @@ func newWebhookDeliveriesCommand() *cobra.Command {
 			if !asJSON {
 				fmt.Fprintln(t, "ID\tCREATED\tEVENT\tSTATE\tTRIES\tRESULT")
 			}
-			err = c.deliveries(cmd.Context(), args[0], limit, func(d deliveryAnswer) error {
+			err = c.deliveries(cmd.Context(), args[0], limit, func(d rest.Delivery) error {
 				if asJSON {
 					return json.NewEncoder(out).Encode(d)
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.CreatedAt.Local().Format(time.DateTime), d.EventType, d.State, len(d.Attempts), d.result())
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.CreatedAt.Local().Format(time.DateTime), d.EventType, d.State, len(d.Attempts), resultOf(d))
 				return nil
 			})
 			if err != nil {
@@ -346,7 +354,7 @@ func newWebhookRedeliverCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := c.redeliver(cmd.Context(), args[0], args[1])
+			d, err := c.Redeliver(cmd.Context(), args[0], args[1], c.as(orgClaim, access.RepoWrite))
 			if err != nil {
 				return c.explain(err, "send "+args[1]+" again")
 			}
@@ -358,19 +366,19 @@ func newWebhookRedeliverCommand() *cobra.Command {
 	return cmd
 }
 
-// filter is the repository of a webhook, for a table.
-func (w webhookAnswer) filter() string {
+// filterOf is the repository of a webhook, for a table.
+func filterOf(repo, repoID string) string {
 	switch {
-	case w.Repo != "":
-		return w.Repo
-	case w.RepoID != "":
-		return w.RepoID + " (gone)"
+	case repo != "":
+		return repo
+	case repoID != "":
+		return repoID + " (gone)"
 	}
 	return "(all)"
 }
 
-// result is what came of the last attempt, for a table.
-func (d deliveryAnswer) result() string {
+// resultOf is what came of the last attempt, for a table.
+func resultOf(d rest.Delivery) string {
 	switch {
 	case d.LastError != "" && d.NextAttemptAt != nil:
 		return d.LastError + "; next try " + d.NextAttemptAt.Local().Format(time.DateTime)
@@ -382,14 +390,22 @@ func (d deliveryAnswer) result() string {
 	return "-"
 }
 
+// withoutSecret is a webhook in the form of one that was changed.
+func withoutSecret(w rest.Webhook) rest.ChangedWebhook {
+	return rest.ChangedWebhook{
+		Active: w.Active, CreatedAt: w.CreatedAt, Events: w.Events, FailingSince: w.FailingSince, ID: w.ID, LastAttemptAt: w.LastAttemptAt,
+		LastError: w.LastError, LastSuccessAt: w.LastSuccessAt, Repo: w.Repo, RepoID: w.RepoID, State: w.State, UpdatedAt: w.UpdatedAt, URL: w.URL,
+	}
+}
+
 // printWebhook prints a webhook for a person.
-func printWebhook(out io.Writer, w webhookAnswer) error {
+func printWebhook(out io.Writer, w rest.ChangedWebhook) error {
 	t := newTable(out)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("id", "%s", w.ID)
 	row("url", "%s", w.URL)
 	row("events", "%s", strings.Join(w.Events, ", "))
-	row("repository", "%s", w.filter())
+	row("repository", "%s", filterOf(w.Repo, w.RepoID))
 	row("state", "%s", w.State)
 	row("created", "%s", w.CreatedAt.Local().Format(time.RFC3339))
 	for _, at := range []struct {
