@@ -116,6 +116,7 @@ func forbidden() []edge {
 		{name: "a store knows core alone", from: []string{"store/..."}, to: everything, allow: []string{"core", "providers", "store/..."}},
 		{name: "the edges know the engine, not what is behind it", from: []string{"server/api", "server/githttp"},
 			to: []string{"store/...", "plugins/...", "providers/host", "providers/config", "providers/sdk"}},
+		{name: "the client of the API stands alone", from: []string{"server/client"}, to: everything, allow: []string{"server/client"}},
 		{name: "the server is made without plugins", from: []string{"server"}, to: []string{"plugins/..."}},
 		{name: "nothing stands on the command line", from: everything, except: []string{"server/cmd/headwater"}, to: []string{"server/cmd/..."}},
 		{name: "test packages stay out of programs", from: everything, except: append([]string{"scripts/..."}, testPackages()...), to: testPackages()},

@@ -1,7 +1,9 @@
 package scripts_test
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -26,4 +28,101 @@ func TestDocs_links(t *testing.T) {
 			require.FileExists(t, filepath.Join(filepath.Dir(page), m[1]), "%s links to %s", page, m[1])
 		}
 	}
+}
+
+// TestDocs_everyPageIsReachable wants the three pages that a stranger looks for by
+// their names, and every page in the list of the README.
+func TestDocs_everyPageIsReachable(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	pages, err := os.ReadDir("../docs")
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, page := range pages {
+		names[page.Name()] = true
+		require.Contains(t, string(readme), "](docs/"+page.Name()+")", "the README does not lead to docs/%s", page.Name())
+	}
+	for _, name := range []string{"CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"} {
+		require.True(t, names[name], "docs/%s is missing", name)
+	}
+}
+
+// TestDocs_contributingNamesWhatExists checks the files, packages and tests that
+// CONTRIBUTING.md sends people to.
+func TestDocs_contributingNamesWhatExists(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/CONTRIBUTING.md")
+	require.NoError(t, err)
+	paths := regexp.MustCompile("`((?:core|docs|plugins|providers|scripts|server|store|\\.ci)/[^`:]*|providers\\.hcl)").FindAllStringSubmatch(string(text), -1)
+	require.NotEmpty(t, paths)
+	for _, m := range paths {
+		if strings.Contains(m[1], "N") { // NAME, NNNNN: to be filled in
+			continue
+		}
+		path, _, _ := strings.Cut(m[1], " ")
+		found, err := filepath.Glob(filepath.Join("..", path))
+		require.NoError(t, err)
+		require.NotEmpty(t, found, "CONTRIBUTING.md names %s", path)
+	}
+	tests := regexp.MustCompile(`\bTest[A-Z][A-Za-z]+_?[A-Za-z]*`).FindAllString(string(text), -1)
+	require.NotEmpty(t, tests)
+	for _, name := range tests {
+		cmd := exec.CommandContext(t.Context(), "git", "grep", "-l", "^func "+name, "--", "*_test.go")
+		cmd.Dir = ".."
+		out, err := cmd.Output()
+		require.NoError(t, err, "no test begins with %s", name)
+		require.NotEmpty(t, out)
+	}
+}
+
+// TestDocs_changelog holds the form of Keep a Changelog: a section for what is not
+// released comes first, and changes are sorted under its six headings.
+func TestDocs_changelog(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/CHANGELOG.md")
+	require.NoError(t, err)
+	versions := regexp.MustCompile(`(?m)^## (.*)$`).FindAllSubmatch(text, -1)
+	require.NotEmpty(t, versions)
+	require.Equal(t, "[Unreleased]", string(versions[0][1]))
+	for _, v := range versions[1:] {
+		require.Regexp(t, `^\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}$`, string(v[1]))
+	}
+	for line := range bytes.Lines(text) {
+		if heading, ok := bytes.CutPrefix(line, []byte("### ")); ok {
+			require.Contains(t, []string{"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}, strings.TrimSpace(string(heading)))
+		}
+	}
+}
+
+// TestDocs_pluginCompiles builds the program that docs/providers.md walks through, in
+// a module of its own as its readers do.
+func TestDocs_pluginCompiles(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/providers.md")
+	require.NoError(t, err)
+	program, _, ok := strings.Cut(string(text), "## 10.")
+	require.True(t, ok)
+	var code bytes.Buffer
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(program, -1) {
+		code.WriteString(block[1] + "\n")
+	}
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	mod, err := os.ReadFile("../go.mod")
+	require.NoError(t, err)
+	sums, err := os.ReadFile("../go.sum")
+	require.NoError(t, err)
+	// The versions of the server's own libraries, so that nothing is downloaded.
+	own := strings.Replace(string(mod), "module "+module, "module acme.example/provider-acme", 1) +
+		"\nrequire " + module + " v0.0.0\n\nreplace " + module + " => " + root + "\n"
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"main.go": code.Bytes(), "go.mod": []byte(own), "go.sum": sums} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "vet", "-mod=mod", ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -212,6 +213,35 @@ func TestServer_Shutdown_withoutRun(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, srv.Shutdown(t.Context()))
 	require.NoError(t, srv.Shutdown(t.Context()))
+}
+
+// TestServer_Run_afterShutdown begins the background work when the store is closed
+// already: nothing may be tried on it, and nothing is logged as an error.
+func TestServer_Run_afterShutdown(t *testing.T) {
+	t.Parallel()
+	var log servertest.Log
+	o := servertest.ServerOptions(t, servertest.Options{Dir: t.TempDir()})
+	o.Logger = hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})
+	srv, err := server.New(t.Context(), o)
+	require.NoError(t, err)
+	require.NoError(t, srv.Shutdown(t.Context()))
+	before := log.String()
+	require.NoError(t, srv.Run(t.Context()))
+	require.Equal(t, before, log.String())
+}
+
+// TestServer_Run_besideShutdown lets both begin at the same time, again and again:
+// the race detector sees a count that goes up beside the wait for it.
+func TestServer_Run_besideShutdown(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		srv, err := server.New(t.Context(), servertest.ServerOptions(t, servertest.Options{Dir: t.TempDir()}))
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() { ended <- srv.Run(context.Background()) }()
+		require.NoError(t, srv.Shutdown(t.Context()))
+		require.NoError(t, <-ended)
+	}
 }
 
 // TestServer_relativeDirectory starts a server in a directory that is named

@@ -128,13 +128,7 @@ func requireMirrors(t *testing.T, there, here map[string]string) {
 func TestInvariant01_okMeansVisible(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, providertest.SeedOptions{Commits: 3})
-	writers, pushes := 4, 30
-	if raceFactor > 1 {
-		pushes = 12
-	}
-	if servertest.Long() {
-		pushes = 300
-	}
+	writers, pushes := 4, servertest.Rounds(4, 10, 300)
 	var all sync.WaitGroup
 	failed := make(chan error, writers)
 	for w := range writers {

@@ -86,8 +86,11 @@ type Server struct {
 	drain   *drain
 
 	stop    context.CancelFunc // ends Run
-	running sync.WaitGroup     // Run
 	stopped sync.Once
+
+	mu      sync.Mutex
+	closed  bool           // no Run begins any more
+	running sync.WaitGroup // Run; counted up under mu while not closed
 	runCtx  context.Context
 }
 
@@ -197,9 +200,12 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Engine() *engine.Engine { return s.engine }
 
 // Run does the background work (settling interrupted pushes, syncs,
-// maintenance) until ctx ends or Shutdown is called.
+// maintenance) until ctx ends or Shutdown is called. After Shutdown it does
+// nothing.
 func (s *Server) Run(ctx context.Context) error {
-	s.running.Add(1)
+	if !s.begin() {
+		return nil
+	}
 	defer s.running.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -219,9 +225,24 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// begin counts a Run, unless the server is closing: what counts up while
+// somebody waits for zero may be missed, and would work on a closed store.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
+
 // close stops and closes everything that was opened.
 func (s *Server) close(ctx context.Context) error {
 	s.stop()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.running.Wait()
 	var errs []error
 	if s.engine != nil {

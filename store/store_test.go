@@ -28,6 +28,7 @@ func TestStore_conformance(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Database {
 		dir := t.TempDir()
+		storetest.Empty(t, dir)
 		return func(t *testing.T) core.Store { return openAt(t, dir) }
 	})
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
+	"github.com/headwater-git/headwater/store/storetest"
 )
 
 func TestMain(m *testing.M) { coretest.Main(m) }
@@ -50,6 +51,7 @@ func newBench(t testing.TB, o Options) *bench {
 	sealer, err := seal.LoadOrCreate(filepath.Join(dir, "seal.json"))
 	require.NoError(t, err)
 	clock := coretest.NewClock()
+	storetest.Empty(t, dir)
 	db, err := store.Open(t.Context(), filepath.Join(dir, "headwater.db"), store.Options{Sealer: sealer, Clock: clock})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -110,6 +111,10 @@ type Process struct {
 	ceiling int64     // of its memory; see limitMemory
 	flag    string    // of the server, that raises it
 	spoken  *listener // nil: stderr is kept
+
+	mu     sync.Mutex
+	reaped bool        // its number may be another process's by now
+	killer *time.Timer // kills the group; nil: nothing ended it
 }
 
 // Start starts the command; the caller must call Wait. When ctx ends, the
@@ -155,17 +160,9 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	p.ceiling, p.flag = g.memory.ceiling(c)
 	cmd.ExtraFiles = c.ExtraFiles
 	cmd.SysProcAttr = sysProcAttr()
-	cmd.Cancel = func() error {
-		// To the group: git's children (remote helpers, index-pack) must go too.
-		pid := cmd.Process.Pid
-		err := syscall.Kill(-pid, syscall.SIGTERM)
-		if errors.Is(err, syscall.ESRCH) {
-			return os.ErrProcessDone
-		}
-		return err
-	}
+	cmd.Cancel = p.terminate
 	cmd.WaitDelay = killGrace
-	if err := cmd.Start(); err != nil {
+	if err := g.starter.start(cmd); err != nil {
 		if watch != nil {
 			watch.stop()
 		}
@@ -184,16 +181,66 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 // Pid returns the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Wait waits for the end and returns nil, an [*ExitError], a [*ResourceError] in
-// a [*core.Error], or the context's error when that ended the process.
-func (p *Process) Wait() error {
+// terminate asks the process to end, with its group: git's children (remote
+// helpers, index-pack) must go too. What is left of them after the grace is killed.
+func (p *Process) terminate() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return os.ErrProcessDone
+	}
+	p.killer = time.AfterFunc(killGrace, p.kill)
+	err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// kill kills the group.
+func (p *Process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	}
+}
+
+// reap waits for the end of the process, and of its group if the context ended
+// it. The group is named by the process's number, which may be another's as soon
+// as the system was asked how the process ended, so that comes last.
+func (p *Process) reap() error {
+	pid := p.cmd.Process.Pid
+	held := awaitEnd(pid)
+	if held && p.ctx.Err() != nil {
+		awaitGroup(pid, 2*killGrace)
+	}
+	p.mu.Lock()
+	p.reaped = held
+	p.mu.Unlock()
 	err := p.cmd.Wait()
+	if p.ctx.Err() != nil && !held || errors.Is(err, exec.ErrWaitDelay) {
+		// Somebody of the group still has our pipes, and while anybody is in it
+		// the number is not given away.
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reaped = true
+	if p.killer != nil {
+		p.killer.Stop()
+	}
+	return err
+}
+
+// Wait waits for the end and returns nil, an [*ExitError], a [*ResourceError] in
+// a [*core.Error], or the context's error when that ended the process. It is
+// called once.
+func (p *Process) Wait() error {
+	err := p.reap()
+	p.git.starter.ended()
 	if p.watch != nil {
 		defer p.watch.stop() // after the context was asked why it ended
-	}
-	if p.ctx.Err() != nil {
-		// Whatever of the group outlived its leader and the grace.
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	}
 	if p.git.log.IsDebug() {
 		p.git.log.Debug("git finished", "command", p.name, "duration", time.Since(p.start), "cpu", cpu(p.cmd.ProcessState), "status", p.cmd.ProcessState.ExitCode())

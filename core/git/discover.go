@@ -4,20 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"os"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -31,7 +25,7 @@ const (
 	stallBytes = 60 * 1000
 
 	dialTimeout = 10 * time.Second // per address
-	maxPools    = 256              // kept transports; each has its own address set
+	maxPools    = 256              // kept pools of connections, one for each address of a host
 )
 
 // Discoverer asks upstreams for their refs over git's smart HTTP protocol, see
@@ -43,18 +37,7 @@ type Discoverer struct {
 	agent     string        // protocol capability: no spaces
 	stall     time.Duration // stallTime but in tests
 
-	mu    sync.Mutex
-	pools map[poolKey]*http.Transport
-}
-
-// poolKey tells which connections may serve which remote: a connection that was
-// made to checked addresses with one set of trusted roots is of no use to a
-// remote that has others.
-type poolKey struct {
-	host   string
-	addrs  string
-	caFile string
-	caTime time.Time // of its last change, so that a renewed file takes effect
+	pools *pools
 }
 
 // NewDiscoverer returns a Discoverer that calls itself agent, such as
@@ -65,19 +48,14 @@ func NewDiscoverer(agent string) *Discoverer {
 		userAgent: "git/2.43.0 (" + agent + ")",
 		agent:     strings.Join(strings.Fields(agent), "."),
 		stall:     stallTime,
-		pools:     make(map[poolKey]*http.Transport),
+		pools:     newPools(maxPools),
 	}
 }
 
 // CloseIdle closes the connections that serve no request now. Later requests
 // open new ones.
 func (d *Discoverer) CloseIdle() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, t := range d.pools {
-		t.CloseIdleConnections()
-	}
-	clear(d.pools)
+	d.pools.closeIdle()
 }
 
 // Refs lists the refs of the remote that the prefixes select. A prefix that ends
@@ -116,9 +94,9 @@ func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *a
 	// The credential travels in Remote; one in the URL is a mistake, and it
 	// would end up in logs.
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	transport, err := d.transport(u.Host, r)
+	keys, err := d.pools.order(u.Host, r)
 	if err != nil {
-		return &RemoteError{Class: core.ClassInternal, HostText: "the file of trusted certificates cannot be used", Err: err}
+		return badRoots(err)
 	}
 
 	get, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("info/refs").String()+"?service=git-upload-pack", nil)
@@ -127,7 +105,24 @@ func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *a
 	}
 	// A cache on the way must not hide a push.
 	get.Header.Set("Pragma", "no-cache")
-	err = d.exchange(transport, get, r, "application/x-git-upload-pack-advertisement", w, p.parseAnswer)
+	var (
+		transport *http.Transport
+		unreached []error
+	)
+	for _, key := range keys {
+		if transport, err = d.pools.get(key); err != nil {
+			return badRoots(err)
+		}
+		err = d.exchange(transport, get, r, "application/x-git-upload-pack-advertisement", w, p.parseAnswer)
+		if err == nil {
+			d.pools.answered(key)
+		}
+		if !isDial(err) || ctx.Err() != nil {
+			break
+		}
+		unreached = append(unreached, err)
+		err = errors.Join(unreached...)
+	}
 	if err != nil || p.Protocol != 2 || len(prefixes) == 0 {
 		return err
 	}
@@ -146,6 +141,17 @@ func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *a
 	// the request when a kept connection turns out to be dead.
 	post.Header["Idempotency-Key"] = []string{}
 	return d.exchange(transport, post, r, "application/x-git-upload-pack-result", w, p.parseLsRefs)
+}
+
+// badRoots is the error of a file of certificates that cannot be used.
+func badRoots(err error) error {
+	return &RemoteError{Class: core.ClassInternal, HostText: "the file of trusted certificates cannot be used", Err: err}
+}
+
+// isDial reports whether no connection came about, so that nothing was sent.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // exchange sends one request and gives the packets of the answer to parse.
@@ -197,111 +203,6 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, co
 	// at most are left (the end of the chunked coding).
 	_, _ = io.CopyN(io.Discard, w, 1<<10)
 	return nil
-}
-
-// transport returns the pool of connections for the remote.
-func (d *Discoverer) transport(host string, r Remote) (*http.Transport, error) {
-	key := poolKey{host: host, caFile: r.CAFile}
-	addrs := slices.Clone(r.Addrs)
-	for i, a := range addrs {
-		addrs[i] = a.Unmap()
-	}
-	// Resolvers rotate their answers. In order, IPv4 comes first, which is also
-	// the family more likely to work.
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	addrs = slices.Compact(addrs)
-	key.addrs = fmt.Sprint(addrs)
-	if r.CAFile != "" {
-		info, err := os.Stat(r.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		key.caTime = info.ModTime()
-	}
-
-	d.mu.Lock()
-	t, ok := d.pools[key]
-	d.mu.Unlock()
-	if ok {
-		return t, nil
-	}
-	t, err := newTransport(addrs, r.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if other, ok := d.pools[key]; ok {
-		return other, nil
-	}
-	if len(d.pools) >= maxPools {
-		// Address sets go out of use when hosts change them. Whose are still in
-		// use come back with one handshake each.
-		for _, old := range d.pools {
-			old.CloseIdleConnections()
-		}
-		clear(d.pools)
-	}
-	d.pools[key] = t
-	return t, nil
-}
-
-func newTransport(addrs []netip.Addr, caFile string) (*http.Transport, error) {
-	t := &http.Transport{
-		// No Proxy: it would resolve names anew, past the address check.
-		DialContext:            pinnedDial(addrs),
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    15 * time.Second,
-		MaxIdleConnsPerHost:    8,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		ForceAttemptHTTP2:      true, // off by default with a dial function of one's own
-		// A kept connection whose peer is gone without a word must not cost the
-		// next poll its stall time.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-	}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
-		if err != nil {
-			return nil, err
-		}
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("load the system's certificates: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("no certificate in %q", caFile)
-		}
-		t.TLSClientConfig.RootCAs = roots
-	}
-	return t, nil
-}
-
-// pinnedDial returns a dial function that connects to one of the addresses,
-// whatever the name says. Without addresses it resolves the name.
-func pinnedDial(addrs []netip.Addr) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	if len(addrs) == 0 {
-		return dialer.DialContext
-	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		_, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		var errs []error
-		for _, a := range addrs {
-			conn, err := dialer.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
-			if err == nil {
-				return conn, nil
-			}
-			errs = append(errs, err)
-			if ctx.Err() != nil {
-				break
-			}
-		}
-		return nil, errors.Join(errs...)
-	}
 }
 
 // watchdog reads bodies, counts, and puts off the timer that ends the operation

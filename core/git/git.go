@@ -34,6 +34,7 @@ type Git struct {
 	memory  Memory
 	log     hclog.Logger
 	stall   time.Duration // 0: processes cannot be watched here
+	starter starter
 }
 
 // Version is a git version.

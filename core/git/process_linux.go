@@ -1,11 +1,14 @@
 package git
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +18,45 @@ import (
 // would go on writing beside the next server.
 func sysProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}
+
+// awaitEnd waits until the process has ended, and leaves it to be waited for: as
+// long as nobody does, its number and that of its group are not given to another.
+// It reports whether it could.
+func awaitEnd(pid int) bool {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil
+		}
+	}
+}
+
+// awaitGroup waits, so long at most, until nobody of the group runs any more. It is
+// for groups that are being ended, so it may look again and again.
+func awaitGroup(group int, atMost time.Duration) {
+	late := time.NewTimer(atMost)
+	defer late.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for slices.ContainsFunc(members(group), runs) {
+		select {
+		case <-late.C:
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// runs reports whether a process has not ended.
+func runs(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The state follows the name in parentheses, which may hold anything.
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	return len(f) > 0 && f[0] != "Z" && f[0] != "X"
 }
 
 // lowerPriority makes a process yield to client work. A failure costs only speed.

@@ -4,6 +4,7 @@ package git
 
 import (
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +12,12 @@ import (
 // sysProcAttr gives each git its own process group, so that it can be ended
 // with all its children. There is no parent-death signal here.
 func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// awaitEnd does nothing: what Linux has for it is not everywhere.
+func awaitEnd(int) bool { return false }
+
+// awaitGroup does nothing.
+func awaitGroup(int, time.Duration) {}
 
 // lowerPriority makes a process yield to client work. A failure costs only speed.
 func lowerPriority(pid int) { _ = unix.Setpriority(unix.PRIO_PGRP, pid, 10) }

@@ -72,7 +72,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 // empty: those are creations cut short before the store heard of them. One
 // with content is kept and reported: the store may be the wrong one.
 func (r *Repos) orphans(known map[string]bool) error {
-	found, err := filepath.Glob(filepath.Join(r.root, "repos", "*", "*", "*.git"))
+	found, err := globIn(filepath.Join(r.root, "repos"), "*/*/*.git")
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,17 @@ func (r *Repos) orphans(known map[string]bool) error {
 		}
 	}
 	return nil
+}
+
+// globIn returns the paths below dir that match the pattern. The path of dir is
+// taken as it is: [filepath.Glob] would read a "[" in the data directory's own
+// name as a pattern and find nothing.
+func globIn(dir, pattern string) ([]string, error) {
+	found, err := fs.Glob(os.DirFS(dir), pattern)
+	for i, name := range found {
+		found[i] = filepath.Join(dir, name)
+	}
+	return found, err
 }
 
 func hasFiles(dir string) bool {
@@ -115,7 +126,7 @@ func (r *Repos) cleanStale(id string) error {
 		"*.lock", "packed-refs.new", "gc.pid", "objects/tmp_objdir-*", "objects/pack/tmp_*", "objects/pack/.tmp-*",
 		"objects/pack/*.lock", "objects/[0-9a-f][0-9a-f]/tmp_obj_*", "objects/info/*.lock", "objects/info/commit-graphs/*.lock", "objects/info/commit-graphs/tmp_*",
 	} {
-		stale, err := filepath.Glob(filepath.Join(dir, pattern))
+		stale, err := globIn(dir, pattern)
 		if err != nil {
 			return err
 		}
@@ -149,7 +160,7 @@ func (r *Repos) cleanStale(id string) error {
 // from repacking until its refs are written. Left behind, they would do so for
 // ever. Marks of people have other words in them.
 func (r *Repos) cleanKeeps(id, dir string) error {
-	keeps, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.keep"))
+	keeps, err := globIn(dir, "objects/pack/*.keep")
 	if err != nil {
 		return err
 	}

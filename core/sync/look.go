@@ -21,7 +21,7 @@ type Looker struct {
 	looks  sync.WaitGroup
 
 	mu    sync.Mutex
-	queue map[string]*looks // by repository id
+	queue map[string]*looks // by repository id; nil: closed, no look begins any more
 }
 
 // looks is what goes on for one repository: one look that runs, and at most one
@@ -61,6 +61,13 @@ func (l *Looker) Look(ctx context.Context, r core.Repository) error {
 func (l *Looker) join(r core.Repository) *look {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.queue == nil {
+		// A request that outlived the end of the server's patience.
+		closed := newLook()
+		closed.err = context.Canceled
+		close(closed.done)
+		return closed
+	}
 	q := l.queue[r.ID]
 	if q == nil {
 		q = &looks{}
@@ -93,8 +100,11 @@ func (l *Looker) run(r core.Repository, q *looks, now *look) {
 	}
 }
 
-// Close ends all looks. Nobody may look after it.
+// Close ends all looks; whoever looks after it gets [context.Canceled].
 func (l *Looker) Close() {
 	l.cancel()
+	l.mu.Lock()
+	l.queue = nil
+	l.mu.Unlock()
 	l.looks.Wait()
 }

@@ -85,3 +85,15 @@ func TestLooker_Look_callersMayGiveUp(t *testing.T) {
 	<-hanging.done
 	require.ErrorIs(t, hanging.err, context.Canceled)
 }
+
+func TestLooker_Look_afterCloseBeginsNone(t *testing.T) {
+	t.Parallel()
+	begun := false
+	l := newLooker(func(ctx context.Context, _ core.Repository) error {
+		begun = true
+		return ctx.Err()
+	})
+	l.Close()
+	require.ErrorIs(t, l.Look(t.Context(), core.Repository{ID: "repo_1"}), context.Canceled)
+	require.False(t, begun, "its goroutine would not be waited for")
+}

@@ -116,17 +116,31 @@ func (p *process) Start(context.Context) error {
 // Wait implements [runner.Runner]. go-plugin calls it once, when both outputs
 // have ended.
 func (p *process) Wait(context.Context) error {
+	// What the plugin started dies with it. Where that can be, it comes before the
+	// plugin is waited for: after it, its number and that of its group may be
+	// another's.
+	held := awaitEnd(p.pid())
+	if held {
+		p.endGroup()
+	}
 	err := p.cmd.Wait()
+	if !held {
+		p.endGroup()
+	}
 	p.mu.Lock()
-	// What the plugin started dies with it. While one of them lives, the
-	// number of the group is not given to another process.
-	_ = syscall.Kill(-p.started, syscall.SIGKILL)
-	p.reaped = true
 	p.status = p.cmd.ProcessState.String()
 	p.mu.Unlock()
 	_ = p.parentWrite.Close()
 	close(p.done)
 	return err
+}
+
+// endGroup kills what is left of the group, and lets nobody do so again.
+func (p *process) endGroup() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = syscall.Kill(-p.started, syscall.SIGKILL)
+	p.reaped = true
 }
 
 // Kill implements [runner.Runner]: it kills the process group. It may be called

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,9 +41,10 @@ func removeSocket(dir string) {
 	if dir == "" || !strings.HasPrefix(filepath.Base(dir), "plugin-dir") {
 		return
 	}
-	sockets, _ := filepath.Glob(filepath.Join(dir, "plugin*"))
+	// Not filepath.Glob: the folder for temporary files may have a "[" in its name.
+	sockets, _ := fs.Glob(os.DirFS(dir), "plugin*")
 	for _, s := range sockets {
-		_ = os.Remove(s)
+		_ = os.Remove(filepath.Join(dir, s))
 	}
 	_ = os.Remove(dir)
 }

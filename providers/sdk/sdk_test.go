@@ -148,8 +148,8 @@ func TestForwardHandshake(t *testing.T) {
 
 func TestRemoveSocket(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "plugin-dir123")
-	require.NoError(t, os.Mkdir(dir, 0o700))
+	dir := filepath.Join(t.TempDir(), "tmp [a-c]", "plugin-dir123") // not a pattern
+	require.NoError(t, os.MkdirAll(dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "plugin456"), nil, 0o600))
 	removeSocket(dir)
 	require.NoDirExists(t, dir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -290,8 +291,8 @@ func waitBitmap(ctx context.Context, dir string) error {
 		return nil
 	}
 	for range 6000 {
-		bitmaps, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.bitmap"))
-		graphs, _ := filepath.Glob(filepath.Join(dir, "objects", "info", "commit-graphs", "commit-graph-chain"))
+		bitmaps, _ := fs.Glob(os.DirFS(dir), "objects/pack/*.bitmap")
+		graphs, _ := fs.Glob(os.DirFS(dir), "objects/info/commit-graphs/commit-graph-chain")
 		if len(bitmaps) > 0 && len(graphs) > 0 {
 			return nil
 		}

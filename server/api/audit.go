@@ -11,7 +11,8 @@ import (
 // auditTimeout bounds how long a call waits for its audit entry.
 const auditTimeout = 10 * time.Second
 
-// action is what the audit says of an operation that writes.
+// action is what the audit says of an operation that writes. A test checks
+// that whatever is not a GET has one or is among those that only read.
 type action struct {
 	word string // noun and verb; "" if the operation only reads
 	// session: its writes go through write sessions, which make the audit
@@ -20,47 +21,6 @@ type action struct {
 	session bool
 	// providers: the variable "name" of the path is not a repository.
 	providers bool
-}
-
-// actions are the operations that write, by key. A test holds them against the
-// table of operations: whatever is not a GET is here or among those that only
-// read.
-var actions = map[string]action{
-	"POST /api/repos":                                              {word: "repository.create"},
-	"PATCH /api/repos/{name}":                                      {word: "repository.update"},
-	"PATCH /api/repos/{name}/settings":                             {word: "settings.update"},
-	"DELETE /api/repos/{name}":                                     {word: "repository.delete"},
-	"POST /api/repos/{name}/base":                                  {word: "upstream.attach"},
-	"PUT /api/repos/{name}/base":                                   {word: "upstream.repoint"},
-	"DELETE /api/repos/{name}/base":                                {word: "upstream.detach"},
-	"POST /api/repos/{name}/pull-upstream":                         {word: "sync.request"},
-	"POST /api/repos/{name}/git-credentials":                       {word: "credential.create"},
-	"PUT /api/v1/repos/git-credentials":                            {word: "credential.update"},
-	"PUT /api/repos/{name}/git-credentials/{id}":                   {word: "credential.update"},
-	"DELETE /api/v1/repos/git-credentials":                         {word: "credential.delete"},
-	"DELETE /api/repos/{name}/git-credentials/{id}":                {word: "credential.delete"},
-	"POST /api/repos/{name}/inbound-webhook":                       {word: "inbound_webhook.rotate"},
-	"POST /api/repos/{name}/commit-pack":                           {word: "commit.create", session: true},
-	"POST /api/repos/{name}/diff-commit":                           {word: "commit.create", session: true},
-	"POST /api/repos/{name}/restore-commit":                        {word: "commit.restore", session: true},
-	"POST /api/repos/{name}/reset-commits":                         {word: "commit.restore", session: true},
-	"POST /api/repos/{name}/branches/create":                       {word: "branch.create", session: true},
-	"DELETE /api/repos/{name}/branches":                            {word: "branch.delete", session: true},
-	"POST /api/repos/{name}/merge":                                 {word: "branch.merge", session: true},
-	"POST /api/repos/{name}/tags":                                  {word: "tag.create", session: true},
-	"DELETE /api/repos/{name}/tags":                                {word: "tag.delete", session: true},
-	"DELETE /api/repos/{name}/tags/{tag}":                          {word: "tag.delete", session: true},
-	"POST /api/repos/{name}/notes":                                 {word: "note.write", session: true},
-	"DELETE /api/repos/{name}/notes":                               {word: "note.delete", session: true},
-	"POST /api/repos/{name}/rewrites/{id}/restore":                 {word: "rewrite.restore", session: true},
-	"POST /api/repos/{name}/rewrites/{id}/approve":                 {word: "rewrite.approve"},
-	"POST /api/repos/{name}/rewrites/{id}/dismiss":                 {word: "rewrite.dismiss"},
-	"POST /api/webhooks":                                           {word: "webhook.create"},
-	"PATCH /api/webhooks/{webhook}":                                {word: "webhook.update"},
-	"DELETE /api/webhooks/{webhook}":                               {word: "webhook.delete"},
-	"POST /api/webhooks/{webhook}/ping":                            {word: "webhook.ping"},
-	"POST /api/webhooks/{webhook}/deliveries/{delivery}/redeliver": {word: "webhook.redeliver"},
-	"POST /providers/{name}/replay":                                {word: "deliveries.replay", providers: true},
 }
 
 // actor is who calls, from where.

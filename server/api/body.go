@@ -51,6 +51,10 @@ func decodeJSON(raw []byte, dest any) error {
 		}
 		return core.Errorf(core.KindInvalid, "the field %q must be %s, not %s", wrong.Field, wordOf(wrong.Type), wrong.Value)
 	}
+	// A field that reads itself says what it takes, like a duration.
+	if own, ok := errors.AsType[*core.Error](err); ok {
+		return own
+	}
 	// The cause is left out of the message: it may quote a piece of a secret.
 	return core.Errorf(core.KindInvalid, "the request body is not valid JSON")
 }

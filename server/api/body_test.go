@@ -39,3 +39,12 @@ func TestDecodeJSON_texts(t *testing.T) {
 		require.Equal(t, want, got.S, text)
 	}
 }
+
+func TestDecodeJSON_keepsTheWordsOfAField(t *testing.T) {
+	t.Parallel()
+	var body settingsBody
+	err := decodeJSON([]byte(`{"max_staleness":"5x"}`), &body)
+	require.Equal(t, core.KindInvalid, core.KindOf(err))
+	require.ErrorContains(t, err, `"5x" is not a duration with its unit`)
+	require.ErrorContains(t, decodeJSON([]byte(`{"max_staleness":`), &body), "is not valid JSON")
+}

@@ -146,32 +146,3 @@ func (f *mergeFailure) shape(body errorBody) (int, any) {
 	}
 	return body.Status, answer
 }
-
-// dress gives an error of an operation the shape that its clients read, also if
-// the operation was never reached: for a bad token, or a repository that is not
-// there.
-func (op operation) dress(err error) error {
-	if _, ok := errors.AsType[shaped](err); ok {
-		return err
-	}
-	switch op.legacy {
-	case legacyCommitPack, legacyDiffCommit:
-		return &commitFailure{err: err, conflict: true}
-	case legacyRestore, legacyReset:
-		return &commitFailure{err: err}
-	case legacyNotes:
-		if op.method != http.MethodGet {
-			return &noteFailure{err: err}
-		}
-	}
-	return err
-}
-
-// Routes whose failures have a shape of their own.
-const (
-	legacyCommitPack = "/api/v1/repos/commit-pack"
-	legacyDiffCommit = "/api/v1/repos/diff-commit"
-	legacyRestore    = "/api/v1/repos/restore-commit"
-	legacyReset      = "/api/v1/repos/reset-commits"
-	legacyNotes      = "/api/v1/repos/notes"
-)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,17 +21,18 @@ import (
 // HEADWATER_UPDATE=1 to write the file anew.
 func TestOpenAPI_reference(t *testing.T) {
 	t.Parallel()
-	r := &referenceWriter{t: t, d: newDocument("test"), described: descriptions(), failures: map[reflect.Type]string{}}
+	_, read := newDocument(t).encode(t)
+	r := &referenceWriter{t: t, d: read, failures: map[reflect.Type]string{}}
 	r.printf("# HTTP API\n\nThis page is generated from the OpenAPI 3.1 document of the server, which every server has at\n`%s`. A test holds real answers against it.\n\n%s\n", openAPIPath, overview)
 	r.problem()
 	for _, tag := range tags {
-		if tag["name"] == legacyTag {
+		if tag.Name == legacyTag {
 			continue
 		}
-		r.printf("\n## %s\n\n%s.\n", strings.ToUpper(tag["name"].(string)[:1])+tag["name"].(string)[1:], tag["description"])
+		r.printf("\n## %s\n\n%s.\n", strings.ToUpper(tag.Name[:1])+tag.Name[1:], tag.Description)
 		for _, op := range slices.Concat(operations, openOperations) {
-			if about := r.described[op.key()]; about.tag == tag["name"] {
-				r.operation(op, about)
+			if op.doc.tag == tag.Name {
+				r.operation(op)
 			}
 		}
 	}
@@ -41,23 +43,22 @@ func TestOpenAPI_reference(t *testing.T) {
 // that handlers decode, with no field too many.
 func TestOpenAPI_examples(t *testing.T) {
 	t.Parallel()
-	for key, about := range descriptions() {
-		require.Equal(t, about.body != nil, about.example != "", key)
-		for line := range strings.Lines(about.example) {
+	for _, op := range operations {
+		require.Equal(t, op.in.body != nil, op.in.example != "", op.route())
+		for line := range strings.Lines(op.in.example) {
 			decoder := json.NewDecoder(strings.NewReader(line))
 			decoder.DisallowUnknownFields()
-			require.NoError(t, decoder.Decode(reflect.New(reflect.TypeOf(about.body)).Interface()), key)
+			require.NoError(t, decoder.Decode(reflect.New(reflect.TypeOf(op.in.body)).Interface()), op.route())
 		}
 	}
 }
 
 // referenceWriter writes the reference.
 type referenceWriter struct {
-	t         *testing.T
-	d         *document
-	described map[string]description
-	failures  map[reflect.Type]string // first operation of each shape
-	text      bytes.Buffer
+	t        *testing.T
+	d        *openapi3.T
+	failures map[reflect.Type]string // first operation of each shape
+	text     bytes.Buffer
 }
 
 func (r *referenceWriter) printf(format string, args ...any) { fmt.Fprintf(&r.text, format, args...) }
@@ -73,51 +74,64 @@ func (r *referenceWriter) problem() {
 	}
 }
 
-func (r *referenceWriter) operation(op operation, about description) {
-	r.printf("\n### %s\n\n```text\n", about.summary)
+func (r *referenceWriter) operation(op operation) {
+	r.printf("\n### %s\n\n```text\n", op.doc.summary)
 	for _, path := range []string{op.preferred, op.legacy} {
 		if path != "" {
 			r.printf("%s %s\n", op.method, path)
 		}
 	}
-	r.printf("```\n\n%s\n", about.describe(op))
-	r.parameters(about)
-	if about.body != nil {
+	r.printf("```\n\n%s\n", op.describe())
+	r.parameters(op)
+	if body := r.described(op).RequestBody; body != nil {
 		r.printf("\n| field | type | |\n| --- | --- | --- |\n")
-		r.rows("", r.d.schemas.request(about.body))
+		r.rows("", body.Value.Content[cmp.Or(op.in.media, "application/json")].Schema)
 	}
-	r.example(op, about)
+	r.example(op)
 	var others []string
-	for _, s := range about.answers[1:] {
+	for _, s := range op.answers()[1:] {
 		others = append(others, fmt.Sprintf("%d (%s)", s.status, strings.ToLower(s.text[:1])+strings.TrimSuffix(s.text[1:], ".")))
 	}
 	if len(others) > 0 {
 		r.printf("\nAlso: %s.\n", strings.Join(others, "; "))
 	}
 	var errors []string
-	for _, status := range errorStatuses(op, about) {
+	for _, status := range op.errorStatuses() {
 		errors = append(errors, fmt.Sprint(status))
 	}
 	if len(errors) > 0 {
 		r.printf("\nErrors: %s.", strings.Join(errors, ", "))
-		r.failure(about)
+		r.failure(op)
 		r.printf("\n")
 	}
 }
 
+// described returns what the document says of an operation.
+func (r *referenceWriter) described(op operation) *openapi3.Operation {
+	return r.d.Paths.Value(cmp.Or(op.preferred, op.legacy)).GetOperation(op.method)
+}
+
+// answer returns the schema of an answer in JSON, nil if it is something else.
+func (r *referenceWriter) answer(op operation, status int) *openapi3.SchemaRef {
+	if media := r.described(op).Responses.Status(status).Value.Content.Get("application/json"); media != nil {
+		return media.Schema
+	}
+	return nil
+}
+
 // failure shows what errors look like that have a shape of their own, the first
 // time that there is such an operation.
-func (r *referenceWriter) failure(about description) {
-	if about.failure == nil {
+func (r *referenceWriter) failure(op operation) {
+	if op.out.failure.body == nil {
 		return
 	}
-	kind := reflect.TypeOf(about.failure)
+	kind := reflect.TypeOf(op.out.failure.body)
 	if first, ok := r.failures[kind]; ok {
 		r.printf(" They look as those of %q.", first)
 		return
 	}
-	r.failures[kind] = about.summary
-	o := r.sample("", "", r.d.schemas.answer(about.failure)).(node)
+	r.failures[kind] = op.doc.summary
+	o := r.sample("", "", r.answer(op, op.errorStatuses()[0])).(node)
 	for key, value := range map[string]any{"error": "the branch is not where it was expected", "detail": "the branch is not where it was expected",
 		"code": "precondition", "status": 409, "title": "Conflict", "type": "about:blank"} {
 		o[key] = value
@@ -140,103 +154,99 @@ func (r *referenceWriter) failure(about description) {
 }
 
 // parameters lists the parameters of the query.
-func (r *referenceWriter) parameters(about description) {
-	refs := r.d.query(about.query)
-	if len(refs) == 0 {
+func (r *referenceWriter) parameters(op operation) {
+	list := op.parameters()
+	if len(list) == 0 {
 		return
 	}
 	r.printf("\n| parameter | |\n| --- | --- |\n")
-	for _, ref := range refs {
-		key := strings.TrimPrefix(ref["$ref"].(string), "#/components/parameters/")
-		p := r.d.parameters[key].(node)
-		if isOlder(p) {
-			continue
-		}
-		name := fmt.Sprintf("`%s`", p["name"])
-		for _, older := range parameters[key].older {
+	for _, about := range list {
+		name := fmt.Sprintf("`%s`", about.name)
+		for _, older := range about.older {
 			name += fmt.Sprintf(", older `%s`", older)
 		}
-		if p["in"] == "header" {
+		if about.in == "header" {
 			name += " (header)"
 		}
-		schema := p["schema"].(node)
-		var more []string
-		if p["required"] == true {
-			more = append(more, "Required.")
+		text := []string{about.text}
+		if about.required {
+			text = append(text, "Required.")
 		}
-		if schema["type"] == "array" {
-			more = append(more, "May be repeated.")
+		if about.repeated {
+			text = append(text, "May be repeated.")
 		}
-		if value, ok := schema["default"]; ok && value != false {
-			more = append(more, fmt.Sprintf("Default %v.", value))
+		if about.absent != nil && about.absent != false {
+			text = append(text, fmt.Sprintf("Default %v.", about.absent))
 		}
-		if value, ok := schema["maximum"]; ok {
-			more = append(more, fmt.Sprintf("At most %v.", value))
+		if about.top > 0 {
+			text = append(text, fmt.Sprintf("At most %v.", about.top))
 		}
-		r.printf("| %s | %s |\n", name, strings.Join(append([]string{p["description"].(string)}, more...), " "))
+		r.printf("| %s | %s |\n", name, strings.Join(text, " "))
 	}
 }
 
 // rows lists the fields of a body, with those of objects in it.
-func (r *referenceWriter) rows(prefix string, schema node) {
-	schema = r.resolve(schema)
-	properties, _ := schema["properties"].(node)
-	demanded, _ := schema["required"].([]string)
+func (r *referenceWriter) rows(prefix string, schema *openapi3.SchemaRef) {
+	properties, demanded := schema.Value.Properties, schema.Value.Required
 	for _, name := range r.order(properties, demanded) {
-		property := properties[name].(node)
-		if isOlder(property) {
+		property := properties[name]
+		about := r.own(property)
+		if isOlder(about) {
 			continue
 		}
-		target := r.resolve(property)
-		kind := target["type"].(string)
-		inner, suffix := target, "."
-		if kind == "array" {
-			inner, suffix = r.resolve(target["items"].(node)), "[]."
-			kind = "array of " + inner["type"].(string) + "s"
+		kind, inner, suffix := property.Value.Type.Slice()[0], property, "."
+		if kind == openapi3.TypeArray {
+			inner, suffix = property.Value.Items, "[]."
+			kind = "array of " + inner.Value.Type.Slice()[0] + "s"
 		}
 		var text []string
 		if slices.Contains(demanded, name) {
 			text = append(text, "Required.")
 		}
-		for _, source := range []node{property, target} {
-			if list, ok := source["enum"].([]string); ok {
-				text = append(text, "`"+strings.Join(list, "`, `")+"`.")
-				break
+		if list := property.Value.Enum; list != nil {
+			words := make([]string, len(list))
+			for i, word := range list {
+				words[i] = word.(string)
 			}
+			text = append(text, "`"+strings.Join(words, "`, `")+"`.")
 		}
-		if about, ok := property["description"].(string); ok {
+		if about != "" {
 			text = append(text, about)
 		}
 		names := fmt.Sprintf("`%s%s`", prefix, name)
-		for other, about := range properties {
-			if text, _ := about.(node)["description"].(string); strings.HasPrefix(text, "Older name of `"+name+"`") {
+		for other, property := range properties {
+			if strings.HasPrefix(r.own(property), "Older name of `"+name+"`") {
 				names += fmt.Sprintf(", older `%s`", other) // there is one at most
 			}
 		}
 		r.printf("| %s | %s | %s |\n", names, kind, strings.Join(text, " "))
-		if inner["properties"] != nil && !slices.Contains(people, name) {
+		if inner.Value.Properties != nil && !slices.Contains(people, name) {
 			r.rows(prefix+name+suffix, inner)
 		}
 	}
 }
 
-// isOlder reports whether a parameter or field is an older name of another one.
-func isOlder(about node) bool {
-	text, _ := about["description"].(string)
-	return strings.HasPrefix(text, "Older name of ")
+// own returns the description of a field, which is not that of its type.
+func (r *referenceWriter) own(property *openapi3.SchemaRef) string {
+	if property.Ref != "" && property.Value.Description == r.d.Components.Schemas[componentOf(property)].Value.Description {
+		return ""
+	}
+	return property.Value.Description
 }
+
+// isOlder reports whether a description is that of an older name.
+func isOlder(text string) bool { return strings.HasPrefix(text, "Older name of ") }
 
 // people are fields that have the same two fields everywhere.
 var people = []string{"author", "committer"}
 
 // order is the names of properties, required ones first.
-func (r *referenceWriter) order(properties node, demanded []string) []string {
+func (r *referenceWriter) order(properties openapi3.Schemas, demanded []string) []string {
 	rank := func(name string) int {
-		about, _ := properties[name].(node)["description"].(string)
 		switch {
 		case slices.Contains(demanded, name):
 			return 0
-		case strings.HasSuffix(about, "Required."):
+		case strings.HasSuffix(r.own(properties[name]), "Required."):
 			return 1
 		}
 		return 2
@@ -246,38 +256,24 @@ func (r *referenceWriter) order(properties node, demanded []string) []string {
 	})
 }
 
-// resolve follows references.
-func (r *referenceWriter) resolve(schema node) node {
-	for {
-		ref, ok := schema["$ref"].(string)
-		if !ok {
-			return schema
-		}
-		schema = r.d.schemas.components[strings.TrimPrefix(ref, "#/components/schemas/")].(node)
-	}
-}
-
 // example shows a request on the preferred route and its answer.
-func (r *referenceWriter) example(op operation, about description) {
-	path := op.preferred
-	if path == "" {
-		path = op.legacy
-	}
+func (r *referenceWriter) example(op operation) {
+	path := cmp.Or(op.preferred, op.legacy)
 	path = strings.NewReplacer("{name}", "team%2Fapp", "{id}", "ggc_01k4v6e7", "{webhook}", "wh_01k4v6e7", "{delivery}", "dlv_01k4v6e7", "{tag}", "v1.0").Replace(path)
-	if about.sample != "" {
-		path += "?" + about.sample
+	if op.in.sample != "" {
+		path += "?" + op.in.sample
 	}
 	r.printf("\n```http\n%s %s\n", op.method, path)
-	if op.serve != nil {
+	if !op.open() {
 		r.printf("Authorization: Bearer TOKEN\n")
 	}
 	switch {
-	case about.media != "":
-		r.printf("Content-Type: %s\n\n%s\n", about.media, about.example)
-	case about.example != "":
-		r.printf("Content-Type: application/json\n\n%s\n", about.example)
+	case op.in.media != "":
+		r.printf("Content-Type: %s\n\n%s\n", op.in.media, op.in.example)
+	case op.in.example != "":
+		r.printf("Content-Type: application/json\n\n%s\n", op.in.example)
 	}
-	first := about.answers[0]
+	first := op.answers()[0]
 	r.printf("```\n\n```http\n%d %s\n", first.status, http.StatusText(first.status))
 	if first.body == nil {
 		for _, media := range first.media {
@@ -292,7 +288,7 @@ func (r *referenceWriter) example(op operation, about description) {
 	}
 	switch {
 	case first.body != nil:
-		r.printf("\n%s\n", r.indented(r.sample("", "", r.d.schemas.answer(first.body))))
+		r.printf("\n%s\n", r.indented(r.sample("", "", r.answer(op, first.status))))
 	case first.media != nil:
 		r.printf("\n(bytes)\n")
 	}
@@ -360,73 +356,68 @@ var hidden = []string{"sync", "credential", "next_cursor", "signature", "payload
 var empty = []string{"filtered_files", "conflicts", "filtered_conflicts"}
 
 // sample makes an example of a schema. The name is that of the field.
-func (r *referenceWriter) sample(owner, name string, schema node) any {
+func (r *referenceWriter) sample(owner, name string, schema *openapi3.SchemaRef) any {
 	if value, ok := samples[owner+"."+name]; ok {
 		return value
 	}
-	if ref, ok := schema["$ref"].(string); ok && strings.HasSuffix(ref, "/ObjectID") {
-		if value, ok := samples[name]; ok {
-			return value
-		}
-		return sampleCommit
+	if componentOf(schema) == "ObjectID" {
+		return cmp.Or(samples[name], any(sampleCommit))
 	}
-	target := r.resolve(schema)
-	for _, source := range []node{schema, target} {
-		if list, ok := source["enum"].([]string); ok {
-			return list[0]
-		}
+	target := schema.Value
+	if target.Enum != nil {
+		return target.Enum[0]
 	}
-	switch target["type"] {
-	case "object":
-		if of, ok := target["additionalProperties"].(node); ok {
-			if of["$ref"] == nil {
+	switch {
+	case target.Type.Is(openapi3.TypeObject):
+		if of := target.AdditionalProperties.Schema; of != nil {
+			if of.Ref == "" {
 				return node{}
 			}
 			return node{sampleCommit: r.sample("", "", of)}
 		}
 		o := node{}
-		ref, _ := schema["$ref"].(string)
-		component := strings.TrimPrefix(ref, "#/components/schemas/")
-		properties, _ := target["properties"].(node)
-		for field, property := range properties {
+		component := componentOf(schema)
+		for field, property := range target.Properties {
 			if !slices.Contains(hidden, field) && !slices.Contains(hidden, component+"."+field) {
-				o[field] = r.sample(component, field, property.(node))
+				o[field] = r.sample(component, field, property)
 			}
 		}
 		return o
-	case "array":
-		items := target["items"].(node)
-		if slices.Contains(empty, name) || len(items) == 0 {
+	case target.Type.Is(openapi3.TypeArray):
+		if slices.Contains(empty, name) || target.Items.Ref == "" && target.Items.Value.IsEmpty() {
 			return []any{}
 		}
-		if value, ok := samples[name]; ok && items["$ref"] == nil {
+		if value, ok := samples[name]; ok && target.Items.Ref == "" {
 			return value
 		}
-		return []any{r.sample("", name, items)}
-	case "null":
+		return []any{r.sample("", name, target.Items)}
+	case target.Type.Is(openapi3.TypeNull):
 		return nil
 	}
-	if value, ok := samples[name]; ok && fits(value, target["type"].(string)) {
+	value, ok := samples[name]
+	switch {
+	case ok && fits(value, target.Type):
 		return value
-	}
-	switch target["type"] {
-	case "boolean":
+	case target.Type.Is(openapi3.TypeBoolean):
 		return false
-	case "integer":
+	case target.Type.Is(openapi3.TypeInteger):
 		return 0
 	}
 	return ""
 }
 
+// node is an object of an example.
+type node = map[string]any
+
 // fits reports whether an example is of a JSON type.
-func fits(value any, kind string) bool {
+func fits(value any, kind *openapi3.Types) bool {
 	switch value.(type) {
 	case string:
-		return kind == "string"
+		return kind.Is(openapi3.TypeString)
 	case int:
-		return kind == "integer"
+		return kind.Is(openapi3.TypeInteger)
 	case bool:
-		return kind == "boolean"
+		return kind.Is(openapi3.TypeBoolean)
 	}
 	return false
 }

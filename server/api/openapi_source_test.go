@@ -22,25 +22,21 @@ import (
 func TestOpenAPI_handlersReadWhatIsDescribed(t *testing.T) {
 	t.Parallel()
 	src := readSource(t, ".")
-	handlers := src.handlers(t)
-	described := descriptions()
-	d := newDocument("test")
+	handlers := handlers(t)
 	for _, op := range operations {
-		about := described[op.key()]
-		t.Run(about.id+" "+op.method, func(t *testing.T) {
-			handler := handlers[op.key()]
-			require.NotEmpty(t, handler, "no handler of %s", op.key())
+		t.Run(op.id+" "+op.method, func(t *testing.T) {
+			handler := handlers[op.route()]
+			require.NotEmpty(t, handler, "no handler of %s", op.route())
 			query, body := src.reads(handler)
-			if src.readers[op.key()] {
+			if op.read != nil {
 				demands, _ := src.reads("confirm")
 				query = append(query, demands...)
 			}
 
 			var documented []string
-			for _, ref := range d.query(about.query) {
-				p := d.parameters[strings.TrimPrefix(ref["$ref"].(string), "#/components/parameters/")].(node)
-				if p["in"] == "query" {
-					documented = append(documented, p["name"].(string))
+			for _, p := range op.parameters() {
+				if p.in != "header" {
+					documented = append(append(documented, p.name), p.older...)
 				}
 			}
 			if strings.Contains(op.preferred, "{tag}") {
@@ -49,10 +45,10 @@ func TestOpenAPI_handlersReadWhatIsDescribed(t *testing.T) {
 			require.ElementsMatch(t, query, documented, "parameters of %s", handler)
 
 			var fields []string
-			if about.body != nil {
-				fields = jsonFields(reflect.TypeOf(about.body), "")
-				if about.media != "" {
-					metadata, _ := reflect.TypeOf(about.body).FieldByName("Metadata")
+			if op.in.body != nil {
+				fields = jsonFields(reflect.TypeOf(op.in.body), "")
+				if op.in.media != "" {
+					metadata, _ := reflect.TypeOf(op.in.body).FieldByName("Metadata")
 					fields = jsonFields(metadata.Type, "")
 				}
 			}
@@ -112,17 +108,16 @@ type source struct {
 	files     []*ast.File
 	functions map[string]*ast.FuncDecl
 	types     map[string]ast.Expr
-	readers   map[string]bool // operations whose handler is a reader, by key
 }
 
 func readSource(t *testing.T, dir string) *source {
 	t.Helper()
-	s := &source{functions: map[string]*ast.FuncDecl{}, types: map[string]ast.Expr{}, readers: map[string]bool{}}
+	s := &source{functions: map[string]*ast.FuncDecl{}, types: map[string]ast.Expr{}}
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, entry := range entries {
 		name := entry.Name()
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "openapi") {
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "openapi") || strings.HasPrefix(name, "operations") {
 			continue
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, 0)
@@ -177,31 +172,50 @@ func text(e ast.Expr) []string {
 	return []string{value}
 }
 
-// handlers returns the name of the method behind each operation of the table,
-// by the key of the operation.
-func (s *source) handlers(t *testing.T) map[string]string {
+// handlers returns the name of the method behind each operation, by its route.
+func handlers(t *testing.T) map[string]string {
 	t.Helper()
-	byKey := map[string]string{}
-	for _, file := range s.files {
+	byRoute := map[string]string{}
+	paths, err := filepath.Glob("operations_*.go")
+	require.NoError(t, err)
+	for _, path := range paths {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		require.NoError(t, err)
 		ast.Inspect(file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok || spec.Names[0].Name != "operations" {
+			row, ok := n.(*ast.CompositeLit)
+			if !ok {
 				return true
 			}
-			for i, row := range spec.Values[0].(*ast.CompositeLit).Elts {
-				cells := row.(*ast.CompositeLit).Elts
-				last := cells[len(cells)-1]
-				if call, ok := last.(*ast.CallExpr); ok { // reader or writer
-					last = call.Args[0]
-					s.readers[operations[i].key()] = call.Fun.(*ast.Ident).Name == "reader"
+			var op operation
+			handler := ""
+			for _, element := range row.Elts {
+				field, ok := element.(*ast.KeyValueExpr)
+				if !ok {
+					return true
 				}
-				byKey[operations[i].key()] = last.(*ast.SelectorExpr).Sel.Name
+				switch name := field.Key.(*ast.Ident).Name; name {
+				case "method":
+					op.method = strings.ToUpper(strings.TrimPrefix(field.Value.(*ast.SelectorExpr).Sel.Name, "Method"))
+				case "preferred":
+					op.preferred = strings.Join(text(field.Value), "")
+				case "legacy":
+					op.legacy = strings.Join(text(field.Value), "")
+				case "serve", "read", "write":
+					last := field.Value
+					if call, ok := last.(*ast.CallExpr); ok { // webhooks or decide
+						last = call.Args[0]
+					}
+					handler = last.(*ast.SelectorExpr).Sel.Name
+				}
 			}
-			return false
+			if handler != "" {
+				byRoute[op.route()] = handler
+			}
+			return true
 		})
 	}
-	require.Len(t, byKey, len(operations))
-	return byKey
+	require.Len(t, byRoute, len(operations))
+	return byRoute
 }
 
 // reads returns the parameters that a handler and what it calls here read from

@@ -11,7 +11,9 @@ import (
 	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -573,4 +575,29 @@ func TestHandler_slowReadersCostNoMemory(t *testing.T) { //nolint:paralleltest /
 	// Loose, for the race detector: sixteen packs would be 384 MB.
 	require.Less(t, during-before, int64(120<<20))
 	require.Less(t, after-before, int64(120<<20))
+}
+
+// TestHandler_logsAnswersThatAreCutOff runs alone: it ends a git of the server's
+// while a clone is answered, and looks for the line of the request.
+func TestHandler_logsAnswersThatAreCutOff(t *testing.T) { //nolint:paralleltest // see above
+	s := servertest.Start(t, servertest.Options{})
+	_, head := large(t, s, "r")
+	require.Eventually(t, func() bool { return len(gitProcesses()) == 0 }, 10*time.Second, 10*time.Millisecond)
+	resp := open(t, s, request{method: http.MethodPost, path: "/r.git/git-upload-pack", auth: basic("t", s.Token(t, "r")),
+		header: map[string]string{"Git-Protocol": "version=2"}, body: strings.NewReader(wantRequest(head))})
+	defer resp.Body.Close()
+	_, err := io.ReadFull(resp.Body, make([]byte, 1000))
+	require.NoError(t, err)
+	ended := false
+	for pid, line := range servertest.Processes() {
+		if strings.Contains(line, "upload-pack") || strings.Contains(line, "pack-objects") {
+			ended = syscall.Kill(pid, syscall.SIGKILL) == nil || ended
+		}
+	}
+	require.True(t, ended)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.Error(t, err, "the answer must not end as a whole one does")
+	logged := regexp.MustCompile(`"@message":"git request",.*"advertise":false,.*"error":"git .*"service":"git-upload-pack"`)
+	line := func() bool { return logged.MatchString(s.Log.String()) }
+	require.Eventually(t, line, 10*time.Second, 10*time.Millisecond, "no line of the request: %s", s.Log)
 }

@@ -130,12 +130,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	id, err := h.serve(rec, r, m)
-	if err != nil {
+	var (
+		id  access.Identity
+		err error
+	)
+	// Deferred, because an answer that is cut off ends in a panic, and so does a
+	// fault of ours: those requests are the ones that are looked for in the log.
+	defer func() {
+		h.log.Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", id.Org,
+			"subject", id.Subject, "status", rec.status, "bytes_out", rec.bytes, "duration", time.Since(start), "error", errText(err))
+	}()
+	if id, err = h.serve(rec, r, m); err != nil {
 		h.fail(rec, r, err)
 	}
-	h.log.Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", id.Org,
-		"subject", id.Subject, "status", rec.status, "bytes_out", rec.bytes, "duration", time.Since(start), "error", errText(err))
 }
 
 func errText(err error) string {

@@ -2,6 +2,7 @@ package coretest
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/headwater-git/headwater/providers/providertest"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
+	"github.com/headwater-git/headwater/store/storetest"
 )
 
 // Org is the organisation that owns the repositories of a [World].
@@ -31,6 +33,7 @@ type Options struct {
 	Forge     providertest.ForgeOptions
 	Logger    hclog.Logger
 	Stall     time.Duration // of a git that talks to the forge; 0 is git's default
+	Folder    string        // name of the data directory; "" takes a plain one
 }
 
 // World is a data directory with what works on it, and a forge.
@@ -62,12 +65,14 @@ func NewWorld(t testing.TB, o Options) *World {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
-	w := &World{TB: t, Dir: t.TempDir(), Clock: o.Clock, Logger: o.Logger, options: o}
-	var err error
+	w := &World{TB: t, Dir: filepath.Join(t.TempDir(), o.Folder), Clock: o.Clock, Logger: o.Logger, options: o}
+	err := os.MkdirAll(w.Dir, 0o700)
+	require.NoError(t, err)
 	w.Git, err = git.New(t.Context(), git.Options{Logger: o.Logger, Stall: o.Stall})
 	require.NoError(t, err)
 	sealer, err := seal.LoadOrCreate(filepath.Join(w.Dir, "seal.json"))
 	require.NoError(t, err)
+	storetest.Empty(t, w.Dir)
 	s, err := store.Open(t.Context(), filepath.Join(w.Dir, "headwater.db"), store.Options{Sealer: sealer, Clock: o.Clock})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })

@@ -26,9 +26,12 @@ func TestPlain_journey(t *testing.T) {
 
 func journeys(t *testing.T, b *bench, host upstream) {
 	t.Run("all", func(t *testing.T) {
-		for _, kind := range []kind{local, synced} {
+		for _, kind := range kinds() {
 			for _, legacy := range []bool{false, true} {
 				for _, older := range []bool{false, true} {
+					if testing.Short() && legacy != older {
+						continue
+					}
 					name := fmt.Sprintf("%s legacy=%t older=%t", kind, legacy, older)
 					t.Run(name, func(t *testing.T) {
 						t.Parallel()

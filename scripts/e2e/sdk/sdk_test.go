@@ -5,6 +5,7 @@ package sdk
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,8 +22,20 @@ func newFake(t *testing.T) *fakeHost {
 	return newFakeHost(f)
 }
 
+// kinds are the kinds of repositories to test. A synced one does all that a local
+// one does, which is enough for another version of git.
+func kinds() []kind {
+	if testing.Short() {
+		return []kind{synced}
+	}
+	return []kind{local, synced}
+}
+
 func TestSDK_localRepositories(t *testing.T) {
 	t.Parallel()
+	if !slices.Contains(kinds(), local) {
+		return
+	}
 	b := newBench(t, newFake(t))
 	requireCovered(t, b.node("suite.mjs", local), "Repo.pullUpstream")
 }
@@ -39,7 +52,7 @@ const largeGrowth = 48
 
 func TestSDK_largeFiles(t *testing.T) {
 	t.Parallel()
-	for _, k := range []kind{local, synced} {
+	for _, k := range kinds() {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			b := startBench(t, "measured", newFake(t))

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,10 +164,34 @@ type apiError struct {
 	text       string
 	retryAfter string
 	body       []byte
+	call       apiCall
 }
 
 // Error returns the server's own words.
 func (e *apiError) Error() string { return e.text }
+
+// textNoUpstream is in the answer to a call that needs a synced repository and
+// names a local one.
+const textNoUpstream = "no upstream configured for this repository"
+
+// repo is the repository that the call was about, or a word for one.
+func (e *apiError) repo() string {
+	if e.call.repo == orgClaim {
+		return "NAME"
+	}
+	return e.call.repo
+}
+
+// list is the command that lists what the call did not find.
+func (e *apiError) list() string {
+	switch {
+	case slices.Contains(e.call.path, "webhooks"):
+		return "headwater webhook list"
+	case len(e.call.path) > 4 && e.call.path[3] == "rewrites":
+		return "headwater rewrite list " + e.repo()
+	}
+	return "headwater repo list"
+}
 
 // isStatus reports whether err is an answer of the API with the HTTP status.
 func isStatus(err error, status int) bool {
@@ -219,7 +244,7 @@ func (c *client) do(ctx context.Context, call apiCall, out any) error {
 		return fmt.Errorf("read the server's answer: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return &apiError{status: resp.StatusCode, text: errorText(resp, answer), retryAfter: resp.Header.Get("Retry-After"), body: answer}
+		return &apiError{status: resp.StatusCode, text: errorText(resp, answer), retryAfter: resp.Header.Get("Retry-After"), body: answer, call: call}
 	}
 	if out == nil || len(answer) == 0 {
 		return nil
@@ -260,13 +285,16 @@ func (c *client) explain(err error, doing string) error {
 	case http.StatusForbidden:
 		next = "use a key whose organisation owns the repository"
 	case http.StatusNotFound:
-		next = "see what exists: headwater repo list"
+		next = "see what exists: " + e.list()
 	case http.StatusConflict:
-		next = "see its state: headwater repo show NAME"
+		next = "see its state: headwater repo show " + e.repo()
 	case http.StatusPreconditionFailed:
 		next = "configure the provider in providers.hcl, then check it: headwater provider check"
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		next = "change what the message says; --help has examples"
+		if strings.Contains(e.text, textNoUpstream) {
+			next = "link it to one: headwater repo attach " + e.repo() + " URL"
+		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		next = "try again later"
 		if e.retryAfter != "" {

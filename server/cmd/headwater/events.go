@@ -108,14 +108,14 @@ func (c *client) followEvents(ctx context.Context, q feedQuery, after string, no
 // printEvent prints one line for a person.
 func printEvent(out io.Writer, e eventAnswer) error {
 	if e.Type == gapEvent {
-		_, err := fmt.Fprintln(out, "-  events between that position and what follows are too old to be kept")
+		_, err := fmt.Fprintln(out, "     -  events between that position and what follows are too old to be kept")
 		return err
 	}
 	position := "-"
 	if e.Seq > 0 {
 		position = strconv.FormatInt(e.Seq, 10)
 	}
-	_, err := fmt.Fprintf(out, "%s  %s  %-28s  %s  %s\n", position, e.CreatedAt.Local().Format(time.DateTime), e.Type, e.Repository.URL, e.summary())
+	_, err := fmt.Fprintf(out, "%6s  %s  %-28s  %s  %s\n", position, e.CreatedAt.Local().Format(time.DateTime), e.Type, e.Repository.URL, e.summary())
 	return err
 }
 
@@ -150,7 +150,11 @@ func (e eventAnswer) summary() string {
 		add("%s -> %s", plain(b.Old), plain(b.New))
 	}
 	if strings.HasPrefix(e.Type, "repo.sync.") {
-		add("run %d", b.RunCount)
+		run := b.RunCount
+		if e.Type == core.EventSyncStarted {
+			run++ // it counts the runs that had finished before this one
+		}
+		add("run %d", run)
 	}
 	for _, text := range []string{b.State, b.Message, b.Error} {
 		if text != "" {

@@ -170,7 +170,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassRevoked:
 		return "install the App on the repository's owner again, then: headwater repo sync " + name
 	case core.ClassNotFound:
-		return "check the address; a private repository needs a credential: headwater credential set " + name
+		return "check the address; a private repository needs a credential: headwater credential set " + name + "; if it was a mistake: headwater repo delete --yes " + name
 	case core.ClassMoved:
 		return "if the repository has moved: headwater repo repoint " + name + " URL"
 	case core.ClassProtocol:
@@ -190,6 +190,22 @@ func nextForClass(class core.ErrorClass, name string) string {
 	default:
 		return "see the server's log"
 	}
+}
+
+// nextForUpstream says what a person does about the state of an upstream, "" if
+// there is nothing to do. docs/states.md has the longer form.
+func nextForUpstream(state core.UpstreamState, name string) string {
+	switch state {
+	case core.UpstreamArchived:
+		return "unarchive it at the host to push again; reads go on"
+	case core.UpstreamPrivate, core.UpstreamRevoked:
+		return "store a credential that can read it: headwater credential set " + name
+	case core.UpstreamSuspended:
+		return "the owner of the App's installation unsuspends it at the host"
+	case core.UpstreamDeleted, core.UpstreamReplaced:
+		return "follow another one: headwater repo repoint " + name + " URL, or keep the content: headwater repo detach " + name
+	}
+	return ""
 }
 
 // progress shows a running sync: a bar for a terminal, lines for a log.

@@ -126,10 +126,9 @@ func (o githubAppOptions) app() (setup.Options, error) {
 	if o.publicURL == "" {
 		return setup.Options{}, usagef("give the address that GitHub can reach the server at, like --public-url https://git.example.com", "--public-url is missing")
 	}
-	public, err := url.Parse(o.publicURL)
-	if err != nil || public.Host == "" || public.User != nil || public.RawQuery != "" || public.Fragment != "" ||
-		public.Scheme != "https" && public.Scheme != "http" {
-		return setup.Options{}, usagef("give a URL like https://git.example.com", "--public-url must be an absolute http or https URL")
+	public, err := parsePublicURL(o.publicURL)
+	if err != nil {
+		return setup.Options{}, err
 	}
 	host, err := netguard.ParseHost(o.host)
 	if err != nil {

@@ -100,14 +100,18 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 		return err
 	}
 	fmt.Fprintf(out, "Mirroring %s as %s\n", up, name)
-	created, err := c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
+	_, err = c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
 	if o.provider == "" && base.Provider == "github" && isStatus(err, http.StatusPreconditionFailed) {
 		fmt.Fprintln(out, "  no GitHub App is configured: mirroring it as a public, read-only repository")
 		base.Auth = &authRequest{Type: "public"}
-		created, err = c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
+		_, err = c.createRepo(ctx, name, createRequest{DefaultBranch: o.branch, Base: &base})
 	}
 	if isStatus(err, http.StatusConflict) {
-		return wrapf(err, "bring it up to date with `headwater repo sync --wait "+name+"`, or choose another name with --id", "create the repository %s", name)
+		next := "bring it up to date with `headwater repo sync --wait " + name + "`, or choose another name with --id"
+		if o.passwordFile != "" {
+			next = "store the credential with `headwater credential set " + name + "`, or choose another name with --id"
+		}
+		return wrapf(err, next, "create the repository %s", name)
 	}
 	if err != nil {
 		return c.explain(err, "create the repository "+name)
@@ -126,15 +130,17 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	if err != nil {
 		return err
 	}
-	clone := done.HTTPURL
-	if clone == "" {
-		clone = created.HTTPURL
-	}
-	if clone == "" {
-		clone = c.base.JoinPath((&url.URL{Path: name + ".git"}).EscapedPath()).String()
-	}
+	clone := c.cloneURL(done)
 	fmt.Fprintf(out, "Done. %s is at %s\n", name, clone)
 	return printCloneHint(cmd, o.connectOptions, clone)
+}
+
+// cloneURL is the address to clone a repository from.
+func (c *client) cloneURL(r repoAnswer) string {
+	if r.HTTPURL != "" {
+		return r.HTTPURL
+	}
+	return c.base.JoinPath((&url.URL{Path: r.Name + ".git"}).EscapedPath()).String()
 }
 
 // baseRequestFor chooses the provider of an upstream.

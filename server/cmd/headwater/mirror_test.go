@@ -32,6 +32,7 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 
 	_, err = s.cli(t, "mirror", forge.CloneURL("river/delta"), "--password-file", tokenFile)
 	require.ErrorContains(t, err, "already exists")
+	require.Contains(t, nextOf(t, err), "headwater credential set river/delta", "the credential was not stored")
 
 	out, err = s.cli(t, "repo", "list")
 	require.NoError(t, err)
@@ -84,6 +85,85 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 	key, err := os.ReadFile(s.dir.keyFile())
 	require.NoError(t, err)
 	require.NotContains(t, s.log.String(), strings.Split(string(key), "\n")[1])
+}
+
+// nextOf is the next step that an error tells.
+func nextOf(t *testing.T, err error) string {
+	t.Helper()
+	var step *stepError
+	require.ErrorAs(t, err, &step)
+	return step.next
+}
+
+// TestRepo_createAndWhatALocalRepositoryLacks follows a person who makes a local
+// repository and asks it for what only synced ones have.
+func TestRepo_createAndWhatALocalRepositoryLacks(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "")
+	out, err := s.cli(t, "repo", "create", "team/app", "--default-branch", "trunk")
+	require.NoError(t, err)
+	require.Contains(t, out, "Created. team/app is at "+s.url+"/team/app.git")
+	require.Contains(t, out, "git clone -c ")
+	out, err = s.cli(t, "repo", "show", "team/app")
+	require.NoError(t, err)
+	require.Regexp(t, `(?s)default branch +trunk.*state +local`, out)
+	_, err = s.cli(t, "repo", "create", "team/app")
+	require.Equal(t, "see its state: headwater repo show team/app", nextOf(t, err))
+	_, err = s.cli(t, "repo", "create", "team/app.git")
+	require.ErrorContains(t, err, "cannot name the repository")
+
+	for _, args := range [][]string{
+		{"repo", "sync", "team/app"}, {"repo", "runs", "team/app"}, {"repo", "webhook", "team/app"}, {"repo", "ensure", "team/app", "--ref", "main"},
+	} {
+		_, err = s.cli(t, args...)
+		require.Equal(t, "link it to one: headwater repo attach team/app URL", nextOf(t, err), args)
+	}
+	_, err = s.cli(t, "rewrite", "approve", "team/app", "rw_1")
+	require.Equal(t, "see what exists: headwater rewrite list team/app", nextOf(t, err))
+	_, err = s.cli(t, "webhook", "show", "wh_1")
+	require.Equal(t, "see what exists: headwater webhook list", nextOf(t, err))
+	_, err = s.cli(t, "repo", "settings", "team/app", "--retention", "5x")
+	require.ErrorContains(t, err, `"5x" is not a duration with its unit`)
+	out, err = s.cli(t, "repo", "settings", "team/app")
+	require.NoError(t, err)
+	require.Regexp(t, `freshness +revalidate`, out, "what an empty policy means: docs/freshness.md")
+
+	for _, args := range [][]string{{"org", "add", "local"}, {"org", "key", "list", "nobody"}, {"org", "key", "disable", "local", "key_1"}} {
+		_, err = s.cli(t, args...)
+		require.Error(t, err)
+		require.NotRegexp(t, `sql|constraint`, err.Error(), args)
+	}
+}
+
+// TestRepo_attach_wantsAWordBeforeRefsAreLost links a repository that has a branch of
+// its own, with nobody at a terminal to ask.
+func TestRepo_attach_wantsAWordBeforeRefsAreLost(t *testing.T) {
+	t.Parallel()
+	forge, config, tokenFile := startForge(t)
+	s := startServer(t, "", "--config", config)
+	_, err := s.cli(t, "repo", "create", "team/app")
+	require.NoError(t, err)
+	work := t.TempDir()
+	git := func(args ...string) {
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", work}, args...)...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	git("init", "--quiet")
+	git("-c", "user.name=n", "-c", "user.email=n@example.org", "commit", "--quiet", "--allow-empty", "-m", "ours")
+	token, err := s.cli(t, "token", "--repo", "team/app", "--scope", "git:write")
+	require.NoError(t, err)
+	git("-c", "http.extraHeader=Authorization: Bearer "+strings.TrimSpace(token), "push", "--quiet", s.url+"/team/app.git", "HEAD:refs/heads/ours")
+
+	link := []string{"repo", "attach", "team/app", forge.CloneURL("river/delta"), "--username", "river", "--password-file", tokenFile}
+	out, err := s.cli(t, link...)
+	require.Contains(t, nextOf(t, err), "--yes")
+	require.Regexp(t, `delete +refs/heads/ours`, out, "the plan is shown")
+	out, err = s.cli(t, "repo", "show", "team/app")
+	require.NoError(t, err)
+	require.Regexp(t, `state +local`, out, "nothing was changed")
+	_, err = s.cli(t, append(link, "--yes")...)
+	require.NoError(t, err)
 }
 
 func TestMirror_failureTellsTheHostsWordsAndWhatToDo(t *testing.T) {
@@ -211,7 +291,7 @@ func TestReadSecret_sources(t *testing.T) {
 		{name: "standard input", file: "-", stdin: "s3cret\n", want: "s3cret"},
 		{name: "empty", file: write("empty", "\n"), fails: "is empty"},
 		{name: "two lines", file: write("two", "user\nhunter2"), fails: "more than one line"},
-		{name: "missing", file: filepath.Join(dir, "absent"), fails: "read the password"},
+		{name: "missing", file: filepath.Join(dir, "absent"), fails: "read the secret"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -240,6 +320,20 @@ func TestNextForClass_everyClassHasAStep(t *testing.T) {
 		require.NotEmpty(t, nextForClass(class, "a/b"))
 		require.Contains(t, string(docs), "| `"+string(class)+"` |", "docs/errors.md explains every class")
 	}
+}
+
+func TestNextForUpstream_everyStateButActiveHasAStep(t *testing.T) {
+	t.Parallel()
+	for _, state := range []core.UpstreamState{
+		core.UpstreamArchived, core.UpstreamPrivate, core.UpstreamRevoked, core.UpstreamSuspended, core.UpstreamDeleted, core.UpstreamReplaced,
+	} {
+		require.NotEmpty(t, nextForUpstream(state, "team/app"), state)
+	}
+	require.Empty(t, nextForUpstream("active", "team/app"))
+	require.Empty(t, nextForUpstream("", "team/app"), "an older server")
+	var out strings.Builder
+	require.NoError(t, printRepo(&out, repoAnswer{Name: "team/app", Sync: &syncAnswer{State: "ready", UpstreamState: "archived"}}, time.Now()))
+	require.Regexp(t, `next +unarchive it at the host`, out.String())
 }
 
 func TestDescribe_words(t *testing.T) {

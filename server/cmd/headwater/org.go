@@ -30,6 +30,15 @@ running server sees the change within a second.`,
 	return cmd
 }
 
+// knownOrg returns an error with the next step if there is no such organisation.
+func knownOrg(ctx context.Context, s core.Store, name, next string) error {
+	_, err := s.Org(ctx, name)
+	if core.KindOf(err) == core.KindNotFound {
+		return failf(next, "no organisation %q", name)
+	}
+	return err
+}
+
 func newOrgAddCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
@@ -46,7 +55,7 @@ func newOrgAddCommand() *cobra.Command {
 					return q.CreateOrg(ctx, core.Org{Name: args[0], CreatedAt: time.Now().UTC()})
 				})
 				if core.KindOf(err) == core.KindConflict {
-					return wrapf(err, "see: headwater org list", "the organisation %q exists already", args[0])
+					return failf("see: headwater org list", "the organisation %q exists already", args[0])
 				}
 				if err != nil {
 					return err
@@ -119,8 +128,8 @@ private half written to a file that only you can read.`,
 				return usagef("see: headwater org key add --help", "give a public key file or --generate FILE, one of them")
 			}
 			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
-				if _, err := s.Org(ctx, args[0]); err != nil {
-					return wrapf(err, "add it first: headwater org add "+args[0], "no organisation %q", args[0])
+				if err := knownOrg(ctx, s, args[0], "add it first: headwater org add "+args[0]); err != nil {
+					return err
 				}
 				public, err := publicKey(args[1:], generate)
 				if err != nil {
@@ -156,8 +165,8 @@ func newKeyListCommand() *cobra.Command {
 		Args:    exactArgs("ORG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
-				if _, err := s.Org(ctx, args[0]); err != nil {
-					return wrapf(err, "see: headwater org list", "no organisation %q", args[0])
+				if err := knownOrg(ctx, s, args[0], "see: headwater org list"); err != nil {
+					return err
 				}
 				keys, err := s.Keys(ctx, args[0])
 				if err != nil {
@@ -192,8 +201,11 @@ func newKeyDisableCommand() *cobra.Command {
 				err := audited(ctx, s, args[0], "key.disable", args[1], func(q core.Queries) error {
 					return q.DisableKey(ctx, args[0], args[1], time.Now().UTC())
 				})
+				if core.KindOf(err) == core.KindNotFound {
+					return failf("see: headwater org key list "+args[0], "the organisation %q has no key %q", args[0], args[1])
+				}
 				if err != nil {
-					return wrapf(err, "see: headwater org key list "+args[0], "cannot disable %q", args[1])
+					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Disabled %s; its tokens are refused from now on.\n", args[1])
 				return err

@@ -14,11 +14,11 @@ import (
 func newRepoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repo",
-		Short: "List, inspect, link, sync and delete repositories",
+		Short: "Create, list, inspect, link, sync and delete repositories",
 		RunE:  needsSubcommand,
 	}
 	cmd.AddCommand(
-		newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
+		newRepoCreateCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
 		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoDeleteCommand(),
 	)
 	return cmd
@@ -42,7 +42,7 @@ func newRepoListCommand() *cobra.Command {
 				return err
 			}
 			list := listing[repoAnswer]{
-				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Make one: headwater mirror URL",
+				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Copy one from its host: headwater mirror URL, or make an empty one: headwater repo create NAME",
 				row: func(table io.Writer, r repoAnswer) {
 					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Name, r.DefaultBranch, r.upstream(), r.state())
 				},
@@ -201,10 +201,14 @@ func (r repoAnswer) upstream() string {
 	return host + "/" + r.Base.Owner + "/" + r.Base.Name
 }
 
-// state is one word for a table.
+// state is that of the sync, and that of the upstream where something is wrong
+// with it.
 func (r repoAnswer) state() string {
 	if r.Sync == nil {
 		return "local"
+	}
+	if up := r.Sync.UpstreamState; up != "" && up != "active" {
+		return r.Sync.State + ", upstream " + up
 	}
 	return r.Sync.State
 }
@@ -261,8 +265,11 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 		row("clone URL", "%s", r.HTTPURL)
 	}
 	row("upstream", "%s", r.upstream())
-	row("state", "%s", r.state())
+	if r.Sync == nil {
+		row("state", "local")
+	}
 	if s := r.Sync; s != nil {
+		row("state", "%s", s.State)
 		row("freshness", "%s", s.freshness(now))
 		row("upstream is", "%s", s.upstreamIs())
 		if s.Identity.State != "" { // a server before this was told says nothing
@@ -290,6 +297,9 @@ func printRepo(out io.Writer, r repoAnswer, now time.Time) error {
 		}
 		for _, line := range s.keptOut(r.Name) {
 			row("not as upstream", "%s", line)
+		}
+		if next := nextForUpstream(core.UpstreamState(s.UpstreamState), r.Name); next != "" && s.LastError == nil {
+			row("next", "%s", next)
 		}
 		if s.NextPollAt != nil {
 			row("next poll", "%s", s.NextPollAt.Local().Format(time.RFC3339))

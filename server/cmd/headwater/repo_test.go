@@ -88,3 +88,10 @@ func TestSyncAnswer_saysHowFreshTheCopyIs(t *testing.T) {
 	require.Equal(t, "unavailable, confirmed 3 min ago: no scope", syncAnswer{Identity: idAnswer{State: "unavailable", ConfirmedAt: &seen, Message: "no scope"}}.identity(now))
 	require.Equal(t, "unchecked", syncAnswer{Identity: idAnswer{State: "unchecked"}}.identity(now))
 }
+
+func TestRepoAnswer_stateNamesAnUpstreamThatIsNotActive(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "local", repoAnswer{}.state())
+	require.Equal(t, "ready", repoAnswer{Sync: &syncAnswer{State: "ready", UpstreamState: "active"}}.state())
+	require.Equal(t, "ready, upstream archived", repoAnswer{Sync: &syncAnswer{State: "ready", UpstreamState: "archived"}}.state())
+}

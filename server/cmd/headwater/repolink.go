@@ -52,7 +52,7 @@ func newLinkCommand(method, use, summary, long, example string) *cobra.Command {
 	bindUpstream(cmd, &o.upstreamOptions)
 	f := cmd.Flags()
 	f.BoolVar(&o.dry, "dry-run", false, "show what would become of the refs, and change nothing")
-	f.BoolVar(&o.yes, "yes", false, "do not ask when refs are deleted or moved by force")
+	f.BoolVar(&o.yes, "yes", false, "do not ask when refs are deleted or moved by force; needed where there is no terminal")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -113,12 +113,11 @@ func explainLink(c *client, err error, doing, name string) error {
 	return c.explain(err, doing)
 }
 
-// confirm asks a person at a terminal. Programs are not asked: who scripts this
-// has seen the plan.
+// confirm asks a person at a terminal. Programs cannot be asked: they say --yes.
 func confirm(cmd *cobra.Command, question string) error {
 	f, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil
+		return failf("add --yes to do it, or --dry-run to see the plan alone", "nothing was changed: refs would lose history here, and there is no terminal to ask at")
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
 	answer, err := bufio.NewReader(f).ReadString('\n')

@@ -122,7 +122,8 @@ The exit code is 0 if all is here and 1 if not.`,
 				return err
 			}
 			if late {
-				return wrapf(err, "see how its sync goes: headwater repo runs "+args[0], "not everything is here")
+				return failf("see what is not as the upstream has it: headwater repo show "+args[0]+", and how its syncs went: headwater repo runs "+args[0],
+					"not everything that was asked for is here after %s", timeout)
 			}
 			return nil
 		},

@@ -82,16 +82,16 @@ hold (a person decides) or freeze (it never moves by a sync).`,
 
 // bind adds the flags to a command.
 func (s *settingsFlags) bind(f *pflag.FlagSet) {
-	f.StringVar(&s.poll, "poll", "", "when to look at the upstream unasked: off, auto, or a duration")
-	f.StringVar(&s.maxStaleness, "max-staleness", "", "how old the copy may be for a read, like 10s")
-	f.StringVar(&s.freshness, "freshness", "", "what to do with an older copy: serve, revalidate or fail")
+	f.StringVar(&s.poll, "poll", "", "when to look at the upstream unasked: off, auto, or a duration from 5s to 24h (default: as its provider is set up)")
+	f.StringVar(&s.maxStaleness, "max-staleness", "", "how old the copy may be for a read, like 10s (default: no limit)")
+	f.StringVar(&s.freshness, "freshness", "", "what to do with an older copy: serve, revalidate or fail (default: revalidate)")
 	f.StringArrayVar(&s.policies, "policy", nil, "PATTERN=ACTION for refs that are rewritten or deleted; may be repeated")
 	f.StringVar(&s.retention, "retention", "", "how long old tips are kept (default: 720h)")
-	f.Int64Var(&s.retentionBytes, "retention-bytes", 0, "how much old tips may hold; 0 is no limit")
+	f.Int64Var(&s.retentionBytes, "retention-bytes", 0, "how many bytes old tips may hold; 0 is no limit")
 	f.StringArrayVar(&s.include, "include", nil, "pattern of refs to mirror and push; may be repeated")
 	f.StringArrayVar(&s.exclude, "exclude", nil, "pattern of refs to leave out; may be repeated")
 	f.BoolVar(&s.pullRequests, "pull-requests", false, "mirror the host's pull-request refs into refs/pull/")
-	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push")
+	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push, like 168h (default: never)")
 	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
 }
 
@@ -169,14 +169,14 @@ func printSettings(out io.Writer, s settingsFields) error {
 	}
 	row("poll", s.Poll, "as the provider has it")
 	row("max staleness", s.MaxStaleness, "no limit")
-	row("freshness", s.Freshness, "serve")
+	row("freshness", s.Freshness, string(core.FreshRevalidate))
 	for i, p := range s.RefPolicies {
 		row(fmt.Sprintf("policy %d", i+1), p.Pattern+" = "+string(p.Action), "")
 	}
 	if len(s.RefPolicies) == 0 {
 		row("policies", "", "follow+retain")
 	}
-	row("retention", s.Retention, "720h0m0s")
+	row("retention", s.Retention, "720h (30 days)")
 	row("retention bytes", number(s.RetentionBytes), "no limit")
 	row("include", strings.Join(s.Include, " "), "all branches and tags")
 	row("exclude", strings.Join(s.Exclude, " "), "nothing")

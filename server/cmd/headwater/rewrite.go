@@ -178,7 +178,7 @@ func newRewriteDecision(use, summary, long, example string, said func(rewriteAns
 	var o connectOptions
 	words := strings.Fields(use)
 	cmd := &cobra.Command{
-		Use: use, Short: summary, Long: long, Example: example, Args: exactArgs(words[1:]...),
+		Use: use, Short: summary, Long: summary + ".\n\n" + long, Example: example, Args: exactArgs(words[1:]...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := o.connect()
 			if err != nil {

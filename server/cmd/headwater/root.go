@@ -38,7 +38,11 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &stepError{message: err.Error(), next: "see: " + cmd.CommandPath() + " --help", usage: true}
+		next := "see: " + cmd.CommandPath() + " --help"
+		if strings.Contains(err.Error(), "time: ") { // of time.ParseDuration
+			next = "write a duration like 90s, 30m or 24h; days have no unit of their own"
+		}
+		return &stepError{message: err.Error(), next: next, usage: true}
 	})
 	root.AddCommand(
 		newServeCommand(env),
@@ -128,6 +132,17 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		if len(names) > 0 {
 			want = strings.Join(names, " ")
 		}
-		return usagef("see: "+cmd.CommandPath()+" --help", "%s takes %s, got %d argument(s)", cmd.CommandPath(), want, len(args))
+		return usagef("see: "+cmd.CommandPath()+" --help", "%s takes %s; it was given %s", cmd.CommandPath(), want, counted(len(args)))
 	}
+}
+
+// counted is a number of arguments in words.
+func counted(n int) string {
+	switch n {
+	case 0:
+		return "none"
+	case 1:
+		return "one argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
 }

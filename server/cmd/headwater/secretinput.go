@@ -27,7 +27,7 @@ func readSecret(cmd *cobra.Command, file string) (providers.Secret, error) {
 	}
 	raw, err := readSecretBytes(cmd, file)
 	if err != nil {
-		return "", wrapf(err, "give a readable file, or - for standard input", "read the password")
+		return "", wrapf(err, "give a readable file, or - for standard input", "read the secret")
 	}
 	secret := strings.TrimRight(string(raw), "\r\n")
 	if secret == "" {

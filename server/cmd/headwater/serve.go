@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -139,14 +140,17 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	if err := checkLimits(o.limits, o.trees, o.memory); err != nil {
 		return err
 	}
+	public, err := o.public()
+	if err != nil {
+		return err
+	}
 	// Listen first: a wrong address should not cost a start.
 	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
-		return wrapf(err, "choose another address: --listen 127.0.0.1:0 takes a free port", "cannot listen on %s", o.listen)
+		return wrapf(err, "give another address with a port: --listen 127.0.0.1:0 takes a free one", "cannot listen on %s", o.listen)
 	}
 	defer func() { _ = listener.Close() }()
 	base := baseURL(listener.Addr(), tlsConfig != nil)
-	public := strings.TrimSuffix(o.publicURL, "/")
 	self, err := selfCommand()
 	if err != nil {
 		return err
@@ -257,7 +261,33 @@ func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secr
 	if value != "" {
 		return providers.Secret(value), nil
 	}
-	return readSecret(cmd, o.sealKeyFile)
+	secret, err := readSecret(cmd, o.sealKeyFile)
+	if err != nil {
+		return "", wrapf(err, "give the file of a keyset as DIR/keys/seal.json is one, or leave --seal-key-file out", "cannot read the sealing keyset")
+	}
+	return secret, nil
+}
+
+// public returns the address that clients use, without a slash at its end, or "".
+func (o serveOptions) public() (string, error) {
+	if o.publicURL == "" {
+		return "", nil
+	}
+	if _, err := parsePublicURL(o.publicURL); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(o.publicURL, "/"), nil
+}
+
+// parsePublicURL reads --public-url, which webhooks, clone addresses and answers
+// begin with.
+func parsePublicURL(text string) (*url.URL, error) {
+	public, err := url.Parse(text)
+	if err != nil || public.Host == "" || public.User != nil || public.RawQuery != "" || public.Fragment != "" ||
+		public.Scheme != "https" && public.Scheme != "http" {
+		return nil, usagef("give a URL like https://git.example.com", "--public-url must be an absolute http or https URL")
+	}
+	return public, nil
 }
 
 // webhookPolicy says where outbound webhooks may lead.

@@ -136,16 +136,20 @@ without operations allows everything, as in 'agents/*='.`,
 // parseScopes checks the names of scopes.
 func parseScopes(names []string) ([]access.Scope, error) {
 	known := access.Scopes()
+	next := "use one of:"
+	for _, s := range known {
+		next += " " + string(s)
+	}
 	out := make([]access.Scope, 0, len(names))
 	for _, n := range names {
 		s := access.Scope(strings.TrimSpace(n))
 		if !slices.Contains(known, s) {
-			return nil, usagef(fmt.Sprintf("use one of %v", known), "unknown scope %q", n)
+			return nil, usagef(next, "unknown scope %q", n)
 		}
 		out = append(out, s)
 	}
 	if len(out) == 0 {
-		return nil, usagef(fmt.Sprintf("use one of %v", known), "no scope given")
+		return nil, usagef(next, "no scope given")
 	}
 	return out, nil
 }

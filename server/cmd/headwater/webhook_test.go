@@ -82,8 +82,8 @@ func TestEvents_ofASync(t *testing.T) {
 	require.NoError(t, err)
 	out, err := s.cli(t, "events")
 	require.NoError(t, err)
-	require.Regexp(t, `(?s)\d+  .* repo.sync.started .* river/delta .* repo.sync.succeeded +river/delta  run 1`, out)
-	last := regexp.MustCompile(`(?m)^(\d+)  `).FindAllStringSubmatch(out, -1)
+	require.Regexp(t, `(?s)\d+  .* repo.sync.started +river/delta  run 1.* repo.sync.succeeded +river/delta  run 1`, out)
+	last := regexp.MustCompile(`(?m)^ *(\d+)  `).FindAllStringSubmatch(out, -1)
 	position := last[len(last)-1][1]
 	out, err = s.cli(t, "events", "--since", position, "--json")
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package apispec
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
@@ -10,6 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // CheckResponse reports what of an answer to an operation is not as the
@@ -28,13 +30,12 @@ func (s *Spec) CheckResponse(id string, status int, header http.Header, body []b
 }
 
 func (s *Spec) checkResponse(op *operation, status int, header http.Header, body []byte) error {
-	response := s.resolve(op.responses[strconv.Itoa(status)])
-	if response == nil {
+	ref := op.Responses.Status(status)
+	if ref == nil {
 		return fmt.Errorf("the document does not have this status")
 	}
-	declared, _ := response["headers"].(object)
-	for name, h := range declared {
-		if s.resolve(h)["required"] == true && header.Get(name) == "" {
+	for name, h := range ref.Value.Headers {
+		if h.Value.Required && header.Get(name) == "" {
 			return fmt.Errorf("the header %s is missing", name)
 		}
 	}
@@ -44,28 +45,27 @@ func (s *Spec) checkResponse(op *operation, status int, header http.Header, body
 		}
 		return nil
 	}
-	content, _ := response["content"].(object)
-	if len(content) == 0 {
+	if len(ref.Value.Content) == 0 {
 		if len(body) > 0 {
 			return fmt.Errorf("the body should be empty: %.200q", body)
 		}
 		return nil
 	}
-	return s.checkBody(content, header.Get("Content-Type"), body)
+	return op.checkBody(strconv.Itoa(status), ref.Value.Content, header.Get("Content-Type"), body)
 }
 
-// checkBody checks a body of one of the types of content.
-func (s *Spec) checkBody(content object, contentType string, body []byte) error {
+// checkBody checks a body of one of the types of content: of the request, or of
+// the answer with a status.
+func (op *operation) checkBody(of string, content openapi3.Content, contentType string, body []byte) error {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		return fmt.Errorf("the Content-Type %q: %w", contentType, err)
 	}
-	kind, ok := content[media].(object)
-	if !ok {
+	if content[media] == nil {
 		return fmt.Errorf("the Content-Type %q is not in the document", media)
 	}
-	schema, ok := kind["schema"].(object)
-	if !ok {
+	schema := op.schemas[of+" "+media]
+	if schema == nil {
 		return nil // bytes of any kind
 	}
 	lines := [][]byte{body}
@@ -73,12 +73,12 @@ func (s *Spec) checkBody(content object, contentType string, body []byte) error 
 		lines = bytes.Split(bytes.TrimSpace(body), []byte("\n"))
 	}
 	for _, line := range lines {
-		var value any
-		if err := json.Unmarshal(line, &value); err != nil {
+		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
+		if err != nil {
 			return fmt.Errorf("the body is not JSON: %w: %.200q", err, body)
 		}
-		if err := s.validate("body", value, schema); err != nil {
-			return err
+		if err := schema.Validate(value); err != nil {
+			return fmt.Errorf("the body: %w", err)
 		}
 	}
 	return nil
@@ -91,22 +91,30 @@ func (s *Spec) CheckRequest(id string, query url.Values, header http.Header, bod
 	if !ok {
 		return fmt.Errorf("there is no operation %q", id)
 	}
-	if err := s.checkRequest(op, query, header, body); err != nil {
+	if err := op.checkRequest(query, header, body); err != nil {
 		return fmt.Errorf("request for %s: %w", id, err)
 	}
 	return nil
 }
 
-func (s *Spec) checkRequest(op *operation, query url.Values, header http.Header, body []byte) error {
-	known := map[string]object{}
-	for _, p := range op.parameters {
-		if p["in"] != "query" {
+// olderNamesKey is the extension of a parameter that lists its older names,
+// which servers take as well.
+const olderNamesKey = "x-older-names"
+
+func (op *operation) checkRequest(query url.Values, header http.Header, body []byte) error {
+	known := map[string]*openapi3.Parameter{}
+	for _, ref := range op.parameters {
+		p := ref.Value
+		if p.In != openapi3.ParameterInQuery {
 			continue
 		}
-		name := p["name"].(string)
-		known[name] = p
-		if p["required"] == true && !query.Has(name) {
-			return fmt.Errorf("the parameter %q is missing", name)
+		known[p.Name] = p
+		older, _ := p.Extensions[olderNamesKey].([]any)
+		for _, name := range older {
+			known[name.(string)] = p
+		}
+		if p.Required && !query.Has(p.Name) {
+			return fmt.Errorf("the parameter %q is missing", p.Name)
 		}
 	}
 	for name, values := range query {
@@ -114,35 +122,36 @@ func (s *Spec) checkRequest(op *operation, query url.Values, header http.Header,
 		if !ok {
 			return fmt.Errorf("the parameter %q is not in the document", name)
 		}
-		schema := p["schema"].(object)
-		if schema["type"] == "array" {
-			schema = schema["items"].(object)
+		schema := p.Schema.Value
+		if schema.Type.Is(openapi3.TypeArray) {
+			schema = schema.Items.Value
 		} else if len(values) > 1 {
 			return fmt.Errorf("the parameter %q is there %d times", name, len(values))
 		}
 		for _, value := range values {
-			if err := checkText(schema["type"], value); err != nil {
+			if err := checkText(schema.Type, value); err != nil {
 				return fmt.Errorf("the parameter %q: %w", name, err)
 			}
 		}
 	}
 	switch {
-	case op.body == nil && len(body) > 0:
+	case op.RequestBody == nil && len(body) > 0:
 		return fmt.Errorf("the document has no body")
-	case op.body == nil || op.body["required"] != true && len(body) == 0:
+	case op.RequestBody == nil || !op.RequestBody.Value.Required && len(body) == 0:
 		return nil
 	}
-	return s.checkBody(op.body["content"].(object), header.Get("Content-Type"), body)
+	return op.checkBody("request", op.RequestBody.Value.Content, header.Get("Content-Type"), body)
 }
 
-// checkText checks a parameter, which is text whatever its type.
-func checkText(want any, value string) (err error) {
-	switch want {
-	case "boolean":
+// checkText checks a parameter, which is text whatever its type. A number out
+// of range is brought into it, so a request may have it.
+func checkText(kind *openapi3.Types, value string) (err error) {
+	switch {
+	case kind.Is(openapi3.TypeBoolean):
 		if !slices.Contains([]string{"true", "false"}, strings.ToLower(value)) {
 			return fmt.Errorf("%q is no boolean", value)
 		}
-	case "integer":
+	case kind.Is(openapi3.TypeInteger):
 		_, err = strconv.Atoi(value)
 	}
 	return err

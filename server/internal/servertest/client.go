@@ -50,7 +50,10 @@ func (c Caller) ClientWith(t testing.TB, token string) *Client {
 	t.Helper()
 	dir := t.TempDir()
 	client := &Client{t: t, Dir: dir, Env: gitEnv(dir)}
-	config := map[string]string{"init.defaultBranch": "main", "advice.detachedHead": "false"}
+	config := map[string]string{
+		"init.defaultBranch": "main", "advice.detachedHead": "false",
+		"maintenance.auto": "false", // two processes after each commit and fetch, which find nothing to do
+	}
 	if token != "" {
 		basic := base64.StdEncoding.EncodeToString([]byte("t:" + token))
 		config["http."+c.URL+"/.extraHeader"] = "Authorization: Basic " + basic

@@ -63,5 +63,19 @@ func Main(m *testing.M) int {
 // environment variable HEADWATER_TEST_LONG says so.
 func Long() bool { return os.Getenv("HEADWATER_TEST_LONG") != "" }
 
+// Rounds is how often a test does what it does many times: short where the suite
+// runs once more for another version of git ("go test -short"), long where there
+// is time for it, else gate.
+func Rounds(short, gate, long int) int {
+	switch {
+	case Long():
+		return long
+	case testing.Short():
+		return short
+	default:
+		return gate
+	}
+}
+
 // pluginCommand is the argv that makes this test binary a provider plugin.
 func pluginCommand() []string { return append([]string{"/proc/self/exe"}, pluginArgs()...) }

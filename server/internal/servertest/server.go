@@ -31,6 +31,7 @@ import (
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
+	"github.com/headwater-git/headwater/store/storetest"
 )
 
 // Org is the organisation of every server here.
@@ -136,6 +137,7 @@ const settlePeriod = 200 * time.Millisecond
 // a providers.hcl for its forges.
 func ServerOptions(t testing.TB, o Options) server.Options {
 	t.Helper()
+	storetest.Empty(t, o.Dir)
 	return server.Options{
 		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,

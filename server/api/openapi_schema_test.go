@@ -1,10 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
@@ -15,14 +18,14 @@ import (
 // schemaSet makes component schemas of Go types, by their json tags: what a
 // handler encodes is what the document says.
 type schemaSet struct {
-	components node
+	components openapi3.Schemas
 	types      map[string]reflect.Type // by component
 	noted      map[string]bool         // fields that were found, of fieldNotes and required
-	problems   []string
+	problems   []string                // contradictions in the tables
 }
 
 func newSchemaSet() *schemaSet {
-	return &schemaSet{components: node{}, types: map[string]reflect.Type{}, noted: map[string]bool{}}
+	return &schemaSet{components: openapi3.Schemas{}, types: map[string]reflect.Type{}, noted: map[string]bool{}}
 }
 
 // direction says whether a type is decoded or encoded: a decoder demands
@@ -35,10 +38,14 @@ const (
 )
 
 // request returns the schema of a body that is decoded into the type of value.
-func (s *schemaSet) request(value any) node { return s.of(reflect.TypeOf(value), decoded, "") }
+func (s *schemaSet) request(value any) *openapi3.SchemaRef {
+	return s.of(reflect.TypeOf(value), decoded, "")
+}
 
 // answer returns the schema of a value that is encoded.
-func (s *schemaSet) answer(value any) node { return s.of(reflect.TypeOf(value), encoded, "") }
+func (s *schemaSet) answer(value any) *openapi3.SchemaRef {
+	return s.of(reflect.TypeOf(value), encoded, "")
+}
 
 // componentNames are the names of types that have a better one than their own.
 var componentNames = map[reflect.Type]string{
@@ -56,6 +63,7 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[refMovedView]():         "AuditUpdate",
 	reflect.TypeFor[core.Outcome]():         "AuditOutcome",
 	reflect.TypeFor[errorBody]():            "Problem",
+	reflect.TypeFor[notHereBody]():          "EnsureProblem",
 	reflect.TypeFor[baseRepo]():             "BaseRepoRequest",
 	reflect.TypeFor[linkBody]():             "LinkRepositoryRequest",
 	reflect.TypeFor[linkedAnswer]():         "LinkedRepository",
@@ -110,59 +118,79 @@ func wordsOf[T ~string](list ...T) []string {
 	return out
 }
 
-// of returns the schema of a type. Where names an inline node, for notes.
-func (s *schemaSet) of(t reflect.Type, d direction, where string) node {
+// of returns the schema of a type. Where names an inline schema, for notes.
+func (s *schemaSet) of(t reflect.Type, d direction, where string) *openapi3.SchemaRef {
 	switch t {
 	case reflect.TypeFor[time.Time]():
 		s.problems = append(s.problems, "a bare time.Time at "+where+": clients cannot read its nine digits, use core.Timestamp")
-		return node{}
+		return openapi3.NewSchema().NewRef()
 	case reflect.TypeFor[core.Timestamp]():
-		return node{"type": "string", "format": "date-time"}
+		return openapi3.NewDateTimeSchema().NewRef()
 	case reflect.TypeFor[duration]():
-		return node{"type": "string", "description": "A duration with its unit, like `5s` or `720h`; empty is the default."}
+		schema := openapi3.NewStringSchema()
+		schema.Description = "A duration with its unit, like `5s` or `720h`; empty is the default."
+		return schema.NewRef()
 	case reflect.TypeFor[json.RawMessage]():
-		return node{"type": "object"}
+		return openapi3.NewObjectSchema().NewRef()
 	case reflect.TypeFor[providers.Secret]():
-		return node{"type": "string", "format": "password"}
+		return openapi3.NewStringSchema().WithFormat("password").NewRef()
 	case reflect.TypeFor[core.ObjectID]():
-		return s.component(t, func() node {
-			return node{"type": "string", "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})?$",
-				"description": "The id of a Git object in full; zeros or \"\" where there is none."}
+		return s.component(t, func() *openapi3.SchemaRef {
+			schema := openapi3.NewStringSchema().WithPattern("^([0-9a-f]{40}|[0-9a-f]{64})?$")
+			schema.Description = "The id of a Git object in full; zeros or \"\" where there is none."
+			return schema.NewRef()
 		})
 	}
 	if list, ok := enums[t]; ok {
-		return s.component(t, func() node { return node{"type": "string", "enum": list} })
+		return s.component(t, func() *openapi3.SchemaRef { return openapi3.NewStringSchema().WithEnum(enumOf(list)...).NewRef() })
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return s.of(t.Elem(), d, where)
 	case reflect.Interface:
-		return node{}
+		return openapi3.NewSchema().NewRef()
 	case reflect.String:
-		return node{"type": "string"}
+		return openapi3.NewStringSchema().NewRef()
 	case reflect.Bool:
-		return node{"type": "boolean"}
-	case reflect.Int, reflect.Int32, reflect.Int64:
-		return node{"type": "integer"}
+		return openapi3.NewBoolSchema().NewRef()
+	case reflect.Int64:
+		return openapi3.NewInt64Schema().NewRef()
+	case reflect.Int, reflect.Int32:
+		return openapi3.NewIntegerSchema().NewRef()
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
-			return node{"type": "string", "contentEncoding": "base64"}
+			schema := openapi3.NewStringSchema()
+			schema.ContentEncoding = "base64"
+			return schema.NewRef()
 		}
-		return node{"type": "array", "items": s.of(t.Elem(), d, where)}
+		schema := openapi3.NewArraySchema()
+		schema.Items = s.of(t.Elem(), d, where)
+		return schema.NewRef()
 	case reflect.Map:
-		return node{"type": "object", "additionalProperties": s.of(t.Elem(), d, where)}
+		schema := openapi3.NewObjectSchema()
+		schema.AdditionalProperties = openapi3.AdditionalProperties{Schema: s.of(t.Elem(), d, where)}
+		return schema.NewRef()
 	case reflect.Struct:
 		if t.Name() == "" {
 			return s.structure(t, d, where)
 		}
-		return s.component(t, func() node { return s.structure(t, d, nameOf(t)) })
+		return s.component(t, func() *openapi3.SchemaRef { return s.structure(t, d, nameOf(t)) })
 	}
 	s.problems = append(s.problems, "no schema for the type "+t.String())
-	return node{}
+	return openapi3.NewSchema().NewRef()
+}
+
+// schemasPrefix is what references to schemas begin with.
+const schemasPrefix = "#/components/schemas/"
+
+// componentOf returns the name of the component that a reference is to; "" if
+// the schema stands where it is used.
+func componentOf(schema *openapi3.SchemaRef) string {
+	return strings.TrimPrefix(schema.Ref, schemasPrefix)
 }
 
 // component returns a reference to the schema of a named type.
-func (s *schemaSet) component(t reflect.Type, build func() node) node {
+func (s *schemaSet) component(t reflect.Type, build func() *openapi3.SchemaRef) *openapi3.SchemaRef {
 	name := nameOf(t)
 	if other, ok := s.types[name]; !ok {
 		s.types[name] = t
@@ -170,7 +198,7 @@ func (s *schemaSet) component(t reflect.Type, build func() node) node {
 	} else if other != t {
 		s.problems = append(s.problems, "two types have the name "+name)
 	}
-	return reference("schemas", name)
+	return &openapi3.SchemaRef{Ref: schemasPrefix + name}
 }
 
 // nameOf returns the name of the component of a type.
@@ -187,8 +215,9 @@ func nameOf(t reflect.Type) string {
 
 // structure is the schema of a struct; embedded structs are part of it. Notes
 // on a field are found under the name of the struct that declares it.
-func (s *schemaSet) structure(t reflect.Type, d direction, where string) node {
-	properties, demanded := node{}, []string{}
+func (s *schemaSet) structure(t reflect.Type, d direction, where string) *openapi3.SchemaRef {
+	o := openapi3.NewObjectSchema()
+	o.Properties = openapi3.Schemas{}
 	var walk func(t reflect.Type, declared string)
 	walk = func(t reflect.Type, declared string) {
 		for field := range t.Fields() {
@@ -200,43 +229,66 @@ func (s *schemaSet) structure(t reflect.Type, d direction, where string) node {
 			schema := s.of(field.Type, d, declared+"."+name)
 			absent := strings.Contains(options, "omitempty")
 			if d == encoded && field.Type.Kind() == reflect.Pointer && !absent {
-				schema = node{"type": "null"} // the only such fields are always null
+				// The only such fields are always null.
+				schema = (&openapi3.Schema{Type: &openapi3.Types{openapi3.TypeNull}}).NewRef()
 			}
-			properties[name] = s.note(declared+"."+name, schema)
+			o.Properties[name] = s.note(declared+"."+name, schema)
 			if d == encoded && !absent {
-				demanded = append(demanded, name)
+				o.Required = append(o.Required, name)
 			}
 		}
 	}
 	walk(t, where)
 	for _, name := range requiredFields[where] {
 		s.noted[where] = true
-		if properties[name] == nil {
+		if o.Properties[name] == nil {
 			s.problems = append(s.problems, "required field "+where+"."+name+" does not exist")
 		}
-		demanded = append(demanded, name)
+		o.Required = append(o.Required, name)
 	}
-	o := node{"type": "object", "properties": properties}
-	if len(demanded) > 0 {
-		o["required"] = demanded
-	}
-	return o
+	return o.NewRef()
 }
 
 // note adds what the tables say about a field.
-func (s *schemaSet) note(field string, schema node) node {
+func (s *schemaSet) note(field string, schema *openapi3.SchemaRef) *openapi3.SchemaRef {
+	var text string
+	var words []string
 	if newer, ok := olderNames[field]; ok {
 		s.noted[field] = true
-		schema["description"] = "Older name of `" + newer + "`, which wins."
+		text = "Older name of `" + newer + "`, which wins."
 	}
 	if n, ok := fieldNotes[field]; ok {
 		s.noted[field] = true
-		if n.text != "" {
-			schema["description"] = n.text
+		text, words = cmp.Or(n.text, text), n.words
+	}
+	switch {
+	case text == "" && words == nil:
+	case schema.Ref == "":
+		schema.Value.Description = cmp.Or(text, schema.Value.Description)
+		if words != nil {
+			schema.Value.WithEnum(enumOf(words)...)
 		}
-		if n.words != nil {
-			schema["enum"] = n.words
+	case words != nil:
+		s.problems = append(s.problems, "the words of "+field+" are those of its type")
+	default:
+		// What stands beside a reference can only be read, not set.
+		text, err := json.Marshal(map[string]string{"$ref": schema.Ref, "description": text})
+		if err == nil {
+			schema = &openapi3.SchemaRef{}
+			err = schema.UnmarshalJSON(text)
+		}
+		if err != nil {
+			s.problems = append(s.problems, err.Error())
 		}
 	}
 	return schema
+}
+
+// enumOf returns words as values of an enum.
+func enumOf(words []string) []any {
+	out := make([]any, len(words))
+	for i, word := range words {
+		out[i] = word
+	}
+	return out
 }

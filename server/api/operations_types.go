@@ -62,6 +62,16 @@ type deleteNoteBody struct {
 	Author              *personBody `json:"author"`
 }
 
+// createWebhookBody and updateWebhookBody are [webhookBody] as the two calls
+// take it.
+type createWebhookBody struct {
+	webhookBody
+}
+
+type updateWebhookBody struct {
+	webhookBody
+}
+
 // Answers.
 
 type deletedRepository struct {
