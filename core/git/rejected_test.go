@@ -26,7 +26,7 @@ func TestContended_words(t *testing.T) {
 		{"fatal: unable to lock packed-refs\n", true, false},
 		{"error: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create 'refs/heads/a/b'\n", false, true},
 		{"error: fetching ref refs/heads/a/b failed: refname conflict\n", false, true},
-		{"error: some local refs could not be updated; try running\n", false, false},
+		{"error: some local refs could not be updated; try running\n 'git remote prune /up.git' to remove any old, conflicting branches\n", false, true},
 		{"remote: error: cannot lock ref 'refs/heads/a': reference already exists\nfatal: the remote end hung up unexpectedly\n", false, false},
 		{"fatal: repository not found\n", false, false},
 	} {

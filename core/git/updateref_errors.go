@@ -27,8 +27,9 @@ var updateRefErrors = []struct {
 	{RefConflict, regexp.MustCompile(`'[^']*' exists; cannot create '([^']*)'`)},
 	{RefConflict, regexp.MustCompile(`there is a non-empty directory '[^']*' blocking reference '([^']*)'`)},
 	{RefConflict, regexp.MustCompile(`cannot process '[^']*' and '([^']*)' at the same time`)},
-	// What git fetch and batched updates say of them, without the folder.
-	{RefConflict, regexp.MustCompile(`there are still refs under '([^']*)'|refname conflict`)},
+	// What git fetch and batched updates say of them, without the folder. From
+	// 2.51 on a fetch has the last sentence alone.
+	{RefConflict, regexp.MustCompile(`there are still refs under '([^']*)'|refname conflict|some local refs could not be updated; try running`)},
 	{RefStale, regexp.MustCompile(`cannot lock ref '([^']*)': (?:is at [0-9a-f]+ but expected|reference (?:already exists|is missing but expected)|unable to resolve reference)`)},
 	{RefStale, regexp.MustCompile(`(?:is at [0-9a-f]+ but expected [0-9a-f]+|reference already exists|reference is missing but expected|incorrect old value provided|unable to resolve reference '([^']*)')`)},
 	{RefLocked, regexp.MustCompile(`cannot lock ref '([^']*)': Unable to create '.*\.lock': File exists`)},
