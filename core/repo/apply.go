@@ -86,6 +86,9 @@ func (r *Repos) apply(ctx context.Context, a Apply, rewrites []core.Rewrite, own
 	}
 	if j.Source != core.SourceSync {
 		r.touched(j)
+		// Again at the end: who began to watch since has read a state that does not
+		// know of it, and may look at its refs when their locks are free.
+		defer r.touched(j)
 	}
 	if err := r.move(ctx, dir, a, updates, rewrites, owns); err != nil {
 		return 0, err

@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
+	hsync "github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/providers/providertest"
 )
 
@@ -78,33 +80,48 @@ func TestInvariant05_ownRefsInFlightCauseOneListing(t *testing.T) {
 // webhook of the host comes just then.
 func TestInvariant05_ownRefsBeforeTheirRecordCauseNoRun(t *testing.T) {
 	t.Parallel()
-	var pushing atomic.Bool
-	moved, goOn := make(chan struct{}), make(chan struct{})
-	b := newBench(t, coretest.Options{Failpoint: func(name string) {
-		if name == "refs-applied" && pushing.CompareAndSwap(true, false) {
-			close(moved)
-			<-goOn
-		}
-	}})
-	r, one := b.mirrored("a")
-	u := core.RefUpdate{Name: "refs/heads/main", Old: one, New: coretest.Commit(t, b.Path(r), "two", one)}
-	pushing.Store(true)
-	done := make(chan []push.Result, 1)
-	go func() { done <- b.session(r, u) }()
-	<-moved
-	require.NotEmpty(t, b.state(r).Digest, "its record takes it")
-	runs := len(b.runs(r))
-	b.Forge.ForgetRequests()
+	for name, ends := range map[string]bool{"the look ends first": false, "the push ends before the look": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var pushing atomic.Bool
+			moved, goOn, done := make(chan struct{}), make(chan struct{}), make(chan []push.Result, 1)
+			b := newBench(t, coretest.Options{Failpoint: func(name string) {
+				if name == "refs-applied" && pushing.CompareAndSwap(true, false) {
+					close(moved)
+					<-goOn
+				}
+			}})
+			r, one := b.mirrored("a")
+			u := core.RefUpdate{Name: "refs/heads/main", Old: one, New: coretest.Commit(t, b.Path(r), "two", one)}
+			var pushed []push.Result
+			end := sync.OnceFunc(func() {
+				close(goOn)
+				pushed = <-done
+			})
+			pushing.Store(true)
+			go func() { done <- b.session(r, u) }()
+			<-moved
+			require.NotEmpty(t, b.state(r).Digest, "its record takes it")
+			runs := len(b.runs(r))
+			b.Forge.ForgetRequests()
 
-	b.hook(r, u)
-	require.NoError(t, b.sync.Fresh(t.Context(), b.Reload(r)))
-	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
-	require.Len(t, b.runs(r), runs)
+			if ends {
+				b.onceListed(end) // between the listing and what is made of it
+				gen, err := b.sync.Request(t.Context(), r.ID, hsync.TriggerWebhook, "")
+				require.NoError(t, err)
+				require.NoError(t, b.wait(r, gen))
+			} else {
+				b.hook(r, u)
+				require.NoError(t, b.sync.Fresh(t.Context(), b.Reload(r)))
+			}
+			require.Len(t, b.runs(r), runs)
 
-	close(goOn)
-	require.True(t, (<-done)[0].OK())
-	b.settle(r)
-	b.equal(r)
-	require.Len(t, b.runs(r), runs)
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+			end()
+			require.True(t, pushed[0].OK())
+			b.settle(r)
+			b.equal(r)
+			require.Len(t, b.runs(r), runs)
+			require.Zero(t, b.Forge.Count(providertest.KindFetch))
+		})
+	}
 }
