@@ -246,7 +246,8 @@ type InboundStore interface {
 	DueInboundWebhooks(ctx context.Context, now time.Time, limit int) ([]string, error)
 	// NoteInbound records that a delivery came, or that one was missed. A
 	// repository without inbound webhook gets none by this. If one was missed,
-	// an active webhook is due to be checked then, unless it was a moment ago.
+	// an active webhook is due to be checked then, unless it was a moment ago and
+	// one was missed a moment ago, too.
 	NoteInbound(ctx context.Context, repoID string, delivered, missed time.Time) error
 	DeleteInboundWebhook(ctx context.Context, repoID string) error
 

@@ -157,7 +157,7 @@ func (q *queries) NoteInbound(ctx context.Context, repoID string, delivered, mis
 			UPDATE inbound_webhooks SET
 				last_delivery_at = CASE WHEN $1 > last_delivery_at THEN $1 ELSE last_delivery_at END,
 				last_missed_at = CASE WHEN $2 > last_missed_at THEN $2 ELSE last_missed_at END,
-				next_check = CASE WHEN next_check > $2 AND $2 - checked_at >= $3 AND state = $4 THEN $2 ELSE next_check END
+				next_check = CASE WHEN next_check > $2 AND ($2 - checked_at >= $3 OR $2 - last_missed_at >= $3) AND state = $4 THEN $2 ELSE next_check END
 			WHERE repo_id = $5`, micros(delivered), micros(missed), missedPause.Microseconds(), core.InboundActive, repoID)
 		return err
 	}))

@@ -29,6 +29,9 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 // body is [readBody].
 func (c *call) body(dest any) error { return readBody(c.w, c.r, dest) }
 
+// change is [readChange] for an operation to begin with.
+func (c *call) change(dest any) error { return readChange(c.w, c.r, dest) }
+
 // answer is [writeJSON] for an operation to end with.
 func (c *call) answer(status int, body any) error {
 	writeJSON(c.w, status, body)

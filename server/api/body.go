@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -22,17 +23,59 @@ const maxBody = 1 << 20
 // because SDKs pass on what their callers add. The Content-Type does not
 // matter. Errors: KindInvalid, with the field that is wrong; KindTooLarge.
 func readBody(w http.ResponseWriter, r *http.Request, dest any) error {
+	raw, err := rawBody(w, r)
+	if err != nil || len(raw) == 0 {
+		return err
+	}
+	return decodeJSON(raw, dest)
+}
+
+// readChange is readBody for what changes something: a body that names none of the
+// fields of dest changes nothing, and who sent it thinks it did. Errors: those of
+// readBody, and KindInvalid with the names of the fields.
+func readChange(w http.ResponseWriter, r *http.Request, dest any) error {
+	raw, err := rawBody(w, r)
+	if err != nil {
+		return err
+	}
+	if len(raw) > 0 {
+		if err := decodeJSON(raw, dest); err != nil {
+			return err
+		}
+	}
+	var sent map[string]json.RawMessage
+	_ = json.Unmarshal(raw, &sent) // nothing at all was sent
+	fields := fieldNames(reflect.TypeOf(dest).Elem())
+	for _, name := range fields {
+		if value, ok := sent[name]; ok && string(value) != "null" {
+			return nil
+		}
+	}
+	return core.Errorf(core.KindInvalid, "nothing to change: name a field that can be changed, which is one of %s", strings.Join(fields, ", "))
+}
+
+// fieldNames returns the names in JSON of the fields of a struct, in its order.
+func fieldNames(t reflect.Type) []string {
+	var names []string
+	for _, field := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// rawBody reads the body, nothing if it has only blanks. Errors: KindInvalid,
+// KindTooLarge.
+func rawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return core.Errorf(core.KindTooLarge, "the request body is larger than %d bytes", maxBody)
+			return nil, core.Errorf(core.KindTooLarge, "the request body is larger than %d bytes", maxBody)
 		}
-		return &core.Error{Kind: core.KindInvalid, Message: "the request body could not be read", Err: err}
+		return nil, &core.Error{Kind: core.KindInvalid, Message: "the request body could not be read", Err: err}
 	}
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return nil
-	}
-	return decodeJSON(raw, dest)
+	return bytes.TrimSpace(raw), nil
 }
 
 // decodeJSON decodes a JSON object into dest, a pointer to a struct. Errors:

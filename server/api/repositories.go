@@ -157,11 +157,8 @@ type updateRepositoryBody struct {
 
 func (s *server) updateRepository(c *call) error {
 	var body updateRepositoryBody
-	if err := c.body(&body); err != nil {
+	if err := c.change(&body); err != nil {
 		return err
-	}
-	if body.DefaultBranch == nil {
-		return core.Errorf(core.KindInvalid, `nothing to change: name a field that can be changed, which is "default_branch"`)
 	}
 	if err := core.ValidateBranchName(*body.DefaultBranch); err != nil {
 		return err

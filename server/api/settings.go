@@ -138,7 +138,11 @@ func (s *server) updateSettings(c *call) error {
 	}
 	var body settingsBody
 	body = settingsBody(viewSettings(settings)) // what the request leaves out stays
-	if err := c.body(&body); err != nil {
+	read := c.change
+	if dry {
+		read = c.body // what would become of the refs as the settings are
+	}
+	if err := read(&body); err != nil {
 		return err
 	}
 	settings = settingsView(body).settings()

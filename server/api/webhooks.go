@@ -195,7 +195,7 @@ func (s *server) updateWebhook(c *call) error {
 		return err
 	}
 	var body webhookBody
-	if err := c.body(&body); err != nil {
+	if err := c.change(&body); err != nil {
 		return err
 	}
 	change := events.Change{URL: body.URL, Events: body.Events, Active: body.Active, Secret: body.Secret}
