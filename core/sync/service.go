@@ -320,6 +320,10 @@ func (s *Service) sleep(ctx context.Context, until time.Time, wake <-chan struct
 // maxDue is how many due rows one look takes; more are seen at the next.
 const maxDue = 10_000
 
+// lookAgain is when what was due and could not start is looked at again, if the end
+// of what was in its way has not made that sooner.
+const lookAgain = 5 * time.Second
+
 // dispatch starts what is due and may start, and returns when to look again.
 func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.Time, error) {
 	now := s.clock.Now()
@@ -335,12 +339,15 @@ func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.T
 		})
 	}
 	s.setCrowded(false)
+	waits := false
 	paused := map[string]time.Time{}
 	for _, id := range due {
 		if s.full() {
+			waits = true
 			break // a finished run wakes us
 		}
 		if s.awaited(id) {
+			waits = true
 			continue // its end wakes us, and it is due again then
 		}
 		r, err := s.store.RepositoryByID(ctx, id)
@@ -357,6 +364,8 @@ func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.T
 			paused[id] = until
 		} else if s.takeOff(r, false) {
 			start(r)
+		} else {
+			waits = true
 		}
 	}
 	asked, err := s.postpone(ctx, paused)
@@ -368,7 +377,11 @@ func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.T
 			start(r)
 		}
 	}
-	return s.store.NextSyncAt(ctx, now)
+	next, err := s.store.NextSyncAt(ctx, now)
+	if again := now.Add(lookAgain); err == nil && waits && (next.IsZero() || again.Before(next)) {
+		next = again
+	}
+	return next, err
 }
 
 // full reports whether all places for runs are taken.
