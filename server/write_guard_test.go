@@ -38,6 +38,7 @@ func TestCommit_guardsInEveryForm(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *writes) {
 		author := m{"name": "Ada", "email": "ada@example.test"}
 		w.commit(t, nil, file{path: "a", data: "1"})
+		w.commit(t, nil, file{path: "a", data: "2"}) // the commit before it can be restored
 		side := w.commit(t, m{"target_branch": "side", "base_branch": "main"}, file{path: "b", data: "1"})
 		elsewhere := "f" + side[1:]
 		if side[0] == 'f' {

@@ -75,11 +75,9 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 	if err == nil && other.UpstreamID != "" {
 		return found(up, other), nil // a host that cannot be asked by id, or another repository
 	}
-	if err != nil {
-		if _, told := lost(err, false); !told {
-			// A stranger may have the name: that its git answers proves nothing.
-			return Condition{}, coreError(op, err)
-		}
+	if err != nil && !answered(err) {
+		// A stranger may have the name: that its git answers proves nothing.
+		return Condition{}, coreError(op, err)
 	}
 	// Its git answers to what the API does not show: then it is the API that the
 	// credential does not open, or that is not the whole of one.
@@ -93,6 +91,17 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 		}
 	}
 	return c, nil
+}
+
+// answered reports whether an error is what the host said of the repository, and
+// would say again, such as that its name leads elsewhere: not that it had no time.
+func answered(err error) bool {
+	pe, ok := errors.AsType[*providers.Error](err)
+	if !ok {
+		return false
+	}
+	redirect := pe.HTTPStatus/100 == 3 // GitHub's answer to the old name of a repository
+	return redirect || pe.Code != providers.CodeRateLimited && pe.Code != providers.CodeUnavailable
 }
 
 // apiClosed says that the credential does not open the host's API.
