@@ -153,6 +153,14 @@ const (
 	UpstreamReplaced  UpstreamState = "replaced"  // another repository has its name: not followed
 )
 
+// Word returns the state as people read it, where UpstreamActive has its name.
+func (s UpstreamState) Word() string {
+	if s == UpstreamActive {
+		return "active"
+	}
+	return string(s)
+}
+
 // Readable reports whether the upstream's git can be read.
 func (s UpstreamState) Readable() bool { return s == UpstreamActive || s == UpstreamArchived }
 

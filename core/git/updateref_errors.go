@@ -42,8 +42,9 @@ var updateRefErrors = []struct {
 	{RefBadName, regexp.MustCompile(`invalid ref format: (\S*)`)},
 }
 
-// ParseUpdateRefError tells from the stderr of git update-ref, or of another
-// command that writes refs, why it refused, and which ref it named: "" if none, as with a lock on packed-refs.
+// ParseUpdateRefError tells from the stderr of git update-ref, or of another command
+// that writes refs, why it refused, and which ref it named: "" if none, as with a
+// lock on packed-refs.
 func ParseUpdateRefError(stderr string) (ref string, kind UpdateRefErrorKind) {
 	for _, e := range updateRefErrors {
 		m := e.re.FindStringSubmatch(stderr)

@@ -51,7 +51,7 @@ func (s *Service) Survey(ctx context.Context) error {
 		found = append(found, u)
 		for _, name := range u.names() {
 			var unlock func()
-			if s.claims[j.RepoID+"\x00"+name] == nil {
+			if s.claims[claimKey{j.RepoID, name}] == nil {
 				if unlock, err = s.repos.Locks().LockRefs(ctx, j.RepoID, []string{name}, nil); err != nil {
 					return err
 				}
@@ -98,7 +98,7 @@ func (s *Service) lockLater(repoID, name string) {
 		return
 	}
 	s.mu.Lock()
-	c := s.claims[repoID+"\x00"+name]
+	c := s.claims[claimKey{repoID, name}]
 	taken := c != nil && c.unlock == nil
 	if taken {
 		c.unlock = unlock

@@ -40,6 +40,9 @@ func (l *refLocks) release() {
 	}
 }
 
+// claimKey names a ref of a repository, as on disk.
+type claimKey struct{ repoID, ref string }
+
 // claim is the lock of a ref that open entries need, each of which counts.
 type claim struct {
 	entries int
@@ -48,7 +51,7 @@ type claim struct {
 
 // claim counts an entry at a ref; s.mu is held.
 func (s *Service) claim(repoID, name string, unlock func()) {
-	key := repoID + "\x00" + name
+	key := claimKey{repoID, name}
 	c := s.claims[key]
 	if c == nil {
 		c = &claim{}
@@ -63,7 +66,7 @@ func (s *Service) claim(repoID, name string, unlock func()) {
 
 // disclaim is the opposite of claim; s.mu is held.
 func (s *Service) disclaim(repoID, name string) {
-	key := repoID + "\x00" + name
+	key := claimKey{repoID, name}
 	c := s.claims[key]
 	if c == nil {
 		return

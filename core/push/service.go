@@ -72,8 +72,8 @@ type Service struct {
 	woken    chan struct{} // has Run look
 
 	mu       sync.Mutex
-	open     []*unsettled      // oldest first
-	claims   map[string]*claim // by repository id and name on disk
+	open     []*unsettled // oldest first
+	claims   map[claimKey]*claim
 	surveyed bool
 }
 
@@ -106,7 +106,7 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock,
 		log: o.Logger.Named("push"), hooks: o.HooksDir, wantSync: o.WantSync, o: o,
-		woken: make(chan struct{}, 1), claims: map[string]*claim{},
+		woken: make(chan struct{}, 1), claims: map[claimKey]*claim{},
 	}, nil
 }
 

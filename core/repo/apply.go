@@ -163,6 +163,14 @@ func (e *AppliedError) Error() string { return "refs have moved, but: " + e.Err.
 // Unwrap returns the cause.
 func (e *AppliedError) Unwrap() error { return e.Err }
 
+// LeavesOpen reports whether an error of [Repos.ApplyRefUpdates] that is no
+// [*git.RefError] leaves the journal entry open: refs may have moved, and it is not
+// written down.
+func LeavesOpen(err error) bool {
+	applied, ok := errors.AsType[*AppliedError](err)
+	return err != nil && (!ok || !applied.Recorded)
+}
+
 // move makes the updates on disk: all, or none with a [*git.RefError].
 func (r *Repos) move(ctx context.Context, dir string, a Apply, updates []core.RefUpdate, rewrites []core.Rewrite, owns func(string) bool) error {
 	kept := make(map[string]string, len(rewrites)) // hidden ref by ref

@@ -237,6 +237,10 @@ func (w *Watch) Any() bool {
 	return len(w.moved) > 0
 }
 
+// Sessions reports whether a write session was at work at any time since the watch
+// began. The locks are looked at first, for the reason that Moved has.
+func (w *Watch) Sessions() bool { return w.repos.locks.AnyRefLocked(w.id) || w.Any() }
+
 // Close ends the watch.
 func (w *Watch) Close() {
 	w.repos.mu.Lock()

@@ -2,7 +2,6 @@ package rewrite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -106,7 +105,7 @@ func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (c
 		if err == nil && row.New.IsZero() {
 			s.o.WantSync(ctx, c.Repo.ID)
 		}
-		if applied, ok := errors.AsType[*repo.AppliedError](err); err != nil && (!ok || !applied.Recorded) {
+		if repo.LeavesOpen(err) {
 			s.o.Left(j)
 		}
 		return row, err

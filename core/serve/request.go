@@ -134,7 +134,7 @@ func (q *request) check(protocol string) error {
 		if bytes.HasPrefix(payload, refPrefix) {
 			prefixes++
 		}
-		if spec, ok := strings.CutPrefix(string(payload), "filter "); ok && parts(spec) > maxFilters {
+		if spec, ok := bytes.CutPrefix(payload, filterPrefix); ok && parts(spec) > maxFilters {
 			return core.Errorf(core.KindInvalid, "the filter has more than %d parts; combine fewer", maxFilters)
 		}
 		last, done = kind, kind == git.PktData && strings.TrimSuffix(string(payload), "\n") == "done"
@@ -161,7 +161,7 @@ func (q *request) check(protocol string) error {
 // heeds none if there are 65536.
 const maxPrefixes = 512
 
-var refPrefix = []byte("ref-prefix ")
+var refPrefix, filterPrefix = []byte("ref-prefix "), []byte("filter ")
 
 // dropPrefixes takes the prefixes out of a request for a listing of refs.
 func (q *request) dropPrefixes() error {
@@ -204,7 +204,9 @@ const maxFilters = 16
 // parts returns how many filters a specification may combine. Within one part the
 // sign between them is percent-encoded, at each level once more and in more than
 // one way; so every percent sign counts.
-func parts(spec string) int { return 1 + strings.Count(spec, "+") + strings.Count(spec, "%") }
+func parts(spec []byte) int {
+	return 1 + bytes.Count(spec, []byte{'+'}) + bytes.Count(spec, []byte{'%'})
+}
 
 // first says what is wrong with the first packet of a request; "" is nothing.
 func first(kind git.PktKind, payload string, v2 bool) string {

@@ -35,9 +35,7 @@ func (s *Service) compare(ctx context.Context, r core.Repository, l *listing, st
 	if state.Digest != "" && state.Digest == l.scope.digest(l.adv) {
 		return comparison{same: true}, nil
 	}
-	// The locks before the watch: a session tells the watch before it lets go of its
-	// refs, so the other way round one that ends between the two would not be seen.
-	sessions := s.repos.Locks().AnyRefLocked(r.ID) || watch.Any()
+	sessions := watch.Sessions()
 	if state.Digest != "" && !sessions || !state.Ready() || headWants(r, l.adv) != "" {
 		return comparison{}, nil
 	}

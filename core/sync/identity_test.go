@@ -21,6 +21,20 @@ func (b *bench) side(r core.Repository, name string, at core.ObjectID) push.Resu
 	return b.session(r, core.RefUpdate{Name: "refs/heads/" + name, New: at})[0]
 }
 
+// replace renames a repository of the forge, and gives its name to another one with
+// equal refs.
+func (b *bench) replace(path string) {
+	b.Helper()
+	const elsewhere = "elsewhere/a"
+	b.Forge.RenameRepo(path, elsewhere)
+	b.Forge.CreateRepo(path, true)
+	from, err := b.Forge.Forge.RepoDir(elsewhere)
+	require.NoError(b, err)
+	to, err := b.Forge.Forge.RepoDir(path)
+	require.NoError(b, err)
+	coretest.Run(b, to, "fetch", "--quiet", from, "+refs/*:refs/*")
+}
+
 // A repository that took the name, with equal refs: no write reaches it.
 func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 	t.Parallel()
@@ -32,13 +46,7 @@ func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 	require.True(t, b.side(r, "shared", one).OK())
 	require.Equal(t, asked, api.count(), "what a sync confirmed a moment ago counts")
 
-	b.Forge.RenameRepo("acme/a", "elsewhere/a")
-	b.Forge.CreateRepo("acme/a", true)
-	src, err := b.Forge.Forge.RepoDir("elsewhere/a")
-	require.NoError(t, err)
-	dst, err := b.Forge.Forge.RepoDir("acme/a")
-	require.NoError(t, err)
-	coretest.Run(t, dst, "fetch", "--quiet", src, "+refs/*:refs/*")
+	b.replace("acme/a")
 	b.clock.Advance(time.Minute + time.Second)
 	got := b.side(r, "evil", one)
 	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
@@ -57,13 +65,7 @@ func TestInvariant25_noWriteToAnImpostorThatTheAPIDidNotName(t *testing.T) {
 	t.Parallel()
 	b, api := newLifeBench(t)
 	r, one := b.mirrored("a")
-	b.Forge.RenameRepo("acme/a", "elsewhere/a")
-	b.Forge.CreateRepo("acme/a", true)
-	src, err := b.Forge.Forge.RepoDir("elsewhere/a")
-	require.NoError(t, err)
-	dst, err := b.Forge.Forge.RepoDir("acme/a")
-	require.NoError(t, err)
-	coretest.Run(t, dst, "fetch", "--quiet", src, "+refs/*:refs/*")
+	b.replace("acme/a")
 	api.set(func(a *hostAPI) {
 		a.nameErr = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: time.Minute}
 	})

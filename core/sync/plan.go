@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -252,7 +251,7 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 	if err != nil {
 		if _, ok := repo.IsRefError(err); !ok {
 			// Refs may have moved, and whoever settles the entry tells of them.
-			if applied, ok := errors.AsType[*repo.AppliedError](err); !ok || !applied.Recorded {
+			if repo.LeavesOpen(err) {
 				s.o.Left(stored)
 			}
 			return fmt.Errorf("apply the upstream's refs: %w", err)

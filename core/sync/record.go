@@ -199,7 +199,7 @@ func (s *Service) recordLife(ctx context.Context, q core.Queries, x *run, before
 		if _, err := q.SetUpstreamState(ctx, x.RepoID, is, x.FinishedAt); err != nil {
 			return nil, err
 		}
-		s.log.Info("the upstream's state changed", "repo_id", x.RepoID, "from", upstreamWord(before.UpstreamState), "to", upstreamWord(is), "host_text", message)
+		s.log.Info("the upstream's state changed", "repo_id", x.RepoID, "from", before.UpstreamState.Word(), "to", is.Word(), "host_text", message)
 	}
 	return upstreamEvents(x.repo, before, *state, message, x.FinishedAt)
 }
@@ -226,12 +226,4 @@ func retryAfter(err error) time.Duration {
 		return e.RetryAfter
 	}
 	return 0
-}
-
-// upstreamWord is the state as people read it, where "active" has its name.
-func upstreamWord(s core.UpstreamState) string {
-	if s == core.UpstreamActive {
-		return "active"
-	}
-	return string(s)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -46,8 +47,10 @@ func readChange(w http.ResponseWriter, r *http.Request, dest any) error {
 	var sent map[string]json.RawMessage
 	_ = json.Unmarshal(raw, &sent) // nothing at all was sent
 	fields := fieldNames(reflect.TypeOf(dest).Elem())
-	for _, name := range fields {
-		if value, ok := sent[name]; ok && string(value) != "null" {
+	for name, value := range sent {
+		// Decoding takes names in any case, too.
+		named := slices.ContainsFunc(fields, func(field string) bool { return strings.EqualFold(field, name) })
+		if named && string(value) != "null" {
 			return nil
 		}
 	}

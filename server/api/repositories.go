@@ -152,7 +152,7 @@ func (s *server) getRepository(c *call) error {
 
 // updateRepositoryBody is the body of a change; one field at least is required.
 type updateRepositoryBody struct {
-	DefaultBranch *string `json:"default_branch"`
+	DefaultBranch string `json:"default_branch"`
 }
 
 func (s *server) updateRepository(c *call) error {
@@ -160,10 +160,10 @@ func (s *server) updateRepository(c *call) error {
 	if err := c.change(&body); err != nil {
 		return err
 	}
-	if err := core.ValidateBranchName(*body.DefaultBranch); err != nil {
+	if err := core.ValidateBranchName(body.DefaultBranch); err != nil {
 		return err
 	}
-	repo, err := s.Repositories.SetDefaultBranch(c.ctx(), c.repo, *body.DefaultBranch)
+	repo, err := s.Repositories.SetDefaultBranch(c.ctx(), c.repo, body.DefaultBranch)
 	if err != nil {
 		return err
 	}

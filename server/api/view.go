@@ -114,12 +114,7 @@ const (
 	upstreamReplaced  upstreamWord = "replaced"
 )
 
-func upstreamWordOf(s core.UpstreamState) upstreamWord {
-	if s == core.UpstreamActive {
-		return upstreamActive
-	}
-	return upstreamWord(s)
-}
+func upstreamWordOf(s core.UpstreamState) upstreamWord { return upstreamWord(s.Word()) }
 
 type syncErrorView struct {
 	Class   core.ErrorClass `json:"class"`
