@@ -13,7 +13,7 @@ import (
 // confirm refuses what would go to an upstream of which nobody knows that it is
 // still the one that is followed: another repository may have taken its name,
 // with equal refs.
-func (s *Service) confirm(ctx context.Context, w Session, b *ballot) error {
+func (s *Service) confirm(ctx context.Context, w Session, b *results) error {
 	idx := s.upstreamLeg(w, b)
 	if s.o.Confirm == nil || len(idx) == 0 {
 		return nil

@@ -12,7 +12,7 @@ const reasonRelinked = "the repository was linked to another upstream meanwhile;
 // locked: a client may take an hour to send its objects. An upstream that was
 // renamed in that time is followed. What was meant for another upstream, or for
 // none, is refused: it was based on what that had.
-func (s *Service) current(ctx context.Context, w Session, b *ballot) (Session, error) {
+func (s *Service) current(ctx context.Context, w Session, b *results) (Session, error) {
 	r, err := s.store.RepositoryByID(ctx, w.Repo.ID)
 	if err != nil {
 		return w, err

@@ -19,8 +19,8 @@ import (
 // Commit is called under the repository's write lock, the others without it. All
 // are safe for concurrent use.
 type CommitPoint interface {
-	// Prepare makes durable the objects that the updates point to, before anybody
-	// else is told of them. An error means that they cannot be committed; it is a
+	// Prepare makes durable the objects that the updates point to, before the
+	// upstream gets them. An error means that they cannot be committed; it is a
 	// [*git.RefError] where one update is the reason.
 	Prepare(ctx context.Context, repoID string, updates []core.RefUpdate) error
 	// Commit moves the refs and runs the record. Its errors are those of

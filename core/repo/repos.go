@@ -83,8 +83,8 @@ func Open(o Options) (*Repos, error) {
 	return r, nil
 }
 
-// OnApplied sets the function that is told of every applied ref transaction
-// and how many refs it moved. It is called without locks and must not block;
+// OnApplied sets the function that is called for every applied ref transaction
+// with how many refs it moved. It is called without locks and must not block;
 // maintenance is planned from it. Call it before the first change.
 func (r *Repos) OnApplied(f func(repoID string, moved int)) { r.notify = f }
 
