@@ -27,8 +27,8 @@ const (
 	// as long as a run may.
 	lookLimit = 30 * time.Second
 	// missedAfter is how long a webhook counts as the announcement of what a poll
-	// finds.
-	missedAfter = 5 * time.Minute
+	// finds: a host may tell of a change some time before it lists it.
+	missedAfter = time.Minute
 	// refill is how many due repositories are taken at a time.
 	refill = 2000
 	// scanPause keeps the looks for due repositories apart while some wait.
