@@ -6,11 +6,11 @@
 // with their old ids under the repository's write lock, and closes the journal
 // entry, raises the version and writes the events in one SQL transaction. The
 // writers' own part comes before: core/push takes a change to the upstream
-// first, core/sync brings one from there.
+// first, core/mirror brings one from there.
 //
 // # Locks
 //
-// Order is always: sync flight (core/sync), ref locks, write lock, SQL
+// Order is always: sync flight (core/mirror), ref locks, write lock, SQL
 // transaction; never the reverse. Ref locks are held by write sessions over
 // the upstream leg; two writers on different branches go upstream side by
 // side, two on the same branch queue. The write lock is held for the local
