@@ -90,15 +90,7 @@ func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) e
 			changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: core.TrackingRef(name), New: id}, Force: true})
 		}
 	}
-	if len(changes) == 0 {
-		return nil // an empty upstream
-	}
-	unlock, err := s.repos.Locks().LockWrite(ctx, x.RepoID)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return s.git.WriteRefs(ctx, s.repos.Path(x.RepoID), changes)
+	return s.repos.MoveTracking(ctx, x.RepoID, changes, true)
 }
 
 // firstSteps returns the steps of a first mirror before the one that takes

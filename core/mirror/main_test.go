@@ -98,7 +98,7 @@ func (b *bench) start() {
 	b.Helper()
 	b.sync = mirror.New(mirror.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Clock: b.clock, Logger: b.Logger,
-		Missed: func() { b.missed.Add(1) }, Left: func(j core.JournalEntry) { b.push.Adopt(j) },
+		Missed: func() { b.missed.Add(1) },
 	})
 	var err error
 	b.push, err = push.New(push.Options{

@@ -48,9 +48,6 @@ type Options struct {
 
 	// Mirrored is told of every finished first mirror; nil: nobody is.
 	Mirrored func(repoID string)
-	// Left takes over a journal entry that a run could not close; nil: it stays
-	// open until the next start.
-	Left func(j core.JournalEntry)
 	// Missed is told when a poll has found what a webhook was to announce; nil:
 	// nobody is.
 	Missed func()
@@ -133,9 +130,6 @@ func New(o Options) *Service {
 	}
 	if o.Mirrored == nil {
 		o.Mirrored = func(string) {}
-	}
-	if o.Left == nil {
-		o.Left = func(core.JournalEntry) {}
 	}
 	if o.Missed == nil {
 		o.Missed = func() {}
