@@ -39,6 +39,8 @@ type Options struct {
 	Resolver  netguard.Resolver // nil is the system's
 	Agent     string            // User-Agent for upstreams
 	Failpoint func(name string) // see repo.Options
+	// CommitPoint is that of repo.Options; nil is the one of a single machine.
+	CommitPoint func(o repo.CommitPointOptions) repo.CommitPoint
 	// PublicURL is where hosts can reach this server; with "" they are given no
 	// address to deliver webhooks to.
 	PublicURL string
@@ -89,7 +91,7 @@ func New(o Options) (*Engine, error) {
 	var err error
 	e.repos, err = repo.Open(repo.Options{
 		Root: o.DataDir, Git: o.Git, Store: o.Store, Clock: o.Clock, Locker: repo.NewLocker(), Logger: o.Logger, Failpoint: o.Failpoint,
-		Objects: e.objects,
+		Objects: e.objects, CommitPoint: o.CommitPoint,
 	})
 	if err != nil {
 		return nil, err

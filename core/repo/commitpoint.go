@@ -32,6 +32,14 @@ type CommitPoint interface {
 	ComeForward(ctx context.Context, repoID string) error
 }
 
+// CommitPointOptions are what a [CommitPoint] is made from.
+type CommitPointOptions struct {
+	Git       *git.Git
+	Store     core.Store
+	Path      func(repoID string) string // folder of a repository
+	Failpoint func(name string)          // called at named steps, see [Options]; never nil
+}
+
 // Change is what a [CommitPoint] commits: refs by their names on disk, and what is
 // recorded with them.
 type Change struct {
@@ -80,6 +88,10 @@ type diskFirst struct {
 }
 
 var _ CommitPoint = (*diskFirst)(nil)
+
+func newDiskFirst(o CommitPointOptions) CommitPoint {
+	return &diskFirst{path: o.Path, git: o.Git, store: o.Store, fail: o.Failpoint}
+}
 
 // Prepare implements [CommitPoint]. Git flushes objects when it stores them (see
 // core.fsync in core/git), so nothing is left to do.
