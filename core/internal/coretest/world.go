@@ -234,22 +234,6 @@ func Run(t testing.TB, dir string, args ...string) string {
 	return out
 }
 
-// Commit makes a commit of one file with the message in it, and returns its
-// id. Equal arguments make equal ids.
-func Commit(t testing.TB, dir, message string, parents ...core.ObjectID) core.ObjectID {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
-	blob, err := TryRun(ctx, dir, message+"\n", "hash-object", "-w", "--stdin")
-	require.NoError(t, err, blob)
-	tree, err := TryRun(ctx, dir, "100644 blob "+blob+"\tfile\n", "mktree")
-	require.NoError(t, err, tree)
-	args := []string{"commit-tree", "-m", message, tree}
-	for _, p := range parents {
-		args = append(args, "-p", string(p))
-	}
-	return core.ObjectID(Run(t, dir, args...))
-}
-
 // ForgeCommit makes a commit at the forge and puts the ref on it.
 func (w *World) ForgeCommit(r core.Repository, ref, message string, parents ...core.ObjectID) core.ObjectID {
 	w.Helper()
