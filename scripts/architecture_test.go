@@ -86,7 +86,8 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/internal/coretest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest", "providers/providertest/giteatest",
+		"core/internal/coretest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest",
+		"internal/forgetest", "internal/giteatest", "internal/plugintest",
 		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/storetest",
 	}
 }
@@ -95,7 +96,7 @@ func testPackages() []string {
 // core points to the provider contract alone. Plugins know hosts and nothing
 // of the core; server and store meet in server.New only.
 func forbidden() []edge {
-	everything := []string{"core/...", "providers/...", "plugins/...", "server/...", "store/...", "scripts/..."}
+	everything := []string{"internal/...", "core/...", "providers/...", "plugins/...", "server/...", "store/...", "scripts/..."}
 	return []edge{
 		{name: "the provider contract stands alone", from: []string{"providers"}, to: everything},
 		{name: "core types know the contract alone", from: []string{"core"}, to: everything, allow: []string{"providers"}},
@@ -191,7 +192,7 @@ func TestArchitecture_testingOnlyInTestPackages(t *testing.T) {
 func TestArchitecture_topLevel(t *testing.T) {
 	t.Parallel()
 	allowed := []string{
-		"core", "providers", "plugins", "server", "store", "scripts", "docs", ".ci",
+		"core", "providers", "plugins", "server", "store", "internal", "scripts", "docs", ".ci",
 		"go.mod", "go.sum", "providers.hcl", "README.md", "LICENSE", ".gitignore", ".golangci.yml",
 	}
 	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached")

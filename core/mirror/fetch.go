@@ -154,7 +154,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		err := s.git.Run(ctx, c)
 		var exit *git.ExitError
 		if errors.As(err, &exit) {
-			exit.Stderr = git.Redact(stderr.String(), remote.Password)
+			exit.Stderr = git.Redact(stderr.String(), remote.Secrets()...)
 		}
 		return outcome(err)
 	})

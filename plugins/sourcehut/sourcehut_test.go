@@ -5,14 +5,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/internal/plugintest"
 	"github.com/headwater-git/headwater/plugins/sourcehut"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, sourcehut.New, providertest.Fixture{Dress: providertest.DressSourceHut})
+	plugintest.Run(t, sourcehut.New, plugintest.Fixture{HostKind: forgetest.HostSourceHut})
 }
 
 func TestProvider_Resolve_tilde(t *testing.T) {

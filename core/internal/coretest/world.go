@@ -17,8 +17,8 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/repo/repotest"
 	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 	"github.com/headwater-git/headwater/store/storetest"
@@ -31,7 +31,7 @@ const Org = "acme"
 type Options struct {
 	Clock     core.Clock // nil is the system's
 	Failpoint func(name string)
-	Forge     providertest.ForgeOptions
+	Forge     forgetest.ForgeOptions
 	Logger    hclog.Logger
 	Stall     time.Duration // of a git that talks to the forge; 0 is git's default
 	Folder    string        // name of the data directory; "" takes a plain one
@@ -49,7 +49,7 @@ type World struct {
 	Git       *git.Git
 	Store     *FaultyStore
 	Repos     *repo.Repos
-	Forge     *providertest.TestForge
+	Forge     *forgetest.TestForge
 	Plugin    *Plugin
 	Upstreams *upstream.Service
 	Clock     core.Clock
@@ -65,8 +65,8 @@ func NewWorld(t testing.TB, o Options) *World {
 	if o.Clock == nil {
 		o.Clock = core.SystemClock{}
 	}
-	if o.Forge.Dress == "" {
-		o.Forge.Dress = providertest.DressGitHubPublic
+	if o.Forge.HostKind == "" {
+		o.Forge.HostKind = forgetest.HostGitHubPublic
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
@@ -84,7 +84,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	w.Store = &FaultyStore{Store: s}
 	require.NoError(t, w.Store.CreateOrg(t.Context(), core.Org{Name: Org, CreatedAt: o.Clock.Now()}))
-	w.Forge = providertest.StartForge(t, o.Forge)
+	w.Forge = forgetest.StartForge(t, o.Forge)
 	w.Plugin = NewPlugin(w.Forge.HostPolicy())
 	discover := git.NewDiscoverer("headwater-test")
 	t.Cleanup(discover.CloseIdle)
@@ -124,7 +124,7 @@ func (w *World) Synced(name string) core.Repository {
 }
 
 // SyncedAt is Synced at another forge, which the provider must know.
-func (w *World) SyncedAt(forge *providertest.TestForge, name string) core.Repository {
+func (w *World) SyncedAt(forge *forgetest.TestForge, name string) core.Repository {
 	w.Helper()
 	path := Org + "/" + name
 	if _, err := forge.Forge.RepoID(path); err != nil {
