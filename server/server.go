@@ -51,15 +51,15 @@ type Options struct {
 	// keep it elsewhere than in DataDir/keys/seal.json. See store/seal.
 	SealKey providers.Secret
 
-	GitPath     string            // "" looks git up in PATH
-	Clock       core.Clock        // nil is the system's
-	Resolver    netguard.Resolver // nil is the system's
-	Failpoint   func(name string) // for crash tests; nil in production
+	GitPath   string            // "" looks git up in PATH
+	Clock     core.Clock        // nil is the system's
+	Resolver  netguard.Resolver // nil is the system's
+	Failpoint func(name string) // for crash tests; nil in production
 	// CommitPoint is where changes of refs become true; nil is the one of a single
 	// machine, and for tests there is another.
 	CommitPoint func(o repo.CommitPointOptions) repo.CommitPoint
-	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
-	Webhooks    events.Policy     // where outbound webhooks may lead
+	MaxPushSize int64         // bytes of one pushed pack; 0 is no limit
+	Webhooks    events.Policy // where outbound webhooks may lead
 
 	Limits limit.Options  // what requests may use at the same time
 	Memory git.Memory     // how much one git may allocate
