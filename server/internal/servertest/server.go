@@ -139,7 +139,7 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 	t.Helper()
 	storetest.Empty(t, o.Dir)
 	return server.Options{
-		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
+		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: builtin.Command(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
 		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
 		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod),
