@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // TestMain lets the test binary be a plugin process, as the program itself is.
