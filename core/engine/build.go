@@ -126,14 +126,14 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
 	e.commit = commit.New(commit.Options{
-		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
 	})
 	e.ephemeral = ephemeral.New(ephemeral.Options{
-		Git: o.Git, Path: e.repos.Path, Store: o.Store, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
 	return e, nil
 }

@@ -1,5 +1,5 @@
-// Package repo keeps the bare repositories on disk, and is the one door
-// through which their refs move.
+// Package repo keeps the bare repositories on disk, and is the one way
+// that their refs move.
 //
 // # A change of refs
 //
