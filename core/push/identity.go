@@ -59,7 +59,7 @@ func turnedAway(err error, ran bool) bool {
 
 // recheck has the host asked about the upstream that turned a push away. again
 // is whether its address or credential is another one now, so that the push is
-// worth a second attempt; else refusal says what the host told of it, if that
+// worth a second attempt; else refusal says what the host said of it, if that
 // explains the first.
 func (s *Service) recheck(ctx context.Context, w *Session, failure error, known time.Time) (refusal error, again bool) {
 	if s.o.Recheck == nil {

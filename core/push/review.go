@@ -72,13 +72,13 @@ func (s *Service) review(ctx context.Context, w Session, b *results) error {
 // reviewOne passes on one request.
 func (s *Service) reviewOne(ctx context.Context, w Session, b *results, i int) {
 	var lines []git.PushLine
-	var told [][]string
+	var became [][]string
 	var pushErr error
 	ran, sent := false, false
 	err := s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
 		ran = true
 		var began bool
-		lines, told, began, pushErr = s.runPush(ctx, w, r, []int{i})
+		lines, became, began, pushErr = s.runPush(ctx, w, r, []int{i})
 		sent = sent || began
 		if len(lines) > 0 {
 			return nil
@@ -92,7 +92,7 @@ func (s *Service) reviewOne(ctx context.Context, w Session, b *results, i int) {
 		}
 	}
 	if len(lines) > 0 {
-		b.list[i].Became = told
+		b.list[i].Became = became
 		delete(b.open, i)
 		if s.o.Accepted != nil {
 			s.o.Accepted(ctx, w.Repo)
