@@ -17,14 +17,12 @@ func TestDocs_links(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../docs/*.md")
 	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)```.*?```")
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	for _, page := range append(pages, "../README.md") {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
-			if strings.Contains(m[1], " ") {
-				continue // Go code, not a link
-			}
+		for _, m := range link.FindAllStringSubmatch(block.ReplaceAllString(string(text), ""), -1) {
 			require.FileExists(t, filepath.Join(filepath.Dir(page), m[1]), "%s links to %s", page, m[1])
 		}
 	}
@@ -95,17 +93,44 @@ func TestDocs_changelog(t *testing.T) {
 	}
 }
 
-// TestDocs_pluginCompiles builds the program that docs/providers.md walks through, in
+// TestDocs_codeIsTested wants every Go block of docs/embedding.md, but for its
+// indentation, in the file that the comment above it names: an example that the
+// tests of its package compile.
+func TestDocs_codeIsTested(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/embedding.md")
+	require.NoError(t, err)
+	unindented := func(code string) string {
+		var out strings.Builder
+		for line := range strings.Lines(code) {
+			out.WriteString(strings.TrimLeft(line, "\t"))
+		}
+		return out.String()
+	}
+	blocks := regexp.MustCompile("(?s)(?:<!-- (\\S+) -->\n)?```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	require.NotEmpty(t, blocks)
+	for _, block := range blocks {
+		require.NotEmpty(t, block[1], "no comment names the file of:\n%s", block[2])
+		code, err := os.ReadFile(filepath.Join("..", block[1]))
+		require.NoError(t, err)
+		require.Contains(t, unindented(string(code)), unindented(block[2]), "%s has other code", block[1])
+	}
+}
+
+// TestDocs_pluginCompiles builds the program and the test that docs/providers.md walks through, in
 // a module of its own as its readers do.
 func TestDocs_pluginCompiles(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/providers.md")
 	require.NoError(t, err)
-	program, _, ok := strings.Cut(string(text), "## 10.")
+	program, rest, ok := strings.Cut(string(text), "## 10.")
 	require.True(t, ok)
-	var code bytes.Buffer
-	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(program, -1) {
-		code.WriteString(block[1] + "\n")
+	code := func(text string) []byte {
+		var out bytes.Buffer
+		for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text, -1) {
+			out.WriteString(block[1] + "\n")
+		}
+		return out.Bytes()
 	}
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
@@ -117,7 +142,7 @@ func TestDocs_pluginCompiles(t *testing.T) {
 	own := strings.Replace(string(mod), "module "+module, "module acme.example/provider-acme", 1) +
 		"\nrequire " + module + " v0.0.0\n\nreplace " + module + " => " + root + "\n"
 	dir := t.TempDir()
-	for name, content := range map[string][]byte{"main.go": code.Bytes(), "go.mod": []byte(own), "go.sum": sums} {
+	for name, content := range map[string][]byte{"main.go": code(program), "acme_test.go": code(rest), "go.mod": []byte(own), "go.sum": sums} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "vet", "-mod=mod", ".")

@@ -101,7 +101,7 @@ func New(o Options) (*Engine, error) {
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
 	e.sync = mirror.New(mirror.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
-		Missed: func() { e.inbound.CheckDue() }, Left: func(j core.JournalEntry) { e.push.Adopt(j) },
+		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
 	e.events = events.New(events.Options{
@@ -132,7 +132,6 @@ func New(o Options) (*Engine, error) {
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
-		Left: e.push.Adopt,
 	})
 	e.ephemeral = ephemeral.New(ephemeral.Options{
 		Git: o.Git, Path: e.repos.Path, Store: o.Store, Door: e.push, Clock: o.Clock, Logger: o.Logger,

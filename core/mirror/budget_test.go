@@ -12,15 +12,15 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
-var listing = []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover}
+var listing = []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover}
 
 func TestInvariant21_limitOfOneHostRestsThatHostAlone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
-	other := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitHubPublic})
+	other := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitHubPublic})
 	b.Plugin.AddHost(other.HostPolicy())
 	var limited []core.Repository
 	for i := range 4 {
@@ -31,7 +31,7 @@ func TestInvariant21_limitOfOneHostRestsThatHostAlone(t *testing.T) {
 	require.NoError(t, b.run(fast, ""))
 	b.choose(fast, core.Settings{Poll: "1m"})
 
-	remove := b.Forge.Inject(providertest.Fault{Kinds: listing, Status: 429, RetryAfter: 2 * time.Hour})
+	remove := b.Forge.Inject(forgetest.Fault{Kinds: listing, Status: 429, RetryAfter: 2 * time.Hour})
 	b.hook(limited[0])
 	b.rest(limited[0])
 	require.Equal(t, core.ClassRateLimited, b.state(limited[0]).LastClass)
@@ -59,7 +59,7 @@ func TestInvariant21_limitOfOneHostRestsThatHostAlone(t *testing.T) {
 func TestInvariant21_hostThatHangsTakesFewPlaces(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
-	other := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitHubPublic})
+	other := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitHubPublic})
 	b.Plugin.AddHost(other.HostPolicy())
 	b.Plugin.Edit(func(_ *providers.Manifest, p *providers.HostPolicy) { p.MaxConcurrent = 4 })
 	for i := range 12 {
@@ -74,7 +74,7 @@ func TestInvariant21_hostThatHangsTakesFewPlaces(t *testing.T) {
 	now, most := 0, 0
 	release := make(chan struct{})
 	hanging := make(chan struct{}, 100)
-	b.Forge.Inject(providertest.Fault{Kinds: listing, Before: func() {
+	b.Forge.Inject(forgetest.Fault{Kinds: listing, Before: func() {
 		mu.Lock()
 		now++
 		most = max(most, now)
@@ -116,7 +116,7 @@ func TestInvariant14_deadHost(t *testing.T) {
 		r, _ := b.polled(fmt.Sprint("r", i), "1m")
 		all = append(all, r)
 	}
-	remove := b.Forge.Inject(providertest.Fault{Drop: true})
+	remove := b.Forge.Inject(forgetest.Fault{Drop: true})
 	b.Forge.ForgetRequests()
 	told := func() (types map[string]int) {
 		types = map[string]int{}

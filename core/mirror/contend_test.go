@@ -11,7 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // lockTracking locks a tracking ref as a git process does that is about to write
@@ -67,7 +67,7 @@ func TestService_fetchMeetsTheTrackingRefsOfASession(t *testing.T) {
 	require.NoError(t, b.run(r, ""))
 	before := func(f func()) (undo func()) {
 		var once sync.Once
-		return b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Before: func() { once.Do(f) }})
+		return b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Before: func() { once.Do(f) }})
 	}
 
 	b.ForgeCommit(r, "refs/heads/x", "two", one)

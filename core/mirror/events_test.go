@@ -11,7 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/schedule"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // allEvents returns the events of the repository, in order.
@@ -106,8 +106,8 @@ func TestService_events_ofFailures(t *testing.T) {
 	r, one := b.mirrored("a")
 	had := len(b.told(r))
 	told := func() []string { return b.told(r)[had:] }
-	list := []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover}
-	remove := b.Forge.Inject(providertest.Fault{Kinds: list, Status: 503, Body: "down"})
+	list := []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover}
+	remove := b.Forge.Inject(forgetest.Fault{Kinds: list, Status: 503, Body: "down"})
 	ask := func(trigger string) {
 		t.Helper()
 		_, err := b.schedule.Request(t.Context(), r.ID, trigger, "")
@@ -131,7 +131,7 @@ func TestService_events_ofFailures(t *testing.T) {
 	require.Len(t, told(), 2, "once")
 	// The same outage with another face.
 	remove()
-	remove = b.Forge.Inject(providertest.Fault{Kinds: list, Drop: true})
+	remove = b.Forge.Inject(forgetest.Fault{Kinds: list, Drop: true})
 	b.pass(r, 2*time.Hour, time.Minute)
 	require.Equal(t, core.ClassNetwork, b.state(r).LastClass)
 	require.Len(t, told(), 2)
@@ -140,7 +140,7 @@ func TestService_events_ofFailures(t *testing.T) {
 	require.Equal(t, []string{started, failed}, told()[2:])
 	// Another reason is news.
 	remove()
-	remove = b.Forge.Inject(providertest.Fault{Kinds: list, Status: 401})
+	remove = b.Forge.Inject(forgetest.Fault{Kinds: list, Status: 401})
 	b.pass(r, 30*time.Minute, time.Minute)
 	require.Equal(t, []string{failed, away}, told()[4:])
 	require.Equal(t, "revoked", b.last(r, away)["state"])
@@ -164,7 +164,7 @@ func TestService_events_startIsNotRepeatedByRetriesAndRestarts(t *testing.T) {
 	r, one := b.mirrored("a")
 	had := len(b.told(r))
 	b.ForgeCommit(r, "refs/heads/main", "two", one)
-	remove := b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Status: 500})
+	remove := b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Status: 500})
 	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerWebhook, "")
 	require.NoError(t, err)
 	b.rest(r)

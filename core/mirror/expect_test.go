@@ -11,7 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // hook announces refs as core/inbound does.
@@ -48,10 +48,10 @@ func TestInvariant05_echoOfOurOwnPush(t *testing.T) {
 		b.hook(r, core.RefUpdate{Name: mainRef, Old: one, New: two})
 		b.rest(r)
 	}
-	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs), "one comparison; the others wait for the end of the pause")
+	require.Equal(t, 1, b.Forge.Count(forgetest.KindListRefs), "one comparison; the others wait for the end of the pause")
 	b.pass(r, 2*time.Second, time.Second)
-	require.Equal(t, 2, b.Forge.Count(providertest.KindListRefs))
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.Equal(t, 2, b.Forge.Count(forgetest.KindListRefs))
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 	require.Len(t, b.runs(r), runs, "no row")
 	require.Len(t, b.allEvents(r), events, "no event")
 	after := b.state(r)
@@ -82,10 +82,10 @@ func TestInvariant05_echoWhileThePushIsOnItsWay(t *testing.T) {
 	armed = true
 	require.True(t, b.session(r, core.RefUpdate{Name: mainRef, Old: one, New: two})[0].OK())
 	// The look waits for the end of the push, and for no time.
-	require.Eventually(t, func() bool { return b.Forge.Count(providertest.KindListRefs) == 1 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return b.Forge.Count(forgetest.KindListRefs) == 1 }, time.Minute, time.Millisecond)
 	b.pass(r, 3*time.Second, time.Second)
-	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.Equal(t, 1, b.Forge.Count(forgetest.KindListRefs))
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 	require.Len(t, b.runs(r), runs)
 	require.Len(t, b.Events(r), 1)
 	require.Zero(t, b.expecting(r))
@@ -128,8 +128,8 @@ func TestInvariant06_looksForAnIdEnd(t *testing.T) {
 	b.pass(r, 12*time.Minute, 500*time.Millisecond)
 	require.Zero(t, b.expecting(r), "expired")
 	require.Zero(t, b.state(r).PollAt)
-	require.InDelta(t, 15, b.Forge.Count(providertest.KindListRefs), 2)
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.InDelta(t, 15, b.Forge.Count(forgetest.KindListRefs), 2)
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 
 	// Superseded: the upstream has gone on, or the webhook came late.
 	two := b.ForgeCommit(r, mainRef, "two", one)
@@ -229,8 +229,8 @@ func TestInvariant18_tenThousandWebhooks(t *testing.T) {
 	b.pass(r, 3*time.Second, time.Second)
 	b.equal(r)
 	require.Len(t, b.runs(r), runs+1, "one run, and looks that find nothing")
-	require.Equal(t, 1, b.Forge.Count(providertest.KindFetch), "one fetch")
-	require.LessOrEqual(t, b.Forge.Count(providertest.KindListRefs), 70, "one look a second at most")
+	require.Equal(t, 1, b.Forge.Count(forgetest.KindFetch), "one fetch")
+	require.LessOrEqual(t, b.Forge.Count(forgetest.KindListRefs), 70, "one look a second at most")
 	require.Len(t, b.Events(r), 1)
 	require.Zero(t, b.expecting(r))
 }
@@ -240,10 +240,10 @@ func TestService_Announced_clockOfTheHost(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r, one := b.mirrored("a")
-	list := []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover}
+	list := []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover}
 	for i, skew := range []time.Duration{-30 * 365 * 24 * time.Hour, 30 * 365 * 24 * time.Hour} {
 		host := b.clock.Now().Add(skew)
-		remove := b.Forge.Inject(providertest.Fault{Kinds: list, Status: 429, Header: map[string][]string{
+		remove := b.Forge.Inject(forgetest.Fault{Kinds: list, Status: 429, Header: map[string][]string{
 			"Date": {host.Format("Mon, 02 Jan 2006 15:04:05 GMT")}, "Retry-After": {host.Add(time.Minute).Format("Mon, 02 Jan 2006 15:04:05 GMT")},
 		}})
 		two := b.ForgeCommit(r, mainRef, fmt.Sprint("two", i), one)

@@ -91,15 +91,7 @@ func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) e
 			changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: core.TrackingRef(name), New: id}, Force: true})
 		}
 	}
-	if len(changes) == 0 {
-		return nil // an empty upstream
-	}
-	unlock, err := s.repos.Locks().LockWrite(ctx, x.RepoID)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return s.git.WriteRefs(ctx, s.repos.Path(x.RepoID), changes)
+	return s.repos.MoveTracking(ctx, x.RepoID, changes, true)
 }
 
 // firstSteps returns the steps of a first mirror before the one that takes
@@ -163,7 +155,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		err := s.git.Run(ctx, c)
 		var exit *git.ExitError
 		if errors.As(err, &exit) {
-			exit.Stderr = git.Redact(stderr.String(), remote.Password)
+			exit.Stderr = git.Redact(stderr.String(), remote.Secrets()...)
 		}
 		return outcome(err)
 	})

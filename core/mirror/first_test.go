@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // Branches that move, appear and go while their objects are on the way: the
@@ -21,7 +21,7 @@ func TestService_firstMirror_branchesMoveMeanwhile(t *testing.T) {
 		b.ForgeGit(r, "update-ref", ref, string(one))
 	}
 	var once sync.Once
-	defer b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Before: func() {
+	defer b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Before: func() {
 		once.Do(func() {
 			b.ForgeCommit(r, "refs/heads/moves", "two")
 			b.ForgeCommit(r, "refs/heads/new", "three")

@@ -12,7 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // side pushes a new branch at the tip of main and returns the verdict.
@@ -154,7 +154,7 @@ func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
 // minute; one with a verdict on a ref has not.
 func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {
 	t.Parallel()
-	for name, f := range map[string]providertest.Fault{
+	for name, f := range map[string]forgetest.Fault{
 		"moved":        {Status: 307, Header: http.Header{"Location": {"https://elsewhere.example/"}}},
 		"auth":         {Status: 403, Body: "Forbidden\n"},
 		"not found":    {Status: 404, Body: "Repository not found\n"},
@@ -167,15 +167,15 @@ func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {
 			r, one := b.mirrored("a")
 			require.True(t, b.side(r, "x", one).OK())
 			asked := api.count()
-			f.Kinds = []providertest.Kind{providertest.KindPushDiscover}
+			f.Kinds = []forgetest.Kind{forgetest.KindPushDiscover}
 			b.Forge.Inject(f)
 			require.False(t, b.side(r, "y", one).OK())
 			require.Equal(t, asked+1, api.count(), "the refusal is looked into at once")
-			pushes := b.Forge.Count(providertest.KindPushDiscover)
+			pushes := b.Forge.Count(forgetest.KindPushDiscover)
 			require.False(t, b.side(r, "y", one).OK())
 			require.Equal(t, asked+1, api.count(), "not twice a minute")
 			require.NotContains(t, b.UpstreamRefs(r), "refs/heads/y")
-			require.Positive(t, b.Forge.Count(providertest.KindPushDiscover)-pushes)
+			require.Positive(t, b.Forge.Count(forgetest.KindPushDiscover)-pushes)
 			b.clock.Advance(time.Minute + time.Second)
 			require.False(t, b.side(r, "y", one).OK())
 			require.Greater(t, api.count(), asked+1)
@@ -213,16 +213,16 @@ func TestService_turnedAwayWriteIsTriedOnceMore(t *testing.T) {
 				_ = b.Store.UpdateCredential(context.Background(), c)
 			}
 			b.clock.Advance(time.Second)
-			refusal := providertest.Fault{
-				Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Before: renew,
+			refusal := forgetest.Fault{
+				Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Before: renew,
 			}
 			if healed {
 				refusal.Times = 1
 			}
 			b.Forge.Inject(refusal)
-			before := b.Forge.Count(providertest.KindPushDiscover)
+			before := b.Forge.Count(forgetest.KindPushDiscover)
 			require.Equal(t, healed, b.side(r, "y", one).OK())
-			require.Equal(t, 2, b.Forge.Count(providertest.KindPushDiscover)-before)
+			require.Equal(t, 2, b.Forge.Count(forgetest.KindPushDiscover)-before)
 		})
 	}
 }
@@ -258,8 +258,8 @@ func TestService_archivedByWords(t *testing.T) {
 			require.True(t, b.side(r, "x", one).OK())
 			api.set(func(a *hostAPI) { a.err = alone })
 			b.clock.Advance(2 * time.Minute)
-			lift := b.Forge.Inject(providertest.Fault{
-				Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403,
+			lift := b.Forge.Inject(forgetest.Fault{
+				Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403,
 				Body: "This repo is archived. You can view files and clone it, but cannot push or open issues/pull-requests.\n",
 			})
 			got := b.side(r, "y", one)
@@ -281,10 +281,10 @@ func TestService_archivedByWordsAgainstTheAPI(t *testing.T) {
 	t.Parallel()
 	b, api := newLifeBench(t)
 	r, one := b.mirrored("a")
-	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Times: 1})
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Times: 1})
 	require.False(t, b.side(r, "x", one).OK(), "the question of this minute is spent")
-	b.Forge.Inject(providertest.Fault{
-		Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 403, Body: "This repo is archived.\n", Times: 1,
+	b.Forge.Inject(forgetest.Fault{
+		Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "This repo is archived.\n", Times: 1,
 	})
 	asked := api.count()
 	require.False(t, b.side(r, "x", one).OK())
@@ -309,8 +309,8 @@ func TestService_unseenByTheCredentialIsNotDeleted(t *testing.T) {
 	api.set(func(a *hostAPI) {
 		a.err = &providers.Error{Code: providers.CodeNotFound, Message: "no such repository"}
 	})
-	b.Forge.Inject(providertest.Fault{
-		Kinds: []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover, providertest.KindFetch}, Status: 404,
+	b.Forge.Inject(forgetest.Fault{
+		Kinds: []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover, forgetest.KindFetch}, Status: 404,
 	})
 	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
 	b.rest(r)

@@ -13,7 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/schedule"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // A push of several refs that the upstream takes slowly, one after the other,
@@ -28,7 +28,7 @@ func TestInvariant05_ownRefsInFlightCauseOneListing(t *testing.T) {
 		updates = append(updates, core.RefUpdate{Name: fmt.Sprintf("refs/tags/t%d", i), New: two})
 	}
 	taken, goOn := make(chan struct{}), make(chan struct{})
-	defer b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPushDiscover}, Times: 1, Before: func() {
+	defer b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Times: 1, Before: func() {
 		b.ForgeGit(r, "fetch", "-q", "file://"+b.Path(r), string(two))
 		for _, u := range updates[:9] {
 			b.ForgeGit(r, "update-ref", u.Name, string(u.New))
@@ -46,14 +46,14 @@ func TestInvariant05_ownRefsInFlightCauseOneListing(t *testing.T) {
 		b.hook(r, u)
 	}
 	require.NoError(t, b.sync.Fresh(t.Context(), b.Reload(r))) // somebody looks
-	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.Equal(t, 1, b.Forge.Count(forgetest.KindListRefs))
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 	require.Len(t, b.runs(r), runs)
 	require.Len(t, b.allEvents(r), events)
 	// Somebody asks for a sync: it has a row and its events, and fetches nothing.
 	require.NoError(t, b.run(r, ""))
 	require.Equal(t, "unchanged", b.runs(r)[0].Outcome)
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 	s := b.state(r)
 	require.Less(t, s.Served, s.Wanted, "it goes on")
 	require.Equal(t, 30*time.Second, s.NextAttemptAt.Sub(b.clock.Now()))
@@ -73,7 +73,7 @@ func TestInvariant05_ownRefsInFlightCauseOneListing(t *testing.T) {
 	b.equal(r)
 	require.Len(t, b.runs(r), runs)
 	require.Len(t, b.allEvents(r), events+len(updates), "the session's own")
-	require.Zero(t, b.Forge.Count(providertest.KindFetch), "the other branch is at what is here")
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch), "the other branch is at what is here")
 }
 
 // A push whose refs have moved here, and whose record is about to be written: the
@@ -121,7 +121,7 @@ func TestInvariant05_ownRefsBeforeTheirRecordCauseNoRun(t *testing.T) {
 			b.settle(r)
 			b.equal(r)
 			require.Len(t, b.runs(r), runs)
-			require.Zero(t, b.Forge.Count(providertest.KindFetch))
+			require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 		})
 	}
 }

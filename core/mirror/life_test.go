@@ -12,13 +12,14 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/providers/providertest"
 )
 
 // hostAPI answers Resolve as the API of the forge does: by stable id where one
 // is given, else by path.
 type hostAPI struct {
-	forge *providertest.TestForge
+	forge *forgetest.TestForge
 
 	mu       sync.Mutex
 	paths    []string // that there may be repositories at
@@ -203,33 +204,33 @@ func TestInvariant25_impostorIsNotFollowed(t *testing.T) {
 
 func TestService_life_states(t *testing.T) {
 	t.Parallel()
-	git := []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover, providertest.KindFetch}
+	git := []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover, forgetest.KindFetch}
 	for name, tc := range map[string]struct {
 		api   error
-		fault providertest.Fault
+		fault forgetest.Fault
 		anon  bool
 		state core.UpstreamState
 		class core.ErrorClass
 		text  string
 	}{
 		"deleted": {
-			&providers.Error{Code: providers.CodeNotFound, Message: "no such project"}, providertest.Fault{Kinds: git, Status: 404}, false,
+			&providers.Error{Code: providers.CodeNotFound, Message: "no such project"}, forgetest.Fault{Kinds: git, Status: 404}, false,
 			core.UpstreamDeleted, core.ClassNotFound, "no such project",
 		},
 		"access lost": {
-			&providers.Error{Code: providers.CodeUnauthenticated, Message: "bad token"}, providertest.Fault{Kinds: git, Status: 401}, false,
+			&providers.Error{Code: providers.CodeUnauthenticated, Message: "bad token"}, forgetest.Fault{Kinds: git, Status: 401}, false,
 			core.UpstreamRevoked, core.ClassAuth, "bad token",
 		},
 		"suspended": {
 			&providers.Error{Code: providers.CodeRevoked, Reason: providers.ReasonSuspended, Message: "the installation is suspended"},
-			providertest.Fault{Kinds: git, Status: 403}, false, core.UpstreamSuspended, core.ClassAuth, "the installation is suspended",
+			forgetest.Fault{Kinds: git, Status: 403}, false, core.UpstreamSuspended, core.ClassAuth, "the installation is suspended",
 		},
 		"not included": {
 			&providers.Error{Code: providers.CodeRevoked, Reason: providers.ReasonNotIncluded, Message: "add it"},
-			providertest.Fault{Kinds: git, Status: 404}, false, core.UpstreamRevoked, core.ClassNotFound, "add it",
+			forgetest.Fault{Kinds: git, Status: 404}, false, core.UpstreamRevoked, core.ClassNotFound, "add it",
 		},
 		"made private": {
-			&providers.Error{Code: providers.CodeNotFound, Message: "not public"}, providertest.Fault{Kinds: git, Status: 401}, true,
+			&providers.Error{Code: providers.CodeNotFound, Message: "not public"}, forgetest.Fault{Kinds: git, Status: 401}, true,
 			core.UpstreamPrivate, core.ClassAuth, "not public",
 		},
 	} {

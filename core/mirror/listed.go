@@ -91,7 +91,7 @@ func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.Obj
 			gone = append(gone, git.RefChange{RefUpdate: core.RefUpdate{Name: name, Old: id}})
 		}
 	}
-	if _, err := s.git.UpdateRefs(ctx, s.repos.Path(x.RepoID), gone); err != nil {
+	if err := s.repos.MoveTracking(ctx, x.RepoID, gone, false); err != nil {
 		return fmt.Errorf("drop tracking refs: %w", err)
 	}
 	return nil

@@ -101,7 +101,7 @@ func (b *bench) start() {
 	b.schedule = schedule.New(schedule.Options{Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
 	b.sync = mirror.New(mirror.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger,
-		Missed: func() { b.missed.Add(1) }, Left: func(j core.JournalEntry) { b.push.Adopt(j) },
+		Missed: func() { b.missed.Add(1) },
 	})
 	var err error
 	b.push, err = push.New(push.Options{

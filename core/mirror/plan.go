@@ -167,7 +167,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 		return nil
 	}
 	// Only now: until the public refs are gone, these tell what they were.
-	if _, err := s.git.UpdateRefs(ctx, s.repos.Path(x.RepoID), x.scope.outside(refs)); err != nil {
+	if err := s.repos.MoveTracking(ctx, x.RepoID, x.scope.outside(refs), false); err != nil {
 		return fmt.Errorf("drop tracking refs outside the filter: %w", err)
 	}
 	return nil
@@ -211,58 +211,32 @@ func keeps(r core.Repository, sc scope, adv git.Advertisement, refs map[string]c
 	return name
 }
 
-// apply journals the updates and takes them through the door.
+// apply takes the updates through the door.
 func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, forced map[string]bool, head string) error {
-	now := s.clock.Now()
-	j := core.JournalEntry{
-		ID: core.NewID("jrn", now), RepoID: x.RepoID, Source: core.SourceSync, Actor: core.SystemSubject,
-		State: core.JournalSent, Updates: updates, CreatedAt: now,
+	in := repo.Intent{
+		Repo: x.repo, Source: core.SourceSync, Actor: core.SystemSubject, Updates: updates, First: x.First, Forced: forced, Head: head,
 	}
-	if x.First {
-		// One fact, "the repository is ready", tells of all refs of a first
-		// mirror; after a crash the next run makes the same plan again.
-		j.Updates = nil
-	}
-	if err := s.store.OpenJournal(ctx, j); err != nil {
-		return err
-	}
-	stored := j
-	s.repos.Failpoint("sync-journal-sent")
-	ctx = context.WithoutCancel(ctx) // short from here, and half a plan helps nobody
-	j.Updates = updates
-	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{
-		Repo: x.repo, Journal: j, Head: head, Quiet: x.First, Forced: forced,
-		Also: func(q core.Queries) error {
-			if head == "" {
-				return nil
-			}
+	if head != "" {
+		in.RecordHead = func(ctx context.Context, q core.Queries) error {
 			branch := strings.TrimPrefix(head, "refs/heads/")
 			if err := q.SetDefaultBranch(ctx, x.RepoID, branch); err != nil {
 				return err
 			}
-			e, err := headChanged(x.repo, branch, now)
+			e, err := headChanged(x.repo, branch, s.clock.Now())
 			if err != nil {
 				return err
 			}
 			x.headed = true
 			return q.AddEvents(ctx, []core.Event{e})
-		},
-	})
+		}
+	}
+	o, err := s.repos.Transact(ctx, in)
+	if err == nil {
+		err = o.Err
+	}
 	if err != nil {
-		if _, ok := repo.IsRefError(err); !ok {
-			// Refs may have moved, and whoever settles the entry tells of them.
-			if repo.LeavesOpen(err) {
-				s.o.Left(stored)
-			}
-			return fmt.Errorf("apply the upstream's refs: %w", err)
-		}
-		if cerr := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now()); cerr != nil {
-			s.log.Error("a journal entry could not be closed; trying again", "journal_id", j.ID, "error", cerr)
-			s.o.Left(stored)
-		}
 		return fmt.Errorf("apply the upstream's refs: %w", err)
 	}
-	s.repos.Failpoint("sync-recorded")
 	return nil
 }
 

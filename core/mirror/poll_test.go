@@ -10,7 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // rests reports whether nothing is due for the repository now.
@@ -111,9 +111,9 @@ func TestService_poll_lookThatFindsNoChange(t *testing.T) {
 	b.Forge.ForgetRequests()
 	before, runs, events := b.state(r), len(b.runs(r)), len(b.allEvents(r))
 	b.pass(r, time.Hour, 5*time.Second)
-	looks := b.Forge.Count(providertest.KindListRefs)
+	looks := b.Forge.Count(forgetest.KindListRefs)
 	require.InDelta(t, 58, looks, 8)
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 	require.Len(t, b.runs(r), runs)
 	require.Len(t, b.allEvents(r), events)
 	after := b.state(r)
@@ -171,7 +171,7 @@ func TestService_poll_failureIsARunWithBackoff(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r, one := b.polled("a", "1m")
-	remove := b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover}, Status: 503})
+	remove := b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover}, Status: 503})
 	b.Forge.ForgetRequests()
 	b.pass(r, 70*time.Second, 70*time.Second)
 	s := b.state(r)

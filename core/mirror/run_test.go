@@ -15,7 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/schedule"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 func TestInvariant05_noChangeIsOneListing(t *testing.T) {
@@ -25,8 +25,8 @@ func TestInvariant05_noChangeIsOneListing(t *testing.T) {
 	require.Empty(t, b.Events(r), "a first mirror is one fact, not one per ref")
 	b.Forge.ForgetRequests()
 	require.NoError(t, b.run(r, ""))
-	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.Equal(t, 1, b.Forge.Count(forgetest.KindListRefs))
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 	require.Equal(t, "unchanged", b.runs(r)[0].Outcome)
 
 	// Our own push comes back as a webhook: a look, no fetch, no event.
@@ -34,8 +34,8 @@ func TestInvariant05_noChangeIsOneListing(t *testing.T) {
 	require.Equal(t, []string{"refs/heads/x"}, b.Events(r))
 	b.Forge.ForgetRequests()
 	require.NoError(t, b.run(r, ""))
-	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
-	require.Zero(t, b.Forge.Count(providertest.KindFetch))
+	require.Equal(t, 1, b.Forge.Count(forgetest.KindListRefs))
+	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 	require.Equal(t, "unchanged", b.runs(r)[0].Outcome)
 	require.Len(t, b.Events(r), 1)
 	b.equal(r)
@@ -45,7 +45,7 @@ func TestInvariant12_refsOfTheHostAreNeitherListedNorFetched(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r := b.Synced("a")
-	b.Forge.Seed(coretest.ForgePath(r), providertest.SeedOptions{Commits: 20, Branches: 8, Tags: 3, PullRefs: 5})
+	b.Forge.Seed(coretest.ForgePath(r), forgetest.SeedOptions{Commits: 20, Branches: 8, Tags: 3, PullRefs: 5})
 	require.NoError(t, b.run(r, ""))
 	b.equal(r)
 	require.Len(t, b.Refs(r, "refs/"), 2*12)
@@ -155,13 +155,13 @@ func TestService_massDeletionBrake(t *testing.T) {
 		require.Equal(t, core.ClassDiverged, b.state(r).LastClass)
 	}
 	// An incident: one empty listing, then all is well again.
-	remove := b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover}, EmptyListing: true})
+	remove := b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover}, EmptyListing: true})
 	held()
 	remove()
 	require.NoError(t, b.run(r, ""))
 	require.Equal(t, before, b.Refs(r))
 	// The next incident starts from nothing.
-	remove = b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindListRefs, providertest.KindDiscover}, EmptyListing: true})
+	remove = b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover}, EmptyListing: true})
 	held()
 	remove()
 	require.NoError(t, b.run(r, ""))
@@ -225,12 +225,12 @@ func TestService_firstMirrorResumes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r := b.Synced("a")
-	b.Forge.Seed(coretest.ForgePath(r), providertest.SeedOptions{Commits: 300, Branches: 30, Tags: 5, FileSize: 2000})
+	b.Forge.Seed(coretest.ForgePath(r), forgetest.SeedOptions{Commits: 300, Branches: 30, Tags: 5, FileSize: 2000})
 	fetches := 0
 	b.ups.set(&b.ups.opened, func() error {
 		fetches++
 		if fetches == 2 {
-			b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Drop: true})
+			b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Drop: true})
 		}
 		return nil
 	})
@@ -304,23 +304,23 @@ func TestInvariant14_thousandFailuresThenSuccess(t *testing.T) {
 
 func TestInvariant22_failuresHaveAClassAndTheHostsWords(t *testing.T) {
 	t.Parallel()
-	list := []providertest.Kind{providertest.KindDiscover, providertest.KindListRefs}
+	list := []forgetest.Kind{forgetest.KindDiscover, forgetest.KindListRefs}
 	for name, tc := range map[string]struct {
-		fault providertest.Fault
+		fault forgetest.Fault
 		class core.ErrorClass
 		text  string
 		wait  time.Duration // at least
 	}{
-		"401":         {providertest.Fault{Kinds: list, Status: 401, Body: "no such token"}, core.ClassAuth, "no such token", time.Minute},
-		"403":         {providertest.Fault{Kinds: list, Status: 403, Body: "not for you"}, core.ClassAuth, "not for you", time.Minute},
-		"404":         {providertest.Fault{Kinds: list, Status: 404, Body: "Repository not found."}, core.ClassNotFound, "Repository not found.", time.Minute},
-		"429":         {providertest.Fault{Kinds: list, Status: 429, RetryAfter: 2 * time.Hour}, core.ClassRateLimited, "", 2 * time.Hour},
-		"503":         {providertest.Fault{Kinds: list, Status: 503, Body: "back soon"}, core.ClassUnavailable, "back soon", 5 * time.Second},
-		"redirect":    {providertest.Fault{Kinds: list, Status: 302, Header: map[string][]string{"Location": {"http://127.0.0.1:1/x"}}}, core.ClassMoved, "127.0.0.1:1", time.Minute},
-		"fetch 401":   {providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Status: 401}, core.ClassAuth, "", time.Minute},
-		"fetch 500":   {providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Status: 500}, core.ClassUnavailable, "", 5 * time.Second},
-		"fetch cut":   {providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Drop: true}, core.ClassNetwork, "", 5 * time.Second},
-		"fetch moved": {providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Status: 301, Header: map[string][]string{"Location": {"http://127.0.0.1:1/x"}}}, core.ClassMoved, "", time.Minute},
+		"401":         {forgetest.Fault{Kinds: list, Status: 401, Body: "no such token"}, core.ClassAuth, "no such token", time.Minute},
+		"403":         {forgetest.Fault{Kinds: list, Status: 403, Body: "not for you"}, core.ClassAuth, "not for you", time.Minute},
+		"404":         {forgetest.Fault{Kinds: list, Status: 404, Body: "Repository not found."}, core.ClassNotFound, "Repository not found.", time.Minute},
+		"429":         {forgetest.Fault{Kinds: list, Status: 429, RetryAfter: 2 * time.Hour}, core.ClassRateLimited, "", 2 * time.Hour},
+		"503":         {forgetest.Fault{Kinds: list, Status: 503, Body: "back soon"}, core.ClassUnavailable, "back soon", 5 * time.Second},
+		"redirect":    {forgetest.Fault{Kinds: list, Status: 302, Header: map[string][]string{"Location": {"http://127.0.0.1:1/x"}}}, core.ClassMoved, "127.0.0.1:1", time.Minute},
+		"fetch 401":   {forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Status: 401}, core.ClassAuth, "", time.Minute},
+		"fetch 500":   {forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Status: 500}, core.ClassUnavailable, "", 5 * time.Second},
+		"fetch cut":   {forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Drop: true}, core.ClassNetwork, "", 5 * time.Second},
+		"fetch moved": {forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Status: 301, Header: map[string][]string{"Location": {"http://127.0.0.1:1/x"}}}, core.ClassMoved, "", time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -426,8 +426,8 @@ func TestService_triedTellsTheEndOfAFailedRun(t *testing.T) {
 	b := newBench(t, coretest.Options{})
 	r, _ := b.mirrored("a")
 	entered, release := make(chan struct{}, 1), make(chan struct{})
-	b.Forge.Inject(providertest.Fault{
-		Kinds: []providertest.Kind{providertest.KindListRefs}, Times: 1, Status: 503,
+	b.Forge.Inject(forgetest.Fault{
+		Kinds: []forgetest.Kind{forgetest.KindListRefs}, Times: 1, Status: 503,
 		Before: func() { entered <- struct{}{}; <-release },
 	})
 	first, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
@@ -450,7 +450,7 @@ func TestInvariant17_shutdownInTheMiddle(t *testing.T) {
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	entered := make(chan struct{})
 	var once sync.Once
-	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Times: 1, Stall: true, Before: func() { once.Do(func() { close(entered) }) }})
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Times: 1, Stall: true, Before: func() { once.Do(func() { close(entered) }) }})
 	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
@@ -490,7 +490,7 @@ func TestService_storeThatFailsDoesNotHammerTheHost(t *testing.T) {
 			<-more
 		}
 	}
-	require.Equal(t, 1, b.Forge.Count(providertest.KindListRefs))
+	require.Equal(t, 1, b.Forge.Count(forgetest.KindListRefs))
 	b.ups.set(&b.ups.listed, nil)
 	b.Store.Fail(nil)
 	b.clock.Advance(time.Minute)
@@ -538,10 +538,10 @@ func TestService_Wait_endsWithARunThatCouldNotBegin(t *testing.T) {
 func TestInvariant21_slowHostDoesNotDelayAnother(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
-	other := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitHubPublic})
+	other := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitHubPublic})
 	b.Plugin.AddHost(other.HostPolicy())
 	entered, release := make(chan struct{}, 100), make(chan struct{})
-	b.Forge.Inject(providertest.Fault{Status: 429, RetryAfter: time.Hour, Before: func() {
+	b.Forge.Inject(forgetest.Fault{Status: 429, RetryAfter: time.Hour, Before: func() {
 		entered <- struct{}{}
 		<-release
 	}})

@@ -33,8 +33,9 @@ type seen struct {
 // as a run may.
 const lookLimit = 30 * time.Second
 
-// missedAfter is how long a webhook counts as the announcement of what a poll finds.
-const missedAfter = 5 * time.Minute
+// missedAfter is how long a webhook counts as the announcement of what a poll
+// finds: a host may tell of a change some time before it lists it.
+const missedAfter = time.Minute
 
 // Look implements [schedule.Worker]: it looks at an upstream unasked. A look that
 // finds a difference, that cannot list, or whose host is to be asked about the

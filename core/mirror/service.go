@@ -37,9 +37,6 @@ type Options struct {
 
 	// Mirrored is called after every finished first mirror; nil: nothing is.
 	Mirrored func(repoID string)
-	// Left takes over a journal entry that a run could not close; nil: it stays
-	// open until the next start.
-	Left func(j core.JournalEntry)
 	// Missed is called when a poll has found what a webhook was to announce; nil:
 	// nothing is.
 	Missed func()
@@ -84,9 +81,6 @@ func New(o Options) *Service {
 	}
 	if o.Mirrored == nil {
 		o.Mirrored = func(string) {}
-	}
-	if o.Left == nil {
-		o.Left = func(core.JournalEntry) {}
 	}
 	if o.Missed == nil {
 		o.Missed = func() {}

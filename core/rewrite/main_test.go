@@ -20,7 +20,7 @@ import (
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/rewrite"
 	"github.com/headwater-git/headwater/core/schedule"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 func TestMain(m *testing.M) {
@@ -113,7 +113,7 @@ func (b *bench) noFetch(r core.Repository) {
 	b.Helper()
 	b.Forge.ForgetRequests()
 	require.Equal(b, "unchanged", b.run(r).Outcome)
-	require.Zero(b, b.Forge.Count(providertest.KindFetch))
+	require.Zero(b, b.Forge.Count(forgetest.KindFetch))
 }
 
 // restart opens repositories and door anew, as another process does.
