@@ -13,8 +13,8 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
-	hsync "github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -63,7 +63,7 @@ func (b *bench) start() {
 // pull asks for a sync of everything, or of one ref.
 func (b *bench) pull(r core.Repository, ref string) error {
 	b.Helper()
-	_, err := b.PullUpstream(b.Context(), r, ref, hsync.TriggerAPI)
+	_, err := b.PullUpstream(b.Context(), r, ref, mirror.TriggerAPI)
 	return err
 }
 

@@ -34,7 +34,12 @@ type Options struct {
 	Logger    hclog.Logger
 	Stall     time.Duration // of a git that talks to the forge; 0 is git's default
 	Folder    string        // name of the data directory; "" takes a plain one
+	SQLFirst  bool          // changes of refs become true in SQL, and then on the disk
 }
+
+// CommitPoints are the two orders in which a change of refs becomes true, by
+// [Options.SQLFirst]: what the core promises holds with both.
+var CommitPoints = map[string]bool{"disk first": false, "SQL first": true}
 
 // World is a data directory with what works on it, and a forge.
 type World struct {
@@ -92,9 +97,17 @@ func NewWorld(t testing.TB, o Options) *World {
 // Open opens the repositories anew, as a restart does.
 func (w *World) Open() {
 	w.Helper()
+	var point repo.CommitPoint
+	if w.options.SQLFirst {
+		fail := w.options.Failpoint
+		if fail == nil {
+			fail = func(string) {}
+		}
+		point = &sqlFirst{git: w.Git, store: w.Store, fail: fail, path: func(id string) string { return w.Repos.Path(id) }}
+	}
 	var err error
 	w.Repos, err = repo.Open(repo.Options{
-		Root: w.Dir, Git: w.Git, Store: w.Store, Clock: w.Clock, Locker: repo.NewLocker(), Logger: w.Logger, Failpoint: w.options.Failpoint,
+		Root: w.Dir, CommitPoint: point, Git: w.Git, Store: w.Store, Clock: w.Clock, Locker: repo.NewLocker(), Logger: w.Logger, Failpoint: w.options.Failpoint,
 		Objects: w.objects,
 	})
 	require.NoError(w, err)
