@@ -75,7 +75,7 @@ func (e *AppliedError) Unwrap() error { return e.Err }
 type diskFirst struct {
 	path  func(repoID string) string
 	git   *git.Git
-	store core.Store
+	store core.Transactor
 	fail  func(string)
 }
 
