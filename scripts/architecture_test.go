@@ -87,7 +87,7 @@ type edge struct {
 func testPackages() []string {
 	return []string{
 		"core/internal/coretest", "plugins/internal/webhooktest", "providers/providertest",
-		"internal/forgetest", "internal/giteatest", "internal/plugintest",
+		"providers/forgetest", "providers/giteatest", "providers/plugintest",
 		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/storetest",
 	}
 }
@@ -96,7 +96,7 @@ func testPackages() []string {
 // core points to the provider contract alone. Plugins know hosts and nothing
 // of the core; server and store meet in server.New only.
 func forbidden() []edge {
-	everything := []string{"internal/...", "core/...", "providers/...", "plugins/...", "server/...", "store/...", "scripts/..."}
+	everything := []string{"core/...", "providers/...", "plugins/...", "server/...", "store/...", "scripts/..."}
 	return []edge{
 		{name: "the provider contract stands alone", from: []string{"providers"}, to: everything},
 		{name: "core types know the contract alone", from: []string{"core"}, to: everything, allow: []string{"providers"}},
@@ -192,7 +192,7 @@ func TestArchitecture_testingOnlyInTestPackages(t *testing.T) {
 func TestArchitecture_topLevel(t *testing.T) {
 	t.Parallel()
 	allowed := []string{
-		"core", "providers", "plugins", "server", "store", "internal", "scripts", "docs", ".ci",
+		"core", "providers", "plugins", "server", "store", "scripts", "docs", ".ci",
 		"go.mod", "go.sum", "providers.hcl", "README.md", "LICENSE", ".gitignore", ".golangci.yml",
 	}
 	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached")

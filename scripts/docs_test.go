@@ -17,14 +17,12 @@ func TestDocs_links(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../docs/*.md")
 	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)```.*?```")
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	for _, page := range append(pages, "../README.md") {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
-			if strings.Contains(m[1], " ") {
-				continue // Go code, not a link
-			}
+		for _, m := range link.FindAllStringSubmatch(block.ReplaceAllString(string(text), ""), -1) {
 			require.FileExists(t, filepath.Join(filepath.Dir(page), m[1]), "%s links to %s", page, m[1])
 		}
 	}
@@ -92,6 +90,30 @@ func TestDocs_changelog(t *testing.T) {
 		if heading, ok := bytes.CutPrefix(line, []byte("### ")); ok {
 			require.Contains(t, []string{"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}, strings.TrimSpace(string(heading)))
 		}
+	}
+}
+
+// TestDocs_codeIsTested wants every Go block of docs/embedding.md, but for its
+// indentation, in the file that the comment above it names: an example that the
+// tests of its package compile.
+func TestDocs_codeIsTested(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/embedding.md")
+	require.NoError(t, err)
+	unindented := func(code string) string {
+		var out strings.Builder
+		for line := range strings.Lines(code) {
+			out.WriteString(strings.TrimLeft(line, "\t"))
+		}
+		return out.String()
+	}
+	blocks := regexp.MustCompile("(?s)(?:<!-- (\\S+) -->\n)?```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	require.NotEmpty(t, blocks)
+	for _, block := range blocks {
+		require.NotEmpty(t, block[1], "no comment names the file of:\n%s", block[2])
+		code, err := os.ReadFile(filepath.Join("..", block[1]))
+		require.NoError(t, err)
+		require.Contains(t, unindented(string(code)), unindented(block[2]), "%s has other code", block[1])
 	}
 }
 

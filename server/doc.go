@@ -1,13 +1,14 @@
-// Package server is Headwater as a library: the one place that wires store,
-// providers, engine and HTTP together.
+// Package server is Headwater as a library: the one place that connects store,
+// providers, engine and HTTP.
 //
-//	srv, err := server.New(ctx, server.Options{DataDir: "/var/lib/headwater", ...})
-//	go srv.Run(ctx)                       // syncs and maintenance
-//	http.ListenAndServe(addr, srv.Handler())
-//	srv.Shutdown(ctx)                     // drains pushes, then stops everything
+// [New] opens a data directory and returns a [Server]. Its [Server.Handler] belongs
+// into the program's own http.Server or mux, at the root: Git remotes and API have
+// fixed paths. [Server.Run] does the work in the background, [Server.Shutdown] waits
+// for running pushes and then stops everything. [Options] takes a logger (of slog,
+// through [SlogLogger]), an authentication hook, and the built-in providers, which
+// run as processes of the same executable: main begins with builtin.Serve of
+// plugins/builtin. The example is a complete program; docs/embedding.md explains it.
 //
 // There are no package variables, no init effects and no exits: several servers
-// can live in one process, each in its own data directory. A program that
-// embeds the built-in providers must give control to plugins/builtin first
-// thing in main, since they run as processes of the same executable.
+// can live in one process, each in its own data directory.
 package server

@@ -15,8 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )

@@ -36,13 +36,17 @@ type Options struct {
 	ConfigFile string // providers.hcl; "" means built-in providers with their defaults
 	// LookupEnv answers env("NAME") in providers.hcl; nil is os.LookupEnv.
 	LookupEnv func(name string) (string, bool)
-	Logger    hclog.Logger // nil logs nothing
+	Logger    hclog.Logger // nil logs nothing; [SlogLogger] makes one of a slog.Logger
 	Version   string
 	PublicURL string // base URL that clients use
 
+	// Authenticate recognises the tokens of the program that embeds the server, in
+	// the API and as passwords of Git; nil: only signed tokens open anything.
+	Authenticate access.Authenticator
+
 	// Builtins maps the names of built-in providers to their constructors, and
 	// PluginCommand is the argv that makes this executable serve the one whose
-	// name is appended.
+	// name is appended: builtin.All and builtin.Command of plugins/builtin.
 	Builtins      map[string]func() providers.Provider
 	PluginCommand []string
 
@@ -163,7 +167,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.engine.Recover(ctx); err != nil {
 		return nil, err
 	}
-	verifier := access.NewVerifier(s.store, o.Clock)
+	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate)
 	rest := api.New(api.Options{
 		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Rewrites: s.engine.Rewrites(), Inbound: s.engine, Fresh: s.engine, Settings: s.engine, Links: s.engine, Ephemeral: s.engine.Ephemeral(), Audit: s.store, Webhooks: s.engine.Events(), Events: s.engine.Events(), Stopping: s.drain.ending, Verifier: verifier, Limiter: s.engine.Limiter(), Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
 		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, s.engine.Inbound().Replays()) },

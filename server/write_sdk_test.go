@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/sdktest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )

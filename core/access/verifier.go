@@ -25,7 +25,7 @@ const (
 	maxToken = 64 << 10
 )
 
-// KeySource tells the public keys of an organisation; [core.Store] is one.
+// KeySource returns the public keys of an organisation; [core.Store] is one.
 type KeySource interface {
 	// Keys returns the keys, disabled ones too. An unknown organisation may be
 	// an empty answer or KindNotFound.
@@ -34,10 +34,20 @@ type KeySource interface {
 
 var _ KeySource = (core.Store)(nil)
 
+// Authenticator recognises tokens of another kind than ours: sessions or API keys
+// of a program that embeds the server. It returns false for a token that it does
+// not know, which is then verified as one of ours, and an error of
+// [core.KindUnauthenticated] for one that it refuses. The identity needs an
+// organisation and a time at which it expires: streams end then.
+//
+// It is called for every request, concurrently, and must not log the token.
+type Authenticator func(ctx context.Context, token string) (Identity, bool, error)
+
 // Verifier turns tokens into identities. It is safe for concurrent use.
 type Verifier struct {
 	source KeySource
 	clock  core.Clock
+	others Authenticator // nil: there are tokens of ours alone
 
 	mu    sync.Mutex
 	cache map[string]keySet // by organisation; only those that have keys
@@ -61,6 +71,31 @@ func NewVerifier(keys KeySource, clock core.Clock) *Verifier {
 	return &Verifier{source: keys, clock: clock, cache: make(map[string]keySet)}
 }
 
+// WithAuthenticator makes the verifier ask a before it takes a token for one of
+// ours. It must be called before the first use, and returns the verifier; nil
+// changes nothing.
+func (v *Verifier) WithAuthenticator(a Authenticator) *Verifier {
+	v.others = a
+	return v
+}
+
+// authenticate returns the identity of a token that is not one of ours.
+func (v *Verifier) authenticate(ctx context.Context, token string) (Identity, bool, error) {
+	if v.others == nil {
+		return Identity{}, false, nil
+	}
+	id, known, err := v.others(ctx, token)
+	switch {
+	case err != nil || !known:
+		return Identity{}, known, err
+	case id.Org == "":
+		return Identity{}, true, core.Errorf(core.KindInternal, "the authentication of this server names no organisation for a token")
+	case !v.clock.Now().Before(id.ExpiresAt):
+		return Identity{}, true, refuse("the token expired at %s", id.ExpiresAt.Format(time.RFC3339))
+	}
+	return id, true, nil
+}
+
 // Verify returns the identity of a token in compact form. A token that does
 // not verify gives KindUnauthenticated with a text that says why and never
 // holds the token; a failure of the key source is returned as it is.
@@ -70,6 +105,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	}
 	if len(token) > maxToken {
 		return Identity{}, refuse("the token is too long")
+	}
+	if id, known, err := v.authenticate(ctx, token); known || err != nil {
+		return id, err
 	}
 	parsed, err := jwt.ParseSigned(token, algorithms)
 	if err != nil {

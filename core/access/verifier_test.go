@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/elliptic"
 	"encoding/base64"
 	"encoding/json"
@@ -346,4 +347,45 @@ func TestSign_refusesKeysOfOtherCurves(t *testing.T) {
 	t.Parallel()
 	_, err := Sign(PrivateKey{algorithm: jose.ES256, signer: newCurve(t, elliptic.P384())}, claims())
 	require.Error(t, err)
+}
+
+func TestVerifier_WithAuthenticator(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t)
+	good := Identity{Org: "acme", Subject: "ada", Scopes: Scopes(), ExpiresAt: start.Add(time.Hour)}
+	refused := core.Errorf(core.KindUnauthenticated, "the session has ended")
+	s.WithAuthenticator(func(_ context.Context, token string) (Identity, bool, error) {
+		switch token {
+		case "session":
+			return good, true, nil
+		case "expired":
+			return Identity{Org: "acme", ExpiresAt: start.Add(-time.Second)}, true, nil
+		case "nowhere":
+			return Identity{ExpiresAt: start.Add(time.Hour)}, true, nil
+		case "refused":
+			return Identity{}, true, refused
+		case "broken":
+			return Identity{}, false, core.Errorf(core.KindInternal, "no database")
+		}
+		return good, false, nil // what it does not know opens nothing
+	})
+	for token, want := range map[string]core.Kind{
+		"session": "", "expired": core.KindUnauthenticated, "nowhere": core.KindInternal, "refused": core.KindUnauthenticated,
+		"broken": core.KindInternal, "unknown": core.KindUnauthenticated, "": core.KindUnauthenticated,
+	} {
+		id, err := s.Verify(t.Context(), token)
+		require.Equal(t, want, core.KindOf(err), "%q", token)
+		if want == "" {
+			require.Equal(t, good, id)
+		} else {
+			require.Zero(t, id, "%q", token)
+		}
+	}
+
+	// Tokens of ours are still verified.
+	own, err := Sign(s.signer, Claims{Issuer: "acme", ExpiresAt: start.Add(time.Hour)})
+	require.NoError(t, err)
+	id, err := s.Verify(t.Context(), own)
+	require.NoError(t, err)
+	require.Equal(t, "acme", id.Org)
 }

@@ -5,21 +5,23 @@ import (
 	"strconv"
 )
 
-// noticeMax bounds a notice so that it fits the old side-band capability.
-const noticeMax = sidebandPlainMax - len("\n")
+// noticeMax bounds a notice so that it fits a packet of the old capability
+// side-band (git before 1.7): 1000 bytes, of which the header, the band and the
+// newline take some.
+const noticeMax = 1000 - pktHeader - 1 - len("\n")
 
-// noticeWriter puts one line for the person into a fetch's answer.
+// noticeWriter inserts one line of text for the user into the answer to a fetch.
 type noticeWriter struct {
 	w      io.Writer
 	packet []byte // to insert; nil: done, everything passes through
-	head   []byte // of the packet that is being looked at
-	skip   int    // bytes of its payload still to pass
+	head   []byte // of the current packet
+	skip   int    // bytes of its payload still to pass on
 }
 
 // NewNoticeWriter returns a writer for the answer of git upload-pack, protocol
 // v0 to v2, that inserts the text as a progress line: the client shows it as
-// "remote: TEXT". It goes in front of the first side-band packet; an answer
-// without one (a listing of refs, a client without side-band) passes as it is.
+// "remote: TEXT". It goes before the first side-band packet; an answer without
+// one (a listing of refs, a client without side-band) is not changed.
 // A text that is too long is cut.
 func NewNoticeWriter(w io.Writer, text string) io.Writer {
 	if len(text) > noticeMax {
@@ -51,8 +53,8 @@ func (n *noticeWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// look decides on the head of a packet: its length digits, and the first byte
-// of its payload. What is decided goes to out.
+// look examines the head of a packet: its length digits, and the first byte of
+// its payload. When that suffices to decide, it appends to out what to send.
 func (n *noticeWriter) look(out []byte) []byte {
 	if len(n.head) < pktHeader {
 		return out
@@ -62,7 +64,7 @@ func (n *noticeWriter) look(out []byte) []byte {
 	case err != nil:
 		n.packet = nil // a pack without side-band: no place for text
 	case len(n.head) == pktHeader && length > pktHeader:
-		return out // the first byte of the payload tells
+		return out // the first byte of the payload decides
 	case length > pktHeader && n.head[pktHeader] >= BandData && n.head[pktHeader] <= BandFatal:
 		out = append(out, n.packet...)
 		n.packet = nil

@@ -142,16 +142,9 @@ func pktLength(header [pktHeader]byte) (int, bool) {
 	return n, true
 }
 
-// AppendPkt appends payload as one pkt-line to dst. A payload longer than
-// [MaxPktPayload] does not fit one packet and is cut there; callers split long
-// data, see [NewSidebandWriter].
-func AppendPkt(dst, payload []byte) []byte {
-	payload = payload[:min(len(payload), MaxPktPayload)]
-	return append(appendPktHeader(dst, len(payload)), payload...)
-}
-
-// AppendPktf appends the formatted text as one pkt-line to dst, cut like
-// [AppendPkt] does. It adds no newline.
+// AppendPktf appends the formatted text as one pkt-line to dst and adds no newline.
+// A text longer than [MaxPktPayload] does not fit one packet and is cut there;
+// [AppendSideband] splits long data.
 func AppendPktf(dst []byte, format string, args ...any) []byte {
 	start := len(dst)
 	dst = append(dst, FlushPkt...) // place of the header

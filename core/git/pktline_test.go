@@ -69,7 +69,7 @@ func TestPktReader_Next_readsNoByteBeyondThePacket(t *testing.T) {
 }
 
 func TestPktReader_Next_doesNotAllocatePerPacket(t *testing.T) {
-	in := bytes.NewReader(bytes.Repeat(AppendPkt(nil, make([]byte, 1000)), 300))
+	in := bytes.NewReader(bytes.Repeat(appendPkt(nil, make([]byte, 1000)), 300))
 	r := NewPktReader(in)
 	_, _, err := r.Next()
 	require.NoError(t, err)
@@ -80,12 +80,15 @@ func TestPktReader_Next_doesNotAllocatePerPacket(t *testing.T) {
 	}))
 }
 
-func TestAppendPkt_cutsWhatDoesNotFit(t *testing.T) {
+// appendPkt appends payload as one pkt-line to dst.
+func appendPkt(dst, payload []byte) []byte { return AppendPktf(dst, "%s", payload) }
+
+func TestAppendPktf_cutsWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "x0007abc", string(AppendPkt([]byte("x"), []byte("abc"))))
+	require.Equal(t, "x0007abc", string(appendPkt([]byte("x"), []byte("abc"))))
 	require.Equal(t, "x0009id 7\n", string(AppendPktf([]byte("x"), "id %d\n", 7)))
 	long := strings.Repeat("y", MaxPkt)
-	require.Len(t, AppendPkt(nil, []byte(long)), MaxPkt)
+	require.Len(t, appendPkt(nil, []byte(long)), MaxPkt)
 	got := AppendPktf(nil, "%s", long)
 	require.Len(t, got, MaxPkt)
 	require.Equal(t, "fff0yy", string(got[:6]))
@@ -108,7 +111,7 @@ func FuzzPkt(f *testing.F) {
 			}
 			switch kind {
 			case PktData:
-				out = AppendPkt(out, payload)
+				out = appendPkt(out, payload)
 			case PktFlush:
 				out = append(out, FlushPkt...)
 			case PktDelim:

@@ -17,48 +17,14 @@ const (
 )
 
 const (
-	// Payloads of one packet: less the length digits and the band byte.
-	sideband64kMax   = MaxPkt - pktHeader - 1 // side-band-64k
-	sidebandPlainMax = 1000 - pktHeader - 1   // side-band, git before 1.7
+	// The payload of one packet of side-band-64k: less the length digits and the
+	// band byte.
+	sideband64kMax = MaxPkt - pktHeader - 1
 
 	// maxReceiveHead bounds the commands and push options of one push, which
 	// are held in memory. 100,000 refs take about 15 MB.
 	maxReceiveHead = 32 << 20
 )
-
-// sidebandWriter writes one band.
-type sidebandWriter struct {
-	w    io.Writer
-	band byte
-	max  int
-	buf  []byte
-}
-
-// NewSidebandWriter returns a writer that sends what it is given over the band
-// as packets of at most [MaxPkt] bytes: the capability side-band-64k. Each
-// packet is one Write of w. It writes no flush packet.
-func NewSidebandWriter(w io.Writer, band byte) io.Writer {
-	return &sidebandWriter{w: w, band: band, max: sideband64kMax}
-}
-
-// NewPlainSidebandWriter is [NewSidebandWriter] for a client that has only the
-// old capability side-band, with packets of at most 1000 bytes.
-func NewPlainSidebandWriter(w io.Writer, band byte) io.Writer {
-	return &sidebandWriter{w: w, band: band, max: sidebandPlainMax}
-}
-
-// Write sends p. The count is of bytes of p whose packet went out whole.
-func (s *sidebandWriter) Write(p []byte) (int, error) {
-	written := 0
-	for chunk := range slices.Chunk(p, s.max) {
-		s.buf = appendBandPkt(s.buf[:0], s.band, chunk)
-		if _, err := s.w.Write(s.buf); err != nil {
-			return written, err
-		}
-		written += len(chunk)
-	}
-	return written, nil
-}
 
 // AppendSideband appends data to dst as side-band-64k packets of the band.
 func AppendSideband(dst []byte, band byte, data []byte) []byte {
@@ -100,32 +66,8 @@ func (r ReceiveRequest) Has(capability string) bool {
 	return slices.Contains(r.Capabilities, capability)
 }
 
-// Value returns the value of a capability of the form name=value, or "".
-func (r ReceiveRequest) Value(name string) string {
-	for _, c := range r.Capabilities {
-		if v, ok := strings.CutPrefix(c, name+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
 // Atomic reports whether all updates or none are to be made.
 func (r ReceiveRequest) Atomic() bool { return r.Has("atomic") }
-
-// ObjectFormat returns the object format of the ids: "sha1" unless said otherwise.
-func (r ReceiveRequest) ObjectFormat() string {
-	if f := r.Value("object-format"); f != "" {
-		return f
-	}
-	return "sha1"
-}
-
-// ExpectsPack reports whether a pack follows the head: it does unless every
-// update is a deletion or there is none.
-func (r ReceiveRequest) ExpectsPack() bool {
-	return r.Signed || slices.ContainsFunc(r.Updates, func(u core.RefUpdate) bool { return !u.IsDelete() })
-}
 
 // ParseReceiveCommands reads the head of a git-receive-pack request body, see
 // gitprotocol-pack(5), "Reference Update Request and Packfile Transfer". It

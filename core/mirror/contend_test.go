@@ -11,7 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // lockTracking locks a tracking ref as a git process does that is about to write

@@ -11,8 +11,8 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
-	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // side pushes a new branch at the tip of main and returns the verdict.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // rests reports whether nothing is due for the repository now.

@@ -18,7 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // emptyPack is a pack without objects.

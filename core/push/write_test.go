@@ -16,8 +16,8 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
-	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // otherRef is what is said of a ref that no upstream would get.

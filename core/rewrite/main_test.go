@@ -19,7 +19,7 @@ import (
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/rewrite"
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 func TestMain(m *testing.M) {

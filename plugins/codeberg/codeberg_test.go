@@ -3,9 +3,9 @@ package codeberg_test
 import (
 	"testing"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
-	"github.com/headwater-git/headwater/internal/plugintest"
 	"github.com/headwater-git/headwater/plugins/codeberg"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {

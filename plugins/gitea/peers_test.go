@@ -20,9 +20,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/giteatest"
 	"github.com/headwater-git/headwater/plugins/gitea"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/giteatest"
 )
 
 // TestProvider_EnsureWebhook_realGitea registers webhooks at a real Gitea, has

@@ -17,10 +17,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
-	"github.com/headwater-git/headwater/internal/plugintest"
 	"github.com/headwater-git/headwater/plugins/githubapp"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 const repo = "acme/Widget"

@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
-	"github.com/headwater-git/headwater/internal/plugintest"
 	"github.com/headwater-git/headwater/plugins/gitlab"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {

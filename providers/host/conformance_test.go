@@ -10,10 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
-	"github.com/headwater-git/headwater/internal/plugintest"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/config"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 // TestThirdParty_conformance measures the third-party plugin as the server sees

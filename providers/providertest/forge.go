@@ -3,7 +3,7 @@ package providertest
 import (
 	"net/http"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // Forge describes the host of a provider. The suite serves its repositories by

@@ -3,9 +3,9 @@ package providertest
 import (
 	"testing"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
-	"github.com/headwater-git/headwater/internal/plugintest"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 // Fixture says what [Run] needs to know about a provider.

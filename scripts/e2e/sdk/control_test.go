@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // kind says what repositories a script makes.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // newFake starts a forge that looks like Gitea.

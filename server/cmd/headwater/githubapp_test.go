@@ -18,8 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/providers/config"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // appFlags returns a providers.hcl that allows the forge, and the flags of an

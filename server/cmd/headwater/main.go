@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/headwater-git/headwater/plugins/builtin"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -18,8 +20,11 @@ func main() { os.Exit(run(os.Args)) }
 func run(argv []string) int {
 	// A plugin process is this same binary. It must not read flags, open the
 	// log or touch the database: its stdout is the plugin handshake.
-	if name, ok := pluginName(argv); ok {
-		return servePlugin(name)
+	if served, err := builtin.Serve(argv); served {
+		if err != nil {
+			err = wrapf(err, "see the built-in names: headwater provider list", "serve a plugin")
+		}
+		return report(os.Stderr, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -13,13 +13,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // TestMain lets the test binary be a plugin process, as the program itself is.
 func TestMain(m *testing.M) {
-	if name, ok := pluginName(os.Args); ok {
-		os.Exit(servePlugin(name))
+	if served, err := builtin.Serve(os.Args); served {
+		os.Exit(report(os.Stderr, err))
 	}
 	os.Exit(m.Run())
 }

@@ -232,14 +232,10 @@ func loadProviders(file string) (*config.Config, error) {
 // withCatalog runs f on the instances of a configuration, and stops every
 // plugin that f started.
 func withCatalog(cmd *cobra.Command, cfg *config.Config, f func(context.Context, *host.Catalog) error) (err error) {
-	self, err := selfCommand()
-	if err != nil {
-		return err
-	}
 	catalog, err := host.New(host.Options{
 		Config:      cfg,
 		Builtins:    builtin.All(),
-		Self:        func() []string { return append(self, pluginArgs()...) },
+		Self:        builtin.Command,
 		Logger:      hclog.New(&hclog.LoggerOptions{Name: "headwater", Level: hclog.Warn, Output: cmd.ErrOrStderr()}),
 		HostVersion: version(),
 	})

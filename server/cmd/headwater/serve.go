@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -151,17 +150,13 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	}
 	defer func() { _ = listener.Close() }()
 	base := baseURL(listener.Addr(), tlsConfig != nil)
-	self, err := selfCommand()
-	if err != nil {
-		return err
-	}
 	srv, err := server.New(cmd.Context(), server.Options{
 		DataDir:        data,
 		ConfigFile:     o.config,
 		Logger:         log,
 		Version:        version(),
 		Builtins:       builtin.All(),
-		PluginCommand:  append(self, pluginArgs()...),
+		PluginCommand:  builtin.Command(),
 		PublicURL:      public,
 		SealKey:        sealKey,
 		Webhooks:       webhooks,
@@ -380,15 +375,4 @@ func shellQuote(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// selfCommand returns the argv that runs this same program again.
-func selfCommand() ([]string, error) {
-	// On Linux the running image itself, also after the file was replaced.
-	const image = "/proc/self/exe"
-	if _, err := os.Readlink(image); err == nil {
-		return []string{image}, nil
-	}
-	path, err := os.Executable()
-	return []string{path}, err
 }

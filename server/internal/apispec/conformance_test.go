@@ -15,7 +15,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/events"
-	"github.com/headwater-git/headwater/internal/forgetest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/apispec"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )

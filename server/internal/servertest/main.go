@@ -3,19 +3,13 @@ package servertest
 import (
 	"fmt"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/headwater-git/headwater/plugins/builtin"
-	"github.com/headwater-git/headwater/providers/sdk"
 )
-
-// pluginArgs make the test binary serve the built-in provider whose name
-// follows them.
-func pluginArgs() []string { return []string{"provider", "serve"} }
 
 // processVariable makes the test binary a server in a process of its own; it
 // holds a [processConfig].
@@ -24,13 +18,11 @@ const processVariable = "HEADWATER_TEST_SERVER"
 // Main runs the tests of a package, or what else the test binary was started
 // for. It returns the exit code.
 func Main(m *testing.M) int {
-	if len(os.Args) == 4 && slices.Equal(os.Args[1:3], pluginArgs()) {
-		construct, ok := builtin.All()[os.Args[3]]
-		if !ok {
-			fmt.Fprintln(os.Stderr, "no provider", os.Args[3])
+	if served, err := builtin.Serve(os.Args); served {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 2
 		}
-		sdk.Serve(construct())
 		return 0
 	}
 	if config := os.Getenv(processVariable); config != "" {
@@ -76,6 +68,3 @@ func Rounds(short, gate, long int) int {
 		return gate
 	}
 }
-
-// pluginCommand is the argv that makes this test binary a provider plugin.
-func pluginCommand() []string { return append([]string{"/proc/self/exe"}, pluginArgs()...) }

@@ -51,7 +51,7 @@ func serveProcess(config string) error {
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
 	log := &Log{}
 	srv, err := server.New(context.Background(), server.Options{
-		DataDir: c.DataDir, ConfigFile: c.ConfigFile, Builtins: builtin.All(), PluginCommand: pluginCommand(), Version: "test",
+		DataDir: c.DataDir, ConfigFile: c.ConfigFile, Builtins: builtin.All(), PluginCommand: builtin.Command(), Version: "test",
 		Logger: log.logger(), SettlePeriod: settlePeriod,
 		Failpoint: func(name string) {
 			mu.Lock()

@@ -25,8 +25,8 @@ import (
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
-	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/store"
@@ -139,7 +139,7 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 	t.Helper()
 	storetest.Empty(t, o.Dir)
 	return server.Options{
-		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: pluginCommand(),
+		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: builtin.Command(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
 		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
 		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod),

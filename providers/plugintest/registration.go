@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/internal/forgetest"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // hookAddress is where webhooks shall be delivered; its last part is a secret.

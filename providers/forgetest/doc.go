@@ -12,6 +12,8 @@
 // [Forge.AddWebhook], [Forge.SetInstanceWebhook], [Forge.SetWebhookFaults],
 // [Forge.HoldRefs].
 //
-// Authors of plugins do not see this package: they describe their forge to
-// package providertest, whose suite runs on it.
+// It is for the tests of this repository, and changes without notice: authors of
+// plugins describe their forge to package providertest, whose suite runs on it.
+// (It is no internal folder because core, plugins, server and scripts, which share
+// no parent but the top, all test with it.)
 package forgetest
