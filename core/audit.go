@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net"
 	"strings"
 	"time"
@@ -96,4 +97,10 @@ type AuditFilter struct {
 	Action string // "" is all
 	Before string // cursor
 	Limit  int    // must be positive
+}
+
+// AuditStore keeps who did what. There is no way to change or delete an entry.
+type AuditStore interface {
+	AddAudit(ctx context.Context, e AuditEntry) error
+	Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
 }

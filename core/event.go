@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -76,4 +77,44 @@ func RepositoryEvent(r Repository, typ string, body any, at time.Time) (Event, e
 		return Event{}, fmt.Errorf("event %s: %w", typ, err)
 	}
 	return Event{ID: NewID("evt", at), RepoID: r.ID, Org: r.Org, Type: typ, Payload: payload, CreatedAt: at}, nil
+}
+
+// EventStore is the outbox.
+type EventStore interface {
+	// AddEvents appends. An event whose journal id and ref are there already
+	// is left out silently: it was told.
+	AddEvents(ctx context.Context, events []Event) error
+	// Events lists events with Seq above after, in order.
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+}
+
+// EventFilter selects events for a reader.
+type EventFilter struct {
+	Org    string
+	RepoID string // "" is every repository of the organisation
+	After  int64  // only a Seq above this one
+	Limit  int    // must be positive
+}
+
+// EventFeed is how readers follow the outbox.
+type EventFeed interface {
+	// EventsOf lists events that match, in order.
+	EventsOf(ctx context.Context, f EventFilter) ([]Event, error)
+	// LastSeq returns the highest Seq given so far, 0 if there is none.
+	LastSeq(ctx context.Context) (int64, error)
+	// FirstSeq returns the lowest Seq that is still kept, or, with none left,
+	// the next one to be given.
+	FirstSeq(ctx context.Context) (int64, error)
+	// DeleteEvents deletes events created before a time that the deliveries
+	// have been made of, at most limit; it returns how many.
+	DeleteEvents(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// EventWatcher tells when there is something new in the outbox. It is part of
+// the Store, not of a transaction.
+type EventWatcher interface {
+	// WatchEvents returns a channel of size one that receives after every
+	// commit of this handle which added events, and a function that ends that.
+	// What another process adds is not told.
+	WatchEvents() (added <-chan struct{}, stop func())
 }

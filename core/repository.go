@@ -1,29 +1,10 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"time"
-
-	"github.com/headwater-git/headwater/providers"
 )
-
-// Org is an organisation: the owner of repositories and of the public keys
-// that verify its tokens. Name is the "iss" claim of its tokens.
-type Org struct {
-	Name      string
-	CreatedAt time.Time
-}
-
-// Key is a public key that verifies an organisation's tokens.
-type Key struct {
-	ID         string // "key_" and a ULID
-	Org        string
-	KeyID      string // the JWT header "kid"; may be empty
-	Algorithm  string // ES256, RS256 or EdDSA: pinned, a token with another is refused
-	PublicPEM  string // SPKI
-	CreatedAt  time.Time
-	DisabledAt time.Time // zero: active
-}
 
 // Repository is one local bare repository. It is synced if Upstream is not
 // nil, else local.
@@ -36,33 +17,6 @@ type Repository struct {
 	Version       int64  // raised by every applied ref transaction
 	CreatedAt     time.Time
 	Upstream      *Upstream
-}
-
-// Mode says how a synced repository is linked to its upstream.
-type Mode = providers.Mode
-
-// Upstream is the remote repository that a synced repository follows.
-type Upstream struct {
-	Provider      string // the word of the wire: "github", "gitlab", "sr.ht"
-	Instance      string // the provider instance that serves it, a name of providers.hcl
-	Mode          Mode
-	Host          string // host or host:port; the provider's default is filled in
-	Owner         string // may hold slashes (sub-groups)
-	Name          string
-	ID            string // the host's stable id; "" until it is known
-	URL           string // clone URL without credentials
-	DefaultBranch string // asked for at creation; "" follows the upstream's HEAD
-}
-
-// Credential is the stored upstream credential of one repository.
-type Credential struct {
-	ID        string // "ggc_" and a ULID
-	RepoID    string
-	Username  string           // may be empty: the provider chooses
-	Host      string           // the only host that it is sent to, as in Upstream; "" is none yet
-	Secret    providers.Secret // sealed at rest
-	CreatedAt time.Time
-	UpdatedAt time.Time
 }
 
 // ErrorClass says why a sync failed. Each class has its own retry plan.
@@ -148,36 +102,6 @@ func (r SkippedRef) Reason() string {
 	return fmt.Sprintf("the upstream has %q and %q, which cannot both be here: delete or rename one of them there, then sync", r.ConflictsWith, r.Ref)
 }
 
-// UpstreamState is what became of a repository at its host. Only a working
-// upstream is fetched from; from every other state it resumes by itself.
-type UpstreamState string
-
-// The states of an upstream.
-const (
-	UpstreamActive    UpstreamState = ""          // works, as far as is known
-	UpstreamArchived  UpstreamState = "archived"  // can be read, takes no pushes
-	UpstreamPrivate   UpstreamState = "private"   // was public, and cannot be seen without a credential
-	UpstreamRevoked   UpstreamState = "revoked"   // the credential or App grant opens it no more
-	UpstreamSuspended UpstreamState = "suspended" // the App's installation is suspended
-	UpstreamDeleted   UpstreamState = "deleted"   // the host says that there is no such repository
-	UpstreamReplaced  UpstreamState = "replaced"  // another repository has its name: not followed
-)
-
-// Word returns the state as people read it, where UpstreamActive has its name.
-func (s UpstreamState) Word() string {
-	if s == UpstreamActive {
-		return "active"
-	}
-	return string(s)
-}
-
-// Readable reports whether the upstream's git can be read.
-func (s UpstreamState) Readable() bool { return s == UpstreamActive || s == UpstreamArchived }
-
-// Gone reports whether the upstream is not there any more, so that whatever is
-// found under its name may be another repository.
-func (s UpstreamState) Gone() bool { return s == UpstreamDeleted || s == UpstreamReplaced }
-
 // Ready reports whether the first sync has succeeded.
 func (s SyncState) Ready() bool { return !s.FirstSyncedAt.IsZero() }
 
@@ -221,39 +145,38 @@ type Progress struct {
 	Steps          int       `json:"steps"`
 }
 
-// JournalState is the state of a journal entry.
-type JournalState string
+// RepositoryFilter selects repositories of one organisation.
+type RepositoryFilter struct {
+	Org    string
+	Query  string // case-insensitive substring of the name; "" matches all
+	Before string // only ids below this one: the cursor; "" starts at the newest
+	Limit  int    // at most this many; must be positive
+}
 
-// A journal entry is sent before anything moves, applied when local refs and
-// events are recorded, dropped when nothing moved, and lagging when the
-// upstream moved but the local copy could not follow yet.
-const (
-	JournalSent    JournalState = "sent"
-	JournalApplied JournalState = "applied"
-	JournalDropped JournalState = "dropped"
-	JournalLagging JournalState = "lagging"
-)
-
-// Source says what caused a ref change.
-type Source string
-
-// The sources of ref changes.
-const (
-	SourcePush Source = "push"
-	SourceAPI  Source = "api"
-	SourceSync Source = "sync"
-)
-
-// JournalEntry is the intent row of one ref transaction.
-type JournalEntry struct {
-	ID        string // "jrn_" and a ULID
-	RepoID    string
-	Namespace Namespace
-	Source    Source
-	Actor     string // token subject, or [SystemSubject]
-	Upstream  bool   // the upstream leg applies: recovery must ask the upstream
-	State     JournalState
-	Updates   []RefUpdate
-	CreatedAt time.Time
-	ClosedAt  time.Time
+// RepositoryStore keeps repositories and their upstream links.
+type RepositoryStore interface {
+	// CreateRepository inserts the repository and, if it is synced, its
+	// upstream link and sync state. KindConflict: the name is taken.
+	CreateRepository(ctx context.Context, r Repository) error
+	Repository(ctx context.Context, org, name string) (Repository, error)
+	RepositoryByID(ctx context.Context, id string) (Repository, error)
+	// Repositories lists newest first (ids are ULIDs).
+	Repositories(ctx context.Context, f RepositoryFilter) ([]Repository, error)
+	// RepositoryIDs lists every id of every organisation, in order.
+	RepositoryIDs(ctx context.Context) ([]string, error)
+	SetDefaultBranch(ctx context.Context, id, branch string) error
+	// PinDefaultBranch records that a synced repository keeps this default
+	// branch whatever the upstream's HEAD says; "" follows the upstream.
+	PinDefaultBranch(ctx context.Context, id, branch string) error
+	SetObjectFormat(ctx context.Context, id, format string) error
+	// BumpVersion raises the version by one and returns the new one.
+	BumpVersion(ctx context.Context, id string) (int64, error)
+	// DeleteRepository removes the repository and everything that hangs on it
+	// but its events.
+	DeleteRepository(ctx context.Context, id string) error
+	// DetachUpstream removes upstream link, sync state and credential. It is
+	// idempotent: no link is no error.
+	DetachUpstream(ctx context.Context, id string) error
+	// SetUpstreamID records what the host told of the linked repository.
+	SetUpstreamID(ctx context.Context, id, upstreamID string) error
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"time"
 )
@@ -85,4 +86,21 @@ func NewestHeld(rows []Rewrite) map[string]Rewrite {
 		}
 	}
 	return newest
+}
+
+// RewriteStore keeps the ref journal.
+type RewriteStore interface {
+	// AddRewrite inserts; KindConflict: the id is there already.
+	AddRewrite(ctx context.Context, r Rewrite) error
+	Rewrite(ctx context.Context, repoID, id string) (Rewrite, error)
+	Rewrites(ctx context.Context, f RewriteFilter) ([]Rewrite, error)
+	// SaveRewrite writes state, journal id, new id, bytes, decision, expiry and Restored.
+	SaveRewrite(ctx context.Context, r Rewrite) error
+	// HeldRewrites lists the held and frozen ones of a repository, and the
+	// dismissed ones whose ref still differs from the upstream: the newest of
+	// each ref.
+	HeldRewrites(ctx context.Context, repoID string) ([]Rewrite, error)
+	// ExpiredRewrites lists retained ones that expired by now, of all
+	// repositories, at most limit.
+	ExpiredRewrites(ctx context.Context, now time.Time, limit int) ([]Rewrite, error)
 }

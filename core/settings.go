@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"strings"
 	"time"
 )
@@ -143,4 +144,14 @@ func (s Settings) Validate() error {
 		}
 	}
 	return nil
+}
+
+// SettingsStore keeps what people chose per repository.
+type SettingsStore interface {
+	// Settings returns the zero value for a repository that has none.
+	Settings(ctx context.Context, repoID string) (Settings, error)
+	SaveSettings(ctx context.Context, repoID string, s Settings) error
+	// ExpiringRepositories lists repositories whose ephemeral branches have a
+	// time to live, ids above after, in order.
+	ExpiringRepositories(ctx context.Context, after string, limit int) ([]string, error)
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"time"
 
 	"github.com/headwater-git/headwater/providers"
@@ -69,51 +70,47 @@ type DeliveryAttempt struct {
 	Error      string // "" after a 2xx
 }
 
-// InboundWebhook is how a repository's host tells us of changes: the address
-// and secret that we gave it, and what came of it.
-type InboundWebhook struct {
-	RepoID    string
-	Token     string             // part of the address, unguessable; sealed at rest, found by its digest
-	Secrets   []providers.Secret // newest first; two during rotation
-	RotatedAt time.Time          // the newest secret was made; the older one is dropped a day later
-	HookID    string             // id at the host of the webhook that we registered; "" if we did not
-	State     InboundState
-	Message   string    // why it is not active, one sentence with what to do
-	CheckedAt time.Time // registration was last ensured
-	NextCheck time.Time // when to ensure it next; zero: never by itself
-	// LastDeliveryAt is the last verified delivery, LastMissedAt the last time
-	// that a poll found a change which no delivery had announced.
-	LastDeliveryAt time.Time
-	LastMissedAt   time.Time
-	CreatedAt      time.Time
-}
+// WebhookStore keeps outbound webhooks and their deliveries.
+type WebhookStore interface {
+	CreateWebhook(ctx context.Context, w Webhook) error
+	// UpdateWebhook replaces all but id, organisation, times of attempts and
+	// StartSeq. An empty Secret keeps the old one.
+	UpdateWebhook(ctx context.Context, w Webhook) error
+	// DeleteWebhook deletes it with its deliveries.
+	DeleteWebhook(ctx context.Context, org, id string) error
+	Webhook(ctx context.Context, org, id string) (Webhook, error)
+	WebhookByID(ctx context.Context, id string) (Webhook, error)
+	// Webhooks lists those of an organisation, newest first; "" lists all.
+	Webhooks(ctx context.Context, org string) ([]Webhook, error)
+	// NoteAttempt updates the fields that tell how a webhook is doing.
+	NoteAttempt(ctx context.Context, id string, at time.Time, failure string) error
 
-// InboundState is the state of an inbound webhook's registration at the host.
-type InboundState string
+	// OutboxPosition returns the Seq up to which deliveries have been made of
+	// events; SetOutboxPosition moves it, in the transaction that makes them.
+	OutboxPosition(ctx context.Context) (int64, error)
+	SetOutboxPosition(ctx context.Context, seq int64) error
 
-// The states of a registration.
-const (
-	InboundNone    InboundState = "none"    // nobody registers it: the operator may, or polling does the work
-	InboundActive  InboundState = "active"  // registered by us and found correct
-	InboundFailing InboundState = "failing" // the host refused or cannot be asked; tried again
-)
-
-// InboundDelivery is one inbound webhook request that verified.
-type InboundDelivery struct {
-	Instance   string // provider instance
-	DeliveryID string // the host's id, or a digest of the body where it gives none; unique per instance
-	RepoID     string // "" if it concerns none, or several
-	Kind       providers.WebhookKind
-	ReceivedAt time.Time
-}
-
-// Expectation is a ref update that an inbound webhook announced and that a
-// listing has not shown yet.
-type Expectation struct {
-	RepoID    string
-	Ref       string // full name
-	Old       ObjectID
-	New       ObjectID // zero: a deletion
-	Since     time.Time
-	ExpiresAt time.Time
+	AddDeliveries(ctx context.Context, ds []Delivery) error
+	Delivery(ctx context.Context, webhookID, id string) (Delivery, error)
+	// Deliveries lists those of a webhook, newest first, ids below before.
+	Deliveries(ctx context.Context, webhookID, before string, limit int) ([]Delivery, error)
+	// DueDeliveries lists, of every webhook and repository, the oldest pending
+	// delivery if its NextAttemptAt is not after now; oldest due first.
+	// Deliveries of the webhooks in skip are left out.
+	DueDeliveries(ctx context.Context, now time.Time, skip []string, limit int) ([]Delivery, error)
+	// NextDeliveryAt returns the earliest NextAttemptAt after now of a
+	// delivery that is first of its webhook and repository; zero: none.
+	NextDeliveryAt(ctx context.Context, now time.Time) (time.Time, error)
+	// SaveDelivery writes state, attempts, next attempt and last answer.
+	SaveDelivery(ctx context.Context, d Delivery) error
+	// CancelDeliveries ends the pending deliveries of a webhook.
+	CancelDeliveries(ctx context.Context, webhookID string, at time.Time) error
+	// DropDeliveries deletes the newest deliveries of a webhook of the
+	// organisation, whatever their state, at most limit, and returns how many.
+	DropDeliveries(ctx context.Context, org, webhookID string, limit int) (int, error)
+	AddAttempt(ctx context.Context, a DeliveryAttempt) error
+	Attempts(ctx context.Context, deliveryID string) ([]DeliveryAttempt, error) // in order
+	// DeleteDeliveries deletes finished deliveries and their attempts from
+	// before a time, at most limit; it returns how many.
+	DeleteDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 }

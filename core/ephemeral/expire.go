@@ -32,11 +32,20 @@ type RefWriter interface {
 	Write(ctx context.Context, w push.Session) ([]push.Result, error)
 }
 
+// Store is what this package needs of [core.Store].
+type Store interface {
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	Settings(ctx context.Context, repoID string) (core.Settings, error)
+	ExpiringRepositories(ctx context.Context, after string, limit int) ([]string, error)
+	EphemeralJournal(ctx context.Context, repoID, after string, limit int) ([]core.JournalEntry, error)
+	Rewrites(ctx context.Context, f core.RewriteFilter) ([]core.Rewrite, error)
+}
+
 // Options configures [New].
 type Options struct {
 	Git    *git.Git
 	Path   func(repoID string) string // folder of a repository
-	Store  core.Store
+	Store  Store
 	Refs   RefWriter
 	Clock  core.Clock
 	Logger hclog.Logger

@@ -20,7 +20,7 @@ type Store interface {
 	core.EventStore
 	core.EventWatcher
 	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
-	Tx(ctx context.Context, f func(q core.Queries) error) error
+	core.Transactor
 }
 
 // Options configures [New]. Store is required.

@@ -33,9 +33,16 @@ type Plugins interface {
 	Instances() []string
 }
 
+// Store is what this package needs of [core.Store].
+type Store interface {
+	core.InboundStore
+	core.RepositoryStore
+	core.Transactor
+}
+
 // Options configures [New]. Store, Plugins, Syncs and Clock are required.
 type Options struct {
-	Store   core.Store
+	Store   Store
 	Plugins Plugins
 	Syncs   Syncs
 	Clock   core.Clock
@@ -48,7 +55,7 @@ type Options struct {
 // Service receives inbound webhooks and registers them at hosts. It is safe for
 // concurrent use.
 type Service struct {
-	store     core.Store
+	store     Store
 	plugins   Plugins
 	syncs     Syncs
 	clock     core.Clock

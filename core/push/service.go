@@ -24,11 +24,22 @@ type Upstreams interface {
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
 }
 
+// Store is what this package needs of [core.Store].
+type Store interface {
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
+	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)
+	OpenJournals(ctx context.Context) ([]core.JournalEntry, error)
+	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
+	Settings(ctx context.Context, repoID string) (core.Settings, error)
+	AddAudit(ctx context.Context, e core.AuditEntry) error
+}
+
 // Options configures [New].
 type Options struct {
 	Git       *git.Git
 	Repos     *repo.Repos
-	Store     core.Store
+	Store     Store
 	Upstreams Upstreams
 	Clock     core.Clock
 	Logger    hclog.Logger
@@ -60,7 +71,7 @@ type Options struct {
 type Service struct {
 	git      *git.Git
 	repos    *repo.Repos
-	store    core.Store
+	store    Store
 	up       Upstreams
 	clock    core.Clock
 	log      hclog.Logger

@@ -35,7 +35,7 @@ type CommitPoint interface {
 // CommitPointOptions are what a [CommitPoint] is made from.
 type CommitPointOptions struct {
 	Git       *git.Git
-	Store     core.Store
+	Store     Store
 	Path      func(repoID string) string // folder of a repository
 	Failpoint func(name string)          // called at named steps, see [Options]; never nil
 }
@@ -83,7 +83,7 @@ func (e *AppliedError) Unwrap() error { return e.Err }
 type diskFirst struct {
 	path  func(repoID string) string
 	git   *git.Git
-	store core.Store
+	store core.Transactor
 	fail  func(string)
 }
 

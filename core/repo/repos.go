@@ -16,11 +16,20 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 )
 
+// Store is what this package needs of [core.Store].
+type Store interface {
+	core.RepositoryStore
+	core.JournalStore
+	core.SettingsStore
+	core.AuditStore
+	core.Transactor
+}
+
 // Options configures [Open].
 type Options struct {
 	Root   string // data directory; repos/ and tmp/ are made in it
 	Git    *git.Git
-	Store  core.Store
+	Store  Store
 	Clock  core.Clock
 	Locker Locker
 	Logger hclog.Logger
@@ -37,7 +46,7 @@ type Options struct {
 type Repos struct {
 	root    string
 	git     *git.Git
-	store   core.Store
+	store   Store
 	clock   core.Clock
 	locks   Locker
 	objects *git.CatFile

@@ -25,11 +25,19 @@ type Upstreams interface {
 
 var _ Branches = (*commit.Service)(nil)
 
+// Store is what this package needs of [core.Store].
+type Store interface {
+	core.RewriteStore
+	core.Transactor
+	RepositoryIDs(ctx context.Context) ([]string, error)
+	Settings(ctx context.Context, repoID string) (core.Settings, error)
+}
+
 // Options configures [New].
 type Options struct {
 	Git       *git.Git
 	Repos     *repo.Repos
-	Store     core.Store
+	Store     Store
 	Branches  Branches
 	Upstreams Upstreams
 	Clock     core.Clock
@@ -45,7 +53,7 @@ type Options struct {
 type Service struct {
 	git      *git.Git
 	repos    *repo.Repos
-	store    core.Store
+	store    Store
 	branches Branches
 	up       Upstreams
 	clock    core.Clock

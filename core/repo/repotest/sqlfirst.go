@@ -27,7 +27,7 @@ import (
 // its first version.
 type sqlFirst struct {
 	git   *git.Git
-	store core.Store
+	store core.Transactor
 	path  func(repoID string) string
 	fail  func(string)
 

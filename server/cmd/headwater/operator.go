@@ -20,7 +20,7 @@ func operator(org string) core.Actor {
 
 // audited changes an organisation in one transaction with the audit entry of
 // that. Target is what is changed, if it is not the organisation itself.
-func audited(ctx context.Context, s core.Store, org, action, target string, change func(q core.Queries) error) error {
+func audited(ctx context.Context, s core.Transactor, org, action, target string, change func(q core.Queries) error) error {
 	now := time.Now().UTC()
 	return s.Tx(ctx, func(q core.Queries) error {
 		if err := change(q); err != nil {

@@ -31,7 +31,7 @@ running server sees the change within a second.`,
 }
 
 // knownOrg returns an error with the next step if there is no such organisation.
-func knownOrg(ctx context.Context, s core.Store, name, next string) error {
+func knownOrg(ctx context.Context, s core.OrgStore, name, next string) error {
 	_, err := s.Org(ctx, name)
 	if core.KindOf(err) == core.KindNotFound {
 		return failf(next, "no organisation %q", name)

@@ -1,0 +1,33 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/headwater-git/headwater/providers"
+)
+
+// Credential is the stored upstream credential of one repository.
+type Credential struct {
+	ID        string // "ggc_" and a ULID
+	RepoID    string
+	Username  string           // may be empty: the provider chooses
+	Host      string           // the only host that it is sent to, as in Upstream; "" is none yet
+	Secret    providers.Secret // sealed at rest
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// CredentialStore keeps upstream credentials, sealed.
+type CredentialStore interface {
+	// CreateCredential: KindConflict if the repository has one already.
+	CreateCredential(ctx context.Context, c Credential) error
+	// UpdateCredential replaces username, host and secret of the one with c.ID.
+	UpdateCredential(ctx context.Context, c Credential) error
+	DeleteCredential(ctx context.Context, id string) error
+	CredentialByID(ctx context.Context, id string) (Credential, error)
+	CredentialByRepo(ctx context.Context, repoID string) (Credential, error)
+	// ResealCredentials opens and seals every secret anew, those of webhooks
+	// too, after a change of the sealing key; it returns how many there were.
+	ResealCredentials(ctx context.Context) (int, error)
+}

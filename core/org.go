@@ -1,0 +1,35 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// Org is an organisation: the owner of repositories and of the public keys
+// that verify its tokens. Name is the "iss" claim of its tokens.
+type Org struct {
+	Name      string
+	CreatedAt time.Time
+}
+
+// Key is a public key that verifies an organisation's tokens.
+type Key struct {
+	ID         string // "key_" and a ULID
+	Org        string
+	KeyID      string // the JWT header "kid"; may be empty
+	Algorithm  string // ES256, RS256 or EdDSA: pinned, a token with another is refused
+	PublicPEM  string // SPKI
+	CreatedAt  time.Time
+	DisabledAt time.Time // zero: active
+}
+
+// OrgStore keeps organisations and their public keys.
+type OrgStore interface {
+	CreateOrg(ctx context.Context, o Org) error
+	Org(ctx context.Context, name string) (Org, error)
+	Orgs(ctx context.Context) ([]Org, error) // by name
+
+	AddKey(ctx context.Context, k Key) error
+	Keys(ctx context.Context, org string) ([]Key, error) // oldest first, disabled ones too
+	DisableKey(ctx context.Context, org, id string, at time.Time) error
+}
