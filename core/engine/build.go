@@ -23,6 +23,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/retain"
 	"github.com/headwater-git/headwater/core/rewrite"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/serve"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -68,6 +69,7 @@ type Engine struct {
 	objects   *git.CatFile
 	rewrite   *rewrite.Service
 	ephemeral *ephemeral.Service
+	schedule  *schedule.Service
 	sync      *mirror.Service
 	looker    *mirror.Looker
 	maintain  *maintain.Service
@@ -98,8 +100,9 @@ func New(o Options) (*Engine, error) {
 	}
 	e.maintain = maintain.New(o.Git, e.repos, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
+	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
 	e.sync = mirror.New(mirror.Options{
-		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
@@ -148,7 +151,7 @@ func (e *Engine) Close() error {
 // wantSync asks for a sync on behalf of a write session. A failure is logged:
 // the session's own verdict stands without it.
 func (e *Engine) wantSync(ctx context.Context, repoID string) {
-	if _, err := e.sync.Request(context.WithoutCancel(ctx), repoID, mirror.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
+	if _, err := e.schedule.Request(context.WithoutCancel(ctx), repoID, schedule.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 		e.log.Error("cannot ask for a sync", "repo_id", repoID, "error", err)
 	}
 }
@@ -177,7 +180,7 @@ func (e *Engine) Recover(ctx context.Context) error {
 func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.push.Run(ctx) })
-	g.Go(func() error { return e.sync.Run(ctx) })
+	g.Go(func() error { return e.sync.Serve(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
