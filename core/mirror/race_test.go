@@ -169,11 +169,12 @@ func TestService_upstreamThatGoesBackToAnOldListing(t *testing.T) {
 // refs, and a push was told the truth.
 func TestService_randomHistories(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{})
+	benches := map[bool]*bench{false: newBench(t, coretest.Options{}), true: newBench(t, coretest.Options{SQLFirst: true})}
 	names := []string{"a", "a/b", "a/b/c", "main", "z", "Z", "\u00e9"}
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
+		b := benches[rapid.Bool().Draw(rt, "SQL first")]
 		r := b.Synced(fmt.Sprint("r", n))
 		pool := []core.ObjectID{b.ForgeCommit(r, "refs/heads/main", "0")}
 		for i := 1; i < 4; i++ {

@@ -77,11 +77,12 @@ func (m *model) follow(there map[string]core.ObjectID, rules repo.Rules, keep st
 // behind can be restored after a maintenance that keeps nothing unreferenced.
 func TestInvariant10_randomHistories(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{})
+	benches := map[bool]*bench{false: newBench(t, coretest.Options{}), true: newBench(t, coretest.Options{SQLFirst: true})}
 	names := []string{"a", "a/b", "a/b/c", "main", "z"}
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
+		b := benches[rapid.Bool().Draw(rt, "SQL first")]
 		r := b.Synced(fmt.Sprint("r", n))
 		m := &model{parents: map[core.ObjectID][]core.ObjectID{}, here: map[string]core.ObjectID{}, lost: map[core.ObjectID]bool{}}
 		commit := func(label string, parents ...core.ObjectID) core.ObjectID {

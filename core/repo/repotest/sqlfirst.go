@@ -31,7 +31,8 @@ type sqlFirst struct {
 	path  func(repoID string) string
 	fail  func(string)
 
-	forwards sync.Map // by repository id, a mutex: its copy comes forward once at a time
+	mu       sync.Mutex
+	forwards map[string]*sync.Mutex // by repository id: its copy comes forward once at a time
 }
 
 var _ repo.CommitPoint = (*sqlFirst)(nil)
@@ -39,14 +40,20 @@ var _ repo.CommitPoint = (*sqlFirst)(nil)
 // SQLFirst returns the commit point of [repo.Options]; the store must be the SQLite
 // one.
 func SQLFirst(o repo.CommitPointOptions) repo.CommitPoint {
-	return &sqlFirst{git: o.Git, store: o.Store, path: o.Path, fail: o.Failpoint}
+	return &sqlFirst{git: o.Git, store: o.Store, path: o.Path, fail: o.Failpoint, forwards: map[string]*sync.Mutex{}}
 }
 
 // lock keeps others from bringing the copy forward.
 func (s *sqlFirst) lock(repoID string) (unlock func()) {
-	mu, _ := s.forwards.LoadOrStore(repoID, &sync.Mutex{})
-	mu.(*sync.Mutex).Lock() //nolint:forcetypeassert // nothing else is stored
-	return mu.(*sync.Mutex).Unlock
+	s.mu.Lock()
+	one := s.forwards[repoID]
+	if one == nil {
+		one = &sync.Mutex{}
+		s.forwards[repoID] = one
+	}
+	s.mu.Unlock()
+	one.Lock()
+	return one.Unlock
 }
 
 const sqlFirstSchema = `
