@@ -94,7 +94,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.maintain = maintain.New(o.Git, e.repos, o.Logger)
+	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.sync = sync.New(sync.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
@@ -124,7 +124,7 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
 	e.commit = commit.New(commit.Options{
-		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Writer: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
@@ -132,7 +132,7 @@ func New(o Options) (*Engine, error) {
 		Left: e.push.Adopt,
 	})
 	e.ephemeral = ephemeral.New(ephemeral.Options{
-		Git: o.Git, Path: e.repos.Path, Store: o.Store, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Path: e.repos.Path, Store: o.Store, Writer: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
 	return e, nil
 }
@@ -144,8 +144,8 @@ func (e *Engine) Close() error {
 	return e.objects.Close()
 }
 
-// wantSync asks for a sync on behalf of a write session. A failure is logged:
-// the session's own verdict stands without it.
+// wantSync requests a sync for a write session. A failure is logged: it does not
+// change the result of the session.
 func (e *Engine) wantSync(ctx context.Context, repoID string) {
 	if _, err := e.sync.Request(context.WithoutCancel(ctx), repoID, sync.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 		e.log.Error("cannot ask for a sync", "repo_id", repoID, "error", err)

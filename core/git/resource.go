@@ -97,26 +97,26 @@ func (e *ResourceError) sentence(flag string) string {
 // client, says that it ran out of something.
 func OutOfResources(text []byte) bool { return exhausted.Match(text) }
 
-// listener passes git's standard error on and keeps the first line that says it
-// ran out of something.
+// listener passes git's standard error on and keeps the first message that git
+// ran out of a resource.
 type listener struct {
 	w     io.Writer
 	line  []byte // as far as it has come
 	found string
 }
 
-// maxHeard bounds the part of a line that is kept.
-const maxHeard = 2 << 10
+// maxNoticed bounds the part of a line that is kept.
+const maxNoticed = 2 << 10
 
-// Write never fails for what it hears.
+// Write writes p, and fails only if that does.
 func (l *listener) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0 && l.found == ""; {
 		line, after, ended := bytes.Cut(rest, []byte{'\n'})
-		l.line = append(l.line, line[:min(len(line), max(0, maxHeard-len(l.line)))]...)
+		l.line = append(l.line, line[:min(len(line), max(0, maxNoticed-len(l.line)))]...)
 		if rest = after; !ended {
 			break
 		}
-		// Progress stands before it on the same line.
+		// Progress may precede it on the same line.
 		last := l.line[bytes.LastIndexByte(l.line, '\r')+1:]
 		l.found = string(exhausted.Find(last))
 		l.line = l.line[:0]

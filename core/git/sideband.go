@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ func (r *ReceiveRequest) parse(in *PktReader) error {
 func receiveLine(in *PktReader) (line []byte, more bool, err error) {
 	kind, line, err := in.Next()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, false, core.Errorf(core.KindInvalid, "the push ends before its commands do")
 	case err != nil:
 		return nil, false, &core.Error{Kind: core.KindInvalid, Message: "the push cannot be read", Err: err}
@@ -163,7 +164,7 @@ func parseReceiveCommand(line []byte) (core.RefUpdate, bool) {
 	return u, u.Old.Valid() && u.New.Valid() && len(u.Old) == len(u.New) && name != ""
 }
 
-// RefReport is the verdict on one ref update.
+// RefReport is the result of one ref update.
 type RefReport struct {
 	Ref    string
 	Reason string // why it was refused; "" means done

@@ -49,7 +49,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return s.out.Read(p)
 }
 
-// Wait is for after the end of the output. It returns git's verdict: nil, an
+// Wait is for after the end of the output. It returns how git ended: nil, an
 // [*ExitError], or the cause for which the context ended.
 func (s *Stream) Wait() error {
 	if !s.done {

@@ -64,7 +64,7 @@ func (b *bench) build() {
 	require.NoError(b, err)
 	pool := git.NewCatFile(b.Git, git.CatFileOptions{})
 	branches := commit.New(commit.Options{
-		Git: b.Git, Repos: b.Repos, Objects: pool, Door: b.push, Clock: b.clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
+		Git: b.Git, Repos: b.Repos, Objects: pool, Writer: b.push, Clock: b.clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
 		Revisions: content.New(content.Options{Git: b.Git, Objects: pool, Path: b.Repos.Path, TempDir: b.Repos.TempDir()}),
 	})
 	b.Service = rewrite.New(rewrite.Options{

@@ -96,9 +96,9 @@ func (q *request) close() {
 	}
 }
 
-// check finds out whether the request has the form of one, as far as that can
-// be told without the repository: whole packets, of which the first begins a
-// request and a flush packet or "done" ends it.
+// check checks the form of the request, as far as that is possible without the
+// repository: whole packets, of which the first begins a request and a flush
+// packet or "done" ends it.
 func (q *request) check(protocol string) error {
 	r, err := q.reader()
 	if err != nil {

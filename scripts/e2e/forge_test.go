@@ -27,7 +27,7 @@ type forge struct {
 // forgeVerbs are what scripts can do to a forge. "forge -as NAME" means another
 // one than the first.
 //
-//	start DRESS [-tls]               sets $FORGE_HOST, $FORGE_URL, $FORGE_USER
+//	start KIND [-tls]               sets $FORGE_HOST, $FORGE_URL, $FORGE_USER
 //	block PROVIDER [LINE...]         allows the host in providers.hcl, with more attributes
 //	create REPO [private]
 //	seed REPO [commits=N] [branches=N] [tags=N] [pulls=N] [filesize=N]

@@ -156,7 +156,7 @@ func (b *bench) memory(reset bool) (float64, error) {
 	return float64(peak) / 1024, err
 }
 
-// fakeHost is a forge in Gitea's dress.
+// fakeHost is a fake Gitea.
 type fakeHost struct {
 	*providertest.Forge
 	user, secret string

@@ -13,7 +13,7 @@ import (
 	"github.com/headwater-git/headwater/providers/providertest"
 )
 
-// newFake starts a forge in Gitea's dress.
+// newFake starts a fake Gitea.
 func newFake(t *testing.T) *fakeHost {
 	t.Helper()
 	f, err := providertest.NewForge(filepath.Join(t.TempDir(), "forge"), providertest.ForgeOptions{Dress: providertest.DressGitea})

@@ -100,7 +100,7 @@ func (s *testServer) cli(t *testing.T, args ...string) (string, error) {
 	return out, err
 }
 
-// startForge starts a host in the dress of Gitea with a private repository
+// startForge starts a fake Gitea with a private repository
 // river/delta, and returns the path of a providers.hcl that allows it and of a
 // file with its token.
 func startForge(t *testing.T) (forge *providertest.TestForge, config, token string) {

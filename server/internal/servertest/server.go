@@ -49,7 +49,7 @@ type Options struct {
 	Resolver  netguard.Resolver
 	Failpoint func(name string)
 	Webhooks  events.Policy
-	Public    bool // hosts are told where to deliver webhooks
+	Public    bool // the server has a public URL, so webhooks are registered at hosts
 	Limits    limit.Options
 	Memory    git.Memory
 	// FetchGrace and PushGrace: see server.Options.
