@@ -118,7 +118,7 @@ type SyncState struct {
 	ChangedAt  time.Time // the upstream was last seen to have changed
 	PollAt     time.Time // next look without a request; zero: none
 	// Told is what the last sync event said and of which generation, so that
-	// retries do not repeat it. Only core/sync reads it.
+	// retries do not repeat it. Only core/mirror reads it.
 	Told          string
 	UpstreamState UpstreamState // what became of the repository at the host
 	UpstreamSince time.Time     // since when it is so; zero: it never changed

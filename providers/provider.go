@@ -173,12 +173,20 @@ type CredentialKind string
 const (
 	CredentialNone  CredentialKind = "none"
 	CredentialBasic CredentialKind = "basic"
+	// CredentialHeader is one header, for hosts that take no basic
+	// authentication: "Authorization: Bearer TOKEN", or one of the host's own.
+	CredentialHeader CredentialKind = "header"
 )
 
 // Credential opens one remote for one operation.
 type Credential struct {
-	Kind      CredentialKind
-	Username  string
+	Kind     CredentialKind
+	Username string // of CredentialBasic
+	// Header is the name of the header of CredentialHeader. It is sent to the
+	// host of the remote's URL only.
+	Header string
+	// Secret is the password of CredentialBasic, and the whole value of the
+	// header of CredentialHeader.
 	Secret    Secret
 	ExpiresAt time.Time // zero: does not expire
 }

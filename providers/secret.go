@@ -3,6 +3,7 @@ package providers
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // Secret is a string that must not be seen. Every way of printing it gives
@@ -18,6 +19,16 @@ var (
 
 // Reveal returns the secret itself. Never log or format the result.
 func (s Secret) Reveal() string { return string(s) }
+
+// Parts returns the secret and, if it is a scheme with a token, such as the
+// value of a header "Bearer TOKEN", the token alone: what a redactor must find.
+func (s Secret) Parts() []Secret {
+	parts := []Secret{s}
+	if i := strings.LastIndexByte(string(s), ' '); i >= 0 {
+		parts = append(parts, s[i+1:])
+	}
+	return parts
+}
 
 // String returns "[redacted]".
 func (Secret) String() string { return redacted }

@@ -117,17 +117,20 @@ func TestDocs_codeIsTested(t *testing.T) {
 	}
 }
 
-// TestDocs_pluginCompiles builds the program that docs/providers.md walks through, in
+// TestDocs_pluginCompiles builds the program and the test that docs/providers.md walks through, in
 // a module of its own as its readers do.
 func TestDocs_pluginCompiles(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/providers.md")
 	require.NoError(t, err)
-	program, _, ok := strings.Cut(string(text), "## 10.")
+	program, rest, ok := strings.Cut(string(text), "## 10.")
 	require.True(t, ok)
-	var code bytes.Buffer
-	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(program, -1) {
-		code.WriteString(block[1] + "\n")
+	code := func(text string) []byte {
+		var out bytes.Buffer
+		for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text, -1) {
+			out.WriteString(block[1] + "\n")
+		}
+		return out.Bytes()
 	}
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
@@ -139,7 +142,7 @@ func TestDocs_pluginCompiles(t *testing.T) {
 	own := strings.Replace(string(mod), "module "+module, "module acme.example/provider-acme", 1) +
 		"\nrequire " + module + " v0.0.0\n\nreplace " + module + " => " + root + "\n"
 	dir := t.TempDir()
-	for name, content := range map[string][]byte{"main.go": code.Bytes(), "go.mod": []byte(own), "go.sum": sums} {
+	for name, content := range map[string][]byte{"main.go": code(program), "acme_test.go": code(rest), "go.mod": []byte(own), "go.sum": sums} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "vet", "-mod=mod", ".")

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // TestSDK_publishedTypeScript runs the published SDK against the built server,
@@ -26,9 +26,9 @@ func TestSDK_publishedTypeScript(t *testing.T) {
 	modules := os.Getenv("HEADWATER_NODE_MODULES")
 	require.NotEmpty(t, modules, "run scripts/test, which installs the SDK")
 	dir := t.TempDir()
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo("river/delta", true)
-	forge.Seed("river/delta", providertest.SeedOptions{Commits: 10, Branches: 1})
+	forge.Seed("river/delta", forgetest.SeedOptions{Commits: 10, Branches: 1})
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -92,7 +92,7 @@ func (b *bench) awaitSynced(t *testing.T, name string) {
 // host.
 func newLocalBench(t *testing.T) (b *bench, tips map[string]string) {
 	t.Helper()
-	b = newBench(t, providertest.SeedOptions{Commits: 4, Branches: 1, Tags: 1})
+	b = newBench(t, forgetest.SeedOptions{Commits: 4, Branches: 1, Tags: 1})
 	b.Create(t, local)
 	c := b.direct(t)
 	c.Git("remote", "set-url", "origin", b.Remote(local))
@@ -166,7 +166,7 @@ func TestAttach_planFirstThenFollow(t *testing.T) {
 // credential, and is followed by the App's webhook from then on.
 func TestAttach_byGitHubApp(t *testing.T) {
 	t.Parallel()
-	d := githubDressing()
+	d := githubCase()
 	b := d.start(t, servertest.Options{})
 	b.Create(t, mirror)
 	c := b.direct(t)
@@ -200,7 +200,7 @@ func TestAttach_byGitHubApp(t *testing.T) {
 
 	// Another repository of the same App.
 	b.forge.CreateRepo("acme/other", true)
-	b.forge.Seed("acme/other", providertest.SeedOptions{Commits: 2})
+	b.forge.Seed("acme/other", forgetest.SeedOptions{Commits: 2})
 	base["base_repo"].(map[string]any)["name"] = "other"
 	a = b.API(t, http.MethodPut, mirror, "/base", base)
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
@@ -210,7 +210,7 @@ func TestAttach_byGitHubApp(t *testing.T) {
 
 func TestAttach_emptyRepositoryIsAFirstMirror(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3, Branches: 2})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 2})
 	b.Create(t, local)
 	a := b.API(t, http.MethodPost, local, "/base", b.base(origin))
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
@@ -274,16 +274,16 @@ func TestAttach_refusals(t *testing.T) {
 func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	t.Parallel()
 	const other = "acme/gadget"
-	forge := newForge(t, providertest.SeedOptions{Commits: 5, Branches: 2, Tags: 2})
-	second := newForge(t, providertest.SeedOptions{Commits: 2})
+	forge := newForge(t, forgetest.SeedOptions{Commits: 5, Branches: 2, Tags: 2})
+	second := newForge(t, forgetest.SeedOptions{Commits: 2})
 	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{
-		Forges: []*providertest.TestForge{forge, second}, Hosts: []string{"  poll = \"off\"\n"}, Public: true,
+		Forges: []*forgetest.TestForge{forge, second}, Hosts: []string{"  poll = \"off\"\n"}, Public: true,
 	})}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, mirror, forge, origin)
 	b.awaitHook(t, "active")
 	b.forge.CreateRepo(other, true)
-	b.forge.Seed(other, providertest.SeedOptions{Commits: 3, Branches: 1})
+	b.forge.Seed(other, forgetest.SeedOptions{Commits: 3, Branches: 1})
 	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{
 		"ref_policies": []any{map[string]any{"pattern": "refs/heads/feature-2", "action": "hold"}},
 	}).Status)
@@ -354,17 +354,17 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 func TestRepoint_endsTheRunThatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	const other = "acme/gadget"
-	for _, kind := range []providertest.Kind{providertest.KindListRefs, providertest.KindFetch} {
+	for _, kind := range []forgetest.Kind{forgetest.KindListRefs, forgetest.KindFetch} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 2})
+			b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 2})
 			b.forge.CreateRepo(other, true)
-			b.forge.Seed(other, providertest.SeedOptions{Commits: 2})
+			b.forge.Seed(other, forgetest.SeedOptions{Commits: 2})
 			c := b.direct(t)
 			late := c.Commit("of the old upstream, too late")
 			b.forgePush(t, c, "HEAD:main", "HEAD:late")
 			begun, gate := make(chan struct{}, 1), make(chan struct{})
-			b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{kind}, Repo: origin, Times: 1, Before: func() {
+			b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{kind}, Repo: origin, Times: 1, Before: func() {
 				begun <- struct{}{}
 				<-gate
 			}})

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -32,7 +32,7 @@ type crashCase struct {
 	// upstream does at the forge.
 	push      []string
 	ephemeral bool
-	upstream  func(t *testing.T, forge *providertest.TestForge, path string, other *servertest.Client)
+	upstream  func(t *testing.T, forge *forgetest.TestForge, path string, other *servertest.Client)
 	// changes are the refs whose change is told by one push event each, if
 	// the change came about.
 	changes []string
@@ -52,17 +52,17 @@ var crashCases = []crashCase{
 		changes: []string{"refs/heads/main", "refs/heads/more", "refs/heads/old"}},
 	{name: "sync", upstream: changeEverything,
 		changes: []string{"refs/heads/main", "refs/heads/trunk", "refs/heads/feature-1", "refs/heads/feature-1/sub", "refs/tags/v1", "refs/tags/v2"}},
-	{name: "first", bare: true, upstream: func(t *testing.T, forge *providertest.TestForge, path string, _ *servertest.Client) {
+	{name: "first", bare: true, upstream: func(t *testing.T, forge *forgetest.TestForge, path string, _ *servertest.Client) {
 		t.Helper()
 		forge.Git(path, "branch", "trunk", "main")
 		forge.Git(path, "symbolic-ref", "HEAD", "refs/heads/trunk")
 	}},
-	{name: "first-sha256", bare: true, sha256: true, upstream: func(*testing.T, *providertest.TestForge, string, *servertest.Client) {}},
+	{name: "first-sha256", bare: true, sha256: true, upstream: func(*testing.T, *forgetest.TestForge, string, *servertest.Client) {}},
 }
 
 // changeEverything renames the default branch, turns a branch into a folder,
 // moves a tag and deletes another.
-func changeEverything(t *testing.T, forge *providertest.TestForge, path string, other *servertest.Client) {
+func changeEverything(t *testing.T, forge *forgetest.TestForge, path string, other *servertest.Client) {
 	t.Helper()
 	dir, err := forge.RepoDir(path)
 	require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestInvariant17_killedAnywhere(t *testing.T) {
 		}
 		t.Run(failpoint, func(t *testing.T) {
 			t.Parallel()
-			c := &crash{failpoint: failpoint, dir: t.TempDir(), forge: providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})}
+			c := &crash{failpoint: failpoint, dir: t.TempDir(), forge: forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})}
 			for _, cc := range crashCases {
 				for _, name := range names {
 					if cc.name == name {
@@ -136,13 +136,13 @@ func TestInvariant17_killedAnywhere(t *testing.T) {
 type crash struct {
 	failpoint string
 	dir       string
-	forge     *providertest.TestForge
+	forge     *forgetest.TestForge
 	cases     []crashCase
 	clients   map[string]*servertest.Client
 }
 
 func (c *crash) options() servertest.Options {
-	return servertest.Options{Dir: c.dir, Forges: []*providertest.TestForge{c.forge}}
+	return servertest.Options{Dir: c.dir, Forges: []*forgetest.TestForge{c.forge}}
 }
 
 func (c *crash) run(t *testing.T) {
@@ -202,7 +202,7 @@ func (c *crash) prepare(t *testing.T, p *servertest.Process) {
 			require.NoError(t, os.RemoveAll(dir))
 			client.Git("init", "--quiet", "--bare", "--object-format=sha256", "--template=", dir)
 		}
-		c.forge.Seed(path, providertest.SeedOptions{Commits: 3, Branches: 2, Tags: 2})
+		c.forge.Seed(path, forgetest.SeedOptions{Commits: 3, Branches: 2, Tags: 2})
 		p.Link(t, cc.name, c.forge, path)
 		if cc.bare {
 			continue
@@ -360,7 +360,7 @@ func TestInvariant17_killedWhileMadeOrDeleted(t *testing.T) {
 	for failpoint, exists := range map[string]bool{"create-made": false, "delete-moved": false, "delete-forgotten": false} {
 		t.Run(failpoint, func(t *testing.T) {
 			t.Parallel()
-			c := &crash{dir: t.TempDir(), forge: providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})}
+			c := &crash{dir: t.TempDir(), forge: forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})}
 			p := servertest.StartProcess(t, c.options())
 			p.Create(t, "other")
 			method, path := http.MethodPost, "/api/repos"
@@ -408,8 +408,8 @@ func TestInvariant17_killedAtRandom(t *testing.T) {
 	rounds := servertest.Rounds(2, 6, 200)
 	const repos = 2
 	dir := t.TempDir()
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
-	options := servertest.Options{Dir: dir, Forges: []*providertest.TestForge{forge}}
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
+	options := servertest.Options{Dir: dir, Forges: []*forgetest.TestForge{forge}}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // no secrecy needed
@@ -419,7 +419,7 @@ func TestInvariant17_killedAtRandom(t *testing.T) {
 	for i := range repos {
 		path := fmt.Sprintf("acme/random-%d", i)
 		forge.CreateRepo(path, true)
-		forge.Seed(path, providertest.SeedOptions{Commits: 5, Branches: 3, Tags: 2})
+		forge.Seed(path, forgetest.SeedOptions{Commits: 5, Branches: 3, Tags: 2})
 		p.Link(t, fmt.Sprintf("random-%d", i), forge, path)
 		p.Pull(t, fmt.Sprintf("random-%d", i))
 		p.WaitReady(t, fmt.Sprintf("random-%d", i))

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -46,9 +46,9 @@ func TestCredentials_ofALocalRepository(t *testing.T) {
 func TestCredentials_goToTheirHostAlone(t *testing.T) {
 	t.Parallel()
 	type m = map[string]any
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo("acme/private", true)
-	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})
+	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}})
 	user, secret := forge.Credential()
 	link := m{"base_repo": m{"provider": "gitea", "owner": "acme", "name": "private", "upstream_host": forge.Host()}}
 	for name, tt := range map[string]struct {

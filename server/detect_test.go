@@ -14,21 +14,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
-// giteaDressing is the host of most scenarios.
-func giteaDressing() dressing {
-	return dressing{dress: providertest.DressGitea, provider: "gitea", wire: "gitea", path: origin, registers: true, pushes: true}
+// giteaCase is the host of most scenarios.
+func giteaCase() hostCase {
+	return hostCase{kind: forgetest.HostGitea, provider: "gitea", wire: "gitea", path: origin, registers: true, pushes: true}
 }
 
 // clockedBench is a followed gitea whose server's time goes on only when told.
-func clockedBench(t *testing.T, d dressing, poll string, o servertest.Options) (*bench, *servertest.Clock) {
+func clockedBench(t *testing.T, d hostCase, poll string, o servertest.Options) (*bench, *servertest.Clock) {
 	t.Helper()
 	clock := servertest.NewClock()
 	o.Clock = clock
-	b := d.startAt(t, d.forge(t, providertest.SeedOptions{Commits: 4, Branches: 2, Tags: 1}), poll, o)
+	b := d.startAt(t, d.forge(t, forgetest.SeedOptions{Commits: 4, Branches: 2, Tags: 1}), poll, o)
 	d.follow(t, b)
 	return b, clock
 }
@@ -55,15 +55,15 @@ func (b *bench) untilPoll(t *testing.T, clock *servertest.Clock) time.Duration {
 }
 
 // contacts counts what was asked of a host about refs.
-func contacts(forge *providertest.TestForge) int {
-	return forge.Count(providertest.KindDiscover, providertest.KindListRefs, providertest.KindFetch)
+func contacts(forge *forgetest.TestForge) int {
+	return forge.Count(forgetest.KindDiscover, forgetest.KindListRefs, forgetest.KindFetch)
 }
 
 // TestInvariant06_supersededAndExpired: what was announced and is never shown
 // is not looked for any more once the ref has gone on, or after ten minutes.
 func TestInvariant06_supersededAndExpired(t *testing.T) {
 	t.Parallel()
-	d := giteaDressing()
+	d := giteaCase()
 	b, clock := clockedBench(t, d, "off", servertest.Options{})
 	open := func() []core.Expectation {
 		list, err := b.store.Expectations(t.Context(), b.Repo(t, mirror).ID)
@@ -72,7 +72,7 @@ func TestInvariant06_supersededAndExpired(t *testing.T) {
 	}
 	head := b.forge.Ref(origin, "refs/heads/main")
 	announce := func(id string) {
-		b.forge.Deliver(origin, providertest.Event{Kind: providertest.EventPush, Updates: []providertest.RefUpdate{{Name: "refs/heads/main", Old: head, New: id}}})
+		b.forge.Deliver(origin, forgetest.Event{Kind: forgetest.EventPush, Updates: []forgetest.RefUpdate{{Name: "refs/heads/main", Old: head, New: id}}})
 		b.settle(t)
 		clock.Advance(time.Second) // what came together is looked at together
 		b.settle(t)
@@ -81,7 +81,7 @@ func TestInvariant06_supersededAndExpired(t *testing.T) {
 	require.Len(t, open(), 1)
 
 	// Superseded: the host's users have gone on meanwhile, and no webhook says so.
-	b.forge.SetWebhookFaults(providertest.WebhookFaults{Drop: true})
+	b.forge.SetWebhookFaults(forgetest.WebhookFaults{Drop: true})
 	other := d.atHost(t, b)
 	id := other.Commit("beyond what was announced")
 	b.hostPush(t, other, "HEAD:main")
@@ -89,7 +89,7 @@ func TestInvariant06_supersededAndExpired(t *testing.T) {
 	b.awaitRef(t, "refs/heads/main", id)
 	b.settle(t)
 	require.Empty(t, open())
-	b.forge.SetWebhookFaults(providertest.WebhookFaults{})
+	b.forge.SetWebhookFaults(forgetest.WebhookFaults{})
 
 	// Expired: the id was taken back before anybody saw it.
 	head = id
@@ -112,10 +112,10 @@ func TestInvariant06_supersededAndExpired(t *testing.T) {
 // bound, and the webhook's health says so.
 func TestInvariant07_everyHookLost(t *testing.T) {
 	t.Parallel()
-	d := giteaDressing()
+	d := giteaCase()
 	b, clock := clockedBench(t, d, "auto", servertest.Options{})
 	require.Nil(t, b.Get(t, mirror).At("sync.webhook.last_missed_at"))
-	b.forge.SetWebhookFaults(providertest.WebhookFaults{Drop: true})
+	b.forge.SetWebhookFaults(forgetest.WebhookFaults{Drop: true})
 	other := d.atHost(t, b)
 	for _, rest := range []time.Duration{0, time.Hour} {
 		// The longer the upstream has rested, the longer a change may take.
@@ -152,7 +152,7 @@ func TestInvariant07_everyHookLost(t *testing.T) {
 // are pushed at once.
 func TestInvariant07_tenTagsInOnePush(t *testing.T) {
 	t.Parallel()
-	d := githubDressing()
+	d := githubCase()
 	b, clock := clockedBench(t, d, "auto", servertest.Options{})
 	other := d.atHost(t, b)
 	ten := func(series string) (refspecs []string) {
@@ -187,25 +187,25 @@ func TestInvariant07_tenTagsInOnePush(t *testing.T) {
 func TestInvariant21_limitAtOneHost(t *testing.T) {
 	t.Parallel()
 	clock := servertest.NewClock()
-	limited, free := newForge(t, providertest.SeedOptions{Commits: 2}), newForge(t, providertest.SeedOptions{Commits: 2})
+	limited, free := newForge(t, forgetest.SeedOptions{Commits: 2}), newForge(t, forgetest.SeedOptions{Commits: 2})
 	limited.CreateRepo("acme/second", true)
-	limited.Seed("acme/second", providertest.SeedOptions{Commits: 1})
+	limited.Seed("acme/second", forgetest.SeedOptions{Commits: 1})
 	s := servertest.Start(t, servertest.Options{
-		Forges: []*providertest.TestForge{limited, free}, Hosts: []string{"  poll = \"10s\"\n"}, Clock: clock,
+		Forges: []*forgetest.TestForge{limited, free}, Hosts: []string{"  poll = \"10s\"\n"}, Clock: clock,
 	})
 	s.Mirror(t, mirror, free, origin)
 	s.Mirror(t, "team/limited", limited, origin)
 	s.Mirror(t, "team/second", limited, "acme/second")
 	head := func(repo string) string { return s.Refs(t, repo)["refs/heads/main"] }
-	push := func(forge *providertest.TestForge, path string) string {
+	push := func(forge *forgetest.TestForge, path string) string {
 		c := s.ClientWith(t, "").Clone(forge.CloneURLAs(path))
 		id := c.Commit("after " + clock.Now().String())
 		c.Git("push", "--quiet", "origin", "HEAD:main")
 		return id
 	}
 	const pause = 10 * time.Minute
-	remove := limited.Inject(providertest.Fault{
-		Kinds:  []providertest.Kind{providertest.KindDiscover, providertest.KindListRefs, providertest.KindFetch},
+	remove := limited.Inject(forgetest.Fault{
+		Kinds:  []forgetest.Kind{forgetest.KindDiscover, forgetest.KindListRefs, forgetest.KindFetch},
 		Status: http.StatusTooManyRequests, RetryAfter: pause, Body: "slow down",
 	})
 	limited.ForgetRequests()
@@ -274,7 +274,7 @@ func (c *cloner) at(ref string) (id, branch string, err error) {
 // whoever is told of it clones what they were told of.
 func TestInvariant23_cloneInsideTheReceiver(t *testing.T) {
 	t.Parallel()
-	d := giteaDressing()
+	d := giteaCase()
 	b := d.start(t, servertest.Options{Webhooks: lab})
 	c := &cloner{client: b.Client(t, mirror), url: b.Remote(mirror)}
 	r := newHookReceiver(t, func(got delivery) string {
@@ -331,7 +331,7 @@ func TestInvariant23_cloneInsideTheReceiver(t *testing.T) {
 	expect(map[string]string{"push refs/heads/feature-1": " main", core.EventSyncSucceeded: id + " main", core.EventRefRewritten: id + " main"})
 
 	require.NoError(t, b.forge.SetDefaultBranch(origin, "feature-2"))
-	b.forge.Deliver(origin, providertest.Event{Kind: providertest.EventPush, Updates: []providertest.RefUpdate{{Name: "refs/heads/main", Old: id, New: id}}})
+	b.forge.Deliver(origin, forgetest.Event{Kind: forgetest.EventPush, Updates: []forgetest.RefUpdate{{Name: "refs/heads/main", Old: id, New: id}}})
 	expect(map[string]string{core.EventDefaultBranchChanged: id + " feature-2", core.EventSyncSucceeded: id + " feature-2"})
 	require.Empty(t, r.got)
 }
@@ -364,14 +364,14 @@ func TestInvariant25_renameAndImpostor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := giteaDressing()
+			d := giteaCase()
 			b := d.start(t, servertest.Options{})
 			d.follow(t, b)
 			before := b.Refs(t, mirror)
 			path := leave(t, b)
 			// An impostor, with refs of its own.
 			b.forge.CreateRepo(origin, true)
-			b.forge.Seed(origin, providertest.SeedOptions{Commits: 9, Branch: "main", FileSize: 33})
+			b.forge.Seed(origin, forgetest.SeedOptions{Commits: 9, Branch: "main", FileSize: 33})
 			impostor := b.forge.Refs(origin)
 			require.NotEqual(t, before["refs/heads/main"], impostor["refs/heads/main"])
 			b.Pull(t, mirror)
@@ -419,7 +419,7 @@ func TestServer_clocksDiffer(t *testing.T) {
 	for _, skew := range []time.Duration{-36 * time.Hour, 36 * time.Hour} {
 		t.Run(skew.String(), func(t *testing.T) {
 			t.Parallel()
-			d := giteaDressing()
+			d := giteaCase()
 			b, clock := clockedBench(t, d, "off", servertest.Options{Webhooks: lab})
 			b.forge.SetClockSkew(skew)
 			type attempt struct {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/ephemeral"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -137,7 +137,7 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 
 func TestEphemeral_orphansAreThoseWhoseBaseIsGone(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 1})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
 	c := b.clone(t)
 	remote := b.Remote(mirror + "+ephemeral")
 	orphans := func() []map[string]any {
@@ -186,7 +186,7 @@ func TestEphemeral_orphansAreThoseWhoseBaseIsGone(t *testing.T) {
 
 func TestEphemeral_promotionIsAWriteThroughWithLease(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	c := b.clone(t)
 	draft := c.Commit("draft")
 	c.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:refs/heads/draft")

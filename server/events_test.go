@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -213,11 +213,11 @@ func TestServer_eventsNeedTheirTokens(t *testing.T) {
 // TestServer_streamsProgress tells of a running sync, without an id.
 func TestServer_streamsProgress(t *testing.T) {
 	t.Parallel()
-	forge := newForge(t, providertest.SeedOptions{Commits: 2})
-	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})
+	forge := newForge(t, forgetest.SeedOptions{Commits: 2})
+	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}})
 	s.Link(t, mirror, forge, origin)
 	hold := make(chan struct{})
-	forge.Inject(providertest.Fault{Before: func() { <-hold }})
+	forge.Inject(forgetest.Fault{Before: func() { <-hold }})
 	release := sync.OnceFunc(func() { close(hold) })
 	defer release()
 	f := openFeed(t, s, "", "", orgRead)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -17,8 +17,8 @@ import (
 func agedBench(t *testing.T) (*bench, *servertest.Clock) {
 	t.Helper()
 	clock := servertest.NewClock()
-	forge := newForge(t, providertest.SeedOptions{Commits: 5, Branches: 1})
-	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Clock: clock})}
+	forge := newForge(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}, Clock: clock})}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, mirror, forge, origin)
 	// The copy ages by the clock alone.
@@ -55,13 +55,13 @@ func TestInvariant09_readsSayHowOldTheCopyIs(t *testing.T) {
 	a = b.asking(t, "?max_staleness=1m")
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	require.Equal(t, "0", a.Header.Get("Headwater-Staleness"))
-	require.Equal(t, 1, b.forge.Count(providertest.KindListRefs))
-	require.Zero(t, b.forge.Count(providertest.KindFetch))
+	require.Equal(t, 1, b.forge.Count(forgetest.KindListRefs))
+	require.Zero(t, b.forge.Count(forgetest.KindFetch))
 	require.Len(t, b.Runs(t, mirror), runs)
 	// Young enough: nobody is asked.
 	b.forge.ForgetRequests()
 	require.Equal(t, http.StatusOK, b.asking(t, "?max_staleness=1m&freshness=fail").Status)
-	require.Zero(t, b.forge.Count(providertest.KindListRefs))
+	require.Zero(t, b.forge.Count(forgetest.KindListRefs))
 
 	// A change that nobody announced is seen by the one who demands freshness.
 	other := b.direct(t)
@@ -162,13 +162,13 @@ func TestInvariant08_ensure(t *testing.T) {
 	// What is here is not asked about, even when the branch has gone on.
 	b.forge.ForgetRequests()
 	require.Equal(t, http.StatusOK, ensure(map[string]any{"refs": []any{map[string]any{"name": "refs/heads/main", "id": b.Refs(t, mirror)["refs/heads/main"]}}}).Status)
-	require.Zero(t, b.forge.Count(providertest.KindListRefs))
+	require.Zero(t, b.forge.Count(forgetest.KindListRefs))
 
 	// A look that began before the call does not count: the change comes while
 	// another look is on its way.
 	gate, begun := make(chan struct{}), make(chan struct{}, 1)
 	first := true
-	undo := b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindListRefs}, Before: func() {
+	undo := b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindListRefs}, Before: func() {
 		if first {
 			first = false
 			begun <- struct{}{}
@@ -185,7 +185,7 @@ func TestInvariant08_ensure(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	}
 	undo()
-	require.GreaterOrEqual(t, b.forge.Count(providertest.KindListRefs), 2)
+	require.GreaterOrEqual(t, b.forge.Count(forgetest.KindListRefs), 2)
 
 	// An id that is on no ref any more comes by itself.
 	lost := other.Commit("lost")

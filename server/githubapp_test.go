@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -21,7 +21,7 @@ import (
 // alone.
 func newAppBench(t *testing.T) *bench {
 	t.Helper()
-	d := githubDressing()
+	d := githubCase()
 	b := d.start(t, servertest.Options{})
 	b.forge.CreateRepo("acme/other", true)
 	d.follow(t, b)
@@ -81,24 +81,24 @@ func TestGitHubApp_mirrorsAndPushesThrough(t *testing.T) {
 func TestGitHubApp_lifeOfTheGrant(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		lose  func(f *providertest.TestForge)
-		back  func(f *providertest.TestForge)
+		lose  func(f *forgetest.TestForge)
+		back  func(f *forgetest.TestForge)
 		state string
 		words string
 	}{
 		"suspended": {
-			func(f *providertest.TestForge) { f.SuspendInstallation("acme", true) },
-			func(f *providertest.TestForge) { f.SuspendInstallation("acme", false) },
+			func(f *forgetest.TestForge) { f.SuspendInstallation("acme", true) },
+			func(f *forgetest.TestForge) { f.SuspendInstallation("acme", false) },
 			"suspended", "suspended",
 		},
 		"removed from the installation": {
-			func(f *providertest.TestForge) { f.SelectRepositories("acme", "acme/other") },
-			func(f *providertest.TestForge) { f.SelectRepositories("acme", "acme/other", origin) },
+			func(f *forgetest.TestForge) { f.SelectRepositories("acme", "acme/other") },
+			func(f *forgetest.TestForge) { f.SelectRepositories("acme", "acme/other", origin) },
 			"revoked", "does not include",
 		},
 		"uninstalled": {
-			func(f *providertest.TestForge) { f.Uninstall("acme") },
-			func(f *providertest.TestForge) { f.Install("acme") },
+			func(f *forgetest.TestForge) { f.Uninstall("acme") },
+			func(f *forgetest.TestForge) { f.Install("acme") },
 			"revoked", "install",
 		},
 	} {
@@ -235,7 +235,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 // away is asked for again, so the copy is right without a poll or a pull.
 func TestGitHubApp_downtime(t *testing.T) {
 	t.Parallel()
-	d := githubDressing()
+	d := githubCase()
 	b := newAppBench(t)
 	b.requireFollowed(t, origin)
 	b.Stop(t)
@@ -256,7 +256,7 @@ func TestGitHubApp_downtime(t *testing.T) {
 	// At another address, which GitHub knows.
 	again := d.options(t, b.forge, "off", "", servertest.Options{Dir: b.Dir})
 	ready := make(chan struct{})
-	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindAPI}, Times: 1, Before: func() { <-ready }})
+	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindAPI}, Times: 1, Before: func() { <-ready }})
 	b.Server = servertest.Start(t, again)
 	d.subscribeApp(b)
 	close(ready) // it was about to ask for the log
@@ -289,7 +289,7 @@ func TestGitHubApp_downtime(t *testing.T) {
 // TestGitHubApp_preconditions: creation says what the operator has to do.
 func TestGitHubApp_preconditions(t *testing.T) {
 	t.Parallel()
-	d := githubDressing()
+	d := githubCase()
 	t.Run("no App", func(t *testing.T) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{})
@@ -326,7 +326,7 @@ func TestGitHubApp_preconditions(t *testing.T) {
 	t.Run("limits", func(t *testing.T) {
 		t.Parallel()
 		b := d.start(t, servertest.Options{})
-		b.forge.LimitRate(providertest.RateLimit{Reset: time.Now().Add(10 * time.Minute)})
+		b.forge.LimitRate(forgetest.RateLimit{Reset: time.Now().Add(10 * time.Minute)})
 		a := d.create(t, b, mirror, origin)
 		require.Equal(t, http.StatusTooManyRequests, a.Status, a.Raw)
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
@@ -337,8 +337,8 @@ func TestGitHubApp_preconditions(t *testing.T) {
 // says where, and only git goes to the host.
 func TestGitHubApp_enterprise(t *testing.T) {
 	t.Parallel()
-	d := githubDressing()
-	forge := d.forge(t, providertest.SeedOptions{Commits: 2})
+	d := githubCase()
+	forge := d.forge(t, forgetest.SeedOptions{Commits: 2})
 	var asked atomic.Int64
 	target, err := url.Parse(forge.APIURL())
 	require.NoError(t, err)
@@ -353,5 +353,5 @@ func TestGitHubApp_enterprise(t *testing.T) {
 	d.follow(t, b)
 	b.requireFollowed(t, origin)
 	require.Positive(t, asked.Load())
-	require.EqualValues(t, asked.Load(), forge.Count(providertest.KindAPI), "nothing else was asked of the API")
+	require.EqualValues(t, asked.Load(), forge.Count(forgetest.KindAPI), "nothing else was asked of the API")
 }

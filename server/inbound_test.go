@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -27,9 +27,9 @@ import (
 // never looks at its upstreams unasked. The webhook is registered.
 func newHookedBench(t *testing.T) *bench {
 	t.Helper()
-	forge := newForge(t, providertest.SeedOptions{Commits: 5, Branches: 2, Tags: 2})
+	forge := newForge(t, forgetest.SeedOptions{Commits: 5, Branches: 2, Tags: 2})
 	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{
-		Forges: []*providertest.TestForge{forge}, Hosts: []string{"  poll = \"off\"\n"}, Public: true,
+		Forges: []*forgetest.TestForge{forge}, Hosts: []string{"  poll = \"off\"\n"}, Public: true,
 	})}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, mirror, forge, origin)
@@ -62,7 +62,7 @@ func (b *bench) hostPush(t *testing.T, client *servertest.Client, args ...string
 }
 
 // deliver sends one request of a host to the server itself.
-func (b *bench) deliver(t testing.TB, address string, d providertest.Delivery) int {
+func (b *bench) deliver(t testing.TB, address string, d forgetest.Delivery) int {
 	t.Helper()
 	status, err := deliverBy(t.Context(), http.DefaultClient, address, d)
 	require.NoError(t, err)
@@ -71,7 +71,7 @@ func (b *bench) deliver(t testing.TB, address string, d providertest.Delivery) i
 
 // deliverBy is deliver for any goroutine. On a machine that has more to do than
 // it can, what is answered "send it again" is sent again.
-func deliverBy(ctx context.Context, client *http.Client, address string, d providertest.Delivery) (status int, err error) {
+func deliverBy(ctx context.Context, client *http.Client, address string, d forgetest.Delivery) (status int, err error) {
 	for range 5 {
 		status, after, err := deliverOnce(ctx, client, address, d)
 		if err != nil || status != http.StatusServiceUnavailable {
@@ -86,7 +86,7 @@ func deliverBy(ctx context.Context, client *http.Client, address string, d provi
 	return http.StatusServiceUnavailable, nil
 }
 
-func deliverOnce(ctx context.Context, client *http.Client, address string, d providertest.Delivery) (status int, after time.Duration, err error) {
+func deliverOnce(ctx context.Context, client *http.Client, address string, d forgetest.Delivery) (status int, after time.Duration, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(d.Body))
 	if err != nil {
 		return 0, 0, err
@@ -143,7 +143,7 @@ func TestInvariant05_echoOfOwnPushCostsNothing(t *testing.T) {
 	b := newHookedBench(t)
 	b.settle(t)
 	client := b.clone(t)
-	fetches, events := b.forge.Count(providertest.KindFetch), len(b.events(t))
+	fetches, events := b.forge.Count(forgetest.KindFetch), len(b.events(t))
 	for _, message := range []string{"one", "two", "three"} {
 		client.Commit(message)
 		client.Git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/heads/also/"+message)
@@ -155,7 +155,7 @@ func TestInvariant05_echoOfOwnPushCostsNothing(t *testing.T) {
 		delivered++
 	}
 	require.GreaterOrEqual(t, delivered, 6, "the host told of every ref")
-	require.Equal(t, fetches, b.forge.Count(providertest.KindFetch), "no fetch")
+	require.Equal(t, fetches, b.forge.Count(forgetest.KindFetch), "no fetch")
 	require.Len(t, b.events(t), events+6, "one event for each ref that was pushed, and none more")
 	b.requireSame(t)
 }
@@ -189,9 +189,9 @@ func TestInvariant18_stormOfHooksIsFewLooks(t *testing.T) {
 	b.settle(t)
 	hook := b.forge.Webhooks(origin)[0]
 	head := b.Refs(t, mirror)["refs/heads/main"]
-	event := providertest.Event{Kind: providertest.EventPush, Updates: []providertest.RefUpdate{{Name: "refs/heads/main", Old: strings.Repeat("0", 40), New: head}}}
+	event := forgetest.Event{Kind: forgetest.EventPush, Updates: []forgetest.RefUpdate{{Name: "refs/heads/main", Old: strings.Repeat("0", 40), New: head}}}
 	one := b.forge.Payloads(origin, event, hook.Secret, false)
-	runs, listings := len(b.Runs(t, mirror)), b.forge.Count(providertest.KindListRefs)
+	runs, listings := len(b.Runs(t, mirror)), b.forge.Count(forgetest.KindListRefs)
 	began := time.Now()
 	const senders, each = 8, 10_000 / 8 / raceFactor
 	// Hosts keep their connections.
@@ -225,7 +225,7 @@ func TestInvariant18_stormOfHooksIsFewLooks(t *testing.T) {
 	wg.Wait()
 	b.settle(t)
 	took := int(time.Since(began).Seconds())
-	require.LessOrEqual(t, b.forge.Count(providertest.KindListRefs)-listings, 2*(took+2), "about one look a second at most")
+	require.LessOrEqual(t, b.forge.Count(forgetest.KindListRefs)-listings, 2*(took+2), "about one look a second at most")
 }
 
 func TestInbound_forgeriesAreRefused(t *testing.T) {
@@ -233,9 +233,9 @@ func TestInbound_forgeriesAreRefused(t *testing.T) {
 	b := newHookedBench(t)
 	b.settle(t)
 	hook := b.forge.Webhooks(origin)[0]
-	event := providertest.Event{Kind: providertest.EventPush, Updates: []providertest.RefUpdate{
+	event := forgetest.Event{Kind: forgetest.EventPush, Updates: []forgetest.RefUpdate{
 		{Name: "refs/heads/main", Old: strings.Repeat("1", 40), New: strings.Repeat("2", 40)}}}
-	good := func() providertest.Delivery {
+	good := func() forgetest.Delivery {
 		all := b.forge.Payloads(origin, event, hook.Secret, false)
 		return all[0]
 	}
@@ -246,21 +246,21 @@ func TestInbound_forgeriesAreRefused(t *testing.T) {
 	before := b.Status(t, mirror)
 	for name, c := range map[string]struct {
 		address string
-		edit    func(d *providertest.Delivery)
+		edit    func(d *forgetest.Delivery)
 		want    int
 	}{
-		"tampered": {hook.URL, func(d *providertest.Delivery) { d.Body = append(d.Body, ' ') }, 401},
-		"unsigned": {hook.URL, func(d *providertest.Delivery) {
+		"tampered": {hook.URL, func(d *forgetest.Delivery) { d.Body = append(d.Body, ' ') }, 401},
+		"unsigned": {hook.URL, func(d *forgetest.Delivery) {
 			d.Header = http.Header{"Content-Type": {"application/json"}, "X-Gitea-Event": {"push"}}
 		}, 401},
-		"wrong secret":                 {hook.URL, func(d *providertest.Delivery) { *d = wrong[0] }, 401},
-		"another repository's":         {hook.URL, func(d *providertest.Delivery) { *d = foreign[0] }, 400},
-		"oversized":                    {hook.URL, func(d *providertest.Delivery) { d.Body = bytes.Repeat([]byte("x"), 25<<20+1) }, 413},
-		"large, unsigned":              {hook.URL, func(d *providertest.Delivery) { d.Body = bytes.Repeat([]byte("x"), 24<<20) }, 401},
-		"unknown token":                {base + "/" + strings.Repeat("x", 43), func(*providertest.Delivery) {}, 404},
-		"unknown provider":             {b.URL + "/webhooks/nobody", func(*providertest.Delivery) {}, 404},
-		"another provider":             {strings.Replace(hook.URL, "/gitea/", "/gitlab/", 1), func(*providertest.Delivery) {}, 404},
-		"an instance without a secret": {base, func(*providertest.Delivery) {}, 412},
+		"wrong secret":                 {hook.URL, func(d *forgetest.Delivery) { *d = wrong[0] }, 401},
+		"another repository's":         {hook.URL, func(d *forgetest.Delivery) { *d = foreign[0] }, 400},
+		"oversized":                    {hook.URL, func(d *forgetest.Delivery) { d.Body = bytes.Repeat([]byte("x"), 25<<20+1) }, 413},
+		"large, unsigned":              {hook.URL, func(d *forgetest.Delivery) { d.Body = bytes.Repeat([]byte("x"), 24<<20) }, 401},
+		"unknown token":                {base + "/" + strings.Repeat("x", 43), func(*forgetest.Delivery) {}, 404},
+		"unknown provider":             {b.URL + "/webhooks/nobody", func(*forgetest.Delivery) {}, 404},
+		"another provider":             {strings.Replace(hook.URL, "/gitea/", "/gitlab/", 1), func(*forgetest.Delivery) {}, 404},
+		"an instance without a secret": {base, func(*forgetest.Delivery) {}, 412},
 	} {
 		d := good()
 		c.edit(&d)
@@ -298,7 +298,7 @@ func TestInbound_secretIsRotated(t *testing.T) {
 	require.Eventually(t, func() bool { return b.forge.Webhooks(origin)[0].Secret == secret }, 30*time.Second, 10*time.Millisecond)
 	require.Len(t, b.forge.Webhooks(origin), 1)
 	for n, key := range []string{old.Secret, secret} {
-		all := b.forge.Payloads(origin, providertest.Event{Kind: providertest.EventPush, Updates: []providertest.RefUpdate{
+		all := b.forge.Payloads(origin, forgetest.Event{Kind: forgetest.EventPush, Updates: []forgetest.RefUpdate{
 			{Name: "refs/heads/main", Old: strings.Repeat("1", 40), New: strings.Repeat("2", 40)}}}, key, false)
 		require.Equal(t, http.StatusAccepted, b.deliver(t, old.URL, all[0]), n)
 	}
@@ -334,7 +334,7 @@ func TestInbound_webhookGoesWithItsReason(t *testing.T) {
 				require.Equal(t, address, b.forge.Webhooks(origin)[0].URL)
 				return
 			}
-			require.Equal(t, http.StatusNotFound, b.deliver(t, address, providertest.Delivery{Header: http.Header{}}))
+			require.Equal(t, http.StatusNotFound, b.deliver(t, address, forgetest.Delivery{Header: http.Header{}}))
 		})
 	}
 }
@@ -355,9 +355,9 @@ func TestInbound_deadHostDelaysNoDetach(t *testing.T) {
 func TestInbound_lostWebhooksOfAnAppAreReplayed(t *testing.T) {
 	t.Parallel()
 	const secret = "of-the-app"
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitHub})
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitHub})
 	forge.CreateRepo(origin, true)
-	forge.Seed(origin, providertest.SeedOptions{Commits: 3})
+	forge.Seed(origin, forgetest.SeedOptions{Commits: 3})
 	key := filepath.Join(t.TempDir(), "app.pem")
 	require.NoError(t, os.WriteFile(key, forge.AppKey(), 0o600))
 	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Public: true, Config: fmt.Sprintf(`
@@ -371,7 +371,7 @@ provider "github-app" "acme" {
     api_url        = %q
     webhook_secret = %q
   }
-}`, providertest.AppID, key, forge.Host(), forge.Scheme(), forge.APIURL(), secret)})}
+}`, forgetest.AppID, key, forge.Host(), forge.Scheme(), forge.APIURL(), secret)})}
 	b.store = servertest.Store(t, b.Dir)
 	forge.SetInstanceWebhook(b.URL+"/webhooks/acme", secret)
 	a := b.Call(t, http.MethodPost, "/api/repos", b.Token(t, mirror), map[string]any{"base_repo": map[string]any{
@@ -380,13 +380,13 @@ provider "github-app" "acme" {
 	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
 	require.NoError(t, b.Sync(t, mirror), "%s", b.Log)
 
-	forge.SetWebhookFaults(providertest.WebhookFaults{Drop: true})
+	forge.SetWebhookFaults(forgetest.WebhookFaults{Drop: true})
 	other := b.direct(t)
 	id := other.Commit("nobody hears of it")
 	b.hostPush(t, other, "HEAD:main")
 	b.settle(t)
 	require.NotEqual(t, id, b.Refs(t, mirror)["refs/heads/main"])
-	forge.SetWebhookFaults(providertest.WebhookFaults{})
+	forge.SetWebhookFaults(forgetest.WebhookFaults{})
 
 	org := b.TokenWith(t, access.Claims{Scopes: []access.Scope{access.RepoWrite, access.OrgRead}})
 	a = b.Call(t, http.MethodPost, "/providers/acme/replay", org, nil)

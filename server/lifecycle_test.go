@@ -16,7 +16,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -26,7 +26,7 @@ import (
 // other.
 func TestNew_twoServersInOneProcess(t *testing.T) {
 	t.Parallel()
-	one, two := newBench(t, providertest.SeedOptions{Commits: 3}), newBench(t, providertest.SeedOptions{Commits: 7, Branches: 2})
+	one, two := newBench(t, forgetest.SeedOptions{Commits: 3}), newBench(t, forgetest.SeedOptions{Commits: 7, Branches: 2})
 	require.NotEqual(t, one.Refs(t, mirror)["refs/heads/main"], two.Refs(t, mirror)["refs/heads/main"])
 
 	// Same organisation name, other keys.
@@ -114,11 +114,11 @@ func write(t *testing.T, path, text string) {
 
 func TestServer_Shutdown_drainsPush(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	client := b.clone(t)
 	head := client.Commit("in flight")
 	there, release := make(chan struct{}), make(chan struct{})
-	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Times: 1, Before: func() { close(there); <-release }})
+	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, Times: 1, Before: func() { close(there); <-release }})
 	pushed := make(chan error, 1)
 	go func() {
 		out, err := client.Try("push", "--quiet", "origin", "HEAD:main")
@@ -148,13 +148,13 @@ func TestServer_Shutdown_drainsPush(t *testing.T) {
 	require.Equal(t, head, b.forge.Ref(origin, "refs/heads/main"))
 	require.NoError(t, b.Shutdown(context.Background()), "a second time")
 
-	again := servertest.Start(t, servertest.Options{Dir: b.Dir, Forges: []*providertest.TestForge{b.forge}})
+	again := servertest.Start(t, servertest.Options{Dir: b.Dir, Forges: []*forgetest.TestForge{b.forge}})
 	require.Equal(t, head, again.Refs(t, mirror)["refs/heads/main"])
 }
 
 func TestServer_Shutdown_drainsClone(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 400, FileSize: 60_000})
+	b := newBench(t, forgetest.SeedOptions{Commits: 400, FileSize: 60_000})
 	// A client that has read the first bytes of a clone, and then rests.
 	body := "0011command=fetch0001000fno-progress0032want " + b.Refs(t, mirror)["refs/heads/main"] + "\n0009done\n0000"
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.Remote(mirror)+"/git-upload-pack", strings.NewReader(body))
@@ -189,11 +189,11 @@ func TestServer_Shutdown_drainsClone(t *testing.T) {
 
 func TestServer_Shutdown_givesUpInTime(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	client := b.clone(t)
 	client.Commit("stuck")
 	there, release := make(chan struct{}), make(chan struct{})
-	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Before: func() { close(there); <-release }, Drop: true})
+	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, Before: func() { close(there); <-release }, Drop: true})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -13,14 +13,14 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
 // bench is a server with one mirror of one repository of a forge.
 type bench struct {
 	*servertest.Server
-	forge *providertest.TestForge
+	forge *forgetest.TestForge
 	store core.Store
 }
 
@@ -30,23 +30,23 @@ const (
 	origin = "acme/widget"
 )
 
-func newForge(t *testing.T, seed providertest.SeedOptions) *providertest.TestForge {
+func newForge(t *testing.T, seed forgetest.SeedOptions) *forgetest.TestForge {
 	t.Helper()
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo(origin, true)
 	forge.Seed(origin, seed)
 	return forge
 }
 
-func newBench(t *testing.T, seed providertest.SeedOptions) *bench {
+func newBench(t *testing.T, seed forgetest.SeedOptions) *bench {
 	t.Helper()
 	return startBench(t, seed, servertest.Options{})
 }
 
-func startBench(t *testing.T, seed providertest.SeedOptions, o servertest.Options) *bench {
+func startBench(t *testing.T, seed forgetest.SeedOptions, o servertest.Options) *bench {
 	t.Helper()
 	forge := newForge(t, seed)
-	o.Forges = []*providertest.TestForge{forge}
+	o.Forges = []*forgetest.TestForge{forge}
 	b := &bench{forge: forge, Server: servertest.Start(t, o)}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, mirror, forge, origin)
@@ -127,7 +127,7 @@ func requireMirrors(t *testing.T, there, here map[string]string) {
 
 func TestInvariant01_okMeansVisible(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	writers, pushes := 4, servertest.Rounds(4, 10, 300)
 	var all sync.WaitGroup
 	failed := make(chan error, writers)
@@ -166,9 +166,9 @@ func TestInvariant01_okMeansVisible(t *testing.T) {
 
 func TestInvariant02_refusedMovesNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3, Branches: 2, Tags: 1})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 2, Tags: 1})
 	b.forge.Protect(origin, "refs/heads/main")
-	b.forge.Refuse(origin, providertest.Refusal{Pattern: "refs/heads/locked*", Reason: "branch is frozen for the release", Message: []string{"ask the release team"}})
+	b.forge.Refuse(origin, forgetest.Refusal{Pattern: "refs/heads/locked*", Reason: "branch is frozen for the release", Message: []string{"ask the release team"}})
 	client := b.clone(t)
 	client.Commit("unwanted")
 	denied := b.ClientWith(t, b.TokenWith(t, access.Claims{
@@ -222,17 +222,17 @@ func TestInvariant02_refusedMovesNothing(t *testing.T) {
 func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		fault providertest.Fault
+		fault forgetest.Fault
 		moved bool
 		says  string
 	}{
-		"after the upstream applied":  {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, DropReply: true, Times: 1}, true, "did not confirm"},
-		"before the upstream applied": {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Drop: true, Times: 1}, false, "outcome unknown"},
-		"gateway error":               {providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Status: 502, Times: 1}, false, "outcome unknown"},
+		"after the upstream applied":  {forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, DropReply: true, Times: 1}, true, "did not confirm"},
+		"before the upstream applied": {forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, Drop: true, Times: 1}, false, "outcome unknown"},
+		"gateway error":               {forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, Status: 502, Times: 1}, false, "outcome unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, providertest.SeedOptions{Commits: 3, Branches: 1})
+			b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 1})
 			client := b.clone(t)
 			head := client.Commit("lost")
 			before := b.state(t)
@@ -259,12 +259,12 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 
 	t.Run("nobody to ask", func(t *testing.T) {
 		t.Parallel()
-		b := newBench(t, providertest.SeedOptions{Commits: 3})
+		b := newBench(t, forgetest.SeedOptions{Commits: 3})
 		client := b.clone(t)
 		head := client.Commit("lost")
 		// The push is applied, and from then on the forge is not reachable.
-		b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, DropReply: true, Times: 1, Before: func() {
-			b.forge.Inject(providertest.Fault{Drop: true})
+		b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, DropReply: true, Times: 1, Before: func() {
+			b.forge.Inject(forgetest.Fault{Drop: true})
 		}})
 		out, err := client.Try("push", "origin", "HEAD:main")
 		require.Error(t, err)
@@ -283,11 +283,11 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 // question at a time goes to the host until it is known.
 func TestInvariant03_unconfirmedIsNotReady(t *testing.T) {
 	t.Parallel()
-	b := startBench(t, providertest.SeedOptions{Commits: 3}, servertest.Options{Stall: 3 * time.Second, SettlePeriod: 2 * time.Second})
+	b := startBench(t, forgetest.SeedOptions{Commits: 3}, servertest.Options{Stall: 3 * time.Second, SettlePeriod: 2 * time.Second})
 	client := b.clone(t)
 	head := client.Commit("lost")
-	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, HalfReply: true, Times: 1, Before: func() {
-		b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindDiscover, providertest.KindListRefs}, Status: 503})
+	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, HalfReply: true, Times: 1, Before: func() {
+		b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindDiscover, forgetest.KindListRefs}, Status: 503})
 	}})
 	runs := b.Get(t, mirror).At("sync.runs")
 	out, err := client.Try("push", "origin", "HEAD:main")
@@ -321,7 +321,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				b := newBench(t, providertest.SeedOptions{Commits: 3, Branches: 1, Tags: 1})
+				b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 1, Tags: 1})
 				client, other := b.clone(t), b.direct(t)
 				client.Git("commit", "--quiet", "--amend", "--allow-empty", "-m", "mine")
 				theirs := other.Commit("theirs")
@@ -329,7 +329,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 					client.Git("reset", "--quiet", "--hard", "origin/main")
 					client.Commit("mine")
 				}
-				b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPushDiscover}, Times: 1, Before: func() {
+				b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Times: 1, Before: func() {
 					// Past HTTP: a push over it would meet the fault, too.
 					dir, err := b.forge.RepoDir(origin)
 					if err == nil {
@@ -353,7 +353,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 
 	t.Run("races", func(t *testing.T) {
 		t.Parallel()
-		b := newBench(t, providertest.SeedOptions{Commits: 2})
+		b := newBench(t, forgetest.SeedOptions{Commits: 2})
 		rounds := 8
 		if servertest.Long() {
 			rounds = 100
@@ -394,7 +394,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 
 func TestInvariant05_ownPushIsNoNews(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3, Branches: 1})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 1})
 	client := b.clone(t)
 	client.Commit("own")
 	client.Git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/tags/own", ":feature-1", "HEAD:refs/notes/local")
@@ -407,13 +407,13 @@ func TestInvariant05_ownPushIsNoNews(t *testing.T) {
 		require.NoError(t, b.Sync(t, mirror))
 		require.Equal(t, "unchanged", b.Runs(t, mirror)[0].Outcome)
 	}
-	require.Zero(t, b.forge.Count(providertest.KindFetch), "nothing is fetched")
+	require.Zero(t, b.forge.Count(forgetest.KindFetch), "nothing is fetched")
 	require.Empty(t, cmp.Diff(before, b.events(t)), "nothing is told twice")
 }
 
 func TestInvariant20_ephemeralStaysHere(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	client := b.clone(t)
 	head := client.Commit("draft")
 	client.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:main", "HEAD:draft")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // force rewrites main at the forge, from its first commit on, and syncs. It
@@ -35,7 +35,7 @@ func (b *bench) rewrites(t *testing.T, query string) []any {
 
 func TestInvariant10_restoreOverREST(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 2})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 2})
 	require.Empty(t, b.rewrites(t, ""))
 	old, tip := b.force(t)
 	rows := b.rewrites(t, "?ref=main&state=retained")
@@ -74,7 +74,7 @@ func TestInvariant10_restoreOverREST(t *testing.T) {
 
 func TestInvariant20_keptTipsAreNotAdvertised(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5})
 	client := b.clone(t)
 	old, _ := b.force(t)
 	hidden := 0
@@ -111,7 +111,7 @@ func TestInvariant20_keptTipsAreNotAdvertised(t *testing.T) {
 
 func TestRewrites_holdOverREST(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5})
 	policy := map[string]any{"ref_policies": []map[string]string{{"pattern": "refs/heads/main", "action": "hold"}}}
 	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", policy).Status)
 	old, tip := b.force(t)
@@ -154,7 +154,7 @@ func TestRewrites_holdOverREST(t *testing.T) {
 // at the upstream.
 func TestSettings_liftedHoldLetsTheRefFollow(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	settings := func(policies ...any) {
 		t.Helper()
 		a := b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"poll": "off", "ref_policies": append([]any{}, policies...)})

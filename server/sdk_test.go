@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/sdktest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -16,8 +16,8 @@ import (
 // server over TLS, and git with the remotes that the SDK makes.
 func TestServer_servesThePublishedSDK(t *testing.T) {
 	t.Parallel()
-	forge := newForge(t, providertest.SeedOptions{Commits: 20, Branches: 2})
-	s := servertest.Start(t, servertest.Options{TLS: true, Forges: []*providertest.TestForge{forge}})
+	forge := newForge(t, forgetest.SeedOptions{Commits: 20, Branches: 2})
+	s := servertest.Start(t, servertest.Options{TLS: true, Forges: []*forgetest.TestForge{forge}})
 	ca := s.CAFile(t)
 	user, secret := forge.Credential()
 

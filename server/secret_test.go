@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -38,8 +38,8 @@ func (s *secrets) requireNone(t *testing.T, where, text string) {
 
 func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	t.Parallel()
-	forge := newForge(t, providertest.SeedOptions{Commits: 50, Branches: 3})
-	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})}
+	forge := newForge(t, forgetest.SeedOptions{Commits: 50, Branches: 3})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}})}
 	b.store = servertest.Store(t, b.Dir)
 	var planted secrets
 
@@ -62,7 +62,7 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 
 	var answers []string
 	secret := b.Link(t, mirror, forge, origin)
-	planted.plant(providertest.User, secret)
+	planted.plant(forgetest.User, secret)
 	require.NoError(t, b.Sync(t, mirror))
 	client := b.clone(t)
 	client.Commit("one")
@@ -75,11 +75,11 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	// Hosts that echo the credential, in answers to everything, with all sorts
 	// of statuses.
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusBadRequest, http.StatusInternalServerError} {
-		remove := forge.Inject(providertest.Fault{Status: status, Body: "you sent ", Echo: true})
+		remove := forge.Inject(forgetest.Fault{Status: status, Body: "you sent ", Echo: true})
 		b.pullAndWait(t)
 		answers = append(answers, b.Get(t, mirror).Raw)
 		remove()
-		remove = forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch, providertest.KindPush, providertest.KindPushDiscover}, Status: status, Echo: true})
+		remove = forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch, forgetest.KindPush, forgetest.KindPushDiscover}, Status: status, Echo: true})
 		client.Commit("another")
 		out, err := client.Try("push", "origin", "HEAD:main")
 		require.Error(t, err)
@@ -88,7 +88,7 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	}
 	require.NotEmpty(t, forge.Echoed())
 	// A hook of the host that prints the credential.
-	forge.Refuse(origin, providertest.Refusal{Pattern: "refs/heads/leak", Reason: "token " + secret + " is limited", Message: []string{"Authorization: Basic " + planted[2]}})
+	forge.Refuse(origin, forgetest.Refusal{Pattern: "refs/heads/leak", Reason: "token " + secret + " is limited", Message: []string{"Authorization: Basic " + planted[2]}})
 	out, err = client.Try("push", "origin", "HEAD:leak")
 	require.Error(t, err)
 	answers = append(answers, out)

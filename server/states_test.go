@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -45,7 +45,7 @@ func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 	set(t, b.Server, mirror, map[string]any{"poll": "1m"})
 	before := b.Refs(t, mirror)
 	start := clock.Now()
-	undo := b.forge.Inject(providertest.Fault{Status: http.StatusServiceUnavailable})
+	undo := b.forge.Inject(forgetest.Fault{Status: http.StatusServiceUnavailable})
 	b.forge.ForgetRequests()
 	for clock.Now().Sub(start) < time.Hour {
 		clock.Advance(time.Minute)
@@ -94,7 +94,7 @@ func (b *bench) direct2(t *testing.T) *servertest.Client {
 
 func TestInvariant10_branchDeletedAndMadeAgain(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 4, Branches: 1})
+	b := newBench(t, forgetest.SeedOptions{Commits: 4, Branches: 1})
 	const ref = "refs/heads/feature-1"
 	first := b.Refs(t, mirror)[ref]
 	other := b.direct(t)
@@ -142,7 +142,7 @@ func TestInvariant10_branchDeletedAndMadeAgain(t *testing.T) {
 
 func TestInvariant10_heldBranchRewrittenTwice(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 1})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
 	set(t, b.Server, mirror, map[string]any{"ref_policies": []any{map[string]string{"pattern": "refs/heads/main", "action": "hold"}}})
 	old, _ := b.force(t)
 	first := b.rewrites(t, "?state=held")[0].(map[string]any)
@@ -222,7 +222,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 	told = append(told, "unavailable deleted")
 	expect("deleted", told...)
 	b.forge.CreateRepo(origin, true)
-	b.forge.Seed(origin, providertest.SeedOptions{Commits: 2})
+	b.forge.Seed(origin, forgetest.SeedOptions{Commits: 2})
 	b.pullAndWait(t)
 	told = append(told, "unavailable replaced")
 	expect("replaced", told...)
@@ -237,7 +237,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 
 func TestUpstream_madePrivateAndPublicAgain(t *testing.T) {
 	t.Parallel()
-	d := dressing{dress: providertest.DressGitHubPublic, provider: "github-public", wire: "github", public: true, path: origin}
+	d := hostCase{kind: forgetest.HostGitHubPublic, provider: "github-public", wire: "github", public: true, path: origin}
 	b := d.start(t, servertest.Options{})
 	d.follow(t, b)
 	require.NoError(t, b.forge.SetPrivate(origin, true))

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -28,24 +28,24 @@ func TestInvariant18_stormWhileTheHostHangs(t *testing.T) {
 	if servertest.Long() {
 		total = 10_000
 	}
-	d := giteaDressing()
+	d := giteaCase()
 	b, clock := clockedBench(t, d, "off", servertest.Options{})
 	hook := b.forge.Webhooks(origin)[0]
 	// A change that no webhook of the host tells.
-	b.forge.SetWebhookFaults(providertest.WebhookFaults{Drop: true})
+	b.forge.SetWebhookFaults(forgetest.WebhookFaults{Drop: true})
 	other := d.atHost(t, b)
 	id := other.Commit("in the middle of the storm")
 	b.hostPush(t, other, "HEAD:main")
 	b.forge.Settle()
 	before := b.forge.Ref(origin, "refs/heads/feature-1")
-	event := providertest.Event{Kind: providertest.EventPush, Updates: []providertest.RefUpdate{{Name: "refs/heads/feature-1", Old: strings.Repeat("0", 40), New: before}}}
+	event := forgetest.Event{Kind: forgetest.EventPush, Updates: []forgetest.RefUpdate{{Name: "refs/heads/feature-1", Old: strings.Repeat("0", 40), New: before}}}
 	one := b.forge.Payloads(origin, event, hook.Secret, false)[0]
 
 	arrived, release := make(chan struct{}, 100), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(release) })
 	defer letGo()
 	var at, most atomic.Int64 // listings at the host at a time
-	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindListRefs}, Before: func() {
+	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindListRefs}, Before: func() {
 		n := at.Add(1)
 		for now := most.Load(); n > now && !most.CompareAndSwap(now, n); now = most.Load() {
 		}
@@ -102,13 +102,13 @@ func TestInvariant18_stormWhileTheHostHangs(t *testing.T) {
 	b.awaitRef(t, "refs/heads/main", id)
 	b.settle(t)
 	clock.Advance(2 * time.Second) // the one that waited
-	require.Eventually(t, func() bool { return b.forge.Count(providertest.KindListRefs) >= 2 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.forge.Count(forgetest.KindListRefs) >= 2 }, time.Minute, 10*time.Millisecond)
 	b.settle(t)
 	require.Eventually(t, func() bool { return b.Status(t, mirror).PollAt.IsZero() }, time.Minute, 10*time.Millisecond, "nothing is left to be looked for")
 	require.EqualValues(t, 1, most.Load())
 	// What ran and what waited, and what git lists before it fetches.
-	require.LessOrEqual(t, b.forge.Count(providertest.KindListRefs), 3)
-	require.Equal(t, 1, b.forge.Count(providertest.KindFetch))
+	require.LessOrEqual(t, b.forge.Count(forgetest.KindListRefs), 3)
+	require.Equal(t, 1, b.forge.Count(forgetest.KindFetch))
 	require.Equal(t, runs+1, len(b.Runs(t, mirror)), "one run had something to do")
 	b.requireSame(t)
 }
@@ -125,13 +125,13 @@ func heapInUse() int64 {
 // times, late and in the wrong hands, is followed as if it had told once.
 func TestInvariant18_hostThatRepeatsItself(t *testing.T) {
 	t.Parallel()
-	for name, faults := range map[string]providertest.WebhookFaults{
+	for name, faults := range map[string]forgetest.WebhookFaults{
 		"duplicates": {Duplicates: 20},
 		"late":       {Delay: 50 * time.Millisecond, Duplicates: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := giteaDressing()
+			d := giteaCase()
 			b := d.start(t, servertest.Options{})
 			d.follow(t, b)
 			b.forge.SetWebhookFaults(faults)
@@ -145,17 +145,17 @@ func TestInvariant18_hostThatRepeatsItself(t *testing.T) {
 				b.awaitRef(t, "refs/heads/main", id)
 			}
 			b.settle(t)
-			require.Equal(t, 3, b.forge.Count(providertest.KindFetch))
+			require.Equal(t, 3, b.forge.Count(forgetest.KindFetch))
 			require.Len(t, b.Runs(t, mirror), runs+3)
 			require.Len(t, b.events(t), 3)
 		})
 	}
 	t.Run("tampered", func(t *testing.T) {
 		t.Parallel()
-		d := giteaDressing()
+		d := giteaCase()
 		b := d.start(t, servertest.Options{})
 		d.follow(t, b)
-		b.forge.SetWebhookFaults(providertest.WebhookFaults{Tamper: true})
+		b.forge.SetWebhookFaults(forgetest.WebhookFaults{Tamper: true})
 		other := d.atHost(t, b)
 		b.forge.ForgetRequests()
 		other.Commit("told by somebody else")

@@ -17,7 +17,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -36,7 +36,7 @@ func (b *bench) forgePush(t *testing.T, client *servertest.Client, args ...strin
 
 func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 3, Tags: 2})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 3, Tags: 2})
 	other := b.direct(t)
 	other.Git("fetch", "--quiet", "--tags")
 	other.Git("reset", "--quiet", "--hard", "HEAD~2")
@@ -67,7 +67,7 @@ func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 
 func TestInvariant09_readsWorkWithoutUpstream(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 1})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
 	client := b.clone(t)
 	before := b.Refs(t, mirror)
 	require.NoError(t, b.forge.Close())
@@ -97,7 +97,7 @@ func TestInvariant09_readsWorkWithoutUpstream(t *testing.T) {
 
 func TestInvariant11_defaultBranchFollowed(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	other := b.direct(t)
 
 	// Renamed: the new name exists, HEAD points at it, the old one is gone.
@@ -126,7 +126,7 @@ func TestInvariant11_defaultBranchFollowed(t *testing.T) {
 
 func TestInvariant12_pullRefsNeverAskedFor(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5, Branches: 2, PullRefs: 20})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 2, PullRefs: 20})
 	client := b.clone(t)
 	client.Commit("a change")
 	client.Git("push", "--quiet", "origin", "HEAD:main")
@@ -138,27 +138,27 @@ func TestInvariant12_pullRefsNeverAskedFor(t *testing.T) {
 	}
 	// A host lists everything to a push, whatever the client wants of it.
 	for _, r := range b.forge.Requests() {
-		if r.Kind == providertest.KindListRefs || r.Kind == providertest.KindDiscover {
+		if r.Kind == forgetest.KindListRefs || r.Kind == forgetest.KindDiscover {
 			for _, name := range r.Listed {
 				require.NotContains(t, name, "refs/pull", "%s %s", r.Kind, r.RefPrefixes)
 			}
 		}
-		if r.Kind == providertest.KindListRefs {
+		if r.Kind == forgetest.KindListRefs {
 			require.NotEmpty(t, r.RefPrefixes, "a listing without prefixes lists everything")
 			for _, prefix := range r.RefPrefixes {
 				require.False(t, strings.HasPrefix("refs/pull/", prefix), prefix)
 			}
 		}
 	}
-	pushes := b.forge.Count(providertest.KindPush, providertest.KindPushDiscover)
+	pushes := b.forge.Count(forgetest.KindPush, forgetest.KindPushDiscover)
 	out, err := client.Try("push", "origin", "HEAD:refs/pull/1/head")
 	require.Error(t, err, out)
-	require.Equal(t, pushes, b.forge.Count(providertest.KindPush, providertest.KindPushDiscover), "the host is not even asked")
+	require.Equal(t, pushes, b.forge.Count(forgetest.KindPush, forgetest.KindPushDiscover), "the host is not even asked")
 }
 
 func TestInvariant13_branchBecomesFolder(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 5})
+	b := newBench(t, forgetest.SeedOptions{Commits: 5})
 	other := b.direct(t)
 	rename := func(t *testing.T, from, to string) {
 		t.Helper()
@@ -194,8 +194,8 @@ func TestInvariant13_branchBecomesFolder(t *testing.T) {
 func TestInvariant14_recoversAlone(t *testing.T) {
 	t.Parallel()
 	clock := servertest.NewClock()
-	forge := newForge(t, providertest.SeedOptions{Commits: 3})
-	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Clock: clock})}
+	forge := newForge(t, forgetest.SeedOptions{Commits: 3})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}, Clock: clock})}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, mirror, forge, origin)
 	other := b.direct(t)
@@ -206,7 +206,7 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 	if servertest.Long() {
 		failures = 1000
 	}
-	faults := []providertest.Fault{
+	faults := []forgetest.Fault{
 		{Status: 503}, {Status: 401, Body: "Unauthorized"}, {Status: 404, Body: "Repository not found"}, {Status: 429, RetryAfter: time.Hour}, {Drop: true},
 	}
 	b.Pull(t, mirror)
@@ -244,12 +244,12 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 
 func TestInvariant16_rotationDuringFirstMirror(t *testing.T) {
 	t.Parallel()
-	forge := newForge(t, providertest.SeedOptions{Commits: 200, Branches: 20, Tags: 10})
-	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})}
+	forge := newForge(t, forgetest.SeedOptions{Commits: 200, Branches: 20, Tags: 10})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}})}
 	secret := b.Link(t, mirror, forge, origin)
 	rotated := make(chan struct{})
 	var fetches atomic.Int32
-	forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Before: func() {
+	forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Before: func() {
 		if fetches.Add(1) != 2 {
 			return // the first step has begun, with the old credential
 		}
@@ -274,11 +274,11 @@ func TestInvariant16_rotationDuringFirstMirror(t *testing.T) {
 
 func TestInvariant18_requestsFold(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	runs := len(b.Runs(t, mirror))
 	begun, release := make(chan struct{}, 1000), make(chan struct{})
 	var now, most atomic.Int32
-	b.forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindDiscover}, Before: func() {
+	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindDiscover}, Before: func() {
 		if n := now.Add(1); n > most.Load() {
 			most.Store(n)
 		}
@@ -333,7 +333,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 	t.Parallel()
 	t.Run("redirect", func(t *testing.T) {
 		t.Parallel()
-		b := newBench(t, providertest.SeedOptions{Commits: 3})
+		b := newBench(t, forgetest.SeedOptions{Commits: 3})
 		var reached atomic.Int32
 		inside := http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }), ReadHeaderTimeout: time.Minute}
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -358,7 +358,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 
 	t.Run("name that turns inward", func(t *testing.T) {
 		t.Parallel()
-		forge := newForge(t, providertest.SeedOptions{Commits: 3})
+		forge := newForge(t, forgetest.SeedOptions{Commits: 3})
 		_, port, err := net.SplitHostPort(forge.Host())
 		require.NoError(t, err)
 		host := "git.example.org:" + port
@@ -387,7 +387,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 
 	t.Run("pinned to the checked address", func(t *testing.T) {
 		t.Parallel()
-		forge := newForge(t, providertest.SeedOptions{Commits: 3})
+		forge := newForge(t, forgetest.SeedOptions{Commits: 3})
 		_, port, err := net.SplitHostPort(forge.Host())
 		require.NoError(t, err)
 		// No resolver but ours knows this name: git gets there by the pin.
@@ -418,19 +418,19 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 func TestInvariant22_errorsTellClassAndSentence(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		fault providertest.Fault
+		fault forgetest.Fault
 		class string
 		text  string
 	}{
-		"credential refused": {providertest.Fault{Status: 401, Body: "token has expired, see settings ", Echo: true}, "auth", "token has expired"},
-		"no permission":      {providertest.Fault{Status: 403, Body: "organisation requires single sign-on ", Echo: true}, "auth", "single sign-on"},
-		"gone":               {providertest.Fault{Status: 404, Body: "Repository not found ", Echo: true}, "not_found", "Repository not found"},
-		"rate limit":         {providertest.Fault{Status: 429, Body: "slow down please ", RetryAfter: 90 * time.Second, Echo: true}, "rate_limited", "slow down please"},
-		"broken":             {providertest.Fault{Status: 500, Body: "unicorn ", Echo: true}, "unavailable", "unicorn"},
+		"credential refused": {forgetest.Fault{Status: 401, Body: "token has expired, see settings ", Echo: true}, "auth", "token has expired"},
+		"no permission":      {forgetest.Fault{Status: 403, Body: "organisation requires single sign-on ", Echo: true}, "auth", "single sign-on"},
+		"gone":               {forgetest.Fault{Status: 404, Body: "Repository not found ", Echo: true}, "not_found", "Repository not found"},
+		"rate limit":         {forgetest.Fault{Status: 429, Body: "slow down please ", RetryAfter: 90 * time.Second, Echo: true}, "rate_limited", "slow down please"},
+		"broken":             {forgetest.Fault{Status: 500, Body: "unicorn ", Echo: true}, "unavailable", "unicorn"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, providertest.SeedOptions{Commits: 2})
+			b := newBench(t, forgetest.SeedOptions{Commits: 2})
 			client := b.clone(t)
 			client.Commit("x")
 			b.forge.Inject(tt.fault)
@@ -454,7 +454,7 @@ func TestInvariant22_errorsTellClassAndSentence(t *testing.T) {
 
 func TestInvariant23_eventMeansReadable(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, providertest.SeedOptions{Commits: 3})
+	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	client, other := b.clone(t), b.direct(t)
 	id := b.Repo(t, mirror).ID
 	git := filepath.Join(b.Engine().Path(id))

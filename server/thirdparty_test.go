@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -34,9 +34,9 @@ func TestServer_thirdPartyPlugin(t *testing.T) {
 	for _, tc := range []struct{ name, sum string }{{"right checksum", sum}, {"wrong checksum", fmt.Sprintf("%x", sha256.Sum256(nil))}} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			forge := newForge(t, providertest.SeedOptions{Commits: 20, Branches: 2})
+			forge := newForge(t, forgetest.SeedOptions{Commits: 20, Branches: 2})
 			s := servertest.Start(t, servertest.Options{
-				Forges: []*providertest.TestForge{forge}, // for the built-in beside it
+				Forges: []*forgetest.TestForge{forge}, // for the built-in beside it
 				Config: fmt.Sprintf("provider \"acme\" {\n  command = %q\n  sha256  = %q\n  host %q {\n    scheme        = %q\n    allow_private = true\n  }\n}\n",
 					binary, tc.sum, forge.Host(), forge.Scheme()),
 			})

@@ -14,7 +14,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/events"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/sdktest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -92,8 +92,8 @@ func subscribe(t *testing.T, s *servertest.Server, body map[string]any) (id, sec
 // repository, to a synced one, and for what a sync brings.
 func TestInvariant23_toldWhenReadable(t *testing.T) {
 	t.Parallel()
-	forge := newForge(t, providertest.SeedOptions{Commits: 3})
-	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Webhooks: lab})
+	forge := newForge(t, forgetest.SeedOptions{Commits: 3})
+	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}, Webhooks: lab})
 	var mu sync.Mutex
 	tokens := map[string]string{}
 	for _, name := range []string{"team/local", mirror} {
@@ -277,8 +277,8 @@ func TestServer_webhooksRefuse(t *testing.T) {
 // receiver really got: pushes and the events of a sync.
 func TestServer_deliveriesSatisfyTheSDK(t *testing.T) {
 	t.Parallel()
-	forge := newForge(t, providertest.SeedOptions{Commits: 2})
-	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}, Webhooks: lab})
+	forge := newForge(t, forgetest.SeedOptions{Commits: 2})
+	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}, Webhooks: lab})
 	r := newHookReceiver(t, nil)
 	_, secret := subscribe(t, s, map[string]any{"url": r.URL, "events": []string{"push", "repo.sync.started", "repo.sync.succeeded"}})
 	s.Create(t, "team/local")

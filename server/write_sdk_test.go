@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/sdktest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -20,9 +20,9 @@ func TestWrites_byThePublishedSDK(t *testing.T) {
 			w := &writes{repo: "team/app"}
 			options := servertest.Options{TLS: true}
 			if synced {
-				w.forge = providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+				w.forge = forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 				w.forge.CreateRepo(origin, true)
-				options.Forges = []*providertest.TestForge{w.forge}
+				options.Forges = []*forgetest.TestForge{w.forge}
 			}
 			w.Server = servertest.Start(t, options)
 			ca := w.CAFile(t)

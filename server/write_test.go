@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -24,7 +24,7 @@ import (
 type writes struct {
 	*servertest.Server
 	repo  string
-	forge *providertest.TestForge // nil: local
+	forge *forgetest.TestForge // nil: local
 }
 
 // newWrites makes an empty repository.
@@ -36,9 +36,9 @@ func newWrites(t testing.TB, synced bool) *writes {
 		w.Create(t, w.repo)
 		return w
 	}
-	w.forge = providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	w.forge = forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	w.forge.CreateRepo(origin, true)
-	w.Server = servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{w.forge}})
+	w.Server = servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{w.forge}})
 	w.Mirror(t, w.repo, w.forge, origin)
 	return w
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/sync"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -13,7 +13,7 @@ import (
 // LinkPlan is what linking a repository to an upstream does, or would do.
 type LinkPlan struct {
 	Repository core.Repository // as it is afterwards
-	Refs       sync.Plan       // what its first sync from there does to refs
+	Refs       mirror.Plan     // what its first sync from there does to refs
 }
 
 // Attach links a local repository to an upstream, with a credential if one is

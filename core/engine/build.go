@@ -18,12 +18,12 @@ import (
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/retain"
 	"github.com/headwater-git/headwater/core/rewrite"
 	"github.com/headwater-git/headwater/core/serve"
-	"github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/netguard"
 )
@@ -66,8 +66,8 @@ type Engine struct {
 	objects   *git.CatFile
 	rewrite   *rewrite.Service
 	ephemeral *ephemeral.Service
-	sync      *sync.Service
-	looker    *sync.Looker
+	sync      *mirror.Service
+	looker    *mirror.Looker
 	maintain  *maintain.Service
 	content   *content.Service
 	events    *events.Service
@@ -96,11 +96,11 @@ func New(o Options) (*Engine, error) {
 	}
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
-	e.sync = sync.New(sync.Options{
+	e.sync = mirror.New(mirror.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
-		Missed: func() { e.inbound.CheckDue() }, Left: func(j core.JournalEntry) { e.push.Adopt(j) },
+		Missed: func() { e.inbound.CheckDue() },
 	})
-	e.looker = sync.NewLooker(e.sync)
+	e.looker = mirror.NewLooker(e.sync)
 	e.events = events.New(events.Options{
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
 	})
@@ -129,7 +129,6 @@ func New(o Options) (*Engine, error) {
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
-		Left: e.push.Adopt,
 	})
 	e.ephemeral = ephemeral.New(ephemeral.Options{
 		Git: o.Git, Path: e.repos.Path, Store: o.Store, Writer: e.push, Clock: o.Clock, Logger: o.Logger,
@@ -147,7 +146,7 @@ func (e *Engine) Close() error {
 // wantSync requests a sync for a write session. A failure is logged: it does not
 // change the result of the session.
 func (e *Engine) wantSync(ctx context.Context, repoID string) {
-	if _, err := e.sync.Request(context.WithoutCancel(ctx), repoID, sync.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
+	if _, err := e.sync.Request(context.WithoutCancel(ctx), repoID, mirror.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 		e.log.Error("cannot ask for a sync", "repo_id", repoID, "error", err)
 	}
 }

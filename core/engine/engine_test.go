@@ -13,10 +13,10 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
-	hsync "github.com/headwater-git/headwater/core/sync"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 func TestMain(m *testing.M) { coretest.Main(m) }
@@ -63,7 +63,7 @@ func (b *bench) start() {
 // pull asks for a sync of everything, or of one ref.
 func (b *bench) pull(r core.Repository, ref string) error {
 	b.Helper()
-	_, err := b.PullUpstream(b.Context(), r, ref, hsync.TriggerAPI)
+	_, err := b.PullUpstream(b.Context(), r, ref, mirror.TriggerAPI)
 	return err
 }
 
@@ -93,7 +93,7 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	_, err = b.CreateCredential(ctx, r, engine.CredentialRequest{Secret: "y"})
 	require.Equal(t, core.KindConflict, core.KindOf(err))
 	entered, release := make(chan struct{}, 10), make(chan struct{})
-	b.Forge.Inject(providertest.Fault{Times: 1, Before: func() { entered <- struct{}{}; <-release }})
+	b.Forge.Inject(forgetest.Fault{Times: 1, Before: func() { entered <- struct{}{}; <-release }})
 	require.NoError(t, b.pull(r, ""))
 	<-entered
 	require.Equal(t, core.KindSyncing, core.KindOf(b.CheckReady(ctx, r)))
@@ -211,7 +211,7 @@ func TestEngine_deleteAndDetachDuringASync(t *testing.T) {
 			r := b.create("a")
 			b.ForgeCommit(r, "refs/heads/main", "one")
 			entered := make(chan struct{}, 10)
-			b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Stall: true, Before: func() { entered <- struct{}{} }})
+			b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Stall: true, Before: func() { entered <- struct{}{} }})
 			require.NoError(t, b.pull(r, ""))
 			<-entered
 			begin := time.Now()
@@ -235,7 +235,7 @@ func TestInvariant17_restartGoesOn(t *testing.T) {
 	r := b.create("a")
 	b.ForgeCommit(r, "refs/heads/main", "one")
 	entered := make(chan struct{}, 10)
-	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Times: 1, Stall: true, Before: func() { entered <- struct{}{} }})
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Times: 1, Stall: true, Before: func() { entered <- struct{}{} }})
 	require.NoError(t, b.pull(r, ""))
 	<-entered
 	b.stop()

@@ -8,7 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
-	"github.com/headwater-git/headwater/core/sync"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -77,7 +77,7 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 	if repo.Upstream != nil && repo.Upstream.Mode != providers.ModeGeneric {
 		// Nothing is missing for the first mirror. A generic upstream waits
 		// for its credential and a pull.
-		if _, err := e.sync.Request(ctx, repo.ID, sync.TriggerCreate, ""); err != nil {
+		if _, err := e.sync.Request(ctx, repo.ID, mirror.TriggerCreate, ""); err != nil {
 			return core.Repository{}, err
 		}
 	}
@@ -325,7 +325,7 @@ func (e *Engine) Fresh(ctx context.Context, r core.Repository) {
 // WaitSync asks for a sync and waits until a run that began after now has
 // ended; it returns that run's error.
 func (e *Engine) WaitSync(ctx context.Context, r core.Repository) error {
-	gen, err := e.sync.Request(ctx, r.ID, sync.TriggerAPI, "")
+	gen, err := e.sync.Request(ctx, r.ID, mirror.TriggerAPI, "")
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/repo"
-	"github.com/headwater-git/headwater/core/sync"
 )
 
 // Settings returns what was chosen for the repository.
@@ -39,7 +39,7 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 		return nil
 	}
 	// The digest of the last listing covers the rules, so the run plans anew.
-	_, err = e.sync.Request(ctx, r.ID, sync.TriggerAPI, "")
+	_, err = e.sync.Request(ctx, r.ID, mirror.TriggerAPI, "")
 	return err
 }
 
@@ -57,12 +57,12 @@ func CheckSettings(r core.Repository, s core.Settings) error {
 
 // PlanSettings returns what the settings would do to the refs of a synced
 // repository, without doing it.
-func (e *Engine) PlanSettings(ctx context.Context, r core.Repository, s core.Settings) (sync.Plan, error) {
+func (e *Engine) PlanSettings(ctx context.Context, r core.Repository, s core.Settings) (mirror.Plan, error) {
 	if err := CheckSettings(r, s); err != nil {
-		return sync.Plan{}, err
+		return mirror.Plan{}, err
 	}
 	if r.Upstream == nil {
-		return sync.Plan{}, nil
+		return mirror.Plan{}, nil
 	}
 	return e.sync.Plan(ctx, r, s)
 }

@@ -158,8 +158,8 @@ func isDial(err error) bool {
 func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, contentType string, w *watchdog, parse func(*PktReader) error) error {
 	req.Header.Set("User-Agent", d.userAgent)
 	req.Header.Set("Git-Protocol", "version=2")
-	if a := r.authorization(); a != "" {
-		req.Header.Set("Authorization", a.Reveal())
+	if name, value := r.authorization(); name != "" {
+		req.Header.Set(name, value.Reveal())
 	}
 	w.restart()
 	// The transport, not a client: a client follows redirects, which could carry

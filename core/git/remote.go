@@ -14,7 +14,8 @@ import (
 type Remote struct {
 	URL      string           // https://host/path, no user info
 	Username string           // with Password: HTTP Basic; both empty: anonymous
-	Password providers.Secret // see Username
+	Password providers.Secret // see Username and Header
+	Header   string           // not empty: the name of a header whose value is Password, instead of HTTP Basic
 	Addrs    []netip.Addr     // checked addresses; connections go to these and to nothing else; empty: no pinning (tests)
 	CAFile   string           // PEM bundle that verifies the host's certificate
 }
@@ -22,12 +23,30 @@ type Remote struct {
 // Anonymous reports whether no credential is sent.
 func (r Remote) Anonymous() bool { return r.Username == "" && r.Password == "" }
 
-// authorization returns the value of the Authorization header, or "".
-func (r Remote) authorization() providers.Secret {
-	if r.Anonymous() {
-		return ""
+// Secrets returns what must not be seen of the credential: the password, or the
+// header's value and the token in it.
+func (r Remote) Secrets() []providers.Secret {
+	if r.Header == "" {
+		return []providers.Secret{r.Password}
 	}
-	return providers.Secret("Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password.Reveal())))
+	return r.Password.Parts()
+}
+
+// SameCredential reports whether both remotes are opened by the same credential.
+func (r Remote) SameCredential(other Remote) bool {
+	return r.Username == other.Username && r.Password == other.Password && r.Header == other.Header
+}
+
+// authorization returns the header that carries the credential, "" and "" if
+// there is none.
+func (r Remote) authorization() (name string, value providers.Secret) {
+	switch {
+	case r.Anonymous():
+		return "", ""
+	case r.Header != "":
+		return r.Header, r.Password
+	}
+	return "Authorization", providers.Secret("Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password.Reveal())))
 }
 
 // config returns the git configuration that makes git reach the remote as
@@ -51,8 +70,11 @@ func (r Remote) config() []Config {
 		// have compiled in.
 		{"credential.helper", ""},
 	}
-	if a := r.authorization(); a != "" {
-		cfg = append(cfg, Config{"http." + r.URL + ".extraHeader", "Authorization: " + a.Reveal()})
+	if name, value := r.authorization(); name != "" {
+		// For this URL only. Curl takes Authorization alone out of a request
+		// that it redirects to another host; any other header would go along,
+		// which is one more reason to follow no redirect.
+		cfg = append(cfg, Config{"http." + r.URL + ".extraHeader", name + ": " + value.Reveal()})
 	}
 	if p := r.curlResolve(); p != "" {
 		cfg = append(cfg, Config{"http.curloptResolve", p})

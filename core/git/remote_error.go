@@ -62,7 +62,7 @@ func statusError(resp *http.Response, r Remote) *RemoteError {
 	e := &RemoteError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media == "text/plain" {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		e.HostText = hostText(string(body), r.Password)
+		e.HostText = hostText(string(body), r.Secrets()...)
 	}
 	e.Class = classOfStatus(resp.StatusCode, e.HostText)
 	if e.Class == core.ClassMoved {
@@ -70,7 +70,7 @@ func statusError(resp *http.Response, r Remote) *RemoteError {
 		// a token, and where it leads is not needed to tell a person.
 		e.HostText = "the repository has moved"
 		if to, err := resp.Location(); err == nil {
-			e.HostText = hostText("the repository has moved to "+to.Host+to.EscapedPath(), r.Password)
+			e.HostText = hostText("the repository has moved to "+to.Host+to.EscapedPath(), r.Secrets()...)
 		}
 	}
 	if e.HostText == "" {

@@ -1,6 +1,10 @@
 package git
 
-import "regexp"
+import (
+	"regexp"
+
+	"github.com/headwater-git/headwater/core"
+)
 
 // UpdateRefErrorKind says why git update-ref refused a ref transaction.
 type UpdateRefErrorKind string
@@ -15,6 +19,40 @@ const (
 	RefTwice    UpdateRefErrorKind = "named twice"     // one transaction updates the ref twice
 	RefUnknown  UpdateRefErrorKind = "unknown failure" // git said something else
 )
+
+// Kind returns the failure in the terms of the core.
+func (k UpdateRefErrorKind) Kind() core.Kind {
+	switch k {
+	case RefStale:
+		return core.KindStale
+	case RefConflict:
+		return core.KindConflict
+	case RefLocked:
+		return core.KindLocked
+	case RefNoObject, RefBadName, RefTwice:
+		return core.KindInvalid
+	}
+	return core.KindInternal
+}
+
+// Reason returns the failure as one line for a client.
+func (k UpdateRefErrorKind) Reason() string {
+	switch k {
+	case RefStale:
+		return "stale, fetch first" // part of the wire contract
+	case RefConflict:
+		return "the name conflicts with another ref (one is a folder of the other)"
+	case RefLocked:
+		return "another update of this ref is under way, try again"
+	case RefNoObject:
+		return "the new value is missing or is not a commit"
+	case RefBadName:
+		return "not a valid ref name"
+	case RefTwice:
+		return "named twice in one push"
+	}
+	return "could not be written; the server's log has the details"
+}
 
 // updateRefErrors are the messages of refs.c, refs/files-backend.c,
 // refs/reftable-backend.c and builtin/update-ref.c. The first group, if there

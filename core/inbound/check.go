@@ -42,7 +42,7 @@ func (s *Service) followChecks(ctx context.Context) {
 	}
 }
 
-// check asks core/sync to look at every repository that c means.
+// check asks core/mirror to look at every repository that c means.
 func (s *Service) check(ctx context.Context, c check) error {
 	if c.repoID != "" {
 		return notMissing(s.syncs.CheckUpstream(ctx, c.repoID)) // or detached, or deleted since

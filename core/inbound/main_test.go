@@ -147,7 +147,7 @@ func parse(_ context.Context, r providers.WebhookRequest) (providers.WebhookResu
 	return result, nil
 }
 
-// syncs records what is asked of core/sync.
+// syncs records what is asked of core/mirror.
 type syncs struct {
 	mu        sync.Mutex
 	announced map[string][]core.Expectation

@@ -14,7 +14,7 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// Syncs is what this package needs of core/sync.
+// Syncs is what this package needs of core/mirror.
 type Syncs interface {
 	// AnnounceIn asks, in the caller's transaction, for a look at the
 	// repository that expects these ids on these refs. Poke makes it happen

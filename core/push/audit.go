@@ -87,16 +87,6 @@ func (s *Service) Refused(ctx context.Context, w Session, cause error) {
 	s.audit(ctx, w, s.entry(newBallot(w), cause))
 }
 
-// closeJournal closes a journal entry together with the session's audit entry.
-func (s *Service) closeJournal(ctx context.Context, id string, state core.JournalState, updates []core.RefUpdate, e core.AuditEntry) error {
-	return s.store.Tx(ctx, func(q core.Queries) error {
-		if err := q.CloseJournal(ctx, id, state, updates, s.clock.Now()); err != nil {
-			return err
-		}
-		return q.AddAudit(ctx, e)
-	})
-}
-
 // unasked reports whether a journal entry is of a sync that nobody had to
 // approve: the audit is about people.
 func unasked(j core.JournalEntry) bool {

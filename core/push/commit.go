@@ -3,7 +3,6 @@ package push
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,144 +13,81 @@ import (
 // applyTimeout bounds the local part after the upstream has decided.
 const applyTimeout = 2 * time.Minute
 
-// commit journals the open updates, takes them upstream, and applies what was
-// accepted. From the journal on the client may hang up: its context ends
-// nothing any more, because an update that is on its way cannot be called back.
-// From there on it returns no error either: what it cannot find out or write
-// down is left to Run, with its locks, and the client is told.
-func (s *Service) commit(ctx context.Context, w Session, b *ballot, held *refLocks) error {
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+// commit takes the open updates through [repo.Repos.Transact]. From its journal on
+// the client may hang up, and there is no error any more: what cannot be found out
+// or written down is left to Run, with its locks, and the client is told.
+func (s *Service) commit(ctx context.Context, w Session, b *ballot, held *repo.RefLocks) error {
+	in := repo.Intent{
+		Repo: w.Repo, Namespace: w.Namespace, Source: w.Source, Actor: w.Actor.Subject, Updates: b.updates(), Locks: held,
+		Audit: func(o repo.Outcome) *core.AuditEntry { return s.ended(b, o) }, LocalTimeout: applyTimeout,
 	}
-	upstream := s.upstreamLeg(w, b)
-	j := core.JournalEntry{
-		ID: core.NewID("jrn", s.clock.Now()), RepoID: w.Repo.ID, Namespace: w.Namespace, Source: w.Source, Actor: w.Actor.Subject,
-		Upstream: len(upstream) > 0, State: core.JournalSent, Updates: b.updates(), CreatedAt: s.clock.Now(),
+	if in.Head = s.firstHead(ctx, w, in.Updates); in.Head != "" {
+		in.RecordHead = func(ctx context.Context, q core.Queries) error {
+			return q.SetDefaultBranch(ctx, w.Repo.ID, strings.TrimPrefix(in.Head, "refs/heads/"))
+		}
 	}
-	if err := s.store.OpenJournal(ctx, j); err != nil {
+	if upstream := s.upstreamLeg(w, b); len(upstream) > 0 {
+		in.Upstream = func(ctx context.Context) repo.Answer {
+			b.credential, b.login = s.credentialOf(ctx, w.Repo)
+			ctx, cancel := context.WithTimeout(ctx, s.o.PushTimeout)
+			defer cancel()
+			s.pushUpstream(ctx, w, b, upstream)
+			return repo.Answer{Accepted: b.updates(), Unknown: b.unknown()}
+		}
+	}
+	o, err := s.repos.Transact(ctx, in)
+	if err != nil {
 		return err
 	}
 	b.journaled = true
-	ctx = context.WithoutCancel(ctx)
-	s.repos.Failpoint("journal-sent")
-	if len(upstream) > 0 {
-		b.credential, b.login = s.credentialOf(ctx, w.Repo)
-		upCtx, cancel := context.WithTimeout(ctx, s.o.PushTimeout)
-		s.pushUpstream(upCtx, w, b, upstream)
-		cancel()
-		s.repos.Failpoint("upstream-accepted")
+	switch {
+	case o.Err == nil:
+	case behind(o):
+		s.log.Error("the upstream took a push that could not be applied here", "repo_id", w.Repo.ID, "journal_id", o.Entry.ID, "error", o.Err)
+		w.notify("warning: the upstream has your push, but the local copy is behind; a sync is scheduled")
+	default:
+		s.log.Warn("a push could not be applied and recorded as a whole", "repo_id", w.Repo.ID, "journal_id", o.Entry.ID, "state", o.State, "error", o.Err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
-	defer cancel()
-	s.apply(ctx, w, b, j, held)
+	if o.State == core.JournalLagging {
+		s.wantSync(ctx, w.Repo.ID)
+	}
 	return nil
 }
 
-// apply moves the local refs to what was accepted, and leaves to Run what is
-// not known.
-func (s *Service) apply(ctx context.Context, w Session, b *ballot, j core.JournalEntry, held *refLocks) {
-	done, unknown := b.updates(), b.unknown()
+// ended turns the end of a session's transaction into results, and returns its
+// audit entry.
+func (s *Service) ended(b *ballot, o repo.Outcome) *core.AuditEntry {
+	_, moved := errors.AsType[*repo.AppliedError](o.Err)
 	switch {
-	case len(done) > 0:
-	case len(unknown) > 0:
-		// The audit entry comes with the outcome.
-		entry := s.entry(b, nil)
-		j.Updates = unknown
-		s.leave(&unsettled{entry: j, audit: &entry}, held)
-		return
-	default:
-		s.close(ctx, b, j, core.JournalDropped, nil, held)
-		return
-	}
-	j.Updates = done
-	entry := s.entry(b, nil)
-	rest := s.remainder(j, unknown)
-	also := func(q core.Queries) error {
-		if len(unknown) > 0 {
-			if err := q.OpenJournal(ctx, rest); err != nil {
-				return err
-			}
-		}
-		return q.AddAudit(ctx, entry)
-	}
-	head := s.firstHead(ctx, w, j.Updates)
-	err := s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: w.Repo, Journal: j, Head: head, Also: func(q core.Queries) error {
-		if head != "" {
-			if err := q.SetDefaultBranch(ctx, w.Repo.ID, strings.TrimPrefix(head, "refs/heads/")); err != nil {
-				return err
-			}
-		}
-		return also(q)
-	}})
-	s.repos.Failpoint("recorded")
-	whole := j
-	whole.Updates = slices.Concat(done, unknown)
-	var applied *repo.AppliedError
-	switch {
-	case err == nil:
-	case errors.As(err, &applied):
-		// The refs are where the client wants them; what is missing is the
-		// record, and the word of it.
-		s.log.Error("a push was applied but could not be recorded; trying again", "repo_id", w.Repo.ID, "journal_id", j.ID, "error", err)
-		s.leave(&unsettled{entry: whole, audit: &entry, taken: len(unknown) == 0}, held)
-		return
-	case !j.Upstream:
-		s.refused(ctx, b, j, err, held)
-		return
-	default:
-		// The upstream has it, so "no" would be a lie that makes the client try
-		// again. The journal stays open as lagging, and a sync brings it here.
-		s.log.Error("the upstream took a push that could not be applied here", "repo_id", w.Repo.ID, "journal_id", j.ID, "error", err)
-		w.notify("warning: the upstream has your push, but the local copy is behind; a sync is scheduled")
-		entry.Message = "the upstream took it, but the local copy is behind"
-		if _, nothing := repo.IsRefError(err); !nothing {
-			// Some of it may have moved, of which no sync would tell.
-			s.leave(&unsettled{entry: whole, audit: &entry, taken: len(unknown) == 0}, held)
-			return
-		}
-		err = s.store.Tx(ctx, func(q core.Queries) error {
-			if err := q.CloseJournal(ctx, j.ID, core.JournalLagging, j.Updates, s.clock.Now()); err != nil {
-				return err
-			}
-			return also(q)
-		})
-		if err != nil {
-			s.log.Error("a journal entry could not be closed; trying again", "journal_id", j.ID, "error", err)
-			s.leave(&unsettled{entry: whole, audit: &entry}, held)
-			return
-		}
-		s.wantSync(ctx, w.Repo.ID)
-	}
-	if len(unknown) > 0 {
-		s.leave(&unsettled{entry: rest, audit: &entry}, held)
-	}
-}
-
-// close closes the journal entry of a session whose end is known. If the store
-// fails, Run does it later; the verdicts stand.
-func (s *Service) close(ctx context.Context, b *ballot, j core.JournalEntry, state core.JournalState, updates []core.RefUpdate, held *refLocks) {
-	entry := s.entry(b, nil)
-	if err := s.closeJournal(ctx, j.ID, state, updates, entry); err != nil {
-		s.log.Error("a journal entry could not be closed; trying again", "repo_id", j.RepoID, "journal_id", j.ID, "error", err)
-		s.leave(&unsettled{entry: j, audit: &entry, verdict: &verdict{state, updates}}, held)
-	}
-}
-
-// refused turns a failed local apply into verdicts.
-func (s *Service) refused(ctx context.Context, b *ballot, j core.JournalEntry, err error, held *refLocks) {
-	re, ok := repo.IsRefError(err)
-	if !ok {
-		s.log.Error("it is not known whether refs were written; looking again", "repo_id", j.RepoID, "journal_id", j.ID, "error", err)
+	case o.Err == nil, moved:
+	case o.State == core.JournalDropped:
+		b.refuseRefs(o)
+	case o.State == core.JournalSent && !o.Entry.Upstream:
 		b.refuseAll(core.KindInternal, reasonUnwritten)
-		entry := s.entry(b, nil)
-		s.leave(&unsettled{entry: j, audit: &entry}, held)
+	}
+	e := s.entry(b, nil)
+	if behind(o) {
+		e.Message = "the upstream took it, but the local copy is behind"
+	}
+	return &e
+}
+
+// behind reports whether the upstream has what could not be brought here.
+func behind(o repo.Outcome) bool {
+	_, moved := errors.AsType[*repo.AppliedError](o.Err)
+	return o.Err != nil && !moved && o.Entry.Upstream && o.State != core.JournalDropped
+}
+
+// refuseRefs refuses what could not be written here, for git's reason.
+func (b *ballot) refuseRefs(o repo.Outcome) {
+	re, ok := repo.IsRefError(o.Err)
+	if !ok {
+		b.refuseAll(core.KindInternal, reasonUnwritten)
 		return
 	}
-	s.log.Warn("refs could not be written", "repo_id", j.RepoID, "error", err)
-	if i := b.find(j.Namespace, re.Ref); i >= 0 && len(j.Updates) == 1 {
-		b.refuse(i, kindOfRef(re.Kind), reasonOfRef(re.Kind))
-	} else {
-		b.refuseAll(kindOfRef(re.Kind), reasonOfRef(re.Kind))
+	if i := b.find(o.Entry.Namespace, re.Ref); i >= 0 && len(b.open) == 1 {
+		b.refuse(i, re.Kind.Kind(), re.Kind.Reason())
+		return
 	}
-	s.close(ctx, b, j, core.JournalDropped, nil, held)
+	b.refuseAll(re.Kind.Kind(), re.Kind.Reason())
 }

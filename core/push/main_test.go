@@ -175,16 +175,14 @@ func (b *bench) seed(r core.Repository, refs ...string) (clone string, id core.O
 // install puts one ref of the clone to the forge and here.
 func (b *bench) install(r core.Repository, clone, ref string, id core.ObjectID) {
 	b.Helper()
-	dirs := []string{b.Path(r)}
+	here := map[string]core.ObjectID{ref: id}
 	if r.Upstream != nil {
 		dir, err := b.Forge.Forge.RepoDir(coretest.ForgePath(r))
 		require.NoError(b, err)
-		dirs = append(dirs, dir)
-		coretest.Run(b, clone, "push", "--quiet", b.Path(r), "+"+string(id)+":"+core.TrackingRef(ref))
+		coretest.Install(b, clone, dir, map[string]core.ObjectID{ref: id})
+		here[core.TrackingRef(ref)] = id
 	}
-	for _, dir := range dirs {
-		coretest.Run(b, clone, "push", "--quiet", dir, "+"+string(id)+":"+ref)
-	}
+	coretest.Install(b, clone, b.Path(r), here)
 }
 
 // client runs a git push of the clone and returns what it printed.

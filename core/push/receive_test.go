@@ -18,7 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // emptyPack is a pack without objects.
@@ -66,7 +66,7 @@ func TestService_ReceivePack_gitClient(t *testing.T) {
 		}
 		b.inSync(r)
 		for _, req := range b.Forge.Requests() {
-			if req.Kind == providertest.KindPush && len(req.PushOptions) > 0 {
+			if req.Kind == forgetest.KindPush && len(req.PushOptions) > 0 {
 				require.Equal(t, []string{"ci.skip"}, req.PushOptions)
 				require.True(t, req.Atomic)
 			}
@@ -84,7 +84,7 @@ func TestInvariant12_refsOfTheHostAreNotPushed(t *testing.T) {
 	out, err := b.client(clone, r, "refs/pull/1/head")
 	require.Error(t, err)
 	require.Contains(t, out, "refs/pull belongs to the upstream and is not mirrored")
-	require.Zero(t, b.Forge.Count(providertest.KindPush))
+	require.Zero(t, b.Forge.Count(forgetest.KindPush))
 }
 
 func TestInvariant20_ephemeralRefsStayHereAndApart(t *testing.T) {
@@ -96,7 +96,7 @@ func TestInvariant20_ephemeralRefsStayHereAndApart(t *testing.T) {
 	out, err := b.client(clone, r, "main:refs/heads/scratch", "main:refs/heads/main", "main:refs/tags/v1")
 	require.Error(t, err)
 	require.Contains(t, out, "only branches can be pushed to the ephemeral remote")
-	require.Zero(t, b.Forge.Count(providertest.KindPush))
+	require.Zero(t, b.Forge.Count(forgetest.KindPush))
 	require.Equal(t, map[string]core.ObjectID{
 		core.EphemeralPrefix + "refs/heads/scratch": id, core.EphemeralPrefix + "refs/heads/main": id,
 	}, b.Refs(r, "refs/namespaces/"))
@@ -301,14 +301,14 @@ func TestInvariant15_noCredentialReachesTheClient(t *testing.T) {
 	c, err := b.Store.CredentialByRepo(t.Context(), r.ID)
 	require.NoError(t, err)
 	secret := c.Secret.Reveal()
-	b.Forge.Refuse(coretest.ForgePath(r), providertest.Refusal{
+	b.Forge.Refuse(coretest.ForgePath(r), forgetest.Refusal{
 		Pattern: "refs/heads/x", Reason: "no " + secret, Message: []string{"your token is " + secret, "Authorization: Basic " + secret},
 	})
 	out, err := b.client(clone, r, "main:refs/heads/x")
 	require.Error(t, err)
 	require.Contains(t, out, "remote: your token is [redacted]")
 	require.NotContains(t, out, secret)
-	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPushDiscover}, Status: 500, Echo: true})
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 500, Echo: true})
 	out, err = b.client(clone, r, "main:refs/heads/y")
 	require.Error(t, err)
 	require.NotEmpty(t, b.Forge.Echoed())

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/repo"
 )
 
 // askTimeout bounds how long one try asks one upstream.
@@ -44,10 +44,10 @@ func (s *Service) Survey(ctx context.Context) error {
 	}
 	var found []*unsettled
 	for _, j := range entries {
-		if slices.ContainsFunc(s.open, func(u *unsettled) bool { return u.entry.ID == j.ID }) {
+		if slices.ContainsFunc(s.open, func(u *unsettled) bool { return u.Entry.ID == j.ID }) {
 			continue
 		}
-		u := &unsettled{entry: j}
+		u := &unsettled{Unfinished: repo.Unfinished{Entry: j}}
 		found = append(found, u)
 		for _, name := range u.names() {
 			var unlock func()
@@ -63,27 +63,33 @@ func (s *Service) Survey(ctx context.Context) error {
 	return nil
 }
 
-// Adopt takes over an open journal entry that another part of the server has made
-// and could not close, because the store failed or nobody can say what moved: Run
-// settles it, and its refs stay locked until then. It waits for no lock; a session
-// that has one of the refs now keeps it to its end.
-func (s *Service) Adopt(j core.JournalEntry) {
-	u := &unsettled{entry: j, taken: true}
-	at := make(map[string]func(), len(j.Updates))
+// adopt takes over what a transaction left open: Run settles it, and its refs stay
+// locked until then. It waits for no lock: a session that has one of the refs now
+// keeps it to its end.
+func (s *Service) adopt(left repo.Unfinished) {
+	u := &unsettled{Unfinished: left}
+	at := make(map[string]func(), len(left.Entry.Updates))
 	now, cancel := context.WithCancel(context.Background())
 	cancel() // what is free is taken all the same
 	for _, name := range u.names() {
-		unlock, err := s.repos.Locks().LockRefs(now, j.RepoID, []string{name}, nil)
-		if err != nil {
-			go s.lockLater(j.RepoID, name)
+		unlock := left.Locks.Take(name)
+		if unlock == nil {
+			var err error
+			if unlock, err = s.repos.Locks().LockRefs(now, left.Entry.RepoID, []string{name}, nil); err != nil {
+				go s.lockLater(left.Entry.RepoID, name)
+			}
 		}
 		at[name] = unlock
 	}
+	u.Locks = nil // they are the claims'
 	s.mu.Lock()
 	for name, unlock := range at {
-		s.claim(j.RepoID, name, unlock)
+		s.claim(left.Entry.RepoID, name, unlock)
 	}
-	u.next = s.clock.Now().Add(settlePause)
+	u.next = s.clock.Now().Add(s.o.SettlePeriod / (settleListings + 1))
+	if u.Ending != nil || u.Taken || !u.Entry.Upstream {
+		u.next = s.clock.Now().Add(settlePause) // there is nobody to wait for but the store
+	}
 	s.open = append(s.open, u)
 	s.mu.Unlock()
 	s.wake()

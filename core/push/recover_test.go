@@ -13,7 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // crash is what a failpoint panics with in place of the end of the process.
@@ -109,7 +109,7 @@ func TestService_Recover_upstreamCannotBeAsked(t *testing.T) {
 	s.Updates = []core.RefUpdate{{Name: "refs/heads/x", New: id}}
 	require.Panics(t, func() { _, _ = b.push.Write(t.Context(), s) })
 	disarm()
-	remove := b.Forge.Inject(providertest.Fault{Status: 503})
+	remove := b.Forge.Inject(forgetest.Fault{Status: 503})
 	b.Open()
 	b.restart(push.Options{})
 	require.NoError(t, b.push.Recover(t.Context()))

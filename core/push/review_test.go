@@ -12,7 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // agit is a proc-receive hook as hosts with AGit have it: the ref becomes
@@ -86,7 +86,7 @@ func TestInvariant03_reviewWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	b, r, clone, _ := agitBench(t, coretest.Options{Stall: 3 * time.Second})
 	id := core.ObjectID(coretest.Run(t, clone, "rev-parse", "refs/heads/main"))
-	b.Forge.Inject(providertest.Fault{Kinds: onPush, HalfReply: true})
+	b.Forge.Inject(forgetest.Fault{Kinds: onPush, HalfReply: true})
 	results := b.write(r, false, core.RefUpdate{Name: "refs/for/main", New: id})
 	require.Equal(t, core.KindUpstreamTimeout, results[0].Kind)
 	require.Contains(t, results[0].Reason, "outcome unknown")

@@ -77,7 +77,8 @@ type Service struct {
 	surveyed bool
 }
 
-// New installs the hook and returns the service.
+// New installs the hook and returns the service, which from then on settles what
+// any transaction of the repositories leaves open.
 func New(o Options) (*Service, error) {
 	if o.LockTimeout == 0 {
 		o.LockTimeout = 30 * time.Second
@@ -103,11 +104,13 @@ func New(o Options) (*Service, error) {
 	if err := installHook(o.HooksDir); err != nil {
 		return nil, err
 	}
-	return &Service{
+	s := &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock,
 		log: o.Logger.Named("push"), hooks: o.HooksDir, wantSync: o.WantSync, o: o,
 		woken: make(chan struct{}, 1), claims: map[claimKey]*claim{},
-	}, nil
+	}
+	s.repos.OnLeft(s.adopt)
+	return s, nil
 }
 
 // terms returns what the repository's refs are subject to. The filter is about
@@ -226,7 +229,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 		names = append(names, quotaLock)
 	}
 	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
-	held, err := s.lockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
+	held, err := s.repos.LockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -235,7 +238,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 		b.refuseAll(core.KindLocked, reasonLocked)
 		return nil
 	}
-	defer held.release()
+	defer held.Release()
 	s.refuseUnsettled(w, b) // since it began to wait
 	if w, err = s.current(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
@@ -337,7 +340,7 @@ func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
 		// Each alone would do, together they do not: the one git named goes.
 		i := b.find(w.Namespace, re.Ref)
 		if i < 0 {
-			b.refuseAll(kindOfRef(re.Kind), reasonOfRef(re.Kind))
+			b.refuseAll(re.Kind.Kind(), re.Kind.Reason())
 			return nil
 		}
 		s.refuseRef(ctx, w, b, i, re)
@@ -378,8 +381,8 @@ func makesRoom(re *git.RefError, updates []core.RefUpdate) bool {
 	return re.Kind == git.RefConflict && slices.ContainsFunc(updates, core.RefUpdate.IsDelete)
 }
 
-// checkSplit checks updates as [repo.Repos.ApplyRefUpdates] will do them,
-// deletes apart from the rest.
+// checkSplit checks updates as [repo.Repos.Transact] will do them, deletes apart
+// from the rest.
 func (s *Service) checkSplit(ctx context.Context, dir string, w Session, updates []core.RefUpdate) error {
 	var deletes, rest []git.RefChange
 	for _, u := range updates {
@@ -417,37 +420,5 @@ func (s *Service) refuseRef(ctx context.Context, w Session, b *ballot, i int, re
 	if re.Kind == git.RefStale && w.Repo.Upstream != nil {
 		s.wantSync(ctx, w.Repo.ID)
 	}
-	b.refuse(i, kindOfRef(re.Kind), reasonOfRef(re.Kind))
-}
-
-func kindOfRef(k git.UpdateRefErrorKind) core.Kind {
-	switch k {
-	case git.RefStale:
-		return core.KindStale
-	case git.RefConflict:
-		return core.KindConflict
-	case git.RefLocked:
-		return core.KindLocked
-	case git.RefNoObject, git.RefBadName, git.RefTwice:
-		return core.KindInvalid
-	}
-	return core.KindInternal
-}
-
-func reasonOfRef(k git.UpdateRefErrorKind) string {
-	switch k {
-	case git.RefStale:
-		return reasonStale
-	case git.RefConflict:
-		return "the name conflicts with another ref (one is a folder of the other)"
-	case git.RefLocked:
-		return reasonLocked
-	case git.RefNoObject:
-		return "the new value is missing or is not a commit"
-	case git.RefBadName:
-		return "not a valid ref name"
-	case git.RefTwice:
-		return "named twice in one push"
-	}
-	return "could not be written; the server's log has the details"
+	b.refuse(i, re.Kind.Kind(), re.Kind.Reason())
 }

@@ -40,13 +40,13 @@ type Result struct {
 // OK reports whether the update was done.
 func (r Result) OK() bool { return r.Kind == "" }
 
-// Fixed reasons. The first is part of the wire contract.
+// Fixed reasons. The first is part of the wire contract; those of git are in
+// [git.UpdateRefErrorKind].
 const (
 	reasonPolicy      = "denied by policy"
 	reasonVerifySig   = "denied by policy: this server cannot verify signatures yet (verify-sig)"
 	reasonReadOnly    = "upstream is read-only in public mode"
 	reasonAtomic      = "atomic push failed"
-	reasonStale       = "stale, fetch first"
 	reasonUpstream    = "upstream has changed, fetch first"
 	reasonHidden      = "this ref is internal to the server"
 	reasonLocked      = "another update of this ref is under way, try again"

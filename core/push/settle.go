@@ -34,15 +34,9 @@ const (
 	settlePauseMax = 5 * time.Minute
 )
 
-// unsettled is a journal entry that waits for its end.
+// unsettled is a transaction that waits to be settled.
 type unsettled struct {
-	entry core.JournalEntry // with the updates that are in question
-	// audit is that of the session; nil for one of an earlier life.
-	audit *core.AuditEntry
-	// verdict is the end, where only the record of it is missing.
-	verdict *verdict
-	// taken is that the upstream is known to have it, or has no part in it.
-	taken bool
+	repo.Unfinished
 
 	since    time.Time // of the first listing that showed an old id
 	listings int       // that did so
@@ -50,35 +44,13 @@ type unsettled struct {
 	next     time.Time // when to try again
 }
 
-// verdict is how a journal entry is to be closed.
-type verdict struct {
-	state   core.JournalState
-	updates []core.RefUpdate
-}
-
 func (u *unsettled) names() []string {
-	names := make([]string, len(u.entry.Updates))
-	for i, up := range u.entry.Updates {
-		names[i] = u.entry.Namespace.Path(up.Name)
+	names := make([]string, len(u.Entry.Updates))
+	for i, up := range u.Entry.Updates {
+		names[i] = u.Entry.Namespace.Path(up.Name)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// leave hands an open journal entry of a session to the loop, with the locks of
-// its refs.
-func (s *Service) leave(u *unsettled, held *refLocks) {
-	s.mu.Lock()
-	for _, name := range u.names() {
-		s.claim(u.entry.RepoID, name, held.take(name))
-	}
-	u.next = s.clock.Now().Add(s.o.SettlePeriod / (settleListings + 1))
-	if u.verdict != nil || u.taken || !u.entry.Upstream {
-		u.next = s.clock.Now().Add(settlePause) // there is nobody to wait for but the store
-	}
-	s.open = append(s.open, u)
-	s.mu.Unlock()
-	s.wake()
 }
 
 func (s *Service) wake() {
@@ -95,10 +67,10 @@ func (s *Service) Unsettled(repoID string) []string {
 	defer s.mu.Unlock()
 	var names []string
 	for _, u := range s.open {
-		if u.entry.RepoID != repoID || !u.entry.Upstream || u.entry.State != core.JournalSent || u.verdict != nil {
+		if u.Entry.RepoID != repoID || !u.Entry.Upstream || u.Entry.State != core.JournalSent || u.Ending != nil {
 			continue
 		}
-		for _, up := range u.entry.Updates {
+		for _, up := range u.Entry.Updates {
 			names = append(names, up.Name)
 		}
 	}
@@ -148,7 +120,7 @@ func (s *Service) settleOpen(ctx context.Context, all bool) error {
 	s.mu.Lock()
 	for _, u := range s.open {
 		if all || !u.next.After(now) {
-			due[u.entry.RepoID] = append(due[u.entry.RepoID], u)
+			due[u.Entry.RepoID] = append(due[u.Entry.RepoID], u)
 		}
 	}
 	s.mu.Unlock()
@@ -187,7 +159,7 @@ func (s *Service) settleOne(ctx context.Context, u *unsettled) error {
 	case err != nil:
 		u.failures++
 		u.next = now.Add(min(settlePause<<min(u.failures, 10), settlePauseMax))
-		err = fmt.Errorf("settle journal entry %s: %w", u.entry.ID, err)
+		err = fmt.Errorf("settle journal entry %s: %w", u.Entry.ID, err)
 	case !out.ended && out.deaf:
 		u.failures++
 		u.next = now.Add(min(s.o.SettlePeriod/(settleListings+1)<<min(u.failures, 6), settlePauseMax))
@@ -201,13 +173,13 @@ func (s *Service) settleOne(ctx context.Context, u *unsettled) error {
 	left := u.names() // fewer, where a part of it is settled
 	for _, name := range names {
 		if _, still := slices.BinarySearch(left, name); out.ended || !still {
-			s.disclaim(u.entry.RepoID, name)
+			s.disclaim(u.Entry.RepoID, name)
 		}
 	}
 	s.mu.Unlock()
 	if out.sync {
 		// Only now that the refs are free: else it would leave them out.
-		s.wantSync(ctx, u.entry.RepoID)
+		s.wantSync(ctx, u.Entry.RepoID)
 	}
 	return err
 }
@@ -221,32 +193,24 @@ type outcome struct {
 
 // settleEntry tries one entry, whose refs are locked.
 func (s *Service) settleEntry(ctx context.Context, u *unsettled) (outcome, error) {
-	j := u.entry
+	j := u.Entry
 	r, err := s.store.RepositoryByID(ctx, j.RepoID)
 	if core.KindOf(err) == core.KindNotFound {
-		err := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
-		if core.KindOf(err) == core.KindNotFound {
-			err = nil // it went with the repository
-		}
+		err := s.repos.Conclude(ctx, j, repo.Ending{State: core.JournalDropped}, nil)
 		return outcome{ended: err == nil}, err
 	}
 	if err != nil {
 		return outcome{}, err
 	}
-	synced := r.Upstream != nil
-	if u.verdict != nil {
-		err := s.closeJournal(ctx, j.ID, u.verdict.state, u.verdict.updates, *u.audit)
+	if u.Ending != nil {
+		err := s.repos.Conclude(ctx, j, *u.Ending, u.Audit)
 		return outcome{ended: err == nil}, err
 	}
 	if j.State == core.JournalLagging {
 		// The refs had not moved here when it was closed: a sync brings them,
 		// or has brought them, and tells of them.
-		err := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now())
+		err := s.repos.Conclude(ctx, j, repo.Ending{State: core.JournalDropped}, nil)
 		return outcome{ended: err == nil, sync: true}, err
-	}
-	// Before anything else: where a ref has moved on since, the entry is dropped.
-	if err := s.repos.Witness(ctx, r, j); err != nil {
-		return outcome{}, err
 	}
 	found, err := s.findOut(ctx, r, u)
 	if err != nil {
@@ -257,76 +221,40 @@ func (s *Service) settleEntry(ctx context.Context, u *unsettled) (outcome, error
 	}
 	s.log.Info("settling a journal entry", "repo_id", r.ID, "journal_id", j.ID, "source", j.Source, "updates", len(j.Updates),
 		"happened", len(found.kept), "open", len(found.open))
-	end := outcome{ended: len(found.open) == 0}
-	end.sync = synced && end.ended && len(found.kept) < len(j.Updates)
-	if len(found.kept) == 0 {
-		if err := s.drop(ctx, r, u); err != nil {
-			return outcome{}, err
-		}
-		return end, nil
-	}
-	entry := s.settledAudit(r, u, found.kept)
-	rest := s.remainder(j, found.open)
-	j.Updates = found.kept
-	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: r, Journal: j, Reconcile: true, Also: func(q core.Queries) error {
-		if len(found.open) > 0 {
-			if err := q.OpenJournal(ctx, rest); err != nil {
-				return err
-			}
-		}
-		if unasked(j) {
-			return nil
-		}
-		return q.AddAudit(ctx, entry)
-	}})
-	if _, ok := repo.IsRefError(err); ok {
-		if len(found.open) > 0 {
-			return outcome{}, err // the rest of it is not known yet
-		}
-		// The ref has moved on since: only a sync can tell where to.
-		s.log.Warn("an interrupted write cannot be applied any more", "repo_id", r.ID, "journal_id", j.ID, "error", err)
-		if err := s.drop(ctx, r, u); err != nil {
-			return outcome{}, err
-		}
-		end.sync = synced
-		return end, nil
-	}
+	o, err := s.repos.Resume(ctx, u.Unfinished, r, repo.Answer{Accepted: found.kept, Unknown: found.open}, func(o repo.Outcome) *core.AuditEntry {
+		return s.settledAudit(r, u, o)
+	})
 	if err != nil {
 		return outcome{}, err
 	}
-	if len(found.open) > 0 {
+	if o.Err != nil {
+		s.log.Warn("an interrupted write cannot be applied any more", "repo_id", r.ID, "journal_id", j.ID, "error", o.Err)
+	}
+	if o.Rest != nil {
 		s.mu.Lock()
-		u.entry = rest
+		u.Entry = *o.Rest
 		s.mu.Unlock()
+		return outcome{}, nil
 	}
-	return end, nil
+	return outcome{ended: true, sync: r.Upstream != nil && (o.Err != nil || len(found.kept) < len(j.Updates))}, nil
 }
 
-// remainder is the entry of those updates whose outcome stays open when the
-// others are told.
-func (s *Service) remainder(j core.JournalEntry, open []core.RefUpdate) core.JournalEntry {
-	now := s.clock.Now()
-	j.ID, j.State, j.Upstream, j.Updates, j.CreatedAt = core.NewID("jrn", now), core.JournalSent, true, open, now
-	return j
-}
-
-// drop closes an entry of which nothing became true here.
-func (s *Service) drop(ctx context.Context, r core.Repository, u *unsettled) error {
-	if unasked(u.entry) {
-		return s.store.CloseJournal(ctx, u.entry.ID, core.JournalDropped, nil, s.clock.Now())
+// settledAudit returns the audit entry of what was settled; nil for a change that
+// nobody asked for.
+func (s *Service) settledAudit(r core.Repository, u *unsettled, o repo.Outcome) *core.AuditEntry {
+	if unasked(u.Entry) {
+		return nil
 	}
-	return s.closeJournal(ctx, u.entry.ID, core.JournalDropped, nil, s.settledAudit(r, u, nil))
-}
-
-// settledAudit returns the audit entry of what was settled.
-func (s *Service) settledAudit(r core.Repository, u *unsettled, done []core.RefUpdate) core.AuditEntry {
-	e := s.recovered(r, u.entry, done)
-	if u.audit == nil {
-		return e
+	var done []core.RefUpdate
+	if o.State == core.JournalApplied {
+		done = o.Entry.Updates
 	}
-	e.Actor, e.Action, e.Credential, e.HostLogin = u.audit.Actor, u.audit.Action, u.audit.Credential, u.audit.HostLogin
-	e.Message = "the outcome was not known at once; it was found out later"
-	return e
+	e := s.recovered(r, u.Entry, done)
+	if u.Audit != nil {
+		e.Actor, e.Action, e.Credential, e.HostLogin = u.Audit.Actor, u.Audit.Action, u.Audit.Credential, u.Audit.HostLogin
+		e.Message = "the outcome was not known at once; it was found out later"
+	}
+	return &e
 }
 
 // findings are what one look has shown of an entry's updates.
@@ -339,7 +267,10 @@ type findings struct {
 // findOut looks which updates of the entry became true. What the upstream could
 // not be asked for, or shows at its old id without enough listings, stays open.
 func (s *Service) findOut(ctx context.Context, r core.Repository, u *unsettled) (findings, error) {
-	j := u.entry
+	j := u.Entry
+	if err := s.repos.Current(ctx, r); err != nil {
+		return findings{}, err
+	}
 	names := make([]string, len(j.Updates))
 	for i, up := range j.Updates {
 		names[i] = j.Namespace.Path(up.Name)

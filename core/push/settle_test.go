@@ -12,7 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // run has open journal entries settled in the background, as a server does.
@@ -42,7 +42,7 @@ func tick(t *testing.T, clock *coretest.Clock, done func() bool) {
 	}, time.Minute, time.Millisecond)
 }
 
-var onPush = []providertest.Kind{providertest.KindPush}
+var onPush = []forgetest.Kind{forgetest.KindPush}
 
 // The upstream takes the push and answers half a report: git waits for the rest
 // for ever. The client hears of it, and what happened becomes true here.
@@ -51,7 +51,7 @@ func TestInvariant03_halfAReport(t *testing.T) {
 	b := newBench(t, coretest.Options{Stall: 3 * time.Second}, push.Options{})
 	r := b.Synced("a")
 	clone, id := b.seed(r, "refs/heads/main")
-	b.Forge.Inject(providertest.Fault{Kinds: onPush, HalfReply: true})
+	b.Forge.Inject(forgetest.Fault{Kinds: onPush, HalfReply: true})
 	coretest.Run(t, clone, "update-ref", "refs/heads/x", string(id))
 	out, err := b.client(clone, r, "refs/heads/x")
 	require.NoError(t, err, out)
@@ -71,7 +71,7 @@ func TestInvariant03_hookThatFinishesLater(t *testing.T) {
 	b.run()
 	r := b.Synced("a")
 	_, id := b.seed(r, "refs/heads/main")
-	remove := b.Forge.Inject(providertest.Fault{Kinds: onPush, Drop: true})
+	remove := b.Forge.Inject(forgetest.Fault{Kinds: onPush, Drop: true})
 	results := b.write(r, false, core.RefUpdate{Name: "refs/heads/x", New: id}, core.RefUpdate{Name: "refs/notes/n", New: id})
 	remove()
 	require.Equal(t, core.KindUpstreamTimeout, results[0].Kind)
@@ -86,9 +86,9 @@ func TestInvariant03_hookThatFinishesLater(t *testing.T) {
 	require.Equal(t, core.KindLocked, again[0].Kind)
 	require.Contains(t, again[0].Reason, "not known yet")
 
-	before := b.Forge.Count(providertest.KindListRefs)
+	before := b.Forge.Count(forgetest.KindListRefs)
 	start := clock.Now()
-	tick(t, clock, func() bool { return b.Forge.Count(providertest.KindListRefs) >= before+2 })
+	tick(t, clock, func() bool { return b.Forge.Count(forgetest.KindListRefs) >= before+2 })
 	require.NotEmpty(t, b.push.Unsettled(r.ID), "two listings are not enough")
 	require.Zero(t, b.wanted.Load(), "listings, and no sync")
 
@@ -113,17 +113,17 @@ func TestInvariant03_oldIDNeedsTime(t *testing.T) {
 	b.run()
 	r := b.Synced("a")
 	_, id := b.seed(r, "refs/heads/main")
-	remove := b.Forge.Inject(providertest.Fault{Kinds: onPush, Status: 504})
+	remove := b.Forge.Inject(forgetest.Fault{Kinds: onPush, Status: 504})
 	results := b.write(r, true, core.RefUpdate{Name: "refs/heads/x", New: id}, core.RefUpdate{Name: "refs/heads/main", Old: id})
 	remove()
 	for _, res := range results {
 		require.Contains(t, res.Reason, "outcome unknown")
 	}
 	require.Empty(t, b.audit(r), "it comes with the outcome")
-	listings, start := b.Forge.Count(providertest.KindListRefs), clock.Now()
+	listings, start := b.Forge.Count(forgetest.KindListRefs), clock.Now()
 	tick(t, clock, func() bool { return len(b.push.Unsettled(r.ID)) == 0 })
 	require.GreaterOrEqual(t, clock.Now().Sub(start), 2*time.Minute)
-	require.GreaterOrEqual(t, b.Forge.Count(providertest.KindListRefs)-listings, 3)
+	require.GreaterOrEqual(t, b.Forge.Count(forgetest.KindListRefs)-listings, 3)
 	b.inSync(r)
 	require.Equal(t, []core.JournalState{core.JournalDropped}, b.Journal(r))
 	require.Len(t, b.audit(r), 1)
@@ -136,23 +136,23 @@ func TestInvariant03_oldIDNeedsTime(t *testing.T) {
 // nothing is locked.
 func TestInvariant02_nothingWasSent(t *testing.T) {
 	t.Parallel()
-	html := providertest.Fault{Status: 200, Body: "<html>Sign in</html>", Header: map[string][]string{"Content-Type": {"text/html"}}}
+	html := forgetest.Fault{Status: 200, Body: "<html>Sign in</html>", Header: map[string][]string{"Content-Type": {"text/html"}}}
 	for name, tc := range map[string]struct {
-		fault providertest.Fault
+		fault forgetest.Fault
 		kind  core.Kind
 		says  string
 	}{
 		"a page of HTML": {html, core.KindUpstreamUnavailable, "what answers there is no git server"},
-		"a bad gateway":  {providertest.Fault{Status: 502}, core.KindUpstreamUnavailable, "upstream: "},
-		"cut off":        {providertest.Fault{Drop: true}, core.KindUpstreamUnavailable, "upstream: "},
-		"silence":        {providertest.Fault{Stall: true}, core.KindUpstreamTimeout, "the host stopped answering"},
+		"a bad gateway":  {forgetest.Fault{Status: 502}, core.KindUpstreamUnavailable, "upstream: "},
+		"cut off":        {forgetest.Fault{Drop: true}, core.KindUpstreamUnavailable, "upstream: "},
+		"silence":        {forgetest.Fault{Stall: true}, core.KindUpstreamTimeout, "the host stopped answering"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, coretest.Options{Stall: 3 * time.Second}, push.Options{})
 			r := b.Synced("a")
 			_, id := b.seed(r, "refs/heads/main")
-			tc.fault.Kinds = []providertest.Kind{providertest.KindPushDiscover}
+			tc.fault.Kinds = []forgetest.Kind{forgetest.KindPushDiscover}
 			b.Forge.Inject(tc.fault)
 			// A deletion: on its way git prints nothing.
 			results := b.write(r, false, core.RefUpdate{Name: "refs/heads/main", Old: id})
@@ -173,13 +173,13 @@ func TestInvariant17_storeThatFailsPastTheJournal(t *testing.T) {
 	for name, tc := range map[string]struct {
 		at     string // the store fails from here on
 		synced bool
-		fault  providertest.Fault
+		fault  forgetest.Fault
 		kind   core.Kind // of the result
 		state  core.JournalState
 	}{
-		"applied, local":           {"refs-applied", false, providertest.Fault{}, "", core.JournalApplied},
-		"applied, synced":          {"refs-applied", true, providertest.Fault{}, "", core.JournalApplied},
-		"the upstream took it not": {"upstream-accepted", true, providertest.Fault{Status: 403}, core.KindUpstreamRejected, core.JournalDropped},
+		"applied, local":           {"refs-applied", false, forgetest.Fault{}, "", core.JournalApplied},
+		"applied, synced":          {"refs-applied", true, forgetest.Fault{}, "", core.JournalApplied},
+		"the upstream took it not": {"upstream-accepted", true, forgetest.Fault{Status: 403}, core.KindUpstreamRejected, core.JournalDropped},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

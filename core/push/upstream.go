@@ -242,7 +242,7 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	messages := git.NewRemoteMessages(func(line string) { w.notify("%s", line) }, r.Password)
+	messages := git.NewRemoteMessages(func(line string) { w.notify("%s", line) }, r.Secrets()...)
 	relay := git.NewLineWriter(messages.Line)
 	phase, told, err := s.git.Push(ctx, git.Command{
 		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
@@ -253,14 +253,14 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	lines, perr = git.ParsePushPorcelain(&stdout)
 	for i := range lines {
 		// A host may repeat in a reason what it was sent.
-		lines[i].Reason = git.Redact(lines[i].Reason, r.Password)
+		lines[i].Reason = git.Redact(lines[i].Reason, r.Secrets()...)
 	}
 	if perr != nil && err == nil {
 		err = perr
 	}
 	var exit *git.ExitError
 	if errors.As(err, &exit) {
-		exit.Stderr = git.Redact(stderr.String(), r.Password)
+		exit.Stderr = git.Redact(stderr.String(), r.Secrets()...)
 	}
 	if phase == git.PushAsked && len(lines) > 0 {
 		// Verdicts of git's own, on a list of refs that is none.

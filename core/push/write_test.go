@@ -17,7 +17,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // otherRef is what is said of a ref that no upstream would get.
@@ -65,7 +65,7 @@ func TestService_Write_verdictsByName(t *testing.T) {
 		}
 	}
 	require.Empty(t, b.Events(r))
-	require.Zero(t, b.Forge.Count(providertest.KindPush), "invariant 2: nothing went upstream")
+	require.Zero(t, b.Forge.Count(forgetest.KindPush), "invariant 2: nothing went upstream")
 	b.inSync(r)
 }
 
@@ -121,7 +121,7 @@ func TestService_Write_publicModeTakesLocalRefsOnly(t *testing.T) {
 		m.Mode, m.Capabilities.PushHTTPS, m.Capabilities.PushUnsupported = providers.ModeGeneric, false, "this host takes pushes over SSH only"
 	})
 	require.Equal(t, "this host takes pushes over SSH only", b.write(r, false, core.RefUpdate{Name: "refs/heads/x", New: id})[0].Reason)
-	require.Zero(t, b.Forge.Count(providertest.KindPushDiscover))
+	require.Zero(t, b.Forge.Count(forgetest.KindPushDiscover))
 }
 
 func TestInvariant13_renameToFolderInOneSession(t *testing.T) {
@@ -279,7 +279,7 @@ func TestInvariant02_upstreamRefusesOneOfThree(t *testing.T) {
 
 func TestService_Write_hostWithoutAtomicOrOptions(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{Forge: providertest.ForgeOptions{Dress: providertest.DressBitbucket}}, push.Options{})
+	b := newBench(t, coretest.Options{Forge: forgetest.ForgeOptions{HostKind: forgetest.HostBitbucket}}, push.Options{})
 	r := b.Synced("a")
 	_, id := b.seed(r, "refs/heads/main")
 	s := b.session(r)
@@ -294,25 +294,25 @@ func TestService_Write_hostWithoutAtomicOrOptions(t *testing.T) {
 func TestInvariant03_lostReply(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		fault  providertest.Fault
+		fault  forgetest.Fault
 		atomic bool
 		reason []string // substring, "" for done
 	}{
-		"after the host applied it":       {providertest.Fault{DropReply: true}, false, []string{"", ""}},
-		"after it applied an atomic one":  {providertest.Fault{DropReply: true}, true, []string{"", ""}},
-		"before the host applied it":      {providertest.Fault{Drop: true}, false, []string{"outcome unknown", ""}},
-		"before it applied an atomic one": {providertest.Fault{Drop: true}, true, []string{"outcome unknown", "atomic push failed"}},
-		"server error":                    {providertest.Fault{Status: 502, Body: "upstream on fire"}, false, []string{"outcome unknown", ""}},
-		"words of refusal, but no status": {providertest.Fault{Status: 500, Body: "access denied, maybe"}, true, []string{"outcome unknown", "atomic push failed"}},
-		"slow down":                       {providertest.Fault{Status: 429, Body: "rate limit exceeded"}, true, []string{"upstream says slow down", "atomic push failed"}},
-		"forbidden":                       {providertest.Fault{Status: 403, Body: "you may not"}, false, []string{"upstream refused the credential", ""}},
+		"after the host applied it":       {forgetest.Fault{DropReply: true}, false, []string{"", ""}},
+		"after it applied an atomic one":  {forgetest.Fault{DropReply: true}, true, []string{"", ""}},
+		"before the host applied it":      {forgetest.Fault{Drop: true}, false, []string{"outcome unknown", ""}},
+		"before it applied an atomic one": {forgetest.Fault{Drop: true}, true, []string{"outcome unknown", "atomic push failed"}},
+		"server error":                    {forgetest.Fault{Status: 502, Body: "upstream on fire"}, false, []string{"outcome unknown", ""}},
+		"words of refusal, but no status": {forgetest.Fault{Status: 500, Body: "access denied, maybe"}, true, []string{"outcome unknown", "atomic push failed"}},
+		"slow down":                       {forgetest.Fault{Status: 429, Body: "rate limit exceeded"}, true, []string{"upstream says slow down", "atomic push failed"}},
+		"forbidden":                       {forgetest.Fault{Status: 403, Body: "you may not"}, false, []string{"upstream refused the credential", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, coretest.Options{}, push.Options{})
 			r := b.Synced("a")
 			_, id := b.seed(r, "refs/heads/main")
-			tc.fault.Kinds = []providertest.Kind{providertest.KindPush}
+			tc.fault.Kinds = []forgetest.Kind{forgetest.KindPush}
 			b.Forge.Inject(tc.fault)
 			results := b.write(r, tc.atomic, core.RefUpdate{Name: "refs/heads/x", New: id}, core.RefUpdate{Name: "refs/notes/x", New: id})
 			for i, want := range tc.reason {
@@ -348,7 +348,7 @@ func TestInvariant03_pushThatRunsOutOfTimeIsAskedAfter(t *testing.T) {
 	require.NoError(t, err)
 	release := make(chan struct{})
 	defer close(release)
-	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, Before: func() {
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, Before: func() {
 		coretest.Run(t, dir, "update-ref", "refs/heads/x", string(id))
 		<-release
 	}})
@@ -363,8 +363,8 @@ func TestInvariant03_unreachableWhenAsked(t *testing.T) {
 	b := newBench(t, coretest.Options{}, push.Options{})
 	r := b.Synced("a")
 	_, id := b.seed(r, "refs/heads/main")
-	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindPush}, DropReply: true})
-	b.Forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindDiscover, providertest.KindListRefs}, Status: 503})
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, DropReply: true})
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindDiscover, forgetest.KindListRefs}, Status: 503})
 	results := b.write(r, true, core.RefUpdate{Name: "refs/heads/x", New: id}, core.RefUpdate{Name: "refs/heads/y", New: id}, core.RefUpdate{Name: "refs/notes/x", New: id})
 	for _, i := range []int{0, 1} {
 		require.Equal(t, core.KindUpstreamTimeout, results[i].Kind)
@@ -514,7 +514,7 @@ func TestService_Write_splitsManyRefs(t *testing.T) {
 	for _, res := range b.write(r, false, updates...) {
 		require.Empty(t, res.Reason)
 	}
-	require.Equal(t, 3, b.Forge.Count(providertest.KindPush))
+	require.Equal(t, 3, b.Forge.Count(forgetest.KindPush))
 	require.Len(t, b.Refs(r), 102)
 	b.inSync(r)
 }

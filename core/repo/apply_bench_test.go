@@ -7,11 +7,10 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/repo"
 )
 
 // One fast-forward through the door, as most pushes and API commits are.
-func BenchmarkRepos_ApplyRefUpdates(b *testing.B) {
+func BenchmarkRepos_Transact(b *testing.B) {
 	for _, synced := range []bool{false, true} {
 		name := "local"
 		if synced {
@@ -25,8 +24,7 @@ func BenchmarkRepos_ApplyRefUpdates(b *testing.B) {
 			}
 			tip := coretest.Commit(b, w.Path(r), "0")
 			move := func(old, to core.ObjectID) {
-				j := journal(w, r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", Old: old, New: to})
-				require.NoError(b, w.Repos.ApplyRefUpdates(b.Context(), repo.Apply{Repo: r, Journal: j}))
+				require.NoError(b, apply(w, r, core.RefUpdate{Name: "refs/heads/main", Old: old, New: to}))
 			}
 			move("", tip)
 			tips := []core.ObjectID{tip}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,24 +16,48 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 )
 
-// journal opens an entry of a push.
-func journal(w *coretest.World, r core.Repository, source core.Source, updates ...core.RefUpdate) core.JournalEntry {
+// intent is a push or a sync of the updates.
+func intent(r core.Repository, source core.Source, updates ...core.RefUpdate) repo.Intent {
+	in := repo.Intent{Repo: r, Source: source, Actor: "t", Updates: updates}
+	if r.Upstream != nil && source != core.SourceSync {
+		in.Upstream = func(context.Context) repo.Answer { return repo.Answer{Accepted: updates} } // it takes all
+	}
+	return in
+}
+
+// transact carries an intent out and returns why it is not applied, if it is not.
+func transact(w *coretest.World, in repo.Intent) error {
+	w.Helper()
+	o, err := w.Repos.Transact(w.Context(), in)
+	require.NoError(w, err)
+	return o.Err
+}
+
+// interrupted is the entry of an intent that a crash cut off.
+func interrupted(w *coretest.World, r core.Repository, source core.Source, updates ...core.RefUpdate) repo.Unfinished {
 	w.Helper()
 	now := w.Clock.Now()
 	j := core.JournalEntry{
 		ID: core.NewID("jrn", now), RepoID: r.ID, Source: source, Actor: "t", State: core.JournalSent, Updates: updates, CreatedAt: now,
-		Upstream: r.Upstream != nil && source != core.SourceSync,
 	}
 	require.NoError(w, w.Store.OpenJournal(w.Context(), j))
-	return j
+	return repo.Unfinished{Entry: j}
+}
+
+// resume settles an entry all of whose updates became true.
+func resume(w *coretest.World, r core.Repository, u repo.Unfinished) {
+	w.Helper()
+	o, err := w.Repos.Resume(w.Context(), u, r, repo.Answer{Accepted: u.Entry.Updates}, nil)
+	require.NoError(w, err)
+	require.Equal(w, core.JournalApplied, o.State)
 }
 
 func apply(w *coretest.World, r core.Repository, updates ...core.RefUpdate) error {
 	w.Helper()
-	return w.Repos.ApplyRefUpdates(w.Context(), repo.Apply{Repo: r, Journal: journal(w, r, core.SourcePush, updates...)})
+	return transact(w, intent(r, core.SourcePush, updates...))
 }
 
-func TestRepos_ApplyRefUpdates_movesRefsAndTellsOnce(t *testing.T) {
+func TestRepos_Transact_movesRefsAndTellsOnce(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Local("a")
@@ -50,7 +75,7 @@ func TestRepos_ApplyRefUpdates_movesRefsAndTellsOnce(t *testing.T) {
 	require.Equal(t, []int{2, 2}, told)
 }
 
-func TestRepos_ApplyRefUpdates_refusesWhatIsElsewhere(t *testing.T) {
+func TestRepos_Transact_refusesWhatIsElsewhere(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Local("a")
@@ -105,7 +130,7 @@ func TestInvariant02_failureAfterTheDeletesBringsThemBack(t *testing.T) {
 	require.Len(t, w.Events(r), 2)
 }
 
-func TestRepos_ApplyRefUpdates_takesTrackingRefsAlong(t *testing.T) {
+func TestRepos_Transact_takesTrackingRefsAlong(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Synced("a")
@@ -135,39 +160,38 @@ func TestRepos_ApplyRefUpdates_takesTrackingRefsAlong(t *testing.T) {
 
 	// A sync moves public refs to where its fetch put the tracking refs.
 	setDigest()
-	j := journal(w, r, core.SourceSync, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})
-	require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j}))
+	require.NoError(t, transact(w, intent(r, core.SourceSync, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})))
 	require.Equal(t, two, w.Refs(r, core.TrackingPrefix)["refs/internal/upstream/heads/main"])
 	require.Equal(t, "digest", digest())
 }
 
-func TestRepos_ApplyRefUpdates_ephemeralIsNeitherTrackedNorTold(t *testing.T) {
+func TestRepos_Transact_ephemeralIsNeitherTrackedNorTold(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Synced("a")
 	one := coretest.Commit(t, w.Path(r), "one")
-	j := journal(w, r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
-	j.Namespace = core.Ephemeral
+	in := intent(r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
+	in.Namespace = core.Ephemeral
 	watch := w.Repos.Watch(r.ID)
 	defer watch.Close()
-	require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j}))
+	require.NoError(t, transact(w, in))
 	require.Equal(t, map[string]core.ObjectID{core.EphemeralPrefix + "refs/heads/main": one}, w.Refs(r, "refs/"))
 	require.Empty(t, w.Events(r))
 	require.False(t, watch.Moved("refs/heads/main"), "another ref of that name")
 }
 
-func TestRepos_ApplyRefUpdates_detachedMeanwhile(t *testing.T) {
+func TestRepos_Transact_detachedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Synced("a")
 	one := coretest.Commit(t, w.Path(r), "one")
-	j := journal(w, r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
+	in := intent(r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
 	require.NoError(t, w.Store.DetachUpstream(t.Context(), r.ID))
-	require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j}))
+	require.NoError(t, transact(w, in))
 	require.Len(t, w.Events(r), 1)
 }
 
-func TestRepos_ApplyRefUpdates_reconcileDoesWhatIsLeftAndTellsAll(t *testing.T) {
+func TestRepos_Transact_resumeDoesWhatIsLeftAndTellsAll(t *testing.T) {
 	t.Parallel()
 	for name, inPlace := range map[string]bool{"nothing was done": false, "half was done": true} {
 		t.Run(name, func(t *testing.T) {
@@ -176,12 +200,12 @@ func TestRepos_ApplyRefUpdates_reconcileDoesWhatIsLeftAndTellsAll(t *testing.T) 
 			r := w.Local("a")
 			one := coretest.Commit(t, w.Path(r), "one")
 			require.NoError(t, apply(w, r, core.RefUpdate{Name: "refs/heads/old", New: one}))
-			j := journal(w, r, core.SourcePush, core.RefUpdate{Name: "refs/heads/old", Old: one}, core.RefUpdate{Name: "refs/heads/new", New: one})
+			left := interrupted(w, r, core.SourcePush, core.RefUpdate{Name: "refs/heads/old", Old: one}, core.RefUpdate{Name: "refs/heads/new", New: one})
 			if inPlace {
 				coretest.Run(t, w.Path(r), "update-ref", "-d", "refs/heads/old")
 			}
 			for range 2 { // a crash in recovery makes it run again
-				require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j, Reconcile: true}))
+				resume(w, r, left)
 				require.Equal(t, map[string]core.ObjectID{"refs/heads/new": one}, w.Refs(r))
 				require.Equal(t, []string{"refs/heads/old", "refs/heads/old", "refs/heads/new"}, w.Events(r))
 			}
@@ -189,19 +213,15 @@ func TestRepos_ApplyRefUpdates_reconcileDoesWhatIsLeftAndTellsAll(t *testing.T) 
 	}
 }
 
-func TestRepos_ApplyRefUpdates_quietTellsNothingAndFollowsHead(t *testing.T) {
+func TestRepos_Transact_firstMirrorTellsNothingAndFollowsHead(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Synced("a")
 	one := coretest.Commit(t, w.Path(r), "one")
-	j := journal(w, r, core.SourceSync)
-	j.Updates = []core.RefUpdate{{Name: "refs/heads/trunk", New: one}}
-	also := false
-	require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{
-		Repo: r, Journal: j, Quiet: true, Head: "refs/heads/trunk",
-		Also: func(q core.Queries) error { also = true; return q.SetDefaultBranch(t.Context(), r.ID, "trunk") },
-	}))
-	require.True(t, also)
+	in := intent(r, core.SourceSync, core.RefUpdate{Name: "refs/heads/trunk", New: one})
+	in.First, in.Head = true, "refs/heads/trunk"
+	in.RecordHead = func(ctx context.Context, q core.Queries) error { return q.SetDefaultBranch(ctx, r.ID, "trunk") }
+	require.NoError(t, transact(w, in))
 	all, err := w.Store.Events(t.Context(), 0, 10)
 	require.NoError(t, err)
 	require.Empty(t, all)
@@ -209,17 +229,16 @@ func TestRepos_ApplyRefUpdates_quietTellsNothingAndFollowsHead(t *testing.T) {
 	require.Equal(t, "trunk", w.Reload(r).DefaultBranch)
 }
 
-func TestRepos_ApplyRefUpdates_headThatCannotMoveLosesNoFact(t *testing.T) {
+func TestRepos_Transact_headThatCannotMoveLosesNoFact(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Synced("a")
 	one := coretest.Commit(t, w.Path(r), "one")
 	require.NoError(t, os.WriteFile(filepath.Join(w.Path(r), "HEAD.lock"), nil, 0o600))
-	j := journal(w, r, core.SourceSync, core.RefUpdate{Name: "refs/heads/trunk", New: one})
-	err := w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{
-		Repo: r, Journal: j, Head: "refs/heads/trunk",
-		Also: func(q core.Queries) error { return q.SetDefaultBranch(t.Context(), r.ID, "trunk") },
-	})
+	in := intent(r, core.SourceSync, core.RefUpdate{Name: "refs/heads/trunk", New: one})
+	in.Head = "refs/heads/trunk"
+	in.RecordHead = func(ctx context.Context, q core.Queries) error { return q.SetDefaultBranch(ctx, r.ID, "trunk") }
+	err := transact(w, in)
 	var applied *repo.AppliedError
 	require.ErrorAs(t, err, &applied)
 	require.True(t, applied.Recorded)
@@ -233,11 +252,17 @@ func TestInvariant23_eventOnlyWithTheRecord(t *testing.T) {
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Local("a")
 	one := coretest.Commit(t, w.Path(r), "one")
-	j := journal(w, r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
 	full := errors.New("disk full")
-	w.Store.Fail(full)
-	err := w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j})
+	var left []repo.Unfinished
+	w.Repos.OnLeft(func(u repo.Unfinished) { left = append(left, u) })
+	w.Store.Fail(full) // its transactions; to open an entry takes none
+	o, err := w.Repos.Transact(t.Context(), intent(r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one}))
 	w.Store.Fail(nil)
+	require.NoError(t, err, "past the journal there are outcomes only")
+	require.Equal(t, core.JournalSent, o.State)
+	err = o.Err
+	require.Len(t, left, 1)
+	require.Equal(t, o.Entry.ID, left[0].Entry.ID)
 	var applied *repo.AppliedError
 	require.ErrorAs(t, err, &applied)
 	require.False(t, applied.Recorded)
@@ -253,8 +278,7 @@ func TestWatch_Moved_seesSessionsAndNotSyncs(t *testing.T) {
 	one := coretest.Commit(t, w.Path(r), "one")
 	before := w.Repos.Watch(r.ID)
 	require.NoError(t, apply(w, r, core.RefUpdate{Name: "refs/heads/main", New: one}))
-	j := journal(w, r, core.SourceSync, core.RefUpdate{Name: "refs/heads/x", New: one})
-	require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j}))
+	require.NoError(t, transact(w, intent(r, core.SourceSync, core.RefUpdate{Name: "refs/heads/x", New: one})))
 	after := w.Repos.Watch(r.ID)
 	require.True(t, before.Moved("refs/heads/main"))
 	require.True(t, before.Any())
@@ -269,18 +293,113 @@ func TestWatch_Moved_seesSessionsAndNotSyncs(t *testing.T) {
 	before.Close() // a second time is harmless
 }
 
-func TestRepos_ApplyRefUpdates_waitsForTheWriteLock(t *testing.T) {
+func TestRepos_Transact_waitsForTheWriteLock(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Local("a")
 	one := coretest.Commit(t, w.Path(r), "one")
 	unlock, err := w.Repos.Locks().LockWrite(t.Context(), r.ID)
 	require.NoError(t, err)
-	j := journal(w, r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, w.Repos.ApplyRefUpdates(ctx, repo.Apply{Repo: r, Journal: j}), context.Canceled)
+	var left []repo.Unfinished
+	w.Repos.OnLeft(func(u repo.Unfinished) { left = append(left, u) })
+	in := intent(r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
+	in.LocalTimeout = time.Millisecond
+	require.ErrorIs(t, transact(w, in), context.DeadlineExceeded)
 	unlock()
 	require.Empty(t, w.Refs(r))
-	require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j}))
+	require.Len(t, left, 1, "nobody lost it")
+	resume(w, r, left[0])
+	require.Equal(t, map[string]core.ObjectID{"refs/heads/main": one}, w.Refs(r))
+}
+
+// Before the journal there is an error and nothing else; past it, the end of the
+// caller's context ends nothing.
+func TestInvariant02_contextEndsNothingPastTheJournal(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := coretest.NewWorld(t, coretest.Options{Failpoint: func(name string) {
+		if name == "journal-sent" {
+			cancel()
+		}
+	}})
+	r := w.Local("a")
+	one := coretest.Commit(t, w.Path(r), "one")
+	in := intent(r, core.SourcePush, core.RefUpdate{Name: "refs/heads/main", New: one})
+	o, err := w.Repos.Transact(ctx, in)
+	require.NoError(t, err)
+	require.Equal(t, core.JournalApplied, o.State)
+	require.Error(t, ctx.Err())
+	_, err = w.Repos.Transact(ctx, intent(r, core.SourcePush, core.RefUpdate{Name: "refs/heads/x", New: one}))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, []core.JournalState{core.JournalApplied}, w.Journal(r))
+}
+
+// What the upstream said of a push decides its states, and what stays open keeps
+// its locks and no other.
+func TestInvariant03_transactByTheUpstreamsAnswer(t *testing.T) {
+	t.Parallel()
+	w := coretest.NewWorld(t, coretest.Options{})
+	r := w.Synced("a")
+	one := coretest.Commit(t, w.Path(r), "one")
+	a, b, c := core.RefUpdate{Name: "refs/heads/a", New: one}, core.RefUpdate{Name: "refs/heads/b", New: one}, core.RefUpdate{Name: "refs/heads/a/c", New: one}
+	var left []repo.Unfinished
+	w.Repos.OnLeft(func(u repo.Unfinished) {
+		for _, up := range u.Entry.Updates {
+			if unlock := u.Locks.Take(up.Name); unlock != nil {
+				w.Cleanup(unlock)
+			}
+		}
+		left = append(left, u)
+	})
+	for _, tc := range []struct {
+		name    string
+		updates []core.RefUpdate
+		answer  repo.Answer
+		state   core.JournalState
+		journal []core.JournalState // newest first
+		open    []core.RefUpdate
+	}{
+		{"all refused", []core.RefUpdate{a}, repo.Answer{}, core.JournalDropped, []core.JournalState{core.JournalDropped}, nil},
+		{"some unknown", []core.RefUpdate{a, b}, repo.Answer{Accepted: []core.RefUpdate{a}, Unknown: []core.RefUpdate{b}}, core.JournalApplied,
+			[]core.JournalState{core.JournalSent, core.JournalApplied, core.JournalDropped}, []core.RefUpdate{b}},
+		{"all unknown", []core.RefUpdate{a, b}, repo.Answer{Unknown: []core.RefUpdate{b}}, core.JournalSent,
+			[]core.JournalState{core.JournalSent, core.JournalSent, core.JournalApplied, core.JournalDropped}, []core.RefUpdate{b}},
+		{"taken, but not possible here", []core.RefUpdate{c}, repo.Answer{Accepted: []core.RefUpdate{c}}, core.JournalLagging,
+			[]core.JournalState{core.JournalLagging, core.JournalSent, core.JournalSent, core.JournalApplied, core.JournalDropped}, nil},
+	} {
+		left = nil
+		in := intent(r, core.SourcePush, tc.updates...)
+		in.Upstream = func(context.Context) repo.Answer {
+			open, err := w.Store.OpenJournals(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, tc.updates, open[len(open)-1].Updates, "journaled before the upstream hears of it")
+			return tc.answer
+		}
+		names := make([]string, len(tc.updates))
+		for i, u := range tc.updates {
+			names[i] = u.Name
+		}
+		var locks *repo.RefLocks
+		if tc.name != "all unknown" { // the case before left one locked
+			var err error
+			locks, err = w.Repos.LockRefs(t.Context(), r.ID, names, nil)
+			require.NoError(t, err)
+		}
+		in.Locks = locks
+		o, err := w.Repos.Transact(t.Context(), in)
+		require.NoError(t, err)
+		require.Equal(t, tc.state, o.State, tc.name)
+		require.Equal(t, tc.journal, w.Journal(r), tc.name)
+		var open []core.RefUpdate
+		for _, u := range left {
+			open = append(open, u.Entry.Updates...)
+		}
+		require.Equal(t, tc.open, open, tc.name)
+		if locks != nil {
+			locks.Release()
+		}
+		require.False(t, w.Repos.Locks().RefLocked(r.ID, a.Name), tc.name)
+	}
+	require.True(t, w.Repos.Locks().RefLocked(r.ID, b.Name))
+	require.Equal(t, map[string]core.ObjectID{a.Name: one}, w.Refs(r))
 }

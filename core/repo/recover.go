@@ -59,6 +59,12 @@ func (r *Repos) Recover(ctx context.Context) error {
 			if err := r.cleanStale(id); err != nil {
 				return fmt.Errorf("clean repository %s: %w", id, err)
 			}
+			if !r.Exists(id) {
+				return ctx.Err() // its absence is in the log
+			}
+			if err := r.point.ComeForward(ctx, id); err != nil {
+				return fmt.Errorf("recover repository %s: %w", id, err)
+			}
 			return ctx.Err()
 		})
 	}

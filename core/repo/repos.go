@@ -26,6 +26,8 @@ type Options struct {
 	Logger hclog.Logger
 	// Objects reads commits without a process for each; nil: git is started.
 	Objects *git.CatFile
+	// CommitPoint is where changes of refs become true; nil: on the disk, then in SQL.
+	CommitPoint CommitPoint
 	// Failpoint is called at named steps of a ref change, so that crash tests
 	// can stop the process there. Nil in production.
 	Failpoint func(name string)
@@ -47,6 +49,8 @@ type Repos struct {
 	// knows what became of their last update at the upstream.
 	unsettled map[string]map[string]bool
 	notify    func(repoID string, moved int)
+	point     CommitPoint
+	left      func(Unfinished)
 }
 
 // Open prepares the folders under the data directory.
@@ -68,10 +72,15 @@ func Open(o Options) (*Repos, error) {
 			return nil, fmt.Errorf("prepare the data directory: %w", err)
 		}
 	}
-	return &Repos{
+	r := &Repos{
 		root: o.Root, git: o.Git, store: o.Store, clock: o.Clock, locks: o.Locker, objects: o.Objects, log: o.Logger.Named("repo"),
 		fail: o.Failpoint, watch: map[string][]*Watch{}, unsettled: map[string]map[string]bool{}, notify: func(string, int) {},
-	}, nil
+		point: o.CommitPoint, left: func(Unfinished) {},
+	}
+	if r.point == nil {
+		r.point = &diskFirst{path: r.Path, git: o.Git, store: o.Store, fail: o.Failpoint}
+	}
+	return r, nil
 }
 
 // OnApplied sets the function that is told of every applied ref transaction
@@ -96,10 +105,11 @@ func (r *Repos) Path(id string) string {
 	return filepath.Join(r.root, "repos", id[n-2:], id[n-4:n-2], id+".git")
 }
 
-// Current reports whether the local copy is the newest there is. One server
-// owns one data directory, so it always is; every read path asks, so that a
-// second server is a change here and nowhere else.
-func (r *Repos) Current(context.Context, core.Repository) error { return nil }
+// Current makes the local copy the newest there is; every read path calls it. On
+// one machine it always is, so that costs nothing. See [CommitPoint].
+func (r *Repos) Current(ctx context.Context, repo core.Repository) error {
+	return r.point.ComeForward(ctx, repo.ID)
+}
 
 // Create makes an empty repository on disk: in tmp/, then by rename, so that it
 // is there whole or not at all.

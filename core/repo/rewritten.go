@@ -28,18 +28,17 @@ func rewriteID(journalID, ref string) string {
 // moves and deletions of branches and tags that are looked after, and of other
 // refs that an upstream owns or that its mirror has no more place for. What cannot
 // be told from a fast-forward is taken for forced: then nothing is lost.
-func (r *Repos) rewritten(ctx context.Context, a Apply) ([]core.Rewrite, error) {
-	j := a.Journal
+func (r *Repos) rewritten(ctx context.Context, t *transaction, j core.JournalEntry) ([]core.Rewrite, error) {
 	var old []core.RefUpdate
 	for _, u := range j.Updates {
-		if !a.Quiet && !u.Old.IsZero() && lookedAfter(a.Repo, j.Namespace, u) {
+		if !t.First && !u.Old.IsZero() && lookedAfter(t.Repo, j.Namespace, u) {
 			old = append(old, u)
 		}
 	}
 	if len(old) == 0 {
 		return nil, nil
 	}
-	rules, err := r.Rules(ctx, a.Repo)
+	rules, err := r.Rules(ctx, t.Repo)
 	if err != nil || !rules.journals() {
 		return nil, err
 	}
@@ -47,11 +46,11 @@ func (r *Repos) rewritten(ctx context.Context, a Apply) ([]core.Rewrite, error) 
 	var found []core.Rewrite
 	for _, u := range old {
 		action := rules.Action(u.Name)
-		if action == "" || !u.IsDelete() && !r.forced(ctx, a, u) {
+		if action == "" || !u.IsDelete() && !r.forced(ctx, t, u) {
 			continue
 		}
 		rw := core.Rewrite{
-			ID: rewriteID(j.ID, u.Name), RepoID: a.Repo.ID, JournalID: j.ID, Ref: u.Name, Old: u.Old, New: u.New,
+			ID: rewriteID(j.ID, u.Name), RepoID: t.Repo.ID, JournalID: j.ID, Ref: u.Name, Old: u.Old, New: u.New,
 			Source: j.Source, Actor: j.Actor, State: core.RewriteFollowed, CreatedAt: now,
 		}
 		if action != core.RefFollow {
@@ -73,13 +72,13 @@ func retain(rw *core.Rewrite, rules Rules, now time.Time) {
 }
 
 // forced is [Repos.Forced] of one update, unless the caller knows.
-func (r *Repos) forced(ctx context.Context, a Apply, u core.RefUpdate) bool {
-	if a.Forced != nil {
-		return a.Forced[u.Name]
+func (r *Repos) forced(ctx context.Context, t *transaction, u core.RefUpdate) bool {
+	if t.Forced != nil {
+		return t.Forced[u.Name]
 	}
-	forced, err := r.Forced(ctx, a.Repo.ID, []core.RefUpdate{u})
+	forced, err := r.Forced(ctx, t.Repo.ID, []core.RefUpdate{u})
 	if err != nil {
-		r.log.Warn("cannot tell whether a ref is rewritten; its old tip is kept", "repo_id", a.Repo.ID, "ref", u.Name, "error", err)
+		r.log.Warn("cannot tell whether a ref is rewritten; its old tip is kept", "repo_id", t.Repo.ID, "ref", u.Name, "error", err)
 		return true
 	}
 	return forced[u.Name]
@@ -87,7 +86,7 @@ func (r *Repos) forced(ctx context.Context, a Apply, u core.RefUpdate) bool {
 
 // settleKept makes the states of rewrites whose updates are in place already
 // agree with what is on disk: the settings may have changed since.
-func (r *Repos) settleKept(ctx context.Context, dir string, a Apply, rewrites []core.Rewrite, pending []core.RefUpdate) error {
+func (r *Repos) settleKept(ctx context.Context, dir string, repo core.Repository, rewrites []core.Rewrite, pending []core.RefUpdate) error {
 	todo := make(map[string]bool, len(pending))
 	for _, u := range pending {
 		todo[u.Name] = true
@@ -103,7 +102,7 @@ func (r *Repos) settleKept(ctx context.Context, dir string, a Apply, rewrites []
 	if err != nil {
 		return err
 	}
-	rules, err := r.Rules(ctx, a.Repo)
+	rules, err := r.Rules(ctx, repo)
 	if err != nil {
 		return err
 	}
@@ -201,10 +200,10 @@ func approveRecovered(ctx context.Context, q core.Queries, j core.JournalEntry, 
 	return nil
 }
 
-// Witness writes the rows of those updates of an interrupted journal entry that
-// left an old tip under its hidden ref, wherever the refs have gone since: that
-// tip would be kept for ever, and nobody could find it.
-func (r *Repos) Witness(ctx context.Context, repo core.Repository, j core.JournalEntry) error {
+// recoverKeptTips writes the rows of those updates of an interrupted journal entry
+// that left an old tip under its hidden ref, wherever the refs have gone since:
+// that tip would be kept for ever, and nobody could find it.
+func (r *Repos) recoverKeptTips(ctx context.Context, repo core.Repository, j core.JournalEntry) error {
 	if j.Namespace != core.Default || len(j.Updates) == 0 {
 		return nil
 	}
@@ -256,8 +255,8 @@ func (r *Repos) DropKept(ctx context.Context, id string, rewrites ...core.Rewrit
 	for name, at := range have {
 		changes = append(changes, git.RefChange{RefUpdate: core.RefUpdate{Name: name, Old: at}})
 	}
-	if _, err := r.git.UpdateRefs(ctx, r.Path(id), changes); err != nil {
-		return fmt.Errorf("let old tips go: %w", err)
+	if err := r.point.Commit(ctx, Change{RepoID: id, Deletes: changes}); err != nil {
+		return fmt.Errorf("remove the refs of old tips: %w", err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // A crash in a sync's transaction: what recovery then does makes every row and
 // every hidden ref once, and rows say what is on the disk although the settings
 // changed in between.
-func TestInvariant10_reconcileAfterACrash(t *testing.T) {
+func TestInvariant10_resumedAfterACrash(t *testing.T) {
 	t.Parallel()
 	follow := core.Settings{RefPolicies: []core.RefPolicy{{Pattern: "refs/**", Action: core.RefFollow}}}
 	for _, at := range []string{"refs-deleted", "refs-applied"} {
@@ -35,15 +35,17 @@ func TestInvariant10_reconcileAfterACrash(t *testing.T) {
 				two := coretest.Commit(t, w.Path(r), "two")
 				require.NoError(t, apply(w, r, core.RefUpdate{Name: "refs/heads/x", New: one}, core.RefUpdate{Name: "refs/heads/y", New: one}))
 				require.NoError(t, w.Store.SaveSettings(t.Context(), r.ID, settings[0]))
-				j := journal(w, r, core.SourceSync, core.RefUpdate{Name: "refs/heads/x", Old: one, New: two}, core.RefUpdate{Name: "refs/heads/y", Old: one})
+				in := intent(r, core.SourceSync, core.RefUpdate{Name: "refs/heads/x", Old: one, New: two}, core.RefUpdate{Name: "refs/heads/y", Old: one})
 				armed = true
-				crashes(t, at, func() { _ = w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j}) })
+				crashes(t, at, func() { _, _ = w.Repos.Transact(t.Context(), in) })
 				armed = false
 				require.NoError(t, w.Store.SaveSettings(t.Context(), r.ID, settings[1]))
 				w.Open()
-				require.NoError(t, w.Repos.Witness(t.Context(), r, j))
+				open, err := w.Store.OpenJournals(t.Context())
+				require.NoError(t, err)
+				require.Len(t, open, 1)
 				for range 2 {
-					require.NoError(t, w.Repos.ApplyRefUpdates(t.Context(), repo.Apply{Repo: r, Journal: j, Reconcile: true}))
+					resume(w, r, repo.Unfinished{Entry: open[0]})
 					require.Equal(t, map[string]core.ObjectID{"refs/heads/x": two}, w.Refs(r))
 					rows, err := w.Store.Rewrites(t.Context(), core.RewriteFilter{RepoID: r.ID, Limit: 10})
 					require.NoError(t, err)

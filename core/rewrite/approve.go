@@ -7,7 +7,6 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
-	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
 )
 
@@ -47,7 +46,7 @@ func (s *Service) Approve(ctx context.Context, c commit.Caller, id string) (core
 		return row, core.Errorf(core.KindStale, "the upstream has moved %s since, to %s; look at the newer rewrite once the sync has run", row.Ref, describe(at))
 	}
 	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
-	unlock, err := s.repos.Locks().LockRefs(lockCtx, c.Repo.ID, []string{row.Ref}, nil)
+	held, err := s.repos.LockRefs(lockCtx, c.Repo.ID, []string{row.Ref}, nil)
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -55,7 +54,7 @@ func (s *Service) Approve(ctx context.Context, c commit.Caller, id string) (core
 		}
 		return row, core.Errorf(core.KindLocked, "another update of %s is under way, try again", row.Ref)
 	}
-	defer unlock()
+	defer held.Release()
 	// Read again: whoever held the lock may have decided it.
 	if now, err := s.Get(ctx, c.Repo.ID, id); err != nil || now.State != row.State {
 		if err == nil {
@@ -63,11 +62,11 @@ func (s *Service) Approve(ctx context.Context, c commit.Caller, id string) (core
 		}
 		return row, err
 	}
-	return s.let(ctx, c, row)
+	return s.applyApproved(ctx, c, row, held)
 }
 
-// let takes an approved rewrite through the door; the caller holds the ref lock.
-func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (core.Rewrite, error) {
+// applyApproved moves the ref of an approved rewrite; held has the ref's lock.
+func (s *Service) applyApproved(ctx context.Context, c commit.Caller, row core.Rewrite, held *repo.RefLocks) (core.Rewrite, error) {
 	tracking := core.TrackingRef(row.Ref)
 	here, err := s.git.RefsNamed(ctx, s.repos.Path(c.Repo.ID), []string{row.Ref, tracking})
 	if err != nil {
@@ -77,53 +76,29 @@ func (s *Service) let(ctx context.Context, c commit.Caller, row core.Rewrite) (c
 		s.o.WantSync(ctx, c.Repo.ID)
 		return row, core.Errorf(core.KindStale, "%s is not where it was when this was held; look at the newer rewrite once the sync has run", row.Ref)
 	}
-	now := s.clock.Now()
-	j := core.JournalEntry{
-		ID: core.NewID("jrn", now), RepoID: c.Repo.ID, Source: core.SourceSync, Actor: c.Actor.Subject, State: core.JournalSent,
-		Updates: []core.RefUpdate{{Name: row.Ref, Old: row.Old, New: row.New}}, CreatedAt: now,
-	}
-	if err := s.store.OpenJournal(ctx, j); err != nil {
+	o, err := s.repos.Transact(ctx, repo.Intent{
+		Repo: c.Repo, Source: core.SourceSync, Actor: c.Actor.Subject, LocalTimeout: applyTimeout, Locks: held,
+		Updates: []core.RefUpdate{{Name: row.Ref, Old: row.Old, New: row.New}},
+		Record: func(ctx context.Context, q core.Queries, j core.JournalEntry) error {
+			row.State, row.JournalID, row.DecidedAt, row.DecidedBy = core.RewriteApproved, j.ID, j.CreatedAt, c.Actor.Subject
+			if err := q.SaveRewrite(ctx, row); err != nil || !row.New.IsZero() {
+				return err
+			}
+			// A branch that this one was in the way of can come now, which the
+			// next listing alone would not show.
+			return q.SetDigest(ctx, c.Repo.ID, "")
+		},
+	})
+	if err != nil {
 		return row, err
 	}
-	s.repos.Failpoint("approve-journal-sent")
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
-	defer cancel()
-	row.State, row.JournalID, row.DecidedAt, row.DecidedBy = core.RewriteApproved, j.ID, now, c.Actor.Subject
-	err = s.repos.ApplyRefUpdates(ctx, repo.Apply{Repo: c.Repo, Journal: j, Also: func(q core.Queries) error {
-		if err := q.SaveRewrite(ctx, row); err != nil {
-			return err
-		}
-		if !row.New.IsZero() {
-			return nil
-		}
-		// A branch that this one was in the way of can come now, which the
-		// next listing alone would not show.
-		return q.SetDigest(ctx, c.Repo.ID, "")
-	}})
-	re, refused := repo.IsRefError(err)
-	if !refused {
-		if err == nil && row.New.IsZero() {
-			s.o.WantSync(ctx, c.Repo.ID)
-		}
-		if repo.LeavesOpen(err) {
-			s.o.Left(j)
-		}
-		return row, err
+	if re, refused := repo.IsRefError(o.Err); refused {
+		return row, &core.Error{Kind: re.Kind.Kind(), Message: row.Ref + " could not be moved: " + string(re.Kind), Err: o.Err}
 	}
-	if cerr := s.store.CloseJournal(ctx, j.ID, core.JournalDropped, nil, s.clock.Now()); cerr != nil {
-		s.log.Error("a journal entry could not be closed; trying again", "journal_id", j.ID, "error", cerr)
-		s.o.Left(j)
+	if o.Err == nil && row.New.IsZero() {
+		s.o.WantSync(ctx, c.Repo.ID)
 	}
-	kind := core.KindInternal
-	switch re.Kind {
-	case git.RefConflict:
-		kind = core.KindConflict
-	case git.RefStale:
-		kind = core.KindStale
-	case git.RefLocked:
-		kind = core.KindLocked
-	}
-	return row, &core.Error{Kind: kind, Message: row.Ref + " could not be moved: " + string(re.Kind), Err: err}
+	return row, o.Err
 }
 
 func describe(id core.ObjectID) string {

@@ -1,7 +1,7 @@
 // Package rewrite is what people do about rewrites: forced moves and deletions
 // of mirrored refs, which core/repo records (the old tip under a hidden ref in
 // the same ref transaction, the row in the same SQL transaction), and those that
-// a policy holds back, which core/sync records.
+// a policy holds back, which core/mirror records.
 //
 //	retained  -> restored    by Restore: the old tip is a branch again
 //	          -> dismissed   by Dismiss: the old tip is let go

@@ -7,7 +7,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // branches makes refs at the upstream, all at one commit.
@@ -142,7 +142,7 @@ func TestInvariant12_pullRequestsOnlyWhenAsked(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{})
 	r := b.Synced("a")
-	b.Forge.Seed(coretest.ForgePath(r), providertest.SeedOptions{Commits: 20, Branches: 8, Tags: 3, PullRefs: 5})
+	b.Forge.Seed(coretest.ForgePath(r), forgetest.SeedOptions{Commits: 20, Branches: 8, Tags: 3, PullRefs: 5})
 	b.run(r)
 	require.Empty(t, b.Refs(r, "refs/pull/"))
 	require.Empty(t, b.Forge.Listed("refs/pull/"))

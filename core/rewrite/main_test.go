@@ -16,10 +16,10 @@ import (
 	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/rewrite"
-	hsync "github.com/headwater-git/headwater/core/sync"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 type bench struct {
 	*coretest.World
 	clock *coretest.Clock
-	sync  *hsync.Service
+	sync  *mirror.Service
 	push  *push.Service
 	stop  func()
 	*rewrite.Service
@@ -54,8 +54,8 @@ func newBench(t *testing.T, o coretest.Options) *bench {
 // build makes the services and runs the syncs.
 func (b *bench) build() {
 	b.Helper()
-	wantSync := func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, hsync.TriggerPush, "") }
-	b.sync = hsync.New(hsync.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
+	wantSync := func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, mirror.TriggerPush, "") }
+	b.sync = mirror.New(mirror.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
 	var err error
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger,
@@ -72,7 +72,7 @@ func (b *bench) build() {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
-	go func(s *hsync.Service) {
+	go func(s *mirror.Service) {
 		defer close(stopped)
 		_ = s.Run(ctx)
 	}(b.sync)
@@ -97,7 +97,7 @@ func (b *bench) run(r core.Repository) core.Run {
 	b.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 3*time.Minute, fmt.Errorf("the sync does not end"))
 	defer cancel()
-	gen, err := b.sync.Request(ctx, r.ID, hsync.TriggerAPI, "")
+	gen, err := b.sync.Request(ctx, r.ID, mirror.TriggerAPI, "")
 	require.NoError(b, err)
 	require.NoError(b, b.sync.Wait(ctx, r.ID, gen))
 	runs, err := b.Store.Runs(ctx, r.ID, "", 1)
@@ -110,7 +110,7 @@ func (b *bench) noFetch(r core.Repository) {
 	b.Helper()
 	b.Forge.ForgetRequests()
 	require.Equal(b, "unchanged", b.run(r).Outcome)
-	require.Zero(b, b.Forge.Count(providertest.KindFetch))
+	require.Zero(b, b.Forge.Count(forgetest.KindFetch))
 }
 
 // restart opens repositories and door anew, as another process does.

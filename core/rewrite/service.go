@@ -36,9 +36,6 @@ type Options struct {
 	Logger    hclog.Logger
 	// WantSync asks for a sync of the repository.
 	WantSync func(ctx context.Context, repoID string)
-	// Left takes over a journal entry that could not be closed; nil: it stays open
-	// until the next start.
-	Left func(j core.JournalEntry)
 
 	LockTimeout time.Duration // waiting for a writer of the ref; 0 is 30 s
 }
@@ -58,9 +55,6 @@ type Service struct {
 
 // New returns a service. Old tips expire while its Run does.
 func New(o Options) *Service {
-	if o.Left == nil {
-		o.Left = func(core.JournalEntry) {}
-	}
 	if o.LockTimeout == 0 {
 		o.LockTimeout = 30 * time.Second
 	}

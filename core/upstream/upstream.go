@@ -274,8 +274,11 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 		return git.Remote{}, &core.Error{Kind: kind, Op: op, Message: err.Error()}
 	}
 	r := git.Remote{URL: remote.URL, Addrs: addrs, CAFile: policy.CAFile}
-	if cred.Kind == providers.CredentialBasic {
+	switch cred.Kind {
+	case providers.CredentialBasic:
 		r.Username, r.Password = cred.Username, cred.Secret
+	case providers.CredentialHeader:
+		r.Header, r.Password = cred.Header, cred.Secret
 	}
 	return r, nil
 }
@@ -305,7 +308,7 @@ func (s *Service) Do(ctx context.Context, repo core.Repository, operation provid
 	if openErr != nil {
 		return err
 	}
-	if again.Username == r.Username && again.Password == r.Password {
+	if again.SameCredential(r) {
 		return err // nothing fresher to try with
 	}
 	return f(again)

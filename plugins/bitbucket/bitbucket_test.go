@@ -7,12 +7,13 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/bitbucket"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, bitbucket.New, providertest.Fixture{Dress: providertest.DressBitbucket})
+	plugintest.Run(t, bitbucket.New, plugintest.Fixture{HostKind: forgetest.HostBitbucket})
 }
 
 func TestProvider_Credential_username(t *testing.T) {
@@ -46,7 +47,7 @@ func TestProvider_Credential_username(t *testing.T) {
 
 func TestProvider_Resolve_appPassword(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressBitbucket})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostBitbucket})
 	f.CreateRepo("acme/widget", true)
 	p := bitbucket.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{Hosts: []providers.HostPolicy{f.HostPolicy()}}))
@@ -54,8 +55,8 @@ func TestProvider_Resolve_appPassword(t *testing.T) {
 		Locator: providers.Locator{Host: f.Host(), Owner: "acme", Name: "widget"},
 		Contact: true,
 		Stored: &providers.StoredCredential{
-			Username: providertest.User,
-			Secret:   providers.Secret(f.MintToken(providertest.TokenOptions{AppPassword: true})),
+			Username: forgetest.User,
+			Secret:   providers.Secret(f.MintToken(forgetest.TokenOptions{AppPassword: true})),
 		},
 	})
 	require.NoError(t, err)
@@ -65,7 +66,7 @@ func TestProvider_Resolve_appPassword(t *testing.T) {
 // A host that is not Bitbucket Cloud has another API or none; git is asked.
 func TestProvider_Resolve_otherHost(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressBitbucket})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostBitbucket})
 	f.CreateRepo("acme/widget", true)
 	policy := f.HostPolicy()
 	policy.APIURL = ""
@@ -75,6 +76,6 @@ func TestProvider_Resolve_otherHost(t *testing.T) {
 		Locator: providers.Locator{Host: f.Host(), Owner: "acme", Name: "widget"}, Contact: true, Stored: f.Stored(),
 	})
 	require.NoError(t, err)
-	require.Zero(t, f.Count(providertest.KindAPI))
-	require.Equal(t, 1, f.Count(providertest.KindDiscover))
+	require.Zero(t, f.Count(forgetest.KindAPI))
+	require.Equal(t, 1, f.Count(forgetest.KindDiscover))
 }

@@ -4,10 +4,11 @@ import (
 	"testing"
 
 	"github.com/headwater-git/headwater/plugins/codeberg"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, codeberg.New, providertest.Fixture{Dress: providertest.DressCodeberg})
+	plugintest.Run(t, codeberg.New, plugintest.Fixture{HostKind: forgetest.HostCodeberg})
 }

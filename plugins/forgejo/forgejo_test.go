@@ -4,10 +4,11 @@ import (
 	"testing"
 
 	"github.com/headwater-git/headwater/plugins/forgejo"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, forgejo.New, providertest.Fixture{Dress: providertest.DressForgejo})
+	plugintest.Run(t, forgejo.New, plugintest.Fixture{HostKind: forgetest.HostForgejo})
 }

@@ -7,21 +7,22 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/gitea"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, gitea.New, providertest.Fixture{Dress: providertest.DressGitea})
+	plugintest.Run(t, gitea.New, plugintest.Fixture{HostKind: forgetest.HostGitea})
 }
 
 func TestProvider_Resolve_credentialForms(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	f.CreateRepo("Acme/Widget", true)
 	p := gitea.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{Hosts: []providers.HostPolicy{f.HostPolicy()}}))
-	for _, username := range []string{"", providertest.User} {
+	for _, username := range []string{"", forgetest.User} {
 		stored := &providers.StoredCredential{Username: username, Secret: providers.Secret(f.Token())}
 		remote, err := p.Resolve(t.Context(), providers.ResolveRequest{
 			Locator: providers.Locator{Host: f.Host(), Owner: "acme", Name: "widget"}, Contact: true, Stored: stored,

@@ -22,7 +22,7 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/gitea"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest/giteatest"
+	"github.com/headwater-git/headwater/providers/giteatest"
 )
 
 // TestProvider_EnsureWebhook_realGitea registers webhooks at a real Gitea, has

@@ -19,19 +19,20 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/githubapp"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 const repo = "acme/Widget"
 
-func appAttributes(f *providertest.Forge) map[string]any {
-	return map[string]any{"app_id": providertest.AppID, "private_key": string(f.AppKey())}
+func appAttributes(f *forgetest.Forge) map[string]any {
+	return map[string]any{"app_id": forgetest.AppID, "private_key": string(f.AppKey())}
 }
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, githubapp.New, providertest.Fixture{
-		Dress:      providertest.DressGitHub,
+	plugintest.Run(t, githubapp.New, plugintest.Fixture{
+		HostKind:   forgetest.HostGitHub,
 		Attributes: appAttributes,
 		KnownHosts: true,
 		BadAttributes: map[string]map[string]any{
@@ -44,9 +45,9 @@ func TestProvider_contract(t *testing.T) {
 }
 
 // configured returns a provider for a forge with one private repository.
-func configured(t *testing.T, o providertest.ForgeOptions, edit func(map[string]any)) (*providertest.TestForge, providers.Provider) {
+func configured(t *testing.T, o forgetest.ForgeOptions, edit func(map[string]any)) (*forgetest.TestForge, providers.Provider) {
 	t.Helper()
-	f := providertest.StartForge(t, o)
+	f := forgetest.StartForge(t, o)
 	f.CreateRepo(repo, true)
 	f.CreateRepo("acme/other", true)
 	attributes := appAttributes(f.Forge)
@@ -65,17 +66,17 @@ func configure(t *testing.T, p providers.Provider, attributes map[string]any, ho
 	return p.Configure(t.Context(), providers.Config{Instance: "github-app", Attributes: raw, Hosts: hosts})
 }
 
-func remoteOf(f *providertest.TestForge) providers.Remote {
+func remoteOf(f *forgetest.TestForge) providers.Remote {
 	return providers.Remote{URL: f.CloneURL(repo), Host: f.Host(), Path: repo}
 }
 
-func locatorOf(f *providertest.TestForge) providers.Locator {
+func locatorOf(f *forgetest.TestForge) providers.Locator {
 	owner, name, _ := strings.Cut(repo, "/")
 	return providers.Locator{Host: f.Host(), Owner: owner, Name: name}
 }
 
 // opens reports the status that the forge gives to a fetch of a repository.
-func opens(t *testing.T, f *providertest.TestForge, path string, c providers.Credential, service string) int {
+func opens(t *testing.T, f *forgetest.TestForge, path string, c providers.Credential, service string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.CloneURL(path)+"/info/refs?service="+service, nil)
 	require.NoError(t, err)
@@ -89,7 +90,7 @@ func opens(t *testing.T, f *providertest.TestForge, path string, c providers.Cre
 func TestProvider_Credential_oneRepository(t *testing.T) {
 	t.Parallel()
 	for _, byID := range []bool{false, true} {
-		f, p := configured(t, providertest.ForgeOptions{}, nil)
+		f, p := configured(t, forgetest.ForgeOptions{}, nil)
 		remote := remoteOf(f)
 		if byID {
 			remote.UpstreamID = f.RepoID(repo)
@@ -110,7 +111,7 @@ func TestProvider_Credential_oneRepository(t *testing.T) {
 
 func TestProvider_Credential_cache(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{TokenLife: 10 * time.Minute}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{TokenLife: 10 * time.Minute}, nil)
 	request := providers.CredentialRequest{Remote: remoteOf(f), Operation: providers.OpFetch, MinValidity: 5 * time.Minute}
 	ask := func() string {
 		t.Helper()
@@ -138,7 +139,7 @@ func TestProvider_Credential_cache(t *testing.T) {
 // a name, so that is one request while a token is good.
 func TestProvider_Resolve_asksOnce(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	locator := locatorOf(f)
 	locator.ID = f.RepoID(repo)
 	ask := func() {
@@ -161,7 +162,7 @@ func TestProvider_Resolve_asksOnce(t *testing.T) {
 
 func TestProvider_Credential_nearExpiry(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{TokenLife: 30 * time.Second}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{TokenLife: 30 * time.Second}, nil)
 	request := providers.CredentialRequest{Remote: remoteOf(f), Operation: providers.OpFetch}
 	first, err := p.Credential(t.Context(), request)
 	require.NoError(t, err)
@@ -173,26 +174,26 @@ func TestProvider_Credential_nearExpiry(t *testing.T) {
 func TestProvider_Credential_refusals(t *testing.T) {
 	t.Parallel()
 	otherKey := func(t *testing.T) string {
-		f := providertest.StartForge(t, providertest.ForgeOptions{})
+		f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 		return string(f.AppKey())
 	}
 	tests := map[string]struct {
 		attributes func(*testing.T, map[string]any)
-		forge      func(*providertest.TestForge)
+		forge      func(*forgetest.TestForge)
 		op         providers.Operation
 		code       providers.Code
 		message    string
 	}{
 		"suspended": {
-			forge: func(f *providertest.TestForge) { f.SuspendInstallation("acme", true) },
+			forge: func(f *forgetest.TestForge) { f.SuspendInstallation("acme", true) },
 			code:  providers.CodeRevoked, message: "suspended for acme",
 		},
 		"not installed": {
-			forge: func(f *providertest.TestForge) { f.Uninstall("acme") },
+			forge: func(f *forgetest.TestForge) { f.Uninstall("acme") },
 			code:  providers.CodePermissionDenied, message: "install the App on acme",
 		},
 		"permission to push not granted": {
-			forge: func(f *providertest.TestForge) { f.RestrictInstallation("acme", true) }, op: providers.OpPush,
+			forge: func(f *forgetest.TestForge) { f.RestrictInstallation("acme", true) }, op: providers.OpPush,
 			code: providers.CodePermissionDenied, message: "Contents: read and write",
 		},
 		"another App's key": {
@@ -208,8 +209,8 @@ func TestProvider_Credential_refusals(t *testing.T) {
 			code:       providers.CodeInvalidConfig, message: "installation_id",
 		},
 		"primary rate limit": {
-			forge: func(f *providertest.TestForge) {
-				f.Inject(providertest.Fault{Status: http.StatusForbidden, Header: http.Header{
+			forge: func(f *forgetest.TestForge) {
+				f.Inject(forgetest.Fault{Status: http.StatusForbidden, Header: http.Header{
 					"X-Ratelimit-Limit": {"60"}, "X-Ratelimit-Remaining": {"0"},
 					"X-Ratelimit-Reset": {strconv.FormatInt(time.Now().Add(time.Minute).Unix(), 10)},
 				}})
@@ -217,8 +218,8 @@ func TestProvider_Credential_refusals(t *testing.T) {
 			code: providers.CodeRateLimited, message: "limits requests",
 		},
 		"secondary rate limit": {
-			forge: func(f *providertest.TestForge) {
-				f.Inject(providertest.Fault{Status: http.StatusForbidden, RetryAfter: time.Minute,
+			forge: func(f *forgetest.TestForge) {
+				f.Inject(forgetest.Fault{Status: http.StatusForbidden, RetryAfter: time.Minute,
 					Body: `{"message":"You have exceeded a secondary rate limit","documentation_url":"https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"}`})
 			},
 			code: providers.CodeRateLimited, message: "limits requests",
@@ -227,7 +228,7 @@ func TestProvider_Credential_refusals(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, p := configured(t, providertest.ForgeOptions{}, func(a map[string]any) {
+			f, p := configured(t, forgetest.ForgeOptions{}, func(a map[string]any) {
 				if test.attributes != nil {
 					test.attributes(t, a)
 				}
@@ -253,7 +254,7 @@ func TestProvider_Credential_refusals(t *testing.T) {
 
 func TestProvider_Credential_revokedThenBack(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	request := providers.CredentialRequest{Remote: remoteOf(f), Operation: providers.OpFetch, Fresh: true}
 	f.SuspendInstallation("acme", true)
 	_, err := p.Credential(t.Context(), request)
@@ -265,7 +266,7 @@ func TestProvider_Credential_revokedThenBack(t *testing.T) {
 
 func TestProvider_Credential_elsewhere(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	tests := map[string]providers.Remote{
 		"URL of another host":   {URL: "http://git.example.com/acme/Widget.git", Host: f.Host(), Path: repo},
 		"URL with user info":    {URL: "http://me@" + f.Host() + "/acme/Widget.git", Host: f.Host(), Path: repo},
@@ -295,7 +296,7 @@ func TestProvider_Resolve_unconfigured(t *testing.T) {
 
 func TestProvider_Resolve_installationID(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	f.CreateRepo(repo, true)
 	attributes := appAttributes(f.Forge)
 	attributes["installation_id"] = f.Installation("acme")
@@ -308,7 +309,7 @@ func TestProvider_Resolve_installationID(t *testing.T) {
 
 func TestProvider_Resolve_enterprise(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{TLS: true})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{TLS: true})
 	f.CreateRepo(repo, true)
 	p := githubapp.New()
 	policy := f.HostPolicy()
@@ -330,7 +331,7 @@ func TestProvider_Resolve_enterprise(t *testing.T) {
 
 func TestProvider_Resolve_archived(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	require.NoError(t, f.SetArchived(repo, true))
 	remote, err := p.Resolve(t.Context(), providers.ResolveRequest{Locator: locatorOf(f), Contact: true})
 	require.NoError(t, err)
@@ -340,7 +341,7 @@ func TestProvider_Resolve_archived(t *testing.T) {
 
 func TestProvider_Configure_keys(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	block, _ := pem.Decode(f.AppKey())
 	rsaKey, err := x509.ParsePKCS1PrivateKey(block.Bytes)
 	require.NoError(t, err)
@@ -384,7 +385,7 @@ func TestProvider_Configure_keys(t *testing.T) {
 
 func TestProvider_Probe_permissions(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	result, err := p.Probe(t.Context(), providers.ProbeRequest{Remote: remoteOf(f)})
 	require.NoError(t, err)
 	require.True(t, result.CanPush)
@@ -400,7 +401,7 @@ func TestProvider_Probe_permissions(t *testing.T) {
 
 func TestProvider_Credential_renamed(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	remote := remoteOf(f)
 	remote.UpstreamID = f.RepoID(repo)
 	f.RenameRepo(repo, "acme/renamed")

@@ -13,7 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/githubapp"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // receiver is a server that webhooks are delivered to, and that can be down.
@@ -54,9 +54,9 @@ func (r *receiver) ids() []string {
 }
 
 // hooked returns a provider of a forge whose App delivers to a receiver.
-func hooked(t *testing.T) (*providertest.TestForge, providers.DeliveryReplayer, *receiver) {
+func hooked(t *testing.T) (*forgetest.TestForge, providers.DeliveryReplayer, *receiver) {
 	t.Helper()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	r := startReceiver(t)
 	f.SetInstanceWebhook(r.URL+"/webhooks/github-app", "planted-5ecre7")
 	replayer, ok := p.(providers.DeliveryReplayer)
@@ -66,10 +66,10 @@ func hooked(t *testing.T) (*providertest.TestForge, providers.DeliveryReplayer, 
 }
 
 // announce delivers n events and waits until they were tried.
-func announce(t *testing.T, f *providertest.TestForge, n int) {
+func announce(t *testing.T, f *forgetest.TestForge, n int) {
 	t.Helper()
 	for range n {
-		f.Deliver(repo, providertest.Event{Kind: providertest.EventRenamed, From: "acme/old"})
+		f.Deliver(repo, forgetest.Event{Kind: forgetest.EventRenamed, From: "acme/old"})
 	}
 	f.Settle()
 }
@@ -81,7 +81,7 @@ func TestProvider_ReplayDeliveries_afterDowntime(t *testing.T) {
 	announce(t, f, 2)
 	r.set(true)
 	announce(t, f, 3)
-	f.Deliver(repo, providertest.Event{Kind: providertest.EventPing}, providertest.Event{Kind: providertest.EventOther})
+	f.Deliver(repo, forgetest.Event{Kind: forgetest.EventPing}, forgetest.Event{Kind: forgetest.EventOther})
 	f.Settle()
 	lost := []string{}
 	for _, d := range f.Deliveries()[2:5] {
@@ -153,7 +153,7 @@ func TestProvider_ReplayDeliveries_limited(t *testing.T) {
 		0: {}, 1: {},
 		3: {Failed: 5, Replayed: 2, Incomplete: true}, // one request went for the log
 	} {
-		f.LimitRate(providertest.RateLimit{Requests: left, Reset: time.Now().Add(time.Hour)})
+		f.LimitRate(forgetest.RateLimit{Requests: left, Reset: time.Now().Add(time.Hour)})
 		result, err := p.ReplayDeliveries(t.Context(), request)
 		require.Empty(t, cmp.Diff(want, result), "%d requests left", left)
 		if want.Replayed == 0 {
@@ -161,7 +161,7 @@ func TestProvider_ReplayDeliveries_limited(t *testing.T) {
 		} else {
 			require.NoError(t, err)
 		}
-		f.LimitRate(providertest.RateLimit{})
+		f.LimitRate(forgetest.RateLimit{})
 		f.Settle()
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // setPrivate is Forge.SetPrivate of a repository that is there.
-func setPrivate(f *providertest.TestForge, path string, private bool) {
+func setPrivate(f *forgetest.TestForge, path string, private bool) {
 	if err := f.SetPrivate(path, private); err != nil {
 		panic(err)
 	}
@@ -23,90 +23,90 @@ func setPrivate(f *providertest.TestForge, path string, private bool) {
 func TestProvider_states(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		change, back func(*providertest.TestForge)
+		change, back func(*forgetest.TestForge)
 		byPath       bool // nothing but the path is known
 		code         providers.Code
 		reason       providers.Reason
 		message      string
 	}{
 		"suspended": {
-			change: func(f *providertest.TestForge) { f.SuspendInstallation("acme", true) },
-			back:   func(f *providertest.TestForge) { f.SuspendInstallation("acme", false) },
+			change: func(f *forgetest.TestForge) { f.SuspendInstallation("acme", true) },
+			back:   func(f *forgetest.TestForge) { f.SuspendInstallation("acme", false) },
 			code:   providers.CodeRevoked, reason: providers.ReasonSuspended, message: "suspended for acme",
 		},
 		"uninstalled": {
-			change: func(f *providertest.TestForge) { f.Uninstall("acme") },
-			back:   func(f *providertest.TestForge) { f.Install("acme") },
+			change: func(f *forgetest.TestForge) { f.Uninstall("acme") },
+			back:   func(f *forgetest.TestForge) { f.Install("acme") },
 			code:   providers.CodeRevoked, reason: providers.ReasonUninstalled, message: "no longer installed on acme",
 		},
 		"never installed": {
-			change: func(f *providertest.TestForge) { f.Uninstall("acme") },
-			back:   func(f *providertest.TestForge) { f.Install("acme") },
+			change: func(f *forgetest.TestForge) { f.Uninstall("acme") },
+			back:   func(f *forgetest.TestForge) { f.Install("acme") },
 			byPath: true,
 			code:   providers.CodePermissionDenied, reason: providers.ReasonUninstalled, message: "install the App on acme",
 		},
 		"taken out of the installation": {
-			change: func(f *providertest.TestForge) { f.SelectRepositories("acme", "acme/other") },
-			back:   func(f *providertest.TestForge) { f.SelectRepositories("acme") },
+			change: func(f *forgetest.TestForge) { f.SelectRepositories("acme", "acme/other") },
+			back:   func(f *forgetest.TestForge) { f.SelectRepositories("acme") },
 			code:   providers.CodeRevoked, reason: providers.ReasonNotIncluded, message: "does not include acme/Widget",
 		},
 		"never in the installation": {
-			change: func(f *providertest.TestForge) { f.SelectRepositories("acme", "acme/other") },
-			back:   func(f *providertest.TestForge) { f.SelectRepositories("acme", repo) },
+			change: func(f *forgetest.TestForge) { f.SelectRepositories("acme", "acme/other") },
+			back:   func(f *forgetest.TestForge) { f.SelectRepositories("acme", repo) },
 			byPath: true,
 			code:   providers.CodePermissionDenied, reason: providers.ReasonNotIncluded, message: "does not include acme/Widget",
 		},
 		"taken out, and public": {
-			change: func(f *providertest.TestForge) {
+			change: func(f *forgetest.TestForge) {
 				f.SelectRepositories("acme", "acme/other")
 				setPrivate(f, repo, false)
 			},
-			back: func(f *providertest.TestForge) { f.SelectRepositories("acme") },
+			back: func(f *forgetest.TestForge) { f.SelectRepositories("acme") },
 			code: providers.CodeRevoked, reason: providers.ReasonNotIncluded, message: "has no access to acme/Widget",
 		},
 		"transferred to where the App is not": {
-			change: func(f *providertest.TestForge) { f.RenameRepo(repo, "beta/Widget") },
-			back:   func(f *providertest.TestForge) { f.Install("beta") },
+			change: func(f *forgetest.TestForge) { f.RenameRepo(repo, "beta/Widget") },
+			back:   func(f *forgetest.TestForge) { f.Install("beta") },
 			code:   providers.CodeNotFound, reason: providers.ReasonDeleted, message: "or transferred to an owner that the GitHub App is not installed on",
 		},
 		"transferred to where the App is not, and public": {
-			change: func(f *providertest.TestForge) {
+			change: func(f *forgetest.TestForge) {
 				f.RenameRepo(repo, "beta/Widget")
 				setPrivate(f, "beta/Widget", false)
 			},
-			back: func(f *providertest.TestForge) { f.Install("beta") },
+			back: func(f *forgetest.TestForge) { f.Install("beta") },
 			code: providers.CodeRevoked, reason: providers.ReasonNotIncluded, message: "no access to beta/Widget: install it on beta",
 		},
 		"transferred, and the old owner has gone": {
-			change: func(f *providertest.TestForge) {
+			change: func(f *forgetest.TestForge) {
 				f.RenameRepo(repo, "beta/Widget")
 				setPrivate(f, "beta/Widget", false)
 				f.Uninstall("acme")
 			},
-			back: func(f *providertest.TestForge) { f.Install("beta") },
+			back: func(f *forgetest.TestForge) { f.Install("beta") },
 			code: providers.CodeRevoked, reason: providers.ReasonUninstalled, message: "acme/Widget is beta/Widget now",
 		},
 		"transferred to where the App is suspended": {
-			change: func(f *providertest.TestForge) {
+			change: func(f *forgetest.TestForge) {
 				f.RenameRepo(repo, "beta/Widget")
 				f.Install("beta")
 				f.SuspendInstallation("beta", true)
 			},
-			back: func(f *providertest.TestForge) { f.SuspendInstallation("beta", false) },
+			back: func(f *forgetest.TestForge) { f.SuspendInstallation("beta", false) },
 			code: providers.CodeRevoked, reason: providers.ReasonSuspended, message: "suspended for beta",
 		},
 		"no such App": {
-			change: func(f *providertest.TestForge) {
-				f.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindAPI}, Status: http.StatusNotFound, Body: `{"message":"Integration not found"}`})
+			change: func(f *forgetest.TestForge) {
+				f.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindAPI}, Status: http.StatusNotFound, Body: `{"message":"Integration not found"}`})
 			},
-			back: func(f *providertest.TestForge) { f.ClearFaults() },
+			back: func(f *forgetest.TestForge) { f.ClearFaults() },
 			code: providers.CodeInvalidConfig, message: "has no GitHub App 4242",
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, p := configured(t, providertest.ForgeOptions{}, nil)
+			f, p := configured(t, forgetest.ForgeOptions{}, nil)
 			remote, locator := remoteOf(f), locatorOf(f)
 			if !test.byPath {
 				remote.UpstreamID = f.RepoID(repo)
@@ -139,7 +139,7 @@ func TestProvider_states(t *testing.T) {
 func TestProvider_states_deleted(t *testing.T) {
 	t.Parallel()
 	for name, selected := range map[string]bool{"all repositories are installed": false, "some are": true} {
-		f, p := configured(t, providertest.ForgeOptions{}, nil)
+		f, p := configured(t, forgetest.ForgeOptions{}, nil)
 		locator := locatorOf(f)
 		locator.ID = f.RepoID(repo)
 		if selected {
@@ -172,7 +172,7 @@ func TestProvider_states_hostFails(t *testing.T) {
 	for status, code := range map[int]providers.Code{
 		http.StatusBadGateway: providers.CodeUnavailable, http.StatusTooManyRequests: providers.CodeRateLimited,
 	} {
-		f, p := configured(t, providertest.ForgeOptions{}, nil)
+		f, p := configured(t, forgetest.ForgeOptions{}, nil)
 		remote := remoteOf(f)
 		remote.UpstreamID = f.RepoID(repo)
 		f.Uninstall("acme")
@@ -185,11 +185,11 @@ func TestProvider_states_hostFails(t *testing.T) {
 		requests := f.Count()
 		for n := range requests - 1 { // the last one asks whether the repository is public
 			served := 0
-			remove := f.Inject(providertest.Fault{Before: func() { served++ }, Times: n})
+			remove := f.Inject(forgetest.Fault{Before: func() { served++ }, Times: n})
 			if n == 0 {
 				remove()
 			}
-			f.Inject(providertest.Fault{Status: status, Times: 1})
+			f.Inject(forgetest.Fault{Status: status, Times: 1})
 			err := ask()
 			require.Equal(t, code, providers.CodeOf(err), "request %d: %v", n, err)
 			require.Empty(t, providers.ReasonOf(err), "request %d: %v", n, err)
@@ -201,7 +201,7 @@ func TestProvider_states_hostFails(t *testing.T) {
 func TestProvider_Resolve_transferred(t *testing.T) {
 	t.Parallel()
 	for name, impostor := range map[string]bool{"old path is free": false, "old path is taken": true} {
-		f, p := configured(t, providertest.ForgeOptions{}, nil)
+		f, p := configured(t, forgetest.ForgeOptions{}, nil)
 		locator := locatorOf(f)
 		locator.ID = f.RepoID(repo)
 		f.RenameRepo(repo, "beta/Renamed")
@@ -225,7 +225,7 @@ func TestProvider_Resolve_transferred(t *testing.T) {
 
 func TestProvider_Resolve_visibility(t *testing.T) {
 	t.Parallel()
-	f, p := configured(t, providertest.ForgeOptions{}, nil)
+	f, p := configured(t, forgetest.ForgeOptions{}, nil)
 	for _, private := range []bool{false, true} {
 		require.NoError(t, f.SetPrivate(repo, private))
 		remote, err := p.Resolve(t.Context(), providers.ResolveRequest{Locator: locatorOf(f), Contact: true})
@@ -248,7 +248,7 @@ func TestProvider_Credential_clockSkew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, p := configured(t, providertest.ForgeOptions{TokenLife: 3 * time.Hour}, nil)
+			f, p := configured(t, forgetest.ForgeOptions{TokenLife: 3 * time.Hour}, nil)
 			f.SetClockSkew(test.skew)
 			_, err := p.Credential(t.Context(), providers.CredentialRequest{Remote: remoteOf(f), Operation: providers.OpFetch})
 			if test.refused == "" {
@@ -280,12 +280,12 @@ func TestProvider_Credential_rateLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, p := configured(t, providertest.ForgeOptions{}, nil)
+			f, p := configured(t, forgetest.ForgeOptions{}, nil)
 			request := providers.CredentialRequest{Remote: remoteOf(f), Operation: providers.OpFetch, Fresh: true}
 			_, err := p.Credential(t.Context(), request)
 			require.NoError(t, err)
 			f.SetClockSkew(test.skew)
-			f.LimitRate(providertest.RateLimit{
+			f.LimitRate(forgetest.RateLimit{
 				Requests: test.left, Reset: time.Now().Add(test.skew + 10*time.Minute), Secondary: test.secondary, Status: test.status,
 			})
 			_, err = p.Credential(t.Context(), request)
@@ -293,7 +293,7 @@ func TestProvider_Credential_rateLimits(t *testing.T) {
 			var e *providers.Error
 			require.ErrorAs(t, err, &e)
 			require.InDelta(t, 10*time.Minute, e.RetryAfter, float64(3*time.Second))
-			f.LimitRate(providertest.RateLimit{})
+			f.LimitRate(forgetest.RateLimit{})
 			_, err = p.Credential(t.Context(), request)
 			require.NoError(t, err)
 		})

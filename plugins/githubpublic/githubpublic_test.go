@@ -8,17 +8,18 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/githubpublic"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, githubpublic.New, providertest.Fixture{Dress: providertest.DressGitHubPublic, KnownHosts: true})
+	plugintest.Run(t, githubpublic.New, plugintest.Fixture{HostKind: forgetest.HostGitHubPublic, KnownHosts: true})
 }
 
 func TestProvider_Resolve_notReadable(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitHubPublic})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitHubPublic})
 	f.CreateRepo("acme/secret", true)
 	p := githubpublic.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{Hosts: []providers.HostPolicy{f.HostPolicy()}}))
@@ -29,7 +30,7 @@ func TestProvider_Resolve_notReadable(t *testing.T) {
 		require.Equal(t, providers.CodeNotFound, providers.CodeOf(err))
 		require.ErrorContains(t, err, "acme/"+name+" at "+f.Host()+" is not publicly readable")
 	}
-	f.Inject(providertest.Fault{Times: 1, Status: http.StatusUnauthorized, Body: `{"message":"Requires authentication"}`})
+	f.Inject(forgetest.Fault{Times: 1, Status: http.StatusUnauthorized, Body: `{"message":"Requires authentication"}`})
 	_, err := p.Resolve(t.Context(), providers.ResolveRequest{
 		Locator: providers.Locator{Host: f.Host(), Owner: "acme", Name: "secret"}, Contact: true,
 	})

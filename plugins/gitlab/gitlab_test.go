@@ -8,17 +8,18 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/gitlab"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, gitlab.New, providertest.Fixture{Dress: providertest.DressGitLab, NestedOwners: true})
+	plugintest.Run(t, gitlab.New, plugintest.Fixture{HostKind: forgetest.HostGitLab, NestedOwners: true})
 }
 
-func start(t *testing.T, repo string) (*providertest.TestForge, providers.Provider) {
+func start(t *testing.T, repo string) (*forgetest.TestForge, providers.Provider) {
 	t.Helper()
-	f := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitLab})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitLab})
 	f.CreateRepo(repo, true)
 	p := gitlab.New()
 	require.NoError(t, p.Configure(t.Context(), providers.Config{Hosts: []providers.HostPolicy{f.HostPolicy()}}))
@@ -45,8 +46,8 @@ func TestProvider_Resolve_subgroups(t *testing.T) {
 func TestProvider_Resolve_tokenWithoutAPI(t *testing.T) {
 	t.Parallel()
 	f, p := start(t, "acme/widget")
-	f.Inject(providertest.Fault{
-		Kinds: []providertest.Kind{providertest.KindAPI}, Status: http.StatusForbidden,
+	f.Inject(forgetest.Fault{
+		Kinds: []forgetest.Kind{forgetest.KindAPI}, Status: http.StatusForbidden,
 		Body: `{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided by the access token."}`,
 	})
 	request := providers.ResolveRequest{
@@ -84,7 +85,7 @@ func TestProvider_Probe_permissions(t *testing.T) {
 	remote := providers.Remote{URL: f.CloneURL("acme/widget"), Host: f.Host(), Path: "acme/widget"}
 	for _, readOnly := range []bool{false, true} {
 		result, err := p.Probe(t.Context(), providers.ProbeRequest{Remote: remote, Stored: &providers.StoredCredential{
-			Secret: providers.Secret(f.MintToken(providertest.TokenOptions{ReadOnly: readOnly})),
+			Secret: providers.Secret(f.MintToken(forgetest.TokenOptions{ReadOnly: readOnly})),
 		}})
 		require.NoError(t, err)
 		require.True(t, result.CanPull)

@@ -7,12 +7,13 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/sourcehut"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 func TestProvider_contract(t *testing.T) {
 	t.Parallel()
-	providertest.Run(t, sourcehut.New, providertest.Fixture{Dress: providertest.DressSourceHut})
+	plugintest.Run(t, sourcehut.New, plugintest.Fixture{HostKind: forgetest.HostSourceHut})
 }
 
 func TestProvider_Resolve_tilde(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/config"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/plugintest"
 )
 
 // TestThirdParty_conformance measures the third-party plugin as the server sees
@@ -24,11 +25,11 @@ func TestThirdParty_conformance(t *testing.T) {
 	src, err := os.ReadFile(binary)
 	require.NoError(t, err)
 	sum := sha256.Sum256(src)
-	providertest.Run(t, func() providers.Provider {
+	plugintest.Run(t, func() providers.Provider {
 		return &launched{t: t, block: config.Provider{
 			Type: "acme", Instance: "acme", Command: binary, SHA256: sum[:], Attributes: []byte("{}"),
 		}}
-	}, providertest.Fixture{Dress: providertest.DressGitea, NestedOwners: true})
+	}, plugintest.Fixture{HostKind: forgetest.HostGitea, NestedOwners: true})
 }
 
 // launched makes a provider of a plugin: each Configure is a catalog of its own.

@@ -119,7 +119,7 @@ func (i *Instance) Credential(ctx context.Context, r providers.CredentialRequest
 		})
 	})
 	if err == nil {
-		i.tail.redact.see(credential.Username, credential.Secret)
+		i.tail.redact.seeCredential(credential)
 	}
 	return credential, i.clean(err)
 }

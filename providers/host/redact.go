@@ -60,6 +60,18 @@ func (r *redactor) see(username string, secret providers.Secret) {
 	}
 }
 
+// seeCredential remembers what opens a remote: of a header, the token in its
+// value as well.
+func (r *redactor) seeCredential(c providers.Credential) {
+	if c.Kind != providers.CredentialHeader {
+		r.see(c.Username, c.Secret)
+		return
+	}
+	for _, part := range c.Secret.Parts() {
+		r.see("", part)
+	}
+}
+
 // clean returns text with every known secret replaced.
 func (r *redactor) clean(text string) string {
 	r.mu.Lock()

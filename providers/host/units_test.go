@@ -144,6 +144,11 @@ func TestRedactor(t *testing.T) {
 	} {
 		require.Equal(t, want, r.clean(in))
 	}
+	headers := &redactor{}
+	headers.seeCredential(providers.Credential{Kind: providers.CredentialHeader, Header: "Authorization", Secret: "Bearer minted-token"})
+	require.Equal(t, "the host says [redacted] is bad; sent [redacted]", headers.clean("the host says minted-token is bad; sent Bearer minted-token"))
+	r = &redactor{}
+	r.see("user", "stored-secret")
 	for range 10 * maxRecent {
 		r.see("user", "stored-secret")
 	}

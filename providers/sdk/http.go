@@ -169,3 +169,7 @@ func (f failing) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return nil, f.err
 }
+
+// ParseHost checks the host of a locator, "host" or "host:port", and returns it
+// in lower case. Errors: [providers.CodeInvalidArgument].
+func ParseHost(host string) (string, error) { return netguard.ParseHost(host) }

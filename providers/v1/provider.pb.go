@@ -1468,6 +1468,7 @@ type CredentialResponse struct {
 	//
 	//	*CredentialResponse_None
 	//	*CredentialResponse_Basic
+	//	*CredentialResponse_Header
 	Kind isCredentialResponse_Kind `protobuf_oneof:"kind"`
 	// Absent: does not expire.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -1530,6 +1531,15 @@ func (x *CredentialResponse) GetBasic() *BasicCredential {
 	return nil
 }
 
+func (x *CredentialResponse) GetHeader() *HeaderCredential {
+	if x != nil {
+		if x, ok := x.Kind.(*CredentialResponse_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
 func (x *CredentialResponse) GetExpiresAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ExpiresAt
@@ -1551,9 +1561,16 @@ type CredentialResponse_Basic struct {
 	Basic *BasicCredential `protobuf:"bytes,2,opt,name=basic,proto3,oneof"`
 }
 
+type CredentialResponse_Header struct {
+	// One header of HTTP, for hosts that take no basic authentication.
+	Header *HeaderCredential `protobuf:"bytes,4,opt,name=header,proto3,oneof"`
+}
+
 func (*CredentialResponse_None) isCredentialResponse_Kind() {}
 
 func (*CredentialResponse_Basic) isCredentialResponse_Kind() {}
+
+func (*CredentialResponse_Header) isCredentialResponse_Kind() {}
 
 type NoCredential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1643,6 +1660,64 @@ func (x *BasicCredential) GetSecret() string {
 	return ""
 }
 
+// HeaderCredential is a header that every request of git to the remote
+// carries. It is sent to the host of the remote's URL only, and redirects are
+// not followed.
+type HeaderCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the header, such as "Authorization". The names that frame a request
+	// (Host, Content-Length, Transfer-Encoding, Connection) are refused.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The whole value, such as "Bearer TOKEN". Printable ASCII.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeaderCredential) Reset() {
+	*x = HeaderCredential{}
+	mi := &file_providers_v1_provider_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeaderCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeaderCredential) ProtoMessage() {}
+
+func (x *HeaderCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeaderCredential.ProtoReflect.Descriptor instead.
+func (*HeaderCredential) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HeaderCredential) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *HeaderCredential) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Header is one header of an inbound webhook with all its values in order.
 type Header struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1654,7 +1729,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_providers_v1_provider_proto_msgTypes[18]
+	mi := &file_providers_v1_provider_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1741,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[18]
+	mi := &file_providers_v1_provider_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1754,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{18}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Header) GetName() string {
@@ -1717,7 +1792,7 @@ type ParseWebhookRequest struct {
 
 func (x *ParseWebhookRequest) Reset() {
 	*x = ParseWebhookRequest{}
-	mi := &file_providers_v1_provider_proto_msgTypes[19]
+	mi := &file_providers_v1_provider_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1804,7 @@ func (x *ParseWebhookRequest) String() string {
 func (*ParseWebhookRequest) ProtoMessage() {}
 
 func (x *ParseWebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[19]
+	mi := &file_providers_v1_provider_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1817,7 @@ func (x *ParseWebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParseWebhookRequest.ProtoReflect.Descriptor instead.
 func (*ParseWebhookRequest) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{19}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ParseWebhookRequest) GetMethod() string {
@@ -1817,7 +1892,7 @@ type RefHint struct {
 
 func (x *RefHint) Reset() {
 	*x = RefHint{}
-	mi := &file_providers_v1_provider_proto_msgTypes[20]
+	mi := &file_providers_v1_provider_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +1904,7 @@ func (x *RefHint) String() string {
 func (*RefHint) ProtoMessage() {}
 
 func (x *RefHint) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[20]
+	mi := &file_providers_v1_provider_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +1917,7 @@ func (x *RefHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefHint.ProtoReflect.Descriptor instead.
 func (*RefHint) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{20}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RefHint) GetName() string {
@@ -1898,7 +1973,7 @@ type ParseWebhookResponse struct {
 
 func (x *ParseWebhookResponse) Reset() {
 	*x = ParseWebhookResponse{}
-	mi := &file_providers_v1_provider_proto_msgTypes[21]
+	mi := &file_providers_v1_provider_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +1985,7 @@ func (x *ParseWebhookResponse) String() string {
 func (*ParseWebhookResponse) ProtoMessage() {}
 
 func (x *ParseWebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[21]
+	mi := &file_providers_v1_provider_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +1998,7 @@ func (x *ParseWebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParseWebhookResponse.ProtoReflect.Descriptor instead.
 func (*ParseWebhookResponse) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{21}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ParseWebhookResponse) GetVerified() bool {
@@ -2022,7 +2097,7 @@ type RepositoryHint struct {
 
 func (x *RepositoryHint) Reset() {
 	*x = RepositoryHint{}
-	mi := &file_providers_v1_provider_proto_msgTypes[22]
+	mi := &file_providers_v1_provider_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2034,7 +2109,7 @@ func (x *RepositoryHint) String() string {
 func (*RepositoryHint) ProtoMessage() {}
 
 func (x *RepositoryHint) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[22]
+	mi := &file_providers_v1_provider_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2047,7 +2122,7 @@ func (x *RepositoryHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RepositoryHint.ProtoReflect.Descriptor instead.
 func (*RepositoryHint) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{22}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RepositoryHint) GetId() string {
@@ -2075,7 +2150,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_providers_v1_provider_proto_msgTypes[23]
+	mi := &file_providers_v1_provider_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2162,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[23]
+	mi := &file_providers_v1_provider_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2175,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{23}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProbeRequest) GetRemote() *Remote {
@@ -2138,7 +2213,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_providers_v1_provider_proto_msgTypes[24]
+	mi := &file_providers_v1_provider_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2225,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[24]
+	mi := &file_providers_v1_provider_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2238,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{24}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ProbeResponse) GetReachable() bool {
@@ -2247,7 +2322,7 @@ type EnsureWebhookRequest struct {
 
 func (x *EnsureWebhookRequest) Reset() {
 	*x = EnsureWebhookRequest{}
-	mi := &file_providers_v1_provider_proto_msgTypes[25]
+	mi := &file_providers_v1_provider_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2334,7 @@ func (x *EnsureWebhookRequest) String() string {
 func (*EnsureWebhookRequest) ProtoMessage() {}
 
 func (x *EnsureWebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[25]
+	mi := &file_providers_v1_provider_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2347,7 @@ func (x *EnsureWebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnsureWebhookRequest.ProtoReflect.Descriptor instead.
 func (*EnsureWebhookRequest) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{25}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EnsureWebhookRequest) GetRemote() *Remote {
@@ -2322,7 +2397,7 @@ type EnsureWebhookResponse struct {
 
 func (x *EnsureWebhookResponse) Reset() {
 	*x = EnsureWebhookResponse{}
-	mi := &file_providers_v1_provider_proto_msgTypes[26]
+	mi := &file_providers_v1_provider_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2334,7 +2409,7 @@ func (x *EnsureWebhookResponse) String() string {
 func (*EnsureWebhookResponse) ProtoMessage() {}
 
 func (x *EnsureWebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[26]
+	mi := &file_providers_v1_provider_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2347,7 +2422,7 @@ func (x *EnsureWebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnsureWebhookResponse.ProtoReflect.Descriptor instead.
 func (*EnsureWebhookResponse) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{26}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EnsureWebhookResponse) GetHookId() string {
@@ -2378,7 +2453,7 @@ type RemoveWebhookRequest struct {
 
 func (x *RemoveWebhookRequest) Reset() {
 	*x = RemoveWebhookRequest{}
-	mi := &file_providers_v1_provider_proto_msgTypes[27]
+	mi := &file_providers_v1_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +2465,7 @@ func (x *RemoveWebhookRequest) String() string {
 func (*RemoveWebhookRequest) ProtoMessage() {}
 
 func (x *RemoveWebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[27]
+	mi := &file_providers_v1_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +2478,7 @@ func (x *RemoveWebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveWebhookRequest.ProtoReflect.Descriptor instead.
 func (*RemoveWebhookRequest) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{27}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RemoveWebhookRequest) GetRemote() *Remote {
@@ -2442,7 +2517,7 @@ type RemoveWebhookResponse struct {
 
 func (x *RemoveWebhookResponse) Reset() {
 	*x = RemoveWebhookResponse{}
-	mi := &file_providers_v1_provider_proto_msgTypes[28]
+	mi := &file_providers_v1_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2529,7 @@ func (x *RemoveWebhookResponse) String() string {
 func (*RemoveWebhookResponse) ProtoMessage() {}
 
 func (x *RemoveWebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[28]
+	mi := &file_providers_v1_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2542,7 @@ func (x *RemoveWebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveWebhookResponse.ProtoReflect.Descriptor instead.
 func (*RemoveWebhookResponse) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{28}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{29}
 }
 
 type ReplayDeliveriesRequest struct {
@@ -2481,7 +2556,7 @@ type ReplayDeliveriesRequest struct {
 
 func (x *ReplayDeliveriesRequest) Reset() {
 	*x = ReplayDeliveriesRequest{}
-	mi := &file_providers_v1_provider_proto_msgTypes[29]
+	mi := &file_providers_v1_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2568,7 @@ func (x *ReplayDeliveriesRequest) String() string {
 func (*ReplayDeliveriesRequest) ProtoMessage() {}
 
 func (x *ReplayDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[29]
+	mi := &file_providers_v1_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2581,7 @@ func (x *ReplayDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ReplayDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{29}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReplayDeliveriesRequest) GetHost() string {
@@ -2537,7 +2612,7 @@ type ReplayDeliveriesResponse struct {
 
 func (x *ReplayDeliveriesResponse) Reset() {
 	*x = ReplayDeliveriesResponse{}
-	mi := &file_providers_v1_provider_proto_msgTypes[30]
+	mi := &file_providers_v1_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2549,7 +2624,7 @@ func (x *ReplayDeliveriesResponse) String() string {
 func (*ReplayDeliveriesResponse) ProtoMessage() {}
 
 func (x *ReplayDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_providers_v1_provider_proto_msgTypes[30]
+	mi := &file_providers_v1_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2562,7 +2637,7 @@ func (x *ReplayDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ReplayDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_providers_v1_provider_proto_rawDescGZIP(), []int{30}
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReplayDeliveriesResponse) GetFailed() int32 {
@@ -2688,17 +2763,21 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\toperation\x18\x02 \x01(\x0e2 .headwater.provider.v1.OperationR\toperation\x12?\n" +
 	"\x06stored\x18\x03 \x01(\v2'.headwater.provider.v1.StoredCredentialR\x06stored\x12<\n" +
 	"\fmin_validity\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vminValidity\x12\x14\n" +
-	"\x05fresh\x18\x05 \x01(\bR\x05fresh\"\xd2\x01\n" +
+	"\x05fresh\x18\x05 \x01(\bR\x05fresh\"\x95\x02\n" +
 	"\x12CredentialResponse\x129\n" +
 	"\x04none\x18\x01 \x01(\v2#.headwater.provider.v1.NoCredentialH\x00R\x04none\x12>\n" +
-	"\x05basic\x18\x02 \x01(\v2&.headwater.provider.v1.BasicCredentialH\x00R\x05basic\x129\n" +
+	"\x05basic\x18\x02 \x01(\v2&.headwater.provider.v1.BasicCredentialH\x00R\x05basic\x12A\n" +
+	"\x06header\x18\x04 \x01(\v2'.headwater.provider.v1.HeaderCredentialH\x00R\x06header\x129\n" +
 	"\n" +
 	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\x06\n" +
 	"\x04kind\"\x0e\n" +
 	"\fNoCredential\"E\n" +
 	"\x0fBasicCredential\x12\x1a\n" +
 	"\busername\x18\x01 \x01(\tR\busername\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"4\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"<\n" +
+	"\x10HeaderCredential\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"4\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06values\x18\x02 \x03(\tR\x06values\"\xba\x02\n" +
@@ -2834,7 +2913,7 @@ func file_providers_v1_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_providers_v1_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_providers_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_providers_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_providers_v1_provider_proto_goTypes = []any{
 	(ErrorCode)(0),                   // 0: headwater.provider.v1.ErrorCode
 	(Mode)(0),                        // 1: headwater.provider.v1.Mode
@@ -2858,25 +2937,26 @@ var file_providers_v1_provider_proto_goTypes = []any{
 	(*CredentialResponse)(nil),       // 19: headwater.provider.v1.CredentialResponse
 	(*NoCredential)(nil),             // 20: headwater.provider.v1.NoCredential
 	(*BasicCredential)(nil),          // 21: headwater.provider.v1.BasicCredential
-	(*Header)(nil),                   // 22: headwater.provider.v1.Header
-	(*ParseWebhookRequest)(nil),      // 23: headwater.provider.v1.ParseWebhookRequest
-	(*RefHint)(nil),                  // 24: headwater.provider.v1.RefHint
-	(*ParseWebhookResponse)(nil),     // 25: headwater.provider.v1.ParseWebhookResponse
-	(*RepositoryHint)(nil),           // 26: headwater.provider.v1.RepositoryHint
-	(*ProbeRequest)(nil),             // 27: headwater.provider.v1.ProbeRequest
-	(*ProbeResponse)(nil),            // 28: headwater.provider.v1.ProbeResponse
-	(*EnsureWebhookRequest)(nil),     // 29: headwater.provider.v1.EnsureWebhookRequest
-	(*EnsureWebhookResponse)(nil),    // 30: headwater.provider.v1.EnsureWebhookResponse
-	(*RemoveWebhookRequest)(nil),     // 31: headwater.provider.v1.RemoveWebhookRequest
-	(*RemoveWebhookResponse)(nil),    // 32: headwater.provider.v1.RemoveWebhookResponse
-	(*ReplayDeliveriesRequest)(nil),  // 33: headwater.provider.v1.ReplayDeliveriesRequest
-	(*ReplayDeliveriesResponse)(nil), // 34: headwater.provider.v1.ReplayDeliveriesResponse
-	(*durationpb.Duration)(nil),      // 35: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
+	(*HeaderCredential)(nil),         // 22: headwater.provider.v1.HeaderCredential
+	(*Header)(nil),                   // 23: headwater.provider.v1.Header
+	(*ParseWebhookRequest)(nil),      // 24: headwater.provider.v1.ParseWebhookRequest
+	(*RefHint)(nil),                  // 25: headwater.provider.v1.RefHint
+	(*ParseWebhookResponse)(nil),     // 26: headwater.provider.v1.ParseWebhookResponse
+	(*RepositoryHint)(nil),           // 27: headwater.provider.v1.RepositoryHint
+	(*ProbeRequest)(nil),             // 28: headwater.provider.v1.ProbeRequest
+	(*ProbeResponse)(nil),            // 29: headwater.provider.v1.ProbeResponse
+	(*EnsureWebhookRequest)(nil),     // 30: headwater.provider.v1.EnsureWebhookRequest
+	(*EnsureWebhookResponse)(nil),    // 31: headwater.provider.v1.EnsureWebhookResponse
+	(*RemoveWebhookRequest)(nil),     // 32: headwater.provider.v1.RemoveWebhookRequest
+	(*RemoveWebhookResponse)(nil),    // 33: headwater.provider.v1.RemoveWebhookResponse
+	(*ReplayDeliveriesRequest)(nil),  // 34: headwater.provider.v1.ReplayDeliveriesRequest
+	(*ReplayDeliveriesResponse)(nil), // 35: headwater.provider.v1.ReplayDeliveriesResponse
+	(*durationpb.Duration)(nil),      // 36: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 37: google.protobuf.Timestamp
 }
 var file_providers_v1_provider_proto_depIdxs = []int32{
 	0,  // 0: headwater.provider.v1.ProviderError.code:type_name -> headwater.provider.v1.ErrorCode
-	35, // 1: headwater.provider.v1.ProviderError.retry_after:type_name -> google.protobuf.Duration
+	36, // 1: headwater.provider.v1.ProviderError.retry_after:type_name -> google.protobuf.Duration
 	7,  // 2: headwater.provider.v1.ManifestResponse.manifest:type_name -> headwater.provider.v1.Manifest
 	1,  // 3: headwater.provider.v1.Manifest.mode:type_name -> headwater.provider.v1.Mode
 	8,  // 4: headwater.provider.v1.Manifest.capabilities:type_name -> headwater.provider.v1.Capabilities
@@ -2888,49 +2968,50 @@ var file_providers_v1_provider_proto_depIdxs = []int32{
 	14, // 10: headwater.provider.v1.CredentialRequest.remote:type_name -> headwater.provider.v1.Remote
 	2,  // 11: headwater.provider.v1.CredentialRequest.operation:type_name -> headwater.provider.v1.Operation
 	15, // 12: headwater.provider.v1.CredentialRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	35, // 13: headwater.provider.v1.CredentialRequest.min_validity:type_name -> google.protobuf.Duration
+	36, // 13: headwater.provider.v1.CredentialRequest.min_validity:type_name -> google.protobuf.Duration
 	20, // 14: headwater.provider.v1.CredentialResponse.none:type_name -> headwater.provider.v1.NoCredential
 	21, // 15: headwater.provider.v1.CredentialResponse.basic:type_name -> headwater.provider.v1.BasicCredential
-	36, // 16: headwater.provider.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
-	22, // 17: headwater.provider.v1.ParseWebhookRequest.headers:type_name -> headwater.provider.v1.Header
-	36, // 18: headwater.provider.v1.ParseWebhookRequest.received_at:type_name -> google.protobuf.Timestamp
-	14, // 19: headwater.provider.v1.ParseWebhookRequest.repository:type_name -> headwater.provider.v1.Remote
-	3,  // 20: headwater.provider.v1.ParseWebhookResponse.kind:type_name -> headwater.provider.v1.WebhookKind
-	24, // 21: headwater.provider.v1.ParseWebhookResponse.refs:type_name -> headwater.provider.v1.RefHint
-	26, // 22: headwater.provider.v1.ParseWebhookResponse.repositories:type_name -> headwater.provider.v1.RepositoryHint
-	14, // 23: headwater.provider.v1.ProbeRequest.remote:type_name -> headwater.provider.v1.Remote
-	15, // 24: headwater.provider.v1.ProbeRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	36, // 25: headwater.provider.v1.ProbeResponse.rate_reset_at:type_name -> google.protobuf.Timestamp
-	35, // 26: headwater.provider.v1.ProbeResponse.latency:type_name -> google.protobuf.Duration
-	35, // 27: headwater.provider.v1.ProbeResponse.clock_skew:type_name -> google.protobuf.Duration
-	14, // 28: headwater.provider.v1.EnsureWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
-	15, // 29: headwater.provider.v1.EnsureWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	14, // 30: headwater.provider.v1.RemoveWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
-	15, // 31: headwater.provider.v1.RemoveWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	36, // 32: headwater.provider.v1.ReplayDeliveriesRequest.since:type_name -> google.protobuf.Timestamp
-	5,  // 33: headwater.provider.v1.ProviderService.Manifest:input_type -> headwater.provider.v1.ManifestRequest
-	10, // 34: headwater.provider.v1.ProviderService.Configure:input_type -> headwater.provider.v1.ConfigureRequest
-	16, // 35: headwater.provider.v1.ProviderService.Resolve:input_type -> headwater.provider.v1.ResolveRequest
-	18, // 36: headwater.provider.v1.ProviderService.Credential:input_type -> headwater.provider.v1.CredentialRequest
-	23, // 37: headwater.provider.v1.ProviderService.ParseWebhook:input_type -> headwater.provider.v1.ParseWebhookRequest
-	27, // 38: headwater.provider.v1.ProviderService.Probe:input_type -> headwater.provider.v1.ProbeRequest
-	29, // 39: headwater.provider.v1.ProviderService.EnsureWebhook:input_type -> headwater.provider.v1.EnsureWebhookRequest
-	31, // 40: headwater.provider.v1.ProviderService.RemoveWebhook:input_type -> headwater.provider.v1.RemoveWebhookRequest
-	33, // 41: headwater.provider.v1.ProviderService.ReplayDeliveries:input_type -> headwater.provider.v1.ReplayDeliveriesRequest
-	6,  // 42: headwater.provider.v1.ProviderService.Manifest:output_type -> headwater.provider.v1.ManifestResponse
-	11, // 43: headwater.provider.v1.ProviderService.Configure:output_type -> headwater.provider.v1.ConfigureResponse
-	17, // 44: headwater.provider.v1.ProviderService.Resolve:output_type -> headwater.provider.v1.ResolveResponse
-	19, // 45: headwater.provider.v1.ProviderService.Credential:output_type -> headwater.provider.v1.CredentialResponse
-	25, // 46: headwater.provider.v1.ProviderService.ParseWebhook:output_type -> headwater.provider.v1.ParseWebhookResponse
-	28, // 47: headwater.provider.v1.ProviderService.Probe:output_type -> headwater.provider.v1.ProbeResponse
-	30, // 48: headwater.provider.v1.ProviderService.EnsureWebhook:output_type -> headwater.provider.v1.EnsureWebhookResponse
-	32, // 49: headwater.provider.v1.ProviderService.RemoveWebhook:output_type -> headwater.provider.v1.RemoveWebhookResponse
-	34, // 50: headwater.provider.v1.ProviderService.ReplayDeliveries:output_type -> headwater.provider.v1.ReplayDeliveriesResponse
-	42, // [42:51] is the sub-list for method output_type
-	33, // [33:42] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	22, // 16: headwater.provider.v1.CredentialResponse.header:type_name -> headwater.provider.v1.HeaderCredential
+	37, // 17: headwater.provider.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
+	23, // 18: headwater.provider.v1.ParseWebhookRequest.headers:type_name -> headwater.provider.v1.Header
+	37, // 19: headwater.provider.v1.ParseWebhookRequest.received_at:type_name -> google.protobuf.Timestamp
+	14, // 20: headwater.provider.v1.ParseWebhookRequest.repository:type_name -> headwater.provider.v1.Remote
+	3,  // 21: headwater.provider.v1.ParseWebhookResponse.kind:type_name -> headwater.provider.v1.WebhookKind
+	25, // 22: headwater.provider.v1.ParseWebhookResponse.refs:type_name -> headwater.provider.v1.RefHint
+	27, // 23: headwater.provider.v1.ParseWebhookResponse.repositories:type_name -> headwater.provider.v1.RepositoryHint
+	14, // 24: headwater.provider.v1.ProbeRequest.remote:type_name -> headwater.provider.v1.Remote
+	15, // 25: headwater.provider.v1.ProbeRequest.stored:type_name -> headwater.provider.v1.StoredCredential
+	37, // 26: headwater.provider.v1.ProbeResponse.rate_reset_at:type_name -> google.protobuf.Timestamp
+	36, // 27: headwater.provider.v1.ProbeResponse.latency:type_name -> google.protobuf.Duration
+	36, // 28: headwater.provider.v1.ProbeResponse.clock_skew:type_name -> google.protobuf.Duration
+	14, // 29: headwater.provider.v1.EnsureWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
+	15, // 30: headwater.provider.v1.EnsureWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
+	14, // 31: headwater.provider.v1.RemoveWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
+	15, // 32: headwater.provider.v1.RemoveWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
+	37, // 33: headwater.provider.v1.ReplayDeliveriesRequest.since:type_name -> google.protobuf.Timestamp
+	5,  // 34: headwater.provider.v1.ProviderService.Manifest:input_type -> headwater.provider.v1.ManifestRequest
+	10, // 35: headwater.provider.v1.ProviderService.Configure:input_type -> headwater.provider.v1.ConfigureRequest
+	16, // 36: headwater.provider.v1.ProviderService.Resolve:input_type -> headwater.provider.v1.ResolveRequest
+	18, // 37: headwater.provider.v1.ProviderService.Credential:input_type -> headwater.provider.v1.CredentialRequest
+	24, // 38: headwater.provider.v1.ProviderService.ParseWebhook:input_type -> headwater.provider.v1.ParseWebhookRequest
+	28, // 39: headwater.provider.v1.ProviderService.Probe:input_type -> headwater.provider.v1.ProbeRequest
+	30, // 40: headwater.provider.v1.ProviderService.EnsureWebhook:input_type -> headwater.provider.v1.EnsureWebhookRequest
+	32, // 41: headwater.provider.v1.ProviderService.RemoveWebhook:input_type -> headwater.provider.v1.RemoveWebhookRequest
+	34, // 42: headwater.provider.v1.ProviderService.ReplayDeliveries:input_type -> headwater.provider.v1.ReplayDeliveriesRequest
+	6,  // 43: headwater.provider.v1.ProviderService.Manifest:output_type -> headwater.provider.v1.ManifestResponse
+	11, // 44: headwater.provider.v1.ProviderService.Configure:output_type -> headwater.provider.v1.ConfigureResponse
+	17, // 45: headwater.provider.v1.ProviderService.Resolve:output_type -> headwater.provider.v1.ResolveResponse
+	19, // 46: headwater.provider.v1.ProviderService.Credential:output_type -> headwater.provider.v1.CredentialResponse
+	26, // 47: headwater.provider.v1.ProviderService.ParseWebhook:output_type -> headwater.provider.v1.ParseWebhookResponse
+	29, // 48: headwater.provider.v1.ProviderService.Probe:output_type -> headwater.provider.v1.ProbeResponse
+	31, // 49: headwater.provider.v1.ProviderService.EnsureWebhook:output_type -> headwater.provider.v1.EnsureWebhookResponse
+	33, // 50: headwater.provider.v1.ProviderService.RemoveWebhook:output_type -> headwater.provider.v1.RemoveWebhookResponse
+	35, // 51: headwater.provider.v1.ProviderService.ReplayDeliveries:output_type -> headwater.provider.v1.ReplayDeliveriesResponse
+	43, // [43:52] is the sub-list for method output_type
+	34, // [34:43] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_providers_v1_provider_proto_init() }
@@ -2941,6 +3022,7 @@ func file_providers_v1_provider_proto_init() {
 	file_providers_v1_provider_proto_msgTypes[15].OneofWrappers = []any{
 		(*CredentialResponse_None)(nil),
 		(*CredentialResponse_Basic)(nil),
+		(*CredentialResponse_Header)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2948,7 +3030,7 @@ func file_providers_v1_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_providers_v1_provider_proto_rawDesc), len(file_providers_v1_provider_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -11,7 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // providersFile is the configuration that forge start and forge block write,
@@ -20,14 +20,14 @@ const providersFile = "providers.hcl"
 
 // forge is an upstream host of a script.
 type forge struct {
-	*providertest.Forge
+	*forgetest.Forge
 	user string
 }
 
 // forgeVerbs are what scripts can do to a forge. "forge -as NAME" means another
 // one than the first.
 //
-//	start KIND [-tls]               sets $FORGE_HOST, $FORGE_URL, $FORGE_USER
+//	start HOST [-tls]                sets $FORGE_HOST, $FORGE_URL, $FORGE_USER
 //	block PROVIDER [LINE...]         allows the host in providers.hcl, with more attributes
 //	create REPO [private]
 //	seed REPO [commits=N] [branches=N] [tags=N] [pulls=N] [filesize=N]
@@ -73,7 +73,7 @@ func forgeVerbs() map[string]func(w *world, ts *testscript.TestScript, f *forge,
 		}),
 		"protect": check(func(f *forge, args []string) error { return f.Protect(args[0], args[1]) }),
 		"refuse": check(func(f *forge, args []string) error {
-			return f.Refuse(args[0], providertest.Refusal{Pattern: args[1], Reason: args[2], Message: args[3:]})
+			return f.Refuse(args[0], forgetest.Refusal{Pattern: args[1], Reason: args[2], Message: args[3:]})
 		}),
 		"unprotect": check(func(f *forge, args []string) error { return f.Unprotect(args[0]) }),
 		"archive":   check(func(f *forge, args []string) error { return f.SetArchived(args[0], true) }),
@@ -155,8 +155,8 @@ func (w *world) forge(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func (w *world) startForge(ts *testscript.TestScript, name string, args []string) {
-	o := providertest.ForgeOptions{Dress: providertest.Dress(args[0]), TLS: slices.Contains(args, "-tls")}
-	made, err := providertest.NewForge(filepath.Join(w.work, "forge"+name), o)
+	o := forgetest.ForgeOptions{HostKind: forgetest.HostKind(args[0]), TLS: slices.Contains(args, "-tls")}
+	made, err := forgetest.NewForge(filepath.Join(w.work, "forge"+name), o)
 	ts.Check(err)
 	f := &forge{Forge: made}
 	w.forges[name] = f
@@ -182,7 +182,7 @@ func (w *world) forgeBlock(ts *testscript.TestScript, f *forge, args []string) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "provider %q {\n", args[0])
 	if args[0] == "github-app" {
-		fmt.Fprintf(&text, "  app_id = %d\n  private_key_file = %q\n", providertest.AppID, w.secretFile("app.pem"))
+		fmt.Fprintf(&text, "  app_id = %d\n  private_key_file = %q\n", forgetest.AppID, w.secretFile("app.pem"))
 	}
 	fmt.Fprintf(&text, "  host %q {\n    scheme = %q\n    api_url = %q\n", policy.Host, policy.Scheme, policy.APIURL)
 	if !slices.Contains(args[1:], "public-only") {
@@ -200,12 +200,12 @@ func (w *world) forgeBlock(ts *testscript.TestScript, f *forge, args []string) {
 }
 
 func (w *world) forgeSecret(ts *testscript.TestScript, f *forge, args []string) {
-	o := providertest.TokenOptions{ReadOnly: slices.Contains(args[1:], "readonly"), AppPassword: slices.Contains(args[1:], "apppassword")}
+	o := forgetest.TokenOptions{ReadOnly: slices.Contains(args[1:], "readonly"), AppPassword: slices.Contains(args[1:], "apppassword")}
 	w.keep(ts, args[0], f.MintToken(o), f.user)
 }
 
 func seed(f *forge, args []string) error {
-	var o providertest.SeedOptions
+	var o forgetest.SeedOptions
 	fields := map[string]*int{
 		"commits": &o.Commits, "branches": &o.Branches, "tags": &o.Tags, "pulls": &o.PullRefs, "filesize": &o.FileSize,
 	}
@@ -223,9 +223,9 @@ func seed(f *forge, args []string) error {
 }
 
 func inject(f *forge, args []string) error {
-	var x providertest.Fault
+	var x forgetest.Fault
 	for kind := range strings.SplitSeq(args[0], ",") {
-		x.Kinds = append(x.Kinds, providertest.Kind(kind))
+		x.Kinds = append(x.Kinds, forgetest.Kind(kind))
 	}
 	switch what := args[1]; what {
 	case "drop":
@@ -265,7 +265,7 @@ func inject(f *forge, args []string) error {
 }
 
 // describe is a recorded request in one line.
-func describe(r providertest.Request) string {
+func describe(r forgetest.Request) string {
 	line := fmt.Sprintf("%s %s %s status=%d user=%s credential=%t", r.Kind, r.Method, r.Path, r.Status, r.User, r.Credential)
 	if r.GitProtocol != "" {
 		line += " protocol=" + r.GitProtocol

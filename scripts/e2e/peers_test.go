@@ -17,7 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest/giteatest"
+	"github.com/headwater-git/headwater/providers/giteatest"
 )
 
 // TestPeers runs the scripts of testdata/peers against a real Gitea. They have

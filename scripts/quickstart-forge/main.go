@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 func main() {
@@ -40,7 +40,7 @@ func run(ctx context.Context, dir, repo string, commits int) (err error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	forge, err := providertest.NewForge(dir, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	forge, err := forgetest.NewForge(dir, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	if err != nil {
 		return err
 	}
@@ -67,11 +67,11 @@ func run(ctx context.Context, dir, repo string, commits int) (err error) {
 }
 
 // fill makes the repository.
-func fill(forge *providertest.Forge, repo string, commits int) error {
+func fill(forge *forgetest.Forge, repo string, commits int) error {
 	if err := forge.CreateRepo(repo, true); err != nil {
 		return err
 	}
-	if err := forge.Seed(repo, providertest.SeedOptions{Commits: commits, Branches: 5, Tags: 12, PullRefs: 40, FileSize: 4000}); err != nil {
+	if err := forge.Seed(repo, forgetest.SeedOptions{Commits: commits, Branches: 5, Tags: 12, PullRefs: 40, FileSize: 4000}); err != nil {
 		return err
 	}
 	if _, err := forge.Git(repo, "branch", "release", "main"); err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/sync"
+	"github.com/headwater-git/headwater/core/mirror"
 )
 
 // Settings reads and writes what was chosen for repositories.
@@ -15,7 +15,7 @@ import (
 type Settings interface {
 	Settings(ctx context.Context, repo core.Repository) (core.Settings, error)
 	SaveSettings(ctx context.Context, repo core.Repository, s core.Settings) error
-	PlanSettings(ctx context.Context, repo core.Repository, s core.Settings) (sync.Plan, error)
+	PlanSettings(ctx context.Context, repo core.Repository, s core.Settings) (mirror.Plan, error)
 }
 
 // settingsBody is the settings in a request: what is absent stays as it is.
@@ -110,7 +110,7 @@ type planView struct {
 	Held    []core.RefUpdate `json:"held"` // left where they are by policy
 }
 
-func viewPlan(p sync.Plan) planView {
+func viewPlan(p mirror.Plan) planView {
 	return planView{
 		Created: orEmpty(p.Created), Moved: orEmpty(p.Moved), Forced: orEmpty(p.Forced), Deleted: orEmpty(p.Deleted), Held: orEmpty(p.Held),
 	}

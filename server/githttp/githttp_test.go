@@ -21,7 +21,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/limit"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -171,13 +171,13 @@ func TestHandler_methods(t *testing.T) {
 
 func TestHandler_firstSyncSaysSo(t *testing.T) {
 	t.Parallel()
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo("acme/widget", true)
-	forge.Seed("acme/widget", providertest.SeedOptions{Commits: 3})
-	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})
+	forge.Seed("acme/widget", forgetest.SeedOptions{Commits: 3})
+	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}})
 	s.Link(t, "r", forge, "acme/widget")
 	there, release := make(chan struct{}), make(chan struct{})
-	forge.Inject(providertest.Fault{Kinds: []providertest.Kind{providertest.KindFetch}, Times: 1, Before: func() { close(there); <-release }})
+	forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Times: 1, Before: func() { close(there); <-release }})
 	s.Pull(t, "r")
 	<-there
 	client := s.Client(t, "r")
@@ -390,8 +390,8 @@ func TestHandler_pushes(t *testing.T) {
 // is kept in memory.
 func TestHandler_capabilitiesByObjectFormat(t *testing.T) {
 	t.Parallel()
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
-	s := servertest.Start(t, servertest.Options{Forges: []*providertest.TestForge{forge}})
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
+	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}})
 	maker := s.ClientWith(t, "")
 	heads := map[string]string{}
 	for _, format := range []string{"sha1", "sha256"} {
@@ -401,7 +401,7 @@ func TestHandler_capabilitiesByObjectFormat(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.RemoveAll(dir))
 		maker.Git("init", "--quiet", "--bare", "--object-format="+format, "--template=", dir)
-		forge.Seed(path, providertest.SeedOptions{Commits: 3})
+		forge.Seed(path, forgetest.SeedOptions{Commits: 3})
 		s.Mirror(t, format, forge, path)
 		heads[format] = forge.Ref(path, "refs/heads/main")
 	}

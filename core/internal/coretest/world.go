@@ -17,7 +17,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 	"github.com/headwater-git/headwater/store/storetest"
@@ -30,11 +30,16 @@ const Org = "acme"
 type Options struct {
 	Clock     core.Clock // nil is the system's
 	Failpoint func(name string)
-	Forge     providertest.ForgeOptions
+	Forge     forgetest.ForgeOptions
 	Logger    hclog.Logger
 	Stall     time.Duration // of a git that talks to the forge; 0 is git's default
 	Folder    string        // name of the data directory; "" takes a plain one
+	SQLFirst  bool          // changes of refs become true in SQL, and then on the disk
 }
+
+// CommitPoints are the two orders in which a change of refs becomes true, by
+// [Options.SQLFirst]: what the core promises holds with both.
+var CommitPoints = map[string]bool{"disk first": false, "SQL first": true}
 
 // World is a data directory with what works on it, and a forge.
 type World struct {
@@ -43,7 +48,7 @@ type World struct {
 	Git       *git.Git
 	Store     *FaultyStore
 	Repos     *repo.Repos
-	Forge     *providertest.TestForge
+	Forge     *forgetest.TestForge
 	Plugin    *Plugin
 	Upstreams *upstream.Service
 	Clock     core.Clock
@@ -59,8 +64,8 @@ func NewWorld(t testing.TB, o Options) *World {
 	if o.Clock == nil {
 		o.Clock = core.SystemClock{}
 	}
-	if o.Forge.Dress == "" {
-		o.Forge.Dress = providertest.DressGitHubPublic
+	if o.Forge.HostKind == "" {
+		o.Forge.HostKind = forgetest.HostGitHubPublic
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
@@ -78,7 +83,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	w.Store = &FaultyStore{Store: s}
 	require.NoError(t, w.Store.CreateOrg(t.Context(), core.Org{Name: Org, CreatedAt: o.Clock.Now()}))
-	w.Forge = providertest.StartForge(t, o.Forge)
+	w.Forge = forgetest.StartForge(t, o.Forge)
 	w.Plugin = NewPlugin(w.Forge.HostPolicy())
 	discover := git.NewDiscoverer("headwater-test")
 	t.Cleanup(discover.CloseIdle)
@@ -92,9 +97,17 @@ func NewWorld(t testing.TB, o Options) *World {
 // Open opens the repositories anew, as a restart does.
 func (w *World) Open() {
 	w.Helper()
+	var point repo.CommitPoint
+	if w.options.SQLFirst {
+		fail := w.options.Failpoint
+		if fail == nil {
+			fail = func(string) {}
+		}
+		point = &sqlFirst{git: w.Git, store: w.Store, fail: fail, path: func(id string) string { return w.Repos.Path(id) }}
+	}
 	var err error
 	w.Repos, err = repo.Open(repo.Options{
-		Root: w.Dir, Git: w.Git, Store: w.Store, Clock: w.Clock, Locker: repo.NewLocker(), Logger: w.Logger, Failpoint: w.options.Failpoint,
+		Root: w.Dir, CommitPoint: point, Git: w.Git, Store: w.Store, Clock: w.Clock, Locker: repo.NewLocker(), Logger: w.Logger, Failpoint: w.options.Failpoint,
 		Objects: w.objects,
 	})
 	require.NoError(w, err)
@@ -114,7 +127,7 @@ func (w *World) Synced(name string) core.Repository {
 }
 
 // SyncedAt is Synced at another forge, which the provider must know.
-func (w *World) SyncedAt(forge *providertest.TestForge, name string) core.Repository {
+func (w *World) SyncedAt(forge *forgetest.TestForge, name string) core.Repository {
 	w.Helper()
 	path := Org + "/" + name
 	if _, err := forge.Forge.RepoID(path); err != nil {
@@ -232,22 +245,6 @@ func Run(t testing.TB, dir string, args ...string) string {
 	out, err := TryRun(context.WithoutCancel(t.Context()), dir, "", args...)
 	require.NoError(t, err, "git %v: %s", args, out)
 	return out
-}
-
-// Commit makes a commit of one file with the message in it, and returns its
-// id. Equal arguments make equal ids.
-func Commit(t testing.TB, dir, message string, parents ...core.ObjectID) core.ObjectID {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
-	blob, err := TryRun(ctx, dir, message+"\n", "hash-object", "-w", "--stdin")
-	require.NoError(t, err, blob)
-	tree, err := TryRun(ctx, dir, "100644 blob "+blob+"\tfile\n", "mktree")
-	require.NoError(t, err, tree)
-	args := []string{"commit-tree", "-m", message, tree}
-	for _, p := range parents {
-		args = append(args, "-p", string(p))
-	}
-	return core.ObjectID(Run(t, dir, args...))
 }
 
 // ForgeCommit makes a commit at the forge and puts the ref on it.

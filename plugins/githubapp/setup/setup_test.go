@@ -18,7 +18,7 @@ import (
 
 	"github.com/headwater-git/headwater/plugins/githubapp/setup"
 	"github.com/headwater-git/headwater/providers"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // form is the form of the start page.
@@ -66,7 +66,7 @@ func get(t *testing.T, address string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-func optionsFor(f *providertest.TestForge) setup.Options {
+func optionsFor(f *forgetest.TestForge) setup.Options {
 	return setup.Options{
 		Host: f.HostPolicy(), Organization: "acme", Name: "Headwater <b>test</b>", HomeURL: "https://git.example.com",
 		WebhookURL: "https://git.example.com/webhooks/github-app",
@@ -121,7 +121,7 @@ func TestPage_Serve_makesAnApp(t *testing.T) {
 	for name, owner := range map[string]string{"organisation": "acme", "own account": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := providertest.StartForge(t, providertest.ForgeOptions{})
+			f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 			o := optionsFor(f)
 			o.Organization = owner
 			s := serve(t, o, nil)
@@ -132,7 +132,7 @@ func TestPage_Serve_makesAnApp(t *testing.T) {
 
 			app, err := s.wait()
 			require.NoError(t, err)
-			require.EqualValues(t, providertest.AppID, app.ID)
+			require.EqualValues(t, forgetest.AppID, app.ID)
 			require.Equal(t, string(f.AppKey()), app.PrivateKey.Reveal())
 			require.Len(t, s.kept, 1)
 
@@ -156,7 +156,7 @@ func TestPage_Serve_makesAnApp(t *testing.T) {
 
 func TestPage_Serve_strangers(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	s := serve(t, optionsFor(f), nil)
 	root := strings.TrimSuffix(s.page.URL(), "/")
 	root = root[:strings.LastIndex(root, "/")]
@@ -191,7 +191,7 @@ func TestPage_Serve_strangers(t *testing.T) {
 // App: the code is still good.
 func TestPage_Serve_triesAgain(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	s := serve(t, optionsFor(f), nil)
 	_, page := get(t, s.page.URL())
 	posted := readForm(t, page)
@@ -210,12 +210,12 @@ func TestPage_Serve_triesAgain(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	app, err := s.wait()
 	require.NoError(t, err)
-	require.EqualValues(t, providertest.AppID, app.ID)
+	require.EqualValues(t, forgetest.AppID, app.ID)
 }
 
 func TestPage_Serve_codeOfNoUse(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	s := serve(t, optionsFor(f), nil)
 	_, page := get(t, s.page.URL())
 	action, err := url.Parse(readForm(t, page).action)
@@ -229,7 +229,7 @@ func TestPage_Serve_codeOfNoUse(t *testing.T) {
 
 func TestPage_Serve_notKept(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	full := errors.New("the disk is full")
 	s := serve(t, optionsFor(f), func(setup.App) error { return full })
 	status, text := browse(t, s.page.URL())
@@ -249,7 +249,7 @@ func TestListen_loopbackOnly(t *testing.T) {
 
 func TestFlow_Pasted(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	o := optionsFor(f)
 	o.RedirectURL = "http://127.0.0.1:9/headwater"
 	flow, err := setup.New(o)
@@ -262,7 +262,7 @@ func TestFlow_Pasted(t *testing.T) {
 	page, err := base64.StdEncoding.DecodeString(encoded)
 	require.NoError(t, err)
 	posted := readForm(t, string(page))
-	var manifest providertest.AppManifest
+	var manifest forgetest.AppManifest
 	require.NoError(t, json.Unmarshal([]byte(posted.manifest), &manifest))
 	require.Equal(t, o.RedirectURL, manifest.RedirectURL)
 	action, err := url.Parse(posted.action)
@@ -303,7 +303,7 @@ func TestFlow_HTML_escapes(t *testing.T) {
 	require.NotContains(t, string(page), "<x>")
 	posted := readForm(t, string(page))
 	require.True(t, strings.HasPrefix(posted.action, "https://github.com/settings/apps/new?state="), posted.action)
-	var manifest providertest.AppManifest
+	var manifest forgetest.AppManifest
 	require.NoError(t, json.Unmarshal([]byte(posted.manifest), &manifest))
 	require.Equal(t, `"><script>alert(1)</script>`, manifest.Name)
 }
@@ -334,7 +334,7 @@ func TestNew_refuses(t *testing.T) {
 // TestFlow_enterprise makes an App at a host with a certificate of its own.
 func TestFlow_enterprise(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{TLS: true})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{TLS: true})
 	o := optionsFor(f)
 	o.Host.APIURL = "" // https://HOST/api/v3 is the rule
 	o.RedirectURL = "http://127.0.0.1:9/headwater"

@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"net/http"
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -269,6 +271,8 @@ func toCredential(c providers.Credential) (*providerv1.CredentialResponse, error
 		out.Kind = &providerv1.CredentialResponse_None{None: &providerv1.NoCredential{}}
 	case providers.CredentialBasic:
 		out.Kind = &providerv1.CredentialResponse_Basic{Basic: &providerv1.BasicCredential{Username: c.Username, Secret: c.Secret.Reveal()}}
+	case providers.CredentialHeader:
+		out.Kind = &providerv1.CredentialResponse_Header{Header: &providerv1.HeaderCredential{Name: c.Header, Value: c.Secret.Reveal()}}
 	default:
 		return nil, providers.Errorf(providers.CodeUnsupported, "the plugin answered with a credential of unknown kind %q", c.Kind)
 	}
@@ -284,12 +288,33 @@ func fromCredential(c *providerv1.CredentialResponse) (providers.Credential, err
 		out.Kind = providers.CredentialBasic
 		out.Username = kind.Basic.GetUsername()
 		out.Secret = providers.Secret(kind.Basic.GetSecret())
+	case *providerv1.CredentialResponse_Header:
+		out.Kind = providers.CredentialHeader
+		out.Header = kind.Header.GetName()
+		out.Secret = providers.Secret(kind.Header.GetValue())
+		if !sendable(out.Header, kind.Header.GetValue()) {
+			return providers.Credential{}, providers.Errorf(providers.CodeUnavailable, "the plugin answered with a header that cannot be sent: %q", out.Header)
+		}
 	default:
 		// A form of a newer contract. Going on without it would contact the
 		// host anonymously, which is not what the plugin meant.
 		return providers.Credential{}, providers.Errorf(providers.CodeUnsupported, "the plugin answered with a kind of credential that this server does not know")
 	}
 	return out, nil
+}
+
+// sendable reports whether a header can be added to a request of git: a value
+// with a line break would add others, and some names would change what the
+// request is.
+func sendable(name, value string) bool {
+	if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) || value == "" {
+		return false
+	}
+	switch http.CanonicalHeaderKey(name) {
+	case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Content-Encoding", "Content-Type", "Expect", "Te", "Trailer", "Upgrade":
+		return false
+	}
+	return strings.IndexFunc(value, func(r rune) bool { return r > '~' }) < 0
 }
 
 func toProbeRequest(r providers.ProbeRequest) *providerv1.ProbeRequest {

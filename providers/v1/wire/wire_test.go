@@ -111,8 +111,11 @@ func fill(v reflect.Value, n *int64) {
 	case providers.Operation:
 		v.SetString(string(providers.OpPush))
 		return
-	case providers.CredentialKind:
-		v.SetString(string(providers.CredentialBasic))
+	case providers.Credential:
+		// Its kinds do not share all fields; TestClient_credential_header has the other one.
+		v.Set(reflect.ValueOf(providers.Credential{
+			Kind: providers.CredentialBasic, Username: "u", Secret: "s", ExpiresAt: time.Unix(1700000000+*n, 0).UTC(),
+		}))
 		return
 	case providers.WebhookKind:
 		v.SetString(string(providers.WebhookRenamed))
@@ -342,6 +345,25 @@ func TestClient_errors(t *testing.T) {
 		})
 	}
 	require.NoError(t, fromStatus(toStatus(nil)))
+}
+
+func TestClient_credential_header(t *testing.T) {
+	t.Parallel()
+	answer := providers.Credential{Kind: providers.CredentialHeader, Header: "Authorization", Secret: "Bearer t", ExpiresAt: time.Unix(1700000000, 0).UTC()}
+	c := serve(t, &fake{credential: func(context.Context, providers.CredentialRequest) (providers.Credential, error) { return answer, nil }})
+	got, err := c.Credential(t.Context(), providers.CredentialRequest{})
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(answer, got, reveal))
+	for name, bad := range map[string][2]string{
+		"another line": {"Authorization", "x\r\nHost: elsewhere.example"}, "no name": {"", "x"}, "no value": {"Authorization", ""},
+		"name of two lines": {"A\nB", "x"}, "frames the request": {"content-length", "0"}, "another host": {"Host", "elsewhere.example"},
+		"not ASCII": {"Authorization", "Bearer caf\u00e9"}, "colon in the name": {"A: b", "x"},
+	} {
+		answer.Header, answer.Secret = bad[0], providers.Secret(bad[1])
+		_, err := c.Credential(t.Context(), providers.CredentialRequest{})
+		require.Equal(t, providers.CodeUnavailable, providers.CodeOf(err), name)
+		require.NotContains(t, err.Error(), "elsewhere")
+	}
 }
 
 func TestClient_credential_unknownKind(t *testing.T) {

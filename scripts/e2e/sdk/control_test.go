@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // kind says what repositories a script makes.
@@ -156,15 +156,15 @@ func (b *bench) memory(reset bool) (float64, error) {
 	return float64(peak) / 1024, err
 }
 
-// fakeHost is a fake Gitea.
+// fakeHost is a forge that looks like Gitea.
 type fakeHost struct {
-	*providertest.Forge
+	*forgetest.Forge
 	user, secret string
 	mu           sync.Mutex
 	faults       map[string]func() // what removes them, by path
 }
 
-func newFakeHost(f *providertest.Forge) *fakeHost {
+func newFakeHost(f *forgetest.Forge) *fakeHost {
 	h := &fakeHost{Forge: f, faults: map[string]func(){}}
 	h.user, h.secret = f.Credential()
 	return h
@@ -173,7 +173,7 @@ func newFakeHost(f *providertest.Forge) *fakeHost {
 func (h *fakeHost) host() string { return h.Host() }
 
 func (h *fakeHost) create(_ context.Context, name string) (string, error) {
-	path := providertest.User + "/" + name
+	path := forgetest.User + "/" + name
 	return path, h.CreateRepo(path, true)
 }
 
@@ -197,7 +197,7 @@ func (h *fakeHost) fault(f fault) error {
 	if f.status == 0 && !f.stall {
 		return nil
 	}
-	x, release := providertest.Fault{Repo: f.path, Status: f.status}, make(chan struct{})
+	x, release := forgetest.Fault{Repo: f.path, Status: f.status}, make(chan struct{})
 	if f.stall {
 		x.Before = func() { <-release }
 	}

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/headwater-git/headwater/providers/providertest/giteatest"
+	"github.com/headwater-git/headwater/providers/giteatest"
 )
 
 // TestSDK_syncedWithGitea runs the scenarios against a real Gitea, but for those

@@ -10,13 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
-// newFake starts a fake Gitea.
+// newFake starts a forge that looks like Gitea.
 func newFake(t *testing.T) *fakeHost {
 	t.Helper()
-	f, err := providertest.NewForge(filepath.Join(t.TempDir(), "forge"), providertest.ForgeOptions{Dress: providertest.DressGitea})
+	f, err := forgetest.NewForge(filepath.Join(t.TempDir(), "forge"), forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
 	return newFakeHost(f)

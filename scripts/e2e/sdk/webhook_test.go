@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/providertest/giteatest"
+	"github.com/headwater-git/headwater/providers/giteatest"
 )
 
 // received is one webhook as it came.

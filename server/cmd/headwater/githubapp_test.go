@@ -19,12 +19,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/providers/config"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // appFlags returns a providers.hcl that allows the forge, and the flags of an
 // App at it with its files in one folder.
-func appFlags(t *testing.T, f *providertest.TestForge) (dir string, args []string) {
+func appFlags(t *testing.T, f *forgetest.TestForge) (dir string, args []string) {
 	t.Helper()
 	dir = t.TempDir()
 	file := filepath.Join(dir, "providers.hcl")
@@ -121,7 +121,7 @@ func read(t *testing.T, address string) string {
 
 // checkApp checks the files and the printed block: the server reads the block
 // and finds the App's secrets through it.
-func checkApp(t *testing.T, f *providertest.TestForge, dir, output string) {
+func checkApp(t *testing.T, f *forgetest.TestForge, dir, output string) {
 	t.Helper()
 	made := f.CreatedApps()
 	require.Len(t, made, 1)
@@ -146,7 +146,7 @@ func checkApp(t *testing.T, f *providertest.TestForge, dir, output string) {
 	cfg, err := config.Load(file, noEnv)
 	require.NoError(t, err)
 	require.Len(t, cfg.Providers, 1)
-	require.JSONEq(t, `{"app_id": `+strconv.Itoa(providertest.AppID)+`, "private_key_file": "`+filepath.Join(dir, "app.pem")+`"}`,
+	require.JSONEq(t, `{"app_id": `+strconv.Itoa(forgetest.AppID)+`, "private_key_file": "`+filepath.Join(dir, "app.pem")+`"}`,
 		string(cfg.Providers[0].Attributes))
 	host := cfg.Providers[0].Hosts[0]
 	require.Equal(t, f.Host(), host.Host)
@@ -156,7 +156,7 @@ func checkApp(t *testing.T, f *providertest.TestForge, dir, output string) {
 
 func TestGitHubAppCreate_browser(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	dir, args := appFlags(t, f)
 	c := startCLI(t, args...)
 	page := c.until(t, "http://127.0.0.1:")
@@ -168,7 +168,7 @@ func TestGitHubAppCreate_browser(t *testing.T) {
 
 func TestGitHubAppCreate_paste(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	dir, args := appFlags(t, f)
 	c := startCLI(t, append(args, "--paste")...)
 	address, ok := strings.CutPrefix(c.until(t, "data:text/html"), "data:text/html;charset=utf-8;base64,")
@@ -192,7 +192,7 @@ func TestGitHubAppCreate_paste(t *testing.T) {
 func TestGitHubAppCreate_givenUp(t *testing.T) {
 	t.Parallel()
 	for _, extra := range [][]string{nil, {"--paste"}} {
-		f := providertest.StartForge(t, providertest.ForgeOptions{})
+		f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 		dir, args := appFlags(t, f)
 		c := startCLI(t, append(args, extra...)...)
 		c.until(t, "signed in to "+f.Host())
@@ -207,7 +207,7 @@ func TestGitHubAppCreate_givenUp(t *testing.T) {
 
 func TestGitHubAppCreate_endOfInput(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	dir, args := appFlags(t, f)
 	_, _, err := runCLI(t, noEnv, append(args, "--paste")...)
 	require.ErrorContains(t, err, "read the address")
@@ -216,7 +216,7 @@ func TestGitHubAppCreate_endOfInput(t *testing.T) {
 
 func TestGitHubAppCreate_refuses(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	for name, test := range map[string]struct {
 		args []string
 		want string
@@ -246,7 +246,7 @@ func TestGitHubAppCreate_refuses(t *testing.T) {
 
 func TestGitHubAppCreate_overwritesNothing(t *testing.T) {
 	t.Parallel()
-	f := providertest.StartForge(t, providertest.ForgeOptions{})
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{})
 	for _, name := range []string{"app.pem", "app.secret"} {
 		dir, args := appFlags(t, f)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("precious"), 0o600))

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/plugins/builtin"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // TestMain lets the test binary be a plugin process, as the program itself is.
@@ -100,14 +100,14 @@ func (s *testServer) cli(t *testing.T, args ...string) (string, error) {
 	return out, err
 }
 
-// startForge starts a fake Gitea with a private repository
+// startForge starts a host that looks like Gitea with a private repository
 // river/delta, and returns the path of a providers.hcl that allows it and of a
 // file with its token.
-func startForge(t *testing.T) (forge *providertest.TestForge, config, token string) {
+func startForge(t *testing.T) (forge *forgetest.TestForge, config, token string) {
 	t.Helper()
-	forge = providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	forge = forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo("river/delta", true)
-	forge.Seed("river/delta", providertest.SeedOptions{Commits: 20, Branches: 2, Tags: 1})
+	forge.Seed("river/delta", forgetest.SeedOptions{Commits: 20, Branches: 2, Tags: 1})
 	dir := t.TempDir()
 	config, token = filepath.Join(dir, "providers.hcl"), filepath.Join(dir, "token")
 	block := "provider \"gitea\" {\n  host \"" + forge.Host() + "\" {\n    scheme = \"http\"\n    allow_private = true\n  }\n}\n"

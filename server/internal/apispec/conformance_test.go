@@ -15,7 +15,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/events"
-	"github.com/headwater-git/headwater/providers/providertest"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/apispec"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -31,10 +31,10 @@ type m = map[string]any
 // what the published clients in Python and Go read.
 func TestServer_speaksItsDocument(t *testing.T) {
 	t.Parallel()
-	forge := providertest.StartForge(t, providertest.ForgeOptions{Dress: providertest.DressGitea})
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo(upstreamRepo, true)
 	server := servertest.Start(t, servertest.Options{
-		Forges: []*providertest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
+		Forges: []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
 	})
 	spec := fetchSpec(t, server.URL)
 	requireKnown(t, spec.Route)
@@ -98,7 +98,7 @@ type client struct {
 	t      *testing.T
 	server *servertest.Server
 	spec   *apispec.Spec
-	forge  *providertest.TestForge
+	forge  *forgetest.TestForge
 	seen   *seen
 	repo   string
 	legacy bool // routes

@@ -26,8 +26,8 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/providers/netguard"
-	"github.com/headwater-git/headwater/providers/providertest"
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
@@ -40,10 +40,10 @@ const Org = server.FirstOrg
 // Options says what server to start. The zero value is a server in a folder of
 // its own that knows no host.
 type Options struct {
-	Dir       string                    // data directory; "" is a new one
-	Forges    []*providertest.TestForge // hosts that it may contact
-	Hosts     []string                  // further host blocks of providers.hcl, for gitea
-	Config    string                    // further blocks of providers.hcl
+	Dir       string                 // data directory; "" is a new one
+	Forges    []*forgetest.TestForge // hosts that it may contact
+	Hosts     []string               // further host blocks of providers.hcl, for gitea
+	Config    string                 // further blocks of providers.hcl
 	TLS       bool
 	Clock     core.Clock
 	Resolver  netguard.Resolver
@@ -221,7 +221,7 @@ func (s *Server) Refs(t testing.TB, name string) map[string]string {
 
 // Mirror makes a repository that follows one of the forge's, with a stored
 // credential, and waits for its first sync.
-func (s *Server) Mirror(t testing.TB, name string, forge *providertest.TestForge, path string) {
+func (s *Server) Mirror(t testing.TB, name string, forge *forgetest.TestForge, path string) {
 	t.Helper()
 	s.Link(t, name, forge, path)
 	require.NoError(t, s.Sync(t, name), "%s", s.Log)
@@ -348,7 +348,7 @@ func (c Caller) Create(t testing.TB, repo string) {
 
 // Link makes a repository that follows one of the forge's and stores a
 // credential for it, whose secret it returns. Nothing is contacted yet.
-func (c Caller) Link(t testing.TB, repo string, forge *providertest.TestForge, path string) (secret string) {
+func (c Caller) Link(t testing.TB, repo string, forge *forgetest.TestForge, path string) (secret string) {
 	t.Helper()
 	user, secret := forge.Credential()
 	c.LinkAs(t, repo, forge.Host(), path)

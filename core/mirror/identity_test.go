@@ -1,0 +1,321 @@
+package mirror_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/forgetest"
+)
+
+// side pushes a new branch at the tip of main and returns the verdict.
+func (b *bench) side(r core.Repository, name string, at core.ObjectID) push.Result {
+	b.Helper()
+	return b.session(r, core.RefUpdate{Name: "refs/heads/" + name, New: at})[0]
+}
+
+// replace renames a repository of the forge, and gives its name to another one with
+// equal refs.
+func (b *bench) replace(path string) {
+	b.Helper()
+	const elsewhere = "elsewhere/a"
+	b.Forge.RenameRepo(path, elsewhere)
+	b.Forge.CreateRepo(path, true)
+	from, err := b.Forge.Forge.RepoDir(elsewhere)
+	require.NoError(b, err)
+	to, err := b.Forge.Forge.RepoDir(path)
+	require.NoError(b, err)
+	coretest.Run(b, to, "fetch", "--quiet", from, "+refs/*:refs/*")
+}
+
+// A repository that took the name, with equal refs: no write reaches it.
+func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	require.True(t, b.side(r, "before", one).OK())
+	require.NoError(t, b.run(r, ""))
+	asked := api.count()
+	require.True(t, b.side(r, "shared", one).OK())
+	require.Equal(t, asked, api.count(), "what a sync confirmed a moment ago counts")
+
+	b.replace("acme/a")
+	b.clock.Advance(time.Minute + time.Second)
+	got := b.side(r, "evil", one)
+	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
+	require.Contains(t, got.Reason, "another repository")
+	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
+	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState, "known without a sync")
+	identity := b.sync.Identity(b.Reload(r))
+	require.True(t, identity.Asked)
+	require.False(t, identity.Settled)
+	require.False(t, b.side(r, "evil", one).OK())
+}
+
+// A host that says the id is gone, and then has no time to say who has the name:
+// that a git answers there proves nothing.
+func TestInvariant25_noWriteToAnImpostorThatTheAPIDidNotName(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	b.replace("acme/a")
+	api.set(func(a *hostAPI) {
+		a.nameErr = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: time.Minute}
+	})
+	b.clock.Advance(time.Hour + time.Minute)
+	require.Equal(t, core.KindUpstreamUnavailable, b.side(r, "evil", one).Kind)
+	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
+	require.Zero(t, b.state(r).UpstreamState, "nothing is known of it")
+	api.set(func(a *hostAPI) { a.nameErr = nil })
+	b.clock.Advance(2 * time.Minute)
+	require.False(t, b.side(r, "evil", one).OK())
+	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState)
+}
+
+func TestService_Confirm_apiDown(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	require.True(t, b.side(r, "x1", one).OK())
+	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
+	require.True(t, b.sync.Identity(b.Reload(r)).Settled)
+	api.set(func(a *hostAPI) {
+		a.err = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 2 * time.Hour}
+	})
+	b.clock.Advance(30 * time.Minute)
+	require.True(t, b.side(r, "x2", one).OK(), "confirmed within the hour")
+	b.clock.Advance(40 * time.Minute)
+	got := b.side(r, "x3", one)
+	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
+	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/x3")
+	err := b.sync.Confirm(t.Context(), b.Reload(r))
+	var e *core.Error
+	require.ErrorAs(t, err, &e)
+	require.Positive(t, e.RetryAfter)
+	api.set(func(a *hostAPI) { a.err = nil })
+	b.clock.Advance(3 * time.Hour)
+	require.True(t, b.side(r, "x3", one).OK())
+}
+
+// A token without the right to ask the API: nothing can be confirmed, and
+// nothing is refused.
+func TestService_Confirm_credentialWithoutAPI(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	api.set(func(a *hostAPI) {
+		a.err = &providers.Error{Code: providers.CodePermissionDenied, Message: "insufficient scope"}
+	})
+	b.clock.Advance(2 * time.Hour)
+	require.True(t, b.side(r, "x", one).OK())
+	require.Contains(t, b.sync.Identity(b.Reload(r)).Reason, "insufficient scope")
+	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed, "when it could be asked is still shown")
+	api.set(func(a *hostAPI) { a.err = nil })
+	b.clock.Advance(2 * time.Minute)
+	require.True(t, b.side(r, "y", one).OK())
+	require.Empty(t, b.sync.Identity(b.Reload(r)).Reason, "a better credential shows at once")
+	require.Zero(t, b.state(r).UpstreamState)
+}
+
+// A host whose API has no question by id answers to the name with the id.
+func TestService_Confirm_hostWithoutIDs(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	api.set(func(a *hostAPI) { a.byName = true })
+	b.check(r)
+	require.Zero(t, b.state(r).UpstreamState, "one check makes nothing deleted")
+	b.clock.Advance(2 * time.Minute)
+	require.True(t, b.side(r, "x", one).OK())
+	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
+}
+
+func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	require.True(t, b.side(r, "x1", one).OK())
+	b.Forge.RenameRepo("acme/a", "acme/b")
+	api.set(func(a *hostAPI) { a.paths = []string{"acme/b"} })
+	require.True(t, b.side(r, "x2", one).OK(), "the push that met the rename")
+	now := b.Reload(r)
+	require.Equal(t, "acme/b", coretest.ForgePath(now))
+	require.Contains(t, b.UpstreamRefs(now), "refs/heads/x2")
+}
+
+// A write that was turned away as a whole has the host asked, at most once a
+// minute; one with a verdict on a ref has not.
+func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]forgetest.Fault{
+		"moved":        {Status: 307, Header: http.Header{"Location": {"https://elsewhere.example/"}}},
+		"auth":         {Status: 403, Body: "Forbidden\n"},
+		"not found":    {Status: 404, Body: "Repository not found\n"},
+		"refused":      {Status: 403, Body: "mirror repository is read-only\n"},
+		"unauthorized": {Status: 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, api := newLifeBench(t)
+			r, one := b.mirrored("a")
+			require.True(t, b.side(r, "x", one).OK())
+			asked := api.count()
+			f.Kinds = []forgetest.Kind{forgetest.KindPushDiscover}
+			b.Forge.Inject(f)
+			require.False(t, b.side(r, "y", one).OK())
+			require.Equal(t, asked+1, api.count(), "the refusal is looked into at once")
+			pushes := b.Forge.Count(forgetest.KindPushDiscover)
+			require.False(t, b.side(r, "y", one).OK())
+			require.Equal(t, asked+1, api.count(), "not twice a minute")
+			require.NotContains(t, b.UpstreamRefs(r), "refs/heads/y")
+			require.Positive(t, b.Forge.Count(forgetest.KindPushDiscover)-pushes)
+			b.clock.Advance(time.Minute + time.Second)
+			require.False(t, b.side(r, "y", one).OK())
+			require.Greater(t, api.count(), asked+1)
+		})
+	}
+	t.Run("a verdict on a ref", func(t *testing.T) {
+		t.Parallel()
+		b, api := newLifeBench(t)
+		r, one := b.mirrored("a")
+		require.True(t, b.side(r, "x", one).OK())
+		asked := api.count()
+		b.Forge.Protect("acme/a", "refs/heads/y")
+		require.False(t, b.side(r, "y", one).OK())
+		require.Equal(t, asked, api.count())
+		require.Zero(t, b.state(r).UpstreamState)
+	})
+}
+
+// A credential that was changed while the old one was refused is worth another
+// attempt, and no more than one.
+func TestService_turnedAwayWriteIsTriedOnceMore(t *testing.T) {
+	t.Parallel()
+	for name, healed := range map[string]bool{"healed": true, "still refused": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := newLifeBench(t)
+			r, one := b.mirrored("a")
+			require.True(t, b.side(r, "x", one).OK())
+			renew := func() {
+				c, err := b.Store.CredentialByRepo(context.Background(), r.ID)
+				if err != nil || !c.UpdatedAt.Before(b.clock.Now()) {
+					return
+				}
+				c.UpdatedAt = b.clock.Now()
+				_ = b.Store.UpdateCredential(context.Background(), c)
+			}
+			b.clock.Advance(time.Second)
+			refusal := forgetest.Fault{
+				Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Before: renew,
+			}
+			if healed {
+				refusal.Times = 1
+			}
+			b.Forge.Inject(refusal)
+			before := b.Forge.Count(forgetest.KindPushDiscover)
+			require.Equal(t, healed, b.side(r, "y", one).OK())
+			require.Equal(t, 2, b.Forge.Count(forgetest.KindPushDiscover)-before)
+		})
+	}
+}
+
+func TestService_archivedShowsAfterARefusedWrite(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	api.set(func(a *hostAPI) { a.archived = true })
+	b.clock.Advance(2 * time.Minute)
+	got := b.side(r, "x", one)
+	require.Equal(t, core.KindUpstreamRejected, got.Kind)
+	require.Contains(t, got.Reason, "archived")
+	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+	require.NoError(t, b.run(r, ""), "it can be read")
+	api.set(func(a *hostAPI) { a.archived = false })
+	require.True(t, b.side(r, "x", one).OK(), "asked again at once")
+	require.Zero(t, b.state(r).UpstreamState)
+}
+
+// A host whose API tells nothing of it says in its git's words that the
+// repository is archived.
+func TestService_archivedByWords(t *testing.T) {
+	t.Parallel()
+	for name, alone := range map[string]error{
+		"a credential without API": &providers.Error{Code: providers.CodePermissionDenied, Message: "insufficient scope"},
+		"an API that is down":      &providers.Error{Code: providers.CodeUnavailable, Message: "gone fishing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, api := newLifeBench(t)
+			r, one := b.mirrored("a")
+			require.True(t, b.side(r, "x", one).OK())
+			api.set(func(a *hostAPI) { a.err = alone })
+			b.clock.Advance(2 * time.Minute)
+			lift := b.Forge.Inject(forgetest.Fault{
+				Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403,
+				Body: "This repo is archived. You can view files and clone it, but cannot push or open issues/pull-requests.\n",
+			})
+			got := b.side(r, "y", one)
+			require.Equal(t, core.KindUpstreamRejected, got.Kind)
+			require.Contains(t, got.Reason, "archived")
+			require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+			require.NoError(t, b.run(r, ""), "it can be read")
+			require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+			lift()
+			require.True(t, b.side(r, "y", one).OK())
+			require.Zero(t, b.state(r).UpstreamState, "what takes a push is archived no more")
+		})
+	}
+}
+
+// The API is asked again before the next write when git contradicts what it
+// said a moment ago.
+func TestService_archivedByWordsAgainstTheAPI(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, one := b.mirrored("a")
+	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Times: 1})
+	require.False(t, b.side(r, "x", one).OK(), "the question of this minute is spent")
+	b.Forge.Inject(forgetest.Fault{
+		Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "This repo is archived.\n", Times: 1,
+	})
+	asked := api.count()
+	require.False(t, b.side(r, "x", one).OK())
+	require.Equal(t, asked, api.count())
+	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+	require.True(t, b.side(r, "x", one).OK())
+	require.Equal(t, asked+1, api.count())
+	require.Zero(t, b.state(r).UpstreamState)
+}
+
+// To a credential that never opened it, hosts say of a private repository what
+// they say of none.
+func TestService_unseenByTheCredentialIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	b, api := newLifeBench(t)
+	r, _ := b.mirrored("a")
+	c, err := b.Store.CredentialByRepo(t.Context(), r.ID)
+	require.NoError(t, err)
+	b.clock.Advance(time.Minute)
+	c.UpdatedAt = b.clock.Now()
+	require.NoError(t, b.Store.UpdateCredential(t.Context(), c))
+	api.set(func(a *hostAPI) {
+		a.err = &providers.Error{Code: providers.CodeNotFound, Message: "no such repository"}
+	})
+	b.Forge.Inject(forgetest.Fault{
+		Kinds: []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover, forgetest.KindFetch}, Status: 404,
+	})
+	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
+	b.rest(r)
+	s := b.state(r)
+	require.Equal(t, core.ClassAuth, s.LastClass, s.LastError)
+	require.Equal(t, core.UpstreamRevoked, s.UpstreamState)
+	require.NotZero(t, api.count())
+}

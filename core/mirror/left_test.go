@@ -1,0 +1,54 @@
+package mirror_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror"
+)
+
+// The store fails once a run has moved refs: nobody builds on them before it is
+// written down, and it is told once without a restart.
+func TestService_storeThatFailsAfterARunMovedRefs(t *testing.T) {
+	t.Parallel()
+	var b *bench
+	var full atomic.Bool
+	entered := make(chan struct{})
+	b = newBench(t, coretest.Options{Failpoint: func(name string) {
+		if name == "refs-applied" && full.CompareAndSwap(true, false) {
+			b.Store.Fail(errors.New("disk full"))
+			close(entered)
+		}
+	}})
+	r, one := b.mirrored("a")
+	require.NoError(t, b.push.Recover(t.Context()))
+	told := len(b.Events(r))
+	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
+	full.Store(true)
+	gen, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	require.NoError(t, err)
+	<-entered
+	for n := 0; n == 0; { // it rests
+		var more <-chan struct{}
+		if n, more = b.clock.Timers(); n == 0 {
+			<-more
+		}
+	}
+	b.Store.Fail(nil)
+	b.clock.Advance(time.Minute)
+	require.Error(t, b.wait(r, gen))
+	b.settle(r)
+	require.Equal(t, two, b.Refs(r)["refs/heads/main"])
+	require.Equal(t, core.KindLocked, b.session(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].Kind)
+	require.Len(t, b.Events(r), told)
+	require.NoError(t, b.push.Recover(t.Context()))
+	require.Equal(t, []string{"refs/heads/main"}, b.Events(r)[told:])
+	require.False(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/main"))
+	require.True(t, b.session(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].OK())
+}

@@ -1,0 +1,376 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/upstream"
+)
+
+// againPause is how soon a sync looks again at refs that it left to write
+// sessions.
+const againPause = time.Second
+
+// storePause is how long a repository rests when the store failed.
+const storePause = 5 * time.Second
+
+// Outcomes of runs.
+const (
+	outcomeSucceeded   = "succeeded"
+	outcomeUnchanged   = "unchanged"
+	outcomeFailed      = "failed"
+	outcomeHeld        = "held"
+	outcomeInterrupted = "interrupted"
+)
+
+// classError is a failure whose class is known without asking anybody.
+type classError struct {
+	class core.ErrorClass
+	text  string
+	final bool // trying again by ourselves would not help: serve the request as it is
+	cause error
+}
+
+func (e *classError) Error() string { return e.text }
+
+func (e *classError) Unwrap() error { return e.cause }
+
+// run is one run on its way.
+type run struct {
+	core.Run
+	repo  core.Repository
+	taken core.SyncState // as of the start
+	watch *repo.Watch
+	scope scope // as of the start
+	// A person asked for it, and has not been told of this generation yet.
+	asked   bool
+	begun   bool     // it has its row
+	rowed   bool     // it gets one at its end
+	fetched bool     // or tried to
+	heard   *listing // what a look found already; nil: ask
+	// What the run found out.
+	listedAt time.Time           // just before the last listing was asked for
+	listed   git.Advertisement   // the last listing
+	digest   string              // of the listing; "" if the local copy does not equal it yet
+	brake    string              // digest of a listing that was held back
+	again    bool                // refs were left out: look once more
+	left     []string            // which of them sessions had
+	inFlight []string            // of them, those that were not even fetched
+	await    bool                // sessions still have them
+	missed   bool                // the upstream moved during a first mirror: look once more
+	headed   bool                // the default branch followed the upstream's
+	life     *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
+	open     []core.Expectation  // announced, and not seen when the run began
+	before   map[string]core.ObjectID
+	skipped  []core.SkippedRef // of the last listing
+	// refs is what is here after the fetch, for the first plan; nil: look. It was
+	// read before the fetch: what sessions move since, the watch tells.
+	refs map[string]core.ObjectID
+}
+
+// listing is what came of asking an upstream for its refs.
+type listing struct {
+	scope scope
+	adv   git.Advertisement
+	at    time.Time // just before it was asked for
+	err   error
+	// skipped are refs of the upstream that were taken out of adv.
+	skipped []core.SkippedRef
+}
+
+// newRun makes the run that serves what was taken.
+func (s *Service) newRun(r core.Repository, taken core.SyncState, watch *repo.Watch) *run {
+	now := s.clock.Now()
+	x := &run{repo: r, taken: taken, watch: watch, Run: core.Run{
+		ID: core.NewID("run", now), RepoID: r.ID, Trigger: taken.Trigger, Ref: taken.WantedRef, First: !taken.Ready(), StartedAt: now,
+	}}
+	if x.First {
+		x.Ref = "" // with one ref alone the repository would count as mirrored
+	}
+	x.asked = personal(x.Trigger) && parseTold(taken.Told).gen < taken.Wanted
+	return x
+}
+
+// fly runs one sync from taking the request to recording the outcome.
+func (s *Service) fly(ctx context.Context, r core.Repository) {
+	ctx, cancel := context.WithTimeout(ctx, s.o.RunTimeout)
+	defer cancel()
+	if !s.onBoard(r.ID, cancel) {
+		cancel() // grounded before it began
+	}
+	// Before the state is read: a session that ends between the two would be missed
+	// by both, and its refs would look like news of the upstream's.
+	watch := s.repos.Watch(r.ID)
+	defer watch.Close()
+	taken, err := s.store.TakeSync(ctx, r.ID)
+	if err != nil {
+		s.log.Error("cannot take a sync", "repo_id", r.ID, "error", err)
+		s.holdOff(ctx)
+		s.land(r.ID, finished{err: err})
+		return
+	}
+	s.travel(ctx, s.newRun(r, taken, watch))
+}
+
+// travel does what a run is for, records it, and lands.
+func (s *Service) travel(ctx context.Context, x *run) {
+	var err error
+	if x.asked || x.First {
+		err = s.begin(ctx, x)
+	}
+	if err == nil {
+		err = s.sync(ctx, x)
+		// Whatever broke when the run was ended from outside: that is why.
+		stopped := err != nil && errors.Is(ctx.Err(), context.Canceled)
+		if rerr := s.record(context.WithoutCancel(ctx), x, err, stopped); rerr != nil {
+			s.log.Error("cannot record a sync", "repo_id", x.RepoID, "error", rerr)
+			err = errors.Join(err, rerr)
+			s.holdOff(ctx)
+		}
+	} else {
+		s.log.Error("cannot start a sync", "repo_id", x.RepoID, "error", err)
+		s.holdOff(ctx)
+	}
+	s.land(x.RepoID, finished{generation: x.taken.Wanted, err: err})
+	if x.First && err == nil {
+		s.o.Mirrored(x.RepoID)
+	}
+}
+
+// holdOff keeps a flight in the air when the store fails. Its row stays due, so
+// it would start again at once, and again, against the upstream too.
+func (s *Service) holdOff(ctx context.Context) {
+	select {
+	case <-s.clock.After(storePause):
+	case <-ctx.Done():
+	}
+}
+
+// sync does the work of one run, wherever the upstream is by now.
+func (s *Service) sync(ctx context.Context, x *run) error {
+	var err error
+	if x.open, x.before, err = s.expected(ctx, x.RepoID); err != nil {
+		return err
+	}
+	for hop := range maxHops {
+		if hop == 0 {
+			err = s.precheck(ctx, x)
+		}
+		if hop > 0 || err == nil {
+			if err = s.syncOnce(ctx, x); err != nil && !errors.Is(err, errFollow) && ctx.Err() == nil {
+				err = s.diagnose(ctx, x, err)
+			}
+		}
+		if !errors.Is(err, errFollow) {
+			return err
+		}
+		x.rowed = true
+	}
+	return &classError{class: core.ClassMoved, text: "the upstream moves faster than it can be followed"}
+}
+
+// hear asks the upstream for its refs, or takes what a look heard already.
+func (s *Service) hear(ctx context.Context, x *run) error {
+	l := x.heard
+	x.heard = nil
+	if l == nil || x.Ref != "" {
+		l = s.ask(ctx, x.repo, x.Ref)
+		x.phase("list", s.clock.Now().Sub(l.at))
+	}
+	x.scope, x.listed, x.listedAt, x.skipped = l.scope, l.adv, l.at, l.skipped
+	return l.err
+}
+
+// ask lists what the repository mirrors of its upstream, or one ref.
+func (s *Service) ask(ctx context.Context, r core.Repository, ref string) *listing {
+	l := &listing{}
+	if l.scope, l.err = s.scope(ctx, r); l.err != nil {
+		l.at = s.clock.Now()
+		return l
+	}
+	l.at = s.clock.Now()
+	if ref == "" {
+		l.adv, l.skipped, l.err = s.list(ctx, r, l.scope)
+	} else if l.adv, l.err = s.up.Refs(ctx, r, candidates(ref)); l.err != nil {
+		l.err = fmt.Errorf("list upstream refs: %w", l.err)
+	}
+	if ctx.Err() == nil {
+		s.budget.heard(r.Upstream.Host, r.ID, l.err)
+	}
+	return l
+}
+
+// phase adds the time of one part of the run.
+func (x *run) phase(name string, d time.Duration) {
+	for i := range x.Phases {
+		if x.Phases[i].Name == name {
+			x.Phases[i].Duration += d
+			return
+		}
+	}
+	x.Phases = append(x.Phases, core.Phase{Name: name, Duration: d})
+}
+
+// syncOnce makes the copy equal to the upstream where it is thought to be.
+func (s *Service) syncOnce(ctx context.Context, x *run) error {
+	if err := s.hear(ctx, x); err != nil {
+		return err
+	}
+	adv := x.listed
+	if x.First && adv.ObjectFormat != "" && adv.ObjectFormat != x.repo.ObjectFormat {
+		if err := s.reformat(ctx, x, adv.ObjectFormat); err != nil {
+			return err
+		}
+	}
+	if x.Ref != "" {
+		return s.syncOne(ctx, x, adv)
+	}
+	c, err := s.compare(ctx, x.repo, &listing{scope: x.scope, adv: adv, skipped: x.skipped}, x.taken, x.watch)
+	if err != nil {
+		return err
+	}
+	switch {
+	case x.First:
+	case c.same:
+		x.Outcome, x.digest = outcomeUnchanged, x.scope.digest(adv)
+		return nil
+	case c.unsettled && len(c.inFlight) == 0:
+		// Without a digest: it would say later that nothing has changed since.
+		x.Outcome = outcomeUnchanged
+		return nil
+	case len(c.inFlight) > 0:
+		x.Outcome, x.left, x.again = outcomeUnchanged, c.inFlight, true
+		return nil
+	}
+	if err := s.begin(ctx, x); err != nil {
+		return err
+	}
+	if err := s.brakeEmpty(ctx, x, adv); err != nil {
+		return err
+	}
+	return s.bring(ctx, x, adv, "", func() error { return s.fetchAll(ctx, x, adv) })
+}
+
+// bring fetches and applies, after it has made sure of whom it fetches from.
+func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only string, fetch func() error) error {
+	start := s.clock.Now()
+	identified := s.identify(ctx, x)
+	// From here on the tracking refs may be others than those of the digest.
+	x.taken.Digest, x.fetched, x.refs = "", true, nil
+	err := s.contend(ctx, x, fetch)
+	x.phase("fetch", s.clock.Now().Sub(start))
+	// Even if the fetch failed: that may be why.
+	if ierr := identified(); ierr != nil {
+		return ierr
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			s.budget.heard(x.repo.Upstream.Host, x.RepoID, err)
+		}
+		return err
+	}
+	s.repos.Failpoint("sync-fetched")
+	start = s.clock.Now()
+	err = s.applyPlan(ctx, x, adv, only)
+	x.phase("apply", s.clock.Now().Sub(start))
+	return err
+}
+
+// candidates returns the full names that a ref of the API may mean: a short
+// name is a branch first, then a tag.
+func candidates(ref string) []string {
+	if len(ref) > 5 && ref[:5] == "refs/" {
+		return []string{ref}
+	}
+	return []string{"refs/heads/" + ref, "refs/tags/" + ref}
+}
+
+// syncOne syncs a single branch or tag.
+func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) error {
+	for _, name := range candidates(x.Ref) {
+		if _, ok := adv.Refs[name]; !ok {
+			continue
+		}
+		if slices.ContainsFunc(x.taken.Skipped, func(r core.SkippedRef) bool { return r.Ref == name }) {
+			// Whether its name is free now shows in the whole listing.
+			x.Ref = ""
+			return s.syncOnce(ctx, x)
+		}
+		if !x.scope.mirrors(name) {
+			return &classError{class: core.ClassRefused, text: fmt.Sprintf("the repository's ref filter leaves %q out", name), final: true}
+		}
+		if err := s.begin(ctx, x); err != nil {
+			return err
+		}
+		err := s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
+		if !git.NameTaken(err) {
+			return err
+		}
+		x.Ref = "" // all that is listed tells what it cannot be beside
+		return s.syncOnce(ctx, x)
+	}
+	return &classError{class: core.ClassNotFound, text: fmt.Sprintf("the upstream has no branch or tag %q", x.Ref), final: true}
+}
+
+// reformat makes the still empty repository anew in the upstream's object format.
+func (s *Service) reformat(ctx context.Context, x *run, format string) error {
+	if err := s.repos.Reformat(ctx, x.RepoID, x.repo.DefaultBranch, format); err != nil {
+		return err
+	}
+	if err := s.store.SetObjectFormat(ctx, x.RepoID, format); err != nil {
+		return err
+	}
+	x.repo.ObjectFormat = format
+	return nil
+}
+
+// headWants returns the branch (full name) that the default branch should
+// change to, or "": the upstream's HEAD, unless the repository was asked to
+// keep another that still exists.
+func headWants(r core.Repository, adv git.Advertisement) string {
+	have := "refs/heads/" + r.DefaultBranch
+	if r.Upstream.DefaultBranch != "" {
+		pinned := "refs/heads/" + r.Upstream.DefaultBranch
+		if _, ok := adv.Refs[pinned]; ok {
+			if have == pinned {
+				return ""
+			}
+			return pinned
+		}
+	}
+	if adv.HeadTarget == "" || adv.HeadTarget == have {
+		return ""
+	}
+	if _, ok := adv.Refs[adv.HeadTarget]; !ok {
+		return "" // unborn: keep the old one, and look again next time
+	}
+	return adv.HeadTarget
+}
+
+// firstHead returns the branch (full name) that HEAD moves to with the first
+// branches that come here, where the upstream names none of them: its HEAD is
+// unborn or detached. "" if HEAD stays.
+func firstHead(r core.Repository, sc scope, adv git.Advertisement, refs map[string]core.ObjectID) string {
+	for name := range refs {
+		if strings.HasPrefix(name, "refs/heads/") {
+			return ""
+		}
+	}
+	var branches []string
+	for name := range adv.Refs {
+		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok && sc.mirrors(name) {
+			branches = append(branches, branch)
+		}
+	}
+	if first := core.FirstBranch(r.DefaultBranch, branches); first != "" && first != r.DefaultBranch {
+		return "refs/heads/" + first
+	}
+	return ""
+}

@@ -1,0 +1,92 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// skip takes refs out of a listing until no name in it is a folder of another
+// one, and returns them. Not every host stores refs as files, and "a" and "a/b"
+// cannot both be here. What is here stays, else the upstream's default branch,
+// else the shorter name.
+func (s *Service) skip(ctx context.Context, r core.Repository, adv git.Advertisement) ([]core.SkippedRef, error) {
+	involved := map[string]bool{}
+	for name := range adv.Refs {
+		for folder := range folders(name) {
+			if _, ok := adv.Refs[folder]; ok {
+				involved[name], involved[folder] = true, true
+			}
+		}
+	}
+	if len(involved) == 0 {
+		return nil, nil
+	}
+	names := make([]string, 0, len(involved))
+	for name := range involved {
+		names = append(names, name)
+	}
+	here, err := s.git.RefsNamed(ctx, s.repos.Path(r.ID), names)
+	if err != nil {
+		return nil, err
+	}
+	rank := func(name string) int {
+		if _, ok := here[name]; ok {
+			return 0
+		}
+		if name == adv.HeadTarget {
+			return 1
+		}
+		return 2
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+	var skipped []core.SkippedRef
+	kept, below := map[string]bool{}, map[string]string{} // below: by folder, a kept ref in it
+	for _, name := range names {
+		against := below[name]
+		for folder := range folders(name) {
+			if kept[folder] {
+				against = folder
+			}
+		}
+		if against != "" {
+			delete(adv.Refs, name)
+			skipped = append(skipped, core.SkippedRef{Ref: name, ConflictsWith: against})
+			continue
+		}
+		kept[name] = true
+		for folder := range folders(name) {
+			below[folder] = name
+		}
+	}
+	slices.SortFunc(skipped, func(a, b core.SkippedRef) int { return strings.Compare(a.Ref, b.Ref) })
+	return skipped, nil
+}
+
+// folders yields the folders that a ref's name is in.
+func folders(name string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i, c := range name {
+			if c == '/' && !yield(name[:i]) {
+				return
+			}
+		}
+	}
+}
+
+// without leaves skipped refs out of what refspecs with patterns fetch.
+func without(specs []string, skipped []core.SkippedRef) []string {
+	if len(specs) == 0 {
+		return nil
+	}
+	for _, ref := range skipped {
+		specs = append(specs, "^"+ref.Ref)
+	}
+	return specs
+}

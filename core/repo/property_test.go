@@ -1,0 +1,182 @@
+package repo_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/repo"
+)
+
+// refModel is what the refs of a repository are, as told by a map.
+type refModel map[string]core.ObjectID
+
+// apply returns the refs after the updates, deletes first, and whether they can
+// be: every ref is where its update says, and no name is a folder of another.
+func (m refModel) apply(updates []core.RefUpdate) (refModel, bool) {
+	next := maps.Clone(m)
+	for _, deletes := range []bool{true, false} {
+		for _, u := range updates {
+			if u.IsDelete() != deletes {
+				continue
+			}
+			if next[u.Name] != u.Old {
+				return m, false
+			}
+			if delete(next, u.Name); !deletes {
+				next[u.Name] = u.New
+			}
+		}
+	}
+	for name := range next {
+		for other := range next {
+			if strings.HasPrefix(other, name+"/") {
+				return m, false
+			}
+		}
+	}
+	return next, true
+}
+
+// Random transactions, some of which a crash cuts off at a random step: with both
+// commit points the refs are those of the model, each change is told once, and
+// nothing stays open. In a crash the refs go either way, as a whole with SQL first;
+// what became of them is what is told.
+func TestInvariant17_randomTransactions(t *testing.T) {
+	t.Parallel()
+	for name, sqlFirst := range coretest.CommitPoints {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			armed := ""
+			w := coretest.NewWorld(t, coretest.Options{SQLFirst: sqlFirst, Failpoint: func(name string) {
+				if name == armed {
+					panic(crash(name))
+				}
+			}})
+			n := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				n++
+				k := &randomWalk{World: w, rt: rt, repo: w.Local(fmt.Sprint("r", n)), refs: refModel{}}
+				k.ids = []core.ObjectID{coretest.Commit(t, w.Path(k.repo), "one"), coretest.Commit(t, w.Path(k.repo), "two")}
+				for range rapid.IntRange(1, 6).Draw(rt, "transactions") {
+					in := repo.Intent{Repo: k.repo, Source: core.SourcePush, Actor: "t", Updates: k.updates()}
+					armed = rapid.SampledFrom([]string{"", "", "", "journal-sent", "sql-committed", "refs-deleted", "refs-applied", "recorded"}).Draw(rt, "crash at")
+					crashed := k.run(in)
+					armed = ""
+					if crashed {
+						k.restart(in.Updates)
+					}
+					require.Equal(rt, map[string]core.ObjectID(k.refs), w.Refs(k.repo, "refs/heads/"))
+					require.Equal(rt, k.told, w.Events(k.repo))
+				}
+				open, err := w.Store.OpenJournals(context.Background())
+				require.NoError(rt, err)
+				require.Empty(rt, open)
+			})
+		})
+	}
+}
+
+// randomWalk is one run of the property.
+type randomWalk struct {
+	*coretest.World
+	rt   *rapid.T
+	repo core.Repository
+	ids  []core.ObjectID
+	refs refModel
+	told []string // refs of push events
+}
+
+// updates draws updates of nested names; most of them are possible.
+func (k *randomWalk) updates() []core.RefUpdate {
+	var updates []core.RefUpdate
+	for _, name := range []string{"a", "a/b", "a/b/c", "b"} {
+		if !rapid.Bool().Draw(k.rt, name) {
+			continue
+		}
+		u := core.RefUpdate{Name: "refs/heads/" + name, New: rapid.SampledFrom(append([]core.ObjectID{""}, k.ids...)).Draw(k.rt, "new")}
+		u.Old = k.refs[u.Name]
+		if rapid.IntRange(0, 5).Draw(k.rt, "stale") == 0 {
+			u.Old = k.ids[0]
+		}
+		if !u.Old.IsZero() || !u.New.IsZero() {
+			updates = append(updates, u)
+		}
+	}
+	return updates
+}
+
+// run carries the intent out and reports whether it crashed.
+func (k *randomWalk) run(in repo.Intent) (crashed bool) {
+	if len(in.Updates) == 0 {
+		return false
+	}
+	defer func() {
+		if at := recover(); at != nil {
+			if _, ok := at.(crash); !ok {
+				panic(at)
+			}
+			crashed = true
+		}
+	}()
+	o, err := k.Repos.Transact(context.Background(), in)
+	require.NoError(k.rt, err)
+	next, possible := k.refs.apply(in.Updates)
+	if !possible {
+		require.Equal(k.rt, core.JournalDropped, o.State)
+		_, refused := repo.IsRefError(o.Err)
+		require.True(k.rt, refused, "%v", o.Err)
+		return false
+	}
+	require.Equal(k.rt, core.JournalApplied, o.State)
+	require.NoError(k.rt, o.Err)
+	k.happened(next, in.Updates)
+	return false
+}
+
+func (k *randomWalk) happened(refs refModel, updates []core.RefUpdate) {
+	k.refs = refs
+	for _, u := range updates {
+		k.told = append(k.told, u.Name)
+	}
+}
+
+// restart opens everything anew and settles what a crash left, as core/push does.
+func (k *randomWalk) restart(updates []core.RefUpdate) {
+	ctx := context.Background()
+	k.Open()
+	require.NoError(k.rt, k.Repos.Recover(ctx))
+	here := k.Refs(k.repo, "refs/heads/")
+	open, err := k.Store.OpenJournals(ctx)
+	require.NoError(k.rt, err)
+	if len(open) == 0 {
+		next, possible := k.refs.apply(updates) // it was recorded
+		require.True(k.rt, possible)
+		k.happened(next, updates)
+		return
+	}
+	require.Len(k.rt, open, 1)
+	var done []core.RefUpdate
+	for _, u := range open[0].Updates {
+		if here[u.Name] == u.New {
+			done = append(done, u)
+		}
+	}
+	o, err := k.Repos.Resume(ctx, repo.Unfinished{Entry: open[0]}, k.repo, repo.Answer{Accepted: done}, nil)
+	require.NoError(k.rt, err)
+	require.NoError(k.rt, o.Err)
+	next := maps.Clone(k.refs)
+	for _, u := range done {
+		if delete(next, u.Name); !u.IsDelete() {
+			next[u.Name] = u.New
+		}
+	}
+	k.happened(next, done)
+}
