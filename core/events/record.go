@@ -7,7 +7,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// pingType is the type of a test delivery. It is no event: nobody subscribes.
+// pingType is the type of a test delivery, to which no webhook subscribes.
 const pingType = "ping"
 
 // record writes the results of finished attempts in one transaction. What was

@@ -34,9 +34,9 @@ func (e *ResourceError) Error() string {
 	return fmt.Sprintf("git %s ran out of resources: %s", e.Name, e.Said)
 }
 
-// exhausted finds what git says of memory, processes and open files that it does
-// not get: wrapper.c, packfile.c, git-zlib.c, run-command.c, thread-utils.c and
-// whoever ends with strerror(errno). The patterns hold on to both ends of the
+// exhausted matches the messages of git for memory, processes and open files that it
+// cannot get: those of wrapper.c, packfile.c, git-zlib.c, run-command.c and
+// thread-utils.c, and all that end with strerror(errno). The patterns hold on to both ends of the
 // line, because names and patterns of callers stand in others. Lines of an
 // upstream begin with "remote: " and do not count. "packed object is corrupt"
 // is none of them: for want of memory it comes after "Out of memory", and alone

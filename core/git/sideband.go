@@ -72,11 +72,11 @@ func (r ReceiveRequest) Atomic() bool { return r.Has("atomic") }
 
 // ParseReceiveCommands reads the head of a git-receive-pack request body, see
 // gitprotocol-pack(5), "Reference Update Request and Packfile Transfer". It
-// takes from the stream not a byte more. A body of one flush packet, with which
+// reads no byte beyond the head. A body of one flush packet, with which
 // git probes for authentication before it sends a large pack, is a request
 // without updates.
 //
-// Errors: KindInvalid for a body that is none, KindTooLarge for a head over
+// Errors: KindInvalid for a malformed head, KindTooLarge for a head over
 // 32 MiB; others come from the stream.
 func ParseReceiveCommands(r *PktReader) (ReceiveRequest, error) {
 	r.recording, r.record = true, nil

@@ -61,8 +61,8 @@ func (s *Stream) Wait() error {
 	return s.err
 }
 
-// Close ends git if it still runs and waits for it. An early end is no error:
-// who closes has seen enough.
+// Close ends git if it still runs and waits for it. That git did
+// not finish is not an error: the caller has read enough.
 func (s *Stream) Close() error {
 	if !s.done {
 		s.cancel()

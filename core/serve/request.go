@@ -215,7 +215,7 @@ func first(kind git.PktKind, payload string, v2 bool) string {
 	case kind != git.PktData:
 		return "it does not begin with what it wants"
 	case v2:
-		// Only these are advertised. Capabilities may come in front of the command.
+		// Only these are advertised. Capabilities may precede the command.
 		if command, ok := strings.CutPrefix(payload, "command="); ok && command != "ls-refs" && command != "fetch" {
 			return fmt.Sprintf("there is no command %.40q", command)
 		}

@@ -138,9 +138,9 @@ type Fetch struct {
 }
 
 // UploadPack serves one request of a fetch. Errors before Out is asked for:
-// KindTooLarge, KindInvalid for a body that is no request, KindRateLimited, and
-// those of the body's reader. What upload-pack itself tells the client in the
-// protocol, as that an object does not exist, is no error.
+// KindTooLarge, KindInvalid for a malformed request, KindRateLimited, and
+// those of the body's reader. An error that upload-pack itself sends to the client in
+// the protocol, such as that an object does not exist, is not returned.
 func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	q, err := s.read(ctx, f)
 	if err != nil {
