@@ -52,7 +52,7 @@ type Options struct {
 	Objects   Objects
 	Trees     *git.TreeSizes // nil is one of our own with the default limits
 	Revisions Revisions
-	Writer    RefWriter
+	Refs      RefWriter
 	Clock     core.Clock
 	Logger    hclog.Logger
 	TempDir   string // for what is too large for memory while it arrives
@@ -84,7 +84,7 @@ func New(o Options) *Service {
 		o.Trees = git.NewTreeSizes(o.Objects, git.TreeLimits{})
 	}
 	return &Service{
-		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, writer: o.Writer, clock: o.Clock, log: o.Logger.Named("commit"),
+		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, writer: o.Refs, clock: o.Clock, log: o.Logger.Named("commit"),
 		temp: o.TempDir, maxSize: o.MaxSize,
 		deflate: &sync.Pool{New: func() any {
 			// The level is a constant of the package, so there is no error.

@@ -46,7 +46,7 @@ func newBench(t *testing.T) *bench {
 	pool := git.NewCatFile(b.Git, git.CatFileOptions{})
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	b.Service = New(Options{
-		Git: b.Git, Repos: b.Repos, Objects: pool, Writer: b, Clock: b.Clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
+		Git: b.Git, Repos: b.Repos, Objects: pool, Refs: b, Clock: b.Clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
 		Revisions: content.New(content.Options{Git: b.Git, Objects: pool, Path: b.Repos.Path, TempDir: b.Repos.TempDir()}),
 	})
 	return b

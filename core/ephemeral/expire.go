@@ -37,7 +37,7 @@ type Options struct {
 	Git    *git.Git
 	Path   func(repoID string) string // folder of a repository
 	Store  core.Store
-	Writer RefWriter
+	Refs   RefWriter
 	Clock  core.Clock
 	Logger hclog.Logger
 }
@@ -189,7 +189,7 @@ func (s *Service) pushed(ctx context.Context, id string, since time.Time) (map[s
 func (s *Service) remove(ctx context.Context, r core.Repository, over []core.RefUpdate) error {
 	for len(over) > 0 {
 		n := min(len(over), deleteBatch)
-		results, err := s.Writer.Write(ctx, push.Session{
+		results, err := s.Refs.Write(ctx, push.Session{
 			Repo: r, Namespace: core.Ephemeral, Source: core.SourceAPI, Actor: core.Actor{Subject: Subject, Org: r.Org},
 			Action: "branch.expire", Updates: over[:n],
 		})

@@ -1,4 +1,4 @@
-// The linters of the gate: a module of their own, so that their dependencies are
+// The linters: a module of their own, so that their dependencies are
 // not the server's. scripts/test builds them once; docs/testing.md tells how.
 module github.com/headwater-git/headwater/scripts/lint
 
