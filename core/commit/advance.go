@@ -111,7 +111,7 @@ func (s *Service) ready(ctx context.Context, c *Commit) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	// Any id does: the verdict is about the name.
+	// Any id will do: only the name is checked.
 	if err := s.check(ctx, c.Caller, c.namespace(), core.RefUpdate{Name: c.ref(), New: core.ObjectID(firstID(c.Repo))}); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func firstID(r core.Repository) string {
 //
 // Errors: KindInvalid if the tree is the same, KindPrecondition if the branch
 // is not where it was expected, KindStale if it moved and was not tried again,
-// and what writing the ref says. They are [*TipError]s where the tip is known.
+// and those of [RefWriter]. They are [*TipError]s where the tip is known.
 func (s *Service) advance(ctx context.Context, c Commit, p *pack, build func(ctx context.Context, base core.ObjectID) (core.ObjectID, error)) (Result, error) {
 	unlock, err := s.turn(ctx, c.Caller, c.namespace(), c.ref())
 	if err != nil {

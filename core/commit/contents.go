@@ -157,7 +157,7 @@ func (c *contents) complete() error {
 // can make one that is empty, has a NUL or is longer than a path. Errors:
 // KindInvalid.
 func checkTarget(target []byte) error {
-	reason := ""
+	var reason string
 	switch {
 	case len(target) == 0:
 		reason = "is empty"

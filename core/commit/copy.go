@@ -56,8 +56,8 @@ func (s *Service) Prepare(ctx context.Context, c Copy) (Copy, error) {
 // Fill copies into the empty bare repository at dir, which nobody reads yet. The
 // source must have been prepared.
 //
-// The objects come straight from the source's object store, which git is told
-// of for this one process: no transport has to be opened for local paths, and
+// The objects come straight from the source's object store, which is an alternate
+// of this one process: no transport has to be opened for local paths, and
 // what the source has deltified is copied as it is.
 func (s *Service) Fill(ctx context.Context, dir string, c Copy) error {
 	chosen, err := s.resolve(ctx, c.From, core.Default, c.Revision)

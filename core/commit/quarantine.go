@@ -50,7 +50,7 @@ func (q *quarantine) close() error { return os.RemoveAll(q.dir) }
 func (q *quarantine) command(c git.Command) git.Command {
 	c.Env = append(c.Env, q.env...)
 	c.Config = append(c.Config,
-		git.Set("core.fsync", "none"), // it is written again where it shall last
+		git.Set("core.fsync", "none"), // the objects are copied, with fsync, to where they stay
 		// Nothing that any file system takes for .git gets into an index.
 		git.Set("core.protectHFS", "true"), git.Set("core.protectNTFS", "true"))
 	return c

@@ -10,9 +10,9 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 )
 
-// TestService_ceilingIsNoVerdict lets git run out of memory where its failures
+// TestService_ceilingSaysNothingOfTheRequest lets git run out of memory where its failures
 // are those of the caller's content.
-func TestService_ceilingIsNoVerdict(t *testing.T) {
+func TestService_ceilingSaysNothingOfTheRequest(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	r := b.Local("a")

@@ -20,7 +20,9 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 )
 
-// RefWriter moves refs; [*push.Service] is the one.
+// RefWriter is the one way to move refs; [*push.Service] implements it. Check
+// reports what Write would refuse for the names of the refs alone, and changes
+// nothing.
 type RefWriter interface {
 	Write(ctx context.Context, w push.Session) ([]push.Result, error)
 	Check(ctx context.Context, w push.Session) ([]push.Result, error)
@@ -118,9 +120,9 @@ func (s *Service) session(c Caller, ns core.Namespace, u core.RefUpdate) push.Se
 	}
 }
 
-// verdict turns the results of a session of one update into an error in the
-// words of whoever refused.
-func verdict(results []push.Result, err error) error {
+// refusal returns the error of a session of one update, with the reason as the
+// policy, git or the host gave it; nil if the ref was moved.
+func refusal(results []push.Result, err error) error {
 	if err != nil {
 		return err
 	}
@@ -131,13 +133,14 @@ func verdict(results []push.Result, err error) error {
 	return &core.Error{Kind: r.Kind, Op: "move ref", Subject: r.Update.Name, Message: r.Reason}
 }
 
-// check finds out early what a write session would refuse for the name of the ref
-// alone, before anything is uploaded or stored.
+// check returns what a write would be refused for by the name of the ref alone,
+// before anything is uploaded or stored.
 func (s *Service) check(ctx context.Context, c Caller, ns core.Namespace, u core.RefUpdate) error {
-	return verdict(s.writer.Check(ctx, s.session(c, ns, u)))
+	return refusal(s.writer.Check(ctx, s.session(c, ns, u)))
 }
 
-// move moves one ref by a write session.
+// move makes one ref update, with the words of the host in the error if the host
+// refuses it.
 func (s *Service) move(ctx context.Context, c Caller, ns core.Namespace, u core.RefUpdate) error {
 	if err := s.repos.Current(ctx, c.Repo); err != nil {
 		return err
@@ -149,7 +152,7 @@ func (s *Service) move(ctx context.Context, c Caller, ns core.Namespace, u core.
 			said = append(said, line)
 		}
 	}
-	err := verdict(s.writer.Write(ctx, session))
+	err := refusal(s.writer.Write(ctx, session))
 	if core.KindOf(err) == core.KindUpstreamRejected && len(said) > 0 {
 		// Many hosts give the reason beside the protocol, for people to read.
 		err = &core.Error{Kind: core.KindUpstreamRejected, Message: core.MessageOf(err) + ": " + strings.Join(said, "; "), Err: err}

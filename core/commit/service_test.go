@@ -16,13 +16,13 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// bench is a service with the real write sessions behind it, before which something may
+// bench is a service on the real core/push, before which something may
 // happen.
 type bench struct {
 	*coretest.World
 	*Service
 	push   *push.Service
-	before func() // called before a ref moves
+	before func() // called before a ref is moved
 }
 
 func (b *bench) Check(ctx context.Context, w push.Session) ([]push.Result, error) {

@@ -15,8 +15,8 @@ const maxTree = 64 << 20
 
 var errTree = core.Errorf(core.KindInternal, "a tree object is damaged")
 
-// treeEntry is one entry of a folder. Once the folder that it names is opened,
-// the entry's id is that of before.
+// treeEntry is one entry of a folder. Once the folder that it names is opened, the
+// entry's id is the one before any change.
 type treeEntry struct {
 	name string
 	mode string // without leading zeros, as in tree objects
@@ -213,7 +213,7 @@ func (e *editor) prefetch(ctx context.Context, paths []string) error {
 }
 
 // partAt splits a path at its depth-th part: the folder that holds it, with a
-// slash at the end, and its name. ok is false if that part is no folder.
+// slash at the end, and its name. ok is false if that part is not a folder.
 func partAt(path string, depth int) (parent, name string, ok bool) {
 	start := 0
 	for range depth {
@@ -242,8 +242,8 @@ func (e *editor) enter(ctx context.Context, entry *treeEntry) (*folder, error) {
 	return entry.open, nil
 }
 
-// put writes a file at a path. What is in the way goes: a file where a folder
-// must be, a folder where the file shall be.
+// put writes a file at a path. It replaces what is in the way: a file where a
+// folder must be, a folder where the file goes.
 func (e *editor) put(ctx context.Context, path, mode string, id core.ObjectID) error {
 	raw, err := hex.DecodeString(string(id))
 	if err != nil || len(raw) != e.idSize {

@@ -83,8 +83,8 @@ func (s *Service) OpenArchive(ctx context.Context, repo core.Repository, r Archi
 	// git refuses before its first byte: wait for that, so that the caller can
 	// still answer with an error.
 	if a.first, err = a.in.Next(); err != nil && !errors.Is(err, io.EOF) {
-		if verdict := drain(a.out); verdict != nil {
-			err = verdict
+		if gitErr := drain(a.out); gitErr != nil {
+			err = gitErr
 		}
 		_ = a.Close()
 		return nil, err

@@ -129,7 +129,7 @@ func (s *Service) Blame(ctx context.Context, repo core.Repository, r BlameReques
 	return b, nil
 }
 
-// end returns git's verdict after the end of its output.
+// end returns how git ended, after the end of its output.
 func (b *Blame) end() error {
 	err := b.out.Wait()
 	// Commit and file were found before, so what git can still refuse is a

@@ -95,7 +95,7 @@ func (s *Service) ids(ctx context.Context, c git.Command) ([]core.ObjectID, erro
 	return ids, out.Wait()
 }
 
-// drain reads what is left of git's output and returns git's verdict.
+// drain discards the rest of git's output and returns git's exit error, if any.
 func drain(out *git.Stream) error {
 	if _, err := io.Copy(io.Discard, out); err != nil {
 		return err

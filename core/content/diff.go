@@ -48,7 +48,7 @@ type DiffFile struct {
 	Deletions int
 	Binary    bool
 	// Raw is the unified diff of the file; nil if Filtered: it is binary, too
-	// large, or could not be told in JSON as it is and is wanted exactly.
+	// large, or is no valid text for JSON and is wanted exactly.
 	Raw      []byte
 	Filtered bool
 	Bytes    int64 // of the diff text, also when that is left out

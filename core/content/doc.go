@@ -21,7 +21,7 @@
 // pages of one listing fit together while branches move.
 //
 // All methods are safe for concurrent use. Errors: KindInvalid for a bad
-// revision, path, range, pattern or cursor; KindNotFound for what is not there,
-// which is everything in an empty repository; KindTooLarge for an object over a
+// revision, path, range, pattern or cursor; KindNotFound for what does not
+// exist, which is everything in an empty repository; KindTooLarge for an object over a
 // limit; KindTimeout for work that took too long.
 package content

@@ -104,19 +104,19 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		n, err := io.CopyN(io.Discard, b.stream, skip)
 		b.at += n
 		if err != nil {
-			return 0, b.verdict(err)
+			return 0, b.ended(err)
 		}
 	}
 	n, err := b.stream.Read(p)
 	b.at, b.want = b.at+int64(n), b.want+int64(n)
 	if err != nil {
-		return n, b.verdict(err)
+		return n, b.ended(err)
 	}
 	return n, nil
 }
 
-// verdict turns an end before the end into git's reason for it.
-func (b *blobReader) verdict(err error) error {
+// ended replaces a premature EOF by git's exit error.
+func (b *blobReader) ended(err error) error {
 	if !errors.Is(err, io.EOF) {
 		return err
 	}

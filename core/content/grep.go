@@ -96,7 +96,7 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	flags := []string{
 		"-E", "-n", "-I", "--full-name", "--no-color", "--no-recurse-submodules",
 		// A line with the file's name before its lines, and an empty one after:
-		// this way matches and context can be told apart, which -z cannot.
+		// so matches can be distinguished from context, which -z does not allow.
 		"--heading", "--break",
 		"-B" + strconv.Itoa(clamp(r.Before, MaxGrepContext)), "-A" + strconv.Itoa(clamp(r.After, MaxGrepContext)),
 	}

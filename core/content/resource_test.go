@@ -10,9 +10,9 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 )
 
-// TestService_ceilingIsNoVerdict lets git run out of memory in reads that take
+// TestService_ceilingSaysNothingOfTheRequest lets git run out of memory in reads that take
 // a failure of git for the caller's mistake.
-func TestService_ceilingIsNoVerdict(t *testing.T) {
+func TestService_ceilingSaysNothingOfTheRequest(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "sha1")
 	f.commit("one", "large", strings.Repeat("0123456789abcde\n", 3<<20), "small", "x\n") // 48 MiB

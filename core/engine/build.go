@@ -98,7 +98,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.maintain = maintain.New(o.Git, e.repos, o.Logger)
+	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
 	e.sync = mirror.New(mirror.Options{
@@ -148,8 +148,8 @@ func (e *Engine) Close() error {
 	return e.objects.Close()
 }
 
-// wantSync asks for a sync on behalf of a write session. A failure is logged:
-// the session's own verdict stands without it.
+// wantSync requests a sync for a write session. A failure is logged: it does not
+// change the result of the session.
 func (e *Engine) wantSync(ctx context.Context, repoID string) {
 	if _, err := e.schedule.Request(context.WithoutCancel(ctx), repoID, schedule.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 		e.log.Error("cannot ask for a sync", "repo_id", repoID, "error", err)

@@ -105,7 +105,7 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.NoError(t, b.CheckReady(ctx, r))
 	require.Equal(t, one, b.Refs(r)["refs/heads/main"])
 
-	// A push is told what is there now.
+	// A push gets the refs that are there now.
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	b.Fresh(ctx, r)
 	// It gives up waiting after two seconds, which a machine under load may need.

@@ -19,7 +19,7 @@ const (
 // set another age. Quiet repositories are looked at every eight hours.
 const noticeAge = 24 * time.Hour
 
-// retryStale is what a caller is told to wait when a copy cannot be made fresh.
+// retryStale is the Retry-After of an answer whose copy cannot be made fresh.
 const retryStale = 5 * time.Second
 
 // Freshness returns how fresh the copy is, by what is known already: it never

@@ -307,7 +307,7 @@ func (e *Engine) CheckReady(ctx context.Context, r core.Repository) error {
 }
 
 // Fresh brings the local copy of a synced repository up to its upstream before
-// a push is told what to negotiate against. It takes at most two seconds;
+// a push gets the refs to negotiate against. It takes at most two seconds;
 // after that, or on an error, the push sees what is here.
 func (e *Engine) Fresh(ctx context.Context, r core.Repository) {
 	if r.Upstream == nil || r.Upstream.Mode == providers.ModePublic {

@@ -27,7 +27,7 @@ const (
 	branches     = core.EphemeralPrefix + "refs/heads/"
 )
 
-// RefWriter carries out write sessions; [*push.Service] is the one.
+// RefWriter moves refs; [*push.Service] implements it.
 type RefWriter interface {
 	Write(ctx context.Context, w push.Session) ([]push.Result, error)
 }
@@ -139,8 +139,8 @@ func (s *Service) sweep(ctx context.Context, id string) (expiry, error) {
 	if known := s.due[id]; known.ttl == settings.EphemeralTTL && now.Before(known.at) {
 		return known, nil
 	}
-	// Before the journal: what is pushed in between has another id then, and the
-	// write session does not delete that.
+	// Before the journal: what is pushed in between has another id then, and is
+	// not deleted.
 	refs, err := s.Git.Refs(ctx, s.Path(id), branches)
 	if err != nil {
 		return expiry{}, err
@@ -194,7 +194,7 @@ func (s *Service) pushed(ctx context.Context, id string, since time.Time) (map[s
 	}
 }
 
-// remove deletes branches by a write session.
+// remove deletes branches, as a write session of its own.
 func (s *Service) remove(ctx context.Context, r core.Repository, over []core.RefUpdate) error {
 	for len(over) > 0 {
 		n := min(len(over), deleteBatch)

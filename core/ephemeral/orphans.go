@@ -120,7 +120,7 @@ func (s *Service) on(ctx context.Context, dir string, old, present core.ObjectID
 }
 
 // roots returns the commits of a list with parents that have no parent in it:
-// whoever has one of the others has one of these as well.
+// a history that contains any of the others contains one of these as well.
 func roots(list []byte) []string {
 	in := map[string]bool{}
 	var commits [][]string

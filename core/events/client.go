@@ -133,7 +133,7 @@ func (c *client) send(ctx context.Context, w core.Webhook, d core.Delivery) (o o
 	}
 	defer func() { _ = resp.Body.Close() }()
 	o.status = resp.StatusCode
-	// What cannot be read is not kept; the status has been told.
+	// A body that cannot be read is not kept; the status decides.
 	o.response, _ = io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
 	switch {

@@ -440,7 +440,7 @@ func TestService_survivesAFullDisk(t *testing.T) {
 }
 
 // TestService_makesEachDeliveryOnce starts services one after the other over
-// one outbox, each stopped at some point: no event is told twice, none is left
+// one outbox, each stopped at some point: no event is sent twice, none is left
 // out.
 func TestService_makesEachDeliveryOnce(t *testing.T) {
 	t.Parallel()

@@ -99,7 +99,7 @@ func (s *Service) match(events []core.Event, webhooks []core.Webhook) []core.Del
 	return deliveries
 }
 
-// wants reports whether the webhook is to be told of the event.
+// wants reports whether the webhook is to receive the event.
 func wants(w core.Webhook, e core.Event) bool {
 	return w.Active && w.Org == e.Org && e.Seq > w.StartSeq && (w.RepoID == "" || w.RepoID == e.RepoID) && slices.Contains(w.Events, e.Type)
 }

@@ -1,8 +1,8 @@
-// Package events tells others what became true: it makes webhook deliveries of
-// the events in the outbox, sends them, and wakes the readers of the live feed.
+// Package events publishes what has changed: it makes webhook deliveries of the
+// events in the outbox, sends them, and wakes the readers of the live feed.
 //
-// Events are written by others, in the SQL transaction of the fact, so whatever
-// is told here can be read already. Nothing is kept in memory that a restart
+// Events are written by others, in the SQL transaction of the change itself, so what
+// is published here can be read already. Nothing is kept in memory that a restart
 // must not lose: the dispatcher goes by the outbox position that it stores
 // together with the deliveries, the sender by the rows of the deliveries.
 //
@@ -27,7 +27,7 @@
 // A delivery is tried for a day, with growing delays. When its day is over the
 // next try is its last one, so that also those which waited behind others are
 // tried. A webhook whose attempts have failed for three days is marked as
-// failing, told in the log once a day, and tried at long distances; what has
+// failing, logged once a day, and tried at long distances; what has
 // waited for a week by then is given up without a try, because nothing else
 // would bound the queue of a receiver that never comes back. Everything that
 // was given up stays in the delivery log, can be sent again from there, and

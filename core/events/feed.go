@@ -105,7 +105,7 @@ func (f *Feed) Events(ctx context.Context, filter FeedFilter, after int64, limit
 // who wants only what is to come.
 func (f *Feed) LastSeq(ctx context.Context) (int64, error) { return f.store.LastSeq(ctx) }
 
-// Reader is told when there may be something new for it.
+// Reader is woken when there may be new events for it.
 type Reader struct {
 	feed    *Feed
 	filter  FeedFilter

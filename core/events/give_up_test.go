@@ -66,7 +66,7 @@ func TestService_givesUpAfterADay(t *testing.T) {
 	require.WithinDuration(t, made, kept.FailingSince, 0)
 	b.eventually(func() bool { return strings.Count(b.log.String(), "failing for days") == 1 })
 
-	// It is retried slowly, and told once a day.
+	// It is retried slowly, and logged once a day.
 	until(90*time.Hour, func(logs []Log) bool { return logs[0].Attempts >= 2 })
 	require.Equal(t, 1, strings.Count(b.log.String(), "failing for days"))
 

@@ -29,7 +29,7 @@ type Policy struct {
 // maxURL is the length limit of a webhook's URL, in bytes.
 const maxURL = 2048
 
-// parseURL checks what can be told of a URL without asking the network.
+// parseURL checks a URL as far as that is possible without the network.
 // Errors: KindInvalid.
 func (p Policy) parseURL(text string) (*url.URL, error) {
 	refuse := func(format string, args ...any) (*url.URL, error) {

@@ -48,7 +48,7 @@ func TestPolicy_parseURL(t *testing.T) {
 	}
 }
 
-func TestInvariant19_hostsInsideAreToldAtOnce(t *testing.T) {
+func TestInvariant19_hostsInsideAreNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	dns := &resolver{}
 	dns.set("public.example.com", "203.0.113.7", "93.184.216.34")

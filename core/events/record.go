@@ -7,7 +7,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// pingType is the type of a test delivery. It is no event: nobody subscribes.
+// pingType is the type of a test delivery, to which no webhook subscribes.
 const pingType = "ping"
 
 // record writes the results of finished attempts in one transaction. What was
@@ -41,7 +41,7 @@ func recordOne(ctx context.Context, q core.Queries, r result, now time.Time) err
 		d.State, d.FinishedAt = core.DeliveryDelivered, now
 	default:
 		// Cancelled while the request was under way: that stands, but what
-		// the receiver has taken is told above.
+		// the receiver has accepted was recorded above.
 		current, err := q.Delivery(ctx, d.WebhookID, d.ID)
 		if err != nil {
 			return err
@@ -65,7 +65,7 @@ func recordOne(ctx context.Context, q core.Queries, r result, now time.Time) err
 	})
 }
 
-// note is what a webhook's row is told of some of its attempts.
+// note is what some attempts change in the row of their webhook.
 type note struct {
 	webhookID string
 	at        time.Time

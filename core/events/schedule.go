@@ -46,7 +46,7 @@ func nextAttempt(created, now time.Time, attempts int, marked bool) time.Time {
 	if marked {
 		delay = maxDelay
 	}
-	delay += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(delay))
+	delay += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(delay)) //nolint:gosec // spreads retries, protects nothing
 	next := now.Add(delay)
 	if next.After(end) {
 		return end

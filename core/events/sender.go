@@ -35,7 +35,7 @@ type sender struct {
 
 	running int
 	failing int                 // of running: to webhooks that are failing
-	flights map[string]struct{} // ids of the deliveries in flight
+	started map[string]struct{} // ids of the deliveries in flight
 	lanes   map[string]*lane    // by webhook
 
 	mu      sync.Mutex
@@ -49,7 +49,7 @@ type lane struct {
 	failures  int       // attempts that failed in a row, since the start of the process
 	failing   bool      // the last attempt failed
 	notBefore time.Time // no attempt before
-	warnedAt  time.Time // the log told that it is marked
+	warnedAt  time.Time // last log line that it is marked
 }
 
 // result is a finished attempt.
@@ -65,7 +65,7 @@ func newSender(o Options) *sender {
 	return &sender{
 		store: o.Store, clock: o.Clock, log: o.Logger, client: newClient(o), workers: o.Workers, slots: o.Slots,
 		wake: make(chan struct{}, 1), done: make(chan result, o.Workers),
-		flights: map[string]struct{}{}, lanes: map[string]*lane{}, hurried: map[string]struct{}{},
+		started: map[string]struct{}{}, lanes: map[string]*lane{}, hurried: map[string]struct{}{},
 	}
 }
 
@@ -173,17 +173,17 @@ func (s *sender) settle(ctx context.Context, batch []result) {
 		}
 	}
 	for _, r := range batch {
-		s.land(r)
+		s.release(r)
 	}
 }
 
-// land frees the slot of a result and notes how its webhook is doing.
-func (s *sender) land(r result) {
+// release frees the slot of a result and notes how its webhook is doing.
+func (s *sender) release(r result) {
 	s.running--
 	if r.failing {
 		s.failing--
 	}
-	delete(s.flights, r.delivery.ID)
+	delete(s.started, r.delivery.ID)
 	l := s.lanes[r.webhook.ID]
 	l.running--
 	now := s.clock.Now()
@@ -231,7 +231,7 @@ func (s *sender) fill(ctx context.Context, workers *sync.WaitGroup) (time.Time, 
 		}
 		started := 0
 		for _, d := range due {
-			if _, flying := s.flights[d.ID]; flying || s.running == s.workers {
+			if _, running := s.started[d.ID]; running || s.running == s.workers {
 				continue
 			}
 			w, ok := webhooks[d.WebhookID]
@@ -315,7 +315,7 @@ func (s *sender) start(ctx context.Context, workers *sync.WaitGroup, w core.Webh
 		return false
 	}
 	r := result{webhook: w, delivery: d, failing: l.failing}
-	s.flights[d.ID] = struct{}{}
+	s.started[d.ID] = struct{}{}
 	s.running++
 	l.running++
 	if r.failing {

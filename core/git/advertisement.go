@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -105,7 +106,7 @@ func malformed(format string, args ...any) error {
 func (p *advertParser) next(in *PktReader) (line []byte, ok bool, err error) {
 	kind, line, err := in.Next()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, false, io.ErrUnexpectedEOF
 	case err != nil:
 		return nil, false, err

@@ -289,7 +289,7 @@ func TestGit_OpenBlob(t *testing.T) {
 	_, err = io.CopyN(io.Discard, s, 5)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	// Cut short by the context: its cause is the verdict.
+	// Cut short by the context: its cause is the error.
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s, err = g.OpenBlob(ctx, dir, core.ObjectID(id))
 	require.NoError(t, err)

@@ -141,12 +141,12 @@ func wordsClass(text string) (core.ErrorClass, bool) {
 	return "", false
 }
 
-// ClassifyRemote tells from the stderr of a failed git fetch or push why it
-// failed, and returns the sentence worth showing: the host's own words if it
-// said anything, else git's line about the cause; redacted, on one line, at
+// ClassifyRemote returns, from the stderr of a failed git fetch or push, the class of
+// the failure and the sentence worth showing: the host's own message if there is
+// one, else git's line about the cause; redacted, on one line, at
 // most 500 bytes, without paths of this machine. It is [core.ClassInternal]
-// when git says nothing known. An exit code of 0 is no failure: class and
-// sentence are empty.
+// when no message is known. For an exit code of 0 class and sentence are
+// empty.
 func ClassifyRemote(stderr string, exitCode int) (core.ErrorClass, string) {
 	if exitCode == 0 {
 		return "", ""

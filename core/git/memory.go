@@ -1,7 +1,7 @@
 package git
 
 // Memory is how much memory one git may allocate, with each of its children, by
-// what it does, in bytes. 0 has the default, less than 0 is no ceiling. Only
+// what it does, in bytes. 0 is the default, a negative value no ceiling. Only
 // Linux has ceilings.
 type Memory struct {
 	Read     int64 // one answer of the API: diff, blame, search, archive, history

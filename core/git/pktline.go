@@ -55,8 +55,8 @@ const (
 var ErrMalformedPkt = errors.New("malformed pkt-line")
 
 // PktReader reads pkt-lines. It reads no byte beyond the packet it returns, so
-// that whoever owns the stream can hand on the rest of it; give it a
-// [bufio.Reader] of your own where small reads are dear.
+// that the owner of the stream can pass on the rest of it. Give it a [bufio.Reader]
+// where small reads are expensive.
 type PktReader struct {
 	r      io.Reader
 	header [pktHeader]byte

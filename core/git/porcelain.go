@@ -12,7 +12,7 @@ import (
 // a reason, each at most one packet.
 const maxPorcelainLine = 4 * MaxPkt
 
-// PushLine is the verdict on one ref in the output of git push --porcelain,
+// PushLine is the result for one ref in the output of git push --porcelain,
 // see git-push(1), OUTPUT.
 type PushLine struct {
 	Flag    byte   // ' ' fast-forward, '+' forced, '-' deleted, '*' created, '=' up to date, '!' refused
@@ -40,8 +40,8 @@ func (l PushLine) RefusalReason() string {
 }
 
 // ParsePushPorcelain reads the standard output of git push --porcelain. Lines
-// that are no verdict on a ref ("To URL", "Done") are skipped. A ref without a
-// line is neither accepted nor refused: its fate is unknown. On an error the
+// that are not about a ref ("To URL", "Done") are skipped. A ref without a line is
+// neither accepted nor refused: what became of it is unknown. On an error the
 // lines read so far are returned with it.
 func ParsePushPorcelain(r io.Reader) ([]PushLine, error) {
 	var lines []PushLine

@@ -47,7 +47,7 @@ func TestParsePushPorcelain_lines(t *testing.T) {
 	}
 }
 
-func TestParsePushPorcelain_skipsWhatIsNoVerdict(t *testing.T) {
+func TestParsePushPorcelain_skipsWhatIsNotAboutARef(t *testing.T) {
 	t.Parallel()
 	got, err := ParsePushPorcelain(strings.NewReader("To x\n\nDone\n?\ta:b\tx\n!\ta:\tx\n!\tab\tx\n!\ta:b\n!!\ta:b\tc\n"))
 	require.NoError(t, err)

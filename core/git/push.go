@@ -29,15 +29,16 @@ const (
 
 // Push runs a git push to its end and reports how far it came.
 //
-// Git tells by its trace (GIT_TRACE2_EVENT, see api-trace2): which version of its
+// Git's trace says it (GIT_TRACE2_EVENT, see api-trace2): which version of its
 // protocol the list of refs was in, if in any, and that the helper that talks
 // HTTP starts send-pack, before which it sends no command. What git prints would
 // not do, since a deletion prints nothing on the way, and a page without line
 // ends passes for an empty list of the old "dumb" protocol.
 //
-// With options, it also returns what the host's report said of refs that became
-// others, in its own words: git itself prints only the name of the last.
-func (g *Git) Push(ctx context.Context, c Command, options bool) (phase PushPhase, told [][]string, err error) {
+// With report, it also returns the option lines of the host's report, which say
+// what other refs an update became; a list for each ref that has some. Git itself
+// prints only the name of the last.
+func (g *Git) Push(ctx context.Context, c Command, report bool) (phase PushPhase, options [][]string, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return PushAsked, nil, fmt.Errorf("git push: %w", err)
@@ -45,7 +46,7 @@ func (g *Git) Push(ctx context.Context, c Command, options bool) (phase PushPhas
 	defer r.Close()
 	// To fd 3, the first of the inherited files; brief leaves out the source lines.
 	c.Env = append(slices.Clone(c.Env), "GIT_TRACE2_EVENT=3", "GIT_TRACE2_EVENT_BRIEF=1")
-	if options {
+	if report {
 		c.Env = append(c.Env, "GIT_TRACE_PACKET=3") // the bytes of a pack are left out of it
 	}
 	c.ExtraFiles = []*os.File{w}
@@ -57,14 +58,14 @@ func (g *Git) Push(ctx context.Context, c Command, options bool) (phase PushPhas
 	seen := make(chan struct{})
 	go func() {
 		defer close(seen)
-		phase, told = readTrace(r)
+		phase, options = readTrace(r)
 	}()
 	err = p.Wait()
 	if derr := r.SetReadDeadline(time.Now().Add(drainTime)); derr != nil {
 		return PushSent, nil, errors.Join(err, derr)
 	}
 	<-seen
-	return phase, told, err
+	return phase, options, err
 }
 
 // tracedReport finds a line of the host's report in a trace of packets: "ok REF" or
@@ -72,11 +73,11 @@ func (g *Git) Push(ctx context.Context, c Command, options bool) (phase PushPhas
 var tracedReport = regexp.MustCompile(`^\S+ \S+ +packet: +\S+< (ok|option) (.+)\n$`)
 
 // readTrace reads a trace to its end.
-func readTrace(r io.Reader) (phase PushPhase, told [][]string) {
+func readTrace(r io.Reader) (phase PushPhase, options [][]string) {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')
-		// A line may be longer than the buffer; the words stand at its begin.
+		// A line may be longer than the buffer; these words are at its beginning.
 		switch {
 		case bytes.Contains(line, []byte(`"child_start"`)) && bytes.Contains(line, []byte(`"send-pack"`)):
 			phase = PushSent
@@ -86,12 +87,12 @@ func readTrace(r io.Reader) (phase PushPhase, told [][]string) {
 		switch m := tracedReport.FindSubmatch(line); {
 		case m == nil:
 		case string(m[1]) == "ok":
-			told = append(told, nil) // what follows is about another ref
-		case len(told) > 0:
-			told[len(told)-1] = append(told[len(told)-1], string(m[2]))
+			options = append(options, nil) // what follows is about another ref
+		case len(options) > 0:
+			options[len(options)-1] = append(options[len(options)-1], string(m[2]))
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return phase, slices.DeleteFunc(told, func(of []string) bool { return len(of) == 0 })
+			return phase, slices.DeleteFunc(options, func(of []string) bool { return len(of) == 0 })
 		}
 	}
 }

@@ -34,9 +34,9 @@ func (e *ResourceError) Error() string {
 	return fmt.Sprintf("git %s ran out of resources: %s", e.Name, e.Said)
 }
 
-// exhausted finds what git says of memory, processes and open files that it does
-// not get: wrapper.c, packfile.c, git-zlib.c, run-command.c, thread-utils.c and
-// whoever ends with strerror(errno). The patterns hold on to both ends of the
+// exhausted matches the messages of git for memory, processes and open files that it
+// cannot get: those of wrapper.c, packfile.c, git-zlib.c, run-command.c and
+// thread-utils.c, and all that end with strerror(errno). The patterns hold on to both ends of the
 // line, because names and patterns of callers stand in others. Lines of an
 // upstream begin with "remote: " and do not count. "packed object is corrupt"
 // is none of them: for want of memory it comes after "Out of memory", and alone
@@ -97,26 +97,26 @@ func (e *ResourceError) sentence(flag string) string {
 // client, says that it ran out of something.
 func OutOfResources(text []byte) bool { return exhausted.Match(text) }
 
-// listener passes git's standard error on and keeps the first line that says it
-// ran out of something.
+// listener passes git's standard error on and keeps the first message that git
+// ran out of a resource.
 type listener struct {
 	w     io.Writer
 	line  []byte // as far as it has come
 	found string
 }
 
-// maxHeard bounds the part of a line that is kept.
-const maxHeard = 2 << 10
+// maxNoticed bounds the part of a line that is kept.
+const maxNoticed = 2 << 10
 
-// Write never fails for what it hears.
+// Write writes p, and fails only if that does.
 func (l *listener) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0 && l.found == ""; {
 		line, after, ended := bytes.Cut(rest, []byte{'\n'})
-		l.line = append(l.line, line[:min(len(line), max(0, maxHeard-len(l.line)))]...)
+		l.line = append(l.line, line[:min(len(line), max(0, maxNoticed-len(l.line)))]...)
 		if rest = after; !ended {
 			break
 		}
-		// Progress stands before it on the same line.
+		// Progress may precede it on the same line.
 		last := l.line[bytes.LastIndexByte(l.line, '\r')+1:]
 		l.found = string(exhausted.Find(last))
 		l.line = l.line[:0]

@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -71,11 +72,11 @@ func (r ReceiveRequest) Atomic() bool { return r.Has("atomic") }
 
 // ParseReceiveCommands reads the head of a git-receive-pack request body, see
 // gitprotocol-pack(5), "Reference Update Request and Packfile Transfer". It
-// takes from the stream not a byte more. A body of one flush packet, with which
+// reads no byte beyond the head. A body of one flush packet, with which
 // git probes for authentication before it sends a large pack, is a request
 // without updates.
 //
-// Errors: KindInvalid for a body that is none, KindTooLarge for a head over
+// Errors: KindInvalid for a malformed head, KindTooLarge for a head over
 // 32 MiB; others come from the stream.
 func ParseReceiveCommands(r *PktReader) (ReceiveRequest, error) {
 	r.recording, r.record = true, nil
@@ -141,7 +142,7 @@ func (r *ReceiveRequest) parse(in *PktReader) error {
 func receiveLine(in *PktReader) (line []byte, more bool, err error) {
 	kind, line, err := in.Next()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, false, core.Errorf(core.KindInvalid, "the push ends before its commands do")
 	case err != nil:
 		return nil, false, &core.Error{Kind: core.KindInvalid, Message: "the push cannot be read", Err: err}
@@ -163,7 +164,7 @@ func parseReceiveCommand(line []byte) (core.RefUpdate, bool) {
 	return u, u.Old.Valid() && u.New.Valid() && len(u.Old) == len(u.New) && name != ""
 }
 
-// RefReport is the verdict on one ref update.
+// RefReport is the result of one ref update.
 type RefReport struct {
 	Ref    string
 	Reason string // why it was refused; "" means done

@@ -49,7 +49,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return s.out.Read(p)
 }
 
-// Wait is for after the end of the output. It returns git's verdict: nil, an
+// Wait is for after the end of the output. It returns how git ended: nil, an
 // [*ExitError], or the cause for which the context ended.
 func (s *Stream) Wait() error {
 	if !s.done {
@@ -61,8 +61,8 @@ func (s *Stream) Wait() error {
 	return s.err
 }
 
-// Close ends git if it still runs and waits for it. An early end is no error:
-// who closes has seen enough.
+// Close ends git if it still runs and waits for it. That git did
+// not finish is not an error: the caller has read enough.
 func (s *Stream) Close() error {
 	if !s.done {
 		s.cancel()

@@ -40,7 +40,7 @@ func (w *sizeWalk) pair(ctx context.Context, from, to core.ObjectID, depth int) 
 	if err != nil {
 		return size, err
 	}
-	data = nil
+	clear(data) // large, and not needed while the folders below are compared
 	for _, p := range pairs {
 		inner, err := w.pair(ctx, p.from, p.to, depth+1)
 		if err != nil {
@@ -87,7 +87,7 @@ func (w *sizeWalk) compare(from, to []byte, idSize int, size *treeSize) (pairs [
 		return nil, err
 	}
 	for a.name != nil || b.name != nil {
-		order := 0
+		var order int
 		switch {
 		case a.name == nil:
 			order = 1

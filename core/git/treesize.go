@@ -86,7 +86,7 @@ func NewTreeSizes(read TreeReader, l TreeLimits) *TreeSizes {
 
 // Check returns a KindTooLarge [*core.Error] if one of the named trees, or the
 // trees of the named commits, is over the limits. Names are ids, or an id with a
-// colon and a path; what is no tree, or does not exist, has nothing to unfold.
+// colon and a path; names of other objects, and of none, are ignored.
 // narrow ends the error: how to ask for less.
 func (t *TreeSizes) Check(ctx context.Context, dir, narrow string, names ...string) error {
 	ids, err := t.roots(ctx, dir, names)
@@ -201,8 +201,8 @@ type sizeWalk struct {
 	t    *TreeSizes
 	dir  string
 	seen int64 // entries that were looked at
-	// sizes are those of this walk: the common memory may lose some meanwhile,
-	// and a bomb unfolds for whoever loses count.
+	// sizes are those of this walk. The shared cache may evict some meanwhile, and
+	// without them the walk would visit the same tree again for each of its parents.
 	sizes map[treeKey]treeSize
 	pairs map[[2]treeKey]treeSize
 }

@@ -128,8 +128,9 @@ func (l *Limiter) Acquire(ctx context.Context, k Key) (release func(), err error
 		return nil, context.Cause(ctx)
 	}
 	l.mu.Lock()
-	// Who waits is over a ceiling that whoever comes now may not be over; and
-	// whoever is under all of them takes nothing from anybody.
+	// It does not queue behind those that wait: each of them is over a ceiling that
+	// need not be one of this caller, and a caller under all of its ceilings takes
+	// nobody's slot.
 	if l.over(k) == "" {
 		l.admit(k)
 		l.mu.Unlock()

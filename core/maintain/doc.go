@@ -6,7 +6,7 @@
 // missing and open packs stay readable. Packing refs contends with deletions,
 // so that runs under the repository's write lock, for milliseconds. Objects
 // that nothing points to stay for two weeks: those of a push are unreferenced
-// between their arrival and its verdict. "git gc" and "--prune=now" are
+// between their arrival and its end. "git gc" and "--prune=now" are
 // never used.
 //
 // Work is triggered by applied ref transactions, one repository at a time, at

@@ -78,7 +78,7 @@ func TestService_Maintain_keepsEveryObjectAndSpeedsUpClones(t *testing.T) {
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := filled(w)
 	dir := w.Path(r)
-	// The objects of a push between their arrival and its verdict: loose ones,
+	// The objects of a push between their arrival and its end: loose ones,
 	// and a pack.
 	tip := core.ObjectID(coretest.Run(t, dir, "rev-parse", "main"))
 	loose := coretest.Commit(t, dir, "in flight", tip)
@@ -90,7 +90,7 @@ func TestService_Maintain_keepsEveryObjectAndSpeedsUpClones(t *testing.T) {
 		coretest.Run(t, dir, "update-ref", fmt.Sprint("refs/tags/v", i), string(tip))
 	}
 
-	s := maintain.New(w.Git, w.Repos, hclog.NewNullLogger())
+	s := maintain.New(w.Git, w.Repos, core.SystemClock{}, hclog.NewNullLogger())
 	ctx, cancel := context.WithCancel(t.Context())
 	var clones sync.WaitGroup
 	for i := range 2 { // readers are not held up
@@ -104,7 +104,7 @@ func TestService_Maintain_keepsEveryObjectAndSpeedsUpClones(t *testing.T) {
 		})
 	}
 	require.NoError(t, s.Maintain(t.Context(), r.ID))
-	state, err := maintain.Look(dir)
+	state, err := maintain.Look(dir, time.Now())
 	require.NoError(t, err)
 	require.True(t, state.Bitmap)
 	require.True(t, state.CommitGraph)
@@ -122,13 +122,13 @@ func TestService_Maintain_keepsEveryObjectAndSpeedsUpClones(t *testing.T) {
 		parent = id
 	}
 	coretest.Run(t, dir, "update-ref", "refs/heads/main", string(parent))
-	state, err = maintain.Look(dir)
+	state, err = maintain.Look(dir, time.Now())
 	require.NoError(t, err)
 	require.Contains(t, maintain.Plan(state), maintain.TaskGeometricRepack)
 	require.NoError(t, s.Maintain(t.Context(), r.ID))
 	cancel()
 	clones.Wait()
-	state, err = maintain.Look(dir)
+	state, err = maintain.Look(dir, time.Now())
 	require.NoError(t, err)
 	require.True(t, state.Bitmap)
 	require.Empty(t, maintain.Plan(state))
@@ -142,7 +142,7 @@ func TestService_Run_looksAfterEnoughChanges(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := filled(w)
-	s := maintain.New(w.Git, w.Repos, hclog.NewNullLogger())
+	s := maintain.New(w.Git, w.Repos, core.SystemClock{}, hclog.NewNullLogger())
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	for range 19 {
@@ -153,13 +153,13 @@ func TestService_Run_looksAfterEnoughChanges(t *testing.T) {
 	unlock, ok := w.Repos.Locks().TryMaintain(r.ID)
 	require.True(t, ok, "nothing is due yet")
 	require.NoError(t, s.Maintain(t.Context(), r.ID), "somebody else is at it")
-	state, err := maintain.Look(w.Path(r))
+	state, err := maintain.Look(w.Path(r), time.Now())
 	require.NoError(t, err)
 	require.False(t, state.Bitmap)
 	unlock()
 	s.Applied(r.ID, 1)
 	require.Eventually(t, func() bool {
-		state, err := maintain.Look(w.Path(r))
+		state, err := maintain.Look(w.Path(r), time.Now())
 		return err == nil && state.Bitmap
 	}, 30*time.Second, 10*time.Millisecond)
 	cancel()
@@ -168,6 +168,6 @@ func TestService_Run_looksAfterEnoughChanges(t *testing.T) {
 
 func TestLook_missingRepository(t *testing.T) {
 	t.Parallel()
-	_, err := maintain.Look(filepath.Join(t.TempDir(), "x"))
+	_, err := maintain.Look(filepath.Join(t.TempDir(), "x"), time.Now())
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
 )
@@ -28,6 +29,7 @@ const every = 20
 type Service struct {
 	git   *git.Git
 	repos *repo.Repos
+	clock core.Clock
 	log   hclog.Logger
 
 	mu     sync.Mutex
@@ -38,8 +40,8 @@ type Service struct {
 }
 
 // New returns a service that does nothing until [Service.Run].
-func New(g *git.Git, repos *repo.Repos, log hclog.Logger) *Service {
-	return &Service{git: g, repos: repos, log: log.Named("maintain"), counts: map[string]int{}, queued: map[string]bool{}, wake: make(chan struct{}, 1)}
+func New(g *git.Git, repos *repo.Repos, clock core.Clock, log hclog.Logger) *Service {
+	return &Service{git: g, repos: repos, clock: clock, log: log.Named("maintain"), counts: map[string]int{}, queued: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // Applied notes a ref transaction. Many refs at once (a first mirror, an
@@ -116,7 +118,7 @@ func (s *Service) Maintain(ctx context.Context, id string) error {
 	}
 	defer unlock()
 	dir := s.repos.Path(id)
-	state, err := Look(dir)
+	state, err := Look(dir, s.clock.Now())
 	if err != nil {
 		return err
 	}
@@ -141,7 +143,7 @@ func (s *Service) do(ctx context.Context, id, dir string, task Task) error {
 		if err := os.WriteFile(filepath.Join(dir, fullMarker), nil, 0o600); err != nil {
 			return err
 		}
-		if err := os.Chtimes(filepath.Join(dir, fullMarker), time.Now(), time.Now()); err != nil {
+		if err := os.Chtimes(filepath.Join(dir, fullMarker), s.clock.Now(), s.clock.Now()); err != nil {
 			return err
 		}
 		c.Name = "repack"
@@ -169,8 +171,8 @@ func (s *Service) do(ctx context.Context, id, dir string, task Task) error {
 	return s.git.Run(ctx, c)
 }
 
-// Look reads the state of a repository without starting git.
-func Look(dir string) (State, error) {
+// Look reads the state of a repository, at the time now, without starting git.
+func Look(dir string, now time.Time) (State, error) {
 	var s State
 	packs, err := os.ReadDir(filepath.Join(dir, "objects", "pack"))
 	if err != nil {
@@ -198,7 +200,7 @@ func Look(dir string) (State, error) {
 		}
 	}
 	if info, err := os.Stat(filepath.Join(dir, fullMarker)); err == nil {
-		s.SinceFull = time.Since(info.ModTime())
+		s.SinceFull = now.Sub(info.ModTime())
 	}
 	if info, err := os.Stat(filepath.Join(dir, "packed-refs")); err == nil {
 		s.PackedRefs = info.Size()

@@ -175,7 +175,7 @@ func (s *Service) writeSeen(ctx context.Context, stop <-chan struct{}) {
 			// More come within a moment where there are many, and each
 			// transaction writes pages of its own.
 			select {
-			case <-time.After(seenPause):
+			case <-time.After(seenPause): //nolint:forbidigo // gathers writes, and decides nothing
 			case <-stop:
 				last = true
 			}

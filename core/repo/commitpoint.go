@@ -153,7 +153,7 @@ func (d *diskFirst) move(ctx context.Context, dir string, c Change, step func(na
 	}
 	if _, undo := d.git.UpdateRefs(context.WithoutCancel(ctx), dir, back); undo != nil {
 		// Without the RefError in the chain: something did move.
-		return fmt.Errorf("bring back deleted refs: %s; they were deleted before: %s", undo, err)
+		return fmt.Errorf("bring back deleted refs: %s; they were deleted before: %s", undo, err) //nolint:errorlint // see above
 	}
 	return err
 }

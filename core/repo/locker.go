@@ -84,7 +84,7 @@ func (l *memoryLocker) lock(ctx context.Context, key string, waiting func()) (fu
 	if waiting != nil {
 		waiting()
 	}
-	tick := time.NewTicker(waitNotice)
+	tick := time.NewTicker(waitNotice) //nolint:forbidigo // shows a client that its connection lives, and decides nothing
 	defer tick.Stop()
 	for {
 		select {

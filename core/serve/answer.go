@@ -8,35 +8,35 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 )
 
-// answer passes upload-pack's output on, and notes whether it told the client
-// in the protocol that it failed.
+// answer passes upload-pack's output on, and records whether the client was sent
+// an error of the protocol.
 type answer struct {
 	open func() io.Writer
 	w    io.Writer // nil until the first byte
-	told bool      // an ERR packet, or one of the fatal band, was passed on
-	// short says that pack-objects, whose words upload-pack passes on as progress,
-	// ran out of memory or the like.
+	sent bool      // an error: an ERR packet, or one of the fatal band, was passed on
+	// short reports that pack-objects, whose messages upload-pack passes on as
+	// progress, ran out of memory or another resource.
 	short bool
 
-	raw  bool   // what comes is no pkt-line: a pack without side-band
-	head []byte // of the packet that is being looked at
-	skip int    // bytes of its payload still to pass
-	// progress says that the packet is of the band of progress.
+	raw  bool   // the rest is not in pkt-lines: a pack without side-band
+	head []byte // of the current packet
+	skip int    // bytes of its payload still to pass on
+	// progress reports that the current packet is of the band of progress.
 	progress bool
-	text     []byte // the end of what was said as progress
+	text     []byte // the last maxProgress bytes of progress
 }
 
-// upload-pack ends so whatever became of pack-objects, and a full memory is no
-// corruption. What is said instead has the same length: no packet changes.
+// upload-pack prints abortText for any failure of pack-objects, also when memory
+// ran out. shortText replaces it and has the same length, so that no packet changes.
 var (
 	abortText = []byte("aborting due to possible repository corruption on the remote side.")
 	shortText = []byte("this server's memory limit for one fetch was hit; ask it for less.")
 )
 
-// maxProgress is how much of the progress is kept to look at.
+// maxProgress is how many bytes of progress are kept for inspection.
 const maxProgress = 4 << 10
 
-// errPrefix begins the packet that says why there is no answer, see
+// errPrefix begins the packet of an error, see
 // gitprotocol-common(5).
 const errPrefix = "ERR "
 
@@ -60,15 +60,15 @@ func (a *answer) ReadFrom(r io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{a}, r, make([]byte, 128<<10))
 }
 
-// look follows the packets in p: length digits, and as much of the payload as
-// tells what it is.
+// look parses the packets in p: the length digits, and as much of the payload as
+// shows its kind.
 func (a *answer) look(p []byte) {
 	const digits, enough = 4, 4 + len(errPrefix)
 	for len(p) > 0 {
 		if a.skip > 0 {
 			n := min(a.skip, len(p))
 			if a.progress {
-				a.hear(p[:n])
+				a.inspect(p[:n])
 			}
 			p, a.skip = p[n:], a.skip-n
 			continue
@@ -86,10 +86,10 @@ func (a *answer) look(p []byte) {
 			continue
 		}
 		payload := a.head[digits:]
-		a.told = a.told || bytes.HasPrefix(payload, []byte(errPrefix)) || len(payload) > 0 && payload[0] == git.BandFatal
+		a.sent = a.sent || bytes.HasPrefix(payload, []byte(errPrefix)) || len(payload) > 0 && payload[0] == git.BandFatal
 		a.skip = max(0, int(length)-len(a.head))
 		if a.progress = len(payload) > 0 && payload[0] == git.BandProgress; a.progress {
-			a.hear(payload[1:])
+			a.inspect(payload[1:])
 		}
 		a.head = a.head[:0]
 	}
@@ -98,8 +98,8 @@ func (a *answer) look(p []byte) {
 // between reports whether another packet may follow what was passed on.
 func (a *answer) between() bool { return !a.raw && a.skip == 0 && len(a.head) == 0 }
 
-// hear looks at progress.
-func (a *answer) hear(p []byte) {
+// inspect searches the text of progress for messages that git ran out of memory.
+func (a *answer) inspect(p []byte) {
 	if a.short {
 		return
 	}

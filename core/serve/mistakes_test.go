@@ -96,8 +96,8 @@ func TestUploadPack_prefixes(t *testing.T) {
 	require.Zero(t, s.spools.Load())
 }
 
-// TestUploadPack_unmet asks in due form for what is not there: the client is
-// told in the protocol, and the answer has an end.
+// TestUploadPack_unmet requests, in correct form, what does not exist: the client
+// gets an error of the protocol, and the answer is complete.
 func TestUploadPack_unmet(t *testing.T) {
 	t.Parallel()
 	s, _, head := newService(t, 0)

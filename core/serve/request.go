@@ -96,9 +96,9 @@ func (q *request) close() {
 	}
 }
 
-// check finds out whether the request has the form of one, as far as that can
-// be told without the repository: whole packets, of which the first begins a
-// request and a flush packet or "done" ends it.
+// check checks the form of the request, as far as that is possible without the
+// repository: whole packets, of which the first begins a request and a flush
+// packet or "done" ends it.
 func (q *request) check(protocol string) error {
 	r, err := q.reader()
 	if err != nil {
@@ -215,7 +215,7 @@ func first(kind git.PktKind, payload string, v2 bool) string {
 	case kind != git.PktData:
 		return "it does not begin with what it wants"
 	case v2:
-		// Only these are advertised. Capabilities may come in front of the command.
+		// Only these are advertised. Capabilities may precede the command.
 		if command, ok := strings.CutPrefix(payload, "command="); ok && command != "ls-refs" && command != "fetch" {
 			return fmt.Sprintf("there is no command %.40q", command)
 		}

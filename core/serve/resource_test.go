@@ -13,8 +13,8 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 )
 
-// TestUploadPack_ceiling lets pack-objects run out of memory: the client hears
-// of that, and nothing of a corruption that is none.
+// TestUploadPack_ceiling lets pack-objects run out of memory: the message to
+// the client says so, and does not mention corruption.
 func TestUploadPack_ceiling(t *testing.T) {
 	t.Parallel()
 	dir, temp, run := newRepository(t)

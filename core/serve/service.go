@@ -138,9 +138,9 @@ type Fetch struct {
 }
 
 // UploadPack serves one request of a fetch. Errors before Out is asked for:
-// KindTooLarge, KindInvalid for a body that is no request, KindRateLimited, and
-// those of the body's reader. What upload-pack itself tells the client in the
-// protocol, as that an object does not exist, is no error.
+// KindTooLarge, KindInvalid for a malformed request, KindRateLimited, and
+// those of the body's reader. An error that upload-pack itself sends to the client in
+// the protocol, such as that an object does not exist, is not returned.
 func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	q, err := s.read(ctx, f)
 	if err != nil {
@@ -160,22 +160,23 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 		return err
 	}
 	c.Stdout = out
-	err = out.verdict(s.o.Git.Run(ctx, c))
+	err = out.end(s.o.Git.Run(ctx, c))
 	if err == nil && out.w == nil {
-		_ = f.Out() // nothing to say, in so many words
+		_ = f.Out() // an empty answer still has its headers
 	}
 	return err
 }
 
-// verdict returns what the end of upload-pack means for the answer.
-func (a *answer) verdict(err error) error {
+// end returns the error of an answer whose upload-pack ended with err, and completes
+// the answer where the protocol has a form for the error.
+func (a *answer) end(err error) error {
 	exit, ok := errors.AsType[*git.ExitError](err)
 	switch {
 	case !ok || exit.Code < 0:
 		return err
 	case a.short:
 		return &core.Error{Kind: core.KindResource, Message: "git pack-objects ran out of memory; have the operator raise --git-memory-serve", Err: err}
-	case a.told:
+	case a.sent:
 		return nil // in the protocol: the answer is complete
 	case a.between() && unmet(exit.Stderr) != "":
 		_, err := a.Write(git.AppendPktf(nil, "ERR upload-pack: %s", unmet(exit.Stderr)))

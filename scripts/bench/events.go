@@ -164,7 +164,7 @@ func (st *eventsStage) subscribe(ctx context.Context, target string) (remove fun
 
 // throughput measures how fast a backlog of a burst goes out to so many
 // webhooks, of which each gets every event. plain is the CPU time of a burst
-// that nobody is told of.
+// that no webhook receives.
 func (st *eventsStage) throughput(ctx context.Context, webhooks int, plain time.Duration) (err error) {
 	for i := range webhooks {
 		remove, err := st.subscribe(ctx, st.in.url+fmt.Sprint(i))

@@ -103,7 +103,7 @@ func besiege(ctx context.Context, r hosted, head string) (stop func(), err error
 		}
 		resp, err := transport.RoundTrip(req)
 		if err != nil {
-			return // what it is told does not keep it from asking again
+			return // a refusal does not keep it from sending the next request
 		}
 		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {

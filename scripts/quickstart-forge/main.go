@@ -1,9 +1,9 @@
 // Command quickstart-forge is the Git host of the quickstart: a loopback server
-// that looks like Gitea with one private repository of a few thousand commits,
+// that behaves like Gitea, with one private repository of a few thousand commits,
 // whose branch "release" takes no pushes.
 //
 // It writes what the quickstart needs to know into DIR: "url" (base URL),
-// "clone-url", "user" and "token" (mode 0600), and runs until it is told to end.
+// "clone-url", "user" and "token" (mode 0600), and runs until a signal ends it.
 package main
 
 import (

@@ -123,7 +123,7 @@ func (b *bench) logged() string {
 	return string(text)
 }
 
-// ca is the certificate that clients are told to trust.
+// ca is the certificate that clients are configured to trust.
 func (b *bench) ca() string { return filepath.Join(b.data, "tls", "ca.pem") }
 
 // key is the file of the private key that signs tokens.

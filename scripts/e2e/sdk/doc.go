@@ -1,6 +1,6 @@
 // Package sdk proves that the published SDK works against the server as it is:
 // @pierre/storage from npm, unpatched, over TLS with a certificate that Node is
-// told to trust. With the build tag npm it runs; scripts/test installs the SDK
+// configured to trust. With the build tag npm it runs; scripts/test installs the SDK
 // and sets HEADWATER_NODE_MODULES. With the tag peers, too, a real Gitea is one
 // of the upstream hosts.
 //

@@ -30,8 +30,8 @@ type received struct {
 }
 
 // TestWebhooks_fromGiteaToTheSDK goes all the way: a credential is stored here,
-// so the webhook is registered at Gitea; a push to Gitea is told by Gitea's own
-// signed webhook, is readable here, and only then told on, in a form that the
+// so the webhook is registered at Gitea; a push to Gitea is announced by Gitea's own
+// signed webhook, is readable here, and only then passed on, in a form that the
 // SDK takes.
 func TestWebhooks_fromGiteaToTheSDK(t *testing.T) {
 	t.Parallel()
@@ -43,11 +43,11 @@ func TestWebhooks_fromGiteaToTheSDK(t *testing.T) {
 	b := startBench(t, "headwater", g, "--listen", address, "--public-url", "https://"+address, "--webhooks-allow-http", "--webhooks-allow-private")
 	p := newPlain(t, b, "team/hooked")
 
-	// A receiver that looks, while it is told, whether what it is told can be read.
-	told := make(chan received, 100)
+	// A receiver that checks, while it receives an event, that its commit can be read.
+	delivered := make(chan received, 100)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		told <- received{r.Header.Clone(), body}
+		delivered <- received{r.Header.Clone(), body}
 	}))
 	t.Cleanup(receiver.Close)
 	hook := p.call(http.MethodPost, "/api/v1/webhooks", p.token("", access.RepoWrite),
@@ -93,9 +93,9 @@ func TestWebhooks_fromGiteaToTheSDK(t *testing.T) {
 		gitea("push", "--quiet", remote, "main")
 		for event := (received{}); ; {
 			select {
-			case event = <-told:
+			case event = <-delivered:
 			case <-time.After(time.Minute):
-				require.FailNow(t, "nobody was told of the push", b.logged())
+				require.FailNow(t, "no webhook came for the push", b.logged())
 			}
 			seen := p.validate(event, secret)
 			require.Equal(t, true, seen["valid"], "%v", seen)
@@ -103,13 +103,13 @@ func TestWebhooks_fromGiteaToTheSDK(t *testing.T) {
 			if payload["type"] != "push" || payload["after"] != id {
 				continue
 			}
-			t.Logf("told %s after the push began", time.Since(began).Round(time.Millisecond))
+			t.Logf("received %s after the push began", time.Since(began).Round(time.Millisecond))
 			require.Equal(t, "refs/heads/main", payload["ref"])
 			require.Equal(t, "team/hooked", payload["repository"].(object)["url"])
 			break
 		}
 		head := p.call(http.MethodGet, below+"/branch?name=main", own, nil, http.StatusOK)
-		require.Equal(t, id, head.at("branch.head_sha"), "told only once it can be read")
+		require.Equal(t, id, head.at("branch.head_sha"), "sent only once it can be read")
 	}
 	repo := p.call(http.MethodGet, below, own, nil, http.StatusOK)
 	require.NotEmpty(t, repo.at("sync.webhook.last_delivery_at"), repo.raw)
@@ -169,7 +169,7 @@ func (p *plain) validate(r received, secret string) object {
 	cmd.Stdin = bytes.NewReader(in)
 	out, err := cmd.Output()
 	require.NoError(p.t, err, "%s", out)
-	var verdict object
-	require.NoError(p.t, json.Unmarshal(out, &verdict), string(out))
-	return verdict
+	var answer object
+	require.NoError(p.t, json.Unmarshal(out, &answer), string(out))
+	return answer
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/headwater-git/headwater/server"
 )
 
-// defaultDataDir is where the server keeps everything unless told otherwise.
+// defaultDataDir is where the server keeps everything by default.
 const defaultDataDir = "headwater-data"
 
 // localOrg is the organisation that the first start makes.

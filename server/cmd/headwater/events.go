@@ -74,7 +74,7 @@ is made again when it breaks, and nothing is shown twice or left out.`,
 	return cmd
 }
 
-// followEvents streams events until ctx ends, which is no error. A connection
+// followEvents streams events until ctx ends, which is not an error. A connection
 // that breaks is made again, from where it was.
 func (c *client) followEvents(ctx context.Context, q feedQuery, after string, notes io.Writer, each func(rest.Event) error) error {
 	delay := reconnectDelay

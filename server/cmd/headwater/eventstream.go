@@ -83,10 +83,10 @@ func (c *client) events(ctx context.Context, q feedQuery, after string, each fun
 // errStreamSilent says that a stream's connection is dead.
 var errStreamSilent = errors.New("the server fell silent")
 
-// stream follows events until the server ends the stream, which is no error: a
-// stream lives as long as its token. It begins after the position, or with what
-// comes next if that is "". Reached is called with each position after which to
-// go on, the first time when the stream begins.
+// stream follows events until the server ends the stream, which is not an error: it
+// ends when the token expires. It begins after the position, or with the next event
+// if that is "". reached is called with each position from which to continue, the
+// first time when the stream begins.
 func (c *client) stream(ctx context.Context, q feedQuery, after string, reached func(position string), each func(rest.Event) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

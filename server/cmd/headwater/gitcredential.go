@@ -27,8 +27,8 @@ func newGitCredentialCommand() *cobra.Command {
 		Short: "Give Git a fresh token for each operation (a Git credential helper)",
 		Long: `Speak Git's credential helper protocol (gitcredentials(7)) on standard input and
 output. For "get" it signs a token for the repository in the URL, if the URL is
-one of this server; other servers get nothing. Git must be told to pass the
-path: credential.useHttpPath=true. So no token is ever in a URL, a command line
+one of this server; other servers get nothing. Git must be configured to pass
+the path: credential.useHttpPath=true. So no token is ever in a URL, a command line
 or a configuration file.`,
 		Example: `  git clone -c credential.helper='!headwater git-credential --data /var/lib/headwater' \
       -c credential.useHttpPath=true http://127.0.0.1:8080/octocat/Hello-World.git`,

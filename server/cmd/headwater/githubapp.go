@@ -75,7 +75,7 @@ providers.hcl.`,
 	f := cmd.Flags()
 	f.StringVar(&o.publicURL, "public-url", "", "base URL of the server, as GitHub reaches it")
 	f.StringVar(&o.name, "name", "", "name of the App, unique at the host (default: Headwater and the host of --public-url)")
-	f.StringVar(&o.owner, "owner", "", "organisation at GitHub that shall own the App (default: your own account)")
+	f.StringVar(&o.owner, "owner", "", "organisation at GitHub that will own the App (default: your own account)")
 	f.StringVar(&o.host, "host", githubHost, "host of the App: GitHub, or a GitHub Enterprise server")
 	f.StringVar(&o.config, "config", "", "providers.hcl with the block of --host (default: built-in providers only)")
 	f.StringVar(&o.instance, "instance", githubAppProvider, "name of the provider instance that the App is for")

@@ -139,11 +139,12 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	return printCloneHint(cmd, o.connectOptions, clone)
 }
 
-// cloneURL is the address to clone a repository from, which a server without a
-// public URL may not tell.
-func (c *client) cloneURL(name, told string) string {
-	if told != "" {
-		return told
+// cloneURL returns the address to clone a repository from: the one of the server's
+// answer or, since a server without a public URL may answer with none, one made of
+// the address that the command itself uses.
+func (c *client) cloneURL(name, answered string) string {
+	if answered != "" {
+		return answered
 	}
 	return c.base.JoinPath((&url.URL{Path: name + ".git"}).EscapedPath()).String()
 }

@@ -228,7 +228,7 @@ func freshness(s rest.Sync, now time.Time) string {
 // upstreamIs is the state of the upstream, and since when.
 func upstreamIs(s rest.Sync) string {
 	if s.UpstreamState == "" {
-		return "active" // a server before this was told
+		return "active" // an older server does not send it
 	}
 	if s.UpstreamSince == nil {
 		return string(s.UpstreamState)
@@ -272,7 +272,7 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		row("state", "%s", s.State)
 		row("freshness", "%s", freshness(*s, now))
 		row("upstream is", "%s", upstreamIs(*s))
-		if s.Identity.State != "" { // a server before this was told says nothing
+		if s.Identity.State != "" { // an older server sends none
 			row("identity", "%s", identity(*s, now))
 		}
 		row("runs", "%d", s.Runs)

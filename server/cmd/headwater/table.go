@@ -16,7 +16,7 @@ func newTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out,
 type listing[T any] struct {
 	header string // of the table, with tabs between
 	row    func(table io.Writer, item T)
-	none   string // what a person is told if there are none
+	none   string // what is printed if there are none
 }
 
 // print prints the items that list hands out: as a table, or as one JSON object

@@ -72,7 +72,7 @@ func TestWebhook_life(t *testing.T) {
 	require.ErrorContains(t, err, "no such webhook")
 }
 
-// TestEvents_ofASync shows what a sync told, and what one that fails says to
+// TestEvents_ofASync shows the events of a sync, and what one that fails says to
 // whoever waits for it.
 func TestEvents_ofASync(t *testing.T) {
 	t.Parallel()

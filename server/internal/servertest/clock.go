@@ -7,7 +7,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// Clock is a clock that moves only when it is told to.
+// Clock is a clock that moves only by Advance.
 type Clock struct {
 	mu     sync.Mutex
 	now    time.Time

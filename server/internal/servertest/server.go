@@ -52,7 +52,7 @@ type Options struct {
 	Failpoint func(name string)
 	SQLFirst  bool // changes of refs become true in SQL, and then on the disk
 	Webhooks  events.Policy
-	Public    bool // hosts are told where to deliver webhooks
+	Public    bool // the server has a public URL, so webhooks are registered at hosts
 	Limits    limit.Options
 	Memory    git.Memory
 	// FetchGrace and PushGrace: see server.Options.
