@@ -56,7 +56,7 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 			return err
 		}
 		before := state
-		if failure != nil || parseTold(state.Told).pending() || state.Failures > 0 || troubleOf(state).away() {
+		if failure != nil || state.Notice.Pending() || state.Failures > 0 || troubleOf(state).away() {
 			x.rowed = true
 		}
 		if x.begun || x.rowed {
@@ -131,7 +131,7 @@ func (x *run) writeRow(ctx context.Context, q core.Queries) error {
 // update brings the state up to the end of the run.
 func (x *run) update(state *core.SyncState, failure error, stopped, final bool) {
 	now := x.FinishedAt
-	state.BrakeDigest = x.brake
+	state.BrakeDigest, state.BrakeSince = x.brake.digest, x.brake.since
 	if failure != nil && x.fetched {
 		state.Digest = ""
 	}

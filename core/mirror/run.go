@@ -60,7 +60,7 @@ type run struct {
 	listedAt time.Time           // just before the last listing was asked for
 	listed   git.Advertisement   // the last listing
 	digest   string              // of the listing; "" if the local copy does not equal it yet
-	brake    string              // digest of a listing that was held back
+	brake    heldListing         // a listing that was held back; zero: none was
 	again    bool                // refs were left out: look once more
 	left     []string            // which of them sessions had
 	inFlight []string            // of them, those that were not even fetched
@@ -74,6 +74,12 @@ type run struct {
 	// refs is what is here after the fetch, for the first plan; nil: look. It was
 	// read before the fetch: what sessions move since, the watch tells.
 	refs map[string]core.ObjectID
+}
+
+// heldListing is a listing that the mass-deletion brake held back.
+type heldListing struct {
+	digest string
+	since  time.Time // when it was first listed
 }
 
 // listing is what came of asking an upstream for its refs.
@@ -95,7 +101,7 @@ func (s *Service) newRun(r core.Repository, taken core.SyncState, watch *repo.Wa
 	if x.First {
 		x.Ref = "" // with one ref alone the repository would count as mirrored
 	}
-	x.asked = schedule.UserInitiated(x.Trigger) && parseTold(taken.Told).gen < taken.Wanted
+	x.asked = schedule.UserInitiated(x.Trigger) && taken.Notice.Generation < taken.Wanted
 	return x
 }
 
