@@ -40,6 +40,8 @@ type Options struct {
 	Resolver  netguard.Resolver // nil is the system's
 	Agent     string            // User-Agent for upstreams
 	Failpoint func(name string) // see repo.Options
+	// CommitPoint is that of repo.Options; nil is the one of a single machine.
+	CommitPoint func(o repo.CommitPointOptions) repo.CommitPoint
 	// PublicURL is where hosts can reach this server; with "" they are given no
 	// address to deliver webhooks to.
 	PublicURL string
@@ -91,7 +93,7 @@ func New(o Options) (*Engine, error) {
 	var err error
 	e.repos, err = repo.Open(repo.Options{
 		Root: o.DataDir, Git: o.Git, Store: o.Store, Clock: o.Clock, Locker: repo.NewLocker(), Logger: o.Logger, Failpoint: o.Failpoint,
-		Objects: e.objects,
+		Objects: e.objects, CommitPoint: o.CommitPoint,
 	})
 	if err != nil {
 		return nil, err
@@ -127,14 +129,14 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
 	e.commit = commit.New(commit.Options{
-		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
 	})
 	e.ephemeral = ephemeral.New(ephemeral.Options{
-		Git: o.Git, Path: e.repos.Path, Store: o.Store, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
 	return e, nil
 }

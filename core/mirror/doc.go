@@ -8,7 +8,7 @@
 // the last one, nothing more happens. Else fetch what differs, by the ids that
 // were listed, into tracking refs (refs/internal/upstream/*), which nobody sees;
 // compare tracking refs with public refs under no lock; and give the difference,
-// with old ids, to the one door (core/repo). Refs that a write session moved
+// with old ids, to core/repo. Refs that a write session moved
 // meanwhile are left out and looked at again. A fetch that fails yields no plan.
 //
 // A run that nobody asked for, and that finds no difference, leaves neither a row

@@ -67,7 +67,7 @@ func (b *bench) build() {
 	require.NoError(b, err)
 	pool := git.NewCatFile(b.Git, git.CatFileOptions{})
 	branches := commit.New(commit.Options{
-		Git: b.Git, Repos: b.Repos, Objects: pool, Door: b.push, Clock: b.clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
+		Git: b.Git, Repos: b.Repos, Objects: pool, Refs: b.push, Clock: b.clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
 		Revisions: content.New(content.Options{Git: b.Git, Objects: pool, Path: b.Repos.Path, TempDir: b.Repos.TempDir()}),
 	})
 	b.Service = rewrite.New(rewrite.Options{
@@ -116,7 +116,7 @@ func (b *bench) noFetch(r core.Repository) {
 	require.Zero(b, b.Forge.Count(forgetest.KindFetch))
 }
 
-// restart opens repositories and door anew, as another process does.
+// restart opens repositories and services anew, as another process does.
 func (b *bench) restart() {
 	b.Helper()
 	b.stop()
