@@ -7,9 +7,9 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// failuresTold is how many failures in a row are told although nobody asked for
+// failuresNotified is how many failures in a row are told although nobody asked for
 // the run: by then the quick retries are used up.
-const failuresTold = 3
+const failuresNotified = 3
 
 // outageClass folds the classes that one outage shows alternately: a host that is
 // away refuses connections, hangs, and answers 502. Each change would be a notice.
@@ -90,7 +90,7 @@ func (x *run) end(before core.SyncNotice, state core.SyncState, final bool) stri
 			return core.EventSyncFailed
 		case again:
 			return ""
-		case before.Kind == core.NoticeFailed, state.Failures >= failuresTold:
+		case before.Kind == core.NoticeFailed, state.Failures >= failuresNotified:
 			return core.EventSyncFailed
 		}
 		return ""
@@ -154,7 +154,7 @@ func troubleOf(s core.SyncState) trouble {
 	if !s.UpstreamState.Readable() {
 		return trouble{state: s.UpstreamState}
 	}
-	if s.Failures >= failuresTold {
+	if s.Failures >= failuresNotified {
 		switch class := outageClass(s.LastClass); class {
 		case core.ClassNetwork, core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRefused:
 			return trouble{state: s.UpstreamState, class: class}
@@ -179,7 +179,7 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 	if was != (trouble{}) && !is.away() && (was.away() || is == trouble{}) {
 		since := before.UpstreamSince
 		if was.class != "" || since.IsZero() {
-			since = lastHeard(before)
+			since = lastInOrder(before)
 		}
 		e, err := core.RepositoryEvent(r, core.EventUpstreamRecovered, struct {
 			State core.UpstreamState `json:"state"`
@@ -194,7 +194,7 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 	if is.away() || is.state == core.UpstreamArchived && was.state != core.UpstreamArchived {
 		since := at
 		if is.class != "" {
-			since = lastHeard(after)
+			since = lastInOrder(after)
 		}
 		e, err := core.RepositoryEvent(r, core.EventUpstreamUnavailable, struct {
 			State   core.UpstreamState `json:"state"`
@@ -210,8 +210,8 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 	return out, nil
 }
 
-// lastHeard is when the upstream was last in order, as far as is known.
-func lastHeard(s core.SyncState) time.Time {
+// lastInOrder is when the upstream was last in order, as far as is known.
+func lastInOrder(s core.SyncState) time.Time {
 	heard := s.ObservedAt
 	if s.LastSuccessAt.After(heard) {
 		heard = s.LastSuccessAt

@@ -124,8 +124,8 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 			return err
 		}
 	}
-	d.sift(x.scope, forced)
-	d.makeRoom(keep)
+	d.applyPolicies(x.scope, forced)
+	d.dropConflictingCreates(keep)
 	// What was fetched may be newer than what was listed.
 	seen := fetched(x.scope, refs, adv.HeadTarget)
 	if err := s.brake(x, seen, d); err != nil {

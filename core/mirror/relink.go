@@ -100,5 +100,5 @@ func (s *Service) forgetUpstream(ctx context.Context, q core.Queries, repoID str
 // RequestLinked asks for the first run from an upstream that was just linked,
 // which asks the host about it as well: who has that name, under which id.
 func (s *Service) RequestLinked(ctx context.Context, repoID string) error {
-	return s.requestDoubting(ctx, repoID, schedule.TriggerAPI)
+	return s.requestWithCheck(ctx, repoID, schedule.TriggerAPI)
 }
