@@ -64,21 +64,44 @@ type SyncState struct {
 	LastClass     ErrorClass
 	LastError     string // redacted sentence of the last failure; "" after a success
 	Digest        string // of the upstream refs, when tracking and public refs equal it; else ""
-	BrakeDigest   string // listing that the mass-deletion brake held back: its digest, "@", and when
+	// BrakeDigest is the digest of a listing that the mass-deletion brake held back,
+	// and BrakeSince when that was first listed.
+	BrakeDigest string
+	BrakeSince  time.Time
 	// ObservedAt is when the upstream last confirmed what is here: a listing
 	// that equalled the copy, or a run that made it equal. It is the time before
 	// the question was sent.
 	ObservedAt time.Time
 	ChangedAt  time.Time // the upstream was last seen to have changed
 	PollAt     time.Time // next look without a request; zero: none
-	// Told is what the last sync event said and of which generation, so that
-	// retries do not repeat it. Only core/mirror reads it.
-	Told          string
+	// Notice is the last sync event, so that retries do not repeat it.
+	Notice        SyncNotice
 	UpstreamState UpstreamState // what became of the repository at the host
 	UpstreamSince time.Time     // since when it is so; zero: it never changed
 	// Skipped are the upstream's refs that are not mirrored, by name.
 	Skipped []SkippedRef
 }
+
+// NoticeKind is what the last event of a repository's syncs said.
+type NoticeKind string
+
+// The kinds of notices.
+const (
+	NoticeNone    NoticeKind = ""
+	NoticeStarted NoticeKind = "started"
+	NoticeFailed  NoticeKind = "failed"
+	NoticeDone    NoticeKind = "done" // a sync ended, or nothing was said that needs an end
+)
+
+// SyncNotice is the last event of a repository's syncs.
+type SyncNotice struct {
+	Kind       NoticeKind
+	Class      ErrorClass // of a failure
+	Generation int64      // that the run served: it tells a retry from a new request
+}
+
+// Pending reports whether the notice is to be followed by one of the end.
+func (n SyncNotice) Pending() bool { return n.Kind == NoticeStarted || n.Kind == NoticeFailed }
 
 // DueSync is what a scheduler has to know of a repository that a run or a look is
 // due for.

@@ -67,8 +67,8 @@ type SyncStore interface {
 	SaveSync(ctx context.Context, s SyncState) error
 	// SetDigest is SaveSync for the digest alone; "" forgets it.
 	SetDigest(ctx context.Context, repoID, digest string) error
-	// SetTold is SaveSync for Told alone: a run that has told of its start goes on.
-	SetTold(ctx context.Context, repoID, told string) error
+	// SetNotice is SaveSync for Notice alone: the run that it is about goes on.
+	SetNotice(ctx context.Context, repoID string, n SyncNotice) error
 	// PostponeSync sets NextAttemptAt alone, if there is work waiting.
 	PostponeSync(ctx context.Context, repoID string, at time.Time) error
 	// DueSyncs lists repositories with Served < Wanted and NextAttemptAt zero

@@ -18,14 +18,14 @@ import (
 const noSyncState = "the repository is not synced"
 
 const syncColumns = `repo_id, wanted, served, tried, wanted_ref, cause, next_attempt_at, failures, runs,
-	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest,
-	observed_at, changed_at, poll_at, told, upstream_state, upstream_since, skipped_refs`
+	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest, brake_since,
+	observed_at, changed_at, poll_at, notice_kind, notice_class, notice_generation, upstream_state, upstream_since, skipped_refs`
 
 func scanSyncState(row scanner) (s core.SyncState, err error) {
 	err = row.Scan(&s.RepoID, &s.Wanted, &s.Served, &s.Tried, &s.WantedRef, &s.Trigger, timeColumn{&s.NextAttemptAt}, &s.Failures, &s.Runs,
 		timeColumn{&s.FirstSyncedAt}, timeColumn{&s.LastSuccessAt}, timeColumn{&s.LastErrorAt}, &s.LastClass, &s.LastError,
-		&s.Digest, &s.BrakeDigest, timeColumn{&s.ObservedAt}, timeColumn{&s.ChangedAt}, timeColumn{&s.PollAt}, &s.Told,
-		&s.UpstreamState, timeColumn{&s.UpstreamSince}, jsonColumn{&s.Skipped})
+		&s.Digest, &s.BrakeDigest, timeColumn{&s.BrakeSince}, timeColumn{&s.ObservedAt}, timeColumn{&s.ChangedAt}, timeColumn{&s.PollAt},
+		&s.Notice.Kind, &s.Notice.Class, &s.Notice.Generation, &s.UpstreamState, timeColumn{&s.UpstreamSince}, jsonColumn{&s.Skipped})
 	return s, err
 }
 
@@ -96,12 +96,14 @@ func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
 			taken = 0, taken_ref = '',
 			failures = $3, runs = $4, first_synced_at = $5, last_success_at = $6, last_error_at = $7,
 			last_class = $8, last_error = $9, digest = $10, brake_digest = $11,
-			observed_at = $12, changed_at = $13, poll_at = $14, told = $15, tried = $16, skipped_refs = $17
-		WHERE repo_id = $18`,
+			observed_at = $12, changed_at = $13, poll_at = $14, tried = $15, skipped_refs = $16,
+			notice_kind = $17, notice_class = $18, notice_generation = $19, brake_since = $20
+		WHERE repo_id = $21`,
 		s.Served, micros(s.NextAttemptAt),
 		s.Failures, s.Runs, micros(s.FirstSyncedAt), micros(s.LastSuccessAt), micros(s.LastErrorAt),
 		s.LastClass, s.LastError, s.Digest, s.BrakeDigest,
-		micros(s.ObservedAt), micros(s.ChangedAt), micros(s.PollAt), s.Told, s.Tried, skipped, s.RepoID)
+		micros(s.ObservedAt), micros(s.ChangedAt), micros(s.PollAt), s.Tried, skipped,
+		s.Notice.Kind, s.Notice.Class, s.Notice.Generation, micros(s.BrakeSince), s.RepoID)
 }
 
 // SetDigest implements [core.SyncStore].
@@ -110,10 +112,11 @@ func (q *queries) SetDigest(ctx context.Context, repoID, digest string) error {
 		UPDATE sync_states SET digest = $1 WHERE repo_id = $2`, digest, repoID)
 }
 
-// SetTold implements [core.SyncStore].
-func (q *queries) SetTold(ctx context.Context, repoID, told string) error {
-	return q.exec(ctx, op{name: "set what was told", subject: repoID, missing: noSyncState}, `
-		UPDATE sync_states SET told = $1 WHERE repo_id = $2`, told, repoID)
+// SetNotice implements [core.SyncStore].
+func (q *queries) SetNotice(ctx context.Context, repoID string, n core.SyncNotice) error {
+	return q.exec(ctx, op{name: "set sync notice", subject: repoID, missing: noSyncState}, `
+		UPDATE sync_states SET notice_kind = $1, notice_class = $2, notice_generation = $3 WHERE repo_id = $4`,
+		n.Kind, n.Class, n.Generation, repoID)
 }
 
 // PostponeSync implements [core.SyncStore]. KindNotFound: the repository is not

@@ -36,8 +36,8 @@ func attach(ctx context.Context, tx runner, repoID string, u core.Upstream) erro
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO sync_states (repo_id, wanted, served, wanted_ref, taken, taken_ref, cause, next_attempt_at, failures, runs,
 			first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest,
-			observed_at, changed_at, poll_at, told, upstream_state, upstream_since)
-		VALUES ($1, 0, 0, '', 0, '', '', 0, 0, 0, 0, 0, 0, '', '', '', '', 0, 0, 0, '', '', 0)`, repoID)
+			observed_at, changed_at, poll_at, upstream_state, upstream_since)
+		VALUES ($1, 0, 0, '', 0, '', '', 0, 0, 0, 0, 0, 0, '', '', '', '', 0, 0, 0, '', 0)`, repoID)
 	return err
 }
 

@@ -110,7 +110,7 @@ func New(o Options) (*Engine, error) {
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
 	})
 	e.inbound = inbound.New(inbound.Options{
-		Store: o.Store, Plugins: o.Plugins, Syncs: e.sync, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
+		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.sync, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
 	})
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,

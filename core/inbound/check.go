@@ -42,10 +42,10 @@ func (s *Service) followChecks(ctx context.Context) {
 	}
 }
 
-// check asks core/mirror to look at every repository that c means.
+// check asks core/mirror about every repository that c means.
 func (s *Service) check(ctx context.Context, c check) error {
 	if c.repoID != "" {
-		return notMissing(s.syncs.CheckUpstream(ctx, c.repoID)) // or detached, or deleted since
+		return notMissing(s.upstreams.CheckUpstream(ctx, c.repoID)) // or detached, or deleted since
 	}
 	began := s.clock.Now()
 	seen := map[string]bool{}
@@ -61,7 +61,7 @@ func (s *Service) check(ctx context.Context, c check) error {
 			}
 			seen[r.ID] = true
 			// It may be detached or deleted since.
-			if err := notMissing(s.syncs.CheckUpstream(ctx, r.ID)); err != nil {
+			if err := notMissing(s.upstreams.CheckUpstream(ctx, r.ID)); err != nil {
 				errs = append(errs, err)
 			}
 		}

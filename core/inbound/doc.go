@@ -2,7 +2,7 @@
 //
 // An inbound webhook is a hint to look, never a fact. The provider's plugin
 // verifies and reads it; this package finds the repositories that it concerns
-// and asks core/mirror to look at them. Nothing else follows from it, so a webhook
+// and asks core/schedule for a look at them. Nothing else follows from it, so a webhook
 // that is late, doubled, replayed or echoes our own push costs one comparison.
 //
 // There are two kinds of addresses. That of a provider instance serves all of

@@ -63,7 +63,7 @@ func (s *Service) take(ctx context.Context, a *Address, id string, result provid
 		return 0, err
 	}
 	if look && len(repos) > 0 {
-		s.syncs.NotifyAll()
+		s.announcements.NotifyAll()
 	}
 	if result.Kind == providers.WebhookInstallation {
 		s.ask(check{instance: a.instance, host: result.Host, account: result.Account, hints: result.Repositories})
@@ -120,10 +120,10 @@ func (s *Service) announce(ctx context.Context, q core.Queries, repoID string, r
 	expect, all := expectations(repoID, result, now)
 	err := error(nil)
 	if len(expect) > 0 {
-		err = s.syncs.AnnounceIn(ctx, q, repoID, expect)
+		err = s.announcements.AnnounceIn(ctx, q, repoID, expect)
 	}
 	if err == nil && !all {
-		err = s.syncs.AnnounceIn(ctx, q, repoID, nil)
+		err = s.announcements.AnnounceIn(ctx, q, repoID, nil)
 	}
 	return notMissing(err) // detached since it was found: there is nothing to look at
 }

@@ -59,7 +59,7 @@ func newBench(t *testing.T) *bench {
 // open makes the service anew, as a restart does.
 func (b *bench) open(url string) {
 	b.s = inbound.New(inbound.Options{
-		Store: b.Store, Plugins: b.Plugin, Syncs: b.syncs, Clock: b.clock, Logger: b.Logger, PublicURL: url,
+		Store: b.Store, Plugins: b.Plugin, Announcements: b.syncs, Upstreams: b.syncs, Clock: b.clock, Logger: b.Logger, PublicURL: url,
 	})
 }
 
@@ -147,7 +147,7 @@ func parse(_ context.Context, r providers.WebhookRequest) (providers.WebhookResu
 	return result, nil
 }
 
-// syncs records what is asked of core/mirror.
+// syncs records what is asked of core/schedule and core/mirror.
 type syncs struct {
 	mu        sync.Mutex
 	announced map[string][]core.Expectation

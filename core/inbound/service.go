@@ -14,13 +14,17 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// Syncs is what this package needs of core/mirror.
-type Syncs interface {
+// Announcements take what webhooks say of refs. [*Announcer] is one.
+type Announcements interface {
 	// AnnounceIn asks, in the caller's transaction, for a look at the
 	// repository that expects these ids on these refs. NotifyAll makes it happen
 	// once the transaction is committed.
 	AnnounceIn(ctx context.Context, q core.Queries, repoID string, expect []core.Expectation) error
 	NotifyAll()
+}
+
+// Upstreams follows up what becomes of upstreams.
+type Upstreams interface {
 	// CheckUpstream asks that the host be asked what became of the upstream.
 	// KindNotFound: the repository is not synced (any more).
 	CheckUpstream(ctx context.Context, repoID string) error
@@ -42,11 +46,12 @@ type Store interface {
 
 // Options configures [New]. Store, Plugins, Syncs and Clock are required.
 type Options struct {
-	Store   Store
-	Plugins Plugins
-	Syncs   Syncs
-	Clock   core.Clock
-	Logger  hclog.Logger
+	Store         Store
+	Plugins       Plugins
+	Announcements Announcements
+	Upstreams     Upstreams
+	Clock         core.Clock
+	Logger        hclog.Logger
 	// PublicURL is the base of the addresses that hosts are given; with "" no
 	// webhook can be registered.
 	PublicURL string
@@ -55,12 +60,13 @@ type Options struct {
 // Service receives inbound webhooks and registers them at hosts. It is safe for
 // concurrent use.
 type Service struct {
-	store     Store
-	plugins   Plugins
-	syncs     Syncs
-	clock     core.Clock
-	log       hclog.Logger
-	publicURL string
+	store         Store
+	plugins       Plugins
+	announcements Announcements
+	upstreams     Upstreams
+	clock         core.Clock
+	log           hclog.Logger
+	publicURL     string
 
 	recent   *recent
 	checks   chan check   // what [Service.Run] asks hosts about
@@ -81,7 +87,7 @@ func New(o Options) *Service {
 		o.Logger = hclog.NewNullLogger()
 	}
 	return &Service{
-		store: o.Store, plugins: o.Plugins, syncs: o.Syncs, clock: o.Clock, log: o.Logger.Named("inbound"),
+		store: o.Store, plugins: o.Plugins, announcements: o.Announcements, upstreams: o.Upstreams, clock: o.Clock, log: o.Logger.Named("inbound"),
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"), recent: newRecent(),
 		checks: make(chan check, maxQueue), removals: make(chan removal, maxQueue), due: make(chan struct{}, 1),
 		warned: map[string]bool{}, pauses: map[string]time.Time{}, replays: map[string]Replay{}, remotes: map[core.Upstream]providers.Remote{},

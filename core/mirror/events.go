@@ -2,57 +2,18 @@ package mirror
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
 )
 
-// failuresTold is how many failures in a row are told although nobody asked for
+// failuresNotified is how many failures in a row are told although nobody asked for
 // the run: by then the quick retries are used up.
-const failuresTold = 3
+const failuresNotified = 3
 
-// What [core.SyncState.Told] says: the last event of a sync, for a failure its
-// class, and the generation that the run served, which tells a retry from a new
-// request.
-const (
-	toldStarted = "started"
-	toldFailed  = "failed"
-	toldDone    = "done" // the end of a sync, or nothing that needs one
-)
-
-type told struct {
-	word  string
-	class core.ErrorClass
-	gen   int64
-}
-
-func (t told) String() string {
-	word := t.word
-	if t.class != "" {
-		word += ":" + string(t.class)
-	}
-	return word + "@" + strconv.FormatInt(t.gen, 10)
-}
-
-// parseTold reads what String wrote; anything else is as if nothing was told.
-func parseTold(s string) told {
-	word, gen, _ := strings.Cut(s, "@")
-	n, err := strconv.ParseInt(gen, 10, 64)
-	if err != nil {
-		return told{}
-	}
-	word, class, _ := strings.Cut(word, ":")
-	return told{word, core.ErrorClass(class), n}
-}
-
-// pending reports whether something was told that an end is owed for.
-func (t told) pending() bool { return t.word == toldStarted || t.word == toldFailed }
-
-// kin folds the classes that one outage shows by turns: a host that is away
-// refuses connections, hangs, and answers 502. Each change would be a notice.
-func kin(class core.ErrorClass) core.ErrorClass {
+// outageClass folds the classes that one outage shows alternately: a host that is
+// away refuses connections, hangs, and answers 502. Each change would be a notice.
+func outageClass(class core.ErrorClass) core.ErrorClass {
 	switch class {
 	case core.ClassTimeout, core.ClassUnavailable:
 		return core.ClassNetwork
@@ -96,20 +57,19 @@ func (s *Service) begin(ctx context.Context, x *run) error {
 		return nil
 	}
 	x.begun = true
-	before := parseTold(x.taken.Told)
-	if !x.asked && before.pending() {
+	if !x.asked && x.taken.Notice.Pending() {
 		return s.store.StartRun(ctx, x.Run) // a retry
 	}
 	e, err := x.event(core.EventSyncStarted, x.taken.Runs)
 	if err != nil {
 		return err
 	}
-	now := told{word: toldStarted, gen: x.taken.Wanted}.String()
+	now := core.SyncNotice{Kind: core.NoticeStarted, Generation: x.taken.Wanted}
 	return s.store.Tx(ctx, func(q core.Queries) error {
 		if err := q.StartRun(ctx, x.Run); err != nil {
 			return err
 		}
-		if err := q.SetTold(ctx, x.RepoID, now); err != nil {
+		if err := q.SetNotice(ctx, x.RepoID, now); err != nil {
 			return err
 		}
 		return q.AddEvents(ctx, []core.Event{e})
@@ -119,23 +79,23 @@ func (s *Service) begin(ctx context.Context, x *run) error {
 // end returns the type of the event that tells of the end of the run, "" if
 // nobody needs to hear of it. state is after the run; final is a failure that no
 // retry can mend.
-func (x *run) end(before told, state core.SyncState, final bool) string {
+func (x *run) end(before core.SyncNotice, state core.SyncState, final bool) string {
 	switch x.Outcome {
 	case outcomeInterrupted:
 		return "" // it goes on
 	case outcomeFailed, outcomeHeld:
-		again := before.word == toldFailed && kin(before.class) == kin(x.Class)
+		again := before.Kind == core.NoticeFailed && outageClass(before.Class) == outageClass(x.Class)
 		switch {
-		case x.asked, final && before.pending():
+		case x.asked, final && before.Pending():
 			return core.EventSyncFailed
 		case again:
 			return ""
-		case before.word == toldFailed, state.Failures >= failuresTold:
+		case before.Kind == core.NoticeFailed, state.Failures >= failuresNotified:
 			return core.EventSyncFailed
 		}
 		return ""
 	}
-	if x.asked || before.pending() {
+	if x.asked || before.Pending() {
 		return core.EventSyncSucceeded
 	}
 	return ""
@@ -144,15 +104,14 @@ func (x *run) end(before told, state core.SyncState, final bool) string {
 // tell returns the event of the run's end, if there is one, and notes it in the
 // state.
 func (x *run) tell(state *core.SyncState, final bool) ([]core.Event, error) {
-	typ := x.end(parseTold(state.Told), *state, final)
+	typ := x.end(state.Notice, *state, final)
 	if typ == "" {
 		return nil, nil
 	}
-	now := told{word: toldDone, gen: x.taken.Wanted}
+	state.Notice = core.SyncNotice{Kind: core.NoticeDone, Generation: x.taken.Wanted}
 	if typ == core.EventSyncFailed && !final {
-		now.word, now.class = toldFailed, x.Class
+		state.Notice.Kind, state.Notice.Class = core.NoticeFailed, x.Class
 	}
-	state.Told = now.String()
 	e, err := x.event(typ, state.Runs)
 	return []core.Event{e}, err
 }
@@ -195,8 +154,8 @@ func troubleOf(s core.SyncState) trouble {
 	if !s.UpstreamState.Readable() {
 		return trouble{state: s.UpstreamState}
 	}
-	if s.Failures >= failuresTold {
-		switch class := kin(s.LastClass); class {
+	if s.Failures >= failuresNotified {
+		switch class := outageClass(s.LastClass); class {
 		case core.ClassNetwork, core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRefused:
 			return trouble{state: s.UpstreamState, class: class}
 		}
@@ -220,7 +179,7 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 	if was != (trouble{}) && !is.away() && (was.away() || is == trouble{}) {
 		since := before.UpstreamSince
 		if was.class != "" || since.IsZero() {
-			since = lastHeard(before)
+			since = lastInOrder(before)
 		}
 		e, err := core.RepositoryEvent(r, core.EventUpstreamRecovered, struct {
 			State core.UpstreamState `json:"state"`
@@ -235,7 +194,7 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 	if is.away() || is.state == core.UpstreamArchived && was.state != core.UpstreamArchived {
 		since := at
 		if is.class != "" {
-			since = lastHeard(after)
+			since = lastInOrder(after)
 		}
 		e, err := core.RepositoryEvent(r, core.EventUpstreamUnavailable, struct {
 			State   core.UpstreamState `json:"state"`
@@ -251,8 +210,8 @@ func upstreamEvents(r core.Repository, before, after core.SyncState, message str
 	return out, nil
 }
 
-// lastHeard is when the upstream was last in order, as far as is known.
-func lastHeard(s core.SyncState) time.Time {
+// lastInOrder is when the upstream was last in order, as far as is known.
+func lastInOrder(s core.SyncState) time.Time {
 	heard := s.ObservedAt
 	if s.LastSuccessAt.After(heard) {
 		heard = s.LastSuccessAt

@@ -61,9 +61,9 @@ func TestService_events_ofRequests(t *testing.T) {
 	b := newBench(t, coretest.Options{})
 	r := b.Synced("a")
 	one := b.ForgeCommit(r, "refs/heads/main", "one")
-	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerCreate, "")
+	gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerCreate, "")
 	require.NoError(t, err)
-	b.rest(r)
+	require.NoError(t, b.wait(r, gen)) // and not rest, which moves the clock on a slow machine
 	require.Equal(t, []string{started, succeeded}, b.told(r), "a first mirror is one pair")
 	now := b.clock.Now().Format(time.RFC3339Nano)
 	repository := map[string]any{"id": r.ID, "url": r.Name, "repo_name": r.Name}

@@ -22,7 +22,7 @@ func (b *bench) hook(r core.Repository, moves ...core.RefUpdate) {
 	for _, m := range moves {
 		es = append(es, core.Expectation{RepoID: r.ID, Ref: m.Name, Old: m.Old, New: m.New, Since: now, ExpiresAt: now.Add(10 * time.Minute)})
 	}
-	require.NoError(b, b.sync.Announced(context.Background(), r.ID, es))
+	require.NoError(b, b.announcer.Announce(context.Background(), r.ID, es))
 }
 
 func (b *bench) expecting(r core.Repository) int {
@@ -186,7 +186,7 @@ func TestService_Announced_leftOut(t *testing.T) {
 	b.hook(r, core.RefUpdate{Name: "refs/heads/wip/x", New: one}, core.RefUpdate{Name: "refs/pull/1/head", New: one})
 	require.Equal(t, wanted, b.state(r).Wanted)
 	require.Zero(t, b.expecting(r))
-	require.Equal(t, core.KindNotFound, core.KindOf(b.sync.Announced(t.Context(), b.Local("local").ID, nil)))
+	require.Equal(t, core.KindNotFound, core.KindOf(b.announcer.Announce(t.Context(), b.Local("local").ID, nil)))
 }
 
 func TestInvariant18_tenThousandWebhooks(t *testing.T) {
@@ -213,13 +213,13 @@ func TestInvariant18_tenThousandWebhooks(t *testing.T) {
 		// Together in transactions, since a transaction each is a wait for the disk.
 		require.NoError(t, b.Store.Tx(t.Context(), func(q core.Queries) error {
 			for range 10_000 / 60 {
-				if err := b.sync.AnnounceIn(t.Context(), q, r.ID, es); err != nil {
+				if err := b.announcer.AnnounceIn(t.Context(), q, r.ID, es); err != nil {
 					return err
 				}
 			}
 			return nil
 		}))
-		b.sync.NotifyAll()
+		b.announcer.NotifyAll()
 		b.clock.Advance(time.Second)
 		if second == 30 {
 			close(release)

@@ -228,7 +228,7 @@ func (s *Service) askOnce(ctx context.Context, r core.Repository) (upstream.Cond
 // takeIn records what the host says of an upstream outside of a run: where it
 // is, and its state. A run that would find out the same is not waited for.
 func (s *Service) takeIn(ctx context.Context, r core.Repository, c upstream.Condition) error {
-	x := &run{repo: r, life: &c}
+	x := &run{repo: r, condition: &c}
 	x.RepoID, x.FinishedAt = r.ID, s.clock.Now()
 	var failure error
 	switch {
@@ -262,7 +262,7 @@ func (s *Service) takeIn(ctx context.Context, r core.Repository, c upstream.Cond
 			state.LastErrorAt, state.LastClass, state.LastError = x.FinishedAt, x.Class, x.Error
 			state.Failures = max(state.Failures, 1)
 		}
-		events, err := s.recordLife(ctx, q, x, before, &state, failure, false)
+		events, err := s.recordUpstreamStatus(ctx, q, x, before, &state, failure, false)
 		if err != nil {
 			return err
 		}
@@ -288,9 +288,9 @@ func (s *Service) unseen(ctx context.Context, r core.Repository) bool {
 // unseenText says of a "not found" that it may be about the credential.
 const unseenText = "the host does not show the repository to the new credential, which has not opened it before: "
 
-// doubtCredential takes back that an upstream is deleted where it may only be
+// reconsiderCredential takes back that an upstream is deleted where it may only be
 // hidden from a new credential.
-func (s *Service) doubtCredential(ctx context.Context, r core.Repository, c *upstream.Condition) {
+func (s *Service) reconsiderCredential(ctx context.Context, r core.Repository, c *upstream.Condition) {
 	if c.Known && c.State == core.UpstreamDeleted && s.unseen(ctx, r) {
 		c.State, c.Message, c.Unknown = core.UpstreamRevoked, unseenText+c.Message, unseenText+c.Message
 	}

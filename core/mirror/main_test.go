@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
@@ -32,11 +33,12 @@ func TestMain(m *testing.M) {
 // bench is a world with the sync service running on a clock of the test's own.
 type bench struct {
 	*coretest.World
-	clock    *coretest.Clock
-	sync     *mirror.Service
-	schedule *schedule.Service
-	push     *push.Service
-	ups      *upstreams
+	clock     *coretest.Clock
+	sync      *mirror.Service
+	schedule  *schedule.Service
+	announcer *inbound.Announcer
+	push      *push.Service
+	ups       *upstreams
 	// missed counts how often it was told that a webhook did not come.
 	missed atomic.Int32
 
@@ -103,6 +105,7 @@ func (b *bench) start() {
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger,
 		Missed: func() { b.missed.Add(1) },
 	})
+	b.announcer = inbound.NewAnnouncer(b.Store, b.schedule, b.sync)
 	var err error
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),

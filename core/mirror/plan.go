@@ -124,8 +124,8 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 			return err
 		}
 	}
-	d.sift(x.scope, forced)
-	d.makeRoom(keep)
+	d.applyPolicies(x.scope, forced)
+	d.dropConflictingCreates(keep)
 	// What was fetched may be newer than what was listed.
 	seen := fetched(x.scope, refs, adv.HeadTarget)
 	if err := s.brake(x, seen, d); err != nil {
@@ -254,15 +254,13 @@ func (s *Service) brake(x *run, adv git.Advertisement, d difference) error {
 func (s *Service) hold(x *run, adv git.Advertisement, deleted, public int) error {
 	digest := adv.Digest()
 	since := s.clock.Now()
-	if held, at, ok := strings.Cut(x.taken.BrakeDigest, "@"); ok && held == digest {
-		if first, err := time.Parse(time.RFC3339, at); err == nil {
-			if since.Sub(first) >= brakePause {
-				return nil // the second listing agrees
-			}
-			since = first
+	if first := x.taken.BrakeSince; x.taken.BrakeDigest == digest && !first.IsZero() {
+		if since.Sub(first) >= brakePause {
+			return nil // the second listing agrees
 		}
+		since = first
 	}
-	x.brake = digest + "@" + since.UTC().Format(time.RFC3339)
+	x.brake = heldListing{digest, since}
 	return &classError{class: core.ClassDiverged, text: fmt.Sprintf(
 		"held back: the upstream now lists %d of %d branches and tags as gone; nothing is deleted before a listing at least %s later agrees", deleted, public, brakePause)}
 }

@@ -78,8 +78,8 @@ func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, 
 	if err != nil {
 		return Plan{}, err
 	}
-	d.sift(sc, forced)
-	d.makeRoom(keep)
+	d.applyPolicies(sc, forced)
+	d.dropConflictingCreates(keep)
 	var p Plan
 	for _, u := range d.updates {
 		switch {

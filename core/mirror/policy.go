@@ -15,11 +15,11 @@ type heldRef struct {
 	state core.RewriteState // held or frozen
 }
 
-// sift takes out of the difference what the policies hold: with freeze every
+// applyPolicies takes out of the difference what the policies hold: with freeze every
 // move and deletion, with hold those that lose history. A ref that the filter
 // leaves out is taken away by a person's choice, so no policy holds that. forced
 // are the updates that rewrite history.
-func (d *difference) sift(sc scope, forced map[string]bool) {
+func (d *difference) applyPolicies(sc scope, forced map[string]bool) {
 	d.updates = slices.DeleteFunc(d.updates, func(u core.RefUpdate) bool {
 		state := core.RewriteState("")
 		switch action := sc.rules.Action(u.Name); {
@@ -38,10 +38,10 @@ func (d *difference) sift(sc scope, forced map[string]bool) {
 	})
 }
 
-// makeRoom takes the creations out of the difference whose names conflict with
+// dropConflictingCreates takes the creations out of the difference whose names conflict with
 // refs that stay although the upstream has them no more: "a/b" cannot be where
 // "a" is held. They come when that is decided, and hold up nothing until then.
-func (d *difference) makeRoom(keep string) {
+func (d *difference) dropConflictingCreates(keep string) {
 	stay := map[string]bool{}
 	if keep != "" {
 		stay[keep] = true

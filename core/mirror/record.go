@@ -56,7 +56,7 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 			return err
 		}
 		before := state
-		if failure != nil || parseTold(state.Told).pending() || state.Failures > 0 || troubleOf(state).away() {
+		if failure != nil || state.Notice.Pending() || state.Failures > 0 || troubleOf(state).away() {
 			x.rowed = true
 		}
 		if x.begun || x.rowed {
@@ -75,7 +75,7 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 			return err
 		}
 		if !stopped {
-			more, err := s.recordLife(ctx, q, x, before, &state, failure, final)
+			more, err := s.recordUpstreamStatus(ctx, q, x, before, &state, failure, final)
 			if err != nil {
 				return err
 			}
@@ -131,7 +131,7 @@ func (x *run) writeRow(ctx context.Context, q core.Queries) error {
 // update brings the state up to the end of the run.
 func (x *run) update(state *core.SyncState, failure error, stopped, final bool) {
 	now := x.FinishedAt
-	state.BrakeDigest = x.brake
+	state.BrakeDigest, state.BrakeSince = x.brake.digest, x.brake.since
 	if failure != nil && x.fetched {
 		state.Digest = ""
 	}
@@ -184,9 +184,9 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 	}
 }
 
-// recordLife notes what became of the upstream, and returns what that is worth
+// recordUpstreamStatus notes what became of the upstream, and returns what that is worth
 // telling.
-func (s *Service) recordLife(ctx context.Context, q core.Queries, x *run, before core.SyncState, state *core.SyncState, failure error, final bool) ([]core.Event, error) {
+func (s *Service) recordUpstreamStatus(ctx context.Context, q core.Queries, x *run, before core.SyncState, state *core.SyncState, failure error, final bool) ([]core.Event, error) {
 	if final {
 		failure = nil // it answered
 	}

@@ -74,7 +74,7 @@ func (s *Service) Repoint(ctx context.Context, r core.Repository, to core.Upstre
 }
 
 // forgetUpstream empties what a sync state says of the upstream, but not what is waiting
-// and what was told.
+// and the last notice.
 func (s *Service) forgetUpstream(ctx context.Context, q core.Queries, repoID string) error {
 	state, err := q.SyncState(ctx, repoID)
 	if err != nil {
@@ -93,12 +93,12 @@ func (s *Service) forgetUpstream(ctx context.Context, q core.Queries, repoID str
 		}
 	}
 	return q.SaveSync(ctx, core.SyncState{
-		RepoID: repoID, Served: state.Served, Tried: state.Tried, Runs: state.Runs, FirstSyncedAt: state.FirstSyncedAt, ChangedAt: state.ChangedAt, Told: state.Told,
+		RepoID: repoID, Served: state.Served, Tried: state.Tried, Runs: state.Runs, FirstSyncedAt: state.FirstSyncedAt, ChangedAt: state.ChangedAt, Notice: state.Notice,
 	})
 }
 
 // RequestLinked asks for the first run from an upstream that was just linked,
 // which asks the host about it as well: who has that name, under which id.
 func (s *Service) RequestLinked(ctx context.Context, repoID string) error {
-	return s.requestDoubting(ctx, repoID, schedule.TriggerAPI)
+	return s.requestWithCheck(ctx, repoID, schedule.TriggerAPI)
 }

@@ -55,25 +55,31 @@ type run struct {
 	begun   bool     // it has its row
 	rowed   bool     // it gets one at its end
 	fetched bool     // or tried to
-	heard   *listing // what a look found already; nil: ask
+	given   *listing // made by a look; nil: list
 	// What the run found out.
-	listedAt time.Time           // just before the last listing was asked for
-	listed   git.Advertisement   // the last listing
-	digest   string              // of the listing; "" if the local copy does not equal it yet
-	brake    string              // digest of a listing that was held back
-	again    bool                // refs were left out: look once more
-	left     []string            // which of them sessions had
-	inFlight []string            // of them, those that were not even fetched
-	await    bool                // sessions still have them
-	missed   bool                // the upstream moved during a first mirror: look once more
-	headed   bool                // the default branch followed the upstream's
-	life     *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
-	open     []core.Expectation  // announced, and not seen when the run began
-	before   map[string]core.ObjectID
-	skipped  []core.SkippedRef // of the last listing
+	listedAt  time.Time           // just before the last listing was asked for
+	listed    git.Advertisement   // the last listing
+	digest    string              // of the listing; "" if the local copy does not equal it yet
+	brake     heldListing         // a listing that was held back; zero: none was
+	again     bool                // refs were left out: look once more
+	left      []string            // which of them sessions had
+	inFlight  []string            // of them, those that were not even fetched
+	await     bool                // sessions still have them
+	missed    bool                // the upstream moved during a first mirror: look once more
+	headed    bool                // the default branch followed the upstream's
+	condition *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
+	open      []core.Expectation  // announced, and not seen when the run began
+	before    map[string]core.ObjectID
+	skipped   []core.SkippedRef // of the last listing
 	// refs is what is here after the fetch, for the first plan; nil: look. It was
 	// read before the fetch: what sessions move since, the watch tells.
 	refs map[string]core.ObjectID
+}
+
+// heldListing is a listing that the mass-deletion brake held back.
+type heldListing struct {
+	digest string
+	since  time.Time // when it was first listed
 }
 
 // listing is what came of asking an upstream for its refs.
@@ -95,7 +101,7 @@ func (s *Service) newRun(r core.Repository, taken core.SyncState, watch *repo.Wa
 	if x.First {
 		x.Ref = "" // with one ref alone the repository would count as mirrored
 	}
-	x.asked = schedule.UserInitiated(x.Trigger) && parseTold(taken.Told).gen < taken.Wanted
+	x.asked = schedule.UserInitiated(x.Trigger) && taken.Notice.Generation < taken.Wanted
 	return x
 }
 
@@ -195,20 +201,20 @@ func (s *Service) sync(ctx context.Context, x *run) error {
 	return &classError{class: core.ClassMoved, text: "the upstream moves faster than it can be followed"}
 }
 
-// hear asks the upstream for its refs, or takes what a look heard already.
-func (s *Service) hear(ctx context.Context, x *run) error {
-	l := x.heard
-	x.heard = nil
+// listUpstream lists the upstream, or takes the listing that a look has made.
+func (s *Service) listUpstream(ctx context.Context, x *run) error {
+	l := x.given
+	x.given = nil
 	if l == nil || x.Ref != "" {
-		l = s.ask(ctx, x.repo, x.Ref)
+		l = s.listFor(ctx, x.repo, x.Ref)
 		x.phase("list", s.clock.Now().Sub(l.at))
 	}
 	x.scope, x.listed, x.listedAt, x.skipped = l.scope, l.adv, l.at, l.skipped
 	return l.err
 }
 
-// ask lists what the repository mirrors of its upstream, or one ref.
-func (s *Service) ask(ctx context.Context, r core.Repository, ref string) *listing {
+// listFor lists what the repository mirrors of its upstream, or one ref.
+func (s *Service) listFor(ctx context.Context, r core.Repository, ref string) *listing {
 	l := &listing{}
 	if l.scope, l.err = s.scope(ctx, r); l.err != nil {
 		l.at = s.clock.Now()
@@ -248,7 +254,7 @@ func (x *run) phase(name string, d time.Duration) {
 
 // syncOnce makes the copy equal to the upstream where it is thought to be.
 func (s *Service) syncOnce(ctx context.Context, x *run) error {
-	if err := s.hear(ctx, x); err != nil {
+	if err := s.listUpstream(ctx, x); err != nil {
 		return err
 	}
 	adv := x.listed

@@ -93,7 +93,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() 
 		return nil, nil, err
 	}
 	asking, cancel := context.WithTimeout(ctx, lookLimit)
-	l := s.ask(asking, r, "")
+	l := s.listFor(asking, r, "")
 	cancel()
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
@@ -129,7 +129,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() 
 	promoted = true
 	x := s.newRun(r, taken, watch)
 	if taken.Wanted == gen {
-		x.heard = l
+		x.given = l
 	}
 	return x, nil, nil
 }

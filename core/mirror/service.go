@@ -56,7 +56,7 @@ type Service struct {
 
 	mu       sync.Mutex
 	progress map[string]*core.Progress // of the runs under way, by repository id
-	doubts   map[string]bool           // upstreams to ask the host about
+	rechecks map[string]bool           // upstreams to ask the host about
 	checks   map[string]time.Time      // when it was last asked
 	// identities is what is known of who answers under the upstreams' names.
 	identities map[string]*identity
@@ -87,7 +87,7 @@ func New(o Options) *Service {
 	}
 	return &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, schedule: o.Schedule, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
-		progress: map[string]*core.Progress{}, inUse: map[string]map[string]bool{}, doubts: map[string]bool{}, checks: map[string]time.Time{},
+		progress: map[string]*core.Progress{}, inUse: map[string]map[string]bool{}, rechecks: map[string]bool{}, checks: map[string]time.Time{},
 		identities: map[string]*identity{}, unchecked: map[string]time.Time{},
 		seen: seen{wake: make(chan struct{}, 1)},
 	}
@@ -104,7 +104,7 @@ func (s *Service) CredentialChanged(ctx context.Context, repoID string) error {
 	if err != nil || state.Served >= state.Wanted && !state.Ready() {
 		return err
 	}
-	return s.requestDoubting(ctx, repoID, schedule.TriggerCredential)
+	return s.requestWithCheck(ctx, repoID, schedule.TriggerCredential)
 }
 
 // Progress returns the progress of the repository's run, if one is under way.
@@ -184,7 +184,7 @@ func (s *Service) Cancel(ctx context.Context, repoID string) error {
 func (s *Service) forget(repoID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.doubts, repoID)
+	delete(s.rechecks, repoID)
 	delete(s.checks, repoID)
 	delete(s.identities, repoID)
 }
@@ -215,7 +215,7 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 		// Whatever answers there now is not what was followed.
 		return core.Errorf(core.KindUpstreamUnavailable, "%s", state.LastError)
 	}
-	l := s.ask(ctx, r, "")
+	l := s.listFor(ctx, r, "")
 	if l.err != nil {
 		return l.err
 	}

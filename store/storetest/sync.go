@@ -130,8 +130,8 @@ var syncTests = []namedTest{
 			RepoID: r.ID, Wanted: 99, Served: 1, Tried: 2, WantedRef: "x", Trigger: "poll",
 			NextAttemptAt: day(1 * time.Hour), Failures: 2, Runs: 3,
 			FirstSyncedAt: day(2 * time.Hour), LastSuccessAt: day(3 * time.Hour), LastErrorAt: day(4 * time.Hour),
-			LastClass: core.ClassNetwork, LastError: "no route", Digest: "d1", BrakeDigest: "d2",
-			ObservedAt: day(5 * time.Hour), ChangedAt: day(6 * time.Hour), PollAt: day(7 * time.Hour), Told: "failed:network",
+			LastClass: core.ClassNetwork, LastError: "no route", Digest: "d1", BrakeDigest: "d2", BrakeSince: day(9 * time.Hour),
+			ObservedAt: day(5 * time.Hour), ChangedAt: day(6 * time.Hour), PollAt: day(7 * time.Hour), Notice: core.SyncNotice{Kind: core.NoticeFailed, Class: core.ClassNetwork, Generation: 3},
 			UpstreamState: core.UpstreamDeleted, UpstreamSince: day(8 * time.Hour),
 			Skipped: []core.SkippedRef{{Ref: "refs/heads/a/b", ConflictsWith: "refs/heads/a"}},
 		}
@@ -166,6 +166,13 @@ var syncTests = []namedTest{
 		require.NoError(f, f.store.SetDigest(f.ctx, r.ID, ""))
 		want.Digest = ""
 		same(f, want, f.sync(r.ID))
+	}},
+	{"the notice alone", func(f *fixture) {
+		r := f.synced()
+		f.request(r.ID, "a")
+		n := core.SyncNotice{Kind: core.NoticeStarted, Class: core.ClassAuth, Generation: 1}
+		require.NoError(f, f.store.SetNotice(f.ctx, r.ID, n))
+		same(f, core.SyncState{RepoID: r.ID, Wanted: 1, WantedRef: "a", Trigger: "api", Notice: n}, f.sync(r.ID))
 	}},
 	{"due syncs and the next one", func(f *fixture) {
 		f.org("acme")
@@ -226,6 +233,7 @@ var syncTests = []namedTest{
 			f.kind(core.KindNotFound, f.store.SaveSync(f.ctx, core.SyncState{RepoID: repoID}))
 			f.kind(core.KindNotFound, f.store.SetDigest(f.ctx, repoID, "d"))
 			f.kind(core.KindNotFound, f.store.PostponeSync(f.ctx, repoID, day(0)))
+			f.kind(core.KindNotFound, f.store.SetNotice(f.ctx, repoID, core.SyncNotice{}))
 		}
 		_, err := f.store.DueSyncs(f.ctx, day(0), 0)
 		f.kind(core.KindInvalid, err)

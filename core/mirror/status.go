@@ -30,27 +30,27 @@ var errFollow = errors.New("the upstream has moved")
 // renamed, archived, made private, gone. It returns before the answer is here.
 // Errors: KindNotFound if the repository is not synced.
 func (s *Service) CheckUpstream(ctx context.Context, repoID string) error {
-	return s.requestDoubting(ctx, repoID, schedule.TriggerWebhook)
+	return s.requestWithCheck(ctx, repoID, schedule.TriggerWebhook)
 }
 
-// requestDoubting asks for a run that asks the host about the upstream before it
+// requestWithCheck asks for a run that asks the host about the upstream before it
 // asks its git.
-func (s *Service) requestDoubting(ctx context.Context, repoID, trigger string) error {
+func (s *Service) requestWithCheck(ctx context.Context, repoID, trigger string) error {
 	s.mu.Lock()
-	s.doubts[repoID] = true
+	s.rechecks[repoID] = true
 	s.mu.Unlock()
 	_, err := s.schedule.Request(ctx, repoID, trigger, "")
 	return err
 }
 
-// takeDoubt reports whether the host has to be asked about the upstream before
+// takeRecheck reports whether the host has to be asked about the upstream before
 // its git is, and is answered once.
-func (s *Service) takeDoubt(repoID string) bool {
+func (s *Service) takeRecheck(repoID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	doubt := s.doubts[repoID]
-	delete(s.doubts, repoID)
-	return doubt
+	recheck := s.rechecks[repoID]
+	delete(s.rechecks, repoID)
+	return recheck
 }
 
 // checkDue reports whether it is time for the daily question. What was asked
@@ -94,7 +94,7 @@ func (s *Service) question(ctx context.Context, r core.Repository) (upstream.Con
 		s.log.Debug("the host cannot be asked about an upstream", "repo_id", r.ID, "error", err)
 		asked = asked.Add(checkAgain - checkEvery)
 	} else {
-		s.doubtCredential(ctx, r, &c)
+		s.reconsiderCredential(ctx, r, &c)
 		s.noteIdentity(r, c, begin)
 	}
 	s.mu.Lock()
@@ -133,7 +133,7 @@ func (s *Service) examine(ctx context.Context, x *run) error {
 	if !c.Known {
 		return nil
 	}
-	x.life = &c
+	x.condition = &c
 	if !c.State.Readable() {
 		return nil
 	}
@@ -206,24 +206,24 @@ func errLost(c upstream.Condition) error {
 
 // precheck asks the host before its git is asked, where its git might show
 // another repository: an upstream that was deleted or replaced when it was last
-// seen, and one that a webhook put into doubt.
+// seen, and one that a webhook asks to check.
 func (s *Service) precheck(ctx context.Context, x *run) error {
 	identified := x.taken.UpstreamState.Gone() && x.repo.Upstream.ID != ""
 	// A person who asks wants to know of it now.
-	if doubt := s.takeDoubt(x.RepoID) || x.asked; !doubt && !identified && !s.checkDue(x.RepoID) || x.First {
+	if recheck := s.takeRecheck(x.RepoID) || x.asked; !recheck && !identified && !s.checkDue(x.RepoID) || x.First {
 		return nil
 	}
-	x.life = nil
+	x.condition = nil
 	if err := s.examine(ctx, x); err != nil {
 		return err
 	}
 	switch {
-	case x.life != nil && x.life.State.Gone():
-		if class, _ := classify(x.life.GitError); class == core.ClassNotFound {
-			return x.explained(x.life.GitError) // in the host's own words too
+	case x.condition != nil && x.condition.State.Gone():
+		if class, _ := classify(x.condition.GitError); class == core.ClassNotFound {
+			return x.explained(x.condition.GitError) // in the host's own words too
 		}
-		return errLost(*x.life)
-	case x.life == nil && identified:
+		return errLost(*x.condition)
+	case x.condition == nil && identified:
 		// What has its name now is anybody's guess. The host is asked again soon.
 		return &classError{class: x.taken.LastClass, text: x.taken.LastError}
 	}
@@ -244,13 +244,13 @@ func (s *Service) diagnose(ctx context.Context, x *run, failure error) error {
 	default:
 		return failure
 	}
-	if x.life == nil { // else asked already
+	if x.condition == nil { // else asked already
 		if err := s.examine(ctx, x); err != nil {
 			return err
 		}
 	}
 	failure = x.explained(failure)
-	if class == core.ClassNotFound && x.Ref == "" && s.unseen(ctx, x.repo) && (x.life == nil || !x.life.State.Gone()) {
+	if class == core.ClassNotFound && x.Ref == "" && s.unseen(ctx, x.repo) && (x.condition == nil || !x.condition.State.Gone()) {
 		_, text := classify(failure)
 		if !strings.HasPrefix(text, unseenText) {
 			text = unseenText + text
@@ -265,19 +265,19 @@ func (s *Service) diagnose(ctx context.Context, x *run, failure error) error {
 // can do about it only the API knows. The class stays that of the failure. Of a
 // refused credential the git's words go first: they are the host's own.
 func (x *run) explained(failure error) error {
-	if x.life == nil || x.life.Message == "" || x.life.State.Readable() {
+	if x.condition == nil || x.condition.Message == "" || x.condition.State.Readable() {
 		return failure
 	}
 	class, text := classify(failure)
 	switch {
 	case text == "":
-		text = x.life.Message
-	case strings.Contains(text, x.life.Message), strings.Contains(x.life.Message, text):
+		text = x.condition.Message
+	case strings.Contains(text, x.condition.Message), strings.Contains(x.condition.Message, text):
 		return failure
 	case class == core.ClassAuth:
-		text += "; " + x.life.Message
+		text += "; " + x.condition.Message
 	default:
-		text = x.life.Message + "; its git says: " + text
+		text = x.condition.Message + "; its git says: " + text
 	}
 	return &classError{class: class, text: text, cause: failure}
 }
@@ -287,7 +287,7 @@ func (x *run) explained(failure error) error {
 // may reach the public refs. The function that it returns waits for the answer.
 // It also learns the stable id of an upstream at its first mirror.
 func (s *Service) identify(ctx context.Context, x *run) (wait func() error) {
-	if x.life != nil || x.repo.Upstream.ID == "" && !x.First && !s.checkDue(x.RepoID) {
+	if x.condition != nil || x.repo.Upstream.ID == "" && !x.First && !s.checkDue(x.RepoID) {
 		return func() error { return nil }
 	}
 	answer := make(chan error, 1)
@@ -295,13 +295,13 @@ func (s *Service) identify(ctx context.Context, x *run) (wait func() error) {
 	go func() { answer <- s.examine(ctx, probe) }()
 	return func() error {
 		err := <-answer
-		x.life, x.repo.Upstream = probe.life, probe.repo.Upstream
+		x.condition, x.repo.Upstream = probe.condition, probe.repo.Upstream
 		if err != nil {
 			return err
 		}
 		// Its git answers, so a refusal of the API is about the API.
-		if x.life != nil && x.life.State == core.UpstreamReplaced {
-			return errLost(*x.life)
+		if x.condition != nil && x.condition.State == core.UpstreamReplaced {
+			return errLost(*x.condition)
 		}
 		return nil
 	}
@@ -313,17 +313,17 @@ func (s *Service) identify(ctx context.Context, x *run) (wait func() error) {
 func (x *run) stateAfter(s core.SyncState, failure error, anonymous bool) (core.UpstreamState, string) {
 	if failure == nil {
 		switch {
-		case x.life != nil && x.life.State.Readable():
-			return x.life.State, x.life.Message
+		case x.condition != nil && x.condition.State.Readable():
+			return x.condition.State, x.condition.Message
 		case s.UpstreamState == core.UpstreamArchived:
 			return core.UpstreamArchived, ""
 		}
 		return core.UpstreamActive, ""
 	}
-	if x.life != nil {
-		return x.life.State, x.life.Message
+	if x.condition != nil {
+		return x.condition.State, x.condition.Message
 	}
-	if s.Failures < failuresTold || s.UpstreamState != core.UpstreamActive {
+	if s.Failures < failuresNotified || s.UpstreamState != core.UpstreamActive {
 		return s.UpstreamState, x.Error
 	}
 	switch {
