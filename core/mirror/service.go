@@ -161,7 +161,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	}()
 	s.setLifetime(ctx)
 	defer func() {
-		s.setLifetime(nil) // no wait for a session begins any more
+		s.setLifetime(nil) //nolint:staticcheck // no wait for a session begins any more
 		s.waits.Wait()
 	}()
 	return s.schedule.Run(ctx, s)

@@ -143,7 +143,7 @@ func (s *Service) waitingHosts() []string {
 			names = append(names, name)
 		}
 	}
-	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] }) //nolint:gosec // fairness, no secret
 	requested := func(name string) int {
 		if q := s.hosts[name].queue[Run]; len(q) > 0 && q[0].NotBefore.IsZero() {
 			return 0
