@@ -80,6 +80,16 @@ type SyncState struct {
 	Skipped []SkippedRef
 }
 
+// DueSync is what a scheduler has to know of a repository that a run or a look is
+// due for.
+type DueSync struct {
+	RepoID   string
+	Instance string    // provider instance of the upstream; "" if it was detached meanwhile
+	Host     string    // of the upstream
+	Trigger  string    // what raised Wanted last
+	At       time.Time // NextAttemptAt of a run, PollAt of a look
+}
+
 // SkippedRef is a ref of the upstream that cannot be beside another one, because
 // its name is a folder of that, or that of it.
 type SkippedRef struct {

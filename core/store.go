@@ -69,9 +69,11 @@ type SyncStore interface {
 	SetDigest(ctx context.Context, repoID, digest string) error
 	// SetTold is SaveSync for Told alone: a run that has told of its start goes on.
 	SetTold(ctx context.Context, repoID, told string) error
+	// PostponeSync sets NextAttemptAt alone, if there is work waiting.
+	PostponeSync(ctx context.Context, repoID string, at time.Time) error
 	// DueSyncs lists repositories with Served < Wanted and NextAttemptAt zero
 	// or not after now, oldest NextAttemptAt first, at most limit.
-	DueSyncs(ctx context.Context, now time.Time, limit int) ([]string, error)
+	DueSyncs(ctx context.Context, now time.Time, limit int) ([]DueSync, error)
 	// NextSyncAt returns the earliest NextAttemptAt after now of a repository
 	// with Served < Wanted, and the zero time if there is none.
 	NextSyncAt(ctx context.Context, now time.Time) (time.Time, error)
@@ -88,7 +90,7 @@ type SyncStore interface {
 type PollStore interface {
 	// DuePolls lists synced repositories with no work waiting whose PollAt is
 	// set and not after now, oldest first, at most limit.
-	DuePolls(ctx context.Context, now time.Time, limit int) ([]string, error)
+	DuePolls(ctx context.Context, now time.Time, limit int) ([]DueSync, error)
 	// NextPollAt returns the earliest PollAt after now; zero: none.
 	NextPollAt(ctx context.Context, now time.Time) (time.Time, error)
 	// SetPoll sets PollAt alone; zero ends polling.

@@ -86,7 +86,7 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/internal/coretest", "plugins/internal/webhooktest", "providers/providertest",
+		"core/internal/coretest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest",
 		"providers/forgetest", "providers/giteatest", "providers/plugintest",
 		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/storetest",
 	}
@@ -104,6 +104,7 @@ func forbidden() []edge {
 			to: everything, allow: []string{"core/...", "providers", "providers/netguard", "providers/subprocess"}},
 		{name: "git knows nothing of repositories", from: []string{"core/git/..."}, to: []string{"core/..."}, allow: []string{"core", "core/durable", "core/git/..."}},
 		{name: "access knows nothing of git", from: []string{"core/access"}, to: []string{"core/..."}, allow: []string{"core", "core/access", "core/limit"}},
+		{name: "the schedule knows nothing of the work", from: []string{"core/schedule"}, to: []string{"core/..."}, allow: []string{"core", "core/schedule"}},
 		{name: "limits know nothing of what they bound", from: []string{"core/limit"}, to: []string{"core/..."}, allow: []string{"core", "core/limit"}},
 		{name: "nothing in the core stands on the engine", from: []string{"core/..."}, except: []string{"core/engine"}, to: []string{"core/engine"}},
 		{name: "plugins know hosts, not the core", from: []string{"plugins/..."},

@@ -88,6 +88,10 @@ var failpoints = map[string][]string{
 	"reformat-moved":    {"first-sha256"},
 }
 
+// sqlCommitted are the cases that reach the step between SQL and the disk, which
+// there is with SQL first alone.
+var sqlCommitted = []string{"create", "update", "delete", "force", "mixed", "rename", "ephemeral", "local", "sync", "first", "first-sha256"}
+
 // gitsOwn are the steps right after git has written: what is left there is what
 // another version of git may leave otherwise.
 var gitsOwn = map[string]bool{"objects-received": true, "refs-deleted": true, "sync-fetched": true}
@@ -109,32 +113,51 @@ func everyOther(names []string, from int) []string {
 func TestInvariant17_killedAnywhere(t *testing.T) {
 	t.Parallel()
 	for i, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
-		names := failpoints[failpoint]
 		if testing.Short() && !gitsOwn[failpoint] {
 			continue
 		}
-		if !servertest.Long() && len(names) > 3 {
-			names = everyOther(names, i)
+		killedAt(t, i, failpoint, failpoints[failpoint], false)
+	}
+}
+
+// TestInvariant17_killedAnywhereWithSQLFirst is the same where a change becomes true
+// in SQL before the disk shows it: at the steps around that, and at all of them where
+// there is time.
+func TestInvariant17_killedAnywhereWithSQLFirst(t *testing.T) {
+	t.Parallel()
+	killedAt(t, 0, "sql-committed", sqlCommitted, true)
+	for i, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
+		if servertest.Long() || !testing.Short() && strings.HasPrefix(failpoint, "refs-") {
+			killedAt(t, i, failpoint, failpoints[failpoint], true)
 		}
-		t.Run(failpoint, func(t *testing.T) {
-			t.Parallel()
-			c := &crash{failpoint: failpoint, dir: t.TempDir(), forge: forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})}
-			for _, cc := range crashCases {
-				for _, name := range names {
-					if cc.name == name {
-						c.cases = append(c.cases, cc)
-					}
+	}
+}
+
+// killedAt kills a server at one step with the named cases; i says with which half of
+// them where there is no time for all.
+func killedAt(t *testing.T, i int, failpoint string, names []string, sqlFirst bool) {
+	if !servertest.Long() && len(names) > 3 {
+		names = everyOther(names, i)
+	}
+	t.Run(failpoint, func(t *testing.T) {
+		t.Parallel()
+		c := &crash{failpoint: failpoint, sqlFirst: sqlFirst, dir: t.TempDir(), forge: forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})}
+		for _, cc := range crashCases {
+			for _, name := range names {
+				if cc.name == name {
+					c.cases = append(c.cases, cc)
 				}
 			}
-			require.Len(t, c.cases, len(names))
-			c.run(t)
-		})
-	}
+		}
+		require.Len(t, c.cases, len(names))
+		c.run(t)
+	})
 }
 
 // crash is one kill and what comes after it.
 type crash struct {
 	failpoint string
+	sqlFirst  bool
 	dir       string
 	forge     *forgetest.TestForge
 	cases     []crashCase
@@ -142,7 +165,7 @@ type crash struct {
 }
 
 func (c *crash) options() servertest.Options {
-	return servertest.Options{Dir: c.dir, Forges: []*forgetest.TestForge{c.forge}}
+	return servertest.Options{Dir: c.dir, SQLFirst: c.sqlFirst, Forges: []*forgetest.TestForge{c.forge}}
 }
 
 func (c *crash) run(t *testing.T) {
@@ -241,7 +264,7 @@ func (c *crash) check(t *testing.T, s *servertest.Server, cc crashCase) {
 	if cc.local {
 		here := s.Refs(t, cc.name)
 		old := here["refs/heads/old"]
-		if c.failpoint == "refs-deleted" || c.failpoint == "refs-applied" || c.failpoint == "recorded" {
+		if slices.Contains([]string{"sql-committed", "refs-deleted", "refs-applied", "recorded"}, c.failpoint) {
 			require.Empty(t, old, "the delete came about")
 		} else {
 			require.NotEmpty(t, old)

@@ -19,6 +19,7 @@ import (
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
+	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/providers/host"
@@ -54,12 +55,15 @@ type Options struct {
 	// keep it elsewhere than in DataDir/keys/seal.json. See store/seal.
 	SealKey providers.Secret
 
-	GitPath     string            // "" looks git up in PATH
-	Clock       core.Clock        // nil is the system's
-	Resolver    netguard.Resolver // nil is the system's
-	Failpoint   func(name string) // for crash tests; nil in production
-	MaxPushSize int64             // bytes of one pushed pack; 0 is no limit
-	Webhooks    events.Policy     // where outbound webhooks may lead
+	GitPath   string            // "" looks git up in PATH
+	Clock     core.Clock        // nil is the system's
+	Resolver  netguard.Resolver // nil is the system's
+	Failpoint func(name string) // for crash tests; nil in production
+	// CommitPoint is where changes of refs become true; nil is the one of a single
+	// machine, and for tests there is another.
+	CommitPoint func(o repo.CommitPointOptions) repo.CommitPoint
+	MaxPushSize int64         // bytes of one pushed pack; 0 is no limit
+	Webhooks    events.Policy // where outbound webhooks may lead
 
 	Limits limit.Options  // what requests may use at the same time
 	Memory git.Memory     // how much one git may allocate
@@ -159,7 +163,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, Trees: o.Trees, SettlePeriod: o.SettlePeriod,
+		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, CommitPoint: o.CommitPoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, Trees: o.Trees, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err

@@ -5,18 +5,21 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // The conditions on poll_at and served are those of the index, word for word.
 
 // DuePolls implements [core.PollStore]. KindInvalid: the limit is not positive.
-func (q *queries) DuePolls(ctx context.Context, now time.Time, limit int) ([]string, error) {
+func (q *queries) DuePolls(ctx context.Context, now time.Time, limit int) ([]core.DueSync, error) {
 	action := op{name: "list due polls"}
 	if err := checkLimit(action, limit); err != nil {
 		return nil, err
 	}
-	all, err := collect(ctx, q.read, scanString, `
-		SELECT repo_id FROM sync_states WHERE poll_at > 0 AND served >= wanted AND poll_at <= $1
+	all, err := collect(ctx, q.read, scanDueSync, `
+		SELECT repo_id, `+upstreamOfDue+`, cause, poll_at
+		FROM sync_states WHERE poll_at > 0 AND served >= wanted AND poll_at <= $1
 		ORDER BY poll_at LIMIT $2`, micros(now), limit)
 	return all, action.fail(err)
 }

@@ -116,17 +116,36 @@ func (q *queries) SetTold(ctx context.Context, repoID, told string) error {
 		UPDATE sync_states SET told = $1 WHERE repo_id = $2`, told, repoID)
 }
 
+// PostponeSync implements [core.SyncStore]. KindNotFound: the repository is not
+// synced, or no work is waiting.
+func (q *queries) PostponeSync(ctx context.Context, repoID string, at time.Time) error {
+	return q.exec(ctx, op{name: "postpone sync", subject: repoID, missing: "no sync of the repository is waiting"}, `
+		UPDATE sync_states SET next_attempt_at = $1 WHERE repo_id = $2 AND served < wanted`, micros(at), repoID)
+}
+
 // DueSyncs implements [core.SyncStore]. KindInvalid: the limit is not positive.
-func (q *queries) DueSyncs(ctx context.Context, now time.Time, limit int) ([]string, error) {
+func (q *queries) DueSyncs(ctx context.Context, now time.Time, limit int) ([]core.DueSync, error) {
 	action := op{name: "list due syncs"}
 	if err := checkLimit(action, limit); err != nil {
 		return nil, err
 	}
 	// The zero time is stored as 0, which is not after any now.
-	all, err := collect(ctx, q.read, scanString, `
-		SELECT repo_id FROM sync_states WHERE served < wanted AND next_attempt_at <= $1
+	all, err := collect(ctx, q.read, scanDueSync, `
+		SELECT repo_id, `+upstreamOfDue+`, cause, next_attempt_at
+		FROM sync_states WHERE served < wanted AND next_attempt_at <= $1
 		ORDER BY next_attempt_at, repo_id LIMIT $2`, micros(now), limit)
 	return all, action.fail(err)
+}
+
+// upstreamOfDue are the columns that say which host a row of sync_states is about.
+// They are subqueries and not a join, so that the order always comes from the index
+// of sync_states.
+const upstreamOfDue = `coalesce((SELECT u.instance FROM upstreams u WHERE u.repo_id = sync_states.repo_id), ''),
+	coalesce((SELECT u.host FROM upstreams u WHERE u.repo_id = sync_states.repo_id), '')`
+
+func scanDueSync(row scanner) (d core.DueSync, err error) {
+	err = row.Scan(&d.RepoID, &d.Instance, &d.Host, &d.Trigger, timeColumn{&d.At})
+	return d, err
 }
 
 // NextSyncAt implements [core.SyncStore].

@@ -143,7 +143,7 @@ func firstID(r core.Repository) string {
 //
 // Errors: KindInvalid if the tree is the same, KindPrecondition if the branch
 // is not where it was expected, KindStale if it moved and was not tried again,
-// and what the door says. They are [*TipError]s where the tip is known.
+// and what writing the ref says. They are [*TipError]s where the tip is known.
 func (s *Service) advance(ctx context.Context, c Commit, p *pack, build func(ctx context.Context, base core.ObjectID) (core.ObjectID, error)) (Result, error) {
 	unlock, err := s.turn(ctx, c.Caller, c.namespace(), c.ref())
 	if err != nil {

@@ -21,7 +21,7 @@ type NewBranch struct {
 // was there already, at the same commit. Promotion of an ephemeral branch is
 // this with an ephemeral base. Errors: KindInvalid, KindNotFound for the base,
 // KindConflict if the branch exists elsewhere and Force is not set, and what
-// the door says.
+// writing the ref says.
 func (s *Service) CreateBranch(ctx context.Context, b NewBranch) (id core.ObjectID, created bool, err error) {
 	b.Branch = shortName(b.Branch)
 	if err := checkBranch("target_branch", b.Branch); err != nil {
@@ -59,7 +59,7 @@ func (s *Service) CreateBranch(ctx context.Context, b NewBranch) (id core.Object
 }
 
 // DeleteBranch deletes a branch. Errors: KindInvalid, KindNotFound,
-// KindConflict for the default branch, and what the door says.
+// KindConflict for the default branch, and what writing the ref says.
 func (s *Service) DeleteBranch(ctx context.Context, c Caller, branch string, ephemeral bool) error {
 	if err := checkBranch("target_branch", branch); err != nil {
 		return err
@@ -111,7 +111,7 @@ func checkTag(name string) error {
 
 // CreateTag makes a lightweight tag of the commit that a revision names, and
 // returns the commit. Errors: KindInvalid, KindNotFound for the revision,
-// KindConflict if the tag exists, and what the door says.
+// KindConflict if the tag exists, and what writing the ref says.
 func (s *Service) CreateTag(ctx context.Context, c Caller, name, revision string) (core.ObjectID, error) {
 	if err := checkTag(name); err != nil {
 		return "", err
@@ -143,8 +143,8 @@ func (s *Service) CreateTag(ctx context.Context, c Caller, name, revision string
 	return target.commit, err
 }
 
-// DeleteTag deletes a tag. Errors: KindInvalid, KindNotFound, and what the door
-// says.
+// DeleteTag deletes a tag. Errors: KindInvalid, KindNotFound, and what
+// writing the ref says.
 func (s *Service) DeleteTag(ctx context.Context, c Caller, name string) error {
 	if err := checkTag(name); err != nil {
 		return err

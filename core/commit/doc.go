@@ -1,13 +1,13 @@
 // Package commit makes the objects that API calls ask for (commits from files,
 // from diffs and from older trees, merges, notes, copies of repositories) and
-// takes the refs that shall name them through the door of core/push.
+// moves the refs that are to name them by a write session of core/push.
 //
 // # What a commit costs
 //
 // There is no checkout, and no index of the whole tree: only the folders on the
 // way to a changed path are read, through the pool of cat-file processes, and
 // written anew. New objects are put into one pack, which one git process
-// stores; then the door moves the ref. Contents of files stream through: of a
+// stores; then the write session moves the ref. Contents of files stream through: of a
 // request only the list of its files is in memory.
 //
 // # Nothing half-done

@@ -112,7 +112,7 @@ func (m Merge) check() error {
 // was at the beginning, however often the target moves meanwhile. Errors:
 // KindInvalid, also if a commit must be made and message or author are missing;
 // KindNotFound for source and target; a [*MergeError] of KindConflict,
-// KindPrecondition or KindStale; and what the door says.
+// KindPrecondition or KindStale; and what writing the ref says.
 func (s *Service) Merge(ctx context.Context, m Merge) (Merged, error) {
 	m.Target = shortName(m.Target)
 	if err := m.check(); err != nil {

@@ -37,7 +37,7 @@ type NoteResult struct {
 
 // AddNote gives an object its note. Errors: KindConflict if it has one;
 // KindInvalid, KindNotFound for the object, KindPrecondition for the guard, and
-// what the door says. They are [*TipError]s where the tip is known.
+// what writing the ref says. They are [*TipError]s where the tip is known.
 func (s *Service) AddNote(ctx context.Context, n Note) (NoteResult, error) {
 	return s.writeNote(ctx, n, "Notes added by the API", true, func(old []byte, exists bool) ([]byte, error) {
 		if exists {

@@ -20,8 +20,8 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 )
 
-// Door moves refs; [*push.Service] is the one.
-type Door interface {
+// RefWriter moves refs; [*push.Service] is the one.
+type RefWriter interface {
 	Write(ctx context.Context, w push.Session) ([]push.Result, error)
 	Check(ctx context.Context, w push.Session) ([]push.Result, error)
 }
@@ -38,7 +38,7 @@ type Revisions interface {
 }
 
 var (
-	_ Door      = (*push.Service)(nil)
+	_ RefWriter = (*push.Service)(nil)
 	_ Objects   = (*git.CatFile)(nil)
 	_ Revisions = (*content.Service)(nil)
 )
@@ -50,7 +50,7 @@ type Options struct {
 	Objects   Objects
 	Trees     *git.TreeSizes // nil is one of our own with the default limits
 	Revisions Revisions
-	Door      Door
+	Refs      RefWriter
 	Clock     core.Clock
 	Logger    hclog.Logger
 	TempDir   string // for what is too large for memory while it arrives
@@ -65,7 +65,7 @@ type Service struct {
 	objects   Objects
 	unfold    *git.TreeSizes
 	revisions Revisions
-	door      Door
+	writer    RefWriter
 	clock     core.Clock
 	log       hclog.Logger
 	temp      string
@@ -82,7 +82,7 @@ func New(o Options) *Service {
 		o.Trees = git.NewTreeSizes(o.Objects, git.TreeLimits{})
 	}
 	return &Service{
-		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, door: o.Door, clock: o.Clock, log: o.Logger.Named("commit"),
+		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, writer: o.Refs, clock: o.Clock, log: o.Logger.Named("commit"),
 		temp: o.TempDir, maxSize: o.MaxSize,
 		deflate: &sync.Pool{New: func() any {
 			// The level is a constant of the package, so there is no error.
@@ -131,13 +131,13 @@ func verdict(results []push.Result, err error) error {
 	return &core.Error{Kind: r.Kind, Op: "move ref", Subject: r.Update.Name, Message: r.Reason}
 }
 
-// check finds out early what the door would refuse for the name of the ref
+// check finds out early what a write session would refuse for the name of the ref
 // alone, before anything is uploaded or stored.
 func (s *Service) check(ctx context.Context, c Caller, ns core.Namespace, u core.RefUpdate) error {
-	return verdict(s.door.Check(ctx, s.session(c, ns, u)))
+	return verdict(s.writer.Check(ctx, s.session(c, ns, u)))
 }
 
-// move takes one ref through the door.
+// move moves one ref by a write session.
 func (s *Service) move(ctx context.Context, c Caller, ns core.Namespace, u core.RefUpdate) error {
 	if err := s.repos.Current(ctx, c.Repo); err != nil {
 		return err
@@ -149,7 +149,7 @@ func (s *Service) move(ctx context.Context, c Caller, ns core.Namespace, u core.
 			said = append(said, line)
 		}
 	}
-	err := verdict(s.door.Write(ctx, session))
+	err := verdict(s.writer.Write(ctx, session))
 	if core.KindOf(err) == core.KindUpstreamRejected && len(said) > 0 {
 		// Many hosts give the reason beside the protocol, for people to read.
 		err = &core.Error{Kind: core.KindUpstreamRejected, Message: core.MessageOf(err) + ": " + strings.Join(said, "; "), Err: err}

@@ -16,29 +16,29 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// bench is a service with the real door behind it, before which something may
+// bench is a service with the real write sessions behind it, before which something may
 // happen.
 type bench struct {
 	*coretest.World
 	*Service
-	door   *push.Service
-	before func() // called before the door moves a ref
+	push   *push.Service
+	before func() // called before a ref moves
 }
 
 func (b *bench) Check(ctx context.Context, w push.Session) ([]push.Result, error) {
-	return b.door.Check(ctx, w)
+	return b.push.Check(ctx, w)
 }
 
 func (b *bench) Write(ctx context.Context, w push.Session) ([]push.Result, error) {
 	b.before()
-	return b.door.Write(ctx, w)
+	return b.push.Write(ctx, w)
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{World: coretest.NewWorld(t, coretest.Options{}), before: func() {}}
 	var err error
-	b.door, err = push.New(push.Options{
+	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: b.Clock, Logger: b.Logger,
 		HooksDir: filepath.Join(b.Dir, "run", "git-hooks"), WantSync: func(context.Context, string) {},
 	})
@@ -46,7 +46,7 @@ func newBench(t *testing.T) *bench {
 	pool := git.NewCatFile(b.Git, git.CatFileOptions{})
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	b.Service = New(Options{
-		Git: b.Git, Repos: b.Repos, Objects: pool, Door: b, Clock: b.Clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
+		Git: b.Git, Repos: b.Repos, Objects: pool, Refs: b, Clock: b.Clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
 		Revisions: content.New(content.Options{Git: b.Git, Objects: pool, Path: b.Repos.Path, TempDir: b.Repos.TempDir()}),
 	})
 	return b

@@ -23,6 +23,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/retain"
 	"github.com/headwater-git/headwater/core/rewrite"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/serve"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -39,6 +40,8 @@ type Options struct {
 	Resolver  netguard.Resolver // nil is the system's
 	Agent     string            // User-Agent for upstreams
 	Failpoint func(name string) // see repo.Options
+	// CommitPoint is that of repo.Options; nil is the one of a single machine.
+	CommitPoint func(o repo.CommitPointOptions) repo.CommitPoint
 	// PublicURL is where hosts can reach this server; with "" they are given no
 	// address to deliver webhooks to.
 	PublicURL string
@@ -66,6 +69,7 @@ type Engine struct {
 	objects   *git.CatFile
 	rewrite   *rewrite.Service
 	ephemeral *ephemeral.Service
+	schedule  *schedule.Service
 	sync      *mirror.Service
 	looker    *mirror.Looker
 	maintain  *maintain.Service
@@ -89,15 +93,16 @@ func New(o Options) (*Engine, error) {
 	var err error
 	e.repos, err = repo.Open(repo.Options{
 		Root: o.DataDir, Git: o.Git, Store: o.Store, Clock: o.Clock, Locker: repo.NewLocker(), Logger: o.Logger, Failpoint: o.Failpoint,
-		Objects: e.objects,
+		Objects: e.objects, CommitPoint: o.CommitPoint,
 	})
 	if err != nil {
 		return nil, err
 	}
 	e.maintain = maintain.New(o.Git, e.repos, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
+	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
 	e.sync = mirror.New(mirror.Options{
-		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
@@ -124,14 +129,14 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})
 	e.commit = commit.New(commit.Options{
-		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 		TempDir: e.repos.TempDir(), MaxSize: o.MaxPushSize,
 	})
 	e.rewrite = rewrite.New(rewrite.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
 	})
 	e.ephemeral = ephemeral.New(ephemeral.Options{
-		Git: o.Git, Path: e.repos.Path, Store: o.Store, Door: e.push, Clock: o.Clock, Logger: o.Logger,
+		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
 	return e, nil
 }
@@ -146,7 +151,7 @@ func (e *Engine) Close() error {
 // wantSync asks for a sync on behalf of a write session. A failure is logged:
 // the session's own verdict stands without it.
 func (e *Engine) wantSync(ctx context.Context, repoID string) {
-	if _, err := e.sync.Request(context.WithoutCancel(ctx), repoID, mirror.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
+	if _, err := e.schedule.Request(context.WithoutCancel(ctx), repoID, schedule.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 		e.log.Error("cannot ask for a sync", "repo_id", repoID, "error", err)
 	}
 }
@@ -175,7 +180,7 @@ func (e *Engine) Recover(ctx context.Context) error {
 func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.push.Run(ctx) })
-	g.Go(func() error { return e.sync.Run(ctx) })
+	g.Go(func() error { return e.sync.Serve(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })

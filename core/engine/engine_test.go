@@ -13,8 +13,8 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
@@ -63,7 +63,7 @@ func (b *bench) start() {
 // pull asks for a sync of everything, or of one ref.
 func (b *bench) pull(r core.Repository, ref string) error {
 	b.Helper()
-	_, err := b.PullUpstream(b.Context(), r, ref, mirror.TriggerAPI)
+	_, err := b.PullUpstream(b.Context(), r, ref, schedule.TriggerAPI)
 	return err
 }
 

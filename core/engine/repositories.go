@@ -8,7 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -77,7 +77,7 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 	if repo.Upstream != nil && repo.Upstream.Mode != providers.ModeGeneric {
 		// Nothing is missing for the first mirror. A generic upstream waits
 		// for its credential and a pull.
-		if _, err := e.sync.Request(ctx, repo.ID, mirror.TriggerCreate, ""); err != nil {
+		if _, err := e.schedule.Request(ctx, repo.ID, schedule.TriggerCreate, ""); err != nil {
 			return core.Repository{}, err
 		}
 	}
@@ -156,7 +156,7 @@ func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch
 // DeleteRepository implements [Repositories].
 func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error {
 	if r.Upstream != nil {
-		if err := e.sync.Ground(ctx, r.ID); err != nil {
+		if err := e.sync.Cancel(ctx, r.ID); err != nil {
 			return err
 		}
 	}
@@ -178,7 +178,7 @@ func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
 	gone()
 	// A run that had begun must not move refs of what is a local repository
 	// now; none begins any more.
-	if err := e.sync.Ground(ctx, r.ID); err != nil {
+	if err := e.sync.Cancel(ctx, r.ID); err != nil {
 		return err
 	}
 	e.log.Info("repository detached from its upstream", "repo_id", r.ID)
@@ -202,7 +202,7 @@ func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigg
 			return 0, core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", ref)
 		}
 	}
-	return e.sync.Request(ctx, r.ID, trigger, ref)
+	return e.schedule.Request(ctx, r.ID, trigger, ref)
 }
 
 // SyncStatus implements [Repositories].
@@ -235,7 +235,7 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	}
 	st.Expected = len(expected)
 	if r.Upstream != nil {
-		st.HostRests = e.sync.HostRests(r.Upstream.Host)
+		st.HostRests = e.schedule.PausedUntil(r.Upstream.Host)
 		st.Identity = e.sync.Identity(r)
 	}
 	if !st.PollAt.IsZero() {
@@ -325,9 +325,9 @@ func (e *Engine) Fresh(ctx context.Context, r core.Repository) {
 // WaitSync asks for a sync and waits until a run that began after now has
 // ended; it returns that run's error.
 func (e *Engine) WaitSync(ctx context.Context, r core.Repository) error {
-	gen, err := e.sync.Request(ctx, r.ID, mirror.TriggerAPI, "")
+	gen, err := e.schedule.Request(ctx, r.ID, schedule.TriggerAPI, "")
 	if err != nil {
 		return err
 	}
-	return e.sync.Wait(ctx, r.ID, gen)
+	return e.schedule.Wait(ctx, r.ID, gen)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/schedule"
 )
 
 // Settings returns what was chosen for the repository.
@@ -31,7 +32,7 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 		return nil
 	}
 	if old.Poll != s.Poll {
-		if err := e.sync.SettingsChanged(ctx, r.ID); err != nil {
+		if err := e.schedule.SettingsChanged(ctx, r.ID); err != nil {
 			return err
 		}
 	}
@@ -39,7 +40,7 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 		return nil
 	}
 	// The digest of the last listing covers the rules, so the run plans anew.
-	_, err = e.sync.Request(ctx, r.ID, mirror.TriggerAPI, "")
+	_, err = e.schedule.Request(ctx, r.ID, schedule.TriggerAPI, "")
 	return err
 }
 

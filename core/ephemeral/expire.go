@@ -27,8 +27,8 @@ const (
 	branches     = core.EphemeralPrefix + "refs/heads/"
 )
 
-// Door takes write sessions. [*push.Service] is the one.
-type Door interface {
+// RefWriter carries out write sessions; [*push.Service] is the one.
+type RefWriter interface {
 	Write(ctx context.Context, w push.Session) ([]push.Result, error)
 }
 
@@ -46,7 +46,7 @@ type Options struct {
 	Git    *git.Git
 	Path   func(repoID string) string // folder of a repository
 	Store  Store
-	Door   Door
+	Refs   RefWriter
 	Clock  core.Clock
 	Logger hclog.Logger
 }
@@ -140,7 +140,7 @@ func (s *Service) sweep(ctx context.Context, id string) (expiry, error) {
 		return known, nil
 	}
 	// Before the journal: what is pushed in between has another id then, and the
-	// door does not delete that.
+	// write session does not delete that.
 	refs, err := s.Git.Refs(ctx, s.Path(id), branches)
 	if err != nil {
 		return expiry{}, err
@@ -194,11 +194,11 @@ func (s *Service) pushed(ctx context.Context, id string, since time.Time) (map[s
 	}
 }
 
-// remove deletes branches through the door.
+// remove deletes branches by a write session.
 func (s *Service) remove(ctx context.Context, r core.Repository, over []core.RefUpdate) error {
 	for len(over) > 0 {
 		n := min(len(over), deleteBatch)
-		results, err := s.Door.Write(ctx, push.Session{
+		results, err := s.Refs.Write(ctx, push.Session{
 			Repo: r, Namespace: core.Ephemeral, Source: core.SourceAPI, Actor: core.Actor{Subject: Subject, Org: r.Org},
 			Action: "branch.expire", Updates: over[:n],
 		})

@@ -63,7 +63,7 @@ func (s *Service) take(ctx context.Context, a *Address, id string, result provid
 		return 0, err
 	}
 	if look && len(repos) > 0 {
-		s.syncs.Poke()
+		s.syncs.NotifyAll()
 	}
 	if result.Kind == providers.WebhookInstallation {
 		s.ask(check{instance: a.instance, host: result.Host, account: result.Account, hints: result.Repositories})

@@ -172,7 +172,7 @@ func (s *syncs) AnnounceIn(ctx context.Context, q core.Queries, repoID string, e
 	return err
 }
 
-func (s *syncs) Poke() {
+func (s *syncs) NotifyAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pokes++

@@ -283,7 +283,8 @@ func TestInvariant18_stormFoldsToOneRequest(t *testing.T) {
 	require.Len(t, looks, 16*10+1, "one for each delivery, none for a duplicate")
 	due, err := b.Store.DueSyncs(t.Context(), b.clock.Now(), 100)
 	require.NoError(t, err)
-	require.Equal(t, []string{r.ID}, due, "all of them are one waiting request")
+	require.Len(t, due, 1, "all of them are one waiting request")
+	require.Equal(t, r.ID, due[0].RepoID)
 }
 
 func TestAddress_Header_onlyWhatThePluginWants(t *testing.T) {

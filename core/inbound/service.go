@@ -17,10 +17,10 @@ import (
 // Syncs is what this package needs of core/mirror.
 type Syncs interface {
 	// AnnounceIn asks, in the caller's transaction, for a look at the
-	// repository that expects these ids on these refs. Poke makes it happen
+	// repository that expects these ids on these refs. NotifyAll makes it happen
 	// once the transaction is committed.
 	AnnounceIn(ctx context.Context, q core.Queries, repoID string, expect []core.Expectation) error
-	Poke()
+	NotifyAll()
 	// CheckUpstream asks that the host be asked what became of the upstream.
 	// KindNotFound: the repository is not synced (any more).
 	CheckUpstream(ctx context.Context, repoID string) error

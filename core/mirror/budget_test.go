@@ -10,7 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
@@ -174,7 +174,7 @@ func TestService_Progress_looksAreNoSyncs(t *testing.T) {
 	require.False(t, running)
 	require.Empty(t, b.sync.Running())
 	// Who asks during a look gets a run that begins after it.
-	gen, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	runs := len(b.runs(r))
 	close(release)

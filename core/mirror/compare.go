@@ -8,6 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/schedule"
 )
 
 // comparison is what a listing says of the copy.
@@ -72,7 +73,7 @@ const awaitPause = 30 * time.Second
 func (s *Service) await(repoID string, refs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ctx := s.running
+	ctx := s.lifetime
 	if ctx == nil || ctx.Err() != nil || len(refs) == 0 {
 		return // at the start everything is looked at that is due
 	}
@@ -124,11 +125,11 @@ func (s *Service) lookSoon(ctx context.Context, repoID string) error {
 		return err
 	}
 	if state.Served < state.Wanted {
-		_, err = s.Request(ctx, repoID, TriggerPush, "")
+		_, err = s.schedule.Request(ctx, repoID, schedule.TriggerPush, "")
 		return err
 	}
 	now := s.clock.Now()
 	err = s.store.SetPoll(ctx, repoID, now)
-	s.pollBy(now)
+	s.schedule.Notify(schedule.Look, now)
 	return err
 }

@@ -13,10 +13,6 @@ import (
 // the run: by then the quick retries are used up.
 const failuresTold = 3
 
-// personal reports whether a person asked, who wants to hear of the run whatever
-// it finds.
-func personal(trigger string) bool { return trigger == TriggerAPI || trigger == TriggerCreate }
-
 // What [core.SyncState.Told] says: the last event of a sync, for a failure its
 // class, and the generation that the run served, which tells a retry from a new
 // request.

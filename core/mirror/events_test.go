@@ -10,7 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
@@ -61,7 +61,7 @@ func TestService_events_ofRequests(t *testing.T) {
 	b := newBench(t, coretest.Options{})
 	r := b.Synced("a")
 	one := b.ForgeCommit(r, "refs/heads/main", "one")
-	_, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerCreate, "")
+	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerCreate, "")
 	require.NoError(t, err)
 	b.rest(r)
 	require.Equal(t, []string{started, succeeded}, b.told(r), "a first mirror is one pair")
@@ -85,7 +85,7 @@ func TestService_events_ofRequests(t *testing.T) {
 	require.Equal(t, []string{started, failed}, b.told(r)[4:])
 	require.Equal(t, `the upstream has no branch or tag "nothing"`, b.last(r, failed)["error"])
 	require.Equal(t, 3.0, b.last(r, failed)["run_count"])
-	_, err = b.sync.Request(t.Context(), r.ID, mirror.TriggerPush, "")
+	_, err = b.schedule.Request(t.Context(), r.ID, schedule.TriggerPush, "")
 	require.NoError(t, err)
 	b.rest(r)
 	require.Len(t, b.told(r), 6, "an unchanged look that nobody waits for")
@@ -110,12 +110,12 @@ func TestService_events_ofFailures(t *testing.T) {
 	remove := b.Forge.Inject(forgetest.Fault{Kinds: list, Status: 503, Body: "down"})
 	ask := func(trigger string) {
 		t.Helper()
-		_, err := b.sync.Request(t.Context(), r.ID, trigger, "")
+		_, err := b.schedule.Request(t.Context(), r.ID, trigger, "")
 		require.NoError(t, err)
 		b.rest(r)
 	}
 	// Nobody asked: the first two are quiet.
-	ask(mirror.TriggerWebhook)
+	ask(schedule.TriggerWebhook)
 	b.pass(r, 6*time.Second, time.Second)
 	require.Equal(t, 2, b.state(r).Failures)
 	require.Empty(t, told())
@@ -136,7 +136,7 @@ func TestService_events_ofFailures(t *testing.T) {
 	require.Equal(t, core.ClassNetwork, b.state(r).LastClass)
 	require.Len(t, told(), 2)
 	// A person asks, and hears of it.
-	ask(mirror.TriggerAPI)
+	ask(schedule.TriggerAPI)
 	require.Equal(t, []string{started, failed}, told()[2:])
 	// Another reason is news.
 	remove()
@@ -153,7 +153,7 @@ func TestService_events_ofFailures(t *testing.T) {
 	require.Equal(t, "revoked", b.last(r, back)["state"])
 	require.Zero(t, b.state(r).UpstreamState)
 	require.Equal(t, one, b.Refs(r)["refs/heads/main"])
-	ask(mirror.TriggerWebhook)
+	ask(schedule.TriggerWebhook)
 	require.Len(t, told(), 8)
 	require.Equal(t, float64(b.state(r).Runs), b.last(r, succeeded)["run_count"])
 }
@@ -165,7 +165,7 @@ func TestService_events_startIsNotRepeatedByRetriesAndRestarts(t *testing.T) {
 	had := len(b.told(r))
 	b.ForgeCommit(r, "refs/heads/main", "two", one)
 	remove := b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Status: 500})
-	_, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerWebhook, "")
+	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerWebhook, "")
 	require.NoError(t, err)
 	b.rest(r)
 	require.Equal(t, []string{started}, b.told(r)[had:])

@@ -18,27 +18,20 @@ import (
 // An expectation stays until a listing shows its id, shows that the ref has gone
 // on, or it expires: hosts announce refs before they serve them.
 
-// webhookPause keeps looks that webhooks cause apart: hosts send several per
-// push. The first is followed at once; what comes during the pause causes one
-// look at its end.
-const webhookPause = time.Second
-
-// expectSteps are the pauses between looks for an announced id; the last repeats.
-var expectSteps = [...]time.Duration{1 * time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}
-
 // Announced takes what an inbound webhook said: look at the repository, and
 // expect these ids on these refs. Without expectations it is a look alone.
 // Errors: KindNotFound if the repository is not synced.
 func (s *Service) Announced(ctx context.Context, repoID string, expect []core.Expectation) error {
 	err := s.store.Tx(ctx, func(q core.Queries) error { return s.AnnounceIn(ctx, q, repoID, expect) })
 	if err == nil {
-		s.Poke()
+		s.schedule.NotifyAll()
 	}
 	return err
 }
 
 // AnnounceIn is [Service.Announced] in the transaction that records the webhook,
-// so that neither is there without the other. Call Poke once it is committed.
+// so that neither is there without the other. Call [Service.NotifyAll] once it is
+// committed.
 func (s *Service) AnnounceIn(ctx context.Context, q core.Queries, repoID string, expect []core.Expectation) error {
 	state, err := q.SyncState(ctx, repoID)
 	if err != nil {
@@ -54,20 +47,11 @@ func (s *Service) AnnounceIn(ctx context.Context, q core.Queries, repoID string,
 	if err := q.Expect(ctx, wanted); err != nil {
 		return err
 	}
-	now := s.clock.Now()
 	if names := s.own(repoID, wanted); len(names) > 0 && state.Ready() {
 		s.await(repoID, names)
-		return q.SetPoll(ctx, repoID, sooner(state.PollAt, now.Add(awaitPause)))
+		return q.SetPoll(ctx, repoID, sooner(state.PollAt, s.clock.Now().Add(awaitPause)))
 	}
-	at := s.webhookTurn(repoID, now)
-	switch {
-	case state.Served < state.Wanted && state.NextAttemptAt.IsZero() && !s.flying(repoID):
-		return nil // a look is about to begin
-	case at.After(now) && state.Ready():
-		return q.SetPoll(ctx, repoID, sooner(state.PollAt, at))
-	}
-	_, err = q.RequestSync(ctx, repoID, TriggerWebhook, "")
-	return err
+	return s.schedule.RequestFolded(ctx, q, state)
 }
 
 // own returns the names of the announced refs if write sessions here have all of
@@ -84,11 +68,8 @@ func (s *Service) own(repoID string, announced []core.Expectation) []string {
 	return names
 }
 
-// Poke has the scheduler look for due work now.
-func (s *Service) Poke() {
-	s.poke()
-	s.pollBy(s.clock.Now())
-}
+// NotifyAll has the schedule look at what is due now.
+func (s *Service) NotifyAll() { s.schedule.NotifyAll() }
 
 // mirrored returns the expectations of refs that the repository mirrors.
 func mirrored(ctx context.Context, q core.Queries, repoID string, expect []core.Expectation) ([]core.Expectation, error) {
@@ -114,26 +95,6 @@ func mirrored(ctx context.Context, q core.Queries, repoID string, expect []core.
 		}
 	}
 	return out, nil
-}
-
-// webhookTurn returns when the look of a webhook may begin: now, or at the end
-// of the pause after the last one.
-func (s *Service) webhookTurn(repoID string, now time.Time) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.webhooks) > 1000 {
-		for id, at := range s.webhooks {
-			if now.Sub(at) >= webhookPause {
-				delete(s.webhooks, id)
-			}
-		}
-	}
-	last, ok := s.webhooks[repoID]
-	if ok && now.Sub(last) < webhookPause {
-		return last.Add(webhookPause)
-	}
-	s.webhooks[repoID] = now
-	return now
 }
 
 func later(a, b time.Time) time.Time {
@@ -197,32 +158,12 @@ func (s *Service) settle(ctx context.Context, repoID string, open []core.Expecta
 	})
 }
 
-// unexpect deletes what was settled, and returns when to look for the rest;
-// zero: nothing is left to be looked for.
-func unexpect(ctx context.Context, q core.Queries, repoID string, settled []core.Expectation, now time.Time) (time.Time, error) {
+// unexpect deletes what was settled.
+func unexpect(ctx context.Context, q core.Queries, repoID string, settled []core.Expectation) error {
 	for _, e := range settled {
 		if err := q.Unexpect(ctx, repoID, e.Ref, e.New); err != nil {
-			return time.Time{}, err
+			return err
 		}
 	}
-	open, err := q.Expectations(ctx, repoID)
-	if err != nil {
-		return time.Time{}, err
-	}
-	var next time.Time
-	for _, e := range open {
-		next = sooner(next, expectAgain(e.Since, now))
-	}
-	return next, nil
-}
-
-// expectAgain returns when to look again for what was announced at since.
-func expectAgain(since, now time.Time) time.Time {
-	at := since
-	for _, step := range expectSteps {
-		if at = at.Add(step); at.After(now) {
-			return at
-		}
-	}
-	return now.Add(expectSteps[len(expectSteps)-1])
+	return nil
 }

@@ -219,7 +219,7 @@ func TestInvariant18_tenThousandWebhooks(t *testing.T) {
 			}
 			return nil
 		}))
-		b.sync.Poke()
+		b.sync.NotifyAll()
 		b.clock.Advance(time.Second)
 		if second == 30 {
 			close(release)

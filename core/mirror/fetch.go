@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -107,13 +108,13 @@ func firstSteps(adv git.Advertisement) [][]string {
 
 // fetch runs one git fetch into tracking refs, with the extra flags.
 func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...string) error {
-	lines := git.NewLineWriter(func(line []byte, _ bool) { s.progress(x, line) })
+	lines := git.NewLineWriter(func(line []byte, _ bool) { s.parseProgress(x, line) })
 	err := s.gitFetch(ctx, x.repo, specs, git.Command{
 		Flags:  append([]string{"--progress"}, extra...), // stderr is no terminal
 		Config: []git.Config{git.NoRefFlush()},           // only tracking refs are written here
 		Stderr: lines,
 		// Whoever asked waits for it; after a restart nobody does.
-		Background: x.Trigger == TriggerRecovery,
+		Background: x.Trigger == schedule.TriggerRecovery,
 	})
 	_ = lines.Close()
 	if err != nil {
@@ -160,8 +161,8 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 	})
 }
 
-// progress takes a line of git's progress.
-func (s *Service) progress(x *run, line []byte) {
+// parseProgress takes in a line of git's progress.
+func (s *Service) parseProgress(x *run, line []byte) {
 	g, ok := git.ParseProgress(string(line))
 	if !ok {
 		return

@@ -208,6 +208,9 @@ func (sc scope) outside(refs map[string]core.ObjectID) []git.RefChange {
 // among them, so that they go: pull requests that are not wanted any more, and
 // what was pushed here before other refs were refused.
 func (s *Service) known(ctx context.Context, id string) (map[string]core.ObjectID, error) {
+	if err := s.repos.Current(ctx, core.Repository{ID: id}); err != nil {
+		return nil, err
+	}
 	refs, err := s.git.RefMap(ctx, s.repos.Path(id), "refs/")
 	if err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
@@ -107,7 +107,7 @@ func TestInvariant05_ownRefsBeforeTheirRecordCauseNoRun(t *testing.T) {
 
 			if ends {
 				b.onceListed(end) // between the listing and what is made of it
-				gen, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerWebhook, "")
+				gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerWebhook, "")
 				require.NoError(t, err)
 				require.NoError(t, b.wait(r, gen))
 			} else {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
 )
 
 // The store fails once a run has moved refs: nobody builds on them before it is
@@ -31,7 +31,7 @@ func TestService_storeThatFailsAfterARunMovedRefs(t *testing.T) {
 	told := len(b.Events(r))
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	full.Store(true)
-	gen, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
 	for n := 0; n == 0; { // it rests

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -29,7 +30,7 @@ var errFollow = errors.New("the upstream has moved")
 // renamed, archived, made private, gone. It returns before the answer is here.
 // Errors: KindNotFound if the repository is not synced.
 func (s *Service) CheckUpstream(ctx context.Context, repoID string) error {
-	return s.requestDoubting(ctx, repoID, TriggerWebhook)
+	return s.requestDoubting(ctx, repoID, schedule.TriggerWebhook)
 }
 
 // requestDoubting asks for a run that asks the host about the upstream before it
@@ -38,7 +39,7 @@ func (s *Service) requestDoubting(ctx context.Context, repoID, trigger string) e
 	s.mu.Lock()
 	s.doubts[repoID] = true
 	s.mu.Unlock()
-	_, err := s.Request(ctx, repoID, trigger, "")
+	_, err := s.schedule.Request(ctx, repoID, trigger, "")
 	return err
 }
 
@@ -79,7 +80,7 @@ func (s *Service) check(ctx context.Context, r core.Repository) upstream.Conditi
 
 // question is check for who has to know that the host could not be asked.
 func (s *Service) question(ctx context.Context, r core.Repository) (upstream.Condition, error) {
-	if until := s.budget.uncheckedUntil(r.Upstream.Host); !until.IsZero() {
+	if until := s.uncheckedUntil(r.Upstream.Host); !until.IsZero() {
 		return upstream.Condition{}, &core.Error{
 			Kind: core.KindRateLimited, Op: "check upstream", Message: "the API of " + r.Upstream.Host + " limits requests at the moment",
 			RetryAfter: until.Sub(s.clock.Now()),
@@ -87,7 +88,7 @@ func (s *Service) question(ctx context.Context, r core.Repository) (upstream.Con
 	}
 	begin := s.clock.Now()
 	c, err := s.up.Check(ctx, r)
-	s.budget.checked(r.Upstream.Host, err)
+	s.checked(r.Upstream.Host, err)
 	asked := s.clock.Now()
 	if err != nil {
 		s.log.Debug("the host cannot be asked about an upstream", "repo_id", r.ID, "error", err)
@@ -100,6 +101,29 @@ func (s *Service) question(ctx context.Context, r core.Repository) (upstream.Con
 	s.checks[r.ID] = asked
 	s.mu.Unlock()
 	return c, err
+}
+
+// uncheckedUntil returns when the host's API may be asked again; zero: now.
+func (s *Service) uncheckedUntil(host string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until := s.unchecked[host]
+	if !until.After(s.clock.Now()) {
+		delete(s.unchecked, host)
+		return time.Time{}
+	}
+	return until
+}
+
+// checked records how a question to the host's API ended. The API's limits are not
+// those of git, so they hold up no sync.
+func (s *Service) checked(host string, err error) {
+	if core.KindOf(err) != core.KindRateLimited {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unchecked[host] = s.clock.Now().Add(schedule.PauseAfter(retryAfter(err)))
 }
 
 // examine asks the host about the upstream of a run and takes in what it says.

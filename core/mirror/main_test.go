@@ -16,6 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -31,10 +32,11 @@ func TestMain(m *testing.M) {
 // bench is a world with the sync service running on a clock of the test's own.
 type bench struct {
 	*coretest.World
-	clock *coretest.Clock
-	sync  *mirror.Service
-	push  *push.Service
-	ups   *upstreams
+	clock    *coretest.Clock
+	sync     *mirror.Service
+	schedule *schedule.Service
+	push     *push.Service
+	ups      *upstreams
 	// missed counts how often it was told that a webhook did not come.
 	missed atomic.Int32
 
@@ -96,8 +98,9 @@ func newBench(t *testing.T, o coretest.Options) *bench {
 // start makes the services anew and runs the scheduler.
 func (b *bench) start() {
 	b.Helper()
+	b.schedule = schedule.New(schedule.Options{Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
 	b.sync = mirror.New(mirror.Options{
-		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Clock: b.clock, Logger: b.Logger,
+		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.ups, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger,
 		Missed: func() { b.missed.Add(1) },
 	})
 	var err error
@@ -105,7 +108,7 @@ func (b *bench) start() {
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),
 		Confirm: b.sync.Confirm, Recheck: b.sync.Recheck, Accepted: b.sync.Accepted,
 		SettlePeriod: 100 * time.Millisecond,
-		WantSync:     func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, mirror.TriggerPush, "") },
+		WantSync:     func(ctx context.Context, id string) { _, _ = b.schedule.Request(ctx, id, schedule.TriggerPush, "") },
 	})
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -114,7 +117,7 @@ func (b *bench) start() {
 	s := b.sync
 	go func() {
 		defer close(stopped)
-		_ = s.Run(ctx)
+		_ = s.Serve(ctx)
 	}()
 }
 
@@ -135,7 +138,7 @@ func (b *bench) halt() {
 // run asks for a sync, waits for it, and returns its error.
 func (b *bench) run(r core.Repository, ref string) error {
 	b.Helper()
-	gen, err := b.sync.Request(context.Background(), r.ID, mirror.TriggerAPI, ref)
+	gen, err := b.schedule.Request(context.Background(), r.ID, schedule.TriggerAPI, ref)
 	require.NoError(b, err)
 	return b.wait(r, gen)
 }
@@ -144,7 +147,7 @@ func (b *bench) wait(r core.Repository, gen int64) error {
 	b.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 3*time.Minute, fmt.Errorf("the sync does not end"))
 	defer cancel()
-	return b.sync.Wait(ctx, r.ID, gen)
+	return b.schedule.Wait(ctx, r.ID, gen)
 }
 
 // mirrored makes a repository whose upstream has main and whose first mirror

@@ -87,7 +87,7 @@ func isTag(name string) bool { return strings.HasPrefix(name, "refs/tags/") }
 // of its refs between the look and the transaction.
 const planAttempts = 5
 
-// applyPlan makes the public refs equal to the tracking refs, through the door.
+// applyPlan makes the public refs equal to the tracking refs.
 func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
 	for attempt := 1; ; attempt++ {
 		err := s.tryPlan(ctx, x, adv, only)
@@ -211,7 +211,7 @@ func keeps(r core.Repository, sc scope, adv git.Advertisement, refs map[string]c
 	return name
 }
 
-// apply takes the updates through the door.
+// apply carries the updates out as one transaction.
 func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, forced map[string]bool, head string) error {
 	in := repo.Intent{
 		Repo: x.repo, Source: core.SourceSync, Actor: core.SystemSubject, Updates: updates, First: x.First, Forced: forced, Head: head,

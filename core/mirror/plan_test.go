@@ -3,7 +3,6 @@ package mirror
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,24 +38,5 @@ func TestDiff(t *testing.T) {
 		require.Equal(t, tc.want, d.updates, name)
 		require.Len(t, d.left, tc.left, name)
 		require.Equal(t, len(tc.want), d.created+d.updated+d.deleted, name)
-	}
-}
-
-func TestInvariant14_backoffNeverStops(t *testing.T) {
-	t.Parallel()
-	classes := []core.ErrorClass{
-		core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout,
-		core.ClassTooLarge, core.ClassRefused, core.ClassDiverged, core.ClassCorrupt, core.ClassUnavailable, core.ClassInternal, "new one",
-	}
-	for _, class := range classes {
-		p := planOf(class)
-		for _, n := range []int{1, 2, 10, 64, 1000, 1 << 30} {
-			d := backoff(class, n, 0)
-			require.GreaterOrEqual(t, d, p.first, "%s %d", class, n)
-			require.LessOrEqual(t, d, p.limit+p.limit/10, "%s %d", class, n)
-		}
-		require.Less(t, backoff(class, 1, 0), p.first+p.first/10+2)
-		require.Equal(t, 7*time.Hour, backoff(class, 1, 7*time.Hour), "the host's wish is a lower bound")
-		require.Equal(t, 24*time.Hour, backoff(class, 1, 1000*time.Hour), "within reason")
 	}
 }

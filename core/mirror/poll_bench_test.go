@@ -17,6 +17,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -81,14 +82,15 @@ func BenchmarkService_poll(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	asked.Store(0)
-	s := mirror.New(mirror.Options{Git: w.Git, Repos: w.Repos, Store: w.Store, Upstreams: w.Upstreams, Clock: w.Clock, Logger: w.Logger})
+	sched := schedule.New(schedule.Options{Store: w.Store, Upstreams: w.Upstreams, Clock: w.Clock, Logger: w.Logger})
+	s := mirror.New(mirror.Options{Git: w.Git, Repos: w.Repos, Store: w.Store, Upstreams: w.Upstreams, Schedule: sched, Clock: w.Clock, Logger: w.Logger})
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	b.ResetTimer()
 	begin := time.Now()
 	go func() {
 		defer close(done)
-		_ = s.Run(ctx)
+		_ = s.Serve(ctx)
 	}()
 	for asked.Load() < n {
 		time.Sleep(10 * time.Millisecond)
@@ -102,8 +104,8 @@ func BenchmarkService_poll(b *testing.B) {
 		at := w.Clock.Now()
 		due, err := w.Store.DuePolls(ctx, at, 1)
 		require.NoError(b, err)
-		for _, id := range due {
-			state, err := w.Store.SyncState(ctx, id)
+		for _, row := range due {
+			state, err := w.Store.SyncState(ctx, row.RepoID)
 			require.NoError(b, err)
 			latest = max(latest, at.Sub(state.PollAt))
 		}

@@ -63,7 +63,7 @@ func (b *bench) polled(name, poll string) (core.Repository, core.ObjectID) {
 func (b *bench) choose(r core.Repository, s core.Settings) {
 	b.Helper()
 	require.NoError(b, b.Store.SaveSettings(context.Background(), r.ID, s))
-	require.NoError(b, b.sync.SettingsChanged(context.Background(), r.ID))
+	require.NoError(b, b.schedule.SettingsChanged(context.Background(), r.ID))
 	b.rest(r)
 }
 
@@ -129,7 +129,7 @@ func TestService_poll_switches(t *testing.T) {
 	r, _ := b.mirrored("a")
 	require.Zero(t, b.state(r).PollAt, "the provider says off")
 	b.Plugin.SetPoll("auto")
-	require.NoError(t, b.sync.SettingsChanged(t.Context(), r.ID))
+	require.NoError(t, b.schedule.SettingsChanged(t.Context(), r.ID))
 	b.rest(r)
 	require.NotZero(t, b.state(r).PollAt)
 	b.choose(r, core.Settings{Poll: "off"})
@@ -138,10 +138,10 @@ func TestService_poll_switches(t *testing.T) {
 	require.NotZero(t, b.state(r).PollAt)
 
 	never := b.Synced("never")
-	require.NoError(t, b.sync.SettingsChanged(t.Context(), never.ID))
+	require.NoError(t, b.schedule.SettingsChanged(t.Context(), never.ID))
 	require.Zero(t, b.state(never).PollAt, "what has no first mirror is not polled")
 	local := b.Local("local")
-	require.NoError(t, b.sync.SettingsChanged(t.Context(), local.ID))
+	require.NoError(t, b.schedule.SettingsChanged(t.Context(), local.ID))
 }
 
 func TestService_poll_startWithAnotherDefault(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
 )
 
 // A push and a sync, interleaved at every step of both: the public ref never
@@ -99,7 +99,7 @@ func TestInvariant01_syncInsideAPush(t *testing.T) {
 				armed = false
 				if at == "refs-applied" {
 					// The write lock is held: the run can only begin.
-					_, _ = b.sync.Request(context.Background(), r.ID, mirror.TriggerAPI, "")
+					_, _ = b.schedule.Request(context.Background(), r.ID, schedule.TriggerAPI, "")
 					return
 				}
 				if err := b.run(r, ""); err != nil {

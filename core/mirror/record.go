@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -62,7 +63,10 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 			state.Runs++
 		}
 		x.update(&state, failure, stopped, final)
-		if state.PollAt, err = s.nextLook(ctx, q, x.repo, state, x.taken.PollAt, settled); err != nil {
+		if err := unexpect(ctx, q, x.RepoID, settled); err != nil {
+			return err
+		}
+		if state.PollAt, err = s.schedule.NextLook(ctx, q, x.repo, state, x.taken.PollAt); err != nil {
 			return err
 		}
 		pollAt = state.PollAt
@@ -86,7 +90,7 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 		return q.AddEvents(ctx, events)
 	})
 	if err == nil {
-		s.pollBy(pollAt)
+		s.schedule.Notify(schedule.Look, pollAt)
 	}
 	level := hclog.Info
 	if !x.begun && !x.rowed {
@@ -173,7 +177,7 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 			break
 		}
 		state.Failures++
-		state.NextAttemptAt = now.Add(backoff(x.Class, state.Failures, retryAfter(failure)))
+		state.NextAttemptAt = now.Add(schedule.Backoff(x.Class, state.Failures, retryAfter(failure)))
 	}
 	if state.Wanted > x.taken.Wanted {
 		state.NextAttemptAt = time.Time{} // somebody asked during the run

@@ -2,9 +2,9 @@ package mirror
 
 import (
 	"context"
-	"sync"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/schedule"
 )
 
 // Attach links a local repository to an upstream. With content, reads go on
@@ -42,7 +42,8 @@ func (s *Service) Attach(ctx context.Context, r core.Repository, up core.Upstrea
 // also runs in the same transaction. Ask for the run with
 // [Service.RequestLinked]. Errors: KindInvalid if there is no upstream.
 func (s *Service) Repoint(ctx context.Context, r core.Repository, to core.Upstream, also func(q core.Queries) error) error {
-	resume, err := s.halt(ctx, r.ID)
+	s.forget(r.ID)
+	resume, err := s.schedule.Halt(ctx, r.ID)
 	if err != nil {
 		return err
 	}
@@ -99,37 +100,5 @@ func (s *Service) forgetUpstream(ctx context.Context, q core.Queries, repoID str
 // RequestLinked asks for the first run from an upstream that was just linked,
 // which asks the host about it as well: who has that name, under which id.
 func (s *Service) RequestLinked(ctx context.Context, repoID string) error {
-	return s.requestDoubting(ctx, repoID, TriggerAPI)
-}
-
-// halt keeps runs and looks of a repository from beginning until it is resumed,
-// ends the one that is under way, and waits until it has.
-func (s *Service) halt(ctx context.Context, repoID string) (resume func(), err error) {
-	s.mu.Lock()
-	s.halted[repoID]++
-	s.mu.Unlock()
-	resume = sync.OnceFunc(func() {
-		s.mu.Lock()
-		if s.halted[repoID]--; s.halted[repoID] == 0 {
-			delete(s.halted, repoID)
-		}
-		s.mu.Unlock()
-		s.poke()
-		s.pokePolls()
-	})
-	if err := s.Ground(ctx, repoID); err != nil {
-		resume()
-		return nil, err
-	}
-	return resume, nil
-}
-
-// linked returns the repository with the link that it has now. A flight asks once
-// it is registered: from then on a change of the link waits for it, so that what
-// was read before may have been changed, and this is not.
-func (s *Service) linked(ctx context.Context, r core.Repository) core.Repository {
-	if now, err := s.store.RepositoryByID(ctx, r.ID); err == nil && now.Upstream != nil {
-		return now
-	}
-	return r // the flight finds out why by itself
+	return s.requestDoubting(ctx, repoID, schedule.TriggerAPI)
 }

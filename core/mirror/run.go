@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -94,16 +95,17 @@ func (s *Service) newRun(r core.Repository, taken core.SyncState, watch *repo.Wa
 	if x.First {
 		x.Ref = "" // with one ref alone the repository would count as mirrored
 	}
-	x.asked = personal(x.Trigger) && parseTold(taken.Told).gen < taken.Wanted
+	x.asked = schedule.UserInitiated(x.Trigger) && parseTold(taken.Told).gen < taken.Wanted
 	return x
 }
 
-// fly runs one sync from taking the request to recording the outcome.
-func (s *Service) fly(ctx context.Context, r core.Repository) {
-	ctx, cancel := context.WithTimeout(ctx, s.o.RunTimeout)
-	defer cancel()
-	if !s.onBoard(r.ID, cancel) {
-		cancel() // grounded before it began
+// Run implements [schedule.Worker]: one sync, from taking the request to recording
+// the outcome.
+func (s *Service) Run(ctx context.Context, item schedule.Item) schedule.Result {
+	defer s.startProgress(item.RepoID)()
+	r, err := s.linked(ctx, item.RepoID)
+	if err != nil || r.Upstream == nil {
+		return s.notStarted(ctx, item.RepoID, err)
 	}
 	// Before the state is read: a session that ends between the two would be missed
 	// by both, and its refs would look like news of the upstream's.
@@ -111,23 +113,40 @@ func (s *Service) fly(ctx context.Context, r core.Repository) {
 	defer watch.Close()
 	taken, err := s.store.TakeSync(ctx, r.ID)
 	if err != nil {
-		s.log.Error("cannot take a sync", "repo_id", r.ID, "error", err)
-		s.holdOff(ctx)
-		s.land(r.ID, finished{err: err})
-		return
+		return s.notStarted(ctx, r.ID, err)
 	}
-	s.travel(ctx, s.newRun(r, taken, watch))
+	return s.execute(ctx, s.newRun(r, taken, watch))
 }
 
-// travel does what a run is for, records it, and lands.
-func (s *Service) travel(ctx context.Context, x *run) {
+// linked returns the repository with the link that it has now, without an upstream
+// if it has none any more. A run or look asks once it is admitted: from then on a
+// change of the link waits for its end. See [schedule.Service.Halt].
+func (s *Service) linked(ctx context.Context, repoID string) (core.Repository, error) {
+	r, err := s.store.RepositoryByID(ctx, repoID)
+	if core.KindOf(err) == core.KindNotFound {
+		return core.Repository{}, nil
+	}
+	return r, err
+}
+
+// notStarted is the result of a run that the store did not let start.
+func (s *Service) notStarted(ctx context.Context, repoID string, err error) schedule.Result {
+	if err != nil && core.KindOf(err) != core.KindNotFound {
+		s.log.Error("cannot take a sync", "repo_id", repoID, "error", err)
+		s.holdOff(ctx)
+	}
+	return schedule.Result{Err: err}
+}
+
+// execute does what a run is for and records it.
+func (s *Service) execute(ctx context.Context, x *run) schedule.Result {
 	var err error
 	if x.asked || x.First {
 		err = s.begin(ctx, x)
 	}
 	if err == nil {
 		err = s.sync(ctx, x)
-		// Whatever broke when the run was ended from outside: that is why.
+		// Whatever broke when the run was cancelled: the cancellation is why.
 		stopped := err != nil && errors.Is(ctx.Err(), context.Canceled)
 		if rerr := s.record(context.WithoutCancel(ctx), x, err, stopped); rerr != nil {
 			s.log.Error("cannot record a sync", "repo_id", x.RepoID, "error", rerr)
@@ -138,14 +157,14 @@ func (s *Service) travel(ctx context.Context, x *run) {
 		s.log.Error("cannot start a sync", "repo_id", x.RepoID, "error", err)
 		s.holdOff(ctx)
 	}
-	s.land(x.RepoID, finished{generation: x.taken.Wanted, err: err})
 	if x.First && err == nil {
 		s.o.Mirrored(x.RepoID)
 	}
+	return schedule.Result{Generation: x.taken.Wanted, Err: err}
 }
 
-// holdOff keeps a flight in the air when the store fails. Its row stays due, so
-// it would start again at once, and again, against the upstream too.
+// holdOff delays the end of a run or look when the store fails. Its row stays due,
+// so it would start again at once, and again, against the upstream too.
 func (s *Service) holdOff(ctx context.Context) {
 	select {
 	case <-s.clock.After(storePause):
@@ -202,9 +221,18 @@ func (s *Service) ask(ctx context.Context, r core.Repository, ref string) *listi
 		l.err = fmt.Errorf("list upstream refs: %w", l.err)
 	}
 	if ctx.Err() == nil {
-		s.budget.heard(r.Upstream.Host, r.ID, l.err)
+		s.recordContact(r, l.err)
 	}
 	return l
+}
+
+// recordContact tells the schedule how a contact with the upstream's host ended.
+func (s *Service) recordContact(r core.Repository, err error) {
+	class := core.ErrorClass("")
+	if err != nil {
+		class, _ = classify(err)
+	}
+	s.schedule.RecordContact(r.Upstream.Host, r.ID, class, retryAfter(err))
 }
 
 // phase adds the time of one part of the run.
@@ -272,7 +300,7 @@ func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			s.budget.heard(x.repo.Upstream.Host, x.RepoID, err)
+			s.recordContact(x.repo, err)
 		}
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
@@ -276,7 +276,7 @@ func TestInvariant14_thousandFailuresThenSuccess(t *testing.T) {
 	s := b.state(r)
 	s.Failures = 950 // those before were no different
 	require.NoError(t, b.Store.SaveSync(t.Context(), s))
-	_, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	most := 0
 	deadline := time.Now().Add(3 * time.Minute)
@@ -374,13 +374,13 @@ func TestInvariant18_thousandRequestsFoldToOneRun(t *testing.T) {
 		})
 		return nil
 	})
-	_, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	var last int64
 	for range 1000 {
-		last, err = b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+		last, err = b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 		require.NoError(t, err)
 	}
 	p, running := b.sync.Progress(r.ID)
@@ -405,11 +405,11 @@ func TestInvariant08_runThatBeganBeforeDoesNotSatisfyTheWait(t *testing.T) {
 		})
 		return nil
 	})
-	_, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
-	gen, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	seen := make(chan core.ObjectID, 1)
 	go func() {
@@ -430,7 +430,7 @@ func TestService_triedTellsTheEndOfAFailedRun(t *testing.T) {
 		Kinds: []forgetest.Kind{forgetest.KindListRefs}, Times: 1, Status: 503,
 		Before: func() { entered <- struct{}{}; <-release },
 	})
-	first, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	first, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
 	_, running := b.sync.Progress(r.ID)
@@ -451,7 +451,7 @@ func TestInvariant17_shutdownInTheMiddle(t *testing.T) {
 	entered := make(chan struct{})
 	var once sync.Once
 	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Times: 1, Stall: true, Before: func() { once.Do(func() { close(entered) }) }})
-	_, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
 	b.halt()
@@ -481,7 +481,7 @@ func TestService_storeThatFailsDoesNotHammerTheHost(t *testing.T) {
 		once.Do(func() { close(entered) })
 		return nil
 	})
-	gen, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
 	for n := 0; n == 0; { // it rests
@@ -505,8 +505,8 @@ func TestService_Wait_endsWithItsContext(t *testing.T) {
 	r, _ := b.mirrored("a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, b.sync.Wait(ctx, r.ID, 1_000_000), context.Canceled)
-	require.Equal(t, core.KindNotFound, core.KindOf(b.sync.Wait(t.Context(), "repo_unknown", 1)))
+	require.ErrorIs(t, b.schedule.Wait(ctx, r.ID, 1_000_000), context.Canceled)
+	require.Equal(t, core.KindNotFound, core.KindOf(b.schedule.Wait(t.Context(), "repo_unknown", 1)))
 }
 
 func TestService_Wait_endsWithARunThatCouldNotBegin(t *testing.T) {
@@ -515,7 +515,7 @@ func TestService_Wait_endsWithARunThatCouldNotBegin(t *testing.T) {
 	r, _ := b.mirrored("a")
 	full := errors.New("disk full")
 	b.Store.Fail(full)
-	gen, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+	gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- b.wait(r, gen) }()
@@ -547,7 +547,7 @@ func TestInvariant21_slowHostDoesNotDelayAnother(t *testing.T) {
 	}})
 	for i := range 10 {
 		r := b.Synced(fmt.Sprint("slow", i))
-		_, err := b.sync.Request(t.Context(), r.ID, mirror.TriggerAPI, "")
+		_, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 		require.NoError(t, err)
 	}
 	<-entered

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/schedule"
 )
 
 // seenPause is how long the first look waits for others to be recorded with it.
@@ -28,49 +29,49 @@ type seen struct {
 	waiting []observation
 }
 
-// look looks at an upstream unasked. One that differs from the copy, that cannot
-// be listed, or whose host is to be asked about it anyway, gets a run, which
-// goes on with what the look has heard.
-func (s *Service) look(ctx context.Context, r core.Repository) {
-	ctx, cancel := context.WithTimeout(ctx, s.o.RunTimeout)
-	defer cancel()
-	if !s.onBoard(r.ID, cancel) {
-		cancel()
-	}
-	x, o, err := s.lookAt(ctx, r)
-	switch {
-	case x != nil:
-		s.release(r.ID)
-		s.travel(ctx, x) // lands
-		s.poke()         // what it left to be tried again
-		return
-	case o != nil:
-		s.noteSeen(*o) // is forgotten when it was written
-	default:
+// lookLimit bounds one look: a host that hangs must not keep its place for as long
+// as a run may.
+const lookLimit = 30 * time.Second
+
+// missedAfter is how long a webhook counts as the announcement of what a poll
+// finds: a host may tell of a change some time before it lists it.
+const missedAfter = time.Minute
+
+// Look implements [schedule.Worker]: it looks at an upstream unasked. A look that
+// finds a difference, that cannot list, or whose host is to be asked about the
+// upstream anyway becomes a run, which goes on with the look's listing.
+func (s *Service) Look(ctx context.Context, item schedule.Item, promote func() bool) schedule.Result {
+	r, err := s.linked(ctx, item.RepoID)
+	if err != nil || r.Upstream == nil {
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("cannot look at an upstream", "repo_id", r.ID, "error", err)
+			s.log.Error("cannot look at an upstream", "repo_id", item.RepoID, "error", err)
 			s.holdOff(ctx)
 		}
-		s.release(r.ID)
+		return schedule.Result{}
 	}
-	s.land(r.ID, finished{})
-}
-
-// release takes a repository out of those that the poller has.
-func (s *Service) release(repoID string) {
-	s.mu.Lock()
-	delete(s.polls.known, repoID)
-	s.mu.Unlock()
-	s.pollBy(s.clock.Now().Add(time.Second))
+	x, o, err := s.lookAt(ctx, r, promote)
+	switch {
+	case x != nil:
+		defer x.watch.Close()
+		defer s.startProgress(r.ID)()
+		return s.execute(ctx, x)
+	case o != nil:
+		s.noteSeen(*o)
+		return schedule.Result{Unrecorded: true}
+	case err != nil && ctx.Err() == nil:
+		s.log.Error("cannot look at an upstream", "repo_id", r.ID, "error", err)
+		s.holdOff(ctx)
+	}
+	return schedule.Result{}
 }
 
 // lookAt returns the run that a look leads to, or what it has seen. Neither of
 // them: there is a run already that begins anew, or an error.
-func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observation, error) {
-	watch := s.repos.Watch(r.ID) // before the state is read; see fly
-	boarded := false
+func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() bool) (*run, *observation, error) {
+	watch := s.repos.Watch(r.ID) // before the state is read; see Run
+	promoted := false
 	defer func() {
-		if !boarded {
+		if !promoted {
 			watch.Close()
 		}
 	}()
@@ -109,42 +110,28 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository) (*run, *observa
 		s.await(r.ID, c.inFlight)
 		return nil, &observation{repo: r, at: l.at, pollAt: state.PollAt, settled: s.settle(ctx, r.ID, open, l.adv.Refs, before), partly: partly}, nil
 	}
-	trigger := TriggerPoll
+	trigger := schedule.TriggerPoll
 	if len(open) > 0 || s.announced(ctx, r.ID, state.ObservedAt) {
-		trigger = TriggerWebhook
+		trigger = schedule.TriggerWebhook
 	} else if l.err == nil && !same {
 		s.noteMissed(ctx, r.ID)
 	}
 	gen, err := s.store.RequestSync(ctx, r.ID, trigger, "")
-	if err != nil || gen != state.Wanted+1 || !s.promote(r) {
-		// Somebody asked during the look: that one wants a listing of its own.
-		s.poke()
+	if err != nil || gen != state.Wanted+1 || !promote() {
+		// Somebody asked during the look: that run needs a listing of its own.
+		s.schedule.Notify(schedule.Run, s.clock.Now())
 		return nil, nil, err
 	}
 	taken, err := s.store.TakeSync(ctx, r.ID)
 	if err != nil {
 		return nil, nil, err
 	}
-	boarded = true
+	promoted = true
 	x := s.newRun(r, taken, watch)
 	if taken.Wanted == gen {
 		x.heard = l
 	}
 	return x, nil, nil
-}
-
-// promote turns the flight of a look into that of a run, if there is a place.
-func (s *Service) promote(r core.Repository) bool {
-	if s.full() || !s.budget.promote(r.Upstream.Host, divide(s.up.Limit(*r.Upstream), s.o)) {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.flights[r.ID]
-	f.look = false
-	f.progress = core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())}
-	s.looks--
-	return true
 }
 
 // announced reports whether a webhook came since a time. Not all of them name an
@@ -210,12 +197,11 @@ func (s *Service) writeSeen(ctx context.Context, stop <-chan struct{}) {
 				s.rest(stop)
 			}
 		}
-		s.mu.Lock()
-		for _, o := range all {
-			delete(s.polls.known, o.repo.ID)
+		ids := make([]string, len(all))
+		for i, o := range all {
+			ids[i] = o.repo.ID
 		}
-		s.mu.Unlock()
-		s.pollBy(next)
+		s.schedule.Recorded(ids, next)
 	}
 }
 
@@ -249,7 +235,10 @@ func (s *Service) writeLooks(ctx context.Context, all []observation) (next time.
 			if r.Upstream == nil || r.Upstream.URL != o.repo.Upstream.URL {
 				continue
 			}
-			at, err := s.nextLook(ctx, q, o.repo, state, o.pollAt, o.settled)
+			if err := unexpect(ctx, q, o.repo.ID, o.settled); err != nil {
+				return err
+			}
+			at, err := s.schedule.NextLook(ctx, q, o.repo, state, o.pollAt)
 			if err != nil {
 				return err
 			}

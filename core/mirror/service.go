@@ -12,29 +12,17 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
-)
-
-// Triggers of a sync, as runs record them.
-const (
-	TriggerAPI        = "api"        // pull-upstream
-	TriggerCreate     = "create"     // a public or App repository was made
-	TriggerPush       = "push"       // a push found the local copy behind
-	TriggerWebhook    = "webhook"    // the host announced a change
-	TriggerCredential = "credential" // what failed may work with a new credential
-	TriggerPoll       = "poll"       // a look found a change that nobody announced
-	TriggerRecovery   = "recovery"   // the server found unfinished work at its start
 )
 
 // Upstreams is what a sync needs of core/upstream.
 type Upstreams interface {
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
-	Limit(up core.Upstream) int
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
 	Check(ctx context.Context, repo core.Repository) (upstream.Condition, error)
-	Poll(up core.Upstream) string
 }
 
 // Options configures [New].
@@ -43,88 +31,51 @@ type Options struct {
 	Repos     *repo.Repos
 	Store     core.Store
 	Upstreams Upstreams
+	Schedule  *schedule.Service
 	Clock     core.Clock
 	Logger    hclog.Logger
 
-	// Mirrored is told of every finished first mirror; nil: nobody is.
+	// Mirrored is called after every finished first mirror; nil: nothing is.
 	Mirrored func(repoID string)
-	// Missed is told when a poll has found what a webhook was to announce; nil:
-	// nobody is.
+	// Missed is called when a poll has found what a webhook was to announce; nil:
+	// nothing is.
 	Missed func()
-
-	Concurrency     int           // runs at once; 0 is 8
-	HostConcurrency int           // runs at once against one host; 0 is 3
-	RunTimeout      time.Duration // one run; 0 is 6 h (a stall ends it sooner)
-	Looks           int           // looks of the poller at once; 0 is 16
 }
 
-// Service schedules and runs syncs. It is safe for concurrent use.
+// Service makes repositories equal to their upstreams. It is safe for concurrent
+// use.
 type Service struct {
-	git   *git.Git
-	repos *repo.Repos
-	store core.Store
-	up    Upstreams
-	clock core.Clock
-	log   hclog.Logger
-	o     Options
-
-	wake chan struct{}
-
-	budget *budget
+	git      *git.Git
+	repos    *repo.Repos
+	store    core.Store
+	up       Upstreams
+	schedule *schedule.Service
+	clock    core.Clock
+	log      hclog.Logger
+	o        Options
 
 	mu       sync.Mutex
-	flights  map[string]*flight // by repository id
-	looks    int                // of the flights
-	crowded  bool               // see setCrowded
-	waiters  map[string][]chan finished
-	halted   map[string]int       // repositories that nothing may begin for
-	webhooks map[string]time.Time // last look that a webhook caused at once
-	doubts   map[string]bool      // upstreams to ask the host about
-	checks   map[string]time.Time // when it was last asked
+	progress map[string]*core.Progress // of the runs under way, by repository id
+	doubts   map[string]bool           // upstreams to ask the host about
+	checks   map[string]time.Time      // when it was last asked
 	// identities is what is known of who answers under the upstreams' names.
 	identities map[string]*identity
-	asking     singleflight.Group // questions for the sake of writes
-	polls      polls
+	unchecked  map[string]time.Time // hosts whose API is not asked before
+	asking     singleflight.Group   // questions for the sake of writes
 	seen       seen
 
-	running context.Context            // of Run, while it runs
-	inUse   map[string]map[string]bool // refs that sessions had when they were listed, by repository id
-	waits   sync.WaitGroup             // for their ends
+	lifetime context.Context            // of Run, while it runs
+	inUse    map[string]map[string]bool // refs that sessions had when they were listed, by repository id
+	waits    sync.WaitGroup             // for their ends
 }
+
+var _ schedule.Worker = (*Service)(nil)
 
 // firstPhase is what a run is at before git says something.
 const firstPhase = "Contacting the upstream"
 
-// flight is one running sync, or a look of the poller.
-type flight struct {
-	host     string
-	look     bool
-	progress core.Progress
-	cancel   context.CancelFunc // nil until the run has begun
-	grounded bool               // cancelled, maybe before it began
-	landed   chan struct{}      // closed at the end
-}
-
-// finished tells waiters of a run that ended.
-type finished struct {
-	generation int64 // what it served, or tried to; 0: it could not even learn that
-	err        error
-}
-
-// New returns a service that does nothing until [Service.Run].
+// New returns a service that runs nothing before [Service.Serve].
 func New(o Options) *Service {
-	if o.Concurrency == 0 {
-		o.Concurrency = 8
-	}
-	if o.HostConcurrency == 0 {
-		o.HostConcurrency = 3
-	}
-	if o.Looks == 0 {
-		o.Looks = 16
-	}
-	if o.RunTimeout == 0 {
-		o.RunTimeout = 6 * time.Hour
-	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
@@ -135,24 +86,11 @@ func New(o Options) *Service {
 		o.Missed = func() {}
 	}
 	return &Service{
-		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
-		wake: make(chan struct{}, 1), budget: newBudget(o.Clock),
-		flights: map[string]*flight{}, waiters: map[string][]chan finished{},
-		halted: map[string]int{}, inUse: map[string]map[string]bool{}, webhooks: map[string]time.Time{}, doubts: map[string]bool{}, checks: map[string]time.Time{}, identities: map[string]*identity{},
-		polls: polls{wake: make(chan struct{}, 1), known: map[string]struct{}{}, queue: map[string][]string{}},
-		seen:  seen{wake: make(chan struct{}, 1)},
+		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, schedule: o.Schedule, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
+		progress: map[string]*core.Progress{}, inUse: map[string]map[string]bool{}, doubts: map[string]bool{}, checks: map[string]time.Time{},
+		identities: map[string]*identity{}, unchecked: map[string]time.Time{},
+		seen: seen{wake: make(chan struct{}, 1)},
 	}
-}
-
-// Request asks for a sync and returns its generation. With a ref (a branch or
-// tag, short or full) the run is limited to that.
-func (s *Service) Request(ctx context.Context, repoID, trigger, ref string) (int64, error) {
-	gen, err := s.store.RequestSync(ctx, repoID, trigger, ref)
-	if err != nil {
-		return 0, err
-	}
-	s.poke()
-	return gen, nil
 }
 
 // CredentialChanged has a new credential tried at once, so that one which does
@@ -166,330 +104,89 @@ func (s *Service) CredentialChanged(ctx context.Context, repoID string) error {
 	if err != nil || state.Served >= state.Wanted && !state.Ready() {
 		return err
 	}
-	return s.requestDoubting(ctx, repoID, TriggerCredential)
+	return s.requestDoubting(ctx, repoID, schedule.TriggerCredential)
 }
 
-// poke wakes the scheduler.
-func (s *Service) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Wait waits until a run that began with the generation, or a later one, has
-// ended, and returns its error. A run that had begun before does not count; one
-// that the store did not let begin does, though it will be tried again.
-func (s *Service) Wait(ctx context.Context, repoID string, generation int64) error {
-	ch := make(chan finished, 8)
-	s.mu.Lock()
-	s.waiters[repoID] = append(s.waiters[repoID], ch)
-	s.mu.Unlock()
-	defer s.forget(repoID, ch)
-	state, err := s.store.SyncState(ctx, repoID)
-	if err != nil {
-		return err
-	}
-	if state.Served >= generation {
-		return nil
-	}
-	for {
-		select {
-		case f := <-ch:
-			// A run that failed before it knew its generation failed for whoever
-			// waits: the store does not say any more whom it was for.
-			if f.generation >= generation || f.generation == 0 && f.err != nil {
-				return f.err
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-func (s *Service) forget(repoID string, ch chan finished) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.waiters[repoID]
-	for i, c := range all {
-		if c == ch {
-			all = append(all[:i:i], all[i+1:]...)
-			break
-		}
-	}
-	if len(all) == 0 {
-		delete(s.waiters, repoID)
-		return
-	}
-	s.waiters[repoID] = all
-}
-
-// Progress returns the progress of the running sync, if one runs.
+// Progress returns the progress of the repository's run, if one is under way.
 func (s *Service) Progress(repoID string) (core.Progress, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.flights[repoID]
-	if f == nil || f.look {
+	p := s.progress[repoID]
+	if p == nil {
 		return core.Progress{}, false
 	}
-	return f.progress, true
+	return *p, true
 }
 
-// Running returns the progress of every sync that runs, by repository id.
+// Running returns the progress of every run that is under way, by repository id.
 func (s *Service) Running() map[string]core.Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[string]core.Progress, len(s.flights))
-	for id, f := range s.flights {
-		if !f.look {
-			all[id] = f.progress
-		}
+	all := make(map[string]core.Progress, len(s.progress))
+	for id, p := range s.progress {
+		all[id] = *p
 	}
 	return all
+}
+
+// startProgress shows the repository's run until the returned function is called.
+func (s *Service) startProgress(repoID string) (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress[repoID] = &core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.progress, repoID)
+	}
 }
 
 func (s *Service) setProgress(repoID string, change func(p *core.Progress)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[repoID]; f != nil {
-		change(&f.progress)
+	if p := s.progress[repoID]; p != nil {
+		change(p)
 	}
 }
 
-// Run schedules syncs and looks until ctx ends, then waits for the running ones,
-// which get the same context and so end soon; what they had fetched stays.
-func (s *Service) Run(ctx context.Context) error {
-	var running sync.WaitGroup
-	defer running.Wait()
-	s.setRunning(ctx)
+// Serve does what the schedule admits until ctx ends, then waits for what is under
+// way, which gets the same context and so ends soon; what was fetched stays.
+func (s *Service) Serve(ctx context.Context) error {
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() { s.writeSeen(context.WithoutCancel(ctx), stop) })
 	defer func() {
-		s.setRunning(nil) // none begins to wait any more
+		close(stop) // no look is under way any more
+		writer.Wait()
+	}()
+	s.setLifetime(ctx)
+	defer func() {
+		s.setLifetime(nil) // no wait for a session begins any more
 		s.waits.Wait()
 	}()
-	running.Go(func() { s.poll(ctx) })
-	for {
-		next, err := s.dispatch(ctx, &running)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			s.log.Error("cannot look for due syncs; trying again", "error", err)
-			next = s.clock.Now().Add(5 * time.Second)
-		}
-		if !s.sleep(ctx, next, s.wake) {
-			return nil
-		}
-	}
+	return s.schedule.Run(ctx, s)
 }
 
-func (s *Service) setRunning(ctx context.Context) {
+func (s *Service) setLifetime(ctx context.Context) {
 	s.mu.Lock()
-	s.running = ctx
+	s.lifetime = ctx
 	s.mu.Unlock()
 }
 
-// sleep waits until a time, zero is never, or until it is woken. It is false
-// when ctx has ended.
-func (s *Service) sleep(ctx context.Context, until time.Time, wake <-chan struct{}) bool {
-	var timer <-chan time.Time
-	if !until.IsZero() {
-		d := until.Sub(s.clock.Now())
-		if d <= 0 {
-			return ctx.Err() == nil // it came while we were busy
-		}
-		timer = s.clock.After(d)
-		if !s.clock.Now().Before(until) {
-			return ctx.Err() == nil // the clock was set meanwhile, and the timer counts from there
-		}
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-wake:
-	case <-timer:
-	}
-	return true
+// Cancel ends the repository's run or look, if one is under way, and waits until it
+// has ended: before the repository is detached or deleted.
+func (s *Service) Cancel(ctx context.Context, repoID string) error {
+	s.forget(repoID)
+	return s.schedule.Cancel(ctx, repoID)
 }
 
-// maxDue is how many due rows one look takes; more are seen at the next.
-const maxDue = 10_000
-
-// lookAgain is when what was due and could not start is looked at again, if the end
-// of what was in its way has not made that sooner.
-const lookAgain = 5 * time.Second
-
-// dispatch starts what is due and may start, and returns when to look again.
-func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (time.Time, error) {
-	now := s.clock.Now()
-	due, err := s.store.DueSyncs(ctx, now, maxDue)
-	if err != nil {
-		return time.Time{}, err
-	}
-	start := func(r core.Repository) {
-		running.Go(func() {
-			s.fly(ctx, s.linked(ctx, r))
-			s.poke()
-			s.pokePolls()
-		})
-	}
-	s.setCrowded(false)
-	waits := false
-	paused := map[string]time.Time{}
-	for _, id := range due {
-		if s.full() {
-			waits = true
-			break // a finished run wakes us
-		}
-		if s.awaited(id) {
-			waits = true
-			continue // its end wakes us, and it is due again then
-		}
-		r, err := s.store.RepositoryByID(ctx, id)
-		if core.KindOf(err) == core.KindNotFound {
-			continue
-		}
-		if err != nil {
-			return time.Time{}, err
-		}
-		if r.Upstream == nil {
-			continue
-		}
-		if until := s.budget.pausedUntil(r.Upstream.Host); !until.IsZero() {
-			paused[id] = until
-		} else if s.takeOff(r, false) {
-			start(r)
-		} else {
-			waits = true
-		}
-	}
-	asked, err := s.postpone(ctx, paused)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, id := range asked {
-		if r, err := s.store.RepositoryByID(ctx, id); err == nil && r.Upstream != nil && !s.full() && s.takeOff(r, true) {
-			start(r)
-		}
-	}
-	next, err := s.store.NextSyncAt(ctx, now)
-	if again := now.Add(lookAgain); err == nil && waits && (next.IsZero() || again.Before(next)) {
-		next = again
-	}
-	return next, err
-}
-
-// full reports whether all places for runs are taken.
-func (s *Service) full() bool {
+// forget drops what is known in memory of a repository's upstream.
+func (s *Service) forget(repoID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.flights)-s.looks >= s.o.Concurrency
-}
-
-func (s *Service) flying(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.flights[id] != nil
-}
-
-// awaited is flying, and notes that a run waits for the end of that.
-func (s *Service) awaited(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.flights[id]
-	s.crowded = s.crowded || f != nil
-	return f != nil
-}
-
-// setCrowded notes whether a run waits for the end of a look: for its place at
-// the host, or for its repository.
-func (s *Service) setCrowded(crowded bool) {
-	s.mu.Lock()
-	s.crowded = crowded
-	s.mu.Unlock()
-}
-
-// takeOff registers the flight of a run, unless its host has enough of them: one
-// slow host must not take every place.
-func (s *Service) takeOff(r core.Repository, person bool) bool {
-	host := r.Upstream.Host
-	p := divide(s.up.Limit(*r.Upstream), s.o)
-	if !s.budget.enterRun(host, p, person) {
-		s.setCrowded(true)
-		// Once more: what ended in between did not know that anybody waits.
-		if !s.budget.enterRun(host, p, person) {
-			return false
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.halted[r.ID] > 0 {
-		s.budget.leave(host, false)
-		return false // the end of that wakes us
-	}
-	if s.flights[r.ID] != nil { // a look has come first
-		s.budget.leave(host, false)
-		s.crowded = true
-		return false
-	}
-	s.flights[r.ID] = &flight{
-		host: host, landed: make(chan struct{}), progress: core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())},
-	}
-	return true
-}
-
-// onBoard gives the flight what ends it, and reports whether it may go on.
-func (s *Service) onBoard(repoID string, cancel context.CancelFunc) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.flights[repoID]
-	f.cancel = cancel
-	return !f.grounded
-}
-
-// Ground ends the running sync of a repository, if one runs, and waits until
-// it has: before the repository is detached or deleted.
-func (s *Service) Ground(ctx context.Context, repoID string) error {
-	s.mu.Lock()
-	f := s.flights[repoID]
-	delete(s.webhooks, repoID)
 	delete(s.doubts, repoID)
 	delete(s.checks, repoID)
 	delete(s.identities, repoID)
-	if f == nil {
-		s.mu.Unlock()
-		return nil
-	}
-	f.grounded = true
-	if f.cancel != nil {
-		f.cancel()
-	}
-	s.mu.Unlock()
-	select {
-	case <-f.landed:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// land ends a flight and tells the waiters.
-func (s *Service) land(repoID string, f finished) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if fl := s.flights[repoID]; fl != nil {
-		s.budget.leave(fl.host, fl.look)
-		if fl.look {
-			s.looks--
-		}
-		delete(s.flights, repoID)
-		close(fl.landed)
-	}
-	for _, ch := range s.waiters[repoID] {
-		select {
-		case ch <- f:
-		default: // a waiter that does not listen has its context to end it
-		}
-	}
 }
 
 // Fresh makes sure, within the context's deadline, that the local copy shows
@@ -499,7 +196,7 @@ func (s *Service) land(repoID string, f finished) {
 // nothing but refs differs that write sessions here have in their hands. An error
 // means that the copy may be behind.
 func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
-	watch := s.repos.Watch(r.ID) // before the state is read; see fly
+	watch := s.repos.Watch(r.ID) // before the state is read; see Run
 	defer watch.Close()
 	state, err := s.store.SyncState(ctx, r.ID)
 	if err != nil {
@@ -508,7 +205,7 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	if !state.Ready() {
 		return nil // nothing to be behind of
 	}
-	if until := s.budget.pausedUntil(r.Upstream.Host); !until.IsZero() {
+	if until := s.schedule.PausedUntil(r.Upstream.Host); !until.IsZero() {
 		return &core.Error{
 			Kind: core.KindRateLimited, Op: "look at the upstream", Message: "the host " + r.Upstream.Host + " is left alone for a while: it limits or cannot be reached",
 			RetryAfter: until.Sub(s.clock.Now()),
@@ -533,23 +230,19 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	if c.same {
 		if state.Served < state.Wanted && state.Failures > 0 {
 			// It works again: what waits for that need not wait longer.
-			if _, err := s.Request(ctx, r.ID, TriggerPush, ""); err != nil {
+			if _, err := s.schedule.Request(ctx, r.ID, schedule.TriggerPush, ""); err != nil {
 				return err
 			}
 		}
 		_, err = s.writeLooks(ctx, []observation{{repo: r, at: l.at, pollAt: state.PollAt}})
 		return err
 	}
-	gen, err := s.Request(ctx, r.ID, TriggerPush, "")
+	gen, err := s.schedule.Request(ctx, r.ID, schedule.TriggerPush, "")
 	if err != nil {
 		return err
 	}
-	return s.Wait(ctx, r.ID, gen)
+	return s.schedule.Wait(ctx, r.ID, gen)
 }
 
-// HostRests returns until when a host is left alone, because it limits or cannot
-// be reached; zero: it is not.
-func (s *Service) HostRests(host string) time.Time { return s.budget.pausedUntil(host) }
-
-// errShutdown is why a flight ends when the server stops.
+// errShutdown is why a run ends when the server stops.
 var errShutdown = errors.New("the server is shutting down")

@@ -26,9 +26,9 @@ const (
 // before, recovery adds it. One that was refused or failed before that has moved
 // nothing, and its entry is written by itself.
 
-// entry returns the audit entry of a session with the verdicts that there are
+// entry returns the audit entry of a session with the results that there are
 // now: what is still open counts as done. cause is why the session failed.
-func (s *Service) entry(b *ballot, cause error) core.AuditEntry {
+func (s *Service) entry(b *results, cause error) core.AuditEntry {
 	w := b.session
 	now := s.clock.Now()
 	e := core.AuditEntry{
@@ -44,7 +44,7 @@ func (s *Service) entry(b *ballot, cause error) core.AuditEntry {
 	}
 	failed := false
 	var reasons []string
-	for _, r := range b.results {
+	for _, r := range b.list {
 		if r.OK() {
 			e.Updates = append(e.Updates, r.Update)
 			continue
@@ -70,7 +70,7 @@ func (s *Service) entry(b *ballot, cause error) core.AuditEntry {
 }
 
 // audit writes the entry of a session that has no journal entry. A failure is
-// logged: the client's verdict stands without it.
+// logged: the client's results stand without it.
 func (s *Service) audit(ctx context.Context, w Session, e core.AuditEntry) {
 	// Also of a client that has left.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
@@ -84,12 +84,12 @@ func (s *Service) audit(ctx context.Context, w Session, e core.AuditEntry) {
 // Refused records a session that was refused before it began, for what reason
 // there is. Its repository may lack the id, if there is none of that name.
 func (s *Service) Refused(ctx context.Context, w Session, cause error) {
-	s.audit(ctx, w, s.entry(newBallot(w), cause))
+	s.audit(ctx, w, s.entry(newResults(w), cause))
 }
 
-// unasked reports whether a journal entry is of a sync that nobody had to
+// automatic reports whether a journal entry is of a sync that nobody had to
 // approve: the audit is about people.
-func unasked(j core.JournalEntry) bool {
+func automatic(j core.JournalEntry) bool {
 	return j.Source == core.SourceSync && j.Actor == core.SystemSubject
 }
 

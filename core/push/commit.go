@@ -16,7 +16,7 @@ const applyTimeout = 2 * time.Minute
 // commit takes the open updates through [repo.Repos.Transact]. From its journal on
 // the client may hang up, and there is no error any more: what cannot be found out
 // or written down is left to Run, with its locks, and the client is told.
-func (s *Service) commit(ctx context.Context, w Session, b *ballot, held *repo.RefLocks) error {
+func (s *Service) commit(ctx context.Context, w Session, b *results, held *repo.RefLocks) error {
 	in := repo.Intent{
 		Repo: w.Repo, Namespace: w.Namespace, Source: w.Source, Actor: w.Actor.Subject, Updates: b.updates(), Locks: held,
 		Audit: func(o repo.Outcome) *core.AuditEntry { return s.ended(b, o) }, LocalTimeout: applyTimeout,
@@ -56,7 +56,7 @@ func (s *Service) commit(ctx context.Context, w Session, b *ballot, held *repo.R
 
 // ended turns the end of a session's transaction into results, and returns its
 // audit entry.
-func (s *Service) ended(b *ballot, o repo.Outcome) *core.AuditEntry {
+func (s *Service) ended(b *results, o repo.Outcome) *core.AuditEntry {
 	_, moved := errors.AsType[*repo.AppliedError](o.Err)
 	switch {
 	case o.Err == nil, moved:
@@ -79,7 +79,7 @@ func behind(o repo.Outcome) bool {
 }
 
 // refuseRefs refuses what could not be written here, for git's reason.
-func (b *ballot) refuseRefs(o repo.Outcome) {
+func (b *results) refuseRefs(o repo.Outcome) {
 	re, ok := repo.IsRefError(o.Err)
 	if !ok {
 		b.refuseAll(core.KindInternal, reasonUnwritten)

@@ -17,8 +17,8 @@ const (
 // explainHeld says of updates that were refused because the upstream has
 // something else that it is held back from the client: "fetch first" would send
 // it in circles. A failure leaves the reasons as they are.
-func (s *Service) explainHeld(ctx context.Context, w Session, b *ballot, idx []int) {
-	stale := slices.DeleteFunc(slices.Clone(idx), func(i int) bool { return b.results[i].Reason != reasonUpstream })
+func (s *Service) explainHeld(ctx context.Context, w Session, b *results, idx []int) {
+	stale := slices.DeleteFunc(slices.Clone(idx), func(i int) bool { return b.list[i].Reason != reasonUpstream })
 	if len(stale) == 0 {
 		return
 	}

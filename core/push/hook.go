@@ -40,7 +40,7 @@ func installHook(dir string) error {
 	return os.Rename(tmp, path)
 }
 
-// rendezvous is the server's end of one hook: the commands come in, verdicts
+// rendezvous is the server's end of one hook: the commands come in, results
 // and messages go out.
 type rendezvous struct {
 	in       *os.File // from the hook's stdin

@@ -13,7 +13,7 @@ import (
 // confirm refuses what would go to an upstream of which nobody knows that it is
 // still the one that is followed: another repository may have taken its name,
 // with equal refs.
-func (s *Service) confirm(ctx context.Context, w Session, b *ballot) error {
+func (s *Service) confirm(ctx context.Context, w Session, b *results) error {
 	idx := s.upstreamLeg(w, b)
 	if s.o.Confirm == nil || len(idx) == 0 {
 		return nil
@@ -59,7 +59,7 @@ func turnedAway(err error, ran bool) bool {
 
 // recheck has the host asked about the upstream that turned a push away. again
 // is whether its address or credential is another one now, so that the push is
-// worth a second attempt; else refusal says what the host told of it, if that
+// worth a second attempt; else refusal says what the host said of it, if that
 // explains the first.
 func (s *Service) recheck(ctx context.Context, w *Session, failure error, known time.Time) (refusal error, again bool) {
 	if s.o.Recheck == nil {

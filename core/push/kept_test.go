@@ -29,12 +29,25 @@ func (b *bench) rewrites(r core.Repository) map[string]core.Rewrite {
 // row its hidden ref, each once, and each is told once.
 func TestInvariant10_crashAnywhereKeepsOldTipsOnce(t *testing.T) {
 	t.Parallel()
-	for at, landed := range map[string]bool{
+	for order, sqlFirst := range coretest.CommitPoints {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			crashAnywhereKeepsOldTips(t, sqlFirst)
+		})
+	}
+}
+
+func crashAnywhereKeepsOldTips(t *testing.T, sqlFirst bool) {
+	steps := map[string]bool{ // whether the change has happened by then
 		"journal-sent": false, "upstream-accepted": true, "refs-deleted": true, "refs-applied": true, "recorded": true,
-	} {
+	}
+	if sqlFirst {
+		steps["sql-committed"] = true
+	}
+	for at, happened := range steps {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
-			b, disarm := newCrashBench(t, at)
+			b, disarm := newCrashBenchWith(t, at, coretest.Options{SQLFirst: sqlFirst})
 			r := b.Synced("a")
 			clone, old := b.seed(r, "refs/heads/main", "refs/heads/gone")
 			other := coretest.Commit(t, clone, "another root")
@@ -54,7 +67,7 @@ func TestInvariant10_crashAnywhereKeepsOldTipsOnce(t *testing.T) {
 					want[row.KeptRef()] = old
 				}
 				require.Equal(t, want, b.Refs(r, core.KeptPrefix))
-				if landed {
+				if happened {
 					require.Len(t, rows, 2)
 				} else {
 					require.Empty(t, rows)

@@ -14,7 +14,7 @@ const quotaLock = core.EphemeralPrefix + "quota"
 
 // quota returns how many ephemeral branches there may be, if the session makes
 // some; 0 is no limit.
-func (s *Service) quota(ctx context.Context, w Session, b *ballot) (int, error) {
+func (s *Service) quota(ctx context.Context, w Session, b *results) (int, error) {
 	if w.Namespace != core.Ephemeral {
 		return 0, nil
 	}
@@ -29,7 +29,7 @@ func (s *Service) quota(ctx context.Context, w Session, b *ballot) (int, error) 
 
 // checkQuota refuses the creations that there is no room for, the last ones
 // first. What the session deletes makes room.
-func (s *Service) checkQuota(ctx context.Context, w Session, b *ballot, quota int) error {
+func (s *Service) checkQuota(ctx context.Context, w Session, b *results, quota int) error {
 	refs, err := s.git.RefMap(ctx, s.repos.Path(w.Repo.ID), core.EphemeralPrefix+"refs/heads/")
 	if err != nil {
 		return err

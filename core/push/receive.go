@@ -84,19 +84,19 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		_, err := r.Out.Write(head.AppendReport(nil, reasonSigned, nil))
 		return err
 	}
-	t, err := s.terms(ctx, r.Repo)
+	c, err := s.constraints(ctx, r.Repo)
 	if err != nil {
 		return err
 	}
 	r.Updates, r.Atomic = head.Updates, head.Atomic()
-	if b, all := r.refusedAll(t); all {
+	if b, all := r.refusedAll(c); all {
 		// Nothing can come of it: take the pack off the wire, and store nothing.
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
 		}
 		s.log.Info("push refused before storing it", "repo_id", r.Repo.ID, "actor", r.Actor.Subject, "refs", len(r.Updates))
 		s.audit(ctx, r.Session, s.entry(b, nil))
-		_, err := r.Out.Write(head.AppendReport(nil, "ok", reports(b.results)))
+		_, err := r.Out.Write(head.AppendReport(nil, "ok", reports(b.list)))
 		return err
 	}
 	if err := limit.Take(ctx, r.Repo.ID); err != nil {
@@ -111,10 +111,10 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 }
 
 // refusedAll reports whether every update is refused for its name alone.
-func (r Receive) refusedAll(t terms) (*ballot, bool) {
-	b := newBallot(r.Session)
+func (r Receive) refusedAll(c refConstraints) (*results, bool) {
+	b := newResults(r.Session)
 	for i, u := range r.Updates {
-		if v, ok := r.verdict(u, t); !ok {
+		if v, ok := r.checkName(u, c); !ok {
 			b.refuse(i, v.Kind, v.Reason)
 		}
 	}
@@ -213,7 +213,7 @@ func (l *lastingWriter) Write(p []byte) (int, error) {
 
 // refuseRest refuses what is left of an atomic push of which git itself refused
 // a part, for missing objects or the like, and so did not ask about it. Git
-// takes a mixed verdict for what it is and leaves atomicity to the hook.
+// takes a mixed result for what it is and leaves atomicity to the hook.
 func refuseRest(updates []core.RefUpdate) []git.RefReport {
 	reports := make([]git.RefReport, len(updates))
 	for i, u := range updates {

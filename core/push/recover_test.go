@@ -22,13 +22,19 @@ type crash struct{}
 // newCrashBench is a bench that crashes at a failpoint until it is disarmed.
 func newCrashBench(t *testing.T, at string) (b *bench, disarm func()) {
 	t.Helper()
+	return newCrashBenchWith(t, at, coretest.Options{})
+}
+
+// newCrashBenchWith is newCrashBench with a world of these options.
+func newCrashBenchWith(t *testing.T, at string, o coretest.Options) (b *bench, disarm func()) {
+	t.Helper()
 	var off atomic.Bool
-	b = newBench(t, coretest.Options{Failpoint: func(name string) {
+	o.Failpoint = func(name string) {
 		if name == at && !off.Load() {
 			panic(crash{})
 		}
-	}}, push.Options{})
-	return b, func() { off.Store(true) }
+	}
+	return newBench(t, o, push.Options{}), func() { off.Store(true) }
 }
 
 // restarted opens everything anew and runs both recoveries.
@@ -43,16 +49,29 @@ func (b *bench) restarted() {
 
 // The crash matrix of a push: wherever the process ends, the next one makes
 // here equal to upstream or asks for a sync that does, and tells of every
-// change once.
+// change once. With both commit points.
 func TestInvariant17_crashAnywhereInAPush(t *testing.T) {
 	t.Parallel()
-	for at, landed := range map[string]bool{
+	for order, sqlFirst := range coretest.CommitPoints {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			crashAnywhereInAPush(t, sqlFirst)
+		})
+	}
+}
+
+func crashAnywhereInAPush(t *testing.T, sqlFirst bool) {
+	steps := map[string]bool{ // whether the change has happened by then
 		"objects-received": false, "journal-sent": false, "upstream-accepted": true, "refs-deleted": true, "refs-applied": true, "recorded": true,
-	} {
+	}
+	if sqlFirst {
+		steps["sql-committed"] = true
+	}
+	for at, happened := range steps {
 		for _, synced := range []bool{true, false} {
 			t.Run(fmt.Sprint(at, " synced ", synced), func(t *testing.T) {
 				t.Parallel()
-				b, disarm := newCrashBench(t, at)
+				b, disarm := newCrashBenchWith(t, at, coretest.Options{SQLFirst: sqlFirst})
 				r := b.Local("local")
 				if synced {
 					r = b.Synced("a")
@@ -73,12 +92,12 @@ func TestInvariant17_crashAnywhereInAPush(t *testing.T) {
 				switch {
 				case synced:
 					b.inSync(r)
-				case at == "refs-deleted":
+				case at == "refs-deleted" && !sqlFirst:
 					// The part that happened is told; the rest is not made up.
 					require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id}, refs)
 					require.Equal(t, []string{"refs/heads/old"}, b.Events(r))
 				}
-				if landed && at != "refs-deleted" || synced && landed {
+				if happened && (synced || sqlFirst || at != "refs-deleted") {
 					require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id, "refs/heads/x": id}, refs)
 					require.ElementsMatch(t, []string{"refs/heads/x", "refs/heads/old"}, b.Events(r))
 				}
@@ -88,7 +107,7 @@ func TestInvariant17_crashAnywhereInAPush(t *testing.T) {
 				entries := b.audit(r)
 				require.Len(t, entries, 1, "one session, one audit entry")
 				require.Equal(t, "t", entries[0].Actor.Subject)
-				if landed {
+				if happened {
 					require.NotEmpty(t, entries[0].Updates)
 				}
 				events := len(b.Events(r))

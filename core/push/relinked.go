@@ -9,10 +9,10 @@ import (
 const reasonRelinked = "the repository was linked to another upstream meanwhile; fetch and push again"
 
 // current returns the session with the repository as it is now that its refs are
-// locked: a client may take an hour to send its objects. An upstream that was
+// locked, and brings its copy forward: a client may take an hour to send its objects. An upstream that was
 // renamed in that time is followed. What was meant for another upstream, or for
 // none, is refused: it was based on what that had.
-func (s *Service) current(ctx context.Context, w Session, b *ballot) (Session, error) {
+func (s *Service) current(ctx context.Context, w Session, b *results) (Session, error) {
 	r, err := s.store.RepositoryByID(ctx, w.Repo.ID)
 	if err != nil {
 		return w, err
@@ -21,7 +21,7 @@ func (s *Service) current(ctx context.Context, w Session, b *ballot) (Session, e
 		b.refuseAll(core.KindStale, reasonRelinked)
 	}
 	w.Repo = r
-	return w, nil
+	return w, s.repos.Current(ctx, r)
 }
 
 // sameUpstream reports whether both are the same repository, wherever its host

@@ -24,8 +24,8 @@ const (
 // forReview reports whether a ref is none, but a request for a review.
 func forReview(name string) bool { return strings.HasPrefix(name, "refs/for/") }
 
-// reviewVerdict is the verdict on the name alone of what is passed on.
-func (s Session) reviewVerdict(u core.RefUpdate, m providers.Manifest) (Result, bool) {
+// checkReview is checkName for what is passed on.
+func (s Session) checkReview(u core.RefUpdate, m providers.Manifest) (Result, bool) {
 	switch {
 	case m.Mode == providers.ModePublic:
 		return refuse(u, core.KindPermission, reasonReadOnly), false
@@ -38,7 +38,7 @@ func (s Session) reviewVerdict(u core.RefUpdate, m providers.Manifest) (Result, 
 }
 
 // review passes on what asks for a review, and takes it out of the session.
-func (s *Service) review(ctx context.Context, w Session, b *ballot) error {
+func (s *Service) review(ctx context.Context, w Session, b *results) error {
 	if w.Repo.Upstream == nil || w.Namespace != core.Default {
 		return nil
 	}
@@ -70,15 +70,15 @@ func (s *Service) review(ctx context.Context, w Session, b *ballot) error {
 }
 
 // reviewOne passes on one request.
-func (s *Service) reviewOne(ctx context.Context, w Session, b *ballot, i int) {
+func (s *Service) reviewOne(ctx context.Context, w Session, b *results, i int) {
 	var lines []git.PushLine
-	var told [][]string
+	var became [][]string
 	var pushErr error
 	ran, sent := false, false
 	err := s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
 		ran = true
 		var began bool
-		lines, told, began, pushErr = s.runPush(ctx, w, r, []int{i})
+		lines, became, began, pushErr = s.runPush(ctx, w, r, []int{i})
 		sent = sent || began
 		if len(lines) > 0 {
 			return nil
@@ -92,7 +92,7 @@ func (s *Service) reviewOne(ctx context.Context, w Session, b *ballot, i int) {
 		}
 	}
 	if len(lines) > 0 {
-		b.results[i].Became = told
+		b.list[i].Became = became
 		delete(b.open, i)
 		if s.o.Accepted != nil {
 			s.o.Accepted(ctx, w.Repo)

@@ -124,22 +124,22 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// terms returns what the repository's refs are subject to. The filter is about
+// constraints returns what the repository's refs are subject to. The filter is about
 // what goes to and fro between here and the upstream: a local repository has
 // none.
-func (s *Service) terms(ctx context.Context, r core.Repository) (terms, error) {
+func (s *Service) constraints(ctx context.Context, r core.Repository) (refConstraints, error) {
 	if r.Upstream == nil {
-		return terms{}, nil
+		return refConstraints{}, nil
 	}
 	m, err := s.up.Manifest(ctx, *r.Upstream)
 	if err != nil {
-		return terms{}, err
+		return refConstraints{}, err
 	}
 	rules, err := s.repos.Rules(ctx, r)
 	if err != nil {
-		return terms{}, err
+		return refConstraints{}, err
 	}
-	return terms{manifest: &m, rules: rules}, nil
+	return refConstraints{manifest: &m, rules: rules}, nil
 }
 
 // Check returns what [Service.Write] would say of the updates for their names
@@ -150,32 +150,31 @@ func (s *Service) Check(ctx context.Context, w Session) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.results, nil
+	return b.list, nil
 }
 
-// named begins a ballot with the verdicts on the names of the refs.
-func (s *Service) named(ctx context.Context, w Session) (*ballot, error) {
-	t, err := s.terms(ctx, w.Repo)
+// named begins results with the checks of the names of the refs.
+func (s *Service) named(ctx context.Context, w Session) (*results, error) {
+	c, err := s.constraints(ctx, w.Repo)
 	if err != nil {
 		return nil, err
 	}
-	b := newBallot(w)
+	b := newResults(w)
 	for i, u := range w.Updates {
-		if r, ok := w.verdict(u, t); !ok && b.open[i] {
+		if r, ok := w.checkName(u, c); !ok && b.open[i] {
 			b.refuse(i, r.Kind, r.Reason)
 		}
 	}
 	return b, nil
 }
 
-// Write takes the session through the door and returns one result per update,
-// in order. An error means that nothing moved, nothing was journaled and no
-// verdict was reached: the store or the provider failed, or ctx ended before the
+// Write carries the session out and returns one result per update, in order. An error means that nothing moved, nothing was journaled and no
+// result was reached: the store or the provider failed, or ctx ended before the
 // point of no return. Past it there are results only. One that says "outcome
 // unknown" may still come true: its ref stays locked until Run has found out.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	start := s.clock.Now()
-	b := newBallot(w)
+	b := newResults(w)
 	err := limit.Take(ctx, w.Repo.ID)
 	if err == nil {
 		err = s.write(ctx, w, b)
@@ -190,25 +189,25 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 		return nil, err
 	}
 	refused := 0
-	for _, r := range b.results {
+	for _, r := range b.list {
 		if !r.OK() {
 			refused++
 		}
 	}
 	s.log.Info("write session finished", "repo_id", w.Repo.ID, "source", w.Source, "actor", w.Actor.Subject, "namespace", w.Namespace,
 		"refs", len(w.Updates), "refused", refused, "duration", s.clock.Now().Sub(start))
-	return b.results, nil
+	return b.list, nil
 }
 
-// write takes the session through the door and leaves its verdicts in b.
-func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
-	t, err := s.terms(ctx, w.Repo)
+// write carries the session out and leaves its results in b.
+func (s *Service) write(ctx context.Context, w Session, b *results) error {
+	c, err := s.constraints(ctx, w.Repo)
 	if err != nil {
 		return err
 	}
-	b.owns = t.rules.Owns
+	b.owns = c.rules.Owns
 	for i, u := range w.Updates {
-		if r, ok := w.verdict(u, t); !ok {
+		if r, ok := w.checkName(u, c); !ok {
 			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
 		}
 	}
@@ -223,7 +222,7 @@ func (s *Service) write(ctx context.Context, w Session, b *ballot) error {
 }
 
 // locked runs the part of a session that holds the ref locks.
-func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
+func (s *Service) locked(ctx context.Context, w Session, b *results) error {
 	s.refuseUnsettled(w, b)
 	var names []string
 	for _, u := range b.updates() {
@@ -281,7 +280,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *ballot) error {
 
 // refuseUnsettled refuses updates of refs whose last update is not settled: to
 // wait for the lock would be in vain.
-func (s *Service) refuseUnsettled(w Session, b *ballot) {
+func (s *Service) refuseUnsettled(w Session, b *results) {
 	for _, i := range b.pending() {
 		if b.open[i] && s.repos.Unsettled(w.Repo.ID, w.Namespace.Path(w.Updates[i].Name)) {
 			b.refuse(i, core.KindLocked, reasonUnsettled)
@@ -290,7 +289,7 @@ func (s *Service) refuseUnsettled(w Session, b *ballot) {
 }
 
 // upstreamLeg returns the open indices whose ref the upstream owns.
-func (s *Service) upstreamLeg(w Session, b *ballot) []int {
+func (s *Service) upstreamLeg(w Session, b *results) []int {
 	if w.Repo.Upstream == nil {
 		return nil
 	}
@@ -305,7 +304,7 @@ func (s *Service) upstreamLeg(w Session, b *ballot) []int {
 
 // checkForce refuses updates that rewrite history where the token forbids it. A
 // forced push whose new tip descends from the old one passes.
-func (s *Service) checkForce(ctx context.Context, w Session, b *ballot) error {
+func (s *Service) checkForce(ctx context.Context, w Session, b *results) error {
 	for _, i := range b.pending() {
 		u := w.Updates[i]
 		if !b.open[i] || !w.Policy.Rule(u.Name).NoForcePush || u.IsCreate() {
@@ -325,7 +324,7 @@ func (s *Service) checkForce(ctx context.Context, w Session, b *ballot) error {
 // preflight finds out which updates git would not do: stale old ids, name
 // conflicts, missing objects, held locks. All are tried together, because that
 // is how they will be done; when that fails, one by one.
-func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
+func (s *Service) preflight(ctx context.Context, w Session, b *results) error {
 	dir := s.repos.Path(w.Repo.ID)
 	for first := true; len(b.open) > 0; first = false {
 		err := s.checkSplit(ctx, dir, w, b.updates())
@@ -360,7 +359,7 @@ func (s *Service) preflight(ctx context.Context, w Session, b *ballot) error {
 }
 
 // checkEach tries every open update by itself and refuses those that would not do.
-func (s *Service) checkEach(ctx context.Context, dir string, w Session, b *ballot) error {
+func (s *Service) checkEach(ctx context.Context, dir string, w Session, b *results) error {
 	all := b.updates()
 	for _, i := range b.pending() {
 		if !b.open[i] {
@@ -416,7 +415,7 @@ func (s *Service) checkSplit(ctx context.Context, dir string, w Session, updates
 }
 
 // find returns the open index of the ref with that name on disk, or -1.
-func (b *ballot) find(ns core.Namespace, ref string) int {
+func (b *results) find(ns core.Namespace, ref string) int {
 	for _, i := range b.pending() {
 		if ns.Path(b.session.Updates[i].Name) == ref {
 			return i
@@ -427,7 +426,7 @@ func (b *ballot) find(ns core.Namespace, ref string) int {
 
 // refuseRef refuses an update for git's reason. A stale one may mean that the
 // upstream moved and this copy has not looked yet.
-func (s *Service) refuseRef(ctx context.Context, w Session, b *ballot, i int, re *git.RefError) {
+func (s *Service) refuseRef(ctx context.Context, w Session, b *results, i int, re *git.RefError) {
 	if re.Kind == git.RefStale && w.Repo.Upstream != nil {
 		s.wantSync(ctx, w.Repo.ID)
 	}

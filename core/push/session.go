@@ -29,7 +29,7 @@ type Session struct {
 	Audited func()
 }
 
-// Result is the verdict on one update.
+// Result is what became of one update.
 type Result struct {
 	Update core.RefUpdate
 	Kind   core.Kind  // "" means done; else why not
@@ -68,17 +68,17 @@ func refuse(u core.RefUpdate, kind core.Kind, reason string) Result {
 	return Result{Update: u, Kind: kind, Reason: reason}
 }
 
-// terms are what a repository's refs are subject to beside the token's policy.
+// refConstraints are what a repository's refs are subject to beside the token's policy.
 // The zero value is that of a local repository.
-type terms struct {
+type refConstraints struct {
 	manifest *providers.Manifest // of the upstream's provider; nil: there is no upstream
 	rules    repo.Rules
 }
 
-// verdict says whether an update is refused for its name alone: no disk, no
+// checkName says whether an update is refused for its name alone: no disk, no
 // network. ok is true if nothing speaks against it so far.
-func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
-	m := t.manifest
+func (s Session) checkName(u core.RefUpdate, c refConstraints) (Result, bool) {
+	m := c.manifest
 	switch {
 	case strings.HasPrefix(u.Name, core.InternalPrefix), strings.HasPrefix(u.Name, "refs/namespaces/"):
 		return refuse(u, core.KindPermission, reasonHidden), false
@@ -109,7 +109,7 @@ func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
 		return Result{}, true
 	}
 	if forReview(u.Name) && m.Capabilities.AGit {
-		return s.reviewVerdict(u, *m)
+		return s.checkReview(u, *m)
 	}
 	for _, prefix := range m.ExcludedRefPrefixes {
 		if strings.HasPrefix(u.Name, prefix) {
@@ -118,11 +118,11 @@ func (s Session) verdict(u core.RefUpdate, t terms) (Result, bool) {
 	}
 	switch {
 	case core.OursAlone(s.Namespace, u.Name):
-	case !t.rules.Owns(u.Name):
+	case !c.rules.Owns(u.Name):
 		return refuse(u, core.KindPermission, reasonOther), false
 	default:
 		switch {
-		case !t.rules.Mirrors(u.Name):
+		case !c.rules.Mirrors(u.Name):
 			return refuse(u, core.KindPermission, reasonFiltered), false
 		case m.Mode == providers.ModePublic:
 			return refuse(u, core.KindPermission, reasonReadOnly), false
@@ -140,22 +140,22 @@ func (s Session) notify(format string, args ...any) {
 	}
 }
 
-// ballot collects the verdicts of a session in the order of its updates.
-type ballot struct {
+// results collects what becomes of a session's updates, in their order.
+type results struct {
 	session Session
-	results []Result
-	open    map[int]bool // indices still without a verdict
+	list    []Result
+	open    map[int]bool // indices still without a result
 
 	credential, login string                // what opens the upstream, for the audit
 	journaled         bool                  // whoever settles the journal entry adds the audit entry too
 	owns              func(ref string) bool // the upstream does
-	unsure            map[int]bool          // refused so far, but the upstream may have taken them
+	uncertain         map[int]bool          // refused so far, but the upstream may have taken them
 }
 
-func newBallot(s Session) *ballot {
-	b := &ballot{session: s, results: make([]Result, len(s.Updates)), open: make(map[int]bool, len(s.Updates)), unsure: map[int]bool{}, owns: func(string) bool { return false }}
+func newResults(s Session) *results {
+	b := &results{session: s, list: make([]Result, len(s.Updates)), open: make(map[int]bool, len(s.Updates)), uncertain: map[int]bool{}, owns: func(string) bool { return false }}
 	for i, u := range s.Updates {
-		b.results[i] = Result{Update: u}
+		b.list[i] = Result{Update: u}
 		b.open[i] = true
 	}
 	return b
@@ -163,22 +163,22 @@ func newBallot(s Session) *ballot {
 
 // set records a refusal of one update and of no other: for what the upstream
 // has decided already, where "all or nothing" is no longer ours to keep.
-func (b *ballot) set(i int, kind core.Kind, reason string) {
-	b.results[i] = refuse(b.session.Updates[i], kind, reason)
+func (b *results) set(i int, kind core.Kind, reason string) {
+	b.list[i] = refuse(b.session.Updates[i], kind, reason)
 	delete(b.open, i)
 }
 
-// doubt records that nobody knows what became of an update.
-func (b *ballot) doubt(i int, reason string) {
+// setUnknown records that nobody knows what became of an update.
+func (b *results) setUnknown(i int, reason string) {
 	b.set(i, core.KindUpstreamTimeout, reason)
-	b.unsure[i] = true
+	b.uncertain[i] = true
 }
 
 // unknown returns the updates whose outcome is not known, in order.
-func (b *ballot) unknown() []core.RefUpdate {
+func (b *results) unknown() []core.RefUpdate {
 	var us []core.RefUpdate
 	for i, u := range b.session.Updates {
-		if b.unsure[i] {
+		if b.uncertain[i] {
 			us = append(us, u)
 		}
 	}
@@ -187,29 +187,29 @@ func (b *ballot) unknown() []core.RefUpdate {
 
 // refuse records a refusal, also over one that another update's caused. In an
 // atomic session it refuses all others too.
-func (b *ballot) refuse(i int, kind core.Kind, reason string) {
+func (b *results) refuse(i int, kind core.Kind, reason string) {
 	b.set(i, kind, reason)
 	if !b.session.Atomic {
 		return
 	}
 	for j := range b.open {
-		b.results[j] = refuse(b.session.Updates[j], core.KindConflict, reasonAtomic)
+		b.list[j] = refuse(b.session.Updates[j], core.KindConflict, reasonAtomic)
 		delete(b.open, j)
 	}
 }
 
 // refuseAll refuses everything that is still open.
-func (b *ballot) refuseAll(kind core.Kind, reason string) {
+func (b *results) refuseAll(kind core.Kind, reason string) {
 	for i := range b.open {
-		b.results[i] = refuse(b.session.Updates[i], kind, reason)
+		b.list[i] = refuse(b.session.Updates[i], kind, reason)
 		delete(b.open, i)
 	}
 }
 
 // pending returns the indices still open, in order.
-func (b *ballot) pending() []int {
+func (b *results) pending() []int {
 	var idx []int
-	for i := range b.results {
+	for i := range b.list {
 		if b.open[i] {
 			idx = append(idx, i)
 		}
@@ -218,7 +218,7 @@ func (b *ballot) pending() []int {
 }
 
 // updates returns the open updates, in order.
-func (b *ballot) updates() []core.RefUpdate {
+func (b *results) updates() []core.RefUpdate {
 	var us []core.RefUpdate
 	for _, i := range b.pending() {
 		us = append(us, b.session.Updates[i])

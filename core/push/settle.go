@@ -160,7 +160,7 @@ func (s *Service) settleOne(ctx context.Context, u *unsettled) error {
 		u.failures++
 		u.next = now.Add(min(settlePause<<min(u.failures, 10), settlePauseMax))
 		err = fmt.Errorf("settle journal entry %s: %w", u.Entry.ID, err)
-	case !out.ended && out.deaf:
+	case !out.ended && out.unreachable:
 		u.failures++
 		u.next = now.Add(min(s.o.SettlePeriod/(settleListings+1)<<min(u.failures, 6), settlePauseMax))
 	case !out.ended:
@@ -186,9 +186,9 @@ func (s *Service) settleOne(ctx context.Context, u *unsettled) error {
 
 // outcome is what one try has come to.
 type outcome struct {
-	ended bool
-	deaf  bool // the upstream could not be asked
-	sync  bool // ask for one
+	ended       bool
+	unreachable bool // the upstream could not be asked
+	sync        bool // ask for one
 }
 
 // settleEntry tries one entry, whose refs are locked.
@@ -217,7 +217,7 @@ func (s *Service) settleEntry(ctx context.Context, u *unsettled) (outcome, error
 		return outcome{}, err
 	}
 	if len(found.open) > 0 && len(found.kept) == 0 {
-		return outcome{deaf: found.deaf}, nil
+		return outcome{unreachable: found.unreachable}, nil
 	}
 	s.log.Info("settling a journal entry", "repo_id", r.ID, "journal_id", j.ID, "source", j.Source, "updates", len(j.Updates),
 		"happened", len(found.kept), "open", len(found.open))
@@ -242,7 +242,7 @@ func (s *Service) settleEntry(ctx context.Context, u *unsettled) (outcome, error
 // settledAudit returns the audit entry of what was settled; nil for a change that
 // nobody asked for.
 func (s *Service) settledAudit(r core.Repository, u *unsettled, o repo.Outcome) *core.AuditEntry {
-	if unasked(u.Entry) {
+	if automatic(u.Entry) {
 		return nil
 	}
 	var done []core.RefUpdate
@@ -259,9 +259,9 @@ func (s *Service) settledAudit(r core.Repository, u *unsettled, o repo.Outcome) 
 
 // findings are what one look has shown of an entry's updates.
 type findings struct {
-	kept []core.RefUpdate // became true: in place here, or taken by the upstream
-	open []core.RefUpdate // not known yet
-	deaf bool             // the upstream could not be asked
+	kept        []core.RefUpdate // became true: in place here, or taken by the upstream
+	open        []core.RefUpdate // not known yet
+	unreachable bool             // the upstream could not be asked
 }
 
 // findOut looks which updates of the entry became true. What the upstream could
@@ -305,7 +305,7 @@ func (s *Service) findOut(ctx context.Context, r core.Repository, u *unsettled) 
 	cancel()
 	if err != nil {
 		s.log.Warn("cannot ask the upstream about a push whose outcome is open", "repo_id", r.ID, "journal_id", j.ID, "error", err)
-		f.open, f.deaf = ask, true
+		f.open, f.unreachable = ask, true
 		return f, nil
 	}
 	var old []core.RefUpdate

@@ -23,7 +23,7 @@ const (
 
 // pushUpstream takes the updates at idx to the upstream and refuses those it
 // did not take.
-func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []int) {
+func (s *Service) pushUpstream(ctx context.Context, w Session, b *results, idx []int) {
 	if w.Atomic && len(idx) > s.o.RefsPerPush {
 		b.refuseAll(core.KindTooLarge, reasonTooManyRefs)
 		return
@@ -39,7 +39,7 @@ func (s *Service) pushUpstream(ctx context.Context, w Session, b *ballot, idx []
 // another repository may have its name now, and must not get what was meant for
 // the old one. The host is asked again soon, in case that is over. It also refuses
 // what would go to a ref of the upstream that a sync leaves out.
-func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
+func (s *Service) checkGone(ctx context.Context, w Session, b *results) error {
 	idx := s.upstreamLeg(w, b)
 	if len(idx) == 0 {
 		return nil
@@ -71,7 +71,7 @@ func (s *Service) checkGone(ctx context.Context, w Session, b *ballot) error {
 }
 
 // pushBatch runs one git push.
-func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int) {
+func (s *Service) pushBatch(ctx context.Context, w Session, b *results, idx []int) {
 	byRef := make(map[string]int, len(idx))
 	for _, i := range idx {
 		byRef[w.Updates[i].Name] = i
@@ -86,7 +86,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 			lines, _, began, pushErr = s.runPush(ctx, w, r, idx)
 			sent = sent || began
 			if len(lines) > 0 {
-				return nil // a verdict on a ref is no verdict on the credential
+				return nil // a result for a ref says nothing of the credential
 			}
 			return pushErr
 		})
@@ -134,12 +134,12 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *ballot, idx []int
 		}
 		return
 	}
-	s.ask(ctx, w, b, byRef, err)
+	s.resolveUnknown(ctx, w, b, byRef, err)
 }
 
 // keepTogether refuses the rest of an atomic session of which the upstream did
 // not take all.
-func (b *ballot) keepTogether(idx []int) {
+func (b *results) keepTogether(idx []int) {
 	if !b.session.Atomic {
 		return
 	}
@@ -153,7 +153,7 @@ func (b *ballot) keepTogether(idx []int) {
 
 // refuseRest refuses what is open beside idx: what the upstream took has
 // happened, but what is ours alone need not follow it.
-func (b *ballot) refuseRest(idx []int) {
+func (b *results) refuseRest(idx []int) {
 	for _, i := range b.pending() {
 		if !slices.Contains(idx, i) {
 			b.set(i, core.KindConflict, reasonAtomic)
@@ -212,7 +212,7 @@ func knownFailure(err error, ran, sent bool) (reason string, kind core.Kind, kno
 // runPush runs git push towards the remote. Every refspec carries a lease with
 // the client's old id, so the upstream moves only if it is where the client
 // believed; the wire has no force bit, and with leases none is needed.
-func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []int) (lines []git.PushLine, told [][]string, sent bool, err error) {
+func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []int) (lines []git.PushLine, became [][]string, sent bool, err error) {
 	flags := []string{
 		"--porcelain", // one line per ref, for programs
 		"--progress",  // says what it is doing although stderr is no terminal
@@ -244,7 +244,7 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	var stdout, stderr bytes.Buffer
 	messages := git.NewRemoteMessages(func(line string) { w.notify("%s", line) }, r.Secrets()...)
 	relay := git.NewLineWriter(messages.Line)
-	phase, told, err := s.git.Push(ctx, git.Command{
+	phase, became, err := s.git.Push(ctx, git.Command{
 		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
 		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.TailWriter(&stderr)), // the reason comes after the progress
 	}, len(idx) == 1 && forReview(w.Updates[idx[0]].Name))
@@ -268,12 +268,12 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 			Class: core.ClassProtocol, HostText: "a page, or the old \"dumb\" HTTP protocol", Err: err,
 		}
 	}
-	return lines, told, phase == git.PushSent, err
+	return lines, became, phase == git.PushSent, err
 }
 
-// ask finds out what became of updates that the upstream did not answer for.
+// resolveUnknown finds out what became of updates that the upstream did not answer for.
 // What it cannot find out at once is left to Run.
-func (s *Service) ask(ctx context.Context, w Session, b *ballot, byRef map[string]int, cause error) {
+func (s *Service) resolveUnknown(ctx context.Context, w Session, b *results, byRef map[string]int, cause error) {
 	class, text := upstream.Classify(cause)
 	s.log.Warn("push outcome unknown, asking the upstream", "repo_id", w.Repo.ID, "refs", len(byRef), "class", class, "host_text", text)
 	w.notify("the upstream did not confirm the push; asking it what it has")
@@ -296,24 +296,24 @@ func (s *Service) ask(ctx context.Context, w Session, b *ballot, byRef map[strin
 		if err != nil {
 			continue
 		}
-		s.settle(ctx, w, b, byRef, adv, reason)
+		s.decideByListing(ctx, w, b, byRef, adv, reason)
 		return
 	}
 	for _, i := range byRef {
-		b.doubt(i, reason)
+		b.setUnknown(i, reason)
 	}
 }
 
-// settle decides unknown updates by what the upstream has now. An old id decides
+// decideByListing decides unknown updates by what the upstream has now. An old id decides
 // nothing yet: a hook of the host may still be at work.
-func (s *Service) settle(ctx context.Context, w Session, b *ballot, byRef map[string]int, adv git.Advertisement, reason string) {
+func (s *Service) decideByListing(ctx context.Context, w Session, b *results, byRef map[string]int, adv git.Advertisement, reason string) {
 	for name, i := range byRef {
 		u := w.Updates[i]
 		switch at := adv.Refs[name]; {
 		case at.Same(u.New):
 			// The upstream has it: accepted, whatever became of the answer.
 		case at.Same(u.Old):
-			b.doubt(i, reason)
+			b.setUnknown(i, reason)
 		default:
 			// It has gone on, and the lease keeps our update out for good.
 			b.set(i, core.KindStale, reasonUpstream)

@@ -9,7 +9,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 )
 
-// One fast-forward through the door, as most pushes and API commits are.
+// One fast-forward, as most pushes and API commits are.
 func BenchmarkRepos_Transact(b *testing.B) {
 	for _, synced := range []bool{false, true} {
 		name := "local"

@@ -19,8 +19,8 @@ import (
 // Commit is called under the repository's write lock, the others without it. All
 // are safe for concurrent use.
 type CommitPoint interface {
-	// Prepare makes durable the objects that the updates point to, before anybody
-	// else is told of them. An error means that they cannot be committed; it is a
+	// Prepare makes durable the objects that the updates point to, before the
+	// upstream gets them. An error means that they cannot be committed; it is a
 	// [*git.RefError] where one update is the reason.
 	Prepare(ctx context.Context, repoID string, updates []core.RefUpdate) error
 	// Commit moves the refs and runs the record. Its errors are those of
@@ -30,6 +30,14 @@ type CommitPoint interface {
 	// ComeForward makes the copy on the disk the newest there is. Whoever reads
 	// refs or objects calls it first; where nothing is missing it must cost nothing.
 	ComeForward(ctx context.Context, repoID string) error
+}
+
+// CommitPointOptions are what a [CommitPoint] is made from.
+type CommitPointOptions struct {
+	Git       *git.Git
+	Store     core.Transactor
+	Path      func(repoID string) string // folder of a repository
+	Failpoint func(name string)          // called at named steps, see [Options]; never nil
 }
 
 // Change is what a [CommitPoint] commits: refs by their names on disk, and what is
@@ -80,6 +88,10 @@ type diskFirst struct {
 }
 
 var _ CommitPoint = (*diskFirst)(nil)
+
+func newDiskFirst(o CommitPointOptions) CommitPoint {
+	return &diskFirst{path: o.Path, git: o.Git, store: o.Store, fail: o.Failpoint}
+}
 
 // Prepare implements [CommitPoint]. Git flushes objects when it stores them (see
 // core.fsync in core/git), so nothing is left to do.

@@ -1,12 +1,12 @@
-// Package repo keeps the bare repositories on disk, and is the one door
-// through which their refs move.
+// Package repo keeps the bare repositories on disk, and is the one way
+// that their refs move.
 //
 // # A change of refs
 //
 // Every change goes through [Repos.Transact], which carries out an [Intent]: a
 // push and an API write of core/push, a run of a mirror, an approval of
-// core/rewrite. Who wants it does its own part before (policies, ref locks,
-// comparing, fetching) and reads the [Outcome] after it. Transact does, in order:
+// core/rewrite. The caller does its own part before (policies, ref locks,
+// comparison, fetch) and reads the [Outcome] after it. Transact does, in order:
 //
 //  1. The journal entry is opened: state "sent". Until here an error means that
 //     nothing moved; from here on the caller's context ends nothing any more.
@@ -20,13 +20,13 @@
 //
 // The states of an entry:
 //
-//	sent ──> applied   the accepted updates are in place, recorded and told
+//	sent ──> applied   the accepted updates are in place and recorded, with their events
 //	  │ ───> dropped   nothing moved here
 //	  │ ───> lagging   the upstream took it, the copy here could not follow;
-//	  │                a sync brings and tells it, and the entry is dropped
+//	  │                a sync brings it, with the events, and the entry is dropped
 //	  └────> sent      nobody knows yet, or the store failed: left open
 //
-// Updates whose outcome the upstream did not tell go on in an entry of their own,
+// Updates whose outcome the upstream did not report go on in an entry of their own,
 // which stays sent. What is left open, by Transact or by a crash, is one type,
 // [Unfinished]: core/push takes it over ([Repos.OnLeft], or Survey at start), keeps
 // its refs locked, finds out what became of it, and ends it by [Repos.Resume] or

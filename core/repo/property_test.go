@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -179,4 +181,23 @@ func (k *randomWalk) restart(updates []core.RefUpdate) {
 		}
 	}
 	k.happened(next, done)
+}
+
+// With SQL first a change that the disk cannot follow has happened all the same, and
+// the next reader brings the copy forward.
+func TestRepos_Current_bringsACopyForward(t *testing.T) {
+	t.Parallel()
+	w := coretest.NewWorld(t, coretest.Options{SQLFirst: true})
+	r := w.Local("a")
+	one := coretest.Commit(t, w.Path(r), "one")
+	require.NoError(t, apply(w, r, core.RefUpdate{Name: "refs/heads/a", New: one}, core.RefUpdate{Name: "refs/heads/gone", New: one}))
+	lock := filepath.Join(w.Path(r), "refs/heads/a.lock")
+	write(t, lock, "")
+	require.NoError(t, apply(w, r, core.RefUpdate{Name: "refs/heads/a", Old: one}, core.RefUpdate{Name: "refs/heads/a/b", New: one}, core.RefUpdate{Name: "refs/heads/gone", Old: one}))
+	require.Equal(t, map[string]core.ObjectID{"refs/heads/a": one, "refs/heads/gone": one}, w.Refs(r), "the disk is behind")
+	require.Error(t, w.Repos.Current(t.Context(), r))
+	require.NoError(t, os.Remove(lock))
+	require.NoError(t, w.Repos.Current(t.Context(), r))
+	require.Equal(t, map[string]core.ObjectID{"refs/heads/a/b": one}, w.Refs(r))
+	require.Len(t, w.Events(r), 5)
 }

@@ -75,7 +75,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 }
 
 // orphans removes folders that no repository of the store names, if they are
-// empty: those are creations cut short before the store heard of them. One
+// empty: those are creations cut short before the store had them. One
 // with content is kept and reported: the store may be the wrong one.
 func (r *Repos) orphans(known map[string]bool) error {
 	found, err := globIn(filepath.Join(r.root, "repos"), "*/*/*.git")

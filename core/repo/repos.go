@@ -22,6 +22,7 @@ type Store interface {
 	core.RepositoryStore
 	core.JournalStore
 	core.SettingsStore
+	core.AuditStore
 	core.Transactor
 }
 
@@ -35,8 +36,8 @@ type Options struct {
 	Logger hclog.Logger
 	// Objects reads commits without a process for each; nil: git is started.
 	Objects *git.CatFile
-	// CommitPoint is where changes of refs become true; nil: on the disk, then in SQL.
-	CommitPoint CommitPoint
+	// CommitPoint makes what changes of refs become true by; nil: the disk, then SQL.
+	CommitPoint func(o CommitPointOptions) CommitPoint
 	// Failpoint is called at named steps of a ref change, so that crash tests
 	// can stop the process there. Nil in production.
 	Failpoint func(name string)
@@ -84,16 +85,17 @@ func Open(o Options) (*Repos, error) {
 	r := &Repos{
 		root: o.Root, git: o.Git, store: o.Store, clock: o.Clock, locks: o.Locker, objects: o.Objects, log: o.Logger.Named("repo"),
 		fail: o.Failpoint, watch: map[string][]*Watch{}, unsettled: map[string]map[string]bool{}, notify: func(string, int) {},
-		point: o.CommitPoint, left: func(Unfinished) {},
+		left: func(Unfinished) {},
 	}
-	if r.point == nil {
-		r.point = &diskFirst{path: r.Path, git: o.Git, store: o.Store, fail: o.Failpoint}
+	if o.CommitPoint == nil {
+		o.CommitPoint = newDiskFirst
 	}
+	r.point = o.CommitPoint(CommitPointOptions{Git: o.Git, Store: o.Store, Path: r.Path, Failpoint: o.Failpoint})
 	return r, nil
 }
 
-// OnApplied sets the function that is told of every applied ref transaction
-// and how many refs it moved. It is called without locks and must not block;
+// OnApplied sets the function that is called for every applied ref transaction
+// with how many refs it moved. It is called without locks and must not block;
 // maintenance is planned from it. Call it before the first change.
 func (r *Repos) OnApplied(f func(repoID string, moved int)) { r.notify = f }
 

@@ -17,15 +17,28 @@ import (
 // changed in between.
 func TestInvariant10_resumedAfterACrash(t *testing.T) {
 	t.Parallel()
+	for order, sqlFirst := range coretest.CommitPoints {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			resumedAfterACrash(t, sqlFirst)
+		})
+	}
+}
+
+func resumedAfterACrash(t *testing.T, sqlFirst bool) {
 	follow := core.Settings{RefPolicies: []core.RefPolicy{{Pattern: "refs/**", Action: core.RefFollow}}}
-	for _, at := range []string{"refs-deleted", "refs-applied"} {
+	steps := []string{"refs-deleted", "refs-applied"}
+	if sqlFirst {
+		steps = append(steps, "sql-committed")
+	}
+	for _, at := range steps {
 		for name, settings := range map[string][2]core.Settings{
 			"retained": {}, "no more": {{}, follow}, "from now on": {follow, {}},
 		} {
 			t.Run(fmt.Sprint(at, " ", name), func(t *testing.T) {
 				t.Parallel()
 				armed := false
-				w := coretest.NewWorld(t, coretest.Options{Failpoint: func(failpoint string) {
+				w := coretest.NewWorld(t, coretest.Options{SQLFirst: sqlFirst, Failpoint: func(failpoint string) {
 					if armed && failpoint == at {
 						panic(crash(at))
 					}
@@ -41,11 +54,14 @@ func TestInvariant10_resumedAfterACrash(t *testing.T) {
 				armed = false
 				require.NoError(t, w.Store.SaveSettings(t.Context(), r.ID, settings[1]))
 				w.Open()
+				require.NoError(t, w.Repos.Recover(t.Context()))
 				open, err := w.Store.OpenJournals(t.Context())
 				require.NoError(t, err)
-				require.Len(t, open, 1)
+				require.Equal(t, sqlFirst, len(open) == 0, "with SQL first it was recorded, and the disk has come forward")
 				for range 2 {
-					resume(w, r, repo.Unfinished{Entry: open[0]})
+					for _, j := range open {
+						resume(w, r, repo.Unfinished{Entry: j})
+					}
 					require.Equal(t, map[string]core.ObjectID{"refs/heads/x": two}, w.Refs(r))
 					rows, err := w.Store.Rewrites(t.Context(), core.RewriteFilter{RepoID: r.ID, Limit: 10})
 					require.NoError(t, err)

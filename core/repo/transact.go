@@ -66,18 +66,18 @@ type Outcome struct {
 	// Entry is its journal entry, with the updates that State is about.
 	Entry core.JournalEntry
 	// State is
-	//   - applied: the accepted updates are in place, recorded and told. With an Err
-	//     that is an [*AppliedError], only HEAD did not move.
+	//   - applied: the accepted updates are in place and recorded. With an Err, an
+	//     [*AppliedError], only HEAD did not move.
 	//   - dropped: nothing moved here. Err is why, or nil where the upstream refused
 	//     all there was.
 	//   - lagging: the upstream took it and the copy here could not follow (Err). The
 	//     caller must ask for a sync.
-	//   - sent: the entry was left open, with its locks, to whoever [Repos.OnLeft]
-	//     named. Err is why; nil means that no update's outcome is known.
+	//   - sent: the entry was left open, and given with its locks to the function of
+	//     [Repos.OnLeft]. Err is why; nil means that no update's outcome is known.
 	State core.JournalState
 	Err   error
 	// Rest, if not nil, is the open entry of the updates whose outcome the upstream
-	// did not tell. It was left like one that is sent.
+	// did not report. It was left open like one that is sent.
 	Rest *core.JournalEntry
 }
 
@@ -108,7 +108,7 @@ type Ending struct {
 // next start settles it. Call it before the first change.
 func (r *Repos) OnLeft(f func(u Unfinished)) { r.left = f }
 
-// Transact is the one door: every change of refs goes through it. The package
+// Transact carries out an intent. Every change of refs goes through it. The package
 // comment has its steps and states.
 //
 // An error means that nothing moved and nothing was journaled: the store failed, or
@@ -246,8 +246,8 @@ func (t *transaction) leaveRest(o Outcome, audit *core.AuditEntry) Outcome {
 	return o
 }
 
-// remainder is the entry of those updates whose outcome stays open when the others
-// are told; nil if there are none.
+// remainder is the entry of those updates whose outcome stays open when that of the
+// others is recorded; nil if there are none.
 func (r *Repos) remainder(j core.JournalEntry, open []core.RefUpdate) *core.JournalEntry {
 	if len(open) == 0 {
 		return nil
@@ -260,12 +260,11 @@ func (r *Repos) remainder(j core.JournalEntry, open []core.RefUpdate) *core.Jour
 // Resume goes on with a transaction that was left open, once it is known which of
 // its updates became true: Accepted are in place here or taken by the upstream,
 // Unknown stay open, the others did not happen. The caller holds the locks of the
-// refs. What is in place already is not moved again, and nothing is told twice. The
+// refs. What is in place already is not moved again, and no event is written twice. The
 // hidden refs that keep old tips get their rows, wherever the refs have gone since.
 //
 // The outcome is applied (Rest is then the open entry of what stays unknown), or
-// dropped, with an Err if a ref has moved on since: then only a sync can tell where
-// to. An error means that the entry is still open as it was.
+// dropped, with an Err if a ref has moved on since: then only a sync finds where to. An error means that the entry is still open as it was.
 func (r *Repos) Resume(ctx context.Context, u Unfinished, repo core.Repository, a Answer, audit func(o Outcome) *core.AuditEntry) (Outcome, error) {
 	j := u.Entry
 	t := &transaction{repos: r, resumed: true, entry: j, Intent: Intent{Repo: repo, Namespace: j.Namespace, Source: j.Source, Actor: j.Actor, Audit: audit}}
@@ -293,14 +292,17 @@ func (r *Repos) Resume(ctx context.Context, u Unfinished, repo core.Repository, 
 }
 
 // Conclude closes the entry of a transaction that moves nothing any more, with its
-// audit entry if that is not nil. Errors: the store's; an entry that went with its
-// repository is none.
+// audit entry if that is not nil. Errors: the store's. An entry that went with its
+// repository needs no end: the audit entry is written alone.
 func (r *Repos) Conclude(ctx context.Context, j core.JournalEntry, e Ending, audit *core.AuditEntry) error {
 	err := r.conclude(ctx, j.ID, e, nil, audit)
-	if core.KindOf(err) == core.KindNotFound {
+	switch {
+	case core.KindOf(err) != core.KindNotFound:
+		return err
+	case audit == nil:
 		return nil
 	}
-	return err
+	return r.store.AddAudit(ctx, *audit)
 }
 
 // conclude closes a journal entry and opens that of the rest.

@@ -67,6 +67,9 @@ func (s *Service) Approve(ctx context.Context, c commit.Caller, id string) (core
 
 // applyApproved moves the ref of an approved rewrite; held has the ref's lock.
 func (s *Service) applyApproved(ctx context.Context, c commit.Caller, row core.Rewrite, held *repo.RefLocks) (core.Rewrite, error) {
+	if err := s.repos.Current(ctx, c.Repo); err != nil {
+		return row, err
+	}
 	tracking := core.TrackingRef(row.Ref)
 	here, err := s.git.RefsNamed(ctx, s.repos.Path(c.Repo.ID), []string{row.Ref, tracking})
 	if err != nil {

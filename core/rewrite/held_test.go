@@ -228,11 +228,24 @@ func TestService_hold_massDeletionBrakeStillHolds(t *testing.T) {
 // sync go on: the ref is at one of the two tips, and the old one is kept once.
 func TestInvariant17_crashInAnApproval(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"approve-journal-sent", "refs-applied"} {
+	for order, sqlFirst := range coretest.CommitPoints {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			crashInAnApproval(t, sqlFirst)
+		})
+	}
+}
+
+func crashInAnApproval(t *testing.T, sqlFirst bool) {
+	steps := []string{"sync-journal-sent", "refs-applied"}
+	if sqlFirst {
+		steps = append(steps, "sql-committed")
+	}
+	for _, at := range steps {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			armed := false
-			b := newBench(t, coretest.Options{Failpoint: func(name string) {
+			b := newBench(t, coretest.Options{SQLFirst: sqlFirst, Failpoint: func(name string) {
 				if armed && name == at {
 					armed = false
 					panic("crash")
@@ -248,7 +261,7 @@ func TestInvariant17_crashInAnApproval(t *testing.T) {
 			b.restart()
 			require.NoError(t, b.push.Recover(t.Context()))
 			b.run(r)
-			if at == "approve-journal-sent" {
+			if at == "sync-journal-sent" {
 				require.Equal(t, one, b.Refs(r)["refs/heads/main"])
 				require.Equal(t, row.ID, b.only(r, core.RewriteHeld).ID)
 				return

@@ -19,6 +19,7 @@ import (
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/rewrite"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
@@ -34,10 +35,11 @@ func TestMain(m *testing.M) {
 // test's own.
 type bench struct {
 	*coretest.World
-	clock *coretest.Clock
-	sync  *mirror.Service
-	push  *push.Service
-	stop  func()
+	clock    *coretest.Clock
+	sync     *mirror.Service
+	schedule *schedule.Service
+	push     *push.Service
+	stop     func()
 	*rewrite.Service
 }
 
@@ -54,8 +56,9 @@ func newBench(t *testing.T, o coretest.Options) *bench {
 // build makes the services and runs the syncs.
 func (b *bench) build() {
 	b.Helper()
-	wantSync := func(ctx context.Context, id string) { _, _ = b.sync.Request(ctx, id, mirror.TriggerPush, "") }
-	b.sync = mirror.New(mirror.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
+	wantSync := func(ctx context.Context, id string) { _, _ = b.schedule.Request(ctx, id, schedule.TriggerPush, "") }
+	b.schedule = schedule.New(schedule.Options{Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
+	b.sync = mirror.New(mirror.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger})
 	var err error
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger,
@@ -64,7 +67,7 @@ func (b *bench) build() {
 	require.NoError(b, err)
 	pool := git.NewCatFile(b.Git, git.CatFileOptions{})
 	branches := commit.New(commit.Options{
-		Git: b.Git, Repos: b.Repos, Objects: pool, Door: b.push, Clock: b.clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
+		Git: b.Git, Repos: b.Repos, Objects: pool, Refs: b.push, Clock: b.clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
 		Revisions: content.New(content.Options{Git: b.Git, Objects: pool, Path: b.Repos.Path, TempDir: b.Repos.TempDir()}),
 	})
 	b.Service = rewrite.New(rewrite.Options{
@@ -74,7 +77,7 @@ func (b *bench) build() {
 	stopped := make(chan struct{})
 	go func(s *mirror.Service) {
 		defer close(stopped)
-		_ = s.Run(ctx)
+		_ = s.Serve(ctx)
 	}(b.sync)
 	b.stop = sync.OnceFunc(func() {
 		cancel()
@@ -97,9 +100,9 @@ func (b *bench) run(r core.Repository) core.Run {
 	b.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 3*time.Minute, fmt.Errorf("the sync does not end"))
 	defer cancel()
-	gen, err := b.sync.Request(ctx, r.ID, mirror.TriggerAPI, "")
+	gen, err := b.schedule.Request(ctx, r.ID, schedule.TriggerAPI, "")
 	require.NoError(b, err)
-	require.NoError(b, b.sync.Wait(ctx, r.ID, gen))
+	require.NoError(b, b.schedule.Wait(ctx, r.ID, gen))
 	runs, err := b.Store.Runs(ctx, r.ID, "", 1)
 	require.NoError(b, err)
 	return runs[0]
@@ -113,7 +116,7 @@ func (b *bench) noFetch(r core.Repository) {
 	require.Zero(b, b.Forge.Count(forgetest.KindFetch))
 }
 
-// restart opens repositories and door anew, as another process does.
+// restart opens repositories and services anew, as another process does.
 func (b *bench) restart() {
 	b.Helper()
 	b.stop()

@@ -13,7 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 )
 
-// Branches makes branches through the door; [*commit.Service] is the one.
+// Branches makes branches by write sessions; [*commit.Service] is the one.
 type Branches interface {
 	CreateBranch(ctx context.Context, b commit.NewBranch) (id core.ObjectID, created bool, err error)
 }
@@ -100,11 +100,11 @@ func (s *Service) age(row *core.Rewrite) {
 	}
 }
 
-// Restore makes the old tip of a retained rewrite a branch again, through the
-// door: in a synced repository it goes to the upstream first. Of an annotated
+// Restore makes the old tip of a retained rewrite a branch again, by a
+// write session: in a synced repository it goes to the upstream first. Of an annotated
 // tag the commit is restored. Errors: KindNotFound; KindConflict if the old tip
 // is not kept (any more), or the branch exists; KindInvalid for a bad name or a
-// tag of something that is no commit; and what the door says.
+// tag of something that is no commit; and what writing the ref says.
 func (s *Service) Restore(ctx context.Context, c commit.Caller, id, branch string) (core.Rewrite, error) {
 	row, err := s.Get(ctx, c.Repo.ID, id)
 	if err != nil {

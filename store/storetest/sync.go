@@ -178,7 +178,7 @@ var syncTests = []namedTest{
 			return r.ID
 		}
 		now := day(0)
-		add("no work", false, time.Time{})
+		idle := add("no work", false, time.Time{})
 		add("no work, with a time", false, day(time.Second))
 		past := add("past", true, day(-time.Second))
 		exactly := add("now", true, now)
@@ -188,14 +188,24 @@ var syncTests = []namedTest{
 
 		due, err := f.store.DueSyncs(f.ctx, now, 10)
 		require.NoError(f, err)
-		require.Equal(f, []string{atOnce, past, exactly}, due)
+		require.Equal(f, []string{atOnce, past, exactly}, dueIDs(due))
+		require.Equal(f, core.DueSync{RepoID: past, Instance: "work", Host: "gitlab.example", Trigger: "api", At: day(-time.Second)}, due[1])
 		due, err = f.store.DueSyncs(f.ctx, now, 2)
 		require.NoError(f, err)
-		require.Equal(f, []string{atOnce, past}, due)
+		require.Equal(f, []string{atOnce, past}, dueIDs(due))
 
 		next, err := f.store.NextSyncAt(f.ctx, now)
 		require.NoError(f, err)
 		require.Equal(f, day(time.Microsecond), next)
+		before := f.sync(past)
+		require.NoError(f, f.store.PostponeSync(f.ctx, past, day(3*time.Hour)))
+		before.NextAttemptAt = day(3 * time.Hour)
+		require.Equal(f, before, f.sync(past))
+		due, err = f.store.DueSyncs(f.ctx, now, 2)
+		require.NoError(f, err)
+		require.Equal(f, []string{atOnce, exactly}, dueIDs(due))
+		f.kind(core.KindNotFound, f.store.PostponeSync(f.ctx, idle, now))
+		require.NoError(f, f.store.PostponeSync(f.ctx, past, day(-time.Second)))
 		next, err = f.store.NextSyncAt(f.ctx, day(time.Hour))
 		require.NoError(f, err)
 		require.Equal(f, day(2*time.Hour), next)
@@ -215,10 +225,20 @@ var syncTests = []namedTest{
 			f.kind(core.KindNotFound, err)
 			f.kind(core.KindNotFound, f.store.SaveSync(f.ctx, core.SyncState{RepoID: repoID}))
 			f.kind(core.KindNotFound, f.store.SetDigest(f.ctx, repoID, "d"))
+			f.kind(core.KindNotFound, f.store.PostponeSync(f.ctx, repoID, day(0)))
 		}
 		_, err := f.store.DueSyncs(f.ctx, day(0), 0)
 		f.kind(core.KindInvalid, err)
 	}},
+}
+
+// dueIDs returns the repositories of due rows, in their order.
+func dueIDs(due []core.DueSync) []string {
+	ids := make([]string, len(due))
+	for i, d := range due {
+		ids[i] = d.RepoID
+	}
+	return ids
 }
 
 var runTests = []namedTest{

@@ -27,7 +27,7 @@ var pollTests = []namedTest{
 		for limit, want := range map[int][]string{10: {past, exactly}, 1: {past}} {
 			due, err := f.store.DuePolls(f.ctx, day(0), limit)
 			require.NoError(f, err)
-			require.Equal(f, want, due)
+			require.Equal(f, want, dueIDs(due))
 		}
 		for after, want := range map[time.Time]time.Time{
 			day(-3 * time.Hour): day(-time.Hour), day(0): day(time.Microsecond), day(time.Minute): day(time.Hour), day(time.Hour): {},
@@ -50,7 +50,8 @@ var pollTests = []namedTest{
 		f.save(taken)
 		due, err := f.store.DuePolls(f.ctx, day(0), 10)
 		require.NoError(f, err)
-		require.Equal(f, []string{busy, past, exactly}, due)
+		require.Equal(f, []string{busy, past, exactly}, dueIDs(due))
+		require.Equal(f, day(-time.Hour), due[1].At)
 		require.Equal(f, day(time.Hour), f.sync(later).PollAt)
 		require.NoError(f, f.store.SetPoll(f.ctx, soon, time.Time{}))
 		require.Zero(f, f.sync(soon).PollAt)

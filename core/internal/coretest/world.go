@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/repo/repotest"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
@@ -97,13 +98,9 @@ func NewWorld(t testing.TB, o Options) *World {
 // Open opens the repositories anew, as a restart does.
 func (w *World) Open() {
 	w.Helper()
-	var point repo.CommitPoint
+	var point func(repo.CommitPointOptions) repo.CommitPoint
 	if w.options.SQLFirst {
-		fail := w.options.Failpoint
-		if fail == nil {
-			fail = func(string) {}
-		}
-		point = &sqlFirst{git: w.Git, store: w.Store, fail: fail, path: func(id string) string { return w.Repos.Path(id) }}
+		point = repotest.SQLFirst
 	}
 	var err error
 	w.Repos, err = repo.Open(repo.Options{

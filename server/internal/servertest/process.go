@@ -27,6 +27,7 @@ import (
 type processConfig struct {
 	DataDir    string
 	ConfigFile string
+	SQLFirst   bool
 }
 
 // runProcess is the server process: it serves until it is killed or its
@@ -52,7 +53,7 @@ func serveProcess(config string) error {
 	log := &Log{}
 	srv, err := server.New(context.Background(), server.Options{
 		DataDir: c.DataDir, ConfigFile: c.ConfigFile, Builtins: builtin.All(), PluginCommand: builtin.Command(), Version: "test",
-		Logger: log.logger(), SettlePeriod: settlePeriod,
+		Logger: log.logger(), SettlePeriod: settlePeriod, CommitPoint: commitPoint(c.SQLFirst),
 		Failpoint: func(name string) {
 			mu.Lock()
 			stay := name == armed
@@ -104,7 +105,7 @@ type Process struct {
 // test ends.
 func StartProcess(t testing.TB, o Options) *Process {
 	t.Helper()
-	config, err := json.Marshal(processConfig{DataDir: o.Dir, ConfigFile: writeConfig(t, o)})
+	config, err := json.Marshal(processConfig{DataDir: o.Dir, ConfigFile: writeConfig(t, o), SQLFirst: o.SQLFirst})
 	require.NoError(t, err)
 	p := &Process{cmd: exec.Command("/proc/self/exe"), lines: make(chan string, 1000)}
 	p.cmd.Env = append(os.Environ(), processVariable+"="+string(config))

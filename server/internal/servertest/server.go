@@ -25,6 +25,8 @@ import (
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/repo/repotest"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -48,6 +50,7 @@ type Options struct {
 	Clock     core.Clock
 	Resolver  netguard.Resolver
 	Failpoint func(name string)
+	SQLFirst  bool // changes of refs become true in SQL, and then on the disk
 	Webhooks  events.Policy
 	Public    bool // hosts are told where to deliver webhooks
 	Limits    limit.Options
@@ -142,8 +145,16 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: builtin.Command(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
 		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
-		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod),
+		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod), CommitPoint: commitPoint(o.SQLFirst),
 	}
+}
+
+// commitPoint returns the server's own, as nil, or the one with SQL first.
+func commitPoint(sqlFirst bool) func(repo.CommitPointOptions) repo.CommitPoint {
+	if sqlFirst {
+		return repotest.SQLFirst
+	}
+	return nil
 }
 
 // writeConfig writes a providers.hcl that allows the forges.

@@ -1,4 +1,4 @@
-package mirror
+package schedule
 
 import (
 	"context"
@@ -8,32 +8,25 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// Polling is what makes a copy follow its upstream whatever webhooks are lost.
-// A look is one listing in this process, on a kept connection; one that finds
-// the upstream equal to the copy costs one row of a shared transaction, and
-// leaves neither a run nor an event.
+// Polling makes a copy follow its upstream whatever webhooks are lost. A look is
+// one listing in this process, on a connection that is kept; one that finds the
+// upstream equal to the copy costs one row of a shared transaction, and leaves
+// neither a run nor an event.
 //
-// With "auto" the pause is a tenth of the time since the upstream was last seen
-// to change, between pollMin and pollMax: what changed a minute ago is looked at
-// every 15 seconds, what rested for a week every 8 hours. So a change that no
-// webhook announces is here within a tenth of the time for which the upstream
-// had rested, and the jitter.
+// With "auto" the pause is a tenth of the time since the upstream was last seen to
+// change, between pollMin and pollMax: what changed a minute ago is looked at every
+// 15 seconds, what has been quiet for a week every 8 hours. So a change that no
+// webhook announces is here within a tenth of the upstream's quiet time, plus
+// jitter.
 
 const (
 	pollMin = 15 * time.Second
 	pollMax = 8 * time.Hour
-
-	// lookLimit bounds one look: a host that hangs must not keep its place for
-	// as long as a run may.
-	lookLimit = 30 * time.Second
-	// missedAfter is how long a webhook counts as the announcement of what a poll
-	// finds: a host may tell of a change some time before it lists it.
-	missedAfter = time.Minute
-	// refill is how many due repositories are taken at a time.
-	refill = 2000
-	// scanPause keeps the looks for due repositories apart while some wait.
-	scanPause = 200 * time.Millisecond
 )
+
+// expectSteps are the pauses between looks for an announced object id; the last
+// one repeats.
+var expectSteps = [...]time.Duration{1 * time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}
 
 // interval returns how often the upstream is looked at unasked; false: never.
 func (s *Service) interval(up core.Upstream, settings core.Settings, state core.SyncState) (time.Duration, bool) {
@@ -56,21 +49,27 @@ func (s *Service) interval(up core.Upstream, settings core.Settings, state core.
 	return max(every, core.MinPoll), true
 }
 
-// jitter moves a pause by up to a tenth, so that repositories that were polled
+// jitter changes a pause by up to a tenth, so that repositories that were polled
 // together do not stay together.
 func jitter(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5+1) //nolint:gosec // spreading needs no secrecy
 }
 
-// nextLook returns when to look next at an upstream whose state is new: for what
-// was announced and is not settled, else as its polling has it. before is the
-// time of the look as it was when this one began; one that somebody has set
-// since stays.
-func (s *Service) nextLook(ctx context.Context, q core.Queries, r core.Repository, state core.SyncState, before time.Time, settled []core.Expectation) (time.Time, error) {
+// NextLook returns when to look next at an upstream whose state is new: for the
+// open expectations, else as its polling says; zero: never. before is the state's
+// PollAt when the look or run began; one that somebody has set since stays.
+func (s *Service) NextLook(ctx context.Context, q core.Queries, r core.Repository, state core.SyncState, before time.Time) (time.Time, error) {
+	if !state.Ready() {
+		return time.Time{}, nil // its first mirror sets it
+	}
 	now := s.clock.Now()
-	next, err := unexpect(ctx, q, r.ID, settled, now)
-	if err != nil || !state.Ready() {
+	open, err := q.Expectations(ctx, r.ID)
+	if err != nil {
 		return time.Time{}, err
+	}
+	var next time.Time
+	for _, e := range open {
+		next = sooner(next, expectAgain(e.Since, now))
 	}
 	settings, err := q.Settings(ctx, r.ID)
 	if err != nil {
@@ -85,9 +84,20 @@ func (s *Service) nextLook(ctx context.Context, q core.Queries, r core.Repositor
 	return next, nil
 }
 
-// SettingsChanged takes new settings of a repository into account at once. If
-// they have it polled, it is looked at now: whoever switches that on sees
-// whether it works.
+// expectAgain returns when to look again for what was announced at since.
+func expectAgain(since, now time.Time) time.Time {
+	at := since
+	for _, step := range expectSteps {
+		if at = at.Add(step); at.After(now) {
+			return at
+		}
+	}
+	return now.Add(expectSteps[len(expectSteps)-1])
+}
+
+// SettingsChanged takes new settings of a repository into account at once. If they
+// have it polled, it is looked at now: a user who turns polling on sees whether it
+// works.
 func (s *Service) SettingsChanged(ctx context.Context, repoID string) error {
 	r, err := s.store.RepositoryByID(ctx, repoID)
 	if err != nil || r.Upstream == nil {
@@ -99,7 +109,7 @@ func (s *Service) SettingsChanged(ctx context.Context, repoID string) error {
 		if err != nil {
 			return err
 		}
-		if at, err = s.nextLook(ctx, q, r, state, state.PollAt, nil); err != nil {
+		if at, err = s.NextLook(ctx, q, r, state, state.PollAt); err != nil {
 			return err
 		}
 		if !at.IsZero() {
@@ -110,13 +120,13 @@ func (s *Service) SettingsChanged(ctx context.Context, repoID string) error {
 	if core.KindOf(err) == core.KindNotFound {
 		return nil // detached meanwhile
 	}
-	s.pollBy(at)
+	s.Notify(Look, at)
 	return err
 }
 
-// spread gives repositories that are to be polled, and are not, their first
-// time: after a start with another default. All of an interval is used, so that
-// there is no burst.
+// spread gives repositories that are to be polled and have no time for it a first
+// one, after a start with another default. The times are spread over the whole
+// interval, so that there is no burst.
 func (s *Service) spread(ctx context.Context) error {
 	for after := ""; ; {
 		ids, err := s.store.UnpolledRepositories(ctx, after, refill)

@@ -1,4 +1,4 @@
-package coretest
+package repotest
 
 import (
 	"context"
@@ -27,14 +27,27 @@ import (
 // its first version.
 type sqlFirst struct {
 	git   *git.Git
-	store core.Store
+	store core.Transactor
 	path  func(repoID string) string
 	fail  func(string)
 
-	mu sync.Mutex // one copy comes forward at a time
+	forwards sync.Map // by repository id, a mutex: its copy comes forward once at a time
 }
 
 var _ repo.CommitPoint = (*sqlFirst)(nil)
+
+// SQLFirst returns the commit point of [repo.Options]; the store must be the SQLite
+// one.
+func SQLFirst(o repo.CommitPointOptions) repo.CommitPoint {
+	return &sqlFirst{git: o.Git, store: o.Store, path: o.Path, fail: o.Failpoint}
+}
+
+// lock keeps others from bringing the copy forward.
+func (s *sqlFirst) lock(repoID string) (unlock func()) {
+	mu, _ := s.forwards.LoadOrStore(repoID, &sync.Mutex{})
+	mu.(*sync.Mutex).Lock() //nolint:forcetypeassert // nothing else is stored
+	return mu.(*sync.Mutex).Unlock
+}
 
 const sqlFirstSchema = `
 	CREATE TABLE IF NOT EXISTS copies (repo_id TEXT PRIMARY KEY, version INTEGER NOT NULL, head TEXT NOT NULL);
@@ -128,8 +141,7 @@ func (s *sqlFirst) Commit(ctx context.Context, c repo.Change) error {
 	}
 	step("sql-committed")
 	// It has happened. What the copy cannot do now it does when somebody reads.
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.lock(c.RepoID)()
 	if err := s.forward(ctx, c.RepoID, step); err == nil {
 		_ = s.track(ctx, c.RepoID, tracking) // the next sync brings what is missing
 	}
@@ -261,8 +273,7 @@ func moveHead(ctx context.Context, tx *sql.Tx, c repo.Change) error {
 
 // ComeForward implements [repo.CommitPoint].
 func (s *sqlFirst) ComeForward(ctx context.Context, repoID string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.lock(repoID)()
 	return s.forward(ctx, repoID, func(string) {})
 }
 

@@ -1,0 +1,354 @@
+package schedule
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+const (
+	// maxDue is how many due rows one scan takes; the others follow when there is
+	// room for them.
+	maxDue = 10_000
+	// refill is how many more due looks one scan takes than there are already.
+	refill = 2000
+	// scanPause is the least time between scans for looks while some are queued:
+	// there is enough to do, and the rows need not be read for each that comes.
+	scanPause = 200 * time.Millisecond
+	// rescanPause is how soon the looks are scanned again that a scan passed over
+	// because something was running for the repository.
+	rescanPause = time.Second
+)
+
+// decision is what one pass of admit leads to.
+type decision struct {
+	start    []*running
+	postpone []postponement
+	scan     [2]bool   // whose rows are to be read
+	next     time.Time // when to decide again, without a wake-up; zero: never
+}
+
+// rows is what a scan has read, by kind.
+type rows struct {
+	read [2]bool
+	due  [2][]queuedItem
+	next [2]time.Time // when to read again; zero: when told
+}
+
+// queuedItem is an item with the places of its host, which are asked for outside
+// the lock.
+type queuedItem struct {
+	Item
+	places places
+}
+
+// admit takes in what a scan has read, starts everything that may start, and
+// returns what is left to do outside the lock. It is the only place where items
+// are started, but for the promotion of a look.
+func (s *Service) admit(ctx context.Context, read rows) decision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	s.take(read, now)
+	var d decision
+	names := s.waitingHosts()
+	for _, name := range names {
+		s.setAside(s.hosts[name], now, &d)
+	}
+	// One item per host and round, so that no host takes all the places.
+	for started := true; started; {
+		started = false
+		for _, name := range names {
+			if r := s.startOne(ctx, s.hosts[name], now); r != nil {
+				d.start = append(d.start, r)
+				started = true
+			}
+		}
+	}
+	for _, name := range names {
+		if h := s.hosts[name]; h.paused.After(now) && len(h.queue[Run]) > 0 {
+			d.next = sooner(d.next, h.paused)
+		}
+		s.tidy(name)
+	}
+	for _, kind := range []Kind{Run, Look} {
+		at := s.scanTime(kind)
+		if at.IsZero() || at.After(now) {
+			d.next = sooner(d.next, at)
+			continue
+		}
+		// Before the rows are read: see the package comment.
+		d.scan[kind] = true
+		s.scanAt[kind], s.scanned[kind] = time.Time{}, now
+		if s.changed == nil {
+			s.changed = map[string]struct{}{}
+		}
+	}
+	return d
+}
+
+// take replaces the queues by what a scan has read; s.mu is held.
+func (s *Service) take(read rows, now time.Time) {
+	changed := s.changed
+	s.changed = nil
+	for _, kind := range []Kind{Run, Look} {
+		s.scanAt[kind] = sooner(s.scanAt[kind], read.next[kind])
+		if !read.read[kind] {
+			continue
+		}
+		for _, h := range s.hosts {
+			s.queued[kind] -= len(h.queue[kind])
+			h.queue[kind] = nil
+		}
+		for _, item := range read.due[kind] {
+			if _, ok := changed[item.RepoID]; ok {
+				// What was read may be from before that. It is read again.
+				s.scanAt[kind] = sooner(s.scanAt[kind], now)
+				continue
+			}
+			if s.passOver(item.Item) {
+				continue
+			}
+			h := s.hostOf(item.Host)
+			h.queue[kind] = append(h.queue[kind], item)
+			s.queued[kind]++
+		}
+	}
+}
+
+// passOver reports whether an item cannot be started although it has a place, and
+// sees to it that its row is read again once that has changed; s.mu is held.
+func (s *Service) passOver(item Item) bool {
+	if r := s.running[item.RepoID]; r != nil {
+		r.rescan[item.Kind] = true // see release
+		return true
+	}
+	if s.halted[item.RepoID] > 0 {
+		return true // whoever resumes it has the rows read
+	}
+	_, unrecorded := s.unrecorded[item.RepoID]
+	return unrecorded && item.Kind == Look // see Recorded
+}
+
+// waitingHosts returns the hosts that have queues: those with requests first, else
+// in an order that changes each time, so that none is always first; s.mu is held.
+func (s *Service) waitingHosts() []string {
+	names := make([]string, 0, len(s.hosts))
+	for name, h := range s.hosts {
+		if len(h.queue[Run])+len(h.queue[Look]) > 0 {
+			names = append(names, name)
+		}
+	}
+	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	requested := func(name string) int {
+		if q := s.hosts[name].queue[Run]; len(q) > 0 && q[0].NotBefore.IsZero() {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(requested(a), requested(b)) })
+	return names
+}
+
+// setAside takes what has to wait for the end of a host's pause out of its queues;
+// s.mu is held.
+func (s *Service) setAside(h *host, now time.Time, d *decision) {
+	if !h.paused.After(now) {
+		return
+	}
+	for _, kind := range []Kind{Run, Look} {
+		var stay []queuedItem
+		for _, item := range h.queue[kind] {
+			if item.UserInitiated {
+				stay = append(stay, item)
+				continue
+			}
+			d.postpone = append(d.postpone, postponement{item.Item, h.paused})
+		}
+		s.queued[kind] -= len(h.queue[kind]) - len(stay)
+		h.queue[kind] = stay
+	}
+}
+
+// startOne starts the first item of a host that may start, runs before looks, or
+// returns nil; s.mu is held.
+func (s *Service) startOne(ctx context.Context, h *host, now time.Time) *running {
+	for _, kind := range []Kind{Run, Look} {
+		for s.count[kind] < s.limit(kind) && len(h.queue[kind]) > 0 {
+			item := h.queue[kind][0]
+			if !h.hasPlace(item, now) {
+				break
+			}
+			h.queue[kind] = h.queue[kind][1:]
+			s.queued[kind]--
+			if s.passOver(item.Item) {
+				continue
+			}
+			r := &running{Item: item.Item, places: item.places, done: make(chan struct{})}
+			r.ctx, r.cancel = context.WithTimeout(ctx, s.o.RunTimeout)
+			s.running[item.RepoID] = r
+			s.count[kind]++
+			h.running[kind]++
+			return r
+		}
+	}
+	return nil
+}
+
+// limit is how many items of a kind run at once.
+func (s *Service) limit(kind Kind) int {
+	if kind == Run {
+		return s.o.Runs
+	}
+	return s.o.Looks
+}
+
+// scanTime returns when the rows of a kind are to be read next; s.mu is held.
+func (s *Service) scanTime(kind Kind) time.Time {
+	at := s.scanAt[kind]
+	if kind == Look && !at.IsZero() && s.queued[Look] > 0 {
+		return later(at, s.scanned[Look].Add(scanPause))
+	}
+	return at
+}
+
+// promote turns a running look into a run, if there is a place for one.
+func (s *Service) promote(r *running) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hostOf(r.Host)
+	if s.count[Run] >= s.o.Runs || h.running[Run] >= r.places.runs {
+		return false
+	}
+	s.move(h, r, Run)
+	s.wakeUp() // the place of the look is free
+	return true
+}
+
+// move makes a running item one of another kind; s.mu is held.
+func (s *Service) move(h *host, r *running, kind Kind) {
+	s.count[r.Kind]--
+	h.running[r.Kind]--
+	r.Kind = kind
+	s.count[r.Kind]++
+	h.running[r.Kind]++
+}
+
+// release ends an item, has the rows read that it may have changed, and tells
+// those who wait for its generation.
+func (s *Service) release(r *running, result Result) {
+	s.mu.Lock()
+	now := s.clock.Now()
+	delete(s.running, r.RepoID)
+	s.count[r.Kind]--
+	s.hostOf(r.Host).running[r.Kind]--
+	s.tidy(r.Host)
+	if result.Unrecorded {
+		s.unrecorded[r.RepoID] = struct{}{}
+	} else {
+		s.noteChanged(r.RepoID)
+	}
+	if r.Kind == Run || r.rescan[Run] {
+		s.scanBy(Run, now)
+	}
+	// While a run is waiting no look is due, and after it one may have been for long.
+	if !result.Unrecorded || r.rescan[Look] {
+		s.scanBy(Look, now.Add(rescanPause))
+	}
+	s.wakeUp() // its place is free
+	s.mu.Unlock()
+	close(r.done)
+	if r.Kind == Run {
+		s.waiters.tell(r.RepoID, result)
+	}
+}
+
+// noteChanged tells a scan in progress that it may have read an old row; s.mu is
+// held.
+func (s *Service) noteChanged(repoID string) {
+	if s.changed != nil {
+		s.changed[repoID] = struct{}{}
+	}
+}
+
+// Recorded ends what an Unrecorded result began: the rows of these looks have been
+// written, or could not be. next is when the soonest of them is due again.
+func (s *Service) Recorded(repoIDs []string, next time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range repoIDs {
+		delete(s.unrecorded, id)
+		s.noteChanged(id)
+	}
+	s.scanBy(Look, next)
+}
+
+// scan reads the rows of the kinds that are due.
+func (s *Service) scan(ctx context.Context, kinds [2]bool) (rows, error) {
+	var read rows
+	now := s.clock.Now()
+	for _, kind := range []Kind{Run, Look} {
+		if !kinds[kind] {
+			continue
+		}
+		read.read[kind] = true
+		list, next, limit := s.store.DueSyncs, s.store.NextSyncAt, maxDue
+		if kind == Look {
+			list, next, limit = s.store.DuePolls, s.store.NextPollAt, min(s.known()+refill, maxDue)
+		}
+		due, err := list(ctx, now, limit)
+		if err != nil {
+			return rows{}, err
+		}
+		for _, row := range due {
+			if row.Instance == "" {
+				continue // detached meanwhile
+			}
+			read.due[kind] = append(read.due[kind], s.item(kind, row))
+		}
+		if len(due) == limit {
+			read.next[kind] = now.Add(time.Second) // the rest, when there is room for it
+			continue
+		}
+		if read.next[kind], err = next(ctx, now); err != nil {
+			return rows{}, err
+		}
+	}
+	return read, nil
+}
+
+// known is how many due looks need not be read again.
+func (s *Service) known() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queued[Look] + s.count[Look] + len(s.unrecorded)
+}
+
+func (s *Service) item(kind Kind, row core.DueSync) queuedItem {
+	return queuedItem{
+		Item: Item{
+			RepoID: row.RepoID, Instance: row.Instance, Host: row.Host, Kind: kind, NotBefore: row.At,
+			UserInitiated: kind == Run && row.At.IsZero() && UserInitiated(row.Trigger),
+		},
+		places: divide(s.up.Limit(core.Upstream{Instance: row.Instance, Host: row.Host}), s.o),
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// sooner returns the earlier of two times, of which zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

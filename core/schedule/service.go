@@ -1,0 +1,274 @@
+package schedule
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// Kind is what is due for a repository.
+type Kind int
+
+// The kinds of work.
+const (
+	Run  Kind = iota // list, fetch and apply
+	Look             // list and compare
+)
+
+func (k Kind) String() string {
+	if k == Look {
+		return "look"
+	}
+	return "run"
+}
+
+// Item is work that is due.
+type Item struct {
+	RepoID    string
+	Instance  string // provider instance of the upstream
+	Host      string // host of the upstream
+	Kind      Kind
+	NotBefore time.Time // since when it is due; zero: it was requested
+	// UserInitiated items may pass the pause of their host, one at a time.
+	UserInitiated bool
+}
+
+// Result is how an item ended.
+type Result struct {
+	// Generation is what a run served, or tried to serve; 0: none, or it failed
+	// before it knew.
+	Generation int64
+	Err        error
+	// Unrecorded is set by a look whose row is written later, together with
+	// others. The repository is not looked at again before [Service.Recorded].
+	Unrecorded bool
+}
+
+// Worker does the work that the scheduler admits. It reads the repository's link
+// itself: once its method has been called, a change of the link waits for the
+// method's return. See [Service.Halt].
+type Worker interface {
+	Run(ctx context.Context, item Item) Result
+	// Look looks at an upstream. If it differs from the copy, promote turns the
+	// look into a run, if there is a place for one; without a place the worker
+	// leaves the run to a request.
+	Look(ctx context.Context, item Item, promote func() bool) Result
+}
+
+// Store is what the scheduler needs of the store.
+type Store interface {
+	core.SyncStore
+	core.PollStore
+	core.SettingsStore
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	Expectations(ctx context.Context, repoID string) ([]core.Expectation, error)
+	Tx(ctx context.Context, f func(q core.Queries) error) error
+}
+
+// Upstreams is what the scheduler needs to know of upstreams.
+type Upstreams interface {
+	// Limit is how many contacts the operator allows at once at the host; 0: the
+	// defaults apply.
+	Limit(up core.Upstream) int
+	// Poll is how often upstreams are looked at, in the words of [core.Settings],
+	// unless the repository's settings say otherwise.
+	Poll(up core.Upstream) string
+}
+
+// Options configures [New].
+type Options struct {
+	Store     Store
+	Upstreams Upstreams
+	Clock     core.Clock
+	Logger    hclog.Logger
+
+	Runs       int           // at once; 0 is 8
+	HostRuns   int           // at once at one host; 0 is 3
+	Looks      int           // at once; 0 is 16
+	RunTimeout time.Duration // limit of one item; 0 is 6 h (the worker ends stalled ones sooner)
+}
+
+// Service is the scheduler. It is safe for concurrent use.
+type Service struct {
+	store Store
+	up    Upstreams
+	clock core.Clock
+	log   hclog.Logger
+	o     Options
+
+	wake    chan struct{} // capacity 1; see the package comment
+	waiters waiters
+
+	mu         sync.Mutex
+	hosts      map[string]*host
+	running    map[string]*running // by repository id
+	count      [2]int              // of running, by kind
+	scanAt     [2]time.Time        // when the rows of a kind are read next; zero: not before a Notify
+	scanned    [2]time.Time        // when they were read last
+	queued     [2]int              // of all hosts' queues, by kind
+	unrecorded map[string]struct{} // looks whose rows are not written yet, by repository id
+	changed    map[string]struct{} // repositories whose rows changed since the scan in progress began; nil: there is none
+	halted     map[string]int      // repositories that nothing may start for
+	webhooks   map[string]time.Time
+}
+
+// running is an item that was admitted and has not ended.
+type running struct {
+	Item
+	places places
+	ctx    context.Context //nolint:containedctx // the item's lifetime, made when it is admitted
+	cancel context.CancelFunc
+	done   chan struct{} // closed at its end
+	// rescan are the kinds whose rows were due while it ran.
+	rescan [2]bool
+}
+
+// New returns a scheduler that starts nothing before [Service.Run].
+func New(o Options) *Service {
+	if o.Runs == 0 {
+		o.Runs = 8
+	}
+	if o.HostRuns == 0 {
+		o.HostRuns = 3
+	}
+	if o.Looks == 0 {
+		o.Looks = 16
+	}
+	if o.RunTimeout == 0 {
+		o.RunTimeout = 6 * time.Hour
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	return &Service{
+		store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("schedule"), o: o,
+		wake: make(chan struct{}, 1), waiters: waiters{byRepo: map[string][]chan Result{}},
+		hosts: map[string]*host{}, running: map[string]*running{}, unrecorded: map[string]struct{}{},
+		halted: map[string]int{}, webhooks: map[string]time.Time{},
+	}
+}
+
+// Request asks for a run and returns its generation. With a ref (a branch or tag,
+// short or full) the run is limited to that ref. Errors: KindNotFound if the
+// repository is not synced.
+func (s *Service) Request(ctx context.Context, repoID, trigger, ref string) (int64, error) {
+	gen, err := s.store.RequestSync(ctx, repoID, trigger, ref)
+	if err != nil {
+		return 0, err
+	}
+	s.Notify(Run, s.clock.Now())
+	return gen, nil
+}
+
+// Notify has the rows of a kind read at a time, if that is sooner than planned. It
+// is called after a row was committed that is due then. A zero time is never.
+func (s *Service) Notify(kind Kind, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scanBy(kind, at)
+}
+
+// scanBy is Notify; s.mu is held.
+func (s *Service) scanBy(kind Kind, at time.Time) {
+	if at.IsZero() || !s.scanAt[kind].IsZero() && !at.Before(s.scanAt[kind]) {
+		return
+	}
+	s.scanAt[kind] = at
+	s.wakeUp()
+}
+
+// wakeUp makes the loop call admit again; s.mu is held.
+func (s *Service) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // a token is waiting already
+	}
+}
+
+// storePause is how long the scheduler waits when the store fails.
+const storePause = 5 * time.Second
+
+// Run admits work until ctx ends, then waits for what is running: it gets the same
+// context and so ends soon.
+func (s *Service) Run(ctx context.Context, w Worker) error {
+	var work sync.WaitGroup
+	defer work.Wait()
+	if err := s.spread(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("some repositories are not polled before the next start", "error", err)
+	}
+	now := s.clock.Now()
+	s.Notify(Run, now)
+	s.Notify(Look, now)
+	var read rows
+	for ctx.Err() == nil {
+		d := s.admit(ctx, read)
+		for _, r := range d.start {
+			work.Go(func() { s.execute(r, w) })
+		}
+		var err error
+		if read, err = s.follow(ctx, d); err != nil && ctx.Err() == nil {
+			s.log.Error("cannot read what is due; trying again", "error", err)
+		}
+		if err != nil || d.scan[Run] || d.scan[Look] {
+			continue // admit takes in what was read, or when to read again
+		}
+		if !s.sleep(ctx, d.next) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// execute does an admitted item.
+func (s *Service) execute(r *running, w Worker) {
+	var result Result
+	if r.Kind == Run {
+		result = w.Run(r.ctx, r.Item)
+	} else {
+		result = w.Look(r.ctx, r.Item, func() bool { return s.promote(r) })
+	}
+	r.cancel()
+	s.release(r, result)
+}
+
+// follow does what a decision asks of the store. Where that fails, the rows are
+// read again after a pause.
+func (s *Service) follow(ctx context.Context, d decision) (rows, error) {
+	err := s.postpone(ctx, d.postpone)
+	read := rows{}
+	if err == nil {
+		read, err = s.scan(ctx, d.scan)
+	}
+	if err != nil {
+		again := s.clock.Now().Add(storePause)
+		return rows{next: [2]time.Time{again, again}}, err
+	}
+	return read, nil
+}
+
+// sleep waits until a time (zero: without limit) or until there is a wake-up. It
+// is false if ctx has ended.
+func (s *Service) sleep(ctx context.Context, until time.Time) bool {
+	var timer <-chan time.Time
+	if !until.IsZero() {
+		d := until.Sub(s.clock.Now())
+		if d <= 0 {
+			return ctx.Err() == nil // the time came meanwhile
+		}
+		timer = s.clock.After(d)
+		if !s.clock.Now().Before(until) {
+			return ctx.Err() == nil // the clock was set meanwhile, and the timer counts from there
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.wake:
+	case <-timer:
+	}
+	return true
+}
