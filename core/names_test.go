@@ -142,3 +142,13 @@ func checkRefFormat(t *testing.T, args ...string) bool {
 	}
 	return err == nil
 }
+
+func TestMaybeObjectID(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"": false, "abc": false, "abcd": true, "ABCD12": true, "abcg": false, "abcd ": false, " abcd": false, "ab-cd": false, "main": false,
+		strings.Repeat("0", 40): true, strings.Repeat("f", 64): true, strings.Repeat("f", 65): false, "abcd\n": false,
+	} {
+		require.Equal(t, want, MaybeObjectID(text), "%q", text)
+	}
+}

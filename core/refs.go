@@ -57,6 +57,15 @@ func (id ObjectID) OrZeros(other ObjectID) ObjectID {
 	return ObjectID(strings.Repeat("0", max(len(other), len(ZeroSHA1))))
 }
 
+// MaybeObjectID reports whether text may be an object id, whole or its beginning:
+// 4 to 64 hexadecimal digits of either case. Git takes no fewer than four.
+func MaybeObjectID(text string) bool {
+	if len(text) < 4 || len(text) > 64 {
+		return false
+	}
+	return strings.Trim(text, "0123456789abcdefABCDEF") == ""
+}
+
 // Valid reports whether id has the form of an object id.
 func (id ObjectID) Valid() bool {
 	if len(id) != 40 && len(id) != 64 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/durable"
 )
 
 // FirstOrg is the organisation that the first start makes.
@@ -78,7 +79,7 @@ func publicKey(path string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return string(public), writeKey(path, private)
+		return string(public), durable.ReplaceFile(path, private, 0o600)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", path, err)
@@ -95,20 +96,4 @@ func publicKey(path string) (string, error) {
 		return "", fmt.Errorf("read %s: %w", path, err)
 	}
 	return string(spki), nil
-}
-
-// writeKey writes a private key whole or not at all, readable by its owner alone.
-func writeKey(path string, pem []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err := f.Write(pem); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -2,15 +2,11 @@ package commit
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/limit"
 )
-
-// shortID is what may be the beginning of an object id.
-var shortID = regexp.MustCompile(`^[0-9a-fA-F]{4,63}$`)
 
 // pin turns the guard of a write into the id that the ref must be at: "" is
 // any, zeros mean that the ref must not exist. A caller gives it as an id in
@@ -39,7 +35,7 @@ func (s *Service) pin(ctx context.Context, r core.Repository, ns core.Namespace,
 	if err := limit.Take(ctx, r.ID); err != nil {
 		return "", err
 	}
-	names, short := []string{ns.Path(branch)}, shortID.MatchString(guard)
+	names, short := []string{ns.Path(branch)}, core.MaybeObjectID(guard) && len(guard) < 64
 	if short {
 		// Only commits count: a blob whose id begins alike cannot be meant.
 		names = append(names, string(id)+"^{commit}")

@@ -2,16 +2,12 @@ package commit
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 )
-
-// hexadecimal is what may be an id or the beginning of one.
-var hexadecimal = regexp.MustCompile(`^[0-9a-fA-F]{4,64}$`)
 
 // head is a commit and its tree.
 type head struct{ commit, tree core.ObjectID }
@@ -63,7 +59,7 @@ func (s *Service) resolveWhole(ctx context.Context, r core.Repository, ns core.N
 	name, _, _ := strings.Cut(revision, "~")
 	name, _, _ = strings.Cut(name, "^")
 	// Only what comes from an upstream can lack something, and no ref leads to it.
-	if err != nil || r.Upstream == nil || !hexadecimal.MatchString(name) {
+	if err != nil || r.Upstream == nil || !core.MaybeObjectID(name) {
 		return found, err
 	}
 	whole, err := s.git.Complete(ctx, s.repos.Path(r.ID), found.commit)

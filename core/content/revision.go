@@ -12,12 +12,9 @@ import (
 // maxRevision is the length limit of a revision in bytes.
 const maxRevision = 1024
 
-var (
-	// steps is what may follow a name. Five digits keep git from walking
-	// further than any answer is worth.
-	steps       = regexp.MustCompile(`^(?:[~^][0-9]{0,5}){0,16}$`)
-	hexadecimal = regexp.MustCompile(`^[0-9a-fA-F]{4,64}$`)
-)
+// steps is what may follow a name. Five digits keep git from walking further than
+// any answer is worth.
+var steps = regexp.MustCompile(`^(?:[~^][0-9]{0,5}){0,16}$`)
 
 // revision is a revision that was taken apart: a name, and the steps from it
 // as in "main~2".
@@ -86,7 +83,7 @@ func (r revision) candidates(ns core.Namespace, defaultBranch string) []string {
 		if first != r.name && (first == "heads" || first == "tags" || first == "notes") {
 			names = append(names, ns.Path("refs/"+r.name))
 		}
-		if hexadecimal.MatchString(r.name) {
+		if core.MaybeObjectID(r.name) {
 			names = append(names, strings.ToLower(r.name))
 		}
 	}
@@ -116,7 +113,7 @@ func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository,
 	if err != nil {
 		return resolved{}, err
 	}
-	if !object.Found() && hexadecimal.MatchString(rev.name) {
+	if !object.Found() && core.MaybeObjectID(rev.name) {
 		// With a step after it, git calls an ambiguous id a missing one.
 		if _, object, err = s.first(ctx, dir, []string{strings.ToLower(rev.name)}, ""); err != nil {
 			return resolved{}, err

@@ -98,7 +98,7 @@ func FuzzParseRevision(f *testing.F) {
 			require.False(t, strings.HasPrefix(name, "refs/internal/") || strings.HasPrefix(name, "refs/namespaces/"), name)
 		}
 		for _, name := range rev.candidates(core.Ephemeral, "main") {
-			require.True(t, strings.HasPrefix(name, core.EphemeralPrefix) || hexadecimal.MatchString(strings.TrimSuffix(name, rev.steps)), name)
+			require.True(t, strings.HasPrefix(name, core.EphemeralPrefix) || core.MaybeObjectID(strings.TrimSuffix(name, rev.steps)), name)
 		}
 	})
 }

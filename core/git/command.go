@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/headwater-git/headwater/providers/subprocess"
 )
 
 // Config is one git configuration value of one call.
@@ -211,7 +213,7 @@ func (p *Process) kill() {
 // as the system was asked how the process ended, so that comes last.
 func (p *Process) reap() error {
 	pid := p.cmd.Process.Pid
-	held := awaitEnd(pid)
+	held := subprocess.AwaitEnd(pid)
 	if held && p.ctx.Err() != nil {
 		awaitGroup(pid, 2*killGrace)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
 )
 
 // packedRef is one line of a packed-refs file.
@@ -203,11 +204,7 @@ func writePackedRefs(dir string, refs map[string]packedRef, names []string) (err
 	if err := os.Rename(path+".lock", path); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(dir)
 }
 
 // removeLoose removes the loose refs of that folder which were there before, all

@@ -1,7 +1,6 @@
 package git
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -18,18 +17,6 @@ import (
 // would go on writing beside the next server.
 func sysProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-}
-
-// awaitEnd waits until the process has ended, and leaves it to be waited for: as
-// long as nobody does, its number and that of its group are not given to another.
-// It reports whether it could.
-func awaitEnd(pid int) bool {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return err == nil
-		}
-	}
 }
 
 // awaitGroup waits, so long at most, until nobody of the group runs any more. It is

@@ -13,9 +13,6 @@ import (
 // with all its children. There is no parent-death signal here.
 func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// awaitEnd does nothing: what Linux has for it is not everywhere.
-func awaitEnd(int) bool { return false }
-
 // awaitGroup does nothing.
 func awaitGroup(int, time.Duration) {}
 

@@ -35,7 +35,7 @@ type CommitPoint interface {
 // CommitPointOptions are what a [CommitPoint] is made from.
 type CommitPointOptions struct {
 	Git       *git.Git
-	Store     Store
+	Store     core.Transactor
 	Path      func(repoID string) string // folder of a repository
 	Failpoint func(name string)          // called at named steps, see [Options]; never nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/core/git"
 )
 
@@ -181,17 +182,7 @@ func (r *Repos) moveInto(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
-}
-
-// syncDir flushes a folder, so that a rename in it survives a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.SyncDir(filepath.Dir(to))
 }
 
 // Delete removes a repository: first out of sight, then from the store, then

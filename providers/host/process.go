@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-plugin/runner"
 
+	"github.com/headwater-git/headwater/providers/subprocess"
 	"github.com/headwater-git/headwater/providers/v1/wire"
 )
 
@@ -119,7 +120,7 @@ func (p *process) Wait(context.Context) error {
 	// What the plugin started dies with it. Where that can be, it comes before the
 	// plugin is waited for: after it, its number and that of its group may be
 	// another's.
-	held := awaitEnd(p.pid())
+	held := subprocess.AwaitEnd(p.pid())
 	if held {
 		p.endGroup()
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -100,7 +101,7 @@ func change(path string, edit func(*Keyset) (*Keyset, error)) error {
 	if err := os.Rename(temp, path); err != nil {
 		return failed("write key file", errors.Join(err, os.Remove(temp)))
 	}
-	if err := syncDir(path); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return failed("write key file", err)
 	}
 	return nil
@@ -151,7 +152,7 @@ func create(path string) (*Keyset, error) {
 	if linked != nil {
 		return nil, failed(doing, linked)
 	}
-	if err := syncDir(path); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return nil, failed(doing, err)
 	}
 	return keys, nil
@@ -164,25 +165,5 @@ func writeTemp(path string, keys *Keyset) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".key-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = file.Write(append(text, '\n'))
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(file.Name()))
-	}
-	return file.Name(), nil
-}
-
-// syncDir makes a new name beside path survive a power cut.
-func syncDir(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.WriteTemp(filepath.Dir(path), ".key-", append(text, '\n'))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/server"
 )
 
@@ -63,31 +64,8 @@ func (d dataDir) writeAddress(url string) (remove func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(d.addressFile()), 0o700); err != nil {
 		return nil, err
 	}
-	if err := writeFile(d.addressFile(), []byte(url+"\n"), 0o644); err != nil {
+	if err := durable.ReplaceFile(d.addressFile(), []byte(url+"\n"), 0o644); err != nil {
 		return nil, err
 	}
 	return func() { _ = os.Remove(d.addressFile()) }, nil
-}
-
-// writeFile replaces path with data by way of a temporary file beside it.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // no such file after the rename
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
 }

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/headwater-git/headwater/core/durable"
 )
 
 const (
@@ -96,7 +98,7 @@ func selfSigned(dir string, now time.Time) (tlsFiles, error) {
 		{filepath.Join(dir, "ca.pem"), "CERTIFICATE", caDER, 0o644},
 		{files.cert, "CERTIFICATE", leafDER, 0o644}, // last: usable looks at it first
 	} {
-		if err := writeFile(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), f.mode); err != nil {
+		if err := durable.ReplaceFile(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), f.mode); err != nil {
 			return tlsFiles{}, err
 		}
 	}
