@@ -38,7 +38,7 @@ func (b *bench) rest(r core.Repository) {
 			b.clock.Advance(time.Second)
 			late = now.Add(patience / 3)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
