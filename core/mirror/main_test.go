@@ -2,7 +2,6 @@ package mirror_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -24,9 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// Every check makes a repository; the flag on the command line still wins.
-	if err := flag.Set("rapid.checks", "15"); err != nil {
-		panic(err)
-	}
+	coretest.Checks(10, 100)
 	coretest.Main(m)
 }
 

@@ -2,7 +2,6 @@ package rewrite_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -25,9 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// Every check makes a repository; the flag on the command line still wins.
-	if err := flag.Set("rapid.checks", "8"); err != nil {
-		panic(err)
-	}
+	coretest.Checks(6, 60)
 	coretest.Main(m)
 }
 

@@ -46,32 +46,32 @@ func call(t *testing.T, f *TestForge, method, path, bearer string, body any) (in
 func TestForge_githubAPI_appJWT(t *testing.T) {
 	t.Parallel()
 	f := StartForge(t, ForgeOptions{})
-	now := time.Now().Unix()
+	now := func(after int64) int64 { return time.Now().Unix() + after } // when a subtest runs, which can be late
 	tests := map[string]struct {
-		claims map[string]any
+		claims func() map[string]any
 		status int
 	}{
-		"good":            {map[string]any{"iss": "4242", "iat": now - 60, "exp": now + 540}, http.StatusOK},
-		"iss as a number": {map[string]any{"iss": AppID, "iat": now, "exp": now + 60}, http.StatusOK},
-		"another App":     {map[string]any{"iss": "1", "iat": now, "exp": now + 60}, http.StatusUnauthorized},
-		"no iss":          {map[string]any{"iat": now, "exp": now + 60}, http.StatusUnauthorized},
-		"no iat":          {map[string]any{"iss": "4242", "exp": now + 60}, http.StatusUnauthorized},
-		"no exp":          {map[string]any{"iss": "4242", "iat": now}, http.StatusUnauthorized},
-		"from the future": {map[string]any{"iss": "4242", "iat": now + 60, "exp": now + 120}, http.StatusUnauthorized},
-		"ended":           {map[string]any{"iss": "4242", "iat": now - 120, "exp": now - 60}, http.StatusUnauthorized},
-		"lives too long":  {map[string]any{"iss": "4242", "iat": now, "exp": now + 660}, http.StatusUnauthorized},
+		"good":            {func() map[string]any { return map[string]any{"iss": "4242", "iat": now(-60), "exp": now(540)} }, http.StatusOK},
+		"iss as a number": {func() map[string]any { return map[string]any{"iss": AppID, "iat": now(0), "exp": now(60)} }, http.StatusOK},
+		"another App":     {func() map[string]any { return map[string]any{"iss": "1", "iat": now(0), "exp": now(60)} }, http.StatusUnauthorized},
+		"no iss":          {func() map[string]any { return map[string]any{"iat": now(0), "exp": now(60)} }, http.StatusUnauthorized},
+		"no iat":          {func() map[string]any { return map[string]any{"iss": "4242", "exp": now(60)} }, http.StatusUnauthorized},
+		"no exp":          {func() map[string]any { return map[string]any{"iss": "4242", "iat": now(0)} }, http.StatusUnauthorized},
+		"from the future": {func() map[string]any { return map[string]any{"iss": "4242", "iat": now(60), "exp": now(120)} }, http.StatusUnauthorized},
+		"ended":           {func() map[string]any { return map[string]any{"iss": "4242", "iat": now(-120), "exp": now(-60)} }, http.StatusUnauthorized},
+		"lives too long":  {func() map[string]any { return map[string]any{"iss": "4242", "iat": now(0), "exp": now(660)} }, http.StatusUnauthorized},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			status, answer := call(t, f, http.MethodGet, "/app", sign(t, f, test.claims), nil)
+			status, answer := call(t, f, http.MethodGet, "/app", sign(t, f, test.claims()), nil)
 			require.Equal(t, test.status, status, "%v", answer)
 		})
 	}
 	t.Run("another key", func(t *testing.T) {
 		t.Parallel()
 		other := StartForge(t, ForgeOptions{})
-		raw := sign(t, other, map[string]any{"iss": "4242", "iat": now, "exp": now + 60})
+		raw := sign(t, other, map[string]any{"iss": "4242", "iat": now(0), "exp": now(60)})
 		status, _ := call(t, f, http.MethodGet, "/app", raw, nil)
 		require.Equal(t, http.StatusUnauthorized, status)
 	})

@@ -1,7 +1,9 @@
 package coretest
 
 import (
+	"flag"
 	"os"
+	"strconv"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -23,6 +25,19 @@ func Main(m *testing.M) {
 		}
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// Checks is how many random cases a property test goes through, unless the flag
+// -rapid.checks says so: long with the environment variable HEADWATER_TEST_LONG,
+// else gate. Call it before [Main].
+func Checks(gate, long int) {
+	n := gate
+	if os.Getenv("HEADWATER_TEST_LONG") != "" {
+		n = long
+	}
+	if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
+		panic(err)
+	}
 }
 
 // A secret in the environment of the tests, which nothing may pass on.
