@@ -62,6 +62,7 @@ type Forge struct {
 	served  chan struct{} // closed when the accept loop has ended
 	app     *githubApp    // nil unless the host has Apps
 
+	listings  listings
 	manifests appManifests
 	postman   *postman
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -247,7 +248,19 @@ func (f *Forge) serveGit(w http.ResponseWriter, r *http.Request, body io.Reader,
 		config = append(config, rules...)
 		env = append(slices.Clip(env), "FORGE_VERDICT="+folder)
 	}
-	f.runBackend(w, r, body, repo, service, config, env)
+	if rec.Kind != KindDiscover && rec.Kind != KindListRefs {
+		f.runBackend(w, r, body, repo, service, config, env)
+		return
+	}
+	asked, err := io.ReadAll(body) // readRequest has bounded it
+	if err != nil {
+		f.refuse(w, answer{http.StatusBadRequest, err.Error()})
+		return
+	}
+	request := strings.Join([]string{r.Method, r.URL.RawQuery, r.Header.Get("Git-Protocol"), string(asked)}, "\x00")
+	f.listings.serve(w, filepath.Join(f.root, f.replicaOf(repo)), request, func(w http.ResponseWriter) {
+		f.runBackend(w, r, bytes.NewReader(asked), repo, service, config, env)
+	})
 }
 
 // runBackend hands a request to git http-backend.
