@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 // catBench is a pool and repositories to read.
@@ -48,9 +49,9 @@ func (b *catBench) idlePids() []int {
 // addBlob writes a blob and returns its id.
 func addBlob(t *testing.T, dir, content string) string {
 	t.Helper()
-	r := tryGit(t, dir, content, "hash-object", "-w", "--stdin")
-	require.Zero(t, r.code, r.stderr)
-	return strings.TrimSpace(r.stdout)
+	r := gittest.Try(t, dir, content, "hash-object", "-w", "--stdin")
+	require.Zero(t, r.Code, r.Stderr)
+	return strings.TrimSpace(r.Stdout)
 }
 
 func TestCatFile_answers(t *testing.T) {
@@ -59,13 +60,13 @@ func TestCatFile_answers(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
 			b := newCatBench(t, CatFileOptions{})
-			dir := newBare(t, "--object-format="+format)
+			dir := gittest.NewBare(t, "--object-format="+format)
 			blob := addBlob(t, dir, "hello")
 			empty := addBlob(t, dir, "")
 			module := strings.Repeat("1", len(blob)) // a submodule's commit is in no repository of ours
-			tree := strings.TrimSpace(tryGit(t, dir, "100644 blob "+blob+"\tnew\nline\x00100644 blob "+empty+"\ta b\x00160000 commit "+module+"\tmod\nule\x00", "mktree", "-z", "--missing").stdout)
-			commit := mustGit(t, dir, "commit-tree", "-m", "m", tree)
-			mustGit(t, dir, "update-ref", "refs/heads/main", commit)
+			tree := strings.TrimSpace(gittest.Try(t, dir, "100644 blob "+blob+"\tnew\nline\x00100644 blob "+empty+"\ta b\x00160000 commit "+module+"\tmod\nule\x00", "mktree", "-z", "--missing").Stdout)
+			commit := gittest.Run(t, dir, "commit-tree", "-m", "m", tree)
+			gittest.Run(t, dir, "update-ref", "refs/heads/main", commit)
 			names := []string{
 				"refs/heads/main", commit + "^{tree}", commit + ":new\nline", commit + ":a b", commit + ":no\nsuch\nfile", "refs/heads/none", blob + "^{commit}", commit + "~1",
 				commit + ":mod\nule", commit + ":mod\nule/x", commit + ":a b",
@@ -95,8 +96,8 @@ func TestCatFile_answers(t *testing.T) {
 func TestCatFile_seesNewRefsAndPacks(t *testing.T) {
 	t.Parallel()
 	b := newCatBench(t, CatFileOptions{})
-	dir := newBare(t)
-	addCommit(t, dir, "refs/heads/main", "one")
+	dir := gittest.NewBare(t)
+	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	tip := func() string {
 		o, err := b.Info(t.Context(), dir, "refs/heads/main^{commit}")
 		require.NoError(t, err)
@@ -105,10 +106,10 @@ func TestCatFile_seesNewRefsAndPacks(t *testing.T) {
 	tip()
 	pid := b.idlePids()
 	for i := range 3 {
-		id := addCommit(t, dir, "refs/heads/main", fmt.Sprint(i))
-		mustGit(t, dir, "pack-refs", "--all")
-		mustGit(t, dir, "repack", "-adq")
-		mustGit(t, dir, "prune-packed")
+		id := gittest.AddCommit(t, dir, "refs/heads/main", fmt.Sprint(i))
+		gittest.Run(t, dir, "pack-refs", "--all")
+		gittest.Run(t, dir, "repack", "-adq")
+		gittest.Run(t, dir, "prune-packed")
 		require.Equal(t, id, tip())
 	}
 	require.Equal(t, pid, b.idlePids())
@@ -117,7 +118,7 @@ func TestCatFile_seesNewRefsAndPacks(t *testing.T) {
 func TestCatFile_refusals(t *testing.T) {
 	t.Parallel()
 	b := newCatBench(t, CatFileOptions{})
-	dir := newBare(t)
+	dir := gittest.NewBare(t)
 	small, large := addBlob(t, dir, strings.Repeat("x", 100)), addBlob(t, dir, strings.Repeat("x", catSkip+1))
 	for _, name := range []string{"", "a\x00b", strings.Repeat("x", maxCatName+1)} {
 		_, err := b.Info(t.Context(), dir, name)
@@ -142,8 +143,8 @@ func TestCatFile_bounds(t *testing.T) {
 	b := newCatBench(t, CatFileOptions{MaxProcesses: 3})
 	var dirs []string
 	for range 5 {
-		dir := newBare(t)
-		addCommit(t, dir, "refs/heads/main", dir)
+		dir := gittest.NewBare(t)
+		gittest.AddCommit(t, dir, "refs/heads/main", dir)
 		dirs = append(dirs, dir)
 	}
 	var all sync.WaitGroup
@@ -176,8 +177,8 @@ func TestCatFile_bounds(t *testing.T) {
 func TestCatFile_replacesDeadProcesses(t *testing.T) {
 	t.Parallel()
 	b := newCatBench(t, CatFileOptions{})
-	dir := newBare(t)
-	addCommit(t, dir, "refs/heads/main", "one")
+	dir := gittest.NewBare(t)
+	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	for range 2 {
 		o, err := b.Info(t.Context(), dir, "HEAD")
 		require.NoError(t, err)
@@ -189,16 +190,16 @@ func TestCatFile_replacesDeadProcesses(t *testing.T) {
 func TestCatFile_replacedRepository(t *testing.T) {
 	t.Parallel()
 	b := newCatBench(t, CatFileOptions{})
-	dir := newBare(t)
-	addCommit(t, dir, "refs/heads/main", "one")
+	dir := gittest.NewBare(t)
+	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	_, err := b.Info(t.Context(), dir, "HEAD")
 	require.NoError(t, err)
 	old := b.idlePids()
 	require.NoError(t, os.Rename(dir, dir+".old"))
 	_, err = b.Info(t.Context(), dir, "HEAD")
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
-	mustGit(t, "", "init", "--quiet", "--bare", "--initial-branch=main", "--object-format=sha256", dir)
-	id := addCommit(t, dir, "refs/heads/main", "two")
+	gittest.Run(t, "", "init", "--quiet", "--bare", "--initial-branch=main", "--object-format=sha256", dir)
+	id := gittest.AddCommit(t, dir, "refs/heads/main", "two")
 	o, err := b.Info(t.Context(), dir, "HEAD")
 	require.NoError(t, err)
 	require.Equal(t, core.ObjectID(id), o[0].ID)
@@ -208,7 +209,7 @@ func TestCatFile_replacedRepository(t *testing.T) {
 func TestCatFile_idleProcessesEnd(t *testing.T) {
 	t.Parallel()
 	b := newCatBench(t, CatFileOptions{Idle: 10 * time.Millisecond})
-	dir := newBare(t)
+	dir := gittest.NewBare(t)
 	_, err := b.Info(t.Context(), dir, "HEAD")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(b.idlePids()) == 0 }, 10*time.Second, time.Millisecond)
@@ -219,8 +220,8 @@ func TestCatFile_idleProcessesEnd(t *testing.T) {
 func TestCatFile_cancelled(t *testing.T) {
 	t.Parallel()
 	b := newCatBench(t, CatFileOptions{MaxProcesses: 1})
-	dir := newBare(t)
-	addCommit(t, dir, "refs/heads/main", "one")
+	dir := gittest.NewBare(t)
+	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	blob := addBlob(t, dir, strings.Repeat("x", 1<<20))
 	many := make([]string, catBatch)
 	for i := range many {
@@ -249,8 +250,8 @@ func TestCatFile_Close(t *testing.T) {
 	// Not parallel: it counts goroutines.
 	before := goleak.IgnoreCurrent()
 	b := newCatBench(t, CatFileOptions{})
-	dir := newBare(t)
-	addCommit(t, dir, "refs/heads/main", "one")
+	dir := gittest.NewBare(t)
+	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -274,7 +275,7 @@ func TestGit_OpenBlob(t *testing.T) {
 	t.Parallel()
 	g, err := New(t.Context(), Options{})
 	require.NoError(t, err)
-	dir := newBare(t)
+	dir := gittest.NewBare(t)
 	id := addBlob(t, dir, strings.Repeat("0123456789", 1<<20))
 	s, err := g.OpenBlob(t.Context(), dir, core.ObjectID(id))
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 // Each fixture is a header (source, class, text), a blank line, and stderr as git
@@ -95,17 +96,17 @@ func TestClassifyRemote_edges(t *testing.T) {
 
 func TestIsUnsupported_realWords(t *testing.T) {
 	t.Parallel()
-	up := newBare(t)
-	mustGit(t, up, "config", "receive.advertiseAtomic", "false")
-	mustGit(t, up, "config", "receive.advertisePushOptions", "false")
-	src := newBare(t)
-	a := addCommit(t, src, "refs/heads/main", "a")
-	r := tryGit(t, src, "", "push", "--porcelain", "--atomic", up, a+":refs/heads/x")
-	require.True(t, IsAtomicUnsupported(r.stderr), r.stderr)
-	require.False(t, IsPushOptionsUnsupported(r.stderr))
-	r = tryGit(t, src, "", "push", "--porcelain", "--push-option=x", up, a+":refs/heads/x")
-	require.True(t, IsPushOptionsUnsupported(r.stderr), r.stderr)
-	require.False(t, IsAtomicUnsupported(r.stderr))
+	up := gittest.NewBare(t)
+	gittest.Run(t, up, "config", "receive.advertiseAtomic", "false")
+	gittest.Run(t, up, "config", "receive.advertisePushOptions", "false")
+	src := gittest.NewBare(t)
+	a := gittest.AddCommit(t, src, "refs/heads/main", "a")
+	r := gittest.Try(t, src, "", "push", "--porcelain", "--atomic", up, a+":refs/heads/x")
+	require.True(t, IsAtomicUnsupported(r.Stderr), r.Stderr)
+	require.False(t, IsPushOptionsUnsupported(r.Stderr))
+	r = gittest.Try(t, src, "", "push", "--porcelain", "--push-option=x", up, a+":refs/heads/x")
+	require.True(t, IsPushOptionsUnsupported(r.Stderr), r.Stderr)
+	require.False(t, IsAtomicUnsupported(r.Stderr))
 }
 
 // The words of the git that is installed, whichever it is.
@@ -159,10 +160,10 @@ func TestClassifyRemote_realGit(t *testing.T) {
 			t.Parallel()
 			srv := httptest.NewServer(c.handler)
 			t.Cleanup(srv.Close)
-			r := tryGit(t, newBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
-			class, text := ClassifyRemote(r.stderr, r.code)
-			require.Equal(t, c.class, class, r.stderr)
-			require.Contains(t, text, c.text, r.stderr)
+			r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
+			class, text := ClassifyRemote(r.Stderr, r.Code)
+			require.Equal(t, c.class, class, r.Stderr)
+			require.Contains(t, text, c.text, r.Stderr)
 		})
 	}
 
@@ -171,60 +172,60 @@ func TestClassifyRemote_realGit(t *testing.T) {
 	for name, url := range map[string]string{"refused": closed.URL, "no such name": "http://no-such-name.invalid"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := tryGit(t, newBare(t), "", append(fetch, url+"/a.git", "refs/heads/*:refs/heads/*")...)
-			class, _ := ClassifyRemote(r.stderr, r.code)
-			require.Equal(t, core.ClassNetwork, class, r.stderr)
+			r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, url+"/a.git", "refs/heads/*:refs/heads/*")...)
+			class, _ := ClassifyRemote(r.Stderr, r.Code)
+			require.Equal(t, core.ClassNetwork, class, r.Stderr)
 		})
 	}
 
 	t.Run("untrusted certificate", func(t *testing.T) {
 		t.Parallel()
 		srv := httptest.NewUnstartedServer(http.NotFoundHandler())
-		srv.Config.ErrorLog = discardLog()
+		srv.Config.ErrorLog = gittest.DiscardLog()
 		srv.StartTLS()
 		t.Cleanup(srv.Close)
-		r := tryGit(t, newBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
-		class, _ := ClassifyRemote(r.stderr, r.code)
-		require.Equal(t, core.ClassNetwork, class, r.stderr)
+		r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
+		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		require.Equal(t, core.ClassNetwork, class, r.Stderr)
 	})
 	t.Run("slow", func(t *testing.T) {
 		t.Parallel()
 		srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }))
 		t.Cleanup(srv.Close)
 		slow := []string{"-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=1"}
-		r := tryGit(t, newBare(t), "", append(append(slow, fetch...), srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
-		class, _ := ClassifyRemote(r.stderr, r.code)
-		require.Equal(t, core.ClassTimeout, class, r.stderr)
+		r := gittest.Try(t, gittest.NewBare(t), "", append(append(slow, fetch...), srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
+		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		require.Equal(t, core.ClassTimeout, class, r.Stderr)
 	})
 	t.Run("no such branch", func(t *testing.T) {
 		t.Parallel()
-		up := newBare(t)
-		addCommit(t, up, "refs/heads/main", "a")
-		r := tryGit(t, newBare(t), "", append(fetch, up, "refs/heads/x:refs/heads/x")...)
-		class, _ := ClassifyRemote(r.stderr, r.code)
-		require.Equal(t, core.ClassNotFound, class, r.stderr)
+		up := gittest.NewBare(t)
+		gittest.AddCommit(t, up, "refs/heads/main", "a")
+		r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, up, "refs/heads/x:refs/heads/x")...)
+		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		require.Equal(t, core.ClassNotFound, class, r.Stderr)
 	})
 	t.Run("bad object", func(t *testing.T) {
 		t.Parallel()
-		up := newBare(t)
-		tree := strings.TrimSpace(tryGit(t, up, "", "mktree").stdout)
+		up := gittest.NewBare(t)
+		tree := strings.TrimSpace(gittest.Try(t, up, "", "mktree").Stdout)
 		commit := fmt.Sprintf("tree %s\nauthor A <a@example.com>1700000000 +0000\ncommitter A <a@example.com> 1700000000 +0000\n\nbad\n", tree)
-		id := strings.TrimSpace(tryGit(t, up, commit, "hash-object", "-t", "commit", "-w", "--literally", "--stdin").stdout)
-		mustGit(t, up, "update-ref", "refs/heads/main", id)
-		r := tryGit(t, newBare(t), "", "-c", "transfer.fsckObjects=true", "fetch", httpBackend(t, filepath.Dir(up))+"/r.git", "refs/heads/*:refs/heads/*")
-		class, text := ClassifyRemote(r.stderr, r.code)
-		require.Equal(t, core.ClassCorrupt, class, r.stderr)
-		require.Contains(t, text, "missingSpaceBeforeDate", r.stderr)
+		id := strings.TrimSpace(gittest.Try(t, up, commit, "hash-object", "-t", "commit", "-w", "--literally", "--stdin").Stdout)
+		gittest.Run(t, up, "update-ref", "refs/heads/main", id)
+		r := gittest.Try(t, gittest.NewBare(t), "", "-c", "transfer.fsckObjects=true", "fetch", gittest.HTTPBackend(t, filepath.Dir(up))+"/r.git", "refs/heads/*:refs/heads/*")
+		class, text := ClassifyRemote(r.Stderr, r.Code)
+		require.Equal(t, core.ClassCorrupt, class, r.Stderr)
+		require.Contains(t, text, "missingSpaceBeforeDate", r.Stderr)
 	})
 	t.Run("the host's size limit", func(t *testing.T) {
 		t.Parallel()
-		up := newBare(t)
-		mustGit(t, up, "config", "receive.maxInputSize", "10")
-		src := newBare(t)
-		a := addCommit(t, src, "refs/heads/main", "a")
-		r := tryGit(t, src, "", "push", "--porcelain", up, a+":refs/heads/x")
-		class, _ := ClassifyRemote(r.stderr, r.code)
-		require.Equal(t, core.ClassTooLarge, class, r.stderr)
+		up := gittest.NewBare(t)
+		gittest.Run(t, up, "config", "receive.maxInputSize", "10")
+		src := gittest.NewBare(t)
+		a := gittest.AddCommit(t, src, "refs/heads/main", "a")
+		r := gittest.Try(t, src, "", "push", "--porcelain", up, a+":refs/heads/x")
+		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		require.Equal(t, core.ClassTooLarge, class, r.Stderr)
 	})
 }
 
@@ -263,10 +264,10 @@ func TestParseUpdateRefError_words(t *testing.T) {
 
 func TestParseUpdateRefError_realGit(t *testing.T) {
 	t.Parallel()
-	dir := newBare(t)
-	a := addCommit(t, dir, "refs/heads/a", "a")
-	b := addCommit(t, dir, "refs/heads/dir/b", "b", a)
-	tree := strings.TrimSpace(tryGit(t, dir, "", "mktree").stdout)
+	dir := gittest.NewBare(t)
+	a := gittest.AddCommit(t, dir, "refs/heads/a", "a")
+	b := gittest.AddCommit(t, dir, "refs/heads/dir/b", "b", a)
+	tree := strings.TrimSpace(gittest.Try(t, dir, "", "mktree").Stdout)
 	zero := string(core.ZeroSHA1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "refs", "heads", "held.lock"), nil, 0o600))
 	cases := []struct {
@@ -289,11 +290,11 @@ func TestParseUpdateRefError_realGit(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := tryGit(t, dir, "start\n"+c.command+"\nprepare\nabort\n", "-c", "core.filesRefLockTimeout=0", "update-ref", "--no-deref", "--stdin")
-			require.NotZero(t, r.code)
-			ref, kind := ParseUpdateRefError(r.stderr)
-			require.Equal(t, c.kind, kind, r.stderr)
-			require.Equal(t, c.ref, ref, r.stderr)
+			r := gittest.Try(t, dir, "start\n"+c.command+"\nprepare\nabort\n", "-c", "core.filesRefLockTimeout=0", "update-ref", "--no-deref", "--stdin")
+			require.NotZero(t, r.Code)
+			ref, kind := ParseUpdateRefError(r.Stderr)
+			require.Equal(t, c.kind, kind, r.Stderr)
+			require.Equal(t, c.ref, ref, r.Stderr)
 		})
 	}
 }

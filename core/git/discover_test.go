@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 var allPrefixes = []string{"HEAD", "refs/heads/", "refs/tags/"}
@@ -39,12 +40,12 @@ func newTestDiscoverer(t *testing.T) *Discoverer {
 // request refs.
 func forge(t *testing.T, flags ...string) (root string, refs map[string]core.ObjectID) {
 	t.Helper()
-	dir := newBare(t, flags...)
-	a := addCommit(t, dir, "refs/heads/main", "one")
-	b := addCommit(t, dir, "refs/heads/main2", "two", a)
-	addCommit(t, dir, "refs/pull/1/head", "three", a)
-	mustGit(t, dir, "tag", "-a", "-m", "tag", "v1", a)
-	tag := mustGit(t, dir, "rev-parse", "refs/tags/v1")
+	dir := gittest.NewBare(t, flags...)
+	a := gittest.AddCommit(t, dir, "refs/heads/main", "one")
+	b := gittest.AddCommit(t, dir, "refs/heads/main2", "two", a)
+	gittest.AddCommit(t, dir, "refs/pull/1/head", "three", a)
+	gittest.Run(t, dir, "tag", "-a", "-m", "tag", "v1", a)
+	tag := gittest.Run(t, dir, "rev-parse", "refs/tags/v1")
 	return filepath.Dir(dir), map[string]core.ObjectID{
 		"HEAD": core.ObjectID(a), "refs/heads/main": core.ObjectID(a),
 		"refs/heads/main2": core.ObjectID(b), "refs/tags/v1": core.ObjectID(tag),
@@ -80,18 +81,18 @@ func TestDiscoverer_Refs_realGit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			if c.prepare != "" {
-				dir := newBare(t)
+				dir := gittest.NewBare(t)
 				c.root = filepath.Dir(dir)
 				if c.prepare != "empty" {
-					id := addCommit(t, dir, "refs/heads/main", "one")
+					id := gittest.AddCommit(t, dir, "refs/heads/main", "one")
 					if c.prepare == "detached" {
-						mustGit(t, dir, "update-ref", "--no-deref", "HEAD", id)
+						gittest.Run(t, dir, "update-ref", "--no-deref", "HEAD", id)
 					} else {
-						mustGit(t, dir, "symbolic-ref", "HEAD", "refs/heads/nowhere")
+						gittest.Run(t, dir, "symbolic-ref", "HEAD", "refs/heads/nowhere")
 					}
 				}
 			}
-			base := httpBackend(t, c.root, "protocol.version="+c.version)
+			base := gittest.HTTPBackend(t, c.root, "protocol.version="+c.version)
 			if c.version == "0" || c.version == "1" {
 				base = speakOnly(t, base, c.version)
 			}
@@ -246,7 +247,7 @@ func TestDiscoverer_Refs_noConnection(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 	tlsServer := httptest.NewUnstartedServer(http.NotFoundHandler())
-	tlsServer.Config.ErrorLog = discardLog()
+	tlsServer.Config.ErrorLog = gittest.DiscardLog()
 	tlsServer.StartTLS()
 	t.Cleanup(tlsServer.Close)
 	cut := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -344,7 +345,7 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 			conns.Add(1)
 		}
 	}
-	srv.Config.ErrorLog = discardLog()
+	srv.Config.ErrorLog = gittest.DiscardLog()
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	caFile := filepath.Join(t.TempDir(), "ca.pem")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -47,20 +48,20 @@ func TestParseProgress_lines(t *testing.T) {
 
 func TestParseProgress_realGit(t *testing.T) {
 	t.Parallel()
-	up := newBare(t)
-	addCommit(t, up, "refs/heads/main", "a")
-	dir := newBare(t)
-	r := tryGit(t, dir, "", "fetch", "--progress", httpBackend(t, up[:strings.LastIndexByte(up, '/')])+"/r.git", "refs/heads/*:refs/heads/*")
-	require.Zero(t, r.code, r.stderr)
+	up := gittest.NewBare(t)
+	gittest.AddCommit(t, up, "refs/heads/main", "a")
+	dir := gittest.NewBare(t)
+	r := gittest.Try(t, dir, "", "fetch", "--progress", gittest.HTTPBackend(t, up[:strings.LastIndexByte(up, '/')])+"/r.git", "refs/heads/*:refs/heads/*")
+	require.Zero(t, r.Code, r.Stderr)
 	final := map[string]bool{}
 	w := NewLineWriter(func(line []byte, _ bool) {
 		if p, ok := ParseProgress(string(line)); ok && p.Final {
 			final[p.Phase] = true
 		}
 	})
-	_, _ = w.Write([]byte(r.stderr))
+	_, _ = w.Write([]byte(r.Stderr))
 	require.NoError(t, w.Close())
-	require.Subset(t, final, map[string]bool{"remote: Counting objects": true}, r.stderr)
+	require.Subset(t, final, map[string]bool{"remote: Counting objects": true}, r.Stderr)
 }
 
 func TestLineWriter_Write_cutsLines(t *testing.T) {

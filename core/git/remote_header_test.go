@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -30,7 +31,7 @@ func headerForms() []Remote {
 // and no Basic credentials. It counts the ones that it refused.
 func headerHost(t *testing.T, root string, want Remote, config ...string) (address string, refused *atomic.Int32) {
 	t.Helper()
-	backend, err := url.Parse(httpBackend(t, root, config...))
+	backend, err := url.Parse(gittest.HTTPBackend(t, root, config...))
 	require.NoError(t, err)
 	proxy := httputil.NewSingleHostReverseProxy(backend)
 	refused = &atomic.Int32{}
@@ -56,8 +57,8 @@ func TestRemote_headerCredential(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			there := filepath.Join(root, "x.git")
-			mustGit(t, "", "init", "--quiet", "--bare", "--initial-branch=main", there)
-			one := addCommit(t, there, "refs/heads/main", "one")
+			gittest.Run(t, "", "init", "--quiet", "--bare", "--initial-branch=main", there)
+			one := gittest.AddCommit(t, there, "refs/heads/main", "one")
 			address, refused := headerHost(t, root, form, "http.receivepack=true")
 			g, r := newGit(t), form
 			r.URL = address + "/x.git"
@@ -69,11 +70,11 @@ func TestRemote_headerCredential(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, one, string(adv.Refs["refs/heads/main"]))
 
-			here := newBare(t)
+			here := gittest.NewBare(t)
 			require.NoError(t, g.Run(t.Context(), Command{Name: "fetch", Dir: here, Args: []string{r.URL, "refs/heads/main"}, Remote: &r}))
-			addCommit(t, here, "refs/heads/new", "two")
+			gittest.AddCommit(t, here, "refs/heads/new", "two")
 			require.NoError(t, g.Run(t.Context(), Command{Name: "push", Dir: here, Args: []string{r.URL, "refs/heads/new"}, Remote: &r}))
-			require.Equal(t, mustGit(t, here, "rev-parse", "refs/heads/new"), mustGit(t, there, "rev-parse", "refs/heads/new"))
+			require.Equal(t, gittest.Run(t, here, "rev-parse", "refs/heads/new"), gittest.Run(t, there, "rev-parse", "refs/heads/new"))
 			require.Zero(t, refused.Load(), "every request carries it from the start")
 
 			wrong := r
@@ -116,8 +117,8 @@ func TestInvariant19_redirectGetsNoHeader(t *testing.T) {
 		g, r := newGit(t), form
 		r.URL = host.URL + "/x.git"
 		for _, name := range []string{"ls-remote", "fetch", "push"} {
-			dir := newBare(t)
-			addCommit(t, dir, "refs/heads/main", "one")
+			dir := gittest.NewBare(t)
+			gittest.AddCommit(t, dir, "refs/heads/main", "one")
 			err := g.Run(t.Context(), Command{Name: name, Dir: dir, Args: []string{r.URL, "refs/heads/main"}, Remote: &r})
 			require.Error(t, err, name)
 		}

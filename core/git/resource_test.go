@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 // newLimited returns a git whose every child has the ceiling.
@@ -39,11 +40,11 @@ func requireShort(t *testing.T, err error, sentence string) {
 
 func TestProcess_ceiling(t *testing.T) {
 	t.Parallel()
-	dir := newBare(t)
-	blob := strings.TrimSpace(tryGit(t, dir, strings.Repeat("0123456789abcde\n", 6<<20), "hash-object", "-w", "--stdin").stdout)
+	dir := gittest.NewBare(t)
+	blob := strings.TrimSpace(gittest.Try(t, dir, strings.Repeat("0123456789abcde\n", 6<<20), "hash-object", "-w", "--stdin").Stdout)
 	tree := mktree(t, dir, "100644 blob "+blob+"\tlarge")
-	commit := mustGit(t, dir, "commit-tree", "-m", "m", tree)
-	mustGit(t, dir, "update-ref", "refs/heads/main", commit)
+	commit := gittest.Run(t, dir, "commit-tree", "-m", "m", tree)
+	gittest.Run(t, dir, "update-ref", "refs/heads/main", commit)
 	loose := func(name string) string { return dir + "/objects/" + name[:2] + "/" + name[2:] }
 	const sentence = "git ran out of memory, of which it may have 64 MiB for this; ask for less at once, or have the operator raise --git-memory-"
 	g := newLimited(t, 64)
@@ -110,7 +111,7 @@ func TestLimitMemory_reachesChildren(t *testing.T) {
 
 func TestProcess_signals(t *testing.T) {
 	t.Parallel()
-	dir := newBare(t)
+	dir := gittest.NewBare(t)
 	g, err := New(t.Context(), Options{})
 	require.NoError(t, err)
 	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT} {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 func TestAppendSideband_splits(t *testing.T) {
@@ -147,11 +148,11 @@ func TestReceiveRequest_AppendReport_likeGit(t *testing.T) {
 	for _, caps := range []string{"report-status", "report-status-v2", "report-status side-band-64k", "report-status-v2 side-band-64k", "side-band-64k", ""} {
 		t.Run("with "+caps, func(t *testing.T) {
 			t.Parallel()
-			dir := newBare(t)
-			a := addCommit(t, dir, "refs/heads/a", "one")
-			mustGit(t, dir, "update-ref", "refs/heads/b", a)
-			mustGit(t, dir, "config", "receive.denyDeletes", "true")
-			mustGit(t, dir, "config", "receive.denyDeleteCurrent", "ignore")
+			dir := gittest.NewBare(t)
+			a := gittest.AddCommit(t, dir, "refs/heads/a", "one")
+			gittest.Run(t, dir, "update-ref", "refs/heads/b", a)
+			gittest.Run(t, dir, "config", "receive.denyDeletes", "true")
+			gittest.Run(t, dir, "config", "receive.denyDeleteCurrent", "ignore")
 			zero := string(core.ZeroSHA1)
 			in := pkts(
 				zero+" "+a+" refs/heads/new\x00"+caps+" agent=test",
@@ -159,7 +160,7 @@ func TestReceiveRequest_AppendReport_likeGit(t *testing.T) {
 				zero+" "+a+" refs/heads/also",
 				FlushPkt) + emptyPack
 			cmd := exec.CommandContext(t.Context(), "git", "receive-pack", "--stateless-rpc", dir)
-			cmd.Env, cmd.Stdin = gitEnv(), strings.NewReader(in)
+			cmd.Env, cmd.Stdin = gittest.Env(), strings.NewReader(in)
 			want, err := cmd.Output()
 			require.NoError(t, err)
 			// Leave band 2 out: it is git's talk, not the report.

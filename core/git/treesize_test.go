@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 // mktree writes a tree of "mode type id\tname" lines and returns its id.
@@ -18,9 +19,9 @@ func mktree(t *testing.T, dir string, lines ...string) string {
 	for _, line := range lines {
 		text += line + "\n"
 	}
-	r := tryGit(t, dir, text, "mktree")
-	require.Zero(t, r.code, r.stderr)
-	return strings.TrimSpace(r.stdout)
+	r := gittest.Try(t, dir, text, "mktree")
+	require.Zero(t, r.Code, r.Stderr)
+	return strings.TrimSpace(r.Stdout)
 }
 
 // treeBomb writes a tree of so many levels, each with n entries that are the
@@ -56,7 +57,7 @@ func (c *countedTrees) Contents(ctx context.Context, dir string, limit int64, na
 // unfolded is what git itself lists of a tree or of a comparison.
 func unfolded(t *testing.T, dir string, args ...string) (s treeSize) {
 	t.Helper()
-	for path := range strings.SplitSeq(mustGit(t, dir, args...), "\n") {
+	for path := range strings.SplitSeq(gittest.Run(t, dir, args...), "\n") {
 		if path != "" {
 			s.entries++
 			s.paths += int64(len(path))
@@ -69,7 +70,7 @@ func unfolded(t *testing.T, dir string, args ...string) (s treeSize) {
 func TestTreeSizes_areWhatGitUnfolds(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"sha1", "sha256"} {
-		dir := newBare(t, "--object-format="+format)
+		dir := gittest.NewBare(t, "--object-format="+format)
 		b := newCatBench(t, CatFileOptions{})
 		x, y := addBlob(t, dir, "x"), addBlob(t, dir, "y")
 		deep := mktree(t, dir, "100644 blob "+x+"\tfile", "120000 blob "+y+"\tlink")
@@ -102,7 +103,7 @@ func TestTreeSizes_areWhatGitUnfolds(t *testing.T) {
 
 func TestTreeSizes_refuseWhatUnfoldsTooFar(t *testing.T) {
 	t.Parallel()
-	dir := newBare(t)
+	dir := gittest.NewBare(t)
 	b := newCatBench(t, CatFileOptions{})
 	leaf, other := addBlob(t, dir, "x"), addBlob(t, dir, "y")
 	bomb, second := treeBomb(t, dir, leaf, 12, 10), treeBomb(t, dir, other, 12, 10)
@@ -117,7 +118,7 @@ func TestTreeSizes_refuseWhatUnfoldsTooFar(t *testing.T) {
 	}
 	aside := mktree(t, dir, "040000 tree "+bomb[0]+"\tbomb", "100644 blob "+leaf+"\tf")
 	aside2 := mktree(t, dir, "040000 tree "+bomb[0]+"\tbomb", "100644 blob "+other+"\tf")
-	commit := mustGit(t, dir, "commit-tree", "-m", "m", bomb[0])
+	commit := gittest.Run(t, dir, "commit-tree", "-m", "m", bomb[0])
 	read := &countedTrees{CatFile: b.CatFile}
 	sizes := NewTreeSizes(read, TreeLimits{Depth: 60})
 	limited := NewTreeSizes(b, TreeLimits{Entries: 20_000})
@@ -157,7 +158,7 @@ func TestTreeSizes_refuseWhatUnfoldsTooFar(t *testing.T) {
 
 func TestTreeSizes_aTreeOfManyEntries(t *testing.T) {
 	t.Parallel()
-	dir := newBare(t)
+	dir := gittest.NewBare(t)
 	b := newCatBench(t, CatFileOptions{})
 	leaf := addBlob(t, dir, "x")
 	lines := make([]string, 9000)
@@ -175,7 +176,7 @@ func TestTreeSizes_aTreeOfManyEntries(t *testing.T) {
 // repository costs: the trees that it changed.
 func TestTreeSizes_rememberALargeRepository(t *testing.T) {
 	t.Parallel()
-	dir := newBare(t)
+	dir := gittest.NewBare(t)
 	b := newCatBench(t, CatFileOptions{})
 	leaf := addBlob(t, dir, "x")
 	var top []string
