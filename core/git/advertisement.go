@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // Advertisement is what an upstream says it has.
@@ -103,16 +104,16 @@ func malformed(format string, args ...any) error {
 }
 
 // next returns the next line without its newline; ok is false at a flush packet.
-func (p *advertParser) next(in *PktReader) (line []byte, ok bool, err error) {
+func (p *advertParser) next(in *pktline.Reader) (line []byte, ok bool, err error) {
 	kind, line, err := in.Next()
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, false, io.ErrUnexpectedEOF
 	case err != nil:
 		return nil, false, err
-	case kind == PktFlush:
+	case kind == pktline.Flush:
 		return nil, false, nil
-	case kind != PktData:
+	case kind != pktline.Data:
 		return nil, false, malformed("unexpected %s packet", kind)
 	}
 	line = bytes.TrimSuffix(line, []byte("\n"))
@@ -125,7 +126,7 @@ func (p *advertParser) next(in *PktReader) (line []byte, ok bool, err error) {
 
 // parseAnswer reads the answer to GET info/refs. Versions 0 and 1 hold the refs;
 // version 2 holds capabilities only, and listing takes a second request.
-func (p *advertParser) parseAnswer(in *PktReader) error {
+func (p *advertParser) parseAnswer(in *pktline.Reader) error {
 	line, ok, err := p.next(in)
 	if err != nil {
 		return err
@@ -237,7 +238,7 @@ func (p *advertParser) setObjectFormat(name string) error {
 }
 
 // parseCapabilities reads the capability advertisement of version 2.
-func (p *advertParser) parseCapabilities(in *PktReader) error {
+func (p *advertParser) parseCapabilities(in *pktline.Reader) error {
 	for {
 		line, ok, err := p.next(in)
 		if err != nil || !ok {
@@ -260,29 +261,29 @@ func (p *advertParser) parseCapabilities(in *PktReader) error {
 
 // lsRefsRequest returns the body of the ls-refs command, gitprotocol-v2(5).
 func (p *advertParser) lsRefsRequest(agent string, prefixes []string) []byte {
-	b := AppendPktf(nil, "command=ls-refs\n")
+	b := pktline.Appendf(nil, "command=ls-refs\n")
 	if p.offers["agent"] {
-		b = AppendPktf(b, "agent=%s\n", agent)
+		b = pktline.Appendf(b, "agent=%s\n", agent)
 	}
 	if p.offers["object-format"] {
-		b = AppendPktf(b, "object-format=%s\n", p.ObjectFormat)
+		b = pktline.Appendf(b, "object-format=%s\n", p.ObjectFormat)
 	}
-	b = append(b, DelimPkt...)
-	b = AppendPktf(b, "symrefs\n") // tells HEAD's target
+	b = append(b, pktline.DelimPacket...)
+	b = pktline.Appendf(b, "symrefs\n") // tells HEAD's target
 	if slices.Contains(p.lsRefs, "unborn") {
-		b = AppendPktf(b, "unborn\n")
+		b = pktline.Appendf(b, "unborn\n")
 	}
 	for _, prefix := range prefixes {
-		b = AppendPktf(b, "ref-prefix %s\n", prefix)
+		b = pktline.Appendf(b, "ref-prefix %s\n", prefix)
 	}
-	return append(b, FlushPkt...)
+	return append(b, pktline.FlushPacket...)
 }
 
 // parseLsRefs reads the answer to the ls-refs command:
 //
 //	id SP name *(SP attribute)
 //	"unborn" SP name *(SP attribute)
-func (p *advertParser) parseLsRefs(in *PktReader) error {
+func (p *advertParser) parseLsRefs(in *pktline.Reader) error {
 	for {
 		line, ok, err := p.next(in)
 		if err != nil || !ok {

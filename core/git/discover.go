@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 const (
@@ -155,7 +156,7 @@ func isDial(err error) bool {
 }
 
 // exchange sends one request and gives the packets of the answer to parse.
-func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, contentType string, w *watchdog, parse func(*PktReader) error) error {
+func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, contentType string, w *watchdog, parse func(*pktline.Reader) error) error {
 	req.Header.Set("User-Agent", d.userAgent)
 	req.Header.Set("Git-Protocol", "version=2")
 	if name, value := r.authorization(); name != "" {
@@ -196,7 +197,7 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, co
 		}
 	}
 	w.body = resp.Body
-	if err := parse(NewPktReader(bufio.NewReaderSize(w, 64<<10))); err != nil {
+	if err := parse(pktline.NewReader(bufio.NewReaderSize(w, 64<<10))); err != nil {
 		return err
 	}
 	// A connection is kept only if its answer was read to the end; a few bytes

@@ -25,9 +25,23 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 var allPrefixes = []string{"HEAD", "refs/heads/", "refs/tags/"}
+
+// pkts returns the lines as packets; the packets without a payload stand as they are.
+func pkts(lines ...string) string {
+	var b []byte
+	for _, l := range lines {
+		if l == pktline.FlushPacket || l == pktline.DelimPacket {
+			b = append(b, l...)
+		} else {
+			b = pktline.Appendf(b, "%s", l)
+		}
+	}
+	return string(b)
+}
 
 func newTestDiscoverer(t *testing.T) *Discoverer {
 	t.Helper()
@@ -155,7 +169,7 @@ func TestDiscoverer_Refs_requestHeaders(t *testing.T) {
 		w.Header().Set("Content-Type", smartType)
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
-		_, _ = io.WriteString(z, pkts("# service=git-upload-pack\n", FlushPkt, idA+" refs/heads/a\x00agent=x", FlushPkt))
+		_, _ = io.WriteString(z, pkts("# service=git-upload-pack\n", pktline.FlushPacket, idA+" refs/heads/a\x00agent=x", pktline.FlushPacket))
 		_ = z.Close()
 	})
 	r.Username, r.Password = "u", "p:q"
@@ -192,13 +206,13 @@ func TestDiscoverer_Refs_httpErrors(t *testing.T) {
 		{"400", 400, nil, "", RemoteError{Class: core.ClassRefused, Status: 400, HostText: "the host answered 400 Bad Request"}},
 		{"dumb", 200, map[string]string{"Content-Type": "text/plain"}, idA + "\trefs/heads/a\n", RemoteError{Class: core.ClassNotFound, HostText: `there is no git repository at the upstream's address, or its server has only the old "dumb" HTTP protocol`}},
 		{"ERR", 200, map[string]string{"Content-Type": smartType}, pkts("ERR your plan has no\tgit access\n"), RemoteError{Class: core.ClassRefused, HostText: "your plan has no git access"}},
-		{"ERR behind the announcement", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-upload-pack\n", FlushPkt, "ERR Repository not found."), RemoteError{Class: core.ClassNotFound, HostText: "Repository not found."}},
+		{"ERR behind the announcement", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-upload-pack\n", pktline.FlushPacket, "ERR Repository not found."), RemoteError{Class: core.ClassNotFound, HostText: "Repository not found."}},
 		{"no pkt-line", 200, map[string]string{"Content-Type": smartType}, "hello world", RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"wrong service", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-receive-pack\n", FlushPkt), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"bad id", 200, map[string]string{"Content-Type": smartType}, pkts("123 refs/heads/a\x00", FlushPkt), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"id of another format", 200, map[string]string{"Content-Type": smartType}, pkts(idA+" refs/heads/a\x00object-format=sha256", FlushPkt), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"wrong service", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-receive-pack\n", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"bad id", 200, map[string]string{"Content-Type": smartType}, pkts("123 refs/heads/a\x00", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"id of another format", 200, map[string]string{"Content-Type": smartType}, pkts(idA+" refs/heads/a\x00object-format=sha256", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
 		{"no end", 200, map[string]string{"Content-Type": smartType}, pkts(idA + " refs/heads/a\x00"), RemoteError{Class: core.ClassNetwork, HostText: "the host ended the connection early"}},
-		{"no ls-refs", 200, map[string]string{"Content-Type": smartType}, pkts("version 2\n", "agent=x", FlushPkt), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"no ls-refs", 200, map[string]string{"Content-Type": smartType}, pkts("version 2\n", "agent=x", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -228,10 +242,10 @@ func TestDiscoverer_Refs_hostileNamesAreLeftOut(t *testing.T) {
 	t.Parallel()
 	r := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", smartType)
-		_, _ = io.WriteString(w, pkts("# service=git-upload-pack\n", FlushPkt,
+		_, _ = io.WriteString(w, pkts("# service=git-upload-pack\n", pktline.FlushPacket,
 			idA+" HEAD\x00symref=HEAD:refs/heads/../../config agent=x",
 			idA+" refs/heads/../x", idA+" refs/heads/a.lock", idA+" refs/heads/a b", idA+" refs/heads/\x01",
-			idA+" refs/heads/ok", idB+" refs/tags/v1", idA+" refs/tags/v1^{}", idA+" refs/pull/1/head", "shallow "+idB, FlushPkt))
+			idA+" refs/heads/ok", idB+" refs/tags/v1", idA+" refs/tags/v1^{}", idA+" refs/pull/1/head", "shallow "+idB, pktline.FlushPacket))
 	})
 	got, err := newTestDiscoverer(t).Refs(t.Context(), r, allPrefixes)
 	require.NoError(t, err)
@@ -329,16 +343,16 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == http.MethodGet {
 			w.Header().Set("Content-Type", smartType)
-			_, _ = io.WriteString(w, pkts("version 2\n", "ls-refs=unborn\n", "object-format=sha1\n", FlushPkt))
+			_, _ = io.WriteString(w, pkts("version 2\n", "ls-refs=unborn\n", "object-format=sha1\n", pktline.FlushPacket))
 			return
 		}
 		body, _ := io.ReadAll(req.Body)
-		want := pkts("command=ls-refs\n", "object-format=sha1\n", DelimPkt, "symrefs\n", "unborn\n", "ref-prefix HEAD\n", "ref-prefix refs/heads/\n", FlushPkt)
+		want := pkts("command=ls-refs\n", "object-format=sha1\n", pktline.DelimPacket, "symrefs\n", "unborn\n", "ref-prefix HEAD\n", "ref-prefix refs/heads/\n", pktline.FlushPacket)
 		if string(body) != want {
 			t.Errorf("body %q", body)
 		}
 		w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
-		_, _ = io.WriteString(w, pkts(idA+" HEAD symref-target:refs/heads/a", idA+" refs/heads/a", FlushPkt))
+		_, _ = io.WriteString(w, pkts(idA+" HEAD symref-target:refs/heads/a", idA+" refs/heads/a", pktline.FlushPacket))
 	}))
 	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -381,7 +395,7 @@ func TestDiscoverer_Refs_tooLarge(t *testing.T) {
 	t.Parallel()
 	line := strings.NewReader(pkts(idA + " refs/heads/a"))
 	w := &watchdog{limit: 20, stall: time.Hour, timer: time.NewTimer(time.Hour), body: line}
-	err := newAdvertParser(allPrefixes).parseAnswer(NewPktReader(w))
+	err := newAdvertParser(allPrefixes).parseAnswer(pktline.NewReader(w))
 	var got *RemoteError
 	require.ErrorAs(t, remoteError(t.Context(), err), &got)
 	require.Equal(t, core.ClassTooLarge, got.Class)
@@ -419,16 +433,16 @@ func TestAdvertisement_Digest_coversBranchesTagsAndHead(t *testing.T) {
 }
 
 func BenchmarkAdvertisement_50000refs(b *testing.B) {
-	in := AppendPktf(nil, "%s HEAD\x00agent=x\n", idA)
+	in := pktline.Appendf(nil, "%s HEAD\x00agent=x\n", idA)
 	for i := range 50000 {
-		in = AppendPktf(in, "%040x refs/heads/feature/%06d\n", i+1, i)
+		in = pktline.Appendf(in, "%040x refs/heads/feature/%06d\n", i+1, i)
 	}
-	in = append(in, FlushPkt...)
+	in = append(in, pktline.FlushPacket...)
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()
 	for b.Loop() {
 		p := newAdvertParser(allPrefixes)
-		if err := p.parseAnswer(NewPktReader(bytes.NewReader(in))); err != nil {
+		if err := p.parseAnswer(pktline.NewReader(bytes.NewReader(in))); err != nil {
 			b.Fatal(err)
 		}
 		_ = p.Digest()
@@ -436,10 +450,10 @@ func BenchmarkAdvertisement_50000refs(b *testing.B) {
 }
 
 func FuzzAdvertisement(f *testing.F) {
-	f.Add([]byte(pkts("# service=git-upload-pack\n", FlushPkt, idA+" HEAD\x00symref=HEAD:refs/heads/a object-format=sha1", idA+" refs/heads/a", FlushPkt)), false)
-	f.Add([]byte(pkts("version 1\n", string(core.ZeroSHA1)+" capabilities^{}\x00agent=x", FlushPkt)), false)
-	f.Add([]byte(pkts("version 2\n", "ls-refs=unborn", "object-format=sha256", FlushPkt)), false)
-	f.Add([]byte(pkts("unborn HEAD symref-target:refs/heads/a", idA+" refs/tags/v peeled:"+idB, FlushPkt)), true)
+	f.Add([]byte(pkts("# service=git-upload-pack\n", pktline.FlushPacket, idA+" HEAD\x00symref=HEAD:refs/heads/a object-format=sha1", idA+" refs/heads/a", pktline.FlushPacket)), false)
+	f.Add([]byte(pkts("version 1\n", string(core.ZeroSHA1)+" capabilities^{}\x00agent=x", pktline.FlushPacket)), false)
+	f.Add([]byte(pkts("version 2\n", "ls-refs=unborn", "object-format=sha256", pktline.FlushPacket)), false)
+	f.Add([]byte(pkts("unborn HEAD symref-target:refs/heads/a", idA+" refs/tags/v peeled:"+idB, pktline.FlushPacket)), true)
 	f.Add([]byte(pkts("ERR no")), false)
 	f.Fuzz(func(t *testing.T, in []byte, lsRefs bool) {
 		p := newAdvertParser(allPrefixes)
@@ -447,7 +461,7 @@ func FuzzAdvertisement(f *testing.F) {
 		if lsRefs {
 			parse = p.parseLsRefs
 		}
-		if err := parse(NewPktReader(bytes.NewReader(in))); err != nil {
+		if err := parse(pktline.NewReader(bytes.NewReader(in))); err != nil {
 			var e *RemoteError
 			if !errors.As(remoteError(t.Context(), err), &e) || e.HostText == "" && !errors.Is(err, errHostSaysNo) || len(e.HostText) > maxSentence {
 				t.Fatalf("error %v", err)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // countedHost answers listings at one loopback address, and counts the connections
@@ -22,7 +24,7 @@ func countedHost(t *testing.T, addr string) (remote Remote, conns *atomic.Int32)
 	conns = &atomic.Int32{}
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-		_, _ = io.WriteString(w, pkts("# service=git-upload-pack\n", FlushPkt, idA+" refs/heads/a\x00", FlushPkt))
+		_, _ = io.WriteString(w, pkts("# service=git-upload-pack\n", pktline.FlushPacket, idA+" refs/heads/a\x00", pktline.FlushPacket))
 	}))
 	require.NoError(t, srv.Listener.Close())
 	srv.Listener = listener

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // maxPorcelainLine bounds one line of git's porcelain output: two ref names and
 // a reason, each at most one packet.
-const maxPorcelainLine = 4 * MaxPkt
+const maxPorcelainLine = 4 * pktline.MaxLength
 
 // PushLine is the result for one ref in the output of git push --porcelain,
 // see git-push(1), OUTPUT.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -144,7 +145,7 @@ func remoteError(ctx context.Context, err error) error {
 		e.HostText = "there is no route to the host"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		e.HostText = "the host ended the connection early"
-	case errors.Is(err, ErrMalformedPkt), errors.Is(err, errBadResponse):
+	case errors.Is(err, pktline.ErrMalformed), errors.Is(err, errBadResponse):
 		e.HostText = "the host's answer is not git's protocol"
 	}
 	return e

@@ -1,4 +1,4 @@
-package git
+package pktline
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ const (
 const (
 	// The payload of one packet of side-band-64k: less the length digits and the
 	// band byte.
-	sideband64kMax = MaxPkt - pktHeader - 1
+	sideband64kMax = MaxLength - headerLength - 1
 
 	// maxReceiveHead bounds the commands and push options of one push, which
 	// are held in memory. 100,000 refs take about 15 MB.
@@ -30,13 +30,13 @@ const (
 // AppendSideband appends data to dst as side-band-64k packets of the band.
 func AppendSideband(dst []byte, band byte, data []byte) []byte {
 	for chunk := range slices.Chunk(data, sideband64kMax) {
-		dst = appendBandPkt(dst, band, chunk)
+		dst = appendBand(dst, band, chunk)
 	}
 	return dst
 }
 
-func appendBandPkt(dst []byte, band byte, chunk []byte) []byte {
-	dst = appendPktHeader(dst, 1+len(chunk))
+func appendBand(dst []byte, band byte, chunk []byte) []byte {
+	dst = appendHeader(dst, 1+len(chunk))
 	dst = append(dst, band)
 	return append(dst, chunk...)
 }
@@ -78,7 +78,7 @@ func (r ReceiveRequest) Atomic() bool { return r.Has("atomic") }
 //
 // Errors: KindInvalid for a malformed head, KindTooLarge for a head over
 // 32 MiB; others come from the stream.
-func ParseReceiveCommands(r *PktReader) (ReceiveRequest, error) {
+func ParseReceiveCommands(r *Reader) (ReceiveRequest, error) {
 	r.recording, r.record = true, nil
 	defer func() { r.recording, r.record = false, nil }()
 
@@ -88,7 +88,7 @@ func ParseReceiveCommands(r *PktReader) (ReceiveRequest, error) {
 	return req, err
 }
 
-func (r *ReceiveRequest) parse(in *PktReader) error {
+func (r *ReceiveRequest) parse(in *Reader) error {
 	inCert := false
 	for {
 		line, more, err := receiveLine(in)
@@ -139,16 +139,16 @@ func (r *ReceiveRequest) parse(in *PktReader) error {
 }
 
 // receiveLine returns the next line without its newline; more is false at a flush packet.
-func receiveLine(in *PktReader) (line []byte, more bool, err error) {
+func receiveLine(in *Reader) (line []byte, more bool, err error) {
 	kind, line, err := in.Next()
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, false, core.Errorf(core.KindInvalid, "the push ends before its commands do")
 	case err != nil:
 		return nil, false, &core.Error{Kind: core.KindInvalid, Message: "the push cannot be read", Err: err}
-	case kind == PktFlush:
+	case kind == Flush:
 		return nil, false, nil
-	case kind != PktData:
+	case kind != Data:
 		return nil, false, core.Errorf(core.KindInvalid, "the push holds an unexpected packet")
 	case len(in.record) > maxReceiveHead:
 		return nil, false, core.Errorf(core.KindTooLarge, "the push updates too many refs at once: its commands exceed %d bytes", maxReceiveHead)
@@ -178,15 +178,15 @@ type RefReport struct {
 // report-status-v2, which differ only for refs that a server renames, and this
 // one does not. The text unpack is "ok" or why the pack was refused.
 func AppendReportStatus(dst []byte, unpack string, results []RefReport) []byte {
-	dst = AppendPktf(dst, "unpack %s\n", oneLine(unpack))
+	dst = Appendf(dst, "unpack %s\n", oneLine(unpack))
 	for _, r := range results {
 		if r.Reason == "" {
-			dst = AppendPktf(dst, "ok %s\n", r.Ref)
+			dst = Appendf(dst, "ok %s\n", r.Ref)
 		} else {
-			dst = AppendPktf(dst, "ng %s %s\n", r.Ref, oneLine(r.Reason))
+			dst = Appendf(dst, "ng %s %s\n", r.Ref, oneLine(r.Reason))
 		}
 	}
-	return append(dst, FlushPkt...)
+	return append(dst, FlushPacket...)
 }
 
 // AppendReport appends the report of the push in the form that the client
@@ -201,7 +201,7 @@ func (r ReceiveRequest) AppendReport(dst []byte, unpack string, results []RefRep
 	if !r.Has("side-band-64k") {
 		return append(dst, report...)
 	}
-	return append(AppendSideband(dst, BandData, report), FlushPkt...)
+	return append(AppendSideband(dst, BandData, report), FlushPacket...)
 }
 
 // oneLine keeps a text from ending its line of the report.

@@ -1,4 +1,4 @@
-package git
+package pktline
 
 import (
 	"bufio"
@@ -20,7 +20,7 @@ func TestAppendSideband_splits(t *testing.T) {
 	data := bytes.Repeat([]byte("abcdefg"), 30000)
 	var got []byte
 	longest := 0
-	for r := NewPktReader(bytes.NewReader(AppendSideband(nil, BandProgress, data))); ; {
+	for r := NewReader(bytes.NewReader(AppendSideband(nil, BandProgress, data))); ; {
 		_, payload, err := r.Next()
 		if err == io.EOF {
 			break
@@ -42,10 +42,10 @@ const (
 func pkts(lines ...string) string {
 	var b []byte
 	for _, l := range lines {
-		if l == FlushPkt || l == DelimPkt {
+		if l == FlushPacket || l == DelimPacket {
 			b = append(b, l...)
 		} else {
-			b = appendPkt(b, []byte(l))
+			b = appendPacket(b, []byte(l))
 		}
 	}
 	return string(b)
@@ -63,7 +63,7 @@ func TestParseReceiveCommands_heads(t *testing.T) {
 	}{
 		{
 			name: "two commands", rest: "PACK....",
-			in: pkts(zero+" "+idA+" refs/heads/a\x00 report-status-v2 side-band-64k atomic object-format=sha1 agent=git/2.39.5", idA+" "+idB+" refs/heads/b\n", FlushPkt),
+			in: pkts(zero+" "+idA+" refs/heads/a\x00 report-status-v2 side-band-64k atomic object-format=sha1 agent=git/2.39.5", idA+" "+idB+" refs/heads/b\n", FlushPacket),
 			want: ReceiveRequest{
 				Updates: []core.RefUpdate{
 					{Name: "refs/heads/a", Old: core.ZeroSHA1, New: idA},
@@ -74,7 +74,7 @@ func TestParseReceiveCommands_heads(t *testing.T) {
 		},
 		{
 			name: "push options", rest: "PACK",
-			in: pkts(zero+" "+idA+" refs/heads/a\x00push-options", FlushPkt, "ci.skip", "reviewer=a b", FlushPkt),
+			in: pkts(zero+" "+idA+" refs/heads/a\x00push-options", FlushPacket, "ci.skip", "reviewer=a b", FlushPacket),
 			want: ReceiveRequest{
 				Updates:      []core.RefUpdate{{Name: "refs/heads/a", Old: core.ZeroSHA1, New: idA}},
 				Capabilities: []string{"push-options"},
@@ -83,7 +83,7 @@ func TestParseReceiveCommands_heads(t *testing.T) {
 		},
 		{
 			name: "shallow", rest: "PACK",
-			in: pkts("shallow "+idB, zero+" "+idA+" refs/heads/a\x00report-status", FlushPkt),
+			in: pkts("shallow "+idB, zero+" "+idA+" refs/heads/a\x00report-status", FlushPacket),
 			want: ReceiveRequest{
 				Updates:      []core.RefUpdate{{Name: "refs/heads/a", Old: core.ZeroSHA1, New: idA}},
 				Capabilities: []string{"report-status"},
@@ -92,7 +92,7 @@ func TestParseReceiveCommands_heads(t *testing.T) {
 		},
 		{
 			name: "capabilities behind a later command count too",
-			in:   pkts(zero+" "+idA+" refs/heads/a", zero+" "+idA+" refs/heads/b\x00atomic", FlushPkt),
+			in:   pkts(zero+" "+idA+" refs/heads/a", zero+" "+idA+" refs/heads/b\x00atomic", FlushPacket),
 			want: ReceiveRequest{
 				Updates: []core.RefUpdate{
 					{Name: "refs/heads/a", Old: core.ZeroSHA1, New: idA},
@@ -101,27 +101,27 @@ func TestParseReceiveCommands_heads(t *testing.T) {
 				Capabilities: []string{"atomic"},
 			},
 		},
-		{name: "probe", in: FlushPkt, want: ReceiveRequest{}},
+		{name: "probe", in: FlushPacket, want: ReceiveRequest{}},
 		{
 			name: "signed", rest: "PACK",
-			in:   pkts("push-cert\x00report-status", "certificate version 0.1\n", "\n", zero+" "+idA+" refs/heads/a\n", "push-cert-end\n", FlushPkt),
+			in:   pkts("push-cert\x00report-status", "certificate version 0.1\n", "\n", zero+" "+idA+" refs/heads/a\n", "push-cert-end\n", FlushPacket),
 			want: ReceiveRequest{Capabilities: []string{"report-status"}, Signed: true},
 		},
 		{name: "nothing", in: "", kind: core.KindInvalid},
 		{name: "no flush", in: pkts(zero + " " + idA + " refs/heads/a"), kind: core.KindInvalid},
-		{name: "open certificate", in: pkts("push-cert\x00", FlushPkt), kind: core.KindInvalid},
-		{name: "no ref", in: pkts(zero+" "+idA, FlushPkt), kind: core.KindInvalid},
-		{name: "short id", in: pkts("12 "+idA+" refs/heads/a", FlushPkt), kind: core.KindInvalid},
-		{name: "ids of two formats", in: pkts(zero+" "+strings.Repeat("1", 64)+" refs/heads/a", FlushPkt), kind: core.KindInvalid},
-		{name: "bad shallow", in: pkts("shallow x", FlushPkt), kind: core.KindInvalid},
-		{name: "delimiter", in: DelimPkt, kind: core.KindInvalid},
+		{name: "open certificate", in: pkts("push-cert\x00", FlushPacket), kind: core.KindInvalid},
+		{name: "no ref", in: pkts(zero+" "+idA, FlushPacket), kind: core.KindInvalid},
+		{name: "short id", in: pkts("12 "+idA+" refs/heads/a", FlushPacket), kind: core.KindInvalid},
+		{name: "ids of two formats", in: pkts(zero+" "+strings.Repeat("1", 64)+" refs/heads/a", FlushPacket), kind: core.KindInvalid},
+		{name: "bad shallow", in: pkts("shallow x", FlushPacket), kind: core.KindInvalid},
+		{name: "delimiter", in: DelimPacket, kind: core.KindInvalid},
 		{name: "not pkt-lines", in: "PACK\x00\x00", kind: core.KindInvalid},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			body := bufio.NewReader(strings.NewReader(c.in + c.rest))
-			got, err := ParseReceiveCommands(NewPktReader(body))
+			got, err := ParseReceiveCommands(NewReader(body))
 			require.Equal(t, c.kind, core.KindOf(err))
 			if err != nil {
 				return
@@ -138,7 +138,7 @@ func TestParseReceiveCommands_heads(t *testing.T) {
 func TestParseReceiveCommands_boundsTheHead(t *testing.T) {
 	t.Parallel()
 	line := pkts(string(core.ZeroSHA1) + " " + idA + " refs/heads/" + strings.Repeat("x", 60000))
-	_, err := ParseReceiveCommands(NewPktReader(strings.NewReader(strings.Repeat(line, 600))))
+	_, err := ParseReceiveCommands(NewReader(strings.NewReader(strings.Repeat(line, 600))))
 	require.Equal(t, core.KindTooLarge, core.KindOf(err))
 }
 
@@ -158,7 +158,7 @@ func TestReceiveRequest_AppendReport_likeGit(t *testing.T) {
 				zero+" "+a+" refs/heads/new\x00"+caps+" agent=test",
 				a+" "+zero+" refs/heads/b",
 				zero+" "+a+" refs/heads/also",
-				FlushPkt) + emptyPack
+				FlushPacket) + emptyPack
 			cmd := exec.CommandContext(t.Context(), "git", "receive-pack", "--stateless-rpc", dir)
 			cmd.Env, cmd.Stdin = gittest.Env(), strings.NewReader(in)
 			want, err := cmd.Output()
@@ -166,7 +166,7 @@ func TestReceiveRequest_AppendReport_likeGit(t *testing.T) {
 			// Leave band 2 out: it is git's talk, not the report.
 			want = withoutProgress(t, want, strings.Contains(caps, "side-band-64k"))
 
-			req, err := ParseReceiveCommands(NewPktReader(strings.NewReader(in)))
+			req, err := ParseReceiveCommands(NewReader(strings.NewReader(in)))
 			require.NoError(t, err)
 			got := req.AppendReport(nil, "ok", []RefReport{
 				{Ref: "refs/heads/new"}, {Ref: "refs/heads/b", Reason: "deletion prohibited"}, {Ref: "refs/heads/also"},
@@ -185,16 +185,16 @@ func withoutProgress(t *testing.T, in []byte, sideband bool) []byte {
 		return in
 	}
 	var out []byte
-	for r := NewPktReader(bytes.NewReader(in)); ; {
+	for r := NewReader(bytes.NewReader(in)); ; {
 		kind, payload, err := r.Next()
 		if err == io.EOF {
 			return out
 		}
 		require.NoError(t, err)
-		if kind == PktFlush {
-			out = append(out, FlushPkt...)
+		if kind == Flush {
+			out = append(out, FlushPacket...)
 		} else if payload[0] == BandData {
-			out = appendPkt(out, payload)
+			out = appendPacket(out, payload)
 		}
 	}
 }
@@ -202,17 +202,17 @@ func withoutProgress(t *testing.T, in []byte, sideband bool) []byte {
 func TestAppendReportStatus_keepsReasonsOnTheirLine(t *testing.T) {
 	t.Parallel()
 	got := AppendReportStatus(nil, "ok", []RefReport{{Ref: "refs/heads/a", Reason: "no\nok refs/heads/b"}})
-	require.Equal(t, pkts("unpack ok\n", "ng refs/heads/a no ok refs/heads/b\n", FlushPkt), string(got))
+	require.Equal(t, pkts("unpack ok\n", "ng refs/heads/a no ok refs/heads/b\n", FlushPacket), string(got))
 }
 
 func FuzzReceiveCommands(f *testing.F) {
-	f.Add([]byte(pkts(string(core.ZeroSHA1)+" "+idA+" refs/heads/a\x00report-status push-options", FlushPkt, "o", FlushPkt) + "PACK"))
-	f.Add([]byte(pkts("shallow "+idA, "push-cert\x00x", "push-cert-end\n", FlushPkt)))
+	f.Add([]byte(pkts(string(core.ZeroSHA1)+" "+idA+" refs/heads/a\x00report-status push-options", FlushPacket, "o", FlushPacket) + "PACK"))
+	f.Add([]byte(pkts("shallow "+idA, "push-cert\x00x", "push-cert-end\n", FlushPacket)))
 	f.Add([]byte("0000"))
 	f.Add([]byte("0004"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		stream := bytes.NewReader(in)
-		req, err := ParseReceiveCommands(NewPktReader(stream))
+		req, err := ParseReceiveCommands(NewReader(stream))
 		if !bytes.Equal(req.Raw, in[:len(in)-stream.Len()]) {
 			t.Fatal("raw bytes and unread rest are not the whole")
 		}

@@ -1,4 +1,4 @@
-package git
+package pktline
 
 import (
 	"io"
@@ -8,7 +8,7 @@ import (
 // noticeMax bounds a notice so that it fits a packet of the old capability
 // side-band (git before 1.7): 1000 bytes, of which the header, the band and the
 // newline take some.
-const noticeMax = 1000 - pktHeader - 1 - len("\n")
+const noticeMax = 1000 - headerLength - 1 - len("\n")
 
 // noticeWriter inserts one line of text for the user into the answer to a fetch.
 type noticeWriter struct {
@@ -56,19 +56,19 @@ func (n *noticeWriter) Write(p []byte) (int, error) {
 // look examines the head of a packet: its length digits, and the first byte of
 // its payload. When that suffices to decide, it appends to out what to send.
 func (n *noticeWriter) look(out []byte) []byte {
-	if len(n.head) < pktHeader {
+	if len(n.head) < headerLength {
 		return out
 	}
-	length, err := strconv.ParseUint(string(n.head[:pktHeader]), 16, 16)
+	length, err := strconv.ParseUint(string(n.head[:headerLength]), 16, 16)
 	switch {
 	case err != nil:
 		n.packet = nil // a pack without side-band: no place for text
-	case len(n.head) == pktHeader && length > pktHeader:
+	case len(n.head) == headerLength && length > headerLength:
 		return out // the first byte of the payload decides
-	case length > pktHeader && n.head[pktHeader] >= BandData && n.head[pktHeader] <= BandFatal:
+	case length > headerLength && n.head[headerLength] >= BandData && n.head[headerLength] <= BandFatal:
 		out = append(out, n.packet...)
 		n.packet = nil
-	case length > pktHeader:
+	case length > headerLength:
 		n.skip = int(length) - len(n.head)
 	}
 	out = append(out, n.head...)
