@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
 // CommitDiff makes a commit from a patch, which must apply as it does for
@@ -180,7 +181,7 @@ func patchError(err error) error {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "error: ")
 		// The name of our standard input says nothing.
 		if line != "" && !strings.HasPrefix(line, "<stdin>") && len(lines) < 10 {
-			lines = append(lines, git.Redact(line))
+			lines = append(lines, hosterror.Redact(line))
 		}
 	}
 	if len(lines) > 0 {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
@@ -118,8 +119,8 @@ func (p *advertParser) next(in *pktline.Reader) (line []byte, ok bool, err error
 	}
 	line = bytes.TrimSuffix(line, []byte("\n"))
 	if text, found := bytes.CutPrefix(line, []byte("ERR ")); found {
-		text := hostText(string(text))
-		return nil, false, &RemoteError{Class: classOfWords(text), HostText: text, Err: errHostSaysNo}
+		text := hosterror.Text(string(text))
+		return nil, false, &hosterror.Error{Class: hosterror.ClassOfWords(text), HostText: text, Err: errHostSaysNo}
 	}
 	return line, true, nil
 }

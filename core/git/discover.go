@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
@@ -66,13 +67,13 @@ func (d *Discoverer) CloseIdle() {
 //
 // Redirects are not followed, no proxy is used, and with r.Addrs no other
 // address is dialled. The host must send 60 kB every 60 seconds or finish, and
-// at most 512 MiB in all. Every failure is a [*RemoteError], except that the end
+// at most 512 MiB in all. Every failure is a [*hosterror.Error], except that the end
 // of ctx gives its error.
 func (d *Discoverer) Refs(ctx context.Context, r Remote, prefixes []string) (Advertisement, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := &watchdog{limit: maxAdvertisement, stall: d.stall}
-	w.timer = time.AfterFunc(d.stall, func() { cancel(errStalled) })
+	w.timer = time.AfterFunc(d.stall, func() { cancel(hosterror.ErrStalled) })
 	defer w.timer.Stop()
 
 	p := newAdvertParser(prefixes)
@@ -90,7 +91,7 @@ func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *a
 		return err
 	}
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return &RemoteError{Class: core.ClassRefused, HostText: "the upstream's address is not an http or https URL"}
+		return &hosterror.Error{Class: core.ClassRefused, HostText: "the upstream's address is not an http or https URL"}
 	}
 	// The credential travels in Remote; one in the URL is a mistake, and it
 	// would end up in logs.
@@ -146,7 +147,7 @@ func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *a
 
 // badRoots is the error of a file of certificates that cannot be used.
 func badRoots(err error) error {
-	return &RemoteError{Class: core.ClassInternal, HostText: "the file of trusted certificates cannot be used", Err: err}
+	return &hosterror.Error{Class: core.ClassInternal, HostText: "the file of trusted certificates cannot be used", Err: err}
 }
 
 // isDial reports whether no connection came about, so that nothing was sent.
@@ -175,7 +176,7 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, co
 	}
 	if resp.Header.Get("Content-Type") == "" {
 		// What answers says at least what it is: this one was cut off.
-		return &RemoteError{
+		return &hosterror.Error{
 			Class:    core.ClassNetwork,
 			HostText: "the upstream's answer was cut off",
 			Err:      fmt.Errorf("%w: no content type", errNotSmart),
@@ -184,13 +185,13 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, co
 	switch media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media {
 	case contentType:
 	case "text/html":
-		return &RemoteError{
+		return &hosterror.Error{
 			Class:    core.ClassProtocol,
 			HostText: "a page of HTML answers at the upstream's address, not git",
 			Err:      fmt.Errorf("%w: content type %.80q", errNotSmart, resp.Header.Get("Content-Type")),
 		}
 	default:
-		return &RemoteError{
+		return &hosterror.Error{
 			Class:    core.ClassNotFound,
 			HostText: "there is no git repository at the upstream's address, or its server has only the old \"dumb\" HTTP protocol",
 			Err:      fmt.Errorf("%w: content type %.80q", errNotSmart, resp.Header.Get("Content-Type")),

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
@@ -186,33 +187,33 @@ func TestDiscoverer_Refs_httpErrors(t *testing.T) {
 		status int
 		header map[string]string
 		body   string
-		want   RemoteError
+		want   hosterror.Error
 	}{
-		{"401", 401, map[string]string{"WWW-Authenticate": `Basic realm="GitHub"`, "Content-Type": "text/html"}, "<html>", RemoteError{Class: core.ClassAuth, Status: 401, HostText: "the host answered 401 Unauthorized"}},
-		{"403", 403, map[string]string{"Content-Type": "text/plain"}, "Write access to repository not granted.", RemoteError{Class: core.ClassAuth, Status: 403, HostText: "Write access to repository not granted."}},
-		{"403 rate limit", 403, map[string]string{"Content-Type": "text/plain; charset=utf-8"}, "API rate limit exceeded", RemoteError{Class: core.ClassRateLimited, Status: 403, HostText: "API rate limit exceeded"}},
-		{"403 allow list", 403, map[string]string{"Content-Type": "text/plain"}, "the org has an IP allow list enabled", RemoteError{Class: core.ClassRefused, Status: 403, HostText: "the org has an IP allow list enabled"}},
-		{"404", 404, map[string]string{"Content-Type": "text/plain"}, "Repository\nnot  found. \x1b[1m", RemoteError{Class: core.ClassNotFound, Status: 404, HostText: "Repository not found."}},
-		{"404 echo", 404, map[string]string{"Content-Type": "text/plain"}, "no user for " + secret, RemoteError{Class: core.ClassNotFound, Status: 404, HostText: "no user for [redacted]"}},
-		{"413", 413, nil, "", RemoteError{Class: core.ClassTooLarge, Status: 413, HostText: "the host answered 413 Request Entity Too Large"}},
-		{"429 seconds", 429, map[string]string{"Retry-After": "120"}, "", RemoteError{Class: core.ClassRateLimited, Status: 429, HostText: "the host answered 429 Too Many Requests", RetryAfter: 2 * time.Minute}},
-		{"429 date", 429, map[string]string{"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": "Wed, 21 Oct 2015 07:27:30 GMT"}, "", RemoteError{Class: core.ClassRateLimited, Status: 429, HostText: "the host answered 429 Too Many Requests", RetryAfter: 30 * time.Second}},
-		{"429 for ever", 429, map[string]string{"Retry-After": "99999999"}, "", RemoteError{Class: core.ClassRateLimited, Status: 429, HostText: "the host answered 429 Too Many Requests", RetryAfter: 24 * time.Hour}},
-		{"451", 451, nil, "", RemoteError{Class: core.ClassRefused, Status: 451, HostText: "the host answered 451 Unavailable For Legal Reasons"}},
-		{"500", 500, nil, "", RemoteError{Class: core.ClassUnavailable, Status: 500, HostText: "the host answered 500 Internal Server Error"}},
-		{"503", 503, map[string]string{"Content-Type": "text/plain", "Retry-After": "5"}, strings.Repeat("busy ", 2000), RemoteError{Class: core.ClassUnavailable, Status: 503, HostText: strings.Repeat("busy ", 99) + "bu...", RetryAfter: 5 * time.Second}},
-		{"301", 301, map[string]string{"Location": "https://u:p@other.example/c/d.git/info/refs?token=abc"}, "", RemoteError{Class: core.ClassMoved, Status: 301, HostText: "the repository has moved to other.example/c/d.git/info/refs"}},
-		{"302 nowhere", 302, nil, "", RemoteError{Class: core.ClassMoved, Status: 302, HostText: "the repository has moved"}},
-		{"400", 400, nil, "", RemoteError{Class: core.ClassRefused, Status: 400, HostText: "the host answered 400 Bad Request"}},
-		{"dumb", 200, map[string]string{"Content-Type": "text/plain"}, idA + "\trefs/heads/a\n", RemoteError{Class: core.ClassNotFound, HostText: `there is no git repository at the upstream's address, or its server has only the old "dumb" HTTP protocol`}},
-		{"ERR", 200, map[string]string{"Content-Type": smartType}, pkts("ERR your plan has no\tgit access\n"), RemoteError{Class: core.ClassRefused, HostText: "your plan has no git access"}},
-		{"ERR behind the announcement", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-upload-pack\n", pktline.FlushPacket, "ERR Repository not found."), RemoteError{Class: core.ClassNotFound, HostText: "Repository not found."}},
-		{"no pkt-line", 200, map[string]string{"Content-Type": smartType}, "hello world", RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"wrong service", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-receive-pack\n", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"bad id", 200, map[string]string{"Content-Type": smartType}, pkts("123 refs/heads/a\x00", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"id of another format", 200, map[string]string{"Content-Type": smartType}, pkts(idA+" refs/heads/a\x00object-format=sha256", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"no end", 200, map[string]string{"Content-Type": smartType}, pkts(idA + " refs/heads/a\x00"), RemoteError{Class: core.ClassNetwork, HostText: "the host ended the connection early"}},
-		{"no ls-refs", 200, map[string]string{"Content-Type": smartType}, pkts("version 2\n", "agent=x", pktline.FlushPacket), RemoteError{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"401", 401, map[string]string{"WWW-Authenticate": `Basic realm="GitHub"`, "Content-Type": "text/html"}, "<html>", hosterror.Error{Class: core.ClassAuth, Status: 401, HostText: "the host answered 401 Unauthorized"}},
+		{"403", 403, map[string]string{"Content-Type": "text/plain"}, "Write access to repository not granted.", hosterror.Error{Class: core.ClassAuth, Status: 403, HostText: "Write access to repository not granted."}},
+		{"403 rate limit", 403, map[string]string{"Content-Type": "text/plain; charset=utf-8"}, "API rate limit exceeded", hosterror.Error{Class: core.ClassRateLimited, Status: 403, HostText: "API rate limit exceeded"}},
+		{"403 allow list", 403, map[string]string{"Content-Type": "text/plain"}, "the org has an IP allow list enabled", hosterror.Error{Class: core.ClassRefused, Status: 403, HostText: "the org has an IP allow list enabled"}},
+		{"404", 404, map[string]string{"Content-Type": "text/plain"}, "Repository\nnot  found. \x1b[1m", hosterror.Error{Class: core.ClassNotFound, Status: 404, HostText: "Repository not found."}},
+		{"404 echo", 404, map[string]string{"Content-Type": "text/plain"}, "no user for " + secret, hosterror.Error{Class: core.ClassNotFound, Status: 404, HostText: "no user for [redacted]"}},
+		{"413", 413, nil, "", hosterror.Error{Class: core.ClassTooLarge, Status: 413, HostText: "the host answered 413 Request Entity Too Large"}},
+		{"429 seconds", 429, map[string]string{"Retry-After": "120"}, "", hosterror.Error{Class: core.ClassRateLimited, Status: 429, HostText: "the host answered 429 Too Many Requests", RetryAfter: 2 * time.Minute}},
+		{"429 date", 429, map[string]string{"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": "Wed, 21 Oct 2015 07:27:30 GMT"}, "", hosterror.Error{Class: core.ClassRateLimited, Status: 429, HostText: "the host answered 429 Too Many Requests", RetryAfter: 30 * time.Second}},
+		{"429 for ever", 429, map[string]string{"Retry-After": "99999999"}, "", hosterror.Error{Class: core.ClassRateLimited, Status: 429, HostText: "the host answered 429 Too Many Requests", RetryAfter: 24 * time.Hour}},
+		{"451", 451, nil, "", hosterror.Error{Class: core.ClassRefused, Status: 451, HostText: "the host answered 451 Unavailable For Legal Reasons"}},
+		{"500", 500, nil, "", hosterror.Error{Class: core.ClassUnavailable, Status: 500, HostText: "the host answered 500 Internal Server Error"}},
+		{"503", 503, map[string]string{"Content-Type": "text/plain", "Retry-After": "5"}, strings.Repeat("busy ", 2000), hosterror.Error{Class: core.ClassUnavailable, Status: 503, HostText: strings.Repeat("busy ", 99) + "bu...", RetryAfter: 5 * time.Second}},
+		{"301", 301, map[string]string{"Location": "https://u:p@other.example/c/d.git/info/refs?token=abc"}, "", hosterror.Error{Class: core.ClassMoved, Status: 301, HostText: "the repository has moved to other.example/c/d.git/info/refs"}},
+		{"302 nowhere", 302, nil, "", hosterror.Error{Class: core.ClassMoved, Status: 302, HostText: "the repository has moved"}},
+		{"400", 400, nil, "", hosterror.Error{Class: core.ClassRefused, Status: 400, HostText: "the host answered 400 Bad Request"}},
+		{"dumb", 200, map[string]string{"Content-Type": "text/plain"}, idA + "\trefs/heads/a\n", hosterror.Error{Class: core.ClassNotFound, HostText: `there is no git repository at the upstream's address, or its server has only the old "dumb" HTTP protocol`}},
+		{"ERR", 200, map[string]string{"Content-Type": smartType}, pkts("ERR your plan has no\tgit access\n"), hosterror.Error{Class: core.ClassRefused, HostText: "your plan has no git access"}},
+		{"ERR behind the announcement", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-upload-pack\n", pktline.FlushPacket, "ERR Repository not found."), hosterror.Error{Class: core.ClassNotFound, HostText: "Repository not found."}},
+		{"no pkt-line", 200, map[string]string{"Content-Type": smartType}, "hello world", hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"wrong service", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-receive-pack\n", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"bad id", 200, map[string]string{"Content-Type": smartType}, pkts("123 refs/heads/a\x00", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"id of another format", 200, map[string]string{"Content-Type": smartType}, pkts(idA+" refs/heads/a\x00object-format=sha256", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"no end", 200, map[string]string{"Content-Type": smartType}, pkts(idA + " refs/heads/a\x00"), hosterror.Error{Class: core.ClassNetwork, HostText: "the host ended the connection early"}},
+		{"no ls-refs", 200, map[string]string{"Content-Type": smartType}, pkts("version 2\n", "agent=x", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -228,7 +229,7 @@ func TestDiscoverer_Refs_httpErrors(t *testing.T) {
 			})
 			r.Username, r.Password = "x", secret
 			_, err := newTestDiscoverer(t).Refs(t.Context(), r, allPrefixes)
-			var got *RemoteError
+			var got *hosterror.Error
 			require.ErrorAs(t, err, &got)
 			require.Equal(t, int32(1), asked.Load(), "a redirect was followed or a failure tried again")
 			require.NotContains(t, err.Error(), secret)
@@ -289,7 +290,7 @@ func TestDiscoverer_Refs_noConnection(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := newTestDiscoverer(t).Refs(t.Context(), c.remote, allPrefixes)
-			var got *RemoteError
+			var got *hosterror.Error
 			require.ErrorAs(t, err, &got)
 			require.Equal(t, c.class, got.Class, "%v", got.Err)
 			require.Equal(t, c.text, got.HostText, "%v", got.Err)
@@ -317,7 +318,7 @@ func TestDiscoverer_Refs_stalledHost(t *testing.T) {
 			d := newTestDiscoverer(t)
 			d.stall = 50 * time.Millisecond
 			_, err := d.Refs(t.Context(), r, allPrefixes)
-			var got *RemoteError
+			var got *hosterror.Error
 			require.ErrorAs(t, err, &got)
 			require.Equal(t, core.ClassTimeout, got.Class)
 		})
@@ -331,7 +332,7 @@ func TestDiscoverer_Refs_stalledHost(t *testing.T) {
 		})
 		_, err := newTestDiscoverer(t).Refs(ctx, r, allPrefixes)
 		require.ErrorIs(t, err, context.Canceled)
-		_, isRemote := errors.AsType[*RemoteError](err)
+		_, isRemote := errors.AsType[*hosterror.Error](err)
 		require.False(t, isRemote)
 	})
 	t.Cleanup(func() { close(release) })
@@ -385,7 +386,7 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 		remote.URL = srv.URL
 		remote.Addrs = []netip.Addr{netip.MustParseAddr("127.0.0.3")}
 		_, err := d.Refs(t.Context(), remote, allPrefixes)
-		var got *RemoteError
+		var got *hosterror.Error
 		require.ErrorAs(t, err, &got)
 		require.Equal(t, "the host refused the connection", got.HostText)
 	})
@@ -396,7 +397,7 @@ func TestDiscoverer_Refs_tooLarge(t *testing.T) {
 	line := strings.NewReader(pkts(idA + " refs/heads/a"))
 	w := &watchdog{limit: 20, stall: time.Hour, timer: time.NewTimer(time.Hour), body: line}
 	err := newAdvertParser(allPrefixes).parseAnswer(pktline.NewReader(w))
-	var got *RemoteError
+	var got *hosterror.Error
 	require.ErrorAs(t, remoteError(t.Context(), err), &got)
 	require.Equal(t, core.ClassTooLarge, got.Class)
 }
@@ -462,8 +463,8 @@ func FuzzAdvertisement(f *testing.F) {
 			parse = p.parseLsRefs
 		}
 		if err := parse(pktline.NewReader(bytes.NewReader(in))); err != nil {
-			var e *RemoteError
-			if !errors.As(remoteError(t.Context(), err), &e) || e.HostText == "" && !errors.Is(err, errHostSaysNo) || len(e.HostText) > maxSentence {
+			var e *hosterror.Error
+			if !errors.As(remoteError(t.Context(), err), &e) || e.HostText == "" && !errors.Is(err, errHostSaysNo) || len(e.HostText) > hosterror.MaxText {
 				t.Fatalf("error %v", err)
 			}
 			return

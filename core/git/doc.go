@@ -1,7 +1,7 @@
-// Package git is the one place that runs the system's git, and the one place
-// that reads what git and Git servers say: subprocesses, push porcelain,
-// progress, ref discovery, and the classification of errors. Packets are in the
-// package pktline.
+// Package git is the one place that runs the system's git. It also reads what git
+// prints: refs, objects, the results of a push. Packets are in the package pktline,
+// progress in progress, and the errors of hosts in hosterror; none of them needs a
+// git to run.
 //
 // Every call of git is built from a [Command]: a struct, not a list of words.
 // The environment is an allow-list; configuration and secrets travel in

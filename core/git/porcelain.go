@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
@@ -38,7 +39,7 @@ func (l PushLine) RefusalReason() string {
 		// upstream that is not where our copy said.
 		return "upstream has changed, fetch first"
 	}
-	return cmp.Or(hostText(l.Reason), hostText(strings.Trim(l.Summary, "[]")), "rejected")
+	return cmp.Or(hosterror.Text(l.Reason), hosterror.Text(strings.Trim(l.Summary, "[]")), "rejected")
 }
 
 // ParsePushPorcelain reads the standard output of git push --porcelain. Lines

@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
+	"github.com/headwater-git/headwater/core/git/progress"
 )
 
 func TestParsePushPorcelain_lines(t *testing.T) {
@@ -89,8 +91,8 @@ func TestParsePushPorcelain_realGit(t *testing.T) {
 	}, got))
 
 	var relayed []string
-	m := NewRemoteMessages(func(s string) { relayed = append(relayed, s) })
-	w := NewLineWriter(m.Line)
+	m := hosterror.NewMessages(func(s string) { relayed = append(relayed, s) })
+	w := progress.NewLineWriter(m.Line)
 	_, _ = w.Write([]byte(r.Stderr))
 	require.NoError(t, w.Close())
 	require.Contains(t, relayed, "GH006: Protected branch update failed")

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/pktline"
-	"github.com/headwater-git/headwater/providers"
 )
 
 const (
@@ -25,65 +25,35 @@ const (
 	maxRetryAfter = 24 * time.Hour // longest wait a host may ask for
 )
 
-// Failures of discovery that no other package knows, wrapped by [RemoteError].
+// Failures of discovery that no other package knows, wrapped by [hosterror.Error].
 var (
-	errStalled     = errors.New("the host stopped sending")
 	errTooLarge    = errors.New("the list of refs is too large")
 	errNotSmart    = errors.New("the answer is not git's smart HTTP protocol")
 	errHostSaysNo  = errors.New("the host answered with an error packet")
 	errBadResponse = errors.New("the host's answer is malformed")
 )
 
-// RemoteError says why an upstream could not be asked.
-type RemoteError struct {
-	Class core.ErrorClass
-	// Status is the HTTP status of the answer; 0 if there was none or it was fine.
-	Status int
-	// HostText is the sentence worth showing: the host's own words if it sent
-	// plain text, else ours. It is redacted, on one line and at most 500 bytes.
-	HostText   string
-	RetryAfter time.Duration // what the host asked for; 0: nothing
-	Err        error         // cause, for logs; may be nil
-}
-
-// Error gives class, status and text.
-func (e *RemoteError) Error() string {
-	if e.Status != 0 {
-		return fmt.Sprintf("%s (HTTP %d): %s", e.Class, e.Status, e.HostText)
-	}
-	return fmt.Sprintf("%s: %s", e.Class, e.HostText)
-}
-
-// Unwrap returns the cause.
-func (e *RemoteError) Unwrap() error { return e.Err }
-
 // statusError makes the error of an answer that is not 200. It reads from the
 // body, but does not close it.
-func statusError(resp *http.Response, r Remote) *RemoteError {
-	e := &RemoteError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
+func statusError(resp *http.Response, r Remote) *hosterror.Error {
+	e := &hosterror.Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media == "text/plain" {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		e.HostText = hostText(string(body), r.Secrets()...)
+		e.HostText = hosterror.Text(string(body), r.Secrets()...)
 	}
-	e.Class = classOfStatus(resp.StatusCode, e.HostText)
+	e.Class = hosterror.ClassOfStatus(resp.StatusCode, e.HostText)
 	if e.Class == core.ClassMoved {
 		// Worth more than a page that says "Moved Permanently". A query may hold
 		// a token, and where it leads is not needed to tell a person.
 		e.HostText = "the repository has moved"
 		if to, err := resp.Location(); err == nil {
-			e.HostText = hostText("the repository has moved to "+to.Host+to.EscapedPath(), r.Secrets()...)
+			e.HostText = hosterror.Text("the repository has moved to "+to.Host+to.EscapedPath(), r.Secrets()...)
 		}
 	}
 	if e.HostText == "" {
 		e.HostText = strings.TrimSpace(fmt.Sprintf("the host answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 	}
 	return e
-}
-
-// hostText makes a text of the host fit to be shown.
-func hostText(s string, secrets ...providers.Secret) string {
-	s = strings.Join(strings.Fields(cleanText(strings.NewReplacer("\n", " ", "\r", " ").Replace(s))), " ")
-	return truncate(Redact(s, secrets...), maxSentence)
 }
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
@@ -101,25 +71,25 @@ func retryAfter(h http.Header) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
-// remoteError turns what went wrong on the way into a [*RemoteError]. What the
+// remoteError turns what went wrong on the way into a [*hosterror.Error]. What the
 // caller itself ended comes back as the error of its context.
 func remoteError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*RemoteError](err); ok {
+	if e, ok := errors.AsType[*hosterror.Error](err); ok {
 		return e
 	}
-	if errors.Is(context.Cause(ctx), errStalled) {
-		return &RemoteError{Class: core.ClassTimeout, HostText: "the host did not answer in time", Err: errStalled}
+	if errors.Is(context.Cause(ctx), hosterror.ErrStalled) {
+		return &hosterror.Error{Class: core.ClassTimeout, HostText: "the host did not answer in time", Err: hosterror.ErrStalled}
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("list upstream refs: %w", context.Cause(ctx))
 	}
 	if errors.Is(err, errTooLarge) {
-		return &RemoteError{Class: core.ClassTooLarge, HostText: fmt.Sprintf("the host's list of refs exceeds %d bytes", maxAdvertisement), Err: err}
+		return &hosterror.Error{Class: core.ClassTooLarge, HostText: fmt.Sprintf("the host's list of refs exceeds %d bytes", maxAdvertisement), Err: err}
 	}
-	e := &RemoteError{Class: core.ClassNetwork, HostText: "the connection to the host failed", Err: err}
+	e := &hosterror.Error{Class: core.ClassNetwork, HostText: "the connection to the host failed", Err: err}
 	var (
 		timeout net.Error
 		dns     *net.DNSError
@@ -136,7 +106,7 @@ func remoteError(ctx context.Context, err error) error {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		e.Class, e.HostText = core.ClassTimeout, "the host did not answer in time"
 	case errors.As(err, &cert):
-		e.HostText = "the host's certificate is not trusted: " + hostText(cert.Err.Error())
+		e.HostText = "the host's certificate is not trusted: " + hosterror.Text(cert.Err.Error())
 	case errors.As(err, &record), errors.As(err, &op) && op.Op == "remote error": // the peer's TLS alert
 		e.HostText = "the secure connection to the host could not be set up"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -82,10 +83,10 @@ func TestRemote_headerCredential(t *testing.T) {
 			err = g.Run(t.Context(), Command{Name: "ls-remote", Args: []string{r.URL}, Remote: &wrong})
 			var exit *ExitError
 			require.ErrorAs(t, err, &exit)
-			class, text := ClassifyRemote(exit.Stderr, exit.Code)
+			class, text := hosterror.Classify(exit.Stderr, exit.Code)
 			require.Equal(t, core.ClassAuth, class, text)
 			_, err = newTestDiscoverer(t).Refs(t.Context(), wrong, allPrefixes)
-			var refusal *RemoteError
+			var refusal *hosterror.Error
 			require.ErrorAs(t, err, &refusal)
 			require.Equal(t, core.ClassAuth, refusal.Class)
 			require.NotContains(t, refusal.HostText+err.Error()+exit.Error(), "planted", "the host echoes the token")
@@ -150,7 +151,7 @@ func TestRemote_secretsOfAHeader(t *testing.T) {
 	t.Parallel()
 	r := Remote{Header: "Authorization", Password: "Bearer planted-header-token"}
 	require.False(t, r.Anonymous())
-	require.Equal(t, "a [redacted] b", Redact("a planted-header-token b", r.Secrets()...))
+	require.Equal(t, "a [redacted] b", hosterror.Redact("a planted-header-token b", r.Secrets()...))
 	require.True(t, r.SameCredential(r))
 	require.False(t, r.SameCredential(Remote{Password: r.Password}))
 	require.Equal(t, []providers.Secret{"p q"}, Remote{Username: "u", Password: "p q"}.Secrets(), "a password may have spaces")

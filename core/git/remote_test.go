@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
@@ -73,9 +74,9 @@ func TestInvariant19_redirectIsNotFollowed(t *testing.T) {
 		err := g.Run(t.Context(), Command{Name: name, Dir: dir, Args: []string{r.URL, "refs/heads/main"}, Remote: &r})
 		var exit *ExitError
 		require.ErrorAs(t, err, &exit, name)
-		class, text := ClassifyRemote(exit.Stderr, exit.Code)
+		class, text := hosterror.Classify(exit.Stderr, exit.Code)
 		require.Equal(t, core.ClassMoved, class, text)
-		require.True(t, IsWithoutEffect(exit.Stderr), exit.Stderr)
+		require.True(t, hosterror.IsWithoutEffect(exit.Stderr), exit.Stderr)
 	}
 	require.Zero(t, reached.Load())
 	require.Positive(t, authorized.Load())
@@ -104,6 +105,6 @@ func TestIsWithoutEffect(t *testing.T) {
 		"remote: fatal: remote error: I say what I like\nfatal: the remote end hung up unexpectedly":      false,
 		"remote: Authentication failed for your hook\nerror: RPC failed; curl 56 reset":                   false,
 	} {
-		require.Equal(t, want, IsWithoutEffect(text), text)
+		require.Equal(t, want, hosterror.IsWithoutEffect(text), text)
 	}
 }

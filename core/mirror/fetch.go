@@ -11,6 +11,8 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git/progress"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -108,7 +110,7 @@ func firstSteps(adv git.Advertisement) [][]string {
 
 // fetch runs one git fetch into tracking refs, with the extra flags.
 func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...string) error {
-	lines := git.NewLineWriter(func(line []byte, _ bool) { s.parseProgress(x, line) })
+	lines := progress.NewLineWriter(func(line []byte, _ bool) { s.parseProgress(x, line) })
 	err := s.gitFetch(ctx, x.repo, specs, git.Command{
 		Flags:  append([]string{"--progress"}, extra...), // stderr is no terminal
 		Config: []git.Config{git.NoRefFlush()},           // only tracking refs are written here
@@ -155,7 +157,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		err := s.git.Run(ctx, c)
 		var exit *git.ExitError
 		if errors.As(err, &exit) {
-			exit.Stderr = git.Redact(stderr.String(), remote.Secrets()...)
+			exit.Stderr = hosterror.Redact(stderr.String(), remote.Secrets()...)
 		}
 		return outcome(err)
 	})
@@ -163,7 +165,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 
 // parseProgress takes in a line of git's progress.
 func (s *Service) parseProgress(x *run, line []byte) {
-	g, ok := git.ParseProgress(string(line))
+	g, ok := progress.Parse(string(line))
 	if !ok {
 		return
 	}

@@ -1,7 +1,6 @@
-package git
+package hosterror
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,7 +20,7 @@ import (
 // Each fixture is a header (source, class, text), a blank line, and stderr as git
 // printed it. The source is the git, the host or the public place where the
 // sentence comes from: file and repository, issue, or documentation.
-func TestClassifyRemote_fixtures(t *testing.T) {
+func TestClassify_fixtures(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/classify/*.txt")
 	require.NoError(t, err)
@@ -39,10 +38,10 @@ func TestClassifyRemote_fixtures(t *testing.T) {
 				want[k] = v
 			}
 			require.Regexp(t, fixtureSource, want["source"], "say where the words come from; none from memory")
-			class, text := ClassifyRemote(stderr, 128)
+			class, text := Classify(stderr, 128)
 			require.Equal(t, want["class"], string(class))
 			require.Equal(t, want["text"], text)
-			require.LessOrEqual(t, len(text), maxSentence)
+			require.LessOrEqual(t, len(text), MaxText)
 		})
 	}
 }
@@ -61,9 +60,9 @@ func TestClassOfStatus_words(t *testing.T) {
 		"The repository is temporarily read-only. Please try again later.":                                      core.ClassUnavailable,
 		"The requested repository either does not exist or you do not have access.":                             core.ClassNotFound,
 	} {
-		require.Equal(t, want, classOfStatus(http.StatusForbidden, text), text)
+		require.Equal(t, want, ClassOfStatus(http.StatusForbidden, text), text)
 	}
-	require.Equal(t, core.ClassAuth, classOfStatus(http.StatusUnauthorized, "Failed to authenticate user"))
+	require.Equal(t, core.ClassAuth, ClassOfStatus(http.StatusUnauthorized, "Failed to authenticate user"))
 }
 
 func TestIsArchived(t *testing.T) {
@@ -77,20 +76,20 @@ func TestIsArchived(t *testing.T) {
 	require.False(t, IsArchived("the branch archive is protected"))
 }
 
-func TestClassifyRemote_edges(t *testing.T) {
+func TestClassify_edges(t *testing.T) {
 	t.Parallel()
-	class, text := ClassifyRemote("warning: redirecting", 0)
+	class, text := Classify("warning: redirecting", 0)
 	require.Equal(t, core.ErrorClass(""), class)
 	require.Empty(t, text)
 
-	class, text = ClassifyRemote("", 141)
+	class, text = Classify("", 141)
 	require.Equal(t, core.ClassInternal, class)
 	require.Equal(t, "git failed with exit status 141", text)
 
-	_, text = ClassifyRemote("remote: "+strings.Repeat("long ", 1000)+"\n", 1)
-	require.Len(t, text, maxSentence)
+	_, text = Classify("remote: "+strings.Repeat("long ", 1000)+"\n", 1)
+	require.Len(t, text, MaxText)
 
-	_, text = ClassifyRemote("fatal: unable to access 'https://u:pw@host.example/a/': Could not resolve host: x\n", 128)
+	_, text = Classify("fatal: unable to access 'https://u:pw@host.example/a/': Could not resolve host: x\n", 128)
 	require.NotContains(t, text, "pw")
 }
 
@@ -110,7 +109,7 @@ func TestIsUnsupported_realWords(t *testing.T) {
 }
 
 // The words of the git that is installed, whichever it is.
-func TestClassifyRemote_realGit(t *testing.T) {
+func TestClassify_realGit(t *testing.T) {
 	t.Parallel()
 	answer := func(status int, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -146,11 +145,11 @@ func TestClassifyRemote_realGit(t *testing.T) {
 			}
 		}, core.ClassNetwork, "unable to access"},
 		{"cut packet", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", smartType)
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
 			_, _ = io.WriteString(w, "001e# service=git-upload-pack\n0000000eversion 2\n00")
 		}, core.ClassNetwork, ""},
 		{"ERR", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", smartType)
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
 			_, _ = io.WriteString(w, "001e# service=git-upload-pack\n00000013ERR not for you")
 		}, core.ClassRefused, "not for you"},
 	}
@@ -161,7 +160,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 			srv := httptest.NewServer(c.handler)
 			t.Cleanup(srv.Close)
 			r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
-			class, text := ClassifyRemote(r.Stderr, r.Code)
+			class, text := Classify(r.Stderr, r.Code)
 			require.Equal(t, c.class, class, r.Stderr)
 			require.Contains(t, text, c.text, r.Stderr)
 		})
@@ -173,7 +172,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, url+"/a.git", "refs/heads/*:refs/heads/*")...)
-			class, _ := ClassifyRemote(r.Stderr, r.Code)
+			class, _ := Classify(r.Stderr, r.Code)
 			require.Equal(t, core.ClassNetwork, class, r.Stderr)
 		})
 	}
@@ -185,7 +184,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		srv.StartTLS()
 		t.Cleanup(srv.Close)
 		r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
-		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		class, _ := Classify(r.Stderr, r.Code)
 		require.Equal(t, core.ClassNetwork, class, r.Stderr)
 	})
 	t.Run("slow", func(t *testing.T) {
@@ -194,7 +193,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		t.Cleanup(srv.Close)
 		slow := []string{"-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=1"}
 		r := gittest.Try(t, gittest.NewBare(t), "", append(append(slow, fetch...), srv.URL+"/a.git", "refs/heads/*:refs/heads/*")...)
-		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		class, _ := Classify(r.Stderr, r.Code)
 		require.Equal(t, core.ClassTimeout, class, r.Stderr)
 	})
 	t.Run("no such branch", func(t *testing.T) {
@@ -202,7 +201,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		up := gittest.NewBare(t)
 		gittest.AddCommit(t, up, "refs/heads/main", "a")
 		r := gittest.Try(t, gittest.NewBare(t), "", append(fetch, up, "refs/heads/x:refs/heads/x")...)
-		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		class, _ := Classify(r.Stderr, r.Code)
 		require.Equal(t, core.ClassNotFound, class, r.Stderr)
 	})
 	t.Run("bad object", func(t *testing.T) {
@@ -213,7 +212,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		id := strings.TrimSpace(gittest.Try(t, up, commit, "hash-object", "-t", "commit", "-w", "--literally", "--stdin").Stdout)
 		gittest.Run(t, up, "update-ref", "refs/heads/main", id)
 		r := gittest.Try(t, gittest.NewBare(t), "", "-c", "transfer.fsckObjects=true", "fetch", gittest.HTTPBackend(t, filepath.Dir(up))+"/r.git", "refs/heads/*:refs/heads/*")
-		class, text := ClassifyRemote(r.Stderr, r.Code)
+		class, text := Classify(r.Stderr, r.Code)
 		require.Equal(t, core.ClassCorrupt, class, r.Stderr)
 		require.Contains(t, text, "missingSpaceBeforeDate", r.Stderr)
 	})
@@ -224,24 +223,7 @@ func TestClassifyRemote_realGit(t *testing.T) {
 		src := gittest.NewBare(t)
 		a := gittest.AddCommit(t, src, "refs/heads/main", "a")
 		r := gittest.Try(t, src, "", "push", "--porcelain", up, a+":refs/heads/x")
-		class, _ := ClassifyRemote(r.Stderr, r.Code)
+		class, _ := Classify(r.Stderr, r.Code)
 		require.Equal(t, core.ClassTooLarge, class, r.Stderr)
 	})
-}
-
-func TestUnavailable(t *testing.T) {
-	t.Parallel()
-	id := strings.Repeat("1", 40)
-	for text, want := range map[string]bool{
-		"fatal: remote error: upload-pack: not our ref " + id + "\n":                true,
-		"fatal: remote error: want " + id + " not valid\n":                          true,
-		"error: Server does not allow request for unadvertised object " + id + "\n": true,
-		"fatal: couldn't find remote ref refs/heads/x\n":                            false,
-		"fatal: unable to access 'https://git.example.org/a/': Timeout\n":           false,
-	} {
-		err := fmt.Errorf("fetch: %w", &ExitError{Name: "fetch", Code: 128, Stderr: text})
-		require.Equal(t, want, Unavailable(err), text)
-	}
-	require.False(t, Unavailable(nil))
-	require.False(t, Unavailable(errors.New("not our ref")), "nobody's words but git's")
 }

@@ -1,4 +1,4 @@
-package git
+package hosterror
 
 import (
 	"encoding/base64"

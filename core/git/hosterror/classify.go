@@ -1,17 +1,18 @@
-package git
+// Package hosterror reads what hosts, and git on their behalf, say of a failure: it
+// tells the class of an error, makes the host's words fit to be shown, and removes
+// secrets from them. The sentences that it knows, with their sources, are in
+// testdata/classify.
+package hosterror
 
 import (
-	"errors"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/progress"
 )
-
-// maxSentence bounds the text that [ClassifyRemote] returns, in bytes.
-const maxSentence = 500
 
 // speaker says whose words a pattern is looked for in.
 type speaker int
@@ -81,16 +82,16 @@ var hostArchived = regexp.MustCompile(archivedWords)
 // the repository, not of the credential.
 func IsArchived(text string) bool { return hostArchived.MatchString(text) }
 
-// classOfStatus returns the class of an HTTP answer that is not 2xx. Hosts give
+// ClassOfStatus returns the class of an HTTP answer that is not 2xx. Hosts give
 // 403 many meanings: it says auth unless their words tell another.
-func classOfStatus(status int, hostText string) core.ErrorClass {
+func ClassOfStatus(status int, Text string) core.ErrorClass {
 	switch {
 	case status >= 300 && status < 400:
 		return core.ClassMoved
 	case status == http.StatusTooManyRequests:
 		return core.ClassRateLimited
 	case status == http.StatusForbidden:
-		if class, ok := wordsClass(hostText); ok {
+		if class, ok := wordsClass(Text); ok {
 			return class
 		}
 		return core.ClassAuth
@@ -110,21 +111,9 @@ func classOfStatus(status int, hostText string) core.ErrorClass {
 	return core.ClassRefused
 }
 
-// unavailable finds what is said of an object that a host does not give away by
-// its id: by git's upload-pack.c, by JGit, and by fetch-pack.c on this machine
-// where the host forbids it.
-var unavailable = regexp.MustCompile(`not our ref|want [0-9a-f]{40,64} not valid|unadvertised object`)
-
-// Unavailable reports whether a fetch by ids failed because the host does not
-// have, or does not give, one of the objects.
-func Unavailable(err error) bool {
-	exit, ok := errors.AsType[*ExitError](err)
-	return ok && unavailable.MatchString(exit.Stderr)
-}
-
-// classOfWords returns the class of a refusal of which only the host's words are
+// ClassOfWords returns the class of a refusal of which only the host's words are
 // known.
-func classOfWords(text string) core.ErrorClass {
+func ClassOfWords(text string) core.ErrorClass {
 	if class, ok := wordsClass(text); ok {
 		return class
 	}
@@ -141,13 +130,13 @@ func wordsClass(text string) (core.ErrorClass, bool) {
 	return "", false
 }
 
-// ClassifyRemote returns, from the stderr of a failed git fetch or push, the class of
+// Classify returns, from the stderr of a failed git fetch or push, the class of
 // the failure and the sentence worth showing: the host's own message if there is
 // one, else git's line about the cause; redacted, on one line, at
 // most 500 bytes, without paths of this machine. It is [core.ClassInternal]
 // when no message is known. For an exit code of 0 class and sentence are
 // empty.
-func ClassifyRemote(stderr string, exitCode int) (core.ErrorClass, string) {
+func Classify(stderr string, exitCode int) (core.ErrorClass, string) {
 	if exitCode == 0 {
 		return "", ""
 	}
@@ -195,7 +184,7 @@ type speech struct{ local, host string }
 func splitSpeakers(stderr string) speech {
 	var local, host []string
 	for line := range strings.FieldsFuncSeq(stderr, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if _, ok := ParseProgress(line); ok {
+		if _, ok := progress.Parse(line); ok {
 			continue
 		}
 		if text, ok := remoteText(line); ok {
@@ -249,7 +238,7 @@ func sentence(said speech, cause string) string {
 	}
 	text = decoration.ReplaceAllString(text, " ")
 	text = Redact(strings.Join(strings.Fields(text), " "))
-	return truncate(strings.TrimSuffix(text, ":"), maxSentence)
+	return truncate(strings.TrimSuffix(text, ":"), MaxText)
 }
 
 // lineAround returns the line of text that holds the byte at offset.
