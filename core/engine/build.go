@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core/ephemeral"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
@@ -77,7 +78,7 @@ type Engine struct {
 	events    *events.Service
 	inbound   *inbound.Service
 	upstreams *upstream.Service
-	discover  *git.Discoverer
+	discover  *discovery.Discoverer
 	clock     core.Clock
 	log       hclog.Logger
 }
@@ -86,7 +87,7 @@ var _ Repositories = (*Engine)(nil)
 
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
-	discover := git.NewDiscoverer(o.Agent)
+	discover := discovery.New(o.Agent)
 	e := &Engine{store: o.Store, git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.objects = git.NewCatFile(o.Git, git.CatFileOptions{})

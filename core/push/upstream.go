@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/progress"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -308,7 +309,7 @@ func (s *Service) resolveUnknown(ctx context.Context, w Session, b *results, byR
 
 // decideByListing decides unknown updates by what the upstream has now. An old id decides
 // nothing yet: a hook of the host may still be at work.
-func (s *Service) decideByListing(ctx context.Context, w Session, b *results, byRef map[string]int, adv git.Advertisement, reason string) {
+func (s *Service) decideByListing(ctx context.Context, w Session, b *results, byRef map[string]int, adv discovery.Advertisement, reason string) {
 	for name, i := range byRef {
 		u := w.Updates[i]
 		switch at := adv.Refs[name]; {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -143,7 +144,7 @@ func TestInvariant19_everyContactIsCheckedAnew(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	dns := &resolver{}
-	discover := git.NewDiscoverer("test")
+	discover := discovery.New("test")
 	t.Cleanup(discover.CloseIdle)
 	s := upstream.New(w.Plugin, w.Store, dns, discover)
 	w.Plugin.Edit(func(_ *providers.Manifest, p *providers.HostPolicy) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/repo/repotest"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -86,7 +87,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	require.NoError(t, w.Store.CreateOrg(t.Context(), core.Org{Name: Org, CreatedAt: o.Clock.Now()}))
 	w.Forge = forgetest.StartForge(t, o.Forge)
 	w.Plugin = NewPlugin(w.Forge.HostPolicy())
-	discover := git.NewDiscoverer("headwater-test")
+	discover := discovery.New("headwater-test")
 	t.Cleanup(discover.CloseIdle)
 	w.Upstreams = upstream.New(w.Plugin, w.Store, nil, discover)
 	w.objects = git.NewCatFile(w.Git, git.CatFileOptions{})

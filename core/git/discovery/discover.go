@@ -1,4 +1,4 @@
-package git
+package discovery
 
 import (
 	"bufio"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
@@ -42,10 +43,10 @@ type Discoverer struct {
 	pools *pools
 }
 
-// NewDiscoverer returns a Discoverer that calls itself agent, such as
+// New returns a Discoverer that calls itself agent, such as
 // "headwater/1.2". Hosts tell git from browsers by a User-Agent that begins
 // with "git/"; one is put in front.
-func NewDiscoverer(agent string) *Discoverer {
+func New(agent string) *Discoverer {
 	return &Discoverer{
 		userAgent: "git/2.43.0 (" + agent + ")",
 		agent:     strings.Join(strings.Fields(agent), "."),
@@ -69,7 +70,7 @@ func (d *Discoverer) CloseIdle() {
 // address is dialled. The host must send 60 kB every 60 seconds or finish, and
 // at most 512 MiB in all. Every failure is a [*hosterror.Error], except that the end
 // of ctx gives its error.
-func (d *Discoverer) Refs(ctx context.Context, r Remote, prefixes []string) (Advertisement, error) {
+func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) (Advertisement, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := &watchdog{limit: maxAdvertisement, stall: d.stall}
@@ -85,7 +86,7 @@ func (d *Discoverer) Refs(ctx context.Context, r Remote, prefixes []string) (Adv
 	return p.Advertisement, nil
 }
 
-func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *advertParser, w *watchdog) error {
+func (d *Discoverer) refs(ctx context.Context, r git.Remote, prefixes []string, p *advertParser, w *watchdog) error {
 	u, err := url.Parse(r.URL)
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func (d *Discoverer) refs(ctx context.Context, r Remote, prefixes []string, p *a
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return &hosterror.Error{Class: core.ClassRefused, HostText: "the upstream's address is not an http or https URL"}
 	}
-	// The credential travels in Remote; one in the URL is a mistake, and it
+	// The credential travels in git.Remote; one in the URL is a mistake, and it
 	// would end up in logs.
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	keys, err := d.pools.order(u.Host, r)
@@ -157,10 +158,10 @@ func isDial(err error) bool {
 }
 
 // exchange sends one request and gives the packets of the answer to parse.
-func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r Remote, contentType string, w *watchdog, parse func(*pktline.Reader) error) error {
+func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote, contentType string, w *watchdog, parse func(*pktline.Reader) error) error {
 	req.Header.Set("User-Agent", d.userAgent)
 	req.Header.Set("Git-Protocol", "version=2")
-	if name, value := r.authorization(); name != "" {
+	if name, value := r.Authorization(); name != "" {
 		req.Header.Set(name, value.Reveal())
 	}
 	w.restart()

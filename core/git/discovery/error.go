@@ -1,4 +1,4 @@
-package git
+package discovery
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
@@ -35,7 +36,7 @@ var (
 
 // statusError makes the error of an answer that is not 200. It reads from the
 // body, but does not close it.
-func statusError(resp *http.Response, r Remote) *hosterror.Error {
+func statusError(resp *http.Response, r git.Remote) *hosterror.Error {
 	e := &hosterror.Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media == "text/plain" {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))

@@ -1,4 +1,4 @@
-package git
+package discovery
 
 import (
 	"fmt"
@@ -12,12 +12,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // countedHost answers listings at one loopback address, and counts the connections
 // that are made to it.
-func countedHost(t *testing.T, addr string) (remote Remote, conns *atomic.Int32) {
+func countedHost(t *testing.T, addr string) (remote git.Remote, conns *atomic.Int32) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(addr, "0"))
 	require.NoError(t, err)
@@ -36,7 +37,7 @@ func countedHost(t *testing.T, addr string) (remote Remote, conns *atomic.Int32)
 	srv.Start()
 	t.Cleanup(srv.Close)
 	// The name exists nowhere.
-	return Remote{URL: fmt.Sprintf("http://host.invalid:%d/r", netip.MustParseAddrPort(listener.Addr().String()).Port())}, conns
+	return git.Remote{URL: fmt.Sprintf("http://host.invalid:%d/r", netip.MustParseAddrPort(listener.Addr().String()).Port())}, conns
 }
 
 // at returns the addresses.

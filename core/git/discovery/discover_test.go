@@ -1,4 +1,4 @@
-package git
+package discovery
 
 import (
 	"bytes"
@@ -24,12 +24,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 var allPrefixes = []string{"HEAD", "refs/heads/", "refs/tags/"}
+
+const (
+	idA = "1111111111111111111111111111111111111111"
+	idB = "2222222222222222222222222222222222222222"
+)
 
 // pkts returns the lines as packets; the packets without a payload stand as they are.
 func pkts(lines ...string) string {
@@ -46,7 +52,7 @@ func pkts(lines ...string) string {
 
 func newTestDiscoverer(t *testing.T) *Discoverer {
 	t.Helper()
-	d := NewDiscoverer("headwater/test")
+	d := New("headwater/test")
 	t.Cleanup(d.CloseIdle)
 	return d
 }
@@ -111,7 +117,7 @@ func TestDiscoverer_Refs_realGit(t *testing.T) {
 			if c.version == "0" || c.version == "1" {
 				base = speakOnly(t, base, c.version)
 			}
-			got, err := newTestDiscoverer(t).Refs(t.Context(), Remote{URL: base + "/r.git"}, c.prefixes)
+			got, err := newTestDiscoverer(t).Refs(t.Context(), git.Remote{URL: base + "/r.git"}, c.prefixes)
 			require.NoError(t, err)
 			if c.name != "empty version 0" { // git sends a flush packet and nothing else
 				require.True(t, strings.HasPrefix(got.Agent, "git/"), got.Agent)
@@ -151,11 +157,11 @@ func speakOnly(t *testing.T, base, version string) string {
 const smartType = "application/x-git-upload-pack-advertisement"
 
 // serve is a host that answers every request with f.
-func serve(t *testing.T, f http.HandlerFunc) Remote {
+func serve(t *testing.T, f http.HandlerFunc) git.Remote {
 	t.Helper()
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
-	return Remote{URL: srv.URL + "/a/b.git"}
+	return git.Remote{URL: srv.URL + "/a/b.git"}
 }
 
 func TestDiscoverer_Refs_requestHeaders(t *testing.T) {
@@ -273,18 +279,18 @@ func TestDiscoverer_Refs_noConnection(t *testing.T) {
 	})
 	cases := []struct {
 		name   string
-		remote Remote
+		remote git.Remote
 		class  core.ErrorClass
 		text   string
 	}{
-		{"refused", Remote{URL: closed + "/r"}, core.ClassNetwork, "the host refused the connection"},
-		{"no such name", Remote{URL: "http://no-such-name.invalid/r"}, core.ClassNetwork, "the host's name could not be resolved"},
-		{"certificate", Remote{URL: tlsServer.URL + "/r"}, core.ClassNetwork, "the host's certificate is not trusted: x509: certificate signed by unknown authority"},
-		{"no TLS", Remote{URL: strings.Replace(plain.URL, "http:", "https:", 1) + "/r"}, core.ClassNetwork, "the secure connection to the host could not be set up"},
+		{"refused", git.Remote{URL: closed + "/r"}, core.ClassNetwork, "the host refused the connection"},
+		{"no such name", git.Remote{URL: "http://no-such-name.invalid/r"}, core.ClassNetwork, "the host's name could not be resolved"},
+		{"certificate", git.Remote{URL: tlsServer.URL + "/r"}, core.ClassNetwork, "the host's certificate is not trusted: x509: certificate signed by unknown authority"},
+		{"no TLS", git.Remote{URL: strings.Replace(plain.URL, "http:", "https:", 1) + "/r"}, core.ClassNetwork, "the secure connection to the host could not be set up"},
 		{"cut", cut, core.ClassNetwork, "the host ended the connection early"},
-		{"no URL", Remote{URL: "http://[::1"}, core.ClassRefused, "the upstream's address is no URL"},
-		{"other scheme", Remote{URL: "file:///etc"}, core.ClassRefused, "the upstream's address is not an http or https URL"},
-		{"no CA file", Remote{URL: tlsServer.URL, CAFile: "/nonexistent/ca.pem"}, core.ClassInternal, "the file of trusted certificates cannot be used"},
+		{"no URL", git.Remote{URL: "http://[::1"}, core.ClassRefused, "the upstream's address is no URL"},
+		{"other scheme", git.Remote{URL: "file:///etc"}, core.ClassRefused, "the upstream's address is not an http or https URL"},
+		{"no CA file", git.Remote{URL: tlsServer.URL, CAFile: "/nonexistent/ca.pem"}, core.ClassInternal, "the file of trusted certificates cannot be used"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -367,7 +373,7 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 	require.NoError(t, os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
 	at := netip.MustParseAddrPort(srv.Listener.Addr().String())
 	// The name exists nowhere; the test certificate is made out to it.
-	remote := Remote{URL: fmt.Sprintf("https://example.com:%d/r", at.Port()), CAFile: caFile}
+	remote := git.Remote{URL: fmt.Sprintf("https://example.com:%d/r", at.Port()), CAFile: caFile}
 	d := newTestDiscoverer(t)
 	for i := range 6 {
 		remote.Addrs = []netip.Addr{at.Addr(), netip.MustParseAddr("127.0.0.2")}

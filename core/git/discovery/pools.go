@@ -1,4 +1,4 @@
-package git
+package discovery
 
 import (
 	"cmp"
@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/headwater-git/headwater/core/git"
 )
 
 // poolKey tells which connections may serve which remote: one that was made to an
@@ -46,7 +48,7 @@ func newPools(limit int) *pools { return &pools{limit: limit, known: map[poolKey
 
 // order returns the keys of the remote's addresses in the order to try them: where
 // an answer came from last goes first, since a connection is kept there.
-func (p *pools) order(host string, r Remote) ([]poolKey, error) {
+func (p *pools) order(host string, r git.Remote) ([]poolKey, error) {
 	key := poolKey{host: host, caFile: r.CAFile}
 	if r.CAFile != "" {
 		info, err := os.Stat(r.CAFile)
