@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
@@ -145,7 +146,7 @@ func (s *Service) checkTargets(ctx context.Context, dir string, q *quarantine, b
 	if len(blobs) == 0 {
 		return nil
 	}
-	cat, err := s.git.OpenCat(ctx, dir, q.env...)
+	cat, err := catfile.Open(ctx, s.git, dir, q.env...)
 	if err != nil {
 		return err
 	}

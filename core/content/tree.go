@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 )
 
 // EntryType is the type of a tree entry in the words of the API.
@@ -41,7 +41,7 @@ func (e Entry) key() string {
 
 const (
 	// maxTree is the size limit of one tree object.
-	maxTree = git.MaxTree
+	maxTree = treeobject.MaxSize
 	// treesAhead is how many folders are read in one exchange with git.
 	treesAhead = 32
 	// maxDepth bounds the nesting of folders; the length limit of paths on

@@ -1,7 +1,9 @@
 // Package git is the one place that runs the system's git. It also reads what git
-// prints: refs, objects, the results of a push. Packets are in the package pktline,
-// progress in progress, and the errors of hosts in hosterror; none of them needs a
-// git to run. The refs of an upstream are listed without it too, see discovery.
+// prints of refs and of a push.
+//
+// The packages below it have one job each: catfile reads objects, treeobject trees,
+// pktline packets, progress git's progress, and hosterror what hosts say of a
+// failure; discovery lists the refs of an upstream in process.
 //
 // Every call of git is built from a [Command]: a struct, not a list of words.
 // The environment is an allow-list; configuration and secrets travel in

@@ -83,6 +83,26 @@ func AddCommit(t *testing.T, dir, ref, message string, parents ...string) string
 	return id
 }
 
+// AddBlob writes a blob with the content and returns its id.
+func AddBlob(t *testing.T, dir, content string) string {
+	t.Helper()
+	r := Try(t, dir, content, "hash-object", "-w", "--stdin")
+	require.Zero(t, r.Code, r.Stderr)
+	return strings.TrimSpace(r.Stdout)
+}
+
+// Mktree writes a tree with the lines of git mktree and returns its id.
+func Mktree(t *testing.T, dir string, lines ...string) string {
+	t.Helper()
+	text := ""
+	for _, line := range lines {
+		text += line + "\n"
+	}
+	r := Try(t, dir, text, "mktree")
+	require.Zero(t, r.Code, r.Stderr)
+	return strings.TrimSpace(r.Stdout)
+}
+
 // HTTPBackend serves the repositories in root by the real git http-backend and
 // returns the server's address.
 func HTTPBackend(t *testing.T, root string, config ...string) string {

@@ -1,4 +1,4 @@
-package git
+package catfile
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 )
 
 // Object is the answer for one object name.
@@ -27,29 +28,29 @@ type Object struct {
 func (o Object) Found() bool { return o.ID != "" }
 
 const (
-	// catBatch is how many requests are sent before the replies are read. git
+	// maxBatch is how many requests are sent before the replies are read. git
 	// queues them until the flush, so neither side can block the other.
-	catBatch = 512
-	// catSkip is how much of an unwanted content is read and thrown away;
+	maxBatch = 512
+	// maxSkip is how much of an unwanted content is read and thrown away;
 	// beyond it, a new process is cheaper.
-	catSkip = 4 << 20
-	// catTogether is how much the contents of one query may have together: each
+	maxSkip = 4 << 20
+	// maxTogether is how much the contents of one query may have together: each
 	// is held in memory by itself and all at the same time.
-	catTogether = 64 << 20
-	// catBuffer must hold one reply line, which echoes the name asked for.
-	catBuffer  = 64 << 10
-	maxCatName = 16 << 10
+	maxTogether = 64 << 20
+	// bufferSize must hold one reply line, which echoes the name asked for.
+	bufferSize = 64 << 10
+	maxName    = 16 << 10
 )
 
-// errCatProtocol says that the two sides are out of step; the process cannot be
+// errProtocol says that the two sides are out of step; the process cannot be
 // used any more.
-var errCatProtocol = errors.New("git cat-file: unexpected reply")
+var errProtocol = errors.New("git cat-file: unexpected reply")
 
-// catProcess is one "git cat-file --batch-command".
-type catProcess struct {
+// process is one "git cat-file --batch-command".
+type process struct {
 	dir    string
 	folder os.FileInfo // what dir was when the process started
-	proc   *Process
+	proc   *git.Process
 	cancel context.CancelFunc
 	in     *os.File
 	out    *os.File
@@ -58,8 +59,8 @@ type catProcess struct {
 	since  time.Time // idle since
 }
 
-// startCat starts a process that lives until ctx ends or it is ended.
-func (g *Git) startCat(ctx context.Context, dir string, env []string) (*catProcess, error) {
+// start starts a process that lives until ctx ends or it is ended.
+func start(ctx context.Context, g *git.Git, dir string, env []string) (*process, error) {
 	inR, inW, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("git cat-file: %w", err)
@@ -71,14 +72,14 @@ func (g *Git) startCat(ctx context.Context, dir string, env []string) (*catProce
 	defer inR.Close()
 	defer outW.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	p, err := g.Start(ctx, Command{
+	p, err := g.Start(ctx, git.Command{
 		Name: "cat-file",
 		Dir:  dir,
 		// --buffer: replies to a batch leave in few writes, at our "flush".
 		// -z: requests end with NUL, so that a name may hold a line feed.
 		Flags: []string{"--batch-command", "--buffer", "-z"},
 		// Names are always full; a warning per request would fill stderr.
-		Config: []Config{{"core.warnAmbiguousRefs", "false"}},
+		Config: []git.Config{git.Set("core.warnAmbiguousRefs", "false")},
 		Env:    env,
 		Stdin:  inR,
 		Stdout: outW,
@@ -87,19 +88,19 @@ func (g *Git) startCat(ctx context.Context, dir string, env []string) (*catProce
 		cancel()
 		return nil, errors.Join(err, inW.Close(), outR.Close())
 	}
-	return &catProcess{dir: dir, proc: p, cancel: cancel, in: inW, out: outR, reply: bufio.NewReaderSize(outR, catBuffer)}, nil
+	return &process{dir: dir, proc: p, cancel: cancel, in: inW, out: outR, reply: bufio.NewReaderSize(outR, bufferSize)}, nil
 }
 
 // end stops the process and waits for it. It returns git's own complaint, if
 // it had ended by itself with one.
-func (c *catProcess) end() error {
+func (c *process) end() error {
 	// Closing its input ends a healthy process; one that is stuck in a write
 	// needs the signal.
 	_ = c.in.Close()
 	_ = c.out.Close()
 	c.cancel()
 	err := c.proc.Wait()
-	if exit, ok := errors.AsType[*ExitError](err); ok {
+	if exit, ok := errors.AsType[*git.ExitError](err); ok {
 		return exit
 	}
 	if core.KindOf(err) == core.KindResource {
@@ -111,7 +112,7 @@ func (c *catProcess) end() error {
 // query asks for the objects. With limit < 0 it asks for type and size alone,
 // else for contents of up to limit bytes each. After an error the process must
 // be ended. The context's end interrupts it.
-func (c *catProcess) query(ctx context.Context, limit int64, names []string) ([]Object, error) {
+func (c *process) query(ctx context.Context, limit int64, names []string) ([]Object, error) {
 	stop := context.AfterFunc(ctx, func() {
 		past := time.Unix(1, 0)
 		_ = c.in.SetDeadline(past)
@@ -128,7 +129,7 @@ func (c *catProcess) query(ctx context.Context, limit int64, names []string) ([]
 	return objects, err
 }
 
-func (c *catProcess) exchange(limit int64, names []string) ([]Object, error) {
+func (c *process) exchange(limit int64, names []string) ([]Object, error) {
 	verb := "contents "
 	if limit < 0 {
 		verb = "info "
@@ -137,7 +138,7 @@ func (c *catProcess) exchange(limit int64, names []string) ([]Object, error) {
 	var together int64
 	var request strings.Builder
 	for len(names) > 0 {
-		batch := names[:min(len(names), catBatch)]
+		batch := names[:min(len(names), maxBatch)]
 		names = names[len(batch):]
 		request.Reset()
 		for _, name := range batch {
@@ -154,7 +155,7 @@ func (c *catProcess) exchange(limit int64, names []string) ([]Object, error) {
 			if err != nil {
 				return nil, err
 			}
-			if together += int64(len(object.Data)); together > catTogether && len(objects) > 0 {
+			if together += int64(len(object.Data)); together > maxTogether && len(objects) > 0 {
 				return nil, &oversizeError{object, true}
 			}
 			objects = append(objects, object)
@@ -164,7 +165,7 @@ func (c *catProcess) exchange(limit int64, names []string) ([]Object, error) {
 }
 
 // object reads one reply.
-func (c *catProcess) object(limit int64, name string) (Object, error) {
+func (c *process) object(limit int64, name string) (Object, error) {
 	head, err := c.line()
 	if err != nil {
 		return Object{}, err
@@ -193,11 +194,11 @@ func (c *catProcess) object(limit int64, name string) (Object, error) {
 		return Object{}, nil
 	}
 	if len(word) != 3 || !core.ObjectID(word[0]).Valid() {
-		return Object{}, errCatProtocol
+		return Object{}, errProtocol
 	}
 	object := Object{ID: core.ObjectID(word[0]), Type: word[1]}
 	if object.Size, err = strconv.ParseInt(word[2], 10, 64); err != nil || object.Size < 0 {
-		return Object{}, errCatProtocol
+		return Object{}, errProtocol
 	}
 	if limit < 0 {
 		return object, nil
@@ -208,7 +209,7 @@ func (c *catProcess) object(limit int64, name string) (Object, error) {
 			return Object{}, err
 		}
 	} else {
-		if object.Size > catSkip {
+		if object.Size > maxSkip {
 			return Object{}, &oversizeError{object, false}
 		}
 		if _, err := c.reply.Discard(int(object.Size)); err != nil {
@@ -216,7 +217,7 @@ func (c *catProcess) object(limit int64, name string) (Object, error) {
 		}
 	}
 	if end, err := c.reply.ReadByte(); err != nil || end != '\n' {
-		return Object{}, errors.Join(errCatProtocol, err)
+		return Object{}, errors.Join(errProtocol, err)
 	}
 	return object, nil
 }
@@ -231,7 +232,7 @@ func (e *oversizeError) Error() string {
 	return fmt.Sprintf("object %s is larger than the limit: %d bytes", e.object.ID, e.object.Size)
 }
 
-func (c *catProcess) line() (string, error) {
+func (c *process) line() (string, error) {
 	line, err := c.reply.ReadSlice('\n')
 	if err != nil {
 		return "", err

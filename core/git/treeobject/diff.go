@@ -1,4 +1,4 @@
-package git
+package treeobject
 
 import (
 	"bytes"
@@ -58,26 +58,26 @@ func (w *sizeWalk) pair(ctx context.Context, from, to core.ObjectID, depth int) 
 // compare adds the files that differ between two tree objects to the size, and
 // returns the folders that do.
 func (w *sizeWalk) compare(from, to []byte, idSize int, size *treeSize) (pairs []folderPair, err error) {
-	var a, b treeItem
-	next := func(data *[]byte) (treeItem, error) {
+	var a, b Entry
+	next := func(data *[]byte) (Entry, error) {
 		if len(*data) == 0 {
-			return treeItem{}, nil
+			return Entry{}, nil
 		}
 		if w.seen++; w.seen > 4*w.t.limits.Entries {
-			return treeItem{}, w.over(treeSize{entries: topSize})
+			return Entry{}, w.over(treeSize{entries: topSize})
 		}
-		item, rest, err := nextItem(*data, idSize)
+		item, rest, err := Next(*data, idSize)
 		*data = rest
 		return item, err
 	}
-	one := func(i treeItem, from bool) {
+	one := func(i Entry, from bool) {
 		switch {
-		case !i.folder:
-			size.leaf(len(i.name))
+		case !i.Folder:
+			size.leaf(len(i.Name))
 		case from:
-			pairs = append(pairs, folderPair{from: idOf(i), name: len(i.name)})
+			pairs = append(pairs, folderPair{from: idOf(i), name: len(i.Name)})
 		default:
-			pairs = append(pairs, folderPair{to: idOf(i), name: len(i.name)})
+			pairs = append(pairs, folderPair{to: idOf(i), name: len(i.Name)})
 		}
 	}
 	if a, err = next(&from); err != nil {
@@ -86,21 +86,21 @@ func (w *sizeWalk) compare(from, to []byte, idSize int, size *treeSize) (pairs [
 	if b, err = next(&to); err != nil {
 		return nil, err
 	}
-	for a.name != nil || b.name != nil {
+	for a.Name != nil || b.Name != nil {
 		var order int
 		switch {
-		case a.name == nil:
+		case a.Name == nil:
 			order = 1
-		case b.name == nil:
+		case b.Name == nil:
 			order = -1
 		default:
-			order = compareItems(a, b)
+			order = Compare(a, b)
 		}
-		if order == 0 && (!bytes.Equal(a.id, b.id) || !bytes.Equal(a.mode, b.mode)) {
-			if a.folder {
-				pairs = append(pairs, folderPair{idOf(a), idOf(b), len(a.name)})
+		if order == 0 && (!bytes.Equal(a.ID, b.ID) || !bytes.Equal(a.Mode, b.Mode)) {
+			if a.Folder {
+				pairs = append(pairs, folderPair{idOf(a), idOf(b), len(a.Name)})
 			} else {
-				size.leaf(len(a.name))
+				size.leaf(len(a.Name))
 			}
 		}
 		if order < 0 {

@@ -1,4 +1,4 @@
-package git
+package treeobject
 
 import (
 	"context"
@@ -9,14 +9,15 @@ import (
 	"sync"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/catfile"
 )
 
-// TreeLimits are how much of a tree git may be asked to unfold. A tree names
+// Limits are how much of a tree git may be asked to unfold. A tree names
 // each folder by its id, so twelve trees with ten equal entries each are a
 // thousand million files in a kilobyte.
-type TreeLimits struct {
-	Entries int64 // files and folders; 0 is DefaultTreeEntries
-	Depth   int   // of folders in each other; 0 is DefaultTreeDepth
+type Limits struct {
+	Entries int64 // files and folders; 0 is DefaultEntries
+	Depth   int   // of folders in each other; 0 is DefaultDepth
 }
 
 // The default limits. The trees of Linux have 90 thousand entries, those of
@@ -24,13 +25,13 @@ type TreeLimits struct {
 // folders in each other are more than most systems can open, and as deep as
 // the recursion of every git that is supported goes on its stack.
 const (
-	DefaultTreeEntries = 1_000_000
-	DefaultTreeDepth   = 1000
+	DefaultEntries = 1_000_000
+	DefaultDepth   = 1000
 )
 
-// MaxTree is the size limit of one tree object that is read, in bytes: about
+// MaxSize is the size limit of one tree object that is read, in bytes: about
 // 400 thousand entries.
-const MaxTree = 16 << 20
+const MaxSize = 16 << 20
 
 const (
 	// pathBytes is how long the paths of a tree may be on average: git keeps
@@ -43,20 +44,20 @@ const (
 	treeMemory = 1 << 16
 )
 
-// TreeReader reads tree objects; [*CatFile] does.
-type TreeReader interface {
-	Info(ctx context.Context, dir string, names ...string) ([]Object, error)
-	Contents(ctx context.Context, dir string, limit int64, names ...string) ([]Object, error)
+// Reader reads tree objects; [*catfile.Pool] does.
+type Reader interface {
+	Info(ctx context.Context, dir string, names ...string) ([]catfile.Object, error)
+	Contents(ctx context.Context, dir string, limit int64, names ...string) ([]catfile.Object, error)
 }
 
-// TreeSizes finds out how much git would unfold, before a git is started that
+// Sizes finds out how much git would unfold, before a git is started that
 // has to. It reads each distinct tree once, however often it stands in the
 // others, and remembers what it found by id, which says everything: a new
 // commit of a large repository costs the few trees that it changed. It is safe
 // for concurrent use.
-type TreeSizes struct {
-	read   TreeReader
-	limits TreeLimits
+type Sizes struct {
+	read   Reader
+	limits Limits
 
 	mu         sync.Mutex
 	young, old map[treeKey]treeSize // a new generation begins when young is full
@@ -73,22 +74,22 @@ type treeSize struct {
 	depth   int32
 }
 
-// NewTreeSizes returns what measures trees with the reader.
-func NewTreeSizes(read TreeReader, l TreeLimits) *TreeSizes {
+// NewSizes returns what measures trees with the reader.
+func NewSizes(read Reader, l Limits) *Sizes {
 	if l.Entries <= 0 {
-		l.Entries = DefaultTreeEntries
+		l.Entries = DefaultEntries
 	}
 	if l.Depth <= 0 {
-		l.Depth = DefaultTreeDepth
+		l.Depth = DefaultDepth
 	}
-	return &TreeSizes{read: read, limits: l, young: map[treeKey]treeSize{}}
+	return &Sizes{read: read, limits: l, young: map[treeKey]treeSize{}}
 }
 
 // Check returns a KindTooLarge [*core.Error] if one of the named trees, or the
 // trees of the named commits, is over the limits. Names are ids, or an id with a
 // colon and a path; names of other objects, and of none, are ignored.
 // narrow ends the error: how to ask for less.
-func (t *TreeSizes) Check(ctx context.Context, dir, narrow string, names ...string) error {
+func (t *Sizes) Check(ctx context.Context, dir, narrow string, names ...string) error {
 	ids, err := t.roots(ctx, dir, names)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func (t *TreeSizes) Check(ctx context.Context, dir, narrow string, names ...stri
 
 // CheckDiff is Check for comparisons of two names each: what is equal on both
 // sides costs nothing, here as in git. The comparisons count together.
-func (t *TreeSizes) CheckDiff(ctx context.Context, dir, narrow string, pairs ...[2]string) error {
+func (t *Sizes) CheckDiff(ctx context.Context, dir, narrow string, pairs ...[2]string) error {
 	names := make([]string, 0, 2*len(pairs))
 	for _, p := range pairs {
 		names = append(names, p[:]...)
@@ -136,7 +137,7 @@ func (t *TreeSizes) CheckDiff(ctx context.Context, dir, narrow string, pairs ...
 }
 
 // roots returns the trees of names; "" where there is none.
-func (t *TreeSizes) roots(ctx context.Context, dir string, names []string) ([]core.ObjectID, error) {
+func (t *Sizes) roots(ctx context.Context, dir string, names []string) ([]core.ObjectID, error) {
 	trees := make([]string, len(names))
 	for i, name := range names {
 		if trees[i] = name; !strings.Contains(name, ":") {
@@ -169,7 +170,7 @@ func narrowed(err error, narrow string) error {
 	return err
 }
 
-func (t *TreeSizes) known(k treeKey) (treeSize, bool) {
+func (t *Sizes) known(k treeKey) (treeSize, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s, ok := t.young[k]; ok {
@@ -182,14 +183,14 @@ func (t *TreeSizes) known(k treeKey) (treeSize, bool) {
 	return s, ok
 }
 
-func (t *TreeSizes) remember(k treeKey, s treeSize) {
+func (t *Sizes) remember(k treeKey, s treeSize) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.keep(k, s)
 }
 
 // keep puts a size into the young generation; mu is held.
-func (t *TreeSizes) keep(k treeKey, s treeSize) {
+func (t *Sizes) keep(k treeKey, s treeSize) {
 	if len(t.young) >= treeMemory {
 		t.old, t.young = t.young, make(map[treeKey]treeSize, treeMemory)
 	}
@@ -198,7 +199,7 @@ func (t *TreeSizes) keep(k treeKey, s treeSize) {
 
 // sizeWalk is one measurement.
 type sizeWalk struct {
-	t    *TreeSizes
+	t    *Sizes
 	dir  string
 	seen int64 // entries that were looked at
 	// sizes are those of this walk. The shared cache may evict some meanwhile, and
@@ -207,7 +208,7 @@ type sizeWalk struct {
 	pairs map[[2]treeKey]treeSize
 }
 
-func (t *TreeSizes) walk(dir string) *sizeWalk {
+func (t *Sizes) walk(dir string) *sizeWalk {
 	return &sizeWalk{t: t, dir: dir, sizes: map[treeKey]treeSize{}, pairs: map[[2]treeKey]treeSize{}}
 }
 
@@ -266,14 +267,14 @@ func (w *sizeWalk) load(ctx context.Context, ids ...core.ObjectID) ([][]byte, er
 	for i, id := range ids {
 		names[i] = string(id)
 	}
-	objects, err := w.t.read.Contents(ctx, w.dir, MaxTree, names...)
+	objects, err := w.t.read.Contents(ctx, w.dir, MaxSize, names...)
 	if err != nil {
 		return nil, err
 	}
 	data := make([][]byte, len(objects))
 	for i, o := range objects {
 		if o.Type != "tree" {
-			return nil, errTreeObject
+			return nil, ErrDamaged
 		}
 		data[i] = o.Data
 	}
@@ -301,8 +302,8 @@ func (f subfolder) objectID(idSize int) core.ObjectID {
 // scan takes a tree apart.
 func (w *sizeWalk) scan(data []byte, idSize int) (n node, err error) {
 	for len(data) > 0 {
-		var item treeItem
-		if item, data, err = nextItem(data, idSize); err != nil {
+		var item Entry
+		if item, data, err = Next(data, idSize); err != nil {
 			return n, err
 		}
 		// Each entry of each distinct tree counts at least once.
@@ -311,13 +312,13 @@ func (w *sizeWalk) scan(data []byte, idSize int) (n node, err error) {
 			n.over, n.folders = w.over(n.own), nil
 			return n, nil
 		}
-		if item.folder {
-			f := subfolder{name: int32(len(item.name))}
-			copy(f.id[:], item.id)
+		if item.Folder {
+			f := subfolder{name: int32(len(item.Name))}
+			copy(f.id[:], item.ID)
 			n.folders = append(n.folders, f)
 			continue
 		}
-		n.own.leaf(len(item.name))
+		n.own.leaf(len(item.Name))
 	}
 	return n, nil
 }

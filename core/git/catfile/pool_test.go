@@ -1,10 +1,9 @@
-package git
+package catfile
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,26 +16,27 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
-// catBench is a pool and repositories to read.
-type catBench struct {
-	*CatFile
-	git *Git
+// bench is a pool and repositories to read.
+type bench struct {
+	*Pool
+	git *git.Git
 }
 
-func newCatBench(t *testing.T, o CatFileOptions) *catBench {
+func newBench(t *testing.T, o Options) *bench {
 	t.Helper()
-	g, err := New(t.Context(), Options{})
+	g, err := git.New(t.Context(), git.Options{})
 	require.NoError(t, err)
-	b := &catBench{NewCatFile(g, o), g}
+	b := &bench{NewPool(g, o), g}
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b
 }
 
 // idlePids returns the processes that wait, least recently used first.
-func (b *catBench) idlePids() []int {
+func (b *bench) idlePids() []int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var pids []int
@@ -46,23 +46,15 @@ func (b *catBench) idlePids() []int {
 	return pids
 }
 
-// addBlob writes a blob and returns its id.
-func addBlob(t *testing.T, dir, content string) string {
-	t.Helper()
-	r := gittest.Try(t, dir, content, "hash-object", "-w", "--stdin")
-	require.Zero(t, r.Code, r.Stderr)
-	return strings.TrimSpace(r.Stdout)
-}
-
-func TestCatFile_answers(t *testing.T) {
+func TestPool_answers(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"sha1", "sha256"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			b := newCatBench(t, CatFileOptions{})
+			b := newBench(t, Options{})
 			dir := gittest.NewBare(t, "--object-format="+format)
-			blob := addBlob(t, dir, "hello")
-			empty := addBlob(t, dir, "")
+			blob := gittest.AddBlob(t, dir, "hello")
+			empty := gittest.AddBlob(t, dir, "")
 			module := strings.Repeat("1", len(blob)) // a submodule's commit is in no repository of ours
 			tree := strings.TrimSpace(gittest.Try(t, dir, "100644 blob "+blob+"\tnew\nline\x00100644 blob "+empty+"\ta b\x00160000 commit "+module+"\tmod\nule\x00", "mktree", "-z", "--missing").Stdout)
 			commit := gittest.Run(t, dir, "commit-tree", "-m", "m", tree)
@@ -93,9 +85,9 @@ func TestCatFile_answers(t *testing.T) {
 	}
 }
 
-func TestCatFile_seesNewRefsAndPacks(t *testing.T) {
+func TestPool_seesNewRefsAndPacks(t *testing.T) {
 	t.Parallel()
-	b := newCatBench(t, CatFileOptions{})
+	b := newBench(t, Options{})
 	dir := gittest.NewBare(t)
 	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	tip := func() string {
@@ -115,12 +107,12 @@ func TestCatFile_seesNewRefsAndPacks(t *testing.T) {
 	require.Equal(t, pid, b.idlePids())
 }
 
-func TestCatFile_refusals(t *testing.T) {
+func TestPool_refusals(t *testing.T) {
 	t.Parallel()
-	b := newCatBench(t, CatFileOptions{})
+	b := newBench(t, Options{})
 	dir := gittest.NewBare(t)
-	small, large := addBlob(t, dir, strings.Repeat("x", 100)), addBlob(t, dir, strings.Repeat("x", catSkip+1))
-	for _, name := range []string{"", "a\x00b", strings.Repeat("x", maxCatName+1)} {
+	small, large := gittest.AddBlob(t, dir, strings.Repeat("x", 100)), gittest.AddBlob(t, dir, strings.Repeat("x", maxSkip+1))
+	for _, name := range []string{"", "a\x00b", strings.Repeat("x", maxName+1)} {
 		_, err := b.Info(t.Context(), dir, name)
 		require.Equal(t, core.KindInvalid, core.KindOf(err))
 	}
@@ -138,9 +130,9 @@ func TestCatFile_refusals(t *testing.T) {
 	require.Empty(t, none)
 }
 
-func TestCatFile_bounds(t *testing.T) {
+func TestPool_bounds(t *testing.T) {
 	t.Parallel()
-	b := newCatBench(t, CatFileOptions{MaxProcesses: 3})
+	b := newBench(t, Options{MaxProcesses: 3})
 	var dirs []string
 	for range 5 {
 		dir := gittest.NewBare(t)
@@ -174,9 +166,9 @@ func TestCatFile_bounds(t *testing.T) {
 	require.Equal(t, last, b.idlePids()[2])
 }
 
-func TestCatFile_replacesDeadProcesses(t *testing.T) {
+func TestPool_replacesDeadProcesses(t *testing.T) {
 	t.Parallel()
-	b := newCatBench(t, CatFileOptions{})
+	b := newBench(t, Options{})
 	dir := gittest.NewBare(t)
 	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	for range 2 {
@@ -187,9 +179,9 @@ func TestCatFile_replacesDeadProcesses(t *testing.T) {
 	}
 }
 
-func TestCatFile_replacedRepository(t *testing.T) {
+func TestPool_replacedRepository(t *testing.T) {
 	t.Parallel()
-	b := newCatBench(t, CatFileOptions{})
+	b := newBench(t, Options{})
 	dir := gittest.NewBare(t)
 	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	_, err := b.Info(t.Context(), dir, "HEAD")
@@ -206,9 +198,9 @@ func TestCatFile_replacedRepository(t *testing.T) {
 	require.NotEqual(t, old, b.idlePids())
 }
 
-func TestCatFile_idleProcessesEnd(t *testing.T) {
+func TestPool_idleProcessesEnd(t *testing.T) {
 	t.Parallel()
-	b := newCatBench(t, CatFileOptions{Idle: 10 * time.Millisecond})
+	b := newBench(t, Options{Idle: 10 * time.Millisecond})
 	dir := gittest.NewBare(t)
 	_, err := b.Info(t.Context(), dir, "HEAD")
 	require.NoError(t, err)
@@ -217,13 +209,13 @@ func TestCatFile_idleProcessesEnd(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestCatFile_cancelled(t *testing.T) {
+func TestPool_cancelled(t *testing.T) {
 	t.Parallel()
-	b := newCatBench(t, CatFileOptions{MaxProcesses: 1})
+	b := newBench(t, Options{MaxProcesses: 1})
 	dir := gittest.NewBare(t)
 	gittest.AddCommit(t, dir, "refs/heads/main", "one")
-	blob := addBlob(t, dir, strings.Repeat("x", 1<<20))
-	many := make([]string, catBatch)
+	blob := gittest.AddBlob(t, dir, strings.Repeat("x", 1<<20))
+	many := make([]string, maxBatch)
 	for i := range many {
 		many[i] = blob
 	}
@@ -246,10 +238,10 @@ func TestCatFile_cancelled(t *testing.T) {
 	<-b.busy
 }
 
-func TestCatFile_Close(t *testing.T) {
+func TestPool_Close(t *testing.T) {
 	// Not parallel: it counts goroutines.
 	before := goleak.IgnoreCurrent()
-	b := newCatBench(t, CatFileOptions{})
+	b := newBench(t, Options{})
 	dir := gittest.NewBare(t)
 	gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	var all sync.WaitGroup
@@ -271,45 +263,26 @@ func TestCatFile_Close(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-func TestGit_OpenBlob(t *testing.T) {
+// A blob that is larger than the ceiling of memory is read all the same.
+func TestPool_ceiling(t *testing.T) {
 	t.Parallel()
-	g, err := New(t.Context(), Options{})
-	require.NoError(t, err)
 	dir := gittest.NewBare(t)
-	id := addBlob(t, dir, strings.Repeat("0123456789", 1<<20))
-	s, err := g.OpenBlob(t.Context(), dir, core.ObjectID(id))
+	blob := gittest.AddBlob(t, dir, strings.Repeat("0123456789abcde\n", 6<<20))
+	g, err := git.New(t.Context(), git.Options{Memory: git.Memory{Read: 64 << 20}})
 	require.NoError(t, err)
-	n, err := io.Copy(io.Discard, s)
+	pool := NewPool(g, Options{})
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+	_, err = pool.Contents(t.Context(), dir, 1<<30, blob)
+	if err == nil { // it streams what is not a delta
+		_, err = pool.Info(t.Context(), dir, blob)
+	}
 	require.NoError(t, err)
-	require.EqualValues(t, 10<<20, n)
-	require.NoError(t, s.Wait())
-	require.NoError(t, s.Close())
-	// Cut short by the reader.
-	s, err = g.OpenBlob(t.Context(), dir, core.ObjectID(id))
-	require.NoError(t, err)
-	_, err = io.CopyN(io.Discard, s, 5)
-	require.NoError(t, err)
-	require.NoError(t, s.Close())
-	// Cut short by the context: its cause is the error.
-	ctx, cancel := context.WithCancelCause(t.Context())
-	s, err = g.OpenBlob(ctx, dir, core.ObjectID(id))
-	require.NoError(t, err)
-	cancel(core.Errorf(core.KindTimeout, "enough"))
-	_, _ = io.Copy(io.Discard, s)
-	require.Equal(t, core.KindTimeout, core.KindOf(s.Wait()))
-	// A missing one.
-	s, err = g.OpenBlob(t.Context(), dir, core.ZeroSHA1)
-	require.NoError(t, err)
-	_, err = io.Copy(io.Discard, s)
-	require.NoError(t, err)
-	require.Error(t, s.Wait())
-	require.NoError(t, s.Close())
 }
 
-func BenchmarkCatFile_Info(b *testing.B) {
-	g, err := New(b.Context(), Options{})
+func BenchmarkPool_Info(b *testing.B) {
+	g, err := git.New(b.Context(), git.Options{})
 	require.NoError(b, err)
-	pool := NewCatFile(g, CatFileOptions{})
+	pool := NewPool(g, Options{})
 	defer pool.Close()
 	dir := filepath.Join(b.TempDir(), "r.git")
 	require.NoError(b, g.Init(b.Context(), dir, "main", "sha1"))

@@ -1,4 +1,6 @@
-package git
+// Package catfile reads single objects through long-lived git processes, so that a
+// question costs no fork.
+package catfile
 
 import (
 	"context"
@@ -12,19 +14,20 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 )
 
-// CatFileOptions bounds a [CatFile]. Zero values mean the defaults.
-type CatFileOptions struct {
+// Options bounds a [Pool]. Zero values mean the defaults.
+type Options struct {
 	MaxProcesses int           // over all repositories; default 16
 	Idle         time.Duration // a process that is not used for so long ends; default one minute
 }
 
-// catMaxUses is how many queries one process answers. Revisions such as
+// maxUses is how many queries one process answers. Revisions such as
 // main~1000 leave parsed commits in its memory, so it must not live forever.
-const catMaxUses = 20_000
+const maxUses = 20_000
 
-// CatFile reads single objects without starting a process for each: it keeps
+// Pool reads single objects without starting a process for each: it keeps
 // "git cat-file --batch-command" processes, several for a busy repository, and
 // ends the least recently used when there are too many. When all are busy,
 // callers wait.
@@ -34,9 +37,9 @@ const catMaxUses = 20_000
 // another one in its place gets new processes.
 //
 // Large contents do not belong here, because a slow reader would hold a
-// process: see [Git.OpenBlob]. CatFile is safe for concurrent use.
-type CatFile struct {
-	git  *Git
+// process: see [git.Git.OpenBlob]. Pool is safe for concurrent use.
+type Pool struct {
+	git  *git.Git
 	max  int
 	keep time.Duration
 	busy chan struct{} // one token for each process that is lent
@@ -44,13 +47,13 @@ type CatFile struct {
 	stop context.CancelFunc
 
 	mu    sync.Mutex
-	idle  []*catProcess // least recently used first
-	timer *time.Timer   // reaps; nil if nothing is idle
+	idle  []*process  // least recently used first
+	timer *time.Timer // reaps; nil if nothing is idle
 	reaps sync.WaitGroup
 }
 
-// NewCatFile returns an empty pool. The caller must Close it.
-func NewCatFile(g *Git, o CatFileOptions) *CatFile {
+// NewPool returns an empty pool. The caller must Close it.
+func NewPool(g *git.Git, o Options) *Pool {
 	if o.MaxProcesses <= 0 {
 		o.MaxProcesses = 16
 	}
@@ -58,23 +61,23 @@ func NewCatFile(g *Git, o CatFileOptions) *CatFile {
 		o.Idle = time.Minute
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &CatFile{git: g, max: o.MaxProcesses, keep: o.Idle, busy: make(chan struct{}, o.MaxProcesses), ctx: ctx, stop: stop}
+	return &Pool{git: g, max: o.MaxProcesses, keep: o.Idle, busy: make(chan struct{}, o.MaxProcesses), ctx: ctx, stop: stop}
 }
 
 // Info returns type and size of objects by their names: ids, full ref names
 // and what gitrevisions(7) builds from them. Callers must have checked the
 // names; one that names nothing gives an Object that is not Found.
-func (p *CatFile) Info(ctx context.Context, dir string, names ...string) ([]Object, error) {
+func (p *Pool) Info(ctx context.Context, dir string, names ...string) ([]Object, error) {
 	return p.query(ctx, dir, -1, names)
 }
 
 // Contents is Info with the contents of the objects, each of at most limit
 // bytes and 64 MiB together: more is a KindTooLarge [*core.Error].
-func (p *CatFile) Contents(ctx context.Context, dir string, limit int64, names ...string) ([]Object, error) {
+func (p *Pool) Contents(ctx context.Context, dir string, limit int64, names ...string) ([]Object, error) {
 	objects, err := p.query(ctx, dir, limit, names)
 	if over, ok := errors.AsType[*oversizeError](err); ok {
 		if over.together {
-			return nil, core.Errorf(core.KindTooLarge, "the objects that this needs at once have more than %d bytes", catTogether)
+			return nil, core.Errorf(core.KindTooLarge, "the objects that this needs at once have more than %d bytes", maxTogether)
 		}
 		return nil, tooLarge(over.object, limit)
 	}
@@ -90,35 +93,35 @@ func tooLarge(o Object, limit int64) error {
 	return core.Errorf(core.KindTooLarge, "the %s %s has %d bytes; the limit is %d", o.Type, o.ID, o.Size, limit)
 }
 
-// OpenCat starts a process outside the pool for one caller, with an environment
+// Open starts a process outside the pool for one caller, with an environment
 // of its own, as for objects in a temporary place. The caller must Close it.
-func (g *Git) OpenCat(ctx context.Context, dir string, env ...string) (*Cat, error) {
-	c, err := g.startCat(ctx, dir, env)
+func Open(ctx context.Context, g *git.Git, dir string, env ...string) (*Reader, error) {
+	c, err := start(ctx, g, dir, env)
 	if err != nil {
 		return nil, err
 	}
-	return &Cat{process: c}, nil
+	return &Reader{process: c}, nil
 }
 
-// Cat is one cat-file process for one caller.
-type Cat struct{ process *catProcess }
+// Reader is one cat-file process for one caller.
+type Reader struct{ process *process }
 
-// Contents is [CatFile.Contents]; an object over the limit is returned without
+// Contents is [Pool.Contents]; an object over the limit is returned without
 // its content. After an error nothing but Close may be called.
-func (c *Cat) Contents(ctx context.Context, limit int64, names ...string) ([]Object, error) {
+func (c *Reader) Contents(ctx context.Context, limit int64, names ...string) ([]Object, error) {
 	if err := checkNames(names); err != nil {
 		return nil, err
 	}
 	return c.process.query(ctx, limit, names)
 }
 
-// Info is [CatFile.Info].
-func (c *Cat) Info(ctx context.Context, names ...string) ([]Object, error) {
+// Info is [Pool.Info].
+func (c *Reader) Info(ctx context.Context, names ...string) ([]Object, error) {
 	return c.Contents(ctx, -1, names...)
 }
 
 // Close ends the process.
-func (c *Cat) Close() error {
+func (c *Reader) Close() error {
 	_ = c.process.end() // a complaint was the error of the query before
 	return nil
 }
@@ -126,14 +129,14 @@ func (c *Cat) Close() error {
 // checkNames refuses what would break the framing of requests.
 func checkNames(names []string) error {
 	for _, name := range names {
-		if name == "" || len(name) > maxCatName || strings.ContainsRune(name, 0) {
+		if name == "" || len(name) > maxName || strings.ContainsRune(name, 0) {
 			return core.Errorf(core.KindInvalid, "an object name is empty, too long or holds a NUL")
 		}
 	}
 	return nil
 }
 
-func (p *CatFile) query(ctx context.Context, dir string, limit int64, names []string) ([]Object, error) {
+func (p *Pool) query(ctx context.Context, dir string, limit int64, names []string) ([]Object, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -173,7 +176,7 @@ var errPoolClosed = core.Errorf(core.KindInternal, "the server is shutting down"
 
 // take returns a process for the repository, an idle one if there is (used).
 // The caller holds a token of busy.
-func (p *CatFile) take(dir string) (c *catProcess, used bool, err error) {
+func (p *Pool) take(dir string) (c *process, used bool, err error) {
 	folder, err := os.Stat(dir)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -181,7 +184,7 @@ func (p *CatFile) take(dir string) (c *catProcess, used bool, err error) {
 		}
 		return nil, false, err
 	}
-	var victims []*catProcess
+	var victims []*process
 	p.mu.Lock()
 	for i := len(p.idle) - 1; i >= 0; i-- {
 		if p.idle[i].dir != dir {
@@ -207,7 +210,7 @@ func (p *CatFile) take(dir string) (c *catProcess, used bool, err error) {
 	if c != nil {
 		return c, true, nil
 	}
-	c, err = p.git.startCat(p.ctx, dir, nil)
+	c, err = start(p.ctx, p.git, dir, nil)
 	if err != nil {
 		if p.ctx.Err() != nil {
 			err = errPoolClosed
@@ -219,10 +222,10 @@ func (p *CatFile) take(dir string) (c *catProcess, used bool, err error) {
 }
 
 // put takes a healthy process back.
-func (p *CatFile) put(c *catProcess) {
+func (p *Pool) put(c *process) {
 	c.uses++
 	p.mu.Lock()
-	if p.ctx.Err() != nil || c.uses >= catMaxUses {
+	if p.ctx.Err() != nil || c.uses >= maxUses {
 		p.mu.Unlock()
 		_ = c.end()
 		return
@@ -234,7 +237,7 @@ func (p *CatFile) put(c *catProcess) {
 }
 
 // schedule plans the next look at idle processes; the caller holds mu.
-func (p *CatFile) schedule() {
+func (p *Pool) schedule() {
 	if p.timer != nil || len(p.idle) == 0 || p.ctx.Err() != nil {
 		return
 	}
@@ -246,7 +249,7 @@ func (p *CatFile) schedule() {
 }
 
 // reap ends what was idle for too long.
-func (p *CatFile) reap() {
+func (p *Pool) reap() {
 	p.mu.Lock()
 	n := 0
 	for n < len(p.idle) && time.Since(p.idle[n].since) >= p.keep {
@@ -264,7 +267,7 @@ func (p *CatFile) reap() {
 
 // Close ends all processes and waits for them, also for those that are lent;
 // later calls fail. It may be called twice.
-func (p *CatFile) Close() error {
+func (p *Pool) Close() error {
 	p.stop()
 	// With all tokens in hand nobody holds a process.
 	for range p.max {
