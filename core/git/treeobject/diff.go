@@ -75,9 +75,9 @@ func (w *sizeWalk) compare(from, to []byte, idSize int, size *treeSize) (pairs [
 		case !i.Folder:
 			size.leaf(len(i.Name))
 		case from:
-			pairs = append(pairs, folderPair{from: idOf(i), name: len(i.Name)})
+			pairs = append(pairs, folderPair{from: i.ObjectID(), name: len(i.Name)})
 		default:
-			pairs = append(pairs, folderPair{to: idOf(i), name: len(i.Name)})
+			pairs = append(pairs, folderPair{to: i.ObjectID(), name: len(i.Name)})
 		}
 	}
 	if a, err = next(&from); err != nil {
@@ -94,11 +94,11 @@ func (w *sizeWalk) compare(from, to []byte, idSize int, size *treeSize) (pairs [
 		case b.Name == nil:
 			order = -1
 		default:
-			order = Compare(a, b)
+			order = Compare(a.Name, a.Folder, b.Name, b.Folder)
 		}
-		if order == 0 && (!bytes.Equal(a.ID, b.ID) || !bytes.Equal(a.Mode, b.Mode)) {
+		if order == 0 && (!bytes.Equal(a.ID, b.ID) || !a.sameMode(b)) {
 			if a.Folder {
-				pairs = append(pairs, folderPair{idOf(a), idOf(b), len(a.Name)})
+				pairs = append(pairs, folderPair{a.ObjectID(), b.ObjectID(), len(a.Name)})
 			} else {
 				size.leaf(len(a.Name))
 			}

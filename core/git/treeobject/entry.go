@@ -1,4 +1,4 @@
-// Package treeobject reads tree objects, and measures how much git would unfold of them
+// Package treeobject reads and writes tree objects, and measures how much git would unfold of them
 // before a git is started that has to.
 package treeobject
 
@@ -9,50 +9,72 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// Entry is one entry of a tree object.
+// Entry is one entry of a tree object. Its slices are parts of the object.
 type Entry struct {
-	Mode   []byte // without leading zeros
+	Mode   []byte // octal digits as they are stored; old programs wrote leading zeros
 	Name   []byte
 	ID     []byte // raw
-	Folder bool
+	Folder bool   // the mode is a folder's
+}
+
+// ObjectID returns the id of what the entry names.
+func (e Entry) ObjectID() core.ObjectID { return core.ObjectID(hex.EncodeToString(e.ID)) }
+
+// sameMode reports whether two entries have the same mode, however it is written.
+func (e Entry) sameMode(o Entry) bool {
+	return bytes.Equal(bytes.TrimLeft(e.Mode, "0"), bytes.TrimLeft(o.Mode, "0"))
 }
 
 // ErrDamaged says that a tree object cannot be read.
 var ErrDamaged = core.Errorf(core.KindInternal, "a tree object is damaged")
 
-// Next takes the first entry off a tree object.
-func Next(data []byte, idSize int) (item Entry, rest []byte, err error) {
+// Next takes the first entry off a tree object whose ids have idSize bytes, and returns
+// the rest. It checks the form only: the name may be empty, and the mode one that
+// git does not know. The error is [ErrDamaged].
+func Next(data []byte, idSize int) (e Entry, rest []byte, err error) {
 	space := bytes.IndexByte(data, ' ')
 	if space < 1 {
-		return item, nil, ErrDamaged
+		return e, nil, ErrDamaged
 	}
-	mode := bytes.TrimLeft(data[:space], "0")
+	mode := data[:space]
 	data = data[space+1:]
 	end := bytes.IndexByte(data, 0)
 	if end < 0 || len(data) < end+1+idSize {
-		return item, nil, ErrDamaged
+		return e, nil, ErrDamaged
 	}
-	return Entry{mode, data[:end], data[end+1 : end+1+idSize], string(mode) == "40000"}, data[end+1+idSize:], nil
+	folder := string(bytes.TrimLeft(mode, "0")) == "40000"
+	return Entry{mode, data[:end], data[end+1 : end+1+idSize], folder}, data[end+1+idSize:], nil
 }
 
-func idOf(i Entry) core.ObjectID { return core.ObjectID(hex.EncodeToString(i.ID)) }
+// Append appends an entry to a tree object. The id is raw. The caller keeps the entries
+// in the order of [Compare].
+func Append(dst []byte, mode, name, id string) []byte {
+	dst = append(append(dst, mode...), ' ')
+	dst = append(append(dst, name...), 0)
+	return append(dst, id...)
+}
 
-// Compare orders two entries as git does: a folder counts as its name with a slash.
-func Compare(a, b Entry) int {
-	n := min(len(a.Name), len(b.Name))
-	if c := bytes.Compare(a.Name[:n], b.Name[:n]); c != 0 {
-		return c
-	}
-	at := func(i Entry) int {
-		switch {
-		case n < len(i.Name):
-			return int(i.Name[n])
-		case i.Folder:
-			return '/'
+// Compare orders two entries by their names as git does: a folder counts as its name
+// with a slash. The result is negative, 0 or positive.
+func Compare[T ~string | ~[]byte](a T, aFolder bool, b T, bFolder bool) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return int(a[i]) - int(b[i])
 		}
-		return 0
 	}
-	return at(a) - at(b)
+	return byteAt(a, aFolder, n) - byteAt(b, bFolder, n)
+}
+
+// byteAt returns the byte of the ordering name at i, 0 after its end.
+func byteAt[T ~string | ~[]byte](name T, folder bool, i int) int {
+	switch {
+	case i < len(name):
+		return int(name[i])
+	case i == len(name) && folder:
+		return '/'
+	}
+	return 0
 }
 
 // Empty returns the id of the tree without entries, which git knows without
