@@ -20,17 +20,16 @@ import (
 	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
-// bench is a pool and repositories to read.
+// bench is a pool whose idle processes the tests count.
 type bench struct {
 	*Pool
-	git *git.Git
 }
 
 func newBench(t *testing.T, o Options) *bench {
 	t.Helper()
 	g, err := git.New(t.Context(), git.Options{})
 	require.NoError(t, err)
-	b := &bench{NewPool(g, o), g}
+	b := &bench{NewPool(g, o)}
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b
 }

@@ -120,7 +120,7 @@ func (p *advertParser) next(in *pktline.Reader) (line []byte, ok bool, err error
 	line = bytes.TrimSuffix(line, []byte("\n"))
 	if text, found := bytes.CutPrefix(line, []byte("ERR ")); found {
 		text := hosterror.Text(string(text))
-		return nil, false, &hosterror.Error{Class: hosterror.ClassOfWords(text), HostText: text, Err: errHostSaysNo}
+		return nil, false, &hosterror.Error{Class: hosterror.ClassOfWords(text), HostText: text, Err: errErrorPacket}
 	}
 	return line, true, nil
 }

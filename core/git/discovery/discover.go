@@ -23,7 +23,7 @@ import (
 const (
 	maxAdvertisement = 512 << 20 // bytes, both answers together
 
-	// The slowest host we wait for: the same as git's own limit, see slowest.
+	// The slowest host we wait for: the same as the limit of curl that package git sets.
 	stallTime  = 60 * time.Second
 	stallBytes = 60 * 1000
 

@@ -470,7 +470,7 @@ func FuzzAdvertisement(f *testing.F) {
 		}
 		if err := parse(pktline.NewReader(bytes.NewReader(in))); err != nil {
 			var e *hosterror.Error
-			if !errors.As(remoteError(t.Context(), err), &e) || e.HostText == "" && !errors.Is(err, errHostSaysNo) || len(e.HostText) > hosterror.MaxText {
+			if !errors.As(remoteError(t.Context(), err), &e) || e.HostText == "" && !errors.Is(err, errErrorPacket) || len(e.HostText) > hosterror.MaxText {
 				t.Fatalf("error %v", err)
 			}
 			return

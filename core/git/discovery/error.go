@@ -30,7 +30,7 @@ const (
 var (
 	errTooLarge    = errors.New("the list of refs is too large")
 	errNotSmart    = errors.New("the answer is not git's smart HTTP protocol")
-	errHostSaysNo  = errors.New("the host answered with an error packet")
+	errErrorPacket = errors.New("the host answered with an error packet")
 	errBadResponse = errors.New("the host's answer is malformed")
 )
 

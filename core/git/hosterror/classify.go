@@ -14,13 +14,13 @@ import (
 	"github.com/headwater-git/headwater/core/git/progress"
 )
 
-// speaker says whose words a pattern is looked for in.
-type speaker int
+// source says in whose messages a pattern is looked for.
+type source int
 
 const (
-	gitSpeaks  speaker = iota // git on this machine: lines without "remote: "
-	hostSpeaks                // the upstream: lines with it
-	anySpeaks
+	fromGit  source = iota // git on this machine: lines without "remote: "
+	fromHost               // the upstream: lines with it
+	fromAny
 )
 
 // remoteErrors tell the class of a failed fetch or push. The first that
@@ -30,44 +30,44 @@ const (
 // testdata/classify that names where the text comes from.
 var remoteErrors = []struct {
 	class core.ErrorClass
-	who   speaker
+	from  source
 	re    *regexp.Regexp
 }{
 	// Our own disk: the repository may be fine and the upstream too.
-	{core.ClassInternal, gitSpeaks, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system`)},
-	// What this machine is short of; see ResourceError.
-	{core.ClassResource, gitSpeaks, exhausted},
+	{core.ClassInternal, fromGit, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system`)},
+	// What this machine is short of; see git.ResourceError.
+	{core.ClassResource, fromGit, exhausted},
 
-	{core.ClassRateLimited, anySpeaks, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
+	{core.ClassRateLimited, fromAny, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
 	// What a host says of a while stands before what it says for good: GitLab
 	// calls a repository that is being moved "temporarily read-only".
-	{core.ClassUnavailable, hostSpeaks, regexp.MustCompile(`(?i)temporarily (?:read-only|unavailable)|under maintenance|maintenance mode`)},
-	{core.ClassTooLarge, anySpeaks, regexp.MustCompile(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|exceed the [0-9.]+ ?[KMGT]i?B limit|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},
+	{core.ClassUnavailable, fromHost, regexp.MustCompile(`(?i)temporarily (?:read-only|unavailable)|under maintenance|maintenance mode`)},
+	{core.ClassTooLarge, fromAny, regexp.MustCompile(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|exceed the [0-9.]+ ?[KMGT]i?B limit|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},
 
 	// Verification of objects by git on this machine (transfer.fsckObjects).
-	{core.ClassCorrupt, gitSpeaks, regexp.MustCompile(`fsck error in |error: object [0-9a-f]{40,64}: [A-Za-z0-9]+: |(?:pack|object|packfile) .{0,120}(?:is corrupt|corrupt or missing)|inflate: data stream error|inflate returned|pack has bad object|SHA1 COLLISION|SHA1 mismatch|hash mismatch|did not send all necessary objects|bad object [0-9a-f]{40}|unresolved deltas?|confused by unstable object source|unable to parse object|mismatched algorithms`)},
+	{core.ClassCorrupt, fromGit, regexp.MustCompile(`fsck error in |error: object [0-9a-f]{40,64}: [A-Za-z0-9]+: |(?:pack|object|packfile) .{0,120}(?:is corrupt|corrupt or missing)|inflate: data stream error|inflate returned|pack has bad object|SHA1 COLLISION|SHA1 mismatch|hash mismatch|did not send all necessary objects|bad object [0-9a-f]{40}|unresolved deltas?|confused by unstable object source|unable to parse object|mismatched algorithms`)},
 
 	// Redirects are never followed.
-	{core.ClassMoved, gitSpeaks, regexp.MustCompile(`unable to update url base from redirection|returned error: 30[12378]|redirected you|maximum redirects`)},
-	{core.ClassMoved, hostSpeaks, regexp.MustCompile(`(?i)repository (?:has )?moved|project '.*' was moved`)},
+	{core.ClassMoved, fromGit, regexp.MustCompile(`unable to update url base from redirection|returned error: 30[12378]|redirected you|maximum redirects`)},
+	{core.ClassMoved, fromHost, regexp.MustCompile(`(?i)repository (?:has )?moved|project '.*' was moved`)},
 
-	{core.ClassRefused, anySpeaks, regexp.MustCompile(hostRefuses)},
+	{core.ClassRefused, fromAny, regexp.MustCompile(hostRefuses)},
 
 	// Gitea's answer to a push to a repository that is not there.
-	{core.ClassNotFound, hostSpeaks, regexp.MustCompile(`(?i)push to create is not enabled`)},
+	{core.ClassNotFound, fromHost, regexp.MustCompile(`(?i)push to create is not enabled`)},
 	// "not found" before "auth": GitHub and GitLab answer a private repository
 	// and a missing one alike, and their sentence names both causes.
-	{core.ClassNotFound, hostSpeaks, regexp.MustCompile(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
-	{core.ClassAuth, anySpeaks, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|user permission denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
-	{core.ClassNotFound, gitSpeaks, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
-	{core.ClassProtocol, gitSpeaks, regexp.MustCompile(`not valid: is this a git repository`)},
+	{core.ClassNotFound, fromHost, regexp.MustCompile(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
+	{core.ClassAuth, fromAny, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|user permission denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
+	{core.ClassNotFound, fromGit, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
+	{core.ClassProtocol, fromGit, regexp.MustCompile(`not valid: is this a git repository`)},
 
-	{core.ClassTimeout, gitSpeaks, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
-	{core.ClassUnavailable, anySpeaks, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|bad gateway|gateway time-?out|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
-	{core.ClassNetwork, gitSpeaks, regexp.MustCompile(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|invalid server response|not our ref|unable to access '`)},
+	{core.ClassTimeout, fromGit, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
+	{core.ClassUnavailable, fromAny, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|bad gateway|gateway time-?out|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
+	{core.ClassNetwork, fromGit, regexp.MustCompile(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|invalid server response|not our ref|unable to access '`)},
 
 	// "remote error: text" is an ERR packet: a refusal for a reason of the host's own.
-	{core.ClassRefused, gitSpeaks, regexp.MustCompile(`fatal: remote error: `)},
+	{core.ClassRefused, fromGit, regexp.MustCompile(`fatal: remote error: `)},
 }
 
 // hostRefuses finds refusals that another credential would not help against.
@@ -123,7 +123,7 @@ func ClassOfWords(text string) core.ErrorClass {
 // wordsClass returns the class that a host's words tell; false: none.
 func wordsClass(text string) (core.ErrorClass, bool) {
 	for _, e := range remoteErrors {
-		if e.who != gitSpeaks && e.re.MatchString(text) {
+		if e.from != fromGit && e.re.MatchString(text) {
 			return e.class, true
 		}
 	}
@@ -140,16 +140,16 @@ func Classify(stderr string, exitCode int) (core.ErrorClass, string) {
 	if exitCode == 0 {
 		return "", ""
 	}
-	said := splitSpeakers(stderr)
+	found := splitSources(stderr)
 	for _, e := range remoteErrors {
-		for _, part := range said.of(e.who) {
+		for _, part := range found.of(e.from) {
 			if loc := e.re.FindStringIndex(part); loc != nil {
-				return e.class, sentence(said, lineAround(part, loc[0]))
+				return e.class, sentence(found, lineAround(part, loc[0]))
 			}
 		}
 	}
-	// Git died without a word that we know.
-	if text := sentence(said, said.fatal()); text != "" {
+	// Git failed without a message that is known.
+	if text := sentence(found, found.fatal()); text != "" {
 		return core.ClassInternal, text
 	}
 	return core.ClassInternal, "git failed with exit status " + strconv.Itoa(exitCode)
@@ -163,7 +163,7 @@ var withoutEffect = regexp.MustCompile(`returned error: (?:30[12378]|40[0-7]|409
 // any of the work. Only git's own words count: what the host said beside them
 // may come from after the work.
 func IsWithoutEffect(stderr string) bool {
-	return withoutEffect.MatchString(splitSpeakers(stderr).local)
+	return withoutEffect.MatchString(splitSources(stderr).local)
 }
 
 // IsAtomicUnsupported reports whether git push --atomic failed because the
@@ -178,10 +178,10 @@ func IsPushOptionsUnsupported(stderr string) bool {
 	return strings.Contains(stderr, "the receiving end does not support push options")
 }
 
-// speech is stderr parted by who speaks, one line each, cleaned.
-type speech struct{ local, host string }
+// messages are the lines of a standard error by their source, cleaned.
+type messages struct{ local, host string }
 
-func splitSpeakers(stderr string) speech {
+func splitSources(stderr string) messages {
 	var local, host []string
 	for line := range strings.FieldsFuncSeq(stderr, func(r rune) bool { return r == '\n' || r == '\r' }) {
 		if _, ok := progress.Parse(line); ok {
@@ -193,14 +193,14 @@ func splitSpeakers(stderr string) speech {
 			local = append(local, text)
 		}
 	}
-	return speech{local: strings.Join(local, "\n"), host: strings.Join(host, "\n")}
+	return messages{local: strings.Join(local, "\n"), host: strings.Join(host, "\n")}
 }
 
-func (s speech) of(who speaker) []string {
-	switch who {
-	case gitSpeaks:
+func (s messages) of(from source) []string {
+	switch from {
+	case fromGit:
 		return []string{s.local}
-	case hostSpeaks:
+	case fromHost:
 		return []string{s.host}
 	}
 	return []string{s.host, s.local}
@@ -208,7 +208,7 @@ func (s speech) of(who speaker) []string {
 
 // fatal returns the line in which git on this machine says why it gave up. The
 // first is the cause; those behind it are consequences.
-func (s speech) fatal() string {
+func (s messages) fatal() string {
 	for _, prefix := range []string{"fatal: ", "error: "} {
 		for line := range strings.SplitSeq(s.local, "\n") {
 			if strings.HasPrefix(line, prefix) {
@@ -231,8 +231,8 @@ var (
 )
 
 // sentence returns what to show: the host's words, else the line of git's.
-func sentence(said speech, cause string) string {
-	text := said.host
+func sentence(found messages, cause string) string {
+	text := found.host
 	if strings.Trim(text, "\n =*-") == "" {
 		text = machinePath.ReplaceAllString(gitPrefix.ReplaceAllString(cause, ""), "${1}[path]")
 	}
