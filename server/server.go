@@ -18,6 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
@@ -65,9 +66,9 @@ type Options struct {
 	MaxPushSize int64         // bytes of one pushed pack; 0 is no limit
 	Webhooks    events.Policy // where outbound webhooks may lead
 
-	Limits limit.Options  // what requests may use at the same time
-	Memory git.Memory     // how much one git may allocate
-	Trees  git.TreeLimits // how much of a tree git may be asked to unfold
+	Limits limit.Options     // what requests may use at the same time
+	Memory git.Memory        // how much one git may allocate
+	Trees  treeobject.Limits // how much of a tree git may be asked to unfold
 	// FetchGrace and PushGrace are how long the body of a Git request may come
 	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
 	FetchGrace, PushGrace time.Duration

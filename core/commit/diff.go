@@ -10,6 +10,8 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
 // CommitDiff makes a commit from a patch, which must apply as it does for
@@ -144,7 +146,7 @@ func (s *Service) checkTargets(ctx context.Context, dir string, q *quarantine, b
 	if len(blobs) == 0 {
 		return nil
 	}
-	cat, err := s.git.OpenCat(ctx, dir, q.env...)
+	cat, err := catfile.Open(ctx, s.git, dir, q.env...)
 	if err != nil {
 		return err
 	}
@@ -180,7 +182,7 @@ func patchError(err error) error {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "error: ")
 		// The name of our standard input says nothing.
 		if line != "" && !strings.HasPrefix(line, "<stdin>") && len(lines) < 10 {
-			lines = append(lines, git.Redact(line))
+			lines = append(lines, hosterror.Redact(line))
 		}
 	}
 	if len(lines) > 0 {

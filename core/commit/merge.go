@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -247,7 +248,7 @@ func (s *Service) mergeTrees(ctx context.Context, m Merge, p *pack, r Merged) (c
 	defer q.close() //nolint:errcheck // the next start removes what is left
 	base := r.Base
 	if base == "" {
-		base = git.EmptyTree(r.Old)
+		base = treeobject.Empty(r.Old)
 	}
 	// A merge goes into every folder that one of the sides changed.
 	if err := s.unfold.CheckDiff(ctx, s.repos.Path(m.Repo.ID), "merge in smaller steps", [2]string{string(base), string(r.Old)}, [2]string{string(base), string(r.Source)}); err != nil {

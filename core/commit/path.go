@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
 // maxPath is the length limit of a path in bytes, as PATH_MAX of Linux.
@@ -131,5 +131,5 @@ func lastLine(text string) string {
 	for _, prefix := range []string{"fatal: ", "error: "} {
 		line = strings.TrimPrefix(line, prefix)
 	}
-	return git.Redact(line)
+	return hosterror.Redact(line)
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/repo"
@@ -28,10 +30,10 @@ type RefWriter interface {
 	Check(ctx context.Context, w push.Session) ([]push.Result, error)
 }
 
-// Objects reads single objects; [*git.CatFile] does.
+// Objects reads single objects; [*catfile.Pool] does.
 type Objects interface {
-	Info(ctx context.Context, dir string, names ...string) ([]git.Object, error)
-	Contents(ctx context.Context, dir string, limit int64, names ...string) ([]git.Object, error)
+	Info(ctx context.Context, dir string, names ...string) ([]catfile.Object, error)
+	Contents(ctx context.Context, dir string, limit int64, names ...string) ([]catfile.Object, error)
 }
 
 // Revisions finds the commits that callers name; [*content.Service] does.
@@ -41,7 +43,7 @@ type Revisions interface {
 
 var (
 	_ RefWriter = (*push.Service)(nil)
-	_ Objects   = (*git.CatFile)(nil)
+	_ Objects   = (*catfile.Pool)(nil)
 	_ Revisions = (*content.Service)(nil)
 )
 
@@ -50,7 +52,7 @@ type Options struct {
 	Git       *git.Git
 	Repos     *repo.Repos
 	Objects   Objects
-	Trees     *git.TreeSizes // nil is one of our own with the default limits
+	Trees     *treeobject.Sizes // nil is one of our own with the default limits
 	Revisions Revisions
 	Refs      RefWriter
 	Clock     core.Clock
@@ -65,7 +67,7 @@ type Service struct {
 	git       *git.Git
 	repos     *repo.Repos
 	objects   Objects
-	unfold    *git.TreeSizes
+	unfold    *treeobject.Sizes
 	revisions Revisions
 	writer    RefWriter
 	clock     core.Clock
@@ -81,7 +83,7 @@ func New(o Options) *Service {
 		o.Logger = hclog.NewNullLogger()
 	}
 	if o.Trees == nil {
-		o.Trees = git.NewTreeSizes(o.Objects, git.TreeLimits{})
+		o.Trees = treeobject.NewSizes(o.Objects, treeobject.Limits{})
 	}
 	return &Service{
 		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, writer: o.Refs, clock: o.Clock, log: o.Logger.Named("commit"),

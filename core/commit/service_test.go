@@ -10,7 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/content"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/providers"
@@ -43,7 +43,7 @@ func newBench(t *testing.T) *bench {
 		HooksDir: filepath.Join(b.Dir, "run", "git-hooks"), WantSync: func(context.Context, string) {},
 	})
 	require.NoError(t, err)
-	pool := git.NewCatFile(b.Git, git.CatFileOptions{})
+	pool := catfile.NewPool(b.Git, catfile.Options{})
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	b.Service = New(Options{
 		Git: b.Git, Repos: b.Repos, Objects: pool, Refs: b, Clock: b.Clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),

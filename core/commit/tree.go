@@ -8,12 +8,11 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 )
 
 // maxTree is the size limit of one tree object; about a million entries.
 const maxTree = 64 << 20
-
-var errTree = core.Errorf(core.KindInternal, "a tree object is damaged")
 
 // treeEntry is one entry of a folder. Once the folder that it names is opened, the
 // entry's id is the one before any change.
@@ -26,25 +25,9 @@ type treeEntry struct {
 
 func (e *treeEntry) isFolder() bool { return e.mode == modeFolder || e.mode == "0"+modeFolder }
 
-// compareEntries is the order of entries in a tree: a folder counts as its name
-// with a slash.
+// compareEntries is the order of entries in a tree.
 func compareEntries(a, b *treeEntry) int {
-	n := min(len(a.name), len(b.name))
-	if c := strings.Compare(a.name[:n], b.name[:n]); c != 0 {
-		return c
-	}
-	return int(a.at(n)) - int(b.at(n))
-}
-
-// at is the byte of the ordering name at i, 0 after its end.
-func (e *treeEntry) at(i int) byte {
-	switch {
-	case i < len(e.name):
-		return e.name[i]
-	case i == len(e.name) && e.isFolder():
-		return '/'
-	}
-	return 0
+	return treeobject.Compare(a.name, a.isFolder(), b.name, b.isFolder())
 }
 
 // folder is a folder that is being edited: what it held, and what changes.
@@ -56,14 +39,19 @@ type folder struct {
 // parseFolder reads a tree object whose ids have idSize bytes.
 func parseFolder(data []byte, idSize int) (*folder, error) {
 	f := &folder{entries: make([]treeEntry, 0, bytes.Count(data, []byte{0})), changes: map[string]*treeEntry{}}
-	for rest := string(data); rest != ""; {
-		mode, after, ok := strings.Cut(rest, " ")
-		name, id, found := strings.Cut(after, "\x00")
-		if !ok || !found || len(id) < idSize || mode == "" || name == "" {
-			return nil, errTree
+	text := string(data) // one copy, of which all names, modes and ids are parts
+	for at := 0; at < len(data); {
+		item, rest, err := treeobject.Next(data[at:], idSize)
+		if err != nil {
+			return nil, err
 		}
-		f.entries = append(f.entries, treeEntry{name: name, mode: mode, id: id[:idSize]})
-		rest = id[idSize:]
+		if len(item.Name) == 0 {
+			return nil, treeobject.ErrDamaged
+		}
+		end := len(data) - len(rest)
+		name := at + len(item.Mode) + 1
+		f.entries = append(f.entries, treeEntry{name: text[name : name+len(item.Name)], mode: text[at : name-1], id: text[end-idSize : end]})
+		at = end
 	}
 	return f, nil
 }
@@ -101,13 +89,7 @@ func (f *folder) encode() []byte {
 	}
 	slices.SortFunc(changed, compareEntries)
 	var out []byte
-	write := func(e *treeEntry) {
-		out = append(out, e.mode...)
-		out = append(out, ' ')
-		out = append(out, e.name...)
-		out = append(out, 0)
-		out = append(out, e.id...)
-	}
+	write := func(e *treeEntry) { out = treeobject.Append(out, e.mode, e.name, e.id) }
 	for i := range f.entries {
 		e := &f.entries[i]
 		if _, ok := f.changes[e.name]; ok {
@@ -166,7 +148,7 @@ func (e *editor) read(ctx context.Context, ids ...string) ([]*folder, error) {
 	folders := make([]*folder, len(objects))
 	for i, o := range objects {
 		if o.Type != "tree" {
-			return nil, errTree
+			return nil, treeobject.ErrDamaged
 		}
 		if folders[i], err = parseFolder(o.Data, e.idSize); err != nil {
 			return nil, err

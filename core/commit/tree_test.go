@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 )
 
 // testStore is a git with an empty bare repository.
@@ -29,7 +30,7 @@ func newTestStore(t testing.TB, format string) *testStore {
 	require.NoError(t, err)
 	dir := t.TempDir() + "/r.git"
 	require.NoError(t, g.Init(t.Context(), dir, "main", format))
-	cat := git.NewCatFile(g, git.CatFileOptions{})
+	cat := catfile.NewPool(g, catfile.Options{})
 	t.Cleanup(func() { require.NoError(t, cat.Close()) })
 	return &testStore{
 		Service: New(Options{Git: g, Objects: cat, Clock: core.SystemClock{}, TempDir: t.TempDir()}),

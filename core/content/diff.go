@@ -5,6 +5,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 )
 
 const (
@@ -100,7 +101,7 @@ func (s *Service) CommitDiff(ctx context.Context, repo core.Repository, r Commit
 	}
 	from := d.Base
 	if from == "" {
-		from = git.EmptyTree(d.Head)
+		from = treeobject.Empty(d.Head)
 	}
 	return d, s.diff(ctx, dir, d, from, paths, r.Exact)
 }
@@ -129,7 +130,7 @@ func (s *Service) BranchDiff(ctx context.Context, repo core.Repository, r Branch
 	}
 	from := d.MergeBase
 	if from == "" {
-		from = git.EmptyTree(d.Head) // nothing in common: all of it is the branch's
+		from = treeobject.Empty(d.Head) // nothing in common: all of it is the branch's
 	}
 	return d, s.diff(ctx, dir, d, from, paths, false)
 }

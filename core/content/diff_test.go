@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 )
 
 // all reads a diff to its end.
@@ -63,7 +63,7 @@ func TestService_CommitDiff_applies(t *testing.T) {
 					require.Equal(t, d.Stats.Deletions, deletions)
 					from := pair[0]
 					if from == "" {
-						from = git.EmptyTree(pair[1])
+						from = treeobject.Empty(pair[1])
 					}
 					f.run("read-tree", string(from))
 					if patch.Len() > 0 {

@@ -5,7 +5,7 @@
 // # How it reads
 //
 // Single objects come from a pool of long-lived git processes
-// ([git.CatFile]); trees are walked here, object by object, so that a page of a
+// ([catfile.Pool]); trees are walked here, object by object, so that a page of a
 // large listing costs the page and not the listing. What needs a walk over
 // history or the diff machinery runs one git process per request, whose output
 // is read as it comes. Memory is bounded by what is named in an answer, never

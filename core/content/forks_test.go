@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 )
 
 // TestService_forks counts the git processes that reads start.
@@ -30,7 +31,7 @@ func TestService_forks(t *testing.T) {
 	require.NoError(t, os.WriteFile(script, fmt.Appendf(nil, "#!/bin/sh\necho \"$1\" >>'%s'\nexec '%s' \"$@\"\n", log, path), 0o700))
 	g, err := git.New(t.Context(), git.Options{Path: script})
 	require.NoError(t, err)
-	pool := git.NewCatFile(g, git.CatFileOptions{})
+	pool := catfile.NewPool(g, catfile.Options{})
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	s := New(Options{Git: g, Objects: pool, Path: func(string) string { return f.dir }, TempDir: f.temp})
 	started := func() []string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 )
 
@@ -56,7 +57,7 @@ func newFixture(tb testing.TB, format string) *fixture {
 	require.NoError(tb, err, "%s", out)
 	g, err := git.New(tb.Context(), git.Options{})
 	require.NoError(tb, err)
-	pool := git.NewCatFile(g, git.CatFileOptions{})
+	pool := catfile.NewPool(g, catfile.Options{})
 	tb.Cleanup(func() { require.NoError(tb, pool.Close()) })
 	f.Service = New(Options{Git: g, Objects: pool, Path: func(string) string { return f.dir }, TempDir: f.temp})
 	return f

@@ -13,6 +13,8 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -133,7 +135,7 @@ func (s *Service) mergeTree(ctx context.Context, dir string, p *MergePreview, r 
 	defer done()
 	base := p.MergeBase
 	if base == "" {
-		base = git.EmptyTree(p.TargetTip)
+		base = treeobject.Empty(p.TargetTip)
 	}
 	// A merge goes into every folder that one of the sides changed.
 	if err := s.unfold.CheckDiff(ctx, dir, "merge in smaller steps", [2]string{string(base), string(p.SourceTip)}, [2]string{string(base), string(p.TargetTip)}); err != nil {
@@ -218,7 +220,7 @@ func parseMergeTree(text string) (tree core.ObjectID, conflicts []MergeConflict,
 
 // conflictContents fills in the contents of the first conflicts.
 func (s *Service) conflictContents(ctx context.Context, dir string, env []string, p *MergePreview, tree core.ObjectID, conflicts []MergeConflict) error {
-	cat, err := s.git.OpenCat(ctx, dir, env...)
+	cat, err := catfile.Open(ctx, s.git, dir, env...)
 	if err != nil {
 		return err
 	}
@@ -244,7 +246,7 @@ func (s *Service) conflictContents(ctx context.Context, dir string, env []string
 }
 
 // readVersion fills in the content of a version that exists.
-func readVersion(ctx context.Context, cat *git.Cat, v *ConflictVersion) error {
+func readVersion(ctx context.Context, cat *catfile.Reader, v *ConflictVersion) error {
 	if v.ID == "" {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 )
 
 // TestService_ceilingSaysNothingOfTheRequest lets git run out of memory in reads that take
@@ -18,7 +19,7 @@ func TestService_ceilingSaysNothingOfTheRequest(t *testing.T) {
 	f.commit("one", "large", strings.Repeat("0123456789abcde\n", 3<<20), "small", "x\n") // 48 MiB
 	g, err := git.New(t.Context(), git.Options{Memory: git.Memory{Read: 40 << 20}})
 	require.NoError(t, err)
-	pool := git.NewCatFile(g, git.CatFileOptions{})
+	pool := catfile.NewPool(g, catfile.Options{})
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	s := New(Options{Git: g, Objects: pool, Path: func(string) string { return f.dir }, TempDir: f.temp})
 	const sentence = "git ran out of memory, of which it may have 40 MiB for this; ask for less at once, or have the operator raise --git-memory-read"

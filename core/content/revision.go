@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 )
 
 // maxRevision is the length limit of a revision in bytes.
@@ -121,7 +121,7 @@ func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository,
 		if object.Ambiguous {
 			return resolved{}, core.Errorf(core.KindInvalid, "the short id %q fits several objects", at.Ref)
 		}
-		object = git.Object{}
+		object = catfile.Object{}
 	}
 	if !object.Found() {
 		if err := s.noCommit(ctx, dir, rev.whole().candidates(at.Namespace, repo.DefaultBranch), at.Ref); err != nil {
@@ -164,21 +164,21 @@ func (s *Service) resolveDefault(ctx context.Context, dir string, repo core.Repo
 
 // first returns the first of the names that exists or is ambiguous, else an
 // object that is neither.
-func (s *Service) first(ctx context.Context, dir string, names []string, suffix string) (int, git.Object, error) {
+func (s *Service) first(ctx context.Context, dir string, names []string, suffix string) (int, catfile.Object, error) {
 	full := make([]string, len(names))
 	for i, name := range names {
 		full[i] = name + suffix
 	}
 	objects, err := s.cat.Info(ctx, dir, full...)
 	if err != nil {
-		return 0, git.Object{}, err
+		return 0, catfile.Object{}, err
 	}
 	for i, object := range objects {
 		if object.Found() || object.Ambiguous {
 			return i, object, nil
 		}
 	}
-	return 0, git.Object{}, nil
+	return 0, catfile.Object{}, nil
 }
 
 // open is what most reads begin with: the folder and the commit.

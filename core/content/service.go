@@ -6,14 +6,16 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
 // Options configures [New]. All but Trees and Current are required.
 type Options struct {
 	Git     *git.Git
-	Objects *git.CatFile               // the pool; whoever made it closes it
-	Trees   *git.TreeSizes             // nil is one of our own with the default limits
+	Objects *catfile.Pool              // the pool; whoever made it closes it
+	Trees   *treeobject.Sizes          // nil is one of our own with the default limits
 	Path    func(repoID string) string // folder of a repository
 	// Current is asked before each read whether the local copy is the newest
 	// there is; nil means always.
@@ -24,8 +26,8 @@ type Options struct {
 // Service reads repositories. It keeps no process and no file of its own.
 type Service struct {
 	git     *git.Git
-	cat     *git.CatFile
-	unfold  *git.TreeSizes
+	cat     *catfile.Pool
+	unfold  *treeobject.Sizes
 	path    func(string) string
 	current func(context.Context, core.Repository) error
 	temp    string
@@ -38,7 +40,7 @@ func New(o Options) *Service {
 		o.Current = func(context.Context, core.Repository) error { return nil }
 	}
 	if o.Trees == nil {
-		o.Trees = git.NewTreeSizes(o.Objects, git.TreeLimits{})
+		o.Trees = treeobject.NewSizes(o.Objects, treeobject.Limits{})
 	}
 	return &Service{
 		git: o.Git, cat: o.Objects, unfold: o.Trees, path: o.Path, current: o.Current, temp: o.TempDir,

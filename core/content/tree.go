@@ -1,14 +1,12 @@
 package content
 
 import (
-	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 )
 
 // EntryType is the type of a tree entry in the words of the API.
@@ -41,31 +39,29 @@ func (e Entry) key() string {
 
 const (
 	// maxTree is the size limit of one tree object.
-	maxTree = git.MaxTree
+	maxTree = treeobject.MaxSize
 	// treesAhead is how many folders are read in one exchange with git.
 	treesAhead = 32
+	// modeDigits is the length of the mode of an [Entry].
+	modeDigits = 6
 	// maxDepth bounds the nesting of folders; the length limit of paths on
 	// common systems allows about half of it.
 	maxDepth = 4096
 )
 
-var errTree = core.Errorf(core.KindInternal, "a tree object is damaged")
-
 // parseTree reads a tree object. Ids are raw bytes of the given number.
 func parseTree(data []byte, idSize int) ([]Entry, error) {
 	var entries []Entry
 	for len(data) > 0 {
-		space := bytes.IndexByte(data, ' ')
-		if space < 1 || space > 6 {
-			return nil, errTree
+		item, rest, err := treeobject.Next(data, idSize)
+		if err != nil {
+			return nil, err
 		}
-		end := bytes.IndexByte(data[space:], 0)
-		if end < 0 || len(data) < space+end+1+idSize {
-			return nil, errTree
+		if len(item.Mode) > modeDigits {
+			return nil, treeobject.ErrDamaged
 		}
-		mode, name := string(data[:space]), string(data[space+1:space+end])
-		data = data[space+end+1:]
-		e := Entry{Path: name, Type: TypeBlob, Mode: strings.Repeat("0", 6-len(mode)) + mode, ID: core.ObjectID(hex.EncodeToString(data[:idSize]))}
+		mode := strings.Repeat("0", modeDigits-len(item.Mode)) + string(item.Mode)
+		e := Entry{Path: string(item.Name), Type: TypeBlob, Mode: mode, ID: item.ObjectID()}
 		switch {
 		case e.Mode == "040000":
 			e.Type = TypeTree
@@ -74,7 +70,7 @@ func parseTree(data []byte, idSize int) ([]Entry, error) {
 		case e.Mode == "160000":
 			e.Type = TypeSubmodule
 		}
-		data = data[idSize:]
+		data = rest
 		entries = append(entries, e)
 	}
 	return entries, nil
@@ -184,7 +180,7 @@ func (s *Service) trees(ctx context.Context, dir string, ids ...core.ObjectID) (
 	trees := make([][]Entry, len(objects))
 	for i, o := range objects {
 		if o.Type != "tree" {
-			return nil, errTree
+			return nil, treeobject.ErrDamaged
 		}
 		if trees[i], err = parseTree(o.Data, len(o.ID)/2); err != nil {
 			return nil, err

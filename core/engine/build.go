@@ -15,6 +15,9 @@ import (
 	"github.com/headwater-git/headwater/core/ephemeral"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
+	"github.com/headwater-git/headwater/core/git/discovery"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
@@ -54,7 +57,7 @@ type Options struct {
 	// Limits bound what requests may use at the same time.
 	Limits limit.Options
 	// Trees are how much of a tree git may be asked to unfold for a request.
-	Trees git.TreeLimits
+	Trees treeobject.Limits
 }
 
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
@@ -66,7 +69,7 @@ type Engine struct {
 	serve     *serve.Service
 	limiter   *limit.Limiter
 	commit    *commit.Service
-	objects   *git.CatFile
+	objects   *catfile.Pool
 	rewrite   *rewrite.Service
 	ephemeral *ephemeral.Service
 	schedule  *schedule.Service
@@ -77,7 +80,7 @@ type Engine struct {
 	events    *events.Service
 	inbound   *inbound.Service
 	upstreams *upstream.Service
-	discover  *git.Discoverer
+	discover  *discovery.Discoverer
 	clock     core.Clock
 	log       hclog.Logger
 }
@@ -86,10 +89,10 @@ var _ Repositories = (*Engine)(nil)
 
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
-	discover := git.NewDiscoverer(o.Agent)
+	discover := discovery.New(o.Agent)
 	e := &Engine{store: o.Store, git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
-	e.objects = git.NewCatFile(o.Git, git.CatFileOptions{})
+	e.objects = catfile.NewPool(o.Git, catfile.Options{})
 	var err error
 	e.repos, err = repo.Open(repo.Options{
 		Root: o.DataDir, Git: o.Git, Store: o.Store, Clock: o.Clock, Locker: repo.NewLocker(), Logger: o.Logger, Failpoint: o.Failpoint,
@@ -124,7 +127,7 @@ func New(o Options) (*Engine, error) {
 	// that the rest of the core reckons with.
 	e.limiter = limit.New(o.Limits)
 	e.serve = serve.New(serve.Options{Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Logger: o.Logger})
-	trees := git.NewTreeSizes(e.objects, o.Trees)
+	trees := treeobject.NewSizes(e.objects, o.Trees)
 	e.content = content.New(content.Options{
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
 	})

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers/subprocess"
 )
 
@@ -51,10 +52,10 @@ type ExitError struct {
 }
 
 // Error names the subcommand, the status and git's last line. It is for logs;
-// what people see comes from [ClassifyRemote].
+// what people see comes from [hosterror.Classify].
 func (e *ExitError) Error() string {
 	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
-	return fmt.Sprintf("git %s: exit status %d: %s", e.Name, e.Code, Redact(lines[len(lines)-1]))
+	return fmt.Sprintf("git %s: exit status %d: %s", e.Name, e.Code, hosterror.Redact(lines[len(lines)-1]))
 }
 
 // Limits of what is kept of a process's output.
@@ -122,7 +123,7 @@ type Process struct {
 // Start starts the command; the caller must call Wait. When ctx ends, the
 // whole process group gets SIGTERM and, after ten seconds, SIGKILL. A command
 // with a Remote is ended like that too when it makes no progress for long, and
-// its error is then a [*RemoteError] of class timeout.
+// its error is then a [*hosterror.Error] of class timeout.
 func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

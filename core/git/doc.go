@@ -1,21 +1,13 @@
-// Package git is the one place that runs the system's git, and the one place
-// that reads what git and Git servers say: subprocesses, pkt-lines, push
-// porcelain, progress, ref discovery, and the classification of errors.
+// Package git is the one place that runs the system's git. It also reads what git
+// prints of refs and of a push.
+//
+// The packages below it have one job each: catfile reads objects, treeobject trees,
+// pktline packets, progress git's progress, and hosterror what hosts say of a
+// failure; discovery lists the refs of an upstream in process.
 //
 // Every call of git is built from a [Command]: a struct, not a list of words.
 // The environment is an allow-list; configuration and secrets travel in
 // GIT_CONFIG_* variables and never in argv or files; prompts, system and user
 // configuration, hooks, helpers and redirects are off unless a call says
 // otherwise.
-//
-// # Reference discovery runs in process
-//
-// "What refs does the upstream have?" is asked far more often than anything
-// else, once per poll, inbound webhook and push. [Discoverer] answers it with
-// one or two HTTP requests over kept-alive connections instead of a
-// "git ls-remote" process that starts a remote helper and a TLS session each
-// time. It also gives what ls-remote cannot: HEAD's target together with
-// prefixes (ls-remote --heads never lists HEAD, and asking for HEAD lists every
-// pull-request ref), the HTTP status and Retry-After. Objects move by
-// "git fetch" and "git push" alone.
 package git

@@ -127,7 +127,7 @@ func (g *Git) Version() Version { return g.version }
 // baseEnv is the allow-list of the environment plus what every call gets.
 func baseEnv(protocols string) []string {
 	env := []string{
-		"LC_ALL=C", // messages are parsed in classify.go
+		"LC_ALL=C", // messages are parsed, see hosterror
 		"GIT_TERMINAL_PROMPT=0",
 		"GIT_ASKPASS=",
 		"GIT_CONFIG_GLOBAL=/dev/null",

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 func newTestGit(t *testing.T) *Git {
@@ -29,17 +30,17 @@ func TestGit_WriteRefs_likeGit(t *testing.T) {
 	}{{name: "loose refs"}, {name: "packed refs", packed: true}, {name: "an object without ref", also: true}} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			g, dir := newTestGit(t), newBare(t)
-			a := core.ObjectID(addCommit(t, dir, "refs/internal/upstream/heads/a/b", "one"))
-			b := core.ObjectID(addCommit(t, dir, "refs/heads/old", "two", string(a)))
-			c := core.ObjectID(addCommit(t, dir, "", "three", string(b)))
-			mustGit(t, dir, "tag", "-a", "-m", "release", "v1", string(a))
-			mustGit(t, dir, "update-ref", "refs/namespaces/ephemeral/refs/heads/x", string(b))
-			mustGit(t, dir, "symbolic-ref", "refs/heads/sym", "refs/heads/a/b")
+			g, dir := newTestGit(t), gittest.NewBare(t)
+			a := core.ObjectID(gittest.AddCommit(t, dir, "refs/internal/upstream/heads/a/b", "one"))
+			b := core.ObjectID(gittest.AddCommit(t, dir, "refs/heads/old", "two", string(a)))
+			c := core.ObjectID(gittest.AddCommit(t, dir, "", "three", string(b)))
+			gittest.Run(t, dir, "tag", "-a", "-m", "release", "v1", string(a))
+			gittest.Run(t, dir, "update-ref", "refs/namespaces/ephemeral/refs/heads/x", string(b))
+			gittest.Run(t, dir, "symbolic-ref", "refs/heads/sym", "refs/heads/a/b")
 			if tc.packed {
-				mustGit(t, dir, "pack-refs", "--all")
+				gittest.Run(t, dir, "pack-refs", "--all")
 			}
-			tag := core.ObjectID(mustGit(t, dir, "rev-parse", "refs/tags/v1"))
+			tag := core.ObjectID(gittest.Run(t, dir, "rev-parse", "refs/tags/v1"))
 			deletes := []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/old", Old: b}}}
 			rest := []RefChange{
 				{RefUpdate: core.RefUpdate{Name: "refs/heads/a/b", New: a}},
@@ -49,9 +50,9 @@ func TestGit_WriteRefs_likeGit(t *testing.T) {
 			}
 			if tc.also {
 				rest = append(rest, RefChange{RefUpdate: core.RefUpdate{Name: "refs/heads/c", New: c}})
-				mustGit(t, dir, "tag", "-a", "-m", "loose", "v3", string(c))
-				loose := core.ObjectID(mustGit(t, dir, "rev-parse", "refs/tags/v3"))
-				mustGit(t, dir, "update-ref", "-d", "refs/tags/v3")
+				gittest.Run(t, dir, "tag", "-a", "-m", "loose", "v3", string(c))
+				loose := core.ObjectID(gittest.Run(t, dir, "rev-parse", "refs/tags/v3"))
+				gittest.Run(t, dir, "update-ref", "-d", "refs/tags/v3")
 				rest = append(rest, RefChange{RefUpdate: core.RefUpdate{Name: "refs/tags/v4", New: loose}})
 			}
 			require.NoError(t, g.WriteRefs(t.Context(), dir, deletes, rest))
@@ -67,15 +68,15 @@ func TestGit_WriteRefs_likeGit(t *testing.T) {
 				want["refs/tags/v4"] = rest[len(rest)-1].New
 			}
 			require.Equal(t, want, have)
-			require.Equal(t, string(a), mustGit(t, dir, "rev-parse", "refs/tags/v2^{}"))
+			require.Equal(t, string(a), gittest.Run(t, dir, "rev-parse", "refs/tags/v2^{}"))
 			// git finds its own file no different.
 			mine, err := os.ReadFile(filepath.Join(dir, "packed-refs"))
 			require.NoError(t, err)
-			mustGit(t, dir, "pack-refs", "--all")
+			gittest.Run(t, dir, "pack-refs", "--all")
 			gits, err := os.ReadFile(filepath.Join(dir, "packed-refs"))
 			require.NoError(t, err)
 			require.Equal(t, string(gits), string(mine))
-			mustGit(t, dir, "fsck", "--strict")
+			gittest.Run(t, dir, "fsck", "--strict")
 			require.DirExists(t, filepath.Join(dir, "refs", "heads"))
 			require.NoDirExists(t, filepath.Join(dir, "refs", "internal"))
 		})
@@ -107,11 +108,11 @@ func TestGit_WriteRefs_refusals(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			g, dir := newTestGit(t), newBare(t)
-			a := core.ObjectID(addCommit(t, dir, "refs/heads/main", "one"))
+			g, dir := newTestGit(t), gittest.NewBare(t)
+			a := core.ObjectID(gittest.AddCommit(t, dir, "refs/heads/main", "one"))
 			id := a
 			if tc.name == "branch on a tag" {
-				id = core.ObjectID(strings.TrimSpace(tryGit(t, dir, fmt.Sprintf("object %s\ntype commit\ntag v1\ntagger A <a@example.com> 1700000000 +0000\n\nx\n", a), "mktag").stdout))
+				id = core.ObjectID(strings.TrimSpace(gittest.Try(t, dir, fmt.Sprintf("object %s\ntype commit\ntag v1\ntagger A <a@example.com> 1700000000 +0000\n\nx\n", a), "mktag").Stdout))
 			}
 			err := g.WriteRefs(t.Context(), dir, []RefChange{tc.change(id)})
 			var re *RefError
@@ -126,12 +127,12 @@ func TestGit_WriteRefs_refusals(t *testing.T) {
 
 func TestGit_WriteRefs_refusesAnotherRefFormat(t *testing.T) {
 	t.Parallel()
-	g, dir := newTestGit(t), newBare(t)
-	id := core.ObjectID(addCommit(t, dir, "", "one"))
+	g, dir := newTestGit(t), gittest.NewBare(t)
+	id := core.ObjectID(gittest.AddCommit(t, dir, "", "one"))
 	// What a repository of reftables says of itself; git that does not know the
 	// extension refuses it by itself.
-	mustGit(t, dir, "config", "core.repositoryFormatVersion", "1")
-	mustGit(t, dir, "config", "extensions.refStorage", "reftable")
+	gittest.Run(t, dir, "config", "core.repositoryFormatVersion", "1")
+	gittest.Run(t, dir, "config", "extensions.refStorage", "reftable")
 	err := g.WriteRefs(t.Context(), dir, []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/main", New: id}}})
 	require.Error(t, err)
 	require.Regexp(t, `reftable|refstorage`, err.Error())
@@ -150,7 +151,7 @@ func TestGit_Init_refsAreFilesWhateverGitsDefault(t *testing.T) {
 	require.NoError(t, err)
 	dir := filepath.Join(t.TempDir(), "r.git")
 	require.NoError(t, g.Init(t.Context(), dir, "main", "sha1"))
-	id := core.ObjectID(addCommit(t, dir, "", "one"))
+	id := core.ObjectID(gittest.AddCommit(t, dir, "", "one"))
 	require.NoError(t, g.WriteRefs(t.Context(), dir, []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/main", New: id}}}))
 	refs, err := g.RefMap(t.Context(), dir)
 	require.NoError(t, err)

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // maxPorcelainLine bounds one line of git's porcelain output: two ref names and
 // a reason, each at most one packet.
-const maxPorcelainLine = 4 * MaxPkt
+const maxPorcelainLine = 4 * pktline.MaxLength
 
 // PushLine is the result for one ref in the output of git push --porcelain,
 // see git-push(1), OUTPUT.
@@ -36,7 +39,7 @@ func (l PushLine) RefusalReason() string {
 		// upstream that is not where our copy said.
 		return "upstream has changed, fetch first"
 	}
-	return cmp.Or(hostText(l.Reason), hostText(strings.Trim(l.Summary, "[]")), "rejected")
+	return cmp.Or(hosterror.Text(l.Reason), hosterror.Text(strings.Trim(l.Summary, "[]")), "rejected")
 }
 
 // ParsePushPorcelain reads the standard output of git push --porcelain. Lines

@@ -8,6 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
+	"github.com/headwater-git/headwater/core/git/progress"
 )
 
 func TestParsePushPorcelain_lines(t *testing.T) {
@@ -58,24 +62,24 @@ func TestParsePushPorcelain_skipsWhatIsNotAboutARef(t *testing.T) {
 
 func TestParsePushPorcelain_realGit(t *testing.T) {
 	t.Parallel()
-	up := newBare(t)
-	a := addCommit(t, up, "refs/heads/forward", "a")
-	b := addCommit(t, up, "refs/heads/forced", "b", a)
+	up := gittest.NewBare(t)
+	a := gittest.AddCommit(t, up, "refs/heads/forward", "a")
+	b := gittest.AddCommit(t, up, "refs/heads/forced", "b", a)
 	for _, ref := range []string{"same", "gone", "stale"} {
-		mustGit(t, up, "update-ref", "refs/heads/"+ref, b)
+		gittest.Run(t, up, "update-ref", "refs/heads/"+ref, b)
 	}
 	hook := "#!/bin/sh\ncase \"$1\" in */protected) echo 'GH006: Protected branch update failed' >&2; exit 1;; esac\n"
 	require.NoError(t, os.WriteFile(filepath.Join(up, "hooks", "update"), []byte(hook), 0o700)) //nolint:gosec // a hook must be executable
 	src := filepath.Join(t.TempDir(), "src.git")
-	mustGit(t, "", "clone", "--quiet", "--bare", up, src)
-	other := addCommit(t, src, "", "other", a)
+	gittest.Run(t, "", "clone", "--quiet", "--bare", up, src)
+	other := gittest.AddCommit(t, src, "", "other", a)
 
-	r := tryGit(t, src, "", "push", "--porcelain", "--progress", "--force-with-lease=refs/heads/stale:"+a,
+	r := gittest.Try(t, src, "", "push", "--porcelain", "--progress", "--force-with-lease=refs/heads/stale:"+a,
 		"--force-with-lease=refs/heads/forced:"+b, up,
 		other+":refs/heads/forward", other+":refs/heads/forced", b+":refs/heads/same", ":refs/heads/gone",
 		other+":refs/heads/new", other+":refs/heads/stale", other+":refs/heads/protected")
-	require.Equal(t, 1, r.code, r.stderr)
-	lines, err := ParsePushPorcelain(strings.NewReader(r.stdout))
+	require.Equal(t, 1, r.Code, r.Stderr)
+	lines, err := ParsePushPorcelain(strings.NewReader(r.Stdout))
 	require.NoError(t, err)
 	got := map[string]string{}
 	for _, l := range lines {
@@ -87,9 +91,9 @@ func TestParsePushPorcelain_realGit(t *testing.T) {
 	}, got))
 
 	var relayed []string
-	m := NewRemoteMessages(func(s string) { relayed = append(relayed, s) })
-	w := NewLineWriter(m.Line)
-	_, _ = w.Write([]byte(r.stderr))
+	m := hosterror.NewMessages(func(s string) { relayed = append(relayed, s) })
+	w := progress.NewLineWriter(m.Line)
+	_, _ = w.Write([]byte(r.Stderr))
 	require.NoError(t, w.Close())
 	require.Contains(t, relayed, "GH006: Protected branch update failed")
 	require.Contains(t, relayed, "error: hook declined to update refs/heads/protected")

@@ -13,14 +13,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 // TestGit_Start_outlivesTheThreadThatAskedForIt starts a git from a goroutine that
 // takes its thread with it, as those of a program that embeds the server may.
 func TestGit_Start_outlivesTheThreadThatAskedForIt(t *testing.T) {
 	t.Parallel()
-	g, dir := newGit(t), newBare(t)
-	id := addCommit(t, dir, "refs/heads/main", "one")
+	g, dir := newGit(t), gittest.NewBare(t)
+	id := gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	in, feed := io.Pipe()
 	answers, out := io.Pipe()
 	var (

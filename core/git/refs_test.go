@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 // files returns every file of a repository outside of its objects.
@@ -38,11 +39,11 @@ func TestGit_UpdateRefs(t *testing.T) {
 	for _, format := range []string{"sha1", "sha256"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			dir := newBare(t, "--object-format="+format)
-			one := addCommit(t, dir, "refs/heads/main", "one")
-			two := addCommit(t, dir, "", "two", one)
+			dir := gittest.NewBare(t, "--object-format="+format)
+			one := gittest.AddCommit(t, dir, "refs/heads/main", "one")
+			two := gittest.AddCommit(t, dir, "", "two", one)
 			missing := strings.Repeat("1", len(one))
-			blob := strings.TrimSpace(tryGit(t, dir, "x", "hash-object", "-w", "--stdin").stdout)
+			blob := strings.TrimSpace(gittest.Try(t, dir, "x", "hash-object", "-w", "--stdin").Stdout)
 			odd := []string{"refs/heads/\u00fcml\u00e4ut", "refs/heads/a'b\"c", "refs/heads/$(x)", "refs/heads/a%20b", "refs/tags/-dash", "refs/heads/@", "refs/heads/{x}", "refs/x;y|z&/!#"}
 			for name, tc := range map[string]struct {
 				change RefChange
@@ -108,8 +109,8 @@ func TestGit_UpdateRefs(t *testing.T) {
 func TestGit_UpdateRefs_lockedByAnother(t *testing.T) {
 	t.Parallel()
 	g := newGit(t)
-	dir := newBare(t)
-	one := addCommit(t, dir, "refs/heads/main", "one")
+	dir := gittest.NewBare(t)
+	one := gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	lock := filepath.Join(dir, "refs/heads/main.lock")
 	require.NoError(t, os.WriteFile(lock, nil, 0o600))
 	_, err := g.UpdateRefs(t.Context(), dir, []RefChange{upd("refs/heads/main", one, "")})
@@ -123,21 +124,21 @@ func TestGit_UpdateRefs_lockedByAnother(t *testing.T) {
 func TestGit_UpdateRefs_replacesASymbolicRef(t *testing.T) {
 	t.Parallel()
 	g := newGit(t)
-	dir := newBare(t)
-	one := addCommit(t, dir, "refs/heads/main", "one")
-	two := addCommit(t, dir, "", "two", one)
-	mustGit(t, dir, "symbolic-ref", "refs/heads/alias", "refs/heads/main")
+	dir := gittest.NewBare(t)
+	one := gittest.AddCommit(t, dir, "refs/heads/main", "one")
+	two := gittest.AddCommit(t, dir, "", "two", one)
+	gittest.Run(t, dir, "symbolic-ref", "refs/heads/alias", "refs/heads/main")
 	_, err := g.UpdateRefs(t.Context(), dir, []RefChange{upd("refs/heads/alias", one, two)})
 	require.NoError(t, err)
-	require.Equal(t, one, mustGit(t, dir, "rev-parse", "refs/heads/main"), "what it pointed to stays")
-	require.Equal(t, two, mustGit(t, dir, "rev-parse", "refs/heads/alias"))
+	require.Equal(t, one, gittest.Run(t, dir, "rev-parse", "refs/heads/main"), "what it pointed to stays")
+	require.Equal(t, two, gittest.Run(t, dir, "rev-parse", "refs/heads/alias"))
 }
 
 func TestGit_Refs_many(t *testing.T) {
 	t.Parallel()
 	g := newGit(t)
-	dir := newBare(t)
-	one := addCommit(t, dir, "refs/heads/main", "one")
+	dir := gittest.NewBare(t)
+	one := gittest.AddCommit(t, dir, "refs/heads/main", "one")
 	var packed strings.Builder
 	packed.WriteString("# pack-refs with: peeled fully-peeled sorted \n" + one + " refs/heads/main\n")
 	const n = 50_000
@@ -163,8 +164,8 @@ func TestGit_Refs_many(t *testing.T) {
 func TestGit_RefsNamed_isExact(t *testing.T) {
 	t.Parallel()
 	g := newGit(t)
-	dir := newBare(t)
-	one := addCommit(t, dir, "refs/heads/a/b", "one")
+	dir := gittest.NewBare(t)
+	one := gittest.AddCommit(t, dir, "refs/heads/a/b", "one")
 	have, err := g.RefsNamed(t.Context(), dir, []string{"refs/heads/a"})
 	require.NoError(t, err)
 	require.Empty(t, have)
@@ -176,7 +177,7 @@ func TestGit_RefsNamed_isExact(t *testing.T) {
 	ok, err := g.IsAncestor(t.Context(), dir, core.ObjectID(one), core.ObjectID(one))
 	require.NoError(t, err)
 	require.True(t, ok)
-	two := addCommit(t, dir, "", "two")
+	two := gittest.AddCommit(t, dir, "", "two")
 	ok, err = g.IsAncestor(t.Context(), dir, core.ObjectID(one), core.ObjectID(two))
 	require.NoError(t, err)
 	require.False(t, ok)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/progress"
 )
 
 // shallowRef finds the refs that git fetch left alone because the upstream does
@@ -44,7 +45,7 @@ func (e *ShallowError) Unwrap() error { return e.Err }
 // says.
 func ShallowWriter() (w io.Writer, outcome func(ended error) error) {
 	var e ShallowError
-	lines := NewLineWriter(func(line []byte, transient bool) {
+	lines := progress.NewLineWriter(func(line []byte, transient bool) {
 		m := shallowRef.FindSubmatch(line)
 		if m == nil || transient {
 			return
@@ -104,4 +105,16 @@ func refFailure(err error) UpdateRefErrorKind {
 // another process has locked.
 func RefLockTimeout(d time.Duration) Config {
 	return Config{"core.filesRefLockTimeout", strconv.FormatInt(d.Milliseconds(), 10)}
+}
+
+// unavailable finds what is said of an object that a host does not give away by
+// its id: by git's upload-pack.c, by JGit, and by fetch-pack.c on this machine
+// where the host forbids it.
+var unavailable = regexp.MustCompile(`not our ref|want [0-9a-f]{40,64} not valid|unadvertised object`)
+
+// Unavailable reports whether a fetch by ids failed because the host does not
+// have, or does not give, one of the objects.
+func Unavailable(err error) bool {
+	exit, ok := errors.AsType[*ExitError](err)
+	return ok && unavailable.MatchString(exit.Stderr)
 }

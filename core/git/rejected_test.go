@@ -1,7 +1,9 @@
 package git
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,4 +39,21 @@ func TestContended_words(t *testing.T) {
 	require.True(t, Contended(&RefError{Kind: RefLocked}))
 	require.False(t, Contended(&RefError{Kind: RefNoObject}))
 	require.False(t, NameTaken(nil))
+}
+
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	id := strings.Repeat("1", 40)
+	for text, want := range map[string]bool{
+		"fatal: remote error: upload-pack: not our ref " + id + "\n":                true,
+		"fatal: remote error: want " + id + " not valid\n":                          true,
+		"error: Server does not allow request for unadvertised object " + id + "\n": true,
+		"fatal: couldn't find remote ref refs/heads/x\n":                            false,
+		"fatal: unable to access 'https://git.example.org/a/': Timeout\n":           false,
+	} {
+		err := fmt.Errorf("fetch: %w", &ExitError{Name: "fetch", Code: 128, Stderr: text})
+		require.Equal(t, want, Unavailable(err), text)
+	}
+	require.False(t, Unavailable(nil))
+	require.False(t, Unavailable(errors.New("not our ref")), "nobody's words but git's")
 }

@@ -37,9 +37,9 @@ func (r Remote) SameCredential(other Remote) bool {
 	return r.Username == other.Username && r.Password == other.Password && r.Header == other.Header
 }
 
-// authorization returns the header that carries the credential, "" and "" if
+// Authorization returns the header that carries the credential, "" and "" if
 // there is none.
-func (r Remote) authorization() (name string, value providers.Secret) {
+func (r Remote) Authorization() (name string, value providers.Secret) {
 	switch {
 	case r.Anonymous():
 		return "", ""
@@ -70,7 +70,7 @@ func (r Remote) config() []Config {
 		// have compiled in.
 		{"credential.helper", ""},
 	}
-	if name, value := r.authorization(); name != "" {
+	if name, value := r.Authorization(); name != "" {
 		// For this URL only. Curl takes Authorization alone out of a request
 		// that it redirects to another host; any other header would go along,
 		// which is one more reason to follow no redirect.

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git/internal/gittest"
 )
 
 func TestRemote_curlResolve(t *testing.T) {
@@ -38,9 +40,9 @@ func TestInvariant19_gitConnectsToThePinnedAddress(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	dir := filepath.Join(root, "x.git")
-	mustGit(t, "", "init", "--quiet", "--bare", "--initial-branch=main", dir)
-	one := addCommit(t, dir, "refs/heads/main", "one")
-	backend, err := url.Parse(httpBackend(t, root))
+	gittest.Run(t, "", "init", "--quiet", "--bare", "--initial-branch=main", dir)
+	one := gittest.AddCommit(t, dir, "refs/heads/main", "one")
+	backend, err := url.Parse(gittest.HTTPBackend(t, root))
 	require.NoError(t, err)
 	g := newGit(t)
 	r := Remote{URL: "http://pinned.invalid:" + backend.Port() + "/x.git", Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
@@ -67,14 +69,14 @@ func TestInvariant19_redirectIsNotFollowed(t *testing.T) {
 	g := newGit(t)
 	r := Remote{URL: outside.URL + "/x.git", Username: "u", Password: "s3cret"}
 	for _, name := range []string{"ls-remote", "fetch", "push"} {
-		dir := newBare(t)
-		addCommit(t, dir, "refs/heads/main", "one")
+		dir := gittest.NewBare(t)
+		gittest.AddCommit(t, dir, "refs/heads/main", "one")
 		err := g.Run(t.Context(), Command{Name: name, Dir: dir, Args: []string{r.URL, "refs/heads/main"}, Remote: &r})
 		var exit *ExitError
 		require.ErrorAs(t, err, &exit, name)
-		class, text := ClassifyRemote(exit.Stderr, exit.Code)
+		class, text := hosterror.Classify(exit.Stderr, exit.Code)
 		require.Equal(t, core.ClassMoved, class, text)
-		require.True(t, IsWithoutEffect(exit.Stderr), exit.Stderr)
+		require.True(t, hosterror.IsWithoutEffect(exit.Stderr), exit.Stderr)
 	}
 	require.Zero(t, reached.Load())
 	require.Positive(t, authorized.Load())
@@ -103,6 +105,6 @@ func TestIsWithoutEffect(t *testing.T) {
 		"remote: fatal: remote error: I say what I like\nfatal: the remote end hung up unexpectedly":      false,
 		"remote: Authentication failed for your hook\nerror: RPC failed; curl 56 reset":                   false,
 	} {
-		require.Equal(t, want, IsWithoutEffect(text), text)
+		require.Equal(t, want, hosterror.IsWithoutEffect(text), text)
 	}
 }

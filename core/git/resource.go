@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
 // ResourceError is a git that ended because it ran out of what this machine has,
@@ -34,19 +34,6 @@ func (e *ResourceError) Error() string {
 	return fmt.Sprintf("git %s ran out of resources: %s", e.Name, e.Said)
 }
 
-// exhausted matches the messages of git for memory, processes and open files that it
-// cannot get: those of wrapper.c, packfile.c, git-zlib.c, run-command.c and
-// thread-utils.c, and all that end with strerror(errno). The patterns hold on to both ends of the
-// line, because names and patterns of callers stand in others. Lines of an
-// upstream begin with "remote: " and do not count. "packed object is corrupt"
-// is none of them: for want of memory it comes after "Out of memory", and alone
-// it is true.
-var exhausted = regexp.MustCompile(`(?m)^(?:fatal|error): (?:` +
-	`Out of memory, .*|mmap failed.*|(?:in|de)flate\w*: out of memory.*|` +
-	`.{0,200} died of signal (?:6|9|11)|` +
-	`command line, .*: Memory exhausted|` + // regcomp(3) in git grep
-	`.*: (?:Cannot allocate memory|Too many open files(?: in system)?|Resource temporarily unavailable))$`)
-
 // resource returns the error of a git that ran out of something; nil if it ended
 // for another reason.
 func (p *Process) resource(err error) error {
@@ -64,7 +51,7 @@ func (p *Process) resource(err error) error {
 	}
 	ended := p.ctx.Err()
 	status, _ := exit.Sys().(syscall.WaitStatus)
-	switch line := exhausted.FindString(text); {
+	switch line := string(hosterror.FindExhausted([]byte(text))); {
 	case line != "":
 		said = line
 	case said != "":
@@ -76,7 +63,7 @@ func (p *Process) resource(err error) error {
 	if said == "" || ended != nil && (!errors.Is(context.Cause(p.ctx), context.Canceled) || strings.Contains(said, "died of signal")) {
 		return nil
 	}
-	e := &ResourceError{Name: p.name, Ceiling: max(p.ceiling, 0), Said: Redact(said)}
+	e := &ResourceError{Name: p.name, Ceiling: max(p.ceiling, 0), Said: hosterror.Redact(said)}
 	return &core.Error{Kind: core.KindResource, Message: e.sentence(p.flag), Err: e}
 }
 
@@ -95,7 +82,7 @@ func (e *ResourceError) sentence(flag string) string {
 
 // OutOfResources reports whether a text of git, as a server relays it to its
 // client, says that it ran out of something.
-func OutOfResources(text []byte) bool { return exhausted.Match(text) }
+func OutOfResources(text []byte) bool { return hosterror.FindExhausted(text) != nil }
 
 // listener passes git's standard error on and keeps the first message that git
 // ran out of a resource.
@@ -116,9 +103,9 @@ func (l *listener) Write(p []byte) (int, error) {
 		if rest = after; !ended {
 			break
 		}
-		// Progress may precede it on the same line.
+		// progress.Line may precede it on the same line.
 		last := l.line[bytes.LastIndexByte(l.line, '\r')+1:]
-		l.found = string(exhausted.Find(last))
+		l.found = string(hosterror.FindExhausted(last))
 		l.line = l.line[:0]
 	}
 	return l.w.Write(p)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
 // DefaultStall is how long a git that talks to a host may go without a sign of
@@ -40,7 +41,7 @@ type stallWatch struct {
 	stop   func() // ends the watch, and releases what its context holds
 }
 
-// newStallWatch returns a context that the watch may end, with a [*RemoteError]
+// newStallWatch returns a context that the watch may end, with a [*hosterror.Error]
 // as its cause.
 func newStallWatch(ctx context.Context) (context.Context, *stallWatch) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -79,7 +80,7 @@ func (w *stallWatch) watch(group int, stall time.Duration) {
 		}
 		last = now
 	}
-	w.cancel(&RemoteError{Class: core.ClassTimeout, HostText: "the host stopped answering", Err: errStalled})
+	w.cancel(&hosterror.Error{Class: core.ClassTimeout, HostText: "the host stopped answering", Err: hosterror.ErrStalled})
 }
 
 // since reports whether there is progress over what was seen a pause before.

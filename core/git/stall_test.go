@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
 // stalling makes a Git that waits only shortly for signs of life.
@@ -33,10 +34,10 @@ func TestStart_endsAGitWhoseHostIsSilent(t *testing.T) {
 	g := stalling(t, "")
 	r := Remote{URL: srv.URL + "/x.git"}
 	err := g.Run(t.Context(), Command{Name: "ls-remote", Args: []string{r.URL}, Remote: &r})
-	var re *RemoteError
+	var re *hosterror.Error
 	require.ErrorAs(t, err, &re)
 	require.Equal(t, core.ClassTimeout, re.Class)
-	require.ErrorIs(t, err, errStalled)
+	require.ErrorIs(t, err, hosterror.ErrStalled)
 	require.Equal(t, "the host stopped answering", re.HostText)
 }
 
@@ -62,6 +63,6 @@ func TestStart_watchesOnlyWhatTalksToAHost(t *testing.T) {
 	t.Parallel()
 	g := stalling(t, "sleep 4\n")
 	require.NoError(t, g.Run(t.Context(), Command{Name: "repack"}))
-	var re *RemoteError
+	var re *hosterror.Error
 	require.True(t, errors.As(g.Run(t.Context(), Command{Name: "fetch", Remote: &Remote{URL: "https://host.example/x.git"}}), &re))
 }

@@ -11,6 +11,9 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git/progress"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -46,7 +49,7 @@ func (s *Service) contend(ctx context.Context, x *run, fetch func() error) error
 // two steps: the refs of the first pin its objects, so that a retry continues
 // there. The second brings objects only; a file per ref, made, locked and soon
 // packed again, would cost more than the objects where there are many refs.
-func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) error {
+func (s *Service) fetchAll(ctx context.Context, x *run, adv discovery.Advertisement) error {
 	all := without(x.scope.refspecs(), x.skipped)
 	if len(all) == 0 {
 		return nil
@@ -79,7 +82,7 @@ func (s *Service) fetchAll(ctx context.Context, x *run, adv git.Advertisement) e
 // track writes the tracking refs of a first mirror after its objects came. What
 // the listings before and after the fetch agree on is what the fetch saw; the
 // rest, of a branch that moved meanwhile, is left to the next run.
-func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) error {
+func (s *Service) track(ctx context.Context, x *run, before discovery.Advertisement) error {
 	after, _, err := s.list(ctx, x.repo, x.scope)
 	if err != nil {
 		return fmt.Errorf("after the fetch: %w", err)
@@ -99,7 +102,7 @@ func (s *Service) track(ctx context.Context, x *run, before git.Advertisement) e
 // repository needs none: a step costs a negotiation. There are no batches of
 // other branches after it: git compares every named refspec with every ref of
 // the upstream, so a thousand names cost seconds, and ten thousand minutes.
-func firstSteps(adv git.Advertisement) [][]string {
+func firstSteps(adv discovery.Advertisement) [][]string {
 	if _, ok := adv.Refs[adv.HeadTarget]; !ok || len(adv.Refs) < 4 {
 		return nil
 	}
@@ -108,7 +111,7 @@ func firstSteps(adv git.Advertisement) [][]string {
 
 // fetch runs one git fetch into tracking refs, with the extra flags.
 func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...string) error {
-	lines := git.NewLineWriter(func(line []byte, _ bool) { s.parseProgress(x, line) })
+	lines := progress.NewLineWriter(func(line []byte, _ bool) { s.parseProgress(x, line) })
 	err := s.gitFetch(ctx, x.repo, specs, git.Command{
 		Flags:  append([]string{"--progress"}, extra...), // stderr is no terminal
 		Config: []git.Config{git.NoRefFlush()},           // only tracking refs are written here
@@ -155,7 +158,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		err := s.git.Run(ctx, c)
 		var exit *git.ExitError
 		if errors.As(err, &exit) {
-			exit.Stderr = git.Redact(stderr.String(), remote.Secrets()...)
+			exit.Stderr = hosterror.Redact(stderr.String(), remote.Secrets()...)
 		}
 		return outcome(err)
 	})
@@ -163,7 +166,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 
 // parseProgress takes in a line of git's progress.
 func (s *Service) parseProgress(x *run, line []byte) {
-	g, ok := git.ParseProgress(string(line))
+	g, ok := progress.Parse(string(line))
 	if !ok {
 		return
 	}

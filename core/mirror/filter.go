@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 )
 
@@ -56,10 +57,10 @@ func (s *Service) scopeOf(ctx context.Context, r core.Repository, rules repo.Rul
 
 // list asks the upstream for what the scope mirrors, and tells what of that cannot
 // be here.
-func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (git.Advertisement, []core.SkippedRef, error) {
+func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (discovery.Advertisement, []core.SkippedRef, error) {
 	adv, err := list(ctx, s.up, r, sc)
 	if err != nil {
-		return git.Advertisement{}, nil, err
+		return discovery.Advertisement{}, nil, err
 	}
 	skipped, err := s.skip(ctx, r, adv)
 	return adv, skipped, err
@@ -67,19 +68,19 @@ func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (git.Ad
 
 // Lister lists upstreams. [*upstream.Service] is one.
 type Lister interface {
-	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+	Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error)
 }
 
-func list(ctx context.Context, from Lister, r core.Repository, sc scope) (git.Advertisement, error) {
+func list(ctx context.Context, from Lister, r core.Repository, sc scope) (discovery.Advertisement, error) {
 	adv, err := from.Refs(ctx, r, slices.Concat([]string{"HEAD"}, sc.bases(), sc.pulls))
 	if err != nil {
-		return git.Advertisement{}, fmt.Errorf("list upstream refs: %w", err)
+		return discovery.Advertisement{}, fmt.Errorf("list upstream refs: %w", err)
 	}
 	return sc.cut(adv), nil
 }
 
 // cut leaves out of a listing what the scope does not mirror.
-func (sc scope) cut(adv git.Advertisement) git.Advertisement {
+func (sc scope) cut(adv discovery.Advertisement) discovery.Advertisement {
 	maps.DeleteFunc(adv.Refs, func(name string, _ core.ObjectID) bool { return name != "HEAD" && !sc.mirrors(name) })
 	return adv
 }
@@ -99,7 +100,7 @@ func (sc scope) isPull(name string) bool {
 
 // digest tells listings apart that need something done. It covers the rules as
 // well: other ones may make something else of the same listing.
-func (sc scope) digest(adv git.Advertisement) string {
+func (sc scope) digest(adv discovery.Advertisement) string {
 	fingerprint := sc.rules.Fingerprint()
 	if fingerprint == "" {
 		return adv.Digest()

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -153,7 +153,7 @@ func (s *Service) Recheck(ctx context.Context, r core.Repository, failure error)
 		c, err := s.askOnce(ctx, r)
 		known, asked = c.Known && c.State != core.UpstreamRevoked, err == nil
 	}
-	if _, said := upstream.Classify(failure); !known && git.IsArchived(said) {
+	if _, said := upstream.Classify(failure); !known && hosterror.IsArchived(said) {
 		archived := upstream.Condition{Known: true, State: core.UpstreamArchived, Upstream: *r.Upstream, Message: said}
 		if err := s.takeIn(ctx, r, archived); err != nil {
 			s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)

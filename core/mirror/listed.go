@@ -7,6 +7,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 )
 
 // maxListed is how many refs one fetch asks for by id. Where more differ, the
@@ -17,7 +18,7 @@ const maxListed = 1000
 // ids: git then wants no listing of its own (protocol v2), which saves a round
 // trip, and gets what was listed and nothing newer. What is here already is not
 // asked for at all. All names everything, for where ids do not do.
-func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement, all []string) error {
+func (s *Service) fetchListed(ctx context.Context, x *run, adv discovery.Advertisement, all []string) error {
 	refs, err := s.known(ctx, x.RepoID)
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func (s *Service) fetchListed(ctx context.Context, x *run, adv git.Advertisement
 }
 
 // fetchOne is fetchListed for one ref.
-func (s *Service) fetchOne(ctx context.Context, x *run, adv git.Advertisement, name string) error {
+func (s *Service) fetchOne(ctx context.Context, x *run, adv discovery.Advertisement, name string) error {
 	byName := func() error { return s.fetch(ctx, x, []string{refspec(name)}) }
 	_, err := s.fetchIDs(ctx, x, []string{idspec(name, adv.Refs[name])}, byName)
 	return err
@@ -78,7 +79,7 @@ func idspec(name string, id core.ObjectID) string {
 // have, before others come: a branch that was renamed from "a" to "a/b" could
 // not be fetched otherwise. Those that the scope leaves out stay until their
 // public refs are gone, unless there are none yet.
-func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.ObjectID, adv git.Advertisement) error {
+func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.ObjectID, adv discovery.Advertisement) error {
 	var gone []git.RefChange
 	for name, id := range have {
 		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror"
@@ -66,7 +67,7 @@ func (u *upstreams) set(f *func() error, to func() error) {
 	*f = to
 }
 
-func (u *upstreams) Refs(ctx context.Context, r core.Repository, prefixes []string) (git.Advertisement, error) {
+func (u *upstreams) Refs(ctx context.Context, r core.Repository, prefixes []string) (discovery.Advertisement, error) {
 	adv, err := u.Service.Refs(ctx, r, prefixes)
 	if err == nil {
 		err = u.hook(&u.listed)()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 )
 
@@ -88,7 +89,7 @@ func isTag(name string) bool { return strings.HasPrefix(name, "refs/tags/") }
 const planAttempts = 5
 
 // applyPlan makes the public refs equal to the tracking refs.
-func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
+func (s *Service) applyPlan(ctx context.Context, x *run, adv discovery.Advertisement, only string) error {
 	for attempt := 1; ; attempt++ {
 		err := s.tryPlan(ctx, x, adv, only)
 		if re, ok := repo.IsRefError(err); !ok || re.Kind != git.RefStale || attempt == planAttempts || ctx.Err() != nil {
@@ -97,7 +98,7 @@ func (s *Service) applyPlan(ctx context.Context, x *run, adv git.Advertisement, 
 	}
 }
 
-func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, only string) error {
+func (s *Service) tryPlan(ctx context.Context, x *run, adv discovery.Advertisement, only string) error {
 	refs := x.refs
 	x.refs = nil // another attempt looks again
 	if refs == nil {
@@ -175,8 +176,8 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv git.Advertisement, on
 
 // fetched returns the tracking refs of the scope as the listing that would have
 // led to them.
-func fetched(sc scope, refs map[string]core.ObjectID, headTarget string) git.Advertisement {
-	seen := git.Advertisement{HeadTarget: headTarget, Refs: make(map[string]core.ObjectID, len(refs)/2)}
+func fetched(sc scope, refs map[string]core.ObjectID, headTarget string) discovery.Advertisement {
+	seen := discovery.Advertisement{HeadTarget: headTarget, Refs: make(map[string]core.ObjectID, len(refs)/2)}
 	for name, id := range refs {
 		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
 		// A listing leaves out names that are not valid to us.
@@ -200,7 +201,7 @@ func (d difference) leaves(refs map[string]core.ObjectID, ref string) bool {
 
 // keeps returns the one ref that is not deleted although the upstream has it
 // no more: the default branch, when the upstream does not say what took its place.
-func keeps(r core.Repository, sc scope, adv git.Advertisement, refs map[string]core.ObjectID, head string) string {
+func keeps(r core.Repository, sc scope, adv discovery.Advertisement, refs map[string]core.ObjectID, head string) string {
 	name := "refs/heads/" + r.DefaultBranch
 	if _, here := refs[name]; !here || head != "" || len(adv.Refs) == 0 {
 		return ""
@@ -241,7 +242,7 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 }
 
 // brake stops a plan that would delete most refs, until a second listing agrees.
-func (s *Service) brake(x *run, adv git.Advertisement, d difference) error {
+func (s *Service) brake(x *run, adv discovery.Advertisement, d difference) error {
 	lost := d.deleted - d.outside // what a filter leaves out was meant
 	if d.public <= brakeRefs || lost*2 <= d.public {
 		return nil
@@ -251,7 +252,7 @@ func (s *Service) brake(x *run, adv git.Advertisement, d difference) error {
 
 // hold stops the run unless the same listing was held back long enough ago: an
 // incident at the host answers alike for a while.
-func (s *Service) hold(x *run, adv git.Advertisement, deleted, public int) error {
+func (s *Service) hold(x *run, adv discovery.Advertisement, deleted, public int) error {
 	digest := adv.Digest()
 	since := s.clock.Now()
 	if first := x.taken.BrakeSince; x.taken.BrakeDigest == digest && !first.IsZero() {
@@ -267,7 +268,7 @@ func (s *Service) hold(x *run, adv git.Advertisement, deleted, public int) error
 
 // brakeEmpty is the brake for a listing without any ref, which must not even
 // reach the tracking refs.
-func (s *Service) brakeEmpty(ctx context.Context, x *run, adv git.Advertisement) error {
+func (s *Service) brakeEmpty(ctx context.Context, x *run, adv discovery.Advertisement) error {
 	for name := range adv.Refs {
 		if name != "HEAD" {
 			return nil

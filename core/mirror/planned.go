@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/catfile"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/upstream"
 )
@@ -116,7 +117,7 @@ func (s *Service) sameFormat(ctx context.Context, r core.Repository, format stri
 // fetchedAlready returns the moves whose new objects are here, and those of tags,
 // which need none to be known as forced.
 func (s *Service) fetchedAlready(ctx context.Context, r core.Repository, updates []core.RefUpdate) ([]core.RefUpdate, error) {
-	cat, err := s.git.OpenCat(ctx, s.repos.Path(r.ID))
+	cat, err := catfile.Open(ctx, s.git, s.repos.Path(r.ID))
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/schedule"
@@ -27,21 +27,21 @@ func quickHost(b *testing.B, asked *atomic.Int64) *httptest.Server {
 		var answer []byte
 		if r.Method == http.MethodGet {
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-			answer = append(git.AppendPktf(nil, "# service=git-upload-pack\n"), git.FlushPkt...)
+			answer = append(pktline.Appendf(nil, "# service=git-upload-pack\n"), pktline.FlushPacket...)
 			for _, line := range []string{"version 2\n", "agent=git/2.43.0\n", "ls-refs=unborn\n", "fetch=shallow\n", "object-format=sha1\n"} {
-				answer = git.AppendPktf(answer, "%s", line)
+				answer = pktline.Appendf(answer, "%s", line)
 			}
 		} else {
 			asked.Add(1)
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
 			id := strings.Repeat("ab", 20)
-			answer = git.AppendPktf(nil, "%s HEAD symref-target:refs/heads/main\n", id)
+			answer = pktline.Appendf(nil, "%s HEAD symref-target:refs/heads/main\n", id)
 			for i := range 20 {
-				answer = git.AppendPktf(answer, "%s refs/heads/b%02d\n", id, i)
+				answer = pktline.Appendf(answer, "%s refs/heads/b%02d\n", id, i)
 			}
-			answer = git.AppendPktf(answer, "%s refs/heads/main\n", id)
+			answer = pktline.Appendf(answer, "%s refs/heads/main\n", id)
 		}
-		_, _ = w.Write(append(answer, git.FlushPkt...))
+		_, _ = w.Write(append(answer, pktline.FlushPacket...))
 	}))
 	b.Cleanup(host.Close)
 	return host

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -215,14 +215,14 @@ func classify(err error) (core.ErrorClass, string) {
 		return ce.class, ce.text
 	}
 	if _, ok := repo.IsRefError(err); ok {
-		return core.ClassInternal, "a ref could not be written: " + git.Redact(err.Error())
+		return core.ClassInternal, "a ref could not be written: " + hosterror.Redact(err.Error())
 	}
 	return upstream.Classify(err)
 }
 
 // retryAfter returns what the host asked for, if anything.
 func retryAfter(err error) time.Duration {
-	var re *git.RemoteError
+	var re *hosterror.Error
 	if errors.As(err, &re) {
 		return re.RetryAfter
 	}

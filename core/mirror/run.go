@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -57,18 +58,18 @@ type run struct {
 	fetched bool     // or tried to
 	given   *listing // made by a look; nil: list
 	// What the run found out.
-	listedAt  time.Time           // just before the last listing was asked for
-	listed    git.Advertisement   // the last listing
-	digest    string              // of the listing; "" if the local copy does not equal it yet
-	brake     heldListing         // a listing that was held back; zero: none was
-	again     bool                // refs were left out: look once more
-	left      []string            // which of them sessions had
-	inFlight  []string            // of them, those that were not even fetched
-	await     bool                // sessions still have them
-	missed    bool                // the upstream moved during a first mirror: look once more
-	headed    bool                // the default branch followed the upstream's
-	condition *upstream.Condition // what the host's API says of the upstream; nil: not asked, or no answer
-	open      []core.Expectation  // announced, and not seen when the run began
+	listedAt  time.Time               // just before the last listing was asked for
+	listed    discovery.Advertisement // the last listing
+	digest    string                  // of the listing; "" if the local copy does not equal it yet
+	brake     heldListing             // a listing that was held back; zero: none was
+	again     bool                    // refs were left out: look once more
+	left      []string                // which of them sessions had
+	inFlight  []string                // of them, those that were not even fetched
+	await     bool                    // sessions still have them
+	missed    bool                    // the upstream moved during a first mirror: look once more
+	headed    bool                    // the default branch followed the upstream's
+	condition *upstream.Condition     // what the host's API says of the upstream; nil: not asked, or no answer
+	open      []core.Expectation      // announced, and not seen when the run began
 	before    map[string]core.ObjectID
 	skipped   []core.SkippedRef // of the last listing
 	// refs is what is here after the fetch, for the first plan; nil: look. It was
@@ -85,7 +86,7 @@ type heldListing struct {
 // listing is what came of asking an upstream for its refs.
 type listing struct {
 	scope scope
-	adv   git.Advertisement
+	adv   discovery.Advertisement
 	at    time.Time // just before it was asked for
 	err   error
 	// skipped are refs of the upstream that were taken out of adv.
@@ -293,7 +294,7 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 }
 
 // bring fetches and applies, after it has made sure of whom it fetches from.
-func (s *Service) bring(ctx context.Context, x *run, adv git.Advertisement, only string, fetch func() error) error {
+func (s *Service) bring(ctx context.Context, x *run, adv discovery.Advertisement, only string, fetch func() error) error {
 	start := s.clock.Now()
 	identified := s.identify(ctx, x)
 	// From here on the tracking refs may be others than those of the digest.
@@ -327,7 +328,7 @@ func candidates(ref string) []string {
 }
 
 // syncOne syncs a single branch or tag.
-func (s *Service) syncOne(ctx context.Context, x *run, adv git.Advertisement) error {
+func (s *Service) syncOne(ctx context.Context, x *run, adv discovery.Advertisement) error {
 	for _, name := range candidates(x.Ref) {
 		if _, ok := adv.Refs[name]; !ok {
 			continue
@@ -368,7 +369,7 @@ func (s *Service) reformat(ctx context.Context, x *run, format string) error {
 // headWants returns the branch (full name) that the default branch should
 // change to, or "": the upstream's HEAD, unless the repository was asked to
 // keep another that still exists.
-func headWants(r core.Repository, adv git.Advertisement) string {
+func headWants(r core.Repository, adv discovery.Advertisement) string {
 	have := "refs/heads/" + r.DefaultBranch
 	if r.Upstream.DefaultBranch != "" {
 		pinned := "refs/heads/" + r.Upstream.DefaultBranch
@@ -391,7 +392,7 @@ func headWants(r core.Repository, adv git.Advertisement) string {
 // firstHead returns the branch (full name) that HEAD moves to with the first
 // branches that come here, where the upstream names none of them: its HEAD is
 // unborn or detached. "" if HEAD stays.
-func firstHead(r core.Repository, sc scope, adv git.Advertisement, refs map[string]core.ObjectID) string {
+func firstHead(r core.Repository, sc scope, adv discovery.Advertisement, refs map[string]core.ObjectID) string {
 	for name := range refs {
 		if strings.HasPrefix(name, "refs/heads/") {
 			return ""

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -20,7 +21,7 @@ import (
 // Upstreams is what a sync needs of core/upstream.
 type Upstreams interface {
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
-	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+	Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error)
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
 	Check(ctx context.Context, repo core.Repository) (upstream.Condition, error)
 }

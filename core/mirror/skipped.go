@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 )
 
 // skip takes refs out of a listing until no name in it is a folder of another
 // one, and returns them. Not every host stores refs as files, and "a" and "a/b"
 // cannot both be here. What is here stays, else the upstream's default branch,
 // else the shorter name.
-func (s *Service) skip(ctx context.Context, r core.Repository, adv git.Advertisement) ([]core.SkippedRef, error) {
+func (s *Service) skip(ctx context.Context, r core.Repository, adv discovery.Advertisement) ([]core.SkippedRef, error) {
 	involved := map[string]bool{}
 	for name := range adv.Refs {
 		for folder := range folders(name) {

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // hookScript joins the hook's stdin, stdout and stderr to the server's pipes,
@@ -97,8 +97,8 @@ func (h *rendezvous) close() {
 // serve speaks the proc-receive protocol (githooks(5)): it reads the commands,
 // lets write decide, and reports. It returns nil without having called write
 // if git ended before it ran the hook, because the pack was bad.
-func (h *rendezvous) serve(ctx context.Context, write func(ctx context.Context, updates []core.RefUpdate, options []string, atomic bool, notify func(string)) []git.RefReport) error {
-	in := git.NewPktReader(bufio.NewReader(h.in))
+func (h *rendezvous) serve(ctx context.Context, write func(ctx context.Context, updates []core.RefUpdate, options []string, atomic bool, notify func(string)) []pktline.RefReport) error {
+	in := pktline.NewReader(bufio.NewReader(h.in))
 	version, err := readSection(in)
 	if err != nil || len(version) == 0 {
 		if err == io.EOF { //nolint:errorlint // a clean end before the first packet
@@ -116,7 +116,7 @@ func (h *rendezvous) serve(ctx context.Context, write func(ctx context.Context, 
 	if withOptions {
 		answer += "\x00push-options"
 	}
-	if _, err := h.out.Write(append(git.AppendPktf(nil, "%s\n", answer), git.FlushPkt...)); err != nil {
+	if _, err := h.out.Write(append(pktline.Appendf(nil, "%s\n", answer), pktline.FlushPacket...)); err != nil {
 		return err
 	}
 	commands, err := readSection(in)
@@ -144,17 +144,17 @@ func (h *rendezvous) serve(ctx context.Context, write func(ctx context.Context, 
 		if r.Reason != "" {
 			line = "ng " + r.Ref + " " + oneLine(r.Reason)
 		}
-		out.Write(git.AppendPktf(nil, "%s\n", line))
+		out.Write(pktline.Appendf(nil, "%s\n", line))
 		for i, options := range r.Options {
 			if i > 0 {
-				out.Write(git.AppendPktf(nil, "%s\n", line)) // each ref that came of it has its own
+				out.Write(pktline.Appendf(nil, "%s\n", line)) // each ref that came of it has its own
 			}
 			for _, option := range options {
-				out.Write(git.AppendPktf(nil, "option %s\n", oneLine(option)))
+				out.Write(pktline.Appendf(nil, "option %s\n", oneLine(option)))
 			}
 		}
 	}
-	out.WriteString(git.FlushPkt)
+	out.WriteString(pktline.FlushPacket)
 	_, err = h.out.Write(out.Bytes())
 	return err
 }
@@ -164,14 +164,14 @@ func (h *rendezvous) serve(ctx context.Context, write func(ctx context.Context, 
 func (h *rendezvous) notify(line string) { _, _ = h.messages.WriteString(line + "\n") }
 
 // readSection reads lines up to a flush packet.
-func readSection(in *git.PktReader) ([]string, error) {
+func readSection(in *pktline.Reader) ([]string, error) {
 	var lines []string
 	for {
 		kind, payload, err := in.Next()
 		if err != nil {
 			return lines, err
 		}
-		if kind != git.PktData {
+		if kind != pktline.Data {
 			return lines, nil
 		}
 		lines = append(lines, strings.TrimSuffix(string(payload), "\n"))

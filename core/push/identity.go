@@ -7,6 +7,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -47,7 +48,7 @@ func turnedAway(err error, ran bool) bool {
 	if !ran || err == nil {
 		return false
 	}
-	if exit, ok := errors.AsType[*git.ExitError](err); ok && !git.IsWithoutEffect(exit.Stderr) {
+	if exit, ok := errors.AsType[*git.ExitError](err); ok && !hosterror.IsWithoutEffect(exit.Stderr) {
 		return false
 	}
 	switch class, _ := upstream.Classify(err); class {

@@ -19,7 +19,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
 )
@@ -231,9 +231,9 @@ func request(caps string, pack []byte, updates ...core.RefUpdate) []byte {
 		if i == 0 {
 			line += "\x00" + caps
 		}
-		body = append(body, git.AppendPktf(nil, "%s", line)...)
+		body = append(body, pktline.Appendf(nil, "%s", line)...)
 	}
-	body = append(body, git.FlushPkt...)
+	body = append(body, pktline.FlushPacket...)
 	return append(body, pack...)
 }
 

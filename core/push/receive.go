@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -54,7 +55,7 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	if err := limit.Take(ctx, r.ID); err != nil {
 		return err
 	}
-	if _, err := out.Write(append(git.AppendPktf(nil, "# service=git-receive-pack\n"), git.FlushPkt...)); err != nil {
+	if _, err := out.Write(append(pktline.Appendf(nil, "# service=git-receive-pack\n"), pktline.FlushPacket...)); err != nil {
 		return err
 	}
 	return s.git.Run(ctx, git.Command{
@@ -67,7 +68,7 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 // protocol; an error means that no complete answer was written.
 func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	body := bufio.NewReaderSize(r.Body, 64<<10)
-	head, err := git.ParseReceiveCommands(git.NewPktReader(body))
+	head, err := pktline.ParseReceiveCommands(pktline.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 	h.started()
 	served := make(chan error, 1)
 	go func() {
-		err := h.serve(ctx, func(ctx context.Context, updates []core.RefUpdate, options []string, atomic bool, notify func(string)) []git.RefReport {
+		err := h.serve(ctx, func(ctx context.Context, updates []core.RefUpdate, options []string, atomic bool, notify func(string)) []pktline.RefReport {
 			if atomic && len(updates) < len(r.Updates) {
 				return refuseRest(updates)
 			}
@@ -214,23 +215,23 @@ func (l *lastingWriter) Write(p []byte) (int, error) {
 // refuseRest refuses what is left of an atomic push of which git itself refused
 // a part, for missing objects or the like, and so did not ask about it. Git
 // takes a mixed result for what it is and leaves atomicity to the hook.
-func refuseRest(updates []core.RefUpdate) []git.RefReport {
-	reports := make([]git.RefReport, len(updates))
+func refuseRest(updates []core.RefUpdate) []pktline.RefReport {
+	reports := make([]pktline.RefReport, len(updates))
 	for i, u := range updates {
-		reports[i] = git.RefReport{Ref: u.Name, Reason: reasonAtomic}
+		reports[i] = pktline.RefReport{Ref: u.Name, Reason: reasonAtomic}
 	}
 	return reports
 }
 
 // report runs the session and turns its results into the hook's words.
-func (s *Service) report(ctx context.Context, w Session) []git.RefReport {
+func (s *Service) report(ctx context.Context, w Session) []pktline.RefReport {
 	s.repos.Failpoint("objects-received")
 	results, err := s.Write(ctx, w)
 	if err != nil {
 		s.log.Error("write session failed", "repo_id", w.Repo.ID, "error", err)
-		failed := make([]git.RefReport, len(w.Updates))
+		failed := make([]pktline.RefReport, len(w.Updates))
 		for i, u := range w.Updates {
-			failed[i] = git.RefReport{Ref: u.Name, Reason: core.MessageOf(err)}
+			failed[i] = pktline.RefReport{Ref: u.Name, Reason: core.MessageOf(err)}
 		}
 		return failed
 	}
@@ -238,10 +239,10 @@ func (s *Service) report(ctx context.Context, w Session) []git.RefReport {
 }
 
 // reports returns the results in the words of the protocol.
-func reports(results []Result) []git.RefReport {
-	all := make([]git.RefReport, len(results))
+func reports(results []Result) []pktline.RefReport {
+	all := make([]pktline.RefReport, len(results))
 	for i, r := range results {
-		all[i] = git.RefReport{Ref: r.Update.Name, Options: r.Became}
+		all[i] = pktline.RefReport{Ref: r.Update.Name, Options: r.Became}
 		if !r.OK() {
 			all[i].Reason = oneLine(r.Reason)
 			if all[i].Reason == "" {

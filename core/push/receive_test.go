@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/providers/forgetest"
@@ -147,9 +147,9 @@ func TestService_ReceivePack_signedIsRefusedUnchecked(t *testing.T) {
 		"push-cert\x00report-status side-band-64k", "certificate version 0.1\n", "pusher x\n", "nonce x\n", "\n",
 		string(core.ZeroSHA1) + " " + string(id) + " refs/heads/x\n", "-----BEGIN PGP SIGNATURE-----\n", "push-cert-end\n",
 	} {
-		body = git.AppendPktf(body, "%s", line)
+		body = pktline.Appendf(body, "%s", line)
 	}
-	body = append(append(body, git.FlushPkt...), emptyPack()...)
+	body = append(append(body, pktline.FlushPacket...), emptyPack()...)
 	out, err := b.receive(t.Context(), r, body)
 	require.NoError(t, err)
 	require.Contains(t, out, "unpack signed pushes are not supported; push without --signed")
@@ -204,7 +204,7 @@ func TestService_ReceivePack_badRequests(t *testing.T) {
 		require.True(t, err != nil || strings.Contains(out, "ng refs/heads/x "), "%s: %q %v", name, out, err)
 		require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id}, b.Refs(r), name)
 	}
-	out, err := b.receive(t.Context(), r, []byte(git.FlushPkt))
+	out, err := b.receive(t.Context(), r, []byte(pktline.FlushPacket))
 	require.NoError(t, err, "git's probe")
 	require.Empty(t, out)
 	require.Empty(t, b.Journal(r))

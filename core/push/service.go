@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
@@ -21,7 +22,7 @@ import (
 type Upstreams interface {
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
-	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+	Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error)
 }
 
 // Store is what this package needs of [core.Store].

@@ -34,7 +34,7 @@ type Result struct {
 	Update core.RefUpdate
 	Kind   core.Kind  // "" means done; else why not
 	Reason string     // one line for the client, in the host's own words where it refused
-	Became [][]string // of a ref that the host made others of, see [git.RefReport]
+	Became [][]string // of a ref that the host made others of, see [pktline.RefReport]
 }
 
 // OK reports whether the update was done.

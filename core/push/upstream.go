@@ -11,6 +11,9 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git/progress"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -182,11 +185,11 @@ func knownFailure(err error, ran, sent bool) (reason string, kind core.Kind, kno
 	}
 	exit, ended := errors.AsType[*git.ExitError](err)
 	switch {
-	case ended && git.IsAtomicUnsupported(exit.Stderr):
+	case ended && hosterror.IsAtomicUnsupported(exit.Stderr):
 		return reasonNoAtomic, core.KindUnsupported, true
-	case ended && git.IsPushOptionsUnsupported(exit.Stderr):
+	case ended && hosterror.IsPushOptionsUnsupported(exit.Stderr):
 		return reasonNoOptions, core.KindUnsupported, true
-	case sent && (!ended || !git.IsWithoutEffect(exit.Stderr)):
+	case sent && (!ended || !hosterror.IsWithoutEffect(exit.Stderr)):
 		// Killed by a time limit or for a stall, or its results could not be
 		// read, or git's words may be about the answer to what it sent.
 		return "", "", false
@@ -242,8 +245,8 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	messages := git.NewRemoteMessages(func(line string) { w.notify("%s", line) }, r.Secrets()...)
-	relay := git.NewLineWriter(messages.Line)
+	messages := hosterror.NewMessages(func(line string) { w.notify("%s", line) }, r.Secrets()...)
+	relay := progress.NewLineWriter(messages.Line)
 	phase, became, err := s.git.Push(ctx, git.Command{
 		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
 		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.TailWriter(&stderr)), // the reason comes after the progress
@@ -253,18 +256,18 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	lines, perr = git.ParsePushPorcelain(&stdout)
 	for i := range lines {
 		// A host may repeat in a reason what it was sent.
-		lines[i].Reason = git.Redact(lines[i].Reason, r.Secrets()...)
+		lines[i].Reason = hosterror.Redact(lines[i].Reason, r.Secrets()...)
 	}
 	if perr != nil && err == nil {
 		err = perr
 	}
 	var exit *git.ExitError
 	if errors.As(err, &exit) {
-		exit.Stderr = git.Redact(stderr.String(), r.Secrets()...)
+		exit.Stderr = hosterror.Redact(stderr.String(), r.Secrets()...)
 	}
 	if phase == git.PushAsked && len(lines) > 0 {
 		// Verdicts of git's own, on a list of refs that is none.
-		lines, err = nil, &git.RemoteError{
+		lines, err = nil, &hosterror.Error{
 			Class: core.ClassProtocol, HostText: "a page, or the old \"dumb\" HTTP protocol", Err: err,
 		}
 	}
@@ -306,7 +309,7 @@ func (s *Service) resolveUnknown(ctx context.Context, w Session, b *results, byR
 
 // decideByListing decides unknown updates by what the upstream has now. An old id decides
 // nothing yet: a hook of the host may still be at work.
-func (s *Service) decideByListing(ctx context.Context, w Session, b *results, byRef map[string]int, adv git.Advertisement, reason string) {
+func (s *Service) decideByListing(ctx context.Context, w Session, b *results, byRef map[string]int, adv discovery.Advertisement, reason string) {
 	for name, i := range byRef {
 		u := w.Updates[i]
 		switch at := adv.Refs[name]; {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/progress"
 )
 
 // nearby is how many commits a look at ancestry reads by itself before it
@@ -117,7 +118,7 @@ func (r *Repos) leftBehind(ctx context.Context, id string, moves []core.RefUpdat
 		in.WriteString(string(u.Old) + "\n^" + string(u.New) + "\n")
 	}
 	left := map[core.ObjectID]bool{}
-	lines := git.NewLineWriter(func(line []byte, _ bool) {
+	lines := progress.NewLineWriter(func(line []byte, _ bool) {
 		if old[core.ObjectID(line)] {
 			left[core.ObjectID(line)] = true
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 )
 
 // Store is what this package needs of [core.Store].
@@ -35,7 +36,7 @@ type Options struct {
 	Locker Locker
 	Logger hclog.Logger
 	// Objects reads commits without a process for each; nil: git is started.
-	Objects *git.CatFile
+	Objects *catfile.Pool
 	// CommitPoint makes what changes of refs become true by; nil: the disk, then SQL.
 	CommitPoint func(o CommitPointOptions) CommitPoint
 	// Failpoint is called at named steps of a ref change, so that crash tests
@@ -50,7 +51,7 @@ type Repos struct {
 	store   Store
 	clock   core.Clock
 	locks   Locker
-	objects *git.CatFile
+	objects *catfile.Pool
 	log     hclog.Logger
 	fail    func(string)
 	mu      sync.Mutex

@@ -13,7 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/content"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
@@ -62,7 +62,7 @@ func (b *bench) build() {
 		HooksDir: filepath.Join(b.Dir, "run", "git-hooks"), WantSync: wantSync,
 	})
 	require.NoError(b, err)
-	pool := git.NewCatFile(b.Git, git.CatFileOptions{})
+	pool := catfile.NewPool(b.Git, catfile.Options{})
 	branches := commit.New(commit.Options{
 		Git: b.Git, Repos: b.Repos, Objects: pool, Refs: b.push, Clock: b.clock, Logger: b.Logger, TempDir: b.Repos.TempDir(),
 		Revisions: content.New(content.Options{Git: b.Git, Objects: pool, Path: b.Repos.Path, TempDir: b.Repos.TempDir()}),

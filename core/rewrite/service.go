@@ -10,6 +10,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 )
 
@@ -20,7 +21,7 @@ type Branches interface {
 
 // Upstreams lists refs of upstreams; [*upstream.Service] is the one.
 type Upstreams interface {
-	Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error)
+	Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error)
 }
 
 var _ Branches = (*commit.Service)(nil)

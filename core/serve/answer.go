@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // answer passes upload-pack's output on, and records whether the client was sent
@@ -86,9 +87,9 @@ func (a *answer) look(p []byte) {
 			continue
 		}
 		payload := a.head[digits:]
-		a.sent = a.sent || bytes.HasPrefix(payload, []byte(errPrefix)) || len(payload) > 0 && payload[0] == git.BandFatal
+		a.sent = a.sent || bytes.HasPrefix(payload, []byte(errPrefix)) || len(payload) > 0 && payload[0] == pktline.BandFatal
 		a.skip = max(0, int(length)-len(a.head))
-		if a.progress = len(payload) > 0 && payload[0] == git.BandProgress; a.progress {
+		if a.progress = len(payload) > 0 && payload[0] == pktline.BandProgress; a.progress {
 			a.inspect(payload[1:])
 		}
 		a.head = a.head[:0]

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // TestUploadPack_mistakes sends what has the form of a request and that
@@ -22,13 +22,13 @@ func TestUploadPack_mistakes(t *testing.T) {
 		"deepen 0", "deepen -1", "deepen-since x", "have x", "shallow x", "nonsense",
 	} {
 		var v0, v2 []byte
-		v0 = git.AppendPktf(v0, "want %s filter\n", head)
-		v0 = git.AppendPktf(v0, "%s\n", line)
-		v2 = append(git.AppendPktf(v2, "command=fetch"), git.DelimPkt...)
-		v2 = git.AppendPktf(v2, "want %s", head)
-		v2 = git.AppendPktf(v2, "%s", line)
-		v0 = append(v0, git.FlushPkt...)
-		v0, v2 = git.AppendPktf(v0, "done\n"), append(git.AppendPktf(v2, "done"), git.FlushPkt...)
+		v0 = pktline.Appendf(v0, "want %s filter\n", head)
+		v0 = pktline.Appendf(v0, "%s\n", line)
+		v2 = append(pktline.Appendf(v2, "command=fetch"), pktline.DelimPacket...)
+		v2 = pktline.Appendf(v2, "want %s", head)
+		v2 = pktline.Appendf(v2, "%s", line)
+		v0 = append(v0, pktline.FlushPacket...)
+		v0, v2 = pktline.Appendf(v0, "done\n"), append(pktline.Appendf(v2, "done"), pktline.FlushPacket...)
 		for protocol, body := range map[string][]byte{"": v0, "version=2": v2} {
 			if protocol == "" && line == "have x" {
 				continue // no line of the part that it is in
@@ -40,9 +40,9 @@ func TestUploadPack_mistakes(t *testing.T) {
 			require.Equal(t, core.KindInvalid, core.KindOf(err), "%q %q: %v", line, protocol, err)
 		}
 	}
-	twice := git.AppendPktf(git.AppendPktf(nil, "command=fetch"), "command=ls-refs")
-	unasked := append(git.AppendPktf(git.AppendPktf(nil, "want %s\n", head), "filter blob:none\n"), git.FlushPkt+"0009done\n"...)
-	for protocol, body := range map[string][]byte{"": unasked, "version=2": append(twice, git.FlushPkt...)} {
+	twice := pktline.Appendf(pktline.Appendf(nil, "command=fetch"), "command=ls-refs")
+	unasked := append(pktline.Appendf(pktline.Appendf(nil, "want %s\n", head), "filter blob:none\n"), pktline.FlushPacket+"0009done\n"...)
+	for protocol, body := range map[string][]byte{"": unasked, "version=2": append(twice, pktline.FlushPacket...)} {
 		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return io.Discard }})
 		require.Equal(t, core.KindInvalid, core.KindOf(err), "%q: %v", protocol, err)
 	}
@@ -60,10 +60,10 @@ func TestUploadPack_filters(t *testing.T) {
 		"combine:combine:" + strings.Repeat("tree:1%2B", 16) + "tree:1":             false,
 		"combine:combine:combine:" + strings.Repeat("tree:1%25%32b", 16) + "tree:1": false,
 	} {
-		v2 := append(git.AppendPktf(nil, "command=fetch"), git.DelimPkt...)
-		v2 = git.AppendPktf(git.AppendPktf(v2, "want %s", head), "filter %s", spec)
-		v0 := append(git.AppendPktf(git.AppendPktf(nil, "want %s filter\n", head), "filter %s\n", spec), git.FlushPkt...)
-		for protocol, body := range map[string][]byte{"": git.AppendPktf(v0, "done\n"), "version=2": append(git.AppendPktf(v2, "done"), git.FlushPkt...)} {
+		v2 := append(pktline.Appendf(nil, "command=fetch"), pktline.DelimPacket...)
+		v2 = pktline.Appendf(pktline.Appendf(v2, "want %s", head), "filter %s", spec)
+		v0 := append(pktline.Appendf(pktline.Appendf(nil, "want %s filter\n", head), "filter %s\n", spec), pktline.FlushPacket...)
+		for protocol, body := range map[string][]byte{"": pktline.Appendf(v0, "done\n"), "version=2": append(pktline.Appendf(v2, "done"), pktline.FlushPacket...)} {
 			err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return io.Discard }})
 			if fine {
 				require.NoError(t, err, "%q %q", spec, protocol)
@@ -81,13 +81,13 @@ func TestUploadPack_prefixes(t *testing.T) {
 	t.Parallel()
 	s, _, head := newService(t, 0)
 	for count, all := range map[int]bool{1: false, maxPrefixes: false, maxPrefixes + 1: true, 60_000: true} {
-		body := append(git.AppendPktf(nil, "command=ls-refs"), git.DelimPkt...)
-		body = git.AppendPktf(body, "symrefs")
+		body := append(pktline.Appendf(nil, "command=ls-refs"), pktline.DelimPacket...)
+		body = pktline.Appendf(body, "symrefs")
 		for range count {
-			body = git.AppendPktf(body, "ref-prefix refs/heads/other")
+			body = pktline.Appendf(body, "ref-prefix refs/heads/other")
 		}
 		var out bytes.Buffer
-		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: "version=2", Body: bytes.NewReader(append(body, git.FlushPkt...)), Out: func() io.Writer { return &out }})
+		err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: "version=2", Body: bytes.NewReader(append(body, pktline.FlushPacket...)), Out: func() io.Writer { return &out }})
 		require.NoError(t, err)
 		require.Equal(t, all, strings.Contains(out.String(), head+" refs/heads/main"), "%d", count)
 		require.Equal(t, all, strings.Contains(out.String(), "symref-target:refs/heads/main"), "the rest of the request stays")
@@ -103,12 +103,12 @@ func TestUploadPack_unmet(t *testing.T) {
 	s, _, head := newService(t, 0)
 	for _, line := range []string{"deepen-not nope", "deepen-not refs/heads/main", "deepen-since 4102444800"} {
 		var v0, v2 []byte
-		v0 = git.AppendPktf(v0, "want %s deepen-since deepen-not\n", head)
-		v0 = append(git.AppendPktf(v0, "%s\n", line), git.FlushPkt...)
-		v2 = append(git.AppendPktf(v2, "command=fetch"), git.DelimPkt...)
-		v2 = git.AppendPktf(v2, "want %s", head)
-		v2 = append(git.AppendPktf(git.AppendPktf(v2, "%s", line), "done"), git.FlushPkt...)
-		for protocol, body := range map[string][]byte{"": git.AppendPktf(v0, "done\n"), "version=2": v2} {
+		v0 = pktline.Appendf(v0, "want %s deepen-since deepen-not\n", head)
+		v0 = append(pktline.Appendf(v0, "%s\n", line), pktline.FlushPacket...)
+		v2 = append(pktline.Appendf(v2, "command=fetch"), pktline.DelimPacket...)
+		v2 = pktline.Appendf(v2, "want %s", head)
+		v2 = append(pktline.Appendf(pktline.Appendf(v2, "%s", line), "done"), pktline.FlushPacket...)
+		for protocol, body := range map[string][]byte{"": pktline.Appendf(v0, "done\n"), "version=2": v2} {
 			var out bytes.Buffer
 			err := s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: protocol, Body: bytes.NewReader(body), Out: func() io.Writer { return &out }})
 			require.NoError(t, err, "%q %q", line, protocol)

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -104,12 +104,12 @@ func (q *request) check(protocol string) error {
 	if err != nil {
 		return err
 	}
-	packets := git.NewPktReader(bufio.NewReaderSize(r, 32<<10))
+	packets := pktline.NewReader(bufio.NewReaderSize(r, 32<<10))
 	wrong := func(what string) error {
 		return core.Errorf(core.KindInvalid, "the body is not a request to git upload-pack: %s", what)
 	}
 	var count, flushes int
-	last := git.PktKind(0)
+	last := pktline.Kind(0)
 	done := false
 	prefixes := 0
 	for ; ; count++ {
@@ -123,12 +123,12 @@ func (q *request) check(protocol string) error {
 		if err != nil {
 			return wrong("it holds what is no pkt-line")
 		}
-		if count == 0 && kind != git.PktFlush {
+		if count == 0 && kind != pktline.Flush {
 			if problem := first(kind, string(payload), protocol == "version=2"); problem != "" {
 				return wrong(problem)
 			}
 		}
-		if kind == git.PktFlush {
+		if kind == pktline.Flush {
 			flushes++
 		}
 		if bytes.HasPrefix(payload, refPrefix) {
@@ -137,14 +137,14 @@ func (q *request) check(protocol string) error {
 		if spec, ok := bytes.CutPrefix(payload, filterPrefix); ok && parts(spec) > maxFilters {
 			return core.Errorf(core.KindInvalid, "the filter has more than %d parts; combine fewer", maxFilters)
 		}
-		last, done = kind, kind == git.PktData && strings.TrimSuffix(string(payload), "\n") == "done"
+		last, done = kind, kind == pktline.Data && strings.TrimSuffix(string(payload), "\n") == "done"
 	}
 	switch {
 	case count == 0:
 		return wrong("it is empty")
-	case count == 1 && last == git.PktFlush:
+	case count == 1 && last == pktline.Flush:
 		q.probe = true
-	case last == git.PktFlush, done && flushes > 0 && protocol != "version=2":
+	case last == pktline.Flush, done && flushes > 0 && protocol != "version=2":
 	default:
 		return wrong("its end is missing")
 	}
@@ -169,7 +169,7 @@ func (q *request) dropPrefixes() error {
 	if err != nil {
 		return err
 	}
-	packets := git.NewPktReader(bufio.NewReaderSize(r, 32<<10))
+	packets := pktline.NewReader(bufio.NewReaderSize(r, 32<<10))
 	var rest []byte
 	for {
 		kind, payload, err := packets.Next()
@@ -177,12 +177,12 @@ func (q *request) dropPrefixes() error {
 			break // the end: the whole of it has been read before
 		}
 		switch {
-		case kind == git.PktFlush:
-			rest = append(rest, git.FlushPkt...)
-		case kind == git.PktDelim:
-			rest = append(rest, git.DelimPkt...)
-		case kind == git.PktData && !bytes.HasPrefix(payload, refPrefix):
-			rest = git.AppendPktf(rest, "%s", payload)
+		case kind == pktline.Flush:
+			rest = append(rest, pktline.FlushPacket...)
+		case kind == pktline.Delim:
+			rest = append(rest, pktline.DelimPacket...)
+		case kind == pktline.Data && !bytes.HasPrefix(payload, refPrefix):
+			rest = pktline.Appendf(rest, "%s", payload)
 		}
 		if len(rest) > inMemory {
 			return core.Errorf(core.KindInvalid, "the body is not a request to git upload-pack: it holds more than a listing of refs takes")
@@ -209,10 +209,10 @@ func parts(spec []byte) int {
 }
 
 // first says what is wrong with the first packet of a request; "" is nothing.
-func first(kind git.PktKind, payload string, v2 bool) string {
+func first(kind pktline.Kind, payload string, v2 bool) string {
 	payload = strings.TrimSuffix(payload, "\n")
 	switch {
-	case kind != git.PktData:
+	case kind != pktline.Data:
 		return "it does not begin with what it wants"
 	case v2:
 		// Only these are advertised. Capabilities may precede the command.

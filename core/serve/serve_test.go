@@ -15,6 +15,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/limit"
 )
@@ -122,7 +123,7 @@ func TestUploadPack_bounds(t *testing.T) {
 			if left := rest - n; left > 0 && left < 50 {
 				n -= 50
 			}
-			b = git.AppendPktf(b, "shallow %s%s", head, strings.Repeat(" ", n-4-len("shallow ")-len(head)))
+			b = pktline.Appendf(b, "shallow %s%s", head, strings.Repeat(" ", n-4-len("shallow ")-len(head)))
 		}
 		return string(b) + end
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -95,7 +96,7 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	if err := limit.Take(ctx, r.ID); err != nil {
 		return err
 	}
-	if _, err := out.Write(append(git.AppendPktf(nil, "# service=git-upload-pack\n"), git.FlushPkt...)); err != nil {
+	if _, err := out.Write(append(pktline.Appendf(nil, "# service=git-upload-pack\n"), pktline.FlushPacket...)); err != nil {
 		return err
 	}
 	c.Stdout = out
@@ -179,7 +180,7 @@ func (a *answer) end(err error) error {
 	case a.sent:
 		return nil // in the protocol: the answer is complete
 	case a.between() && unmet(exit.Stderr) != "":
-		_, err := a.Write(git.AppendPktf(nil, "ERR upload-pack: %s", unmet(exit.Stderr)))
+		_, err := a.Write(pktline.Appendf(nil, "ERR upload-pack: %s", unmet(exit.Stderr)))
 		return err
 	case a.w == nil && malformed(exit.Stderr):
 		return &core.Error{Kind: core.KindInvalid, Message: "the body is not a request that git upload-pack understands", Err: err}

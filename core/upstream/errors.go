@@ -6,6 +6,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -52,7 +53,7 @@ func coreError(op string, err error) error {
 // Classify returns the error class of a failed contact and the sentence that
 // may be shown: the host's own words, redacted.
 func Classify(err error) (core.ErrorClass, string) {
-	var re *git.RemoteError
+	var re *hosterror.Error
 	if errors.As(err, &re) {
 		return re.Class, re.HostText
 	}
@@ -61,7 +62,7 @@ func Classify(err error) (core.ErrorClass, string) {
 	}
 	var exit *git.ExitError
 	if errors.As(err, &exit) {
-		return git.ClassifyRemote(exit.Stderr, exit.Code)
+		return hosterror.Classify(exit.Stderr, exit.Code)
 	}
 	if _, ok := errors.AsType[*git.ResourceError](err); ok {
 		return core.ClassResource, core.MessageOf(err)
@@ -118,7 +119,7 @@ func Failure(op string, err error) error {
 	case core.ClassInternal, core.ClassCorrupt:
 		e.Kind = core.KindInternal
 	}
-	var re *git.RemoteError
+	var re *hosterror.Error
 	if errors.As(err, &re) {
 		e.RetryAfter = re.RetryAfter
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/netguard"
 )
@@ -67,7 +68,7 @@ type Service struct {
 	plugins  Plugins
 	links    Links
 	resolver netguard.Resolver
-	discover *git.Discoverer
+	discover *discovery.Discoverer
 	given    *given // nil: stored credentials are used
 }
 
@@ -75,7 +76,7 @@ type Service struct {
 type given struct{ credential *providers.StoredCredential }
 
 // New returns a service. A nil resolver is the system's.
-func New(plugins Plugins, links Links, resolver netguard.Resolver, discover *git.Discoverer) *Service {
+func New(plugins Plugins, links Links, resolver netguard.Resolver, discover *discovery.Discoverer) *Service {
 	if resolver == nil {
 		resolver = net.DefaultResolver
 	}
@@ -315,8 +316,8 @@ func (s *Service) Do(ctx context.Context, repo core.Repository, operation provid
 }
 
 // Refs lists the upstream's refs under the prefixes.
-func (s *Service) Refs(ctx context.Context, repo core.Repository, prefixes []string) (git.Advertisement, error) {
-	var adv git.Advertisement
+func (s *Service) Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error) {
+	var adv discovery.Advertisement
 	err := s.Do(ctx, repo, providers.OpFetch, func(r git.Remote) error {
 		var err error
 		adv, err = s.discover.Refs(ctx, r, prefixes)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/discovery"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
@@ -46,7 +48,7 @@ func (r *resolver) LookupNetIP(context.Context, string, string) ([]netip.Addr, e
 	return r.addrs, nil
 }
 
-func refused(status git.RemoteError) error { return fmt.Errorf("list: %w", &status) }
+func refused(status hosterror.Error) error { return fmt.Errorf("list: %w", &status) }
 
 func TestService_Do_retriesOnceWithAFreshCredential(t *testing.T) {
 	t.Parallel()
@@ -63,7 +65,7 @@ func TestService_Do_retriesOnceWithAFreshCredential(t *testing.T) {
 		}
 		return providers.Credential{Kind: providers.CredentialBasic, Username: "u", Secret: secret}, nil
 	}
-	no := refused(git.RemoteError{Class: core.ClassAuth, Status: 401, HostText: "bad token"})
+	no := refused(hosterror.Error{Class: core.ClassAuth, Status: 401, HostText: "bad token"})
 	for name, tc := range map[string]struct {
 		answers []error
 		same    bool
@@ -74,8 +76,8 @@ func TestService_Do_retriesOnceWithAFreshCredential(t *testing.T) {
 		"refused, then good":     {[]error{no, nil}, false, 2, nil},
 		"refused twice":          {[]error{no, no, nil}, false, 2, no},
 		"nothing fresher":        {[]error{no, nil}, true, 1, no},
-		"not shown to the token": {[]error{refused(git.RemoteError{Class: core.ClassNotFound, Status: 404}), nil}, false, 2, nil},
-		"server error is none":   {[]error{refused(git.RemoteError{Class: core.ClassUnavailable, Status: 503}), nil}, false, 1, nil},
+		"not shown to the token": {[]error{refused(hosterror.Error{Class: core.ClassNotFound, Status: 404}), nil}, false, 2, nil},
+		"server error is none":   {[]error{refused(hosterror.Error{Class: core.ClassUnavailable, Status: 503}), nil}, false, 1, nil},
 		"git's own words":        {[]error{&git.ExitError{Name: "fetch", Code: 128, Stderr: "fatal: Authentication failed for 'https://h/x'"}, nil}, false, 2, nil},
 	} {
 		fresh, same = nil, tc.same
@@ -106,7 +108,7 @@ func TestService_Do_anonymousIsNotRetried(t *testing.T) {
 	require.Error(t, w.Upstreams.Do(t.Context(), r, providers.OpFetch, func(remote git.Remote) error {
 		calls++
 		require.True(t, remote.Anonymous())
-		return refused(git.RemoteError{Class: core.ClassAuth, Status: 401})
+		return refused(hosterror.Error{Class: core.ClassAuth, Status: 401})
 	}))
 	require.Equal(t, 1, calls)
 }
@@ -142,7 +144,7 @@ func TestInvariant19_everyContactIsCheckedAnew(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	dns := &resolver{}
-	discover := git.NewDiscoverer("test")
+	discover := discovery.New("test")
 	t.Cleanup(discover.CloseIdle)
 	s := upstream.New(w.Plugin, w.Store, dns, discover)
 	w.Plugin.Edit(func(_ *providers.Manifest, p *providers.HostPolicy) {

@@ -100,7 +100,7 @@ type hostRules struct {
 
 // rulesOf returns how a kind of host behaves. The texts of Gitea were read from a
 // real one. Where those of the other hosts come from is written in the fixtures of
-// core/git/testdata/classify.
+// core/git/hosterror/testdata/classify.
 func rulesOf(d HostKind) (hostRules, bool) {
 	switch d {
 	case HostGitHub:

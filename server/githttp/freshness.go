@@ -7,7 +7,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // The headers by which a client may demand a fresh copy, for instance with
@@ -61,7 +61,7 @@ func (h *Handler) withNotice(out io.Writer, r *http.Request, repo core.Repositor
 		return out
 	}
 	if notice := f.Notice(); notice != "" {
-		return git.NewNoticeWriter(out, notice)
+		return pktline.NewNoticeWriter(out, notice)
 	}
 	return out
 }

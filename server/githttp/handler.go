@@ -13,7 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/serve"
@@ -149,7 +149,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
-	return git.Redact(err.Error())
+	return hosterror.Redact(err.Error())
 }
 
 // serve checks who asks for what, and hands over to the service.

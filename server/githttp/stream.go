@@ -10,7 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/serve"
 )
@@ -52,7 +52,7 @@ func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.R
 		// "fatal: remote error: ...", in every version of the protocol.
 		w.Header().Set("Content-Type", contentType)
 		setRetryAfter(w, err)
-		_, werr := w.Write(git.AppendPktf(nil, "ERR %s", core.MessageOf(err)))
+		_, werr := w.Write(pktline.Appendf(nil, "ERR %s", core.MessageOf(err)))
 		return werr
 	}
 	return err

@@ -14,6 +14,8 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/catfile"
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/repo/repotest"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -56,7 +58,7 @@ type World struct {
 	Logger    hclog.Logger
 
 	options Options
-	objects *git.CatFile
+	objects *catfile.Pool
 }
 
 // NewWorld makes one, and takes it away when the test ends.
@@ -86,10 +88,10 @@ func NewWorld(t testing.TB, o Options) *World {
 	require.NoError(t, w.Store.CreateOrg(t.Context(), core.Org{Name: Org, CreatedAt: o.Clock.Now()}))
 	w.Forge = forgetest.StartForge(t, o.Forge)
 	w.Plugin = NewPlugin(w.Forge.HostPolicy())
-	discover := git.NewDiscoverer("headwater-test")
+	discover := discovery.New("headwater-test")
 	t.Cleanup(discover.CloseIdle)
 	w.Upstreams = upstream.New(w.Plugin, w.Store, nil, discover)
-	w.objects = git.NewCatFile(w.Git, git.CatFileOptions{})
+	w.objects = catfile.NewPool(w.Git, catfile.Options{})
 	t.Cleanup(func() { require.NoError(t, w.objects.Close()) })
 	w.Open()
 	return w

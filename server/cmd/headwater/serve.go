@@ -18,6 +18,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers"
@@ -47,7 +48,7 @@ type serveOptions struct {
 	webhooksAllowNetworks           []string
 	trustedProxies                  []string
 	limits                          limit.Options
-	trees                           git.TreeLimits
+	trees                           treeobject.Limits
 	memory                          git.Memory // in MiB
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -22,9 +23,9 @@ func bindLimits(f *pflag.FlagSet, o *limit.Options) {
 }
 
 // bindTrees adds the flags that bound what git unfolds for one request.
-func bindTrees(f *pflag.FlagSet, l *git.TreeLimits) {
-	f.Int64Var(&l.Entries, "max-tree-entries", git.DefaultTreeEntries, "files and folders that git may unfold for one request of the API")
-	f.IntVar(&l.Depth, "max-tree-depth", git.DefaultTreeDepth, "folders in each other that git may unfold for one request of the API")
+func bindTrees(f *pflag.FlagSet, l *treeobject.Limits) {
+	f.Int64Var(&l.Entries, "max-tree-entries", treeobject.DefaultEntries, "files and folders that git may unfold for one request of the API")
+	f.IntVar(&l.Depth, "max-tree-depth", treeobject.DefaultDepth, "folders in each other that git may unfold for one request of the API")
 }
 
 // bindMemory adds the flags that bound what one git may allocate, in MiB. What
@@ -55,7 +56,7 @@ func memoryOf(m git.Memory) git.Memory {
 }
 
 // checkLimits refuses what would let nobody in.
-func checkLimits(o limit.Options, trees git.TreeLimits, memory git.Memory) error {
+func checkLimits(o limit.Options, trees treeobject.Limits, memory git.Memory) error {
 	for name, mib := range map[string]int64{"read": memory.Read, "serve": memory.Serve, "receive": memory.Receive, "remote": memory.Remote, "maintain": memory.Maintain} {
 		if mib > 0 && mib < 64 {
 			return usagef("give at least 64, in MiB", "with --git-memory-%s %d git cannot work", name, mib)

@@ -1,0 +1,239 @@
+package discovery
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git/pktline"
+)
+
+const (
+	maxAdvertisement = 512 << 20 // bytes, both answers together
+
+	// The slowest host we wait for: the same as the limit of curl that package git sets.
+	stallTime  = 60 * time.Second
+	stallBytes = 60 * 1000
+
+	dialTimeout = 10 * time.Second // per address
+	maxPools    = 256              // kept pools of connections, one for each address of a host
+)
+
+// Discoverer asks upstreams for their refs over git's smart HTTP protocol, see
+// gitprotocol-http(5) and gitprotocol-v2(5), within this process: a poll costs
+// two requests on a kept connection, not a process and a TLS handshake. It is
+// safe for concurrent use.
+type Discoverer struct {
+	userAgent string        // header
+	agent     string        // protocol capability: no spaces
+	stall     time.Duration // stallTime but in tests
+
+	pools *pools
+}
+
+// New returns a Discoverer that calls itself agent, such as
+// "headwater/1.2". Hosts tell git from browsers by a User-Agent that begins
+// with "git/"; one is put in front.
+func New(agent string) *Discoverer {
+	return &Discoverer{
+		userAgent: "git/2.43.0 (" + agent + ")",
+		agent:     strings.Join(strings.Fields(agent), "."),
+		stall:     stallTime,
+		pools:     newPools(maxPools),
+	}
+}
+
+// CloseIdle closes the connections that serve no request now. Later requests
+// open new ones.
+func (d *Discoverer) CloseIdle() {
+	d.pools.closeIdle()
+}
+
+// Refs lists the refs of the remote that the prefixes select. A prefix that ends
+// in "/" stands for everything below it, another is an exact name ("HEAD",
+// "refs/heads/main"); none selects nothing. Hosts that speak version 2 send only
+// those; from others the rest is dropped here.
+//
+// Redirects are not followed, no proxy is used, and with r.Addrs no other
+// address is dialled. The host must send 60 kB every 60 seconds or finish, and
+// at most 512 MiB in all. Every failure is a [*hosterror.Error], except that the end
+// of ctx gives its error.
+func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) (Advertisement, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := &watchdog{limit: maxAdvertisement, stall: d.stall}
+	w.timer = time.AfterFunc(d.stall, func() { cancel(hosterror.ErrStalled) })
+	defer w.timer.Stop()
+
+	p := newAdvertParser(prefixes)
+	err := d.refs(ctx, r, prefixes, p, w)
+	if err != nil {
+		return Advertisement{}, remoteError(ctx, err)
+	}
+	p.BytesRead = w.read
+	return p.Advertisement, nil
+}
+
+func (d *Discoverer) refs(ctx context.Context, r git.Remote, prefixes []string, p *advertParser, w *watchdog) error {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return err
+	}
+	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return &hosterror.Error{Class: core.ClassRefused, HostText: "the upstream's address is not an http or https URL"}
+	}
+	// The credential travels in git.Remote; one in the URL is a mistake, and it
+	// would end up in logs.
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	keys, err := d.pools.order(u.Host, r)
+	if err != nil {
+		return badRoots(err)
+	}
+
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("info/refs").String()+"?service=git-upload-pack", nil)
+	if err != nil {
+		return err
+	}
+	// A cache on the way must not hide a push.
+	get.Header.Set("Pragma", "no-cache")
+	var (
+		transport *http.Transport
+		unreached []error
+	)
+	for _, key := range keys {
+		if transport, err = d.pools.get(key); err != nil {
+			return badRoots(err)
+		}
+		err = d.exchange(transport, get, r, "application/x-git-upload-pack-advertisement", w, p.parseAnswer)
+		if err == nil {
+			d.pools.answered(key)
+		}
+		if !isDial(err) || ctx.Err() != nil {
+			break
+		}
+		unreached = append(unreached, err)
+		err = errors.Join(unreached...)
+	}
+	if err != nil || p.Protocol != 2 || len(prefixes) == 0 {
+		return err
+	}
+	if !p.hasLsRef {
+		return malformed("no ls-refs command")
+	}
+
+	body := p.lsRefsRequest(d.agent, prefixes)
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, u.JoinPath("git-upload-pack").String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	post.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+	post.Header.Set("Accept", "application/x-git-upload-pack-result")
+	// An empty list is not sent, but tells the transport that it may repeat
+	// the request when a kept connection turns out to be dead.
+	post.Header["Idempotency-Key"] = []string{}
+	return d.exchange(transport, post, r, "application/x-git-upload-pack-result", w, p.parseLsRefs)
+}
+
+// badRoots is the error of a file of certificates that cannot be used.
+func badRoots(err error) error {
+	return &hosterror.Error{Class: core.ClassInternal, HostText: "the file of trusted certificates cannot be used", Err: err}
+}
+
+// isDial reports whether no connection came about, so that nothing was sent.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// exchange sends one request and gives the packets of the answer to parse.
+func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote, contentType string, w *watchdog, parse func(*pktline.Reader) error) error {
+	req.Header.Set("User-Agent", d.userAgent)
+	req.Header.Set("Git-Protocol", "version=2")
+	if name, value := r.Authorization(); name != "" {
+		req.Header.Set(name, value.Reveal())
+	}
+	w.restart()
+	// The transport, not a client: a client follows redirects, which could carry
+	// the credential elsewhere or lead past the address check.
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", req.URL.Host, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return statusError(resp, r)
+	}
+	if resp.Header.Get("Content-Type") == "" {
+		// What answers says at least what it is: this one was cut off.
+		return &hosterror.Error{
+			Class:    core.ClassNetwork,
+			HostText: "the upstream's answer was cut off",
+			Err:      fmt.Errorf("%w: no content type", errNotSmart),
+		}
+	}
+	switch media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media {
+	case contentType:
+	case "text/html":
+		return &hosterror.Error{
+			Class:    core.ClassProtocol,
+			HostText: "a page of HTML answers at the upstream's address, not git",
+			Err:      fmt.Errorf("%w: content type %.80q", errNotSmart, resp.Header.Get("Content-Type")),
+		}
+	default:
+		return &hosterror.Error{
+			Class:    core.ClassNotFound,
+			HostText: "there is no git repository at the upstream's address, or its server has only the old \"dumb\" HTTP protocol",
+			Err:      fmt.Errorf("%w: content type %.80q", errNotSmart, resp.Header.Get("Content-Type")),
+		}
+	}
+	w.body = resp.Body
+	if err := parse(pktline.NewReader(bufio.NewReaderSize(w, 64<<10))); err != nil {
+		return err
+	}
+	// A connection is kept only if its answer was read to the end; a few bytes
+	// at most are left (the end of the chunked coding).
+	_, _ = io.CopyN(io.Discard, w, 1<<10)
+	return nil
+}
+
+// watchdog reads bodies, counts, and puts off the timer that ends the operation
+// for every stallBytes read, so that a host that trickles is ended too.
+type watchdog struct {
+	body  io.Reader
+	timer *time.Timer
+	stall time.Duration
+	limit int64
+	read  int64 // of all bodies
+	since int64 // since the timer was last put off
+}
+
+// restart puts the timer off: a new answer is awaited.
+func (w *watchdog) restart() {
+	w.since = 0
+	w.timer.Reset(w.stall)
+}
+
+// Read reads from the body.
+func (w *watchdog) Read(p []byte) (int, error) {
+	n, err := w.body.Read(p)
+	w.read += int64(n)
+	if w.since += int64(n); w.since >= stallBytes {
+		w.restart()
+	}
+	if w.read > w.limit {
+		return n, errTooLarge
+	}
+	return n, err
+}
