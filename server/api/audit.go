@@ -25,7 +25,7 @@ type action struct {
 
 // actor is who calls, from where.
 func (c *call) actor() core.Actor {
-	return c.identity.Actor().From(c.r.RemoteAddr, c.r.UserAgent())
+	return c.w.Actor(c.r)
 }
 
 // audit records a call that wrote or wanted to, unless a write session has done
@@ -73,11 +73,7 @@ func (s *server) wanted(ctx context.Context, c *call) core.Repository {
 	if name == "" || c.action.providers {
 		return core.Repository{}
 	}
-	repo, err := s.Repositories.Repository(ctx, c.identity.Org, name)
-	if err != nil {
-		return core.Repository{Name: name}
-	}
-	return repo
+	return s.access.Wanted(ctx, c.identity, name)
 }
 
 // auditView is an audit entry in answers.
