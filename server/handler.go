@@ -58,11 +58,16 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 // newRemotes returns the Git remotes.
 func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
 	return githttp.New(githttp.Options{
-		Engine:     s.engine,
-		Verifier:   verifier,
-		Logger:     o.Logger,
-		StatusOf:   api.StatusOf,
-		FetchGrace: o.FetchGrace,
-		PushGrace:  o.PushGrace,
+		Repositories: s.engine,
+		Fresh:        s.engine,
+		Copies:       s.engine,
+		Fetches:      s.engine.Serve(),
+		Pushes:       s.engine.Push(),
+		Verifier:     verifier,
+		Limiter:      s.engine.Limiter(),
+		Logger:       o.Logger,
+		StatusOf:     api.StatusOf,
+		FetchGrace:   o.FetchGrace,
+		PushGrace:    o.PushGrace,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,24 +21,55 @@ import (
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Engine is what this package needs of the core.
-type Engine interface {
+// Repositories finds repositories and knows whether they can be read yet.
+type Repositories interface {
 	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
+	// CheckReady is KindSyncing while the first sync of a repository runs.
 	CheckReady(ctx context.Context, repo core.Repository) error
+}
+
+// Freshener makes copies as fresh as clients demand.
+type Freshener interface {
+	// Fresh makes a copy fresh, if that is possible in a short time.
 	Fresh(ctx context.Context, repo core.Repository)
 	Freshness(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
 	Confirm(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
-	Push() *push.Service
-	Serve() *serve.Service
-	Limiter() *limit.Limiter
+}
+
+// Copies knows whether the local copy of a repository is the newest there is.
+type Copies interface {
 	Current(ctx context.Context, repo core.Repository) error
 }
 
-// Options configures [New].
+// Fetches serves what clients read.
+type Fetches interface {
+	Advertise(ctx context.Context, repo core.Repository, ns core.Namespace, protocol string, out io.Writer) error
+	UploadPack(ctx context.Context, f serve.Fetch) error
+}
+
+// Pushes serves what clients write.
+type Pushes interface {
+	Advertise(ctx context.Context, repo core.Repository, ns core.Namespace, out io.Writer) error
+	ReceivePack(ctx context.Context, r push.Receive) error
+	// Refused records in the audit a push that did not become a write session.
+	Refused(ctx context.Context, w push.Session, cause error)
+}
+
+var (
+	_ Fetches = (*serve.Service)(nil)
+	_ Pushes  = (*push.Service)(nil)
+)
+
+// Options configures [New]. All but Limiter and the graces is required.
 type Options struct {
-	Engine   Engine
-	Verifier *access.Verifier
-	Logger   hclog.Logger
+	Repositories Repositories
+	Fresh        Freshener
+	Copies       Copies
+	Fetches      Fetches
+	Pushes       Pushes
+	Verifier     *access.Verifier
+	Limiter      *limit.Limiter // nil: requests are not bounded
+	Logger       hclog.Logger
 	// StatusOf maps an error kind to an HTTP status.
 	StatusOf func(core.Kind) int
 	// FetchGrace and PushGrace are how long the body of a request may come in
@@ -63,7 +95,7 @@ func New(o Options) *Handler {
 	return &Handler{
 		o: o, log: o.Logger.Named("git-http"),
 		access: middleware.Access{
-			Verifier: o.Verifier, Limiter: o.Engine.Limiter(), Repositories: o.Engine, Token: token,
+			Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Repositories, Token: token,
 			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
 		},
 	}
@@ -190,7 +222,7 @@ func (h *Handler) authorise(x *middleware.Exchange, r *http.Request, m remote) (
 		if repo.ID == "" {
 			repo = h.access.Wanted(r.Context(), x.Identity, m.name)
 		}
-		h.o.Engine.Push().Refused(r.Context(), session(x, r, repo, m), err)
+		h.o.Pushes.Refused(r.Context(), session(x, r, repo, m), err)
 	}
 	return repo, err
 }
@@ -216,10 +248,10 @@ func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write 
 
 // hand gives an authorised request to the service that it is for.
 func (h *Handler) hand(x *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
-	if err := h.o.Engine.CheckReady(r.Context(), repo); err != nil {
+	if err := h.o.Repositories.CheckReady(r.Context(), repo); err != nil {
 		return err
 	}
-	if err := h.o.Engine.Current(r.Context(), repo); err != nil {
+	if err := h.o.Copies.Current(r.Context(), repo); err != nil {
 		return err
 	}
 	noCache(x)

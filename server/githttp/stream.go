@@ -26,7 +26,7 @@ const maxFetchBody = 11 << 20
 // advertiseFetch answers info/refs?service=git-upload-pack.
 func (h *Handler) advertiseFetch(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-	return h.o.Engine.Serve().Advertise(r.Context(), repo, m.namespace, r.Header.Get("Git-Protocol"), w)
+	return h.o.Fetches.Advertise(r.Context(), repo, m.namespace, r.Header.Get("Git-Protocol"), w)
 }
 
 // uploadPack serves a fetch.
@@ -37,7 +37,7 @@ func (h *Handler) uploadPack(w *middleware.Exchange, r *http.Request, repo core.
 		return err
 	}
 	const contentType = "application/x-git-upload-pack-result"
-	err = h.o.Engine.Serve().UploadPack(r.Context(), serve.Fetch{
+	err = h.o.Fetches.UploadPack(r.Context(), serve.Fetch{
 		Repo: repo, Namespace: m.namespace, Caller: w.Identity.Caller(), Protocol: r.Header.Get("Git-Protocol"), Body: body,
 		Out: func() io.Writer {
 			w.Header().Set("Content-Type", contentType)
@@ -62,10 +62,10 @@ func (h *Handler) uploadPack(w *middleware.Exchange, r *http.Request, repo core.
 // what they see here whether a push is a fast-forward, so it is made fresh.
 func (h *Handler) advertisePush(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
 	if m.namespace == core.Default {
-		h.o.Engine.Fresh(r.Context(), repo)
+		h.o.Fresh.Fresh(r.Context(), repo)
 	}
 	w.Header().Set("Content-Type", "application/x-git-receive-pack-advertisement")
-	return h.o.Engine.Push().Advertise(r.Context(), repo, m.namespace, w)
+	return h.o.Pushes.Advertise(r.Context(), repo, m.namespace, w)
 }
 
 // session returns the write session of a push, without its updates.
@@ -86,7 +86,7 @@ func (h *Handler) receivePack(w *middleware.Exchange, r *http.Request, repo core
 	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 		h.log.Debug("full duplex is not available", "error", err)
 	}
-	return h.o.Engine.Push().ReceivePack(r.Context(), push.Receive{
+	return h.o.Pushes.ReceivePack(r.Context(), push.Receive{
 		Session:  session(w, r, repo, m),
 		Protocol: r.Header.Get("Git-Protocol"), Body: body, Out: newStream(w),
 	})
