@@ -34,6 +34,10 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifier) http.Handler {
 	return api.New(api.Options{
 		Repositories: s.engine,
+		Credentials:  s.engine,
+		Syncs:        s.engine,
+		Clock:        o.Clock,
+		Ready:        s.engine.Ready,
 		Verifier:     verifier,
 		Limiter:      s.engine.Limiter(),
 		Content:      s.engine.Content(),

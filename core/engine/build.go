@@ -82,8 +82,6 @@ type Engine struct {
 	log       hclog.Logger
 }
 
-var _ Repositories = (*Engine)(nil)
-
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
 	discover := git.NewDiscoverer(o.Agent)
@@ -221,9 +219,6 @@ func (e *Engine) Repos() *repo.Repos { return e.repos }
 
 // Git returns the git runner.
 func (e *Engine) Git() *git.Git { return e.git }
-
-// Now returns the engine's time.
-func (e *Engine) Now() time.Time { return e.clock.Now() }
 
 // Ready reports whether the store answers.
 func (e *Engine) Ready(ctx context.Context) error {

@@ -41,7 +41,7 @@ func (s *server) audit(c *call, cause error) {
 	if c.repo.ID == "" {
 		c.repo = s.wanted(ctx, c)
 	}
-	now := s.Repositories.Now()
+	now := s.Clock.Now()
 	e := core.AuditEntry{
 		ID: core.NewID("aud", now), Org: c.identity.Org, RepoID: c.repo.ID, RepoName: c.repo.Name, At: now, Actor: c.actor(),
 		Action: c.action.word, Target: c.changed, Outcome: core.OutcomeOf(core.KindOf(cause)),

@@ -64,10 +64,10 @@ func newContentBench(tb testing.TB) *contentBench {
 	b := &contentBench{tb: tb, engine: eng, bench: &bench{
 		log: &lockedBuffer{}, private: private, signers: map[string]access.PrivateKey{"acme": signer},
 	}}
-	require.NoError(tb, db.CreateOrg(tb.Context(), core.Org{Name: "acme", CreatedAt: eng.Now()}))
+	require.NoError(tb, db.CreateOrg(tb.Context(), core.Org{Name: "acme", CreatedAt: core.SystemClock{}.Now()}))
 	verifier := access.NewVerifier(orgKeys{"acme": {{ID: "key_1", Org: "acme", Algorithm: "ES256", PublicPEM: string(public)}}}, core.SystemClock{})
 	b.Handler = New(Options{
-		Repositories: syncing{eng}, Content: eng.Content(), Verifier: verifier,
+		Repositories: syncing{eng}, Credentials: eng, Syncs: eng, Clock: core.SystemClock{}, Content: eng.Content(), Verifier: verifier,
 		Logger: hclog.New(&hclog.LoggerOptions{Output: b.log, JSONFormat: true, Level: hclog.Trace}),
 	})
 	return b

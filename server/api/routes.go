@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,15 +11,18 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Options is what the REST layer stands on. Repositories and Verifier are
-// required.
+// Options is what the REST layer stands on. Repositories, Credentials, Syncs,
+// Verifier and Clock are required.
 type Options struct {
-	Repositories engine.Repositories
+	Repositories Repositories
+	Credentials  Credentials
+	Syncs        Syncs
+	Clock        core.Clock
+	Ready        func(ctx context.Context) error // for GET /readyz: whether requests can be taken; nil: they can
 	Verifier     *access.Verifier
 	Limiter      *limit.Limiter          // nil: requests are not bounded
 	Content      Content                 // nil: calls that read content are refused
@@ -54,8 +58,8 @@ func New(o Options) http.Handler {
 	}
 	s := &server{Options: o}
 	s.stack = middleware.Stack{
-		IDs:      middleware.RequestIDs{Now: o.Repositories.Now},
-		Log:      middleware.AccessLog{Now: o.Repositories.Now, Line: s.logLine},
+		IDs:      middleware.RequestIDs{Now: o.Clock.Now},
+		Log:      middleware.AccessLog{Now: o.Clock.Now, Line: s.logLine},
 		Recovery: middleware.Recovery{Logger: o.Logger},
 		Errors:   middleware.Errors{Answer: answerError},
 	}
