@@ -16,7 +16,7 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate)
 	rest := s.newREST(o, cfg, verifier)
 	remotes := s.newRemotes(o, verifier)
-	hooks := inbound.New(inbound.Options{Receiver: s.engine.Inbound(), Logger: o.Logger})
+	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case githttp.Match(r):
@@ -32,6 +32,7 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 
 // newREST returns the REST API.
 func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifier) http.Handler {
+	parts := s.engine.Services()
 	return api.New(api.Options{
 		Repositories: s.engine,
 		Credentials:  s.engine,
@@ -39,21 +40,21 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Clock:        o.Clock,
 		Ready:        s.engine.Ready,
 		Verifier:     verifier,
-		Limiter:      s.engine.Limiter(),
-		Content:      s.engine.Content(),
-		Commits:      s.engine.Commit(),
-		Rewrites:     s.engine.Rewrites(),
+		Limiter:      parts.Limiter,
+		Content:      parts.Content,
+		Commits:      parts.Commit,
+		Rewrites:     parts.Rewrites,
 		Fresh:        s.engine,
 		Settings:     s.engine,
 		Links:        s.engine,
-		Ephemeral:    s.engine.Ephemeral(),
+		Ephemeral:    parts.Ephemeral,
 		Inbound:      s.engine,
-		Webhooks:     s.engine.Events(),
-		Events:       s.engine.Events(),
+		Webhooks:     parts.Events,
+		Events:       parts.Events,
 		Stopping:     s.drain.ending,
 		Audit:        s.store,
 		Logger:       o.Logger,
-		Providers:    func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, s.engine.Inbound().Replays()) },
+		Providers:    func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,
 		Version:      o.Version,
 	})
@@ -61,14 +62,15 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 
 // newRemotes returns the Git remotes.
 func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
+	parts := s.engine.Services()
 	return githttp.New(githttp.Options{
 		Repositories: s.engine,
 		Fresh:        s.engine,
-		Copies:       s.engine,
-		Fetches:      s.engine.Serve(),
-		Pushes:       s.engine.Push(),
+		Copies:       parts.Repos,
+		Fetches:      parts.Serve,
+		Pushes:       parts.Push,
 		Verifier:     verifier,
-		Limiter:      s.engine.Limiter(),
+		Limiter:      parts.Limiter,
 		Logger:       o.Logger,
 		StatusOf:     api.StatusOf,
 		FetchGrace:   o.FetchGrace,
