@@ -38,7 +38,7 @@ func (b *bench) rest(r core.Repository) {
 			b.clock.Advance(time.Second)
 			late = now.Add(patience / 3)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -200,8 +200,8 @@ func TestService_poll_notesWebhooksThatDoNotCome(t *testing.T) {
 	b.equal(r)
 	w, err := b.Store.InboundWebhook(t.Context(), r.ID)
 	require.NoError(t, err)
-	require.Equal(t, b.clock.Now(), w.LastMissedAt)
-	require.Equal(t, b.clock.Now(), w.NextCheck, "whether it is at the host is seen at once")
+	require.WithinDuration(t, b.clock.Now(), w.LastMissedAt, 20*time.Second, "rest may have moved the clock")
+	require.Equal(t, w.LastMissedAt, w.NextCheck, "whether it is at the host is seen at once")
 	require.EqualValues(t, 1, b.missed.Load())
 
 	// One that came with something else is an announcement, too.

@@ -175,7 +175,7 @@ func (b *bench) wait(id string, gen int64) {
 // eventually waits for a condition without moving the clock.
 func (b *bench) eventually(what string, f func() bool) {
 	b.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
 		require.True(b, time.Now().Before(end), what)
 	}
 }
