@@ -1,6 +1,7 @@
-// Package engine builds the parts of the core and is the face that the server
-// talks to: one method per use case. It holds no rules of its own beyond the
-// order in which the parts are used.
+// Package engine builds the parts of the core and runs them. Its methods are the
+// use cases that need several parts; the others are calls of the parts, which
+// [Engine.Services] returns. It holds no rules of its own beyond the order in which
+// the parts are used.
 package engine
 
 import (

@@ -206,7 +206,7 @@ func (h *Handler) serve(x *middleware.Exchange, r *http.Request, m remote) error
 		if err != nil {
 			return err
 		}
-		return h.hand(x, r, repo, m)
+		return h.dispatch(x, r, repo, m)
 	})
 }
 
@@ -246,8 +246,8 @@ func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write 
 	return repo, err
 }
 
-// hand gives an authorised request to the service that it is for.
-func (h *Handler) hand(x *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
+// dispatch gives an authorised request to the service that it is for.
+func (h *Handler) dispatch(x *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
 	if err := h.o.Repositories.CheckReady(r.Context(), repo); err != nil {
 		return err
 	}
