@@ -17,6 +17,16 @@ import (
 // FirstOrg is the organisation that the first start makes.
 const FirstOrg = "local"
 
+// openDataDir makes what is missing of the data directory and locks it.
+func openDataDir(dir string) (*os.File, error) {
+	for _, d := range []string{"", "keys", "run"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			return nil, fmt.Errorf("make the data directory: %w", err)
+		}
+	}
+	return lockDir(dir)
+}
+
 // lockDir takes the data directory for this server. The lock goes with the
 // process, however that ends.
 func lockDir(dir string) (*os.File, error) {

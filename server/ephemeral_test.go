@@ -49,7 +49,7 @@ func TestEphemeral_branchesExpireAfterTheirLastPush(t *testing.T) {
 		c.Git("push", "--quiet", s.Remote(repo+"+ephemeral"), "HEAD:refs/heads/"+branch)
 	}
 	sweep := func() []string {
-		require.NoError(t, s.Engine().Ephemeral().Sweep(t.Context()))
+		require.NoError(t, s.Engine().Services().Ephemeral.Sweep(t.Context()))
 		return drafts(t, s, local)
 	}
 	push(c, local, "old")

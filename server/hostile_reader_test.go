@@ -126,7 +126,7 @@ func TestHostileReader_halfRequestsHoldNoProcess(t *testing.T) { //nolint:parall
 		conns[i] = h.half(t, "git-upload-pack")
 	}
 	require.Zero(t, running("upload-pack"))
-	require.Zero(t, s.Engine().Limiter().Load())
+	require.Zero(t, s.Engine().Services().Limiter.Load())
 	s.Client(t, "r").Clone(s.Remote("r"))
 	client.Commit("a push beside it")
 	client.Git("push", "--quiet", s.Remote("r"), "HEAD:main")
@@ -150,7 +150,7 @@ func TestHostileReader_restingClonesWaitInLine(t *testing.T) { //nolint:parallel
 	for i := range conns {
 		conns[i] = h.begin(t, "git-upload-pack", fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(request), request))
 	}
-	limiter := s.Engine().Limiter()
+	limiter := s.Engine().Services().Limiter
 	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{Running: places, Waiting: queue} }, 30*time.Second, 10*time.Millisecond, "%+v", limiter.Load())
 	require.Eventually(t, func() bool { return strings.Count(s.Log.String(), `"status":429`) == all-places-queue }, 30*time.Second, 50*time.Millisecond)
 	require.LessOrEqual(t, running("upload-pack"), places)
@@ -220,7 +220,7 @@ func TestHostileReader_largeRequests(t *testing.T) { //nolint:paralleltest // me
 	}), "Content-Encoding", "gzip")
 	require.Equal(t, http.StatusOK, status, text)
 	require.Contains(t, text, "PACK")
-	left, err := filepath.Glob(filepath.Join(s.Engine().Repos().TempDir(), "fetch-*"))
+	left, err := filepath.Glob(filepath.Join(s.Engine().Services().Repos.TempDir(), "fetch-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
@@ -271,7 +271,7 @@ func TestHostileReader_slowBodiesAreCut(t *testing.T) { //nolint:paralleltest //
 		require.NoError(t, conn.Close())
 	}
 	noGitLeft(t)
-	require.Equal(t, limit.Load{}, s.Engine().Limiter().Load())
+	require.Equal(t, limit.Load{}, s.Engine().Services().Limiter.Load())
 	s.Client(t, "r").Clone(s.Remote("r"))
 }
 
@@ -285,7 +285,7 @@ func TestHostileReader_refusalsAreSentences(t *testing.T) {
 	head := client.Commit("one")
 	client.Git("push", "--quiet", s.Remote("r"), "HEAD:main")
 	const sentence = "too many requests on this server run already, and none ended within 50ms; try again in 1s"
-	limiter := s.Engine().Limiter()
+	limiter := s.Engine().Services().Limiter
 	fill := func() (release func()) {
 		release, err := limiter.Acquire(t.Context(), limit.Key{Caller: limit.Caller{Organisation: "another"}})
 		require.NoError(t, err)

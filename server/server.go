@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
@@ -25,9 +24,6 @@ import (
 	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/providers/host"
 	"github.com/headwater-git/headwater/providers/netguard"
-	"github.com/headwater-git/headwater/server/api"
-	"github.com/headwater-git/headwater/server/githttp"
-	"github.com/headwater-git/headwater/server/inbound"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 )
@@ -108,8 +104,47 @@ type Server struct {
 // what a crash cut short before it returns, so that nothing unfinished is ever
 // served. It starts no goroutine: call Run.
 func New(ctx context.Context, o Options) (_ *Server, err error) {
+	if o, err = o.withDefaults(); err != nil {
+		return nil, err
+	}
+	cfg, err := loadConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{log: o.Logger, drain: newDrain()}
+	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if s.lock, err = openDataDir(o.DataDir); err != nil {
+		return nil, err
+	}
+	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall})
+	if err != nil {
+		return nil, err
+	}
+	if s.store, err = openStore(ctx, o); err != nil {
+		return nil, err
+	}
+	if s.catalog, err = newCatalog(o, cfg); err != nil {
+		return nil, err
+	}
+	if s.engine, err = newEngine(o, g, s.store, s.catalog); err != nil {
+		return nil, err
+	}
+	if err := s.engine.Recover(ctx); err != nil {
+		return nil, err
+	}
+	s.handler = s.newHandler(o, cfg)
+	return s, nil
+}
+
+// withDefaults returns the options with what may be left out filled in.
+func (o Options) withDefaults() (Options, error) {
 	if o.DataDir == "" {
-		return nil, errors.New("a data directory is required")
+		return o, errors.New("a data directory is required")
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
@@ -120,77 +155,31 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.LookupEnv == nil {
 		o.LookupEnv = os.LookupEnv
 	}
-	cfg := &config.Config{}
-	if o.ConfigFile != "" {
-		if cfg, err = config.Load(o.ConfigFile, o.LookupEnv); err != nil {
-			return nil, err
-		}
+	return o, nil
+}
+
+// loadConfig reads providers.hcl, if there is one.
+func loadConfig(o Options) (*config.Config, error) {
+	if o.ConfigFile == "" {
+		return &config.Config{}, nil
 	}
-	s := &Server{log: o.Logger, drain: newDrain()}
-	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
-		}
-	}()
-	for _, d := range []string{"", "keys", "run"} {
-		if err := os.MkdirAll(filepath.Join(o.DataDir, d), 0o700); err != nil {
-			return nil, fmt.Errorf("make the data directory: %w", err)
-		}
-	}
-	if s.lock, err = lockDir(o.DataDir); err != nil {
-		return nil, err
-	}
-	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall})
-	if err != nil {
-		return nil, err
-	}
+	return config.Load(o.ConfigFile, o.LookupEnv)
+}
+
+// openStore opens the database. In an empty one it makes the first organisation.
+func openStore(ctx context.Context, o Options) (*store.Store, error) {
 	sealer, err := openSealer(o)
 	if err != nil {
 		return nil, err
 	}
-	s.store, err = store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock})
+	st, err := store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock})
 	if err != nil {
 		return nil, err
 	}
-	if err := firstOrg(ctx, s.store, o); err != nil {
-		return nil, err
+	if err := firstOrg(ctx, st, o); err != nil {
+		return nil, errors.Join(err, st.Close())
 	}
-	s.catalog, err = host.New(host.Options{
-		Config: cfg, Builtins: o.Builtins, Self: func() []string { return o.PluginCommand }, Logger: o.Logger, HostVersion: o.Version,
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.engine, err = engine.New(engine.Options{
-		DataDir: o.DataDir, Git: g, Store: s.store, Plugins: plugins{s.catalog}, Clock: o.Clock, Logger: o.Logger,
-		Resolver: o.Resolver, Agent: "headwater/" + o.Version, Failpoint: o.Failpoint, CommitPoint: o.CommitPoint, MaxPushSize: o.MaxPushSize, Webhooks: o.Webhooks, PublicURL: o.PublicURL, Limits: o.Limits, Trees: o.Trees, SettlePeriod: o.SettlePeriod,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.engine.Recover(ctx); err != nil {
-		return nil, err
-	}
-	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate)
-	rest := api.New(api.Options{
-		Repositories: s.engine, Content: s.engine.Content(), Commits: s.engine.Commit(), Rewrites: s.engine.Rewrites(), Inbound: s.engine, Fresh: s.engine, Settings: s.engine, Links: s.engine, Ephemeral: s.engine.Ephemeral(), Audit: s.store, Webhooks: s.engine.Events(), Events: s.engine.Events(), Stopping: s.drain.ending, Verifier: verifier, Limiter: s.engine.Limiter(), Logger: o.Logger, Version: o.Version, PublicURL: o.PublicURL,
-		Providers: func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, s.engine.Inbound().Replays()) },
-	})
-	remotes := githttp.New(githttp.Options{Engine: s.engine, Verifier: verifier, Logger: o.Logger, StatusOf: api.StatusOf, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace})
-	hooks := inbound.New(inbound.Options{Receiver: s.engine.Inbound(), Logger: o.Logger})
-	s.handler = s.drain.wrap(forwarded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if githttp.Match(r) {
-			remotes.ServeHTTP(w, r)
-			return
-		}
-		if inbound.Match(r) {
-			hooks.ServeHTTP(w, r)
-			return
-		}
-		rest.ServeHTTP(w, r)
-	}), o.TrustedProxies))
-	return s, nil
+	return st, nil
 }
 
 // openSealer returns what encrypts stored credentials: the given keyset, or the
@@ -200,6 +189,39 @@ func openSealer(o Options) (store.Sealer, error) {
 		return seal.Parse(o.SealKey)
 	}
 	return seal.LoadOrCreate(filepath.Join(o.DataDir, "keys", "seal.json"))
+}
+
+// newCatalog returns the provider instances of the configuration.
+func newCatalog(o Options, cfg *config.Config) (*host.Catalog, error) {
+	return host.New(host.Options{
+		Config:      cfg,
+		Builtins:    o.Builtins,
+		Self:        func() []string { return o.PluginCommand },
+		Logger:      o.Logger,
+		HostVersion: o.Version,
+	})
+}
+
+// newEngine returns the core on git, the store and the providers.
+func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog) (*engine.Engine, error) {
+	return engine.New(engine.Options{
+		DataDir:      o.DataDir,
+		Git:          g,
+		Store:        st,
+		Plugins:      plugins{catalog},
+		Clock:        o.Clock,
+		Logger:       o.Logger,
+		Resolver:     o.Resolver,
+		Agent:        "headwater/" + o.Version,
+		Failpoint:    o.Failpoint,
+		CommitPoint:  o.CommitPoint,
+		PublicURL:    o.PublicURL,
+		MaxPushSize:  o.MaxPushSize,
+		SettlePeriod: o.SettlePeriod,
+		Webhooks:     o.Webhooks,
+		Limits:       o.Limits,
+		Trees:        o.Trees,
+	})
 }
 
 // Handler serves the API and the Git remotes.

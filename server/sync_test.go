@@ -457,7 +457,7 @@ func TestInvariant23_eventMeansReadable(t *testing.T) {
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	client, other := b.clone(t), b.direct(t)
 	id := b.Repo(t, mirror).ID
-	git := filepath.Join(b.Engine().Path(id))
+	git := filepath.Join(b.Engine().Services().Repos.Path(id))
 	const pushes = 15
 	done := make(chan struct{})
 	var writers sync.WaitGroup

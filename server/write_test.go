@@ -192,7 +192,7 @@ func (w *writes) tree(t testing.TB, revision string) map[string]string {
 // bare runs git in the repository on disk.
 func (w *writes) bare(t testing.TB, args ...string) string {
 	t.Helper()
-	dir := w.Engine().Path(w.Repo(t, w.repo).ID)
+	dir := w.Engine().Services().Repos.Path(w.Repo(t, w.repo).ID)
 	c := w.ClientWith(t, "")
 	return c.Git(append([]string{"--git-dir=" + dir}, args...)...)
 }

@@ -85,8 +85,6 @@ type Engine struct {
 	log       hclog.Logger
 }
 
-var _ Repositories = (*Engine)(nil)
-
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
 	discover := discovery.New(o.Agent)
@@ -195,50 +193,31 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-// Push returns the service of write sessions.
-func (e *Engine) Push() *push.Service { return e.push }
+// Services are the parts of the core that can be used one by one; what needs
+// several of them is a method of [Engine].
+type Services struct {
+	Repos     *repo.Repos        // on disk
+	Limiter   *limit.Limiter     // what bounds the requests of callers
+	Serve     *serve.Service     // fetches
+	Push      *push.Service      // write sessions
+	Content   *content.Service   // API reads
+	Commit    *commit.Service    // API writes
+	Rewrites  *rewrite.Service   // what upstreams and pushes rewrote
+	Ephemeral *ephemeral.Service // ephemeral branches as a whole
+	Events    *events.Service    // webhooks and the event feed
+	Inbound   *inbound.Service   // webhooks from hosts
+}
 
-// Serve returns the service of fetches.
-func (e *Engine) Serve() *serve.Service { return e.serve }
-
-// Limiter returns what bounds the requests of callers.
-func (e *Engine) Limiter() *limit.Limiter { return e.limiter }
-
-// Commit returns the service of API writes.
-func (e *Engine) Commit() *commit.Service { return e.commit }
-
-// Events returns the service of webhooks and of the event feed.
-func (e *Engine) Events() *events.Service { return e.events }
-
-// Rewrites returns the service for what upstreams and pushes rewrote.
-func (e *Engine) Rewrites() *rewrite.Service { return e.rewrite }
-
-// Ephemeral returns the service for ephemeral branches as a whole.
-func (e *Engine) Ephemeral() *ephemeral.Service { return e.ephemeral }
-
-// Content returns the service that reads repositories.
-func (e *Engine) Content() *content.Service { return e.content }
-
-// Repos returns the repositories on disk, for serving reads.
-func (e *Engine) Repos() *repo.Repos { return e.repos }
-
-// Git returns the git runner.
-func (e *Engine) Git() *git.Git { return e.git }
-
-// Now returns the engine's time.
-func (e *Engine) Now() time.Time { return e.clock.Now() }
+// Services returns the parts.
+func (e *Engine) Services() Services {
+	return Services{
+		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
+		Rewrites: e.rewrite, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound,
+	}
+}
 
 // Ready reports whether the store answers.
 func (e *Engine) Ready(ctx context.Context) error {
 	_, err := e.store.Orgs(ctx)
 	return err
-}
-
-// Path returns the folder of a repository.
-func (e *Engine) Path(id string) string { return e.repos.Path(id) }
-
-// Current reports whether the local copy is the newest there is; every read
-// path asks. See repo.Repos.Current.
-func (e *Engine) Current(ctx context.Context, r core.Repository) error {
-	return e.repos.Current(ctx, r)
 }

@@ -52,8 +52,9 @@ func (e *Engine) hostOf(ctx context.Context, r core.Repository, q CredentialRequ
 	return r.Upstream.Host, nil
 }
 
-// CreateCredential implements [Repositories]. Without an upstream it is kept for
-// one, and is sent to no other host than it was stored for.
+// CreateCredential stores the credential of a repository. Without an upstream it
+// is kept for one, and is sent to no other host than it was stored for.
+// KindConflict: there is one. KindInvalid: the upstream uses no stored credential.
 func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, q CredentialRequest) (core.Credential, error) {
 	if r.Upstream != nil && r.Upstream.Mode != providers.ModeGeneric {
 		return core.Credential{}, core.Errorf(core.KindInvalid, "this repository's upstream uses no stored credential")
@@ -119,7 +120,7 @@ func (e *Engine) newCredential(repoID, host, username string, secret providers.S
 	return core.Credential{ID: core.NewID("ggc", now), RepoID: repoID, Host: host, Username: username, Secret: secret, CreatedAt: now, UpdatedAt: now}
 }
 
-// UpdateCredential implements [Repositories].
+// UpdateCredential replaces a credential; a nil username keeps the old one.
 func (e *Engine) UpdateCredential(ctx context.Context, org, id string, q CredentialRequest) (core.Credential, error) {
 	c, r, err := e.credential(ctx, org, id)
 	if err != nil {
@@ -142,7 +143,7 @@ func (e *Engine) UpdateCredential(ctx context.Context, org, id string, q Credent
 	return c, nil
 }
 
-// DeleteCredential implements [Repositories].
+// DeleteCredential deletes a credential.
 func (e *Engine) DeleteCredential(ctx context.Context, org, id string) error {
 	_, r, err := e.credential(ctx, org, id)
 	if err != nil {
@@ -160,7 +161,7 @@ func (e *Engine) DeleteCredential(ctx context.Context, org, id string) error {
 	return nil
 }
 
-// CredentialByRepo implements [Repositories].
+// CredentialByRepo returns the credential of a repository.
 func (e *Engine) CredentialByRepo(ctx context.Context, r core.Repository) (core.Credential, error) {
 	return e.store.CredentialByRepo(ctx, r.ID)
 }

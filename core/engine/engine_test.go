@@ -44,7 +44,7 @@ func (b *bench) start() {
 	})
 	require.NoError(b, err)
 	require.NoError(b, e.Recover(context.Background()))
-	b.Engine, b.World.Repos = e, e.Repos()
+	b.Engine, b.World.Repos = e, e.Services().Repos
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- e.Run(ctx) }()
@@ -135,7 +135,7 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.Nil(t, r.Upstream)
 	require.Equal(t, core.KindInvalid, core.KindOf(b.pull(r, "")))
 	require.Equal(t, two, b.Refs(r)["refs/heads/main"], "the content stays")
-	results, err := b.Push().Write(ctx, push.Session{Repo: r, Source: core.SourceAPI, Updates: []core.RefUpdate{{Name: "refs/heads/ours", New: one}}})
+	results, err := b.Services().Push.Write(ctx, push.Session{Repo: r, Source: core.SourceAPI, Updates: []core.RefUpdate{{Name: "refs/heads/ours", New: one}}})
 	require.NoError(t, err)
 	require.True(t, results[0].OK())
 
@@ -221,9 +221,9 @@ func TestEngine_deleteAndDetachDuringASync(t *testing.T) {
 				require.Empty(t, b.Refs(b.Reload(r)))
 				return
 			}
-			require.NoDirExists(t, b.Engine.Path(r.ID))
+			require.NoDirExists(t, b.Repos.Path(r.ID))
 			b.stop()
-			require.NoDirExists(t, b.Engine.Path(r.ID))
+			require.NoDirExists(t, b.Repos.Path(r.ID))
 		})
 	}
 }
@@ -256,7 +256,7 @@ func TestInvariant09_upstreamDownReadsWork(t *testing.T) {
 	require.Error(t, b.WaitSync(t.Context(), r))
 	b.Fresh(t.Context(), r) // bounded, and no error for the client
 	require.NoError(t, b.CheckReady(t.Context(), r))
-	require.NoError(t, b.Current(t.Context(), r))
+	require.NoError(t, b.Repos.Current(t.Context(), r))
 	require.Equal(t, one, b.Refs(r)["refs/heads/main"])
 	st, err := b.SyncStatus(t.Context(), r)
 	require.NoError(t, err)

@@ -7,9 +7,6 @@ import (
 	"github.com/headwater-git/headwater/core/inbound"
 )
 
-// Inbound returns the service of inbound webhooks.
-func (e *Engine) Inbound() *inbound.Service { return e.inbound }
-
 // InboundWebhook returns the address that the host of the repository's upstream
 // may deliver webhooks to. KindInvalid: the repository has no upstream.
 func (e *Engine) InboundWebhook(ctx context.Context, r core.Repository) (core.InboundWebhook, error) {

@@ -20,7 +20,11 @@ const defaultBranch = "main"
 // after it the push sees what is here.
 const freshTimeout = 2 * time.Second
 
-// CreateRepository implements [Repositories].
+// CreateRepository makes a repository on disk and in the store and returns it
+// when it can be used. KindInvalid: bad name, branch, provider or host.
+// KindConflict: the name is taken (or is linked already). KindPrecondition: the
+// provider lacks its configuration. KindNotFound: a public upstream that cannot
+// be read.
 func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Repository, error) {
 	if err := core.ValidateRepositoryName(r.Name); err != nil {
 		return core.Repository{}, err
@@ -107,7 +111,7 @@ func (e *Engine) makeRepository(ctx context.Context, r core.Repository, from *Co
 	})
 }
 
-// Repository implements [Repositories].
+// Repository finds by public name or by internal id.
 func (e *Engine) Repository(ctx context.Context, org, nameOrID string) (core.Repository, error) {
 	r, err := e.store.Repository(ctx, org, nameOrID)
 	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(nameOrID, "repo_") {
@@ -120,12 +124,13 @@ func (e *Engine) Repository(ctx context.Context, org, nameOrID string) (core.Rep
 	return byID, nil
 }
 
-// ListRepositories implements [Repositories].
+// ListRepositories returns a page of repositories.
 func (e *Engine) ListRepositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
 	return e.store.Repositories(ctx, f)
 }
 
-// SetDefaultBranch implements [Repositories].
+// SetDefaultBranch returns the repository with its new default branch. KindNotFound:
+// the branch does not exist in a repository that has branches.
 func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch string) (core.Repository, error) {
 	branch = strings.TrimPrefix(branch, "refs/heads/")
 	if err := core.ValidateBranchName(branch); err != nil {
@@ -153,7 +158,7 @@ func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch
 	return e.store.RepositoryByID(ctx, r.ID)
 }
 
-// DeleteRepository implements [Repositories].
+// DeleteRepository removes a repository with all that belongs to it.
 func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error {
 	if r.Upstream != nil {
 		if err := e.sync.Cancel(ctx, r.ID); err != nil {
@@ -169,7 +174,7 @@ func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error 
 	return nil
 }
 
-// Detach implements [Repositories].
+// Detach forgets link and credential and keeps the content. It is idempotent.
 func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
 	gone := e.inbound.Leaving(ctx, r)
 	if err := e.store.DetachUpstream(ctx, r.ID); err != nil {
@@ -185,7 +190,9 @@ func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
 	return nil
 }
 
-// PullUpstream implements [Repositories].
+// PullUpstream requests a sync and returns at once: it has ended, well or not,
+// when [core.SyncState.Tried] has reached the number that it returns. KindInvalid:
+// no upstream configured, or a bad ref.
 func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigger string) (int64, error) {
 	if r.Upstream == nil {
 		return 0, core.Errorf(core.KindInvalid, "no upstream configured for this repository")
@@ -205,7 +212,7 @@ func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigg
 	return e.schedule.Request(ctx, r.ID, trigger, ref)
 }
 
-// SyncStatus implements [Repositories].
+// SyncStatus returns what a caller may know of a repository's state.
 func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus, error) {
 	state, err := e.store.SyncState(ctx, r.ID)
 	if err != nil {
@@ -278,12 +285,12 @@ func (e *Engine) held(ctx context.Context, r core.Repository) ([]core.Rewrite, e
 	return held, nil
 }
 
-// Runs implements [Repositories].
+// Runs returns the runs of a repository before a run, latest first.
 func (e *Engine) Runs(ctx context.Context, r core.Repository, before string, limit int) ([]core.Run, error) {
 	return e.store.Runs(ctx, r.ID, before, limit)
 }
 
-// CheckReady implements [Repositories]: while the first sync runs or is about
+// CheckReady is KindSyncing while the first sync of a repository runs or is about
 // to. After one that failed, the repository is an empty one.
 func (e *Engine) CheckReady(ctx context.Context, r core.Repository) error {
 	if r.Upstream == nil {

@@ -68,6 +68,10 @@ func newBench(t *testing.T, change ...func(o *Options)) *bench {
 	}
 	o := Options{
 		Repositories: b.ledger,
+		Credentials:  b.ledger,
+		Syncs:        b.ledger,
+		Clock:        core.SystemClock{},
+		Ready:        b.ledger.Ready,
 		Verifier:     access.NewVerifier(keys, core.SystemClock{}),
 		Logger:       hclog.New(&hclog.LoggerOptions{Output: b.log, JSONFormat: true, Level: hclog.Trace}),
 		Providers:    func() []ProviderStatus { return []ProviderStatus{{Name: "gitlab", Type: "gitlab", State: "running"}} },

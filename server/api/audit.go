@@ -25,7 +25,7 @@ type action struct {
 
 // actor is who calls, from where.
 func (c *call) actor() core.Actor {
-	return c.identity.Actor().From(c.r.RemoteAddr, c.r.UserAgent())
+	return c.w.Actor(c.r)
 }
 
 // audit records a call that wrote or wanted to, unless a write session has done
@@ -41,7 +41,7 @@ func (s *server) audit(c *call, cause error) {
 	if c.repo.ID == "" {
 		c.repo = s.wanted(ctx, c)
 	}
-	now := s.Repositories.Now()
+	now := s.Clock.Now()
 	e := core.AuditEntry{
 		ID: core.NewID("aud", now), Org: c.identity.Org, RepoID: c.repo.ID, RepoName: c.repo.Name, At: now, Actor: c.actor(),
 		Action: c.action.word, Target: c.changed, Outcome: core.OutcomeOf(core.KindOf(cause)),
@@ -73,11 +73,7 @@ func (s *server) wanted(ctx context.Context, c *call) core.Repository {
 	if name == "" || c.action.providers {
 		return core.Repository{}
 	}
-	repo, err := s.Repositories.Repository(ctx, c.identity.Org, name)
-	if err != nil {
-		return core.Repository{Name: name}
-	}
-	return repo
+	return s.access.Wanted(ctx, c.identity, name)
 }
 
 // auditView is an audit entry in answers.

@@ -11,11 +11,12 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // call is one authorised request on its way through an operation.
 type call struct {
-	w        http.ResponseWriter
+	w        *middleware.Exchange
 	r        *http.Request
 	identity access.Identity
 	repo     core.Repository // with target oneRepository; else with credentialID or organisationOrRepository if the token names one
@@ -48,26 +49,20 @@ func (c *call) segment(name string) (string, error) {
 	return decoded, nil
 }
 
-// authorise verifies the token, and that it opens the operation on what the
-// path and the claim "repo" name. It finds the repository.
+// authorise checks that the token opens the operation on what the path and the
+// claim "repo" name. It finds the repository.
 //
-// The organisation comes from the token alone, so a repository of another one
-// cannot be named at all. Whether a path is about the token's repository is
-// decided before it is told whether anything exists there.
+// Whether a path is about the token's repository is decided before it is told
+// whether anything exists there.
 func (s *server) authorise(c *call, op operation) error {
-	token, err := bearerToken(c.r)
-	if err != nil {
-		return err
-	}
-	if c.identity, err = s.Verifier.Verify(c.ctx(), token); err != nil {
-		return err
-	}
 	scope := op.scope
 	if op.target == organisationOrRepository && c.identity.OrgWide() {
 		scope = access.OrgRead
 	}
-	if scope != anyScope && !c.identity.Can(scope) {
-		return core.Errorf(core.KindPermission, "the token lacks the scope %q", scope)
+	if scope != anyScope {
+		if err := s.access.CheckScope(c.identity, scope); err != nil {
+			return err
+		}
 	}
 	switch op.target {
 	case anything:
@@ -88,38 +83,22 @@ func (s *server) authorise(c *call, op operation) error {
 	if op.target == newRepository {
 		return nil
 	}
-	c.repo, err = s.findRepository(c)
+	name, err := c.segment("name")
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		name = c.identity.Repo
+	}
+	c.repo, err = s.access.Repository(c.ctx(), c.identity, name)
 	return err
 }
 
 // bearerToken returns the token of the header Authorization.
 func bearerToken(r *http.Request) (string, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := strings.TrimSpace(middleware.BearerToken(r))
+	if token == "" {
 		return "", core.Errorf(core.KindUnauthenticated, "send a token in the header Authorization: Bearer TOKEN")
 	}
 	return token, nil
-}
-
-// findRepository returns the repository of the path, which the claim must
-// mean, or else that of the claim. A claim that says "x" and a path that says
-// "y" is KindPermission whatever exists, unless the two are the public name
-// and the internal id of one repository.
-func (s *server) findRepository(c *call) (core.Repository, error) {
-	name, err := c.segment("name")
-	if err != nil {
-		return core.Repository{}, err
-	}
-	if name == "" || name == c.identity.Repo {
-		return s.Repositories.Repository(c.ctx(), c.identity.Org, c.identity.Repo)
-	}
-	repo, err := s.Repositories.Repository(c.ctx(), c.identity.Org, name)
-	if err != nil && core.KindOf(err) != core.KindNotFound {
-		return core.Repository{}, err
-	}
-	if err != nil || !c.identity.Names(repo) {
-		return core.Repository{}, core.Errorf(core.KindPermission, "the token is for another repository than the path")
-	}
-	return repo, nil
 }

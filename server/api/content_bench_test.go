@@ -64,10 +64,10 @@ func newContentBench(tb testing.TB) *contentBench {
 	b := &contentBench{tb: tb, engine: eng, bench: &bench{
 		log: &lockedBuffer{}, private: private, signers: map[string]access.PrivateKey{"acme": signer},
 	}}
-	require.NoError(tb, db.CreateOrg(tb.Context(), core.Org{Name: "acme", CreatedAt: eng.Now()}))
+	require.NoError(tb, db.CreateOrg(tb.Context(), core.Org{Name: "acme", CreatedAt: core.SystemClock{}.Now()}))
 	verifier := access.NewVerifier(orgKeys{"acme": {{ID: "key_1", Org: "acme", Algorithm: "ES256", PublicPEM: string(public)}}}, core.SystemClock{})
 	b.Handler = New(Options{
-		Repositories: syncing{eng}, Content: eng.Content(), Verifier: verifier,
+		Repositories: syncing{eng}, Credentials: eng, Syncs: eng, Clock: core.SystemClock{}, Content: eng.Services().Content, Verifier: verifier,
 		Logger: hclog.New(&hclog.LoggerOptions{Output: b.log, JSONFormat: true, Level: hclog.Trace}),
 	})
 	return b
@@ -78,7 +78,7 @@ func (b *contentBench) make(name string) string {
 	b.tb.Helper()
 	repo, err := b.engine.CreateRepository(b.tb.Context(), engine.CreateRequest{Org: "acme", Name: name})
 	require.NoError(b.tb, err)
-	return b.engine.Path(repo.ID)
+	return b.engine.Services().Repos.Path(repo.ID)
 }
 
 // git runs the real git in a repository.

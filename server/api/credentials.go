@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -8,6 +9,17 @@ import (
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/providers"
 )
+
+// Credentials keeps the stored credentials of repositories.
+type Credentials interface {
+	// CreateCredential: KindConflict if there is one, KindInvalid for a repository
+	// without upstream or with one that uses no stored credential.
+	CreateCredential(ctx context.Context, repo core.Repository, q engine.CredentialRequest) (core.Credential, error)
+	// UpdateCredential: a nil username keeps the old one.
+	UpdateCredential(ctx context.Context, org, id string, q engine.CredentialRequest) (core.Credential, error)
+	DeleteCredential(ctx context.Context, org, id string) error
+	CredentialByRepo(ctx context.Context, repo core.Repository) (core.Credential, error)
+}
 
 // credentialBody is the body of every credential call.
 type credentialBody struct {
@@ -67,7 +79,7 @@ func (s *server) createCredential(c *call) error {
 	if err := body.check(); err != nil {
 		return err
 	}
-	credential, err := s.Repositories.CreateCredential(c.ctx(), c.repo, body.request())
+	credential, err := s.Credentials.CreateCredential(c.ctx(), c.repo, body.request())
 	if err != nil {
 		return err
 	}
@@ -87,7 +99,7 @@ func (s *server) updateCredential(c *call) error {
 	if err := body.check(); err != nil {
 		return err
 	}
-	credential, err := s.Repositories.UpdateCredential(c.ctx(), c.identity.Org, id, body.request())
+	credential, err := s.Credentials.UpdateCredential(c.ctx(), c.identity.Org, id, body.request())
 	if err != nil {
 		return err
 	}
@@ -103,7 +115,7 @@ func (s *server) deleteCredential(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Repositories.DeleteCredential(c.ctx(), c.identity.Org, id); err != nil {
+	if err := s.Credentials.DeleteCredential(c.ctx(), c.identity.Org, id); err != nil {
 		return err
 	}
 	return c.answer(http.StatusNoContent, nil)
@@ -127,7 +139,7 @@ func (s *server) credentialID(c *call, body credentialBody) (string, error) {
 	if c.repo.ID == "" {
 		return id, nil // an organisation-wide token; the engine checks the organisation
 	}
-	credential, err := s.Repositories.CredentialByRepo(c.ctx(), c.repo)
+	credential, err := s.Credentials.CredentialByRepo(c.ctx(), c.repo)
 	if core.KindOf(err) == core.KindNotFound || err == nil && credential.ID != id {
 		return "", core.Errorf(core.KindNotFound, "there is no such credential")
 	}

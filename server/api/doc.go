@@ -1,5 +1,5 @@
-// Package api is the REST layer: it turns HTTP into calls of
-// [engine.Repositories] and the answers back into JSON.
+// Package api is the REST layer: it turns HTTP into calls of the services in
+// [Options] and the answers back into JSON.
 //
 // Every operation has two routes. The legacy one, below /api/v1, has no
 // repository in its path: the claim "repo" of the token says it. The preferred

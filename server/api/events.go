@@ -338,7 +338,7 @@ func (s *server) tellProgress(ctx context.Context, stream *eventStream, request 
 		}
 		if err := stream.add("", progressType, progressView{
 			Type: progressType, Repository: core.EventRepositoryOf(r.Repository),
-			CreatedAt: core.Timestamp(s.Repositories.Now()), Body: r.Progress,
+			CreatedAt: core.Timestamp(s.Clock.Now()), Body: r.Progress,
 		}); err != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ func TestServer_await_livesAndEnds(t *testing.T) {
 	repo := core.Repository{ID: "repo_a", Org: "acme", Name: "team/app"}
 	feed := &fewEvents{running: []events.RunningSync{{Repository: repo, Progress: core.Progress{Phase: "Receiving objects", Percent: 40}}}}
 	stopping := make(chan struct{})
-	s := &server{Options: Options{Events: feed, Repositories: newLedger(), Stopping: stopping}}
+	s := &server{Options: Options{Events: feed, Clock: core.SystemClock{}, Stopping: stopping}}
 	beat, tick := make(chan time.Time, 1), make(chan time.Time)
 	w := httptest.NewRecorder()
 	stream := newEventStream(w)

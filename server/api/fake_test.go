@@ -12,9 +12,9 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// ledger is an [engine.Repositories] that keeps everything in memory and knows
-// no git: what the REST layer does with answers and failures is the subject
-// here, not what the engine does.
+// ledger is repositories, credentials and syncs in memory, without any git: what
+// the REST layer does with answers and failures is the subject here, not what the
+// engine does.
 type ledger struct {
 	mu          sync.Mutex
 	repos       []core.Repository // oldest first
@@ -26,7 +26,11 @@ type ledger struct {
 	notReady    error
 }
 
-var _ engine.Repositories = (*ledger)(nil)
+var (
+	_ Repositories = (*ledger)(nil)
+	_ Credentials  = (*ledger)(nil)
+	_ Syncs        = (*ledger)(nil)
+)
 
 func newLedger() *ledger {
 	return &ledger{statuses: map[string]engine.SyncStatus{}, credentials: map[string]core.Credential{}}

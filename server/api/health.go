@@ -51,10 +51,12 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if !readOnly(w, r) {
 		return
 	}
-	if err := s.Repositories.Ready(r.Context()); err != nil {
-		s.Logger.Warn("not ready", "error", err)
-		writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), "the server cannot take requests now")
-		return
+	if s.Ready != nil {
+		if err := s.Ready(r.Context()); err != nil {
+			s.Logger.Warn("not ready", "error", err)
+			writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), "the server cannot take requests now")
+			return
+		}
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }

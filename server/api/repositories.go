@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -8,6 +9,27 @@ import (
 	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/providers"
 )
+
+// Repositories makes, finds and changes repositories.
+type Repositories interface {
+	// CreateRepository returns the repository when it can be used. KindInvalid: bad
+	// name, branch, provider or host. KindConflict: the name is taken (or is linked
+	// already). KindPrecondition: the provider lacks its configuration. KindNotFound:
+	// a public upstream that cannot be read.
+	CreateRepository(ctx context.Context, r engine.CreateRequest) (core.Repository, error)
+	// Repository finds by public name or by internal id.
+	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
+	ListRepositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error)
+	// SetDefaultBranch: KindNotFound if the branch does not exist in a repository
+	// that has branches.
+	SetDefaultBranch(ctx context.Context, repo core.Repository, branch string) (core.Repository, error)
+	DeleteRepository(ctx context.Context, repo core.Repository) error
+	// Detach forgets link and credential and keeps the content. Idempotent.
+	Detach(ctx context.Context, repo core.Repository) error
+	// CheckReady is KindSyncing while the first sync of a synced repository runs;
+	// calls about content ask it first.
+	CheckReady(ctx context.Context, repo core.Repository) error
+}
 
 // createBody is the body of a create call.
 type createBody struct {
@@ -219,7 +241,7 @@ func (s *server) pullUpstream(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	wanted, err := s.Repositories.PullUpstream(c.ctx(), c.repo, body.Ref, "api")
+	wanted, err := s.Syncs.PullUpstream(c.ctx(), c.repo, body.Ref, "api")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,14 +11,18 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/limit"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Options is what the REST layer stands on. Repositories and Verifier are
-// required.
+// Options is what the REST layer stands on. Repositories, Credentials, Syncs,
+// Verifier and Clock are required.
 type Options struct {
-	Repositories engine.Repositories
+	Repositories Repositories
+	Credentials  Credentials
+	Syncs        Syncs
+	Clock        core.Clock
+	Ready        func(ctx context.Context) error // for GET /readyz: whether requests can be taken; nil: they can
 	Verifier     *access.Verifier
 	Limiter      *limit.Limiter          // nil: requests are not bounded
 	Content      Content                 // nil: calls that read content are refused
@@ -41,6 +46,8 @@ type Options struct {
 // server answers requests. It holds no state of its own.
 type server struct {
 	Options
+	stack  middleware.Stack
+	access middleware.Access
 }
 
 // New returns the handler of /api/, /providers, /healthz and /readyz. Every
@@ -50,23 +57,41 @@ func New(o Options) http.Handler {
 		o.Logger = hclog.NewNullLogger()
 	}
 	s := &server{Options: o}
+	s.stack = middleware.Stack{
+		IDs:      middleware.RequestIDs{Now: o.Clock.Now},
+		Log:      middleware.AccessLog{Now: o.Clock.Now, Line: s.logLine},
+		Recovery: middleware.Recovery{Logger: o.Logger},
+		Errors:   middleware.Errors{Answer: answerError},
+	}
+	s.access = middleware.Access{
+		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Repositories, Token: bearerToken,
+		LacksScope: "the token lacks the scope %q", OtherRepository: "the token is for another repository than the path",
+	}
 	// mux sees the escaped path, so that "team%2Fapp" stays one segment. It
 	// must not clean it: a redirect would lose the body of a request, and
 	// there is nothing that a path with "//" could mean.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for path, methods := range byPath(operations) {
-		router.Handle(path, s.observe(func(rec *record, r *http.Request) {
-			rec.route = path
-			s.dispatch(rec, r, methods)
-		}))
+		router.Handle(path, s.handler(path, s.dispatch(methods)))
 	}
 	router.Handle(openAPIPath, openAPI(s.Version))
 	router.HandleFunc("/healthz", s.health)
 	router.HandleFunc("/readyz", s.ready)
-	router.NotFoundHandler = s.observe(func(rec *record, r *http.Request) {
-		writeStatusError(rec, http.StatusNotFound, core.KindNotFound, "there is nothing at this path")
+	router.NotFoundHandler = s.handler("", func(x *middleware.Exchange, _ *http.Request) error {
+		writeStatusError(x, http.StatusNotFound, core.KindNotFound, "there is nothing at this path")
+		return nil
 	})
 	return router
+}
+
+// handler returns what serves the requests of one route; "" is no route.
+func (s *server) handler(route string, serve middleware.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error {
+			x.Route = route
+			return serve(x, r)
+		})
+	})
 }
 
 // byPath groups operations by path and method, so that one path can answer for
@@ -87,31 +112,35 @@ func byPath(operations []operation) map[string]map[string]operation {
 	return paths
 }
 
-// dispatch serves one request to a path that exists.
-func (s *server) dispatch(rec *record, r *http.Request, methods map[string]operation) {
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet // net/http drops the body
+// dispatch returns what serves requests to a path that has these methods.
+func (s *server) dispatch(methods map[string]operation) middleware.Handler {
+	return func(x *middleware.Exchange, r *http.Request) error {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet // net/http drops the body
+		}
+		op, ok := methods[method]
+		if !ok {
+			methodNotAllowed(x, methods)
+			return nil
+		}
+		err := s.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error { return s.operate(x, r, op) })
+		if err != nil {
+			return op.shapeError(err)
+		}
+		return nil
 	}
-	op, ok := methods[method]
-	if !ok {
-		methodNotAllowed(rec, methods)
-		return
-	}
-	c := &call{w: rec, r: r, action: op.audit}
+}
+
+// operate serves a request whose token is verified, and records it in the audit.
+func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) error {
+	c := &call{w: x, r: r, identity: x.Identity, action: op.audit}
 	err := s.authorise(c, op)
-	// Known also when the call is refused, for the log.
-	rec.org, rec.subject = c.identity.Org, c.identity.Subject
 	if err == nil {
-		ctx, end := s.Limiter.Request(r.Context(), c.identity.Caller())
-		defer end()
-		c.r = r.WithContext(ctx)
 		err = op.handler()(s, c)
 	}
 	s.audit(c, err)
-	if err != nil {
-		rec.fail(r, op.shapeError(err))
-	}
+	return err
 }
 
 // methodNotAllowed answers 405 with the methods that there are.

@@ -1,11 +1,23 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/engine"
 )
+
+// Syncs requests syncs of repositories and tells how they went.
+type Syncs interface {
+	// PullUpstream requests a sync and returns at once: it has ended, well or not,
+	// when [core.SyncState.Tried] has reached wanted. KindInvalid: no upstream
+	// configured, or a bad ref.
+	PullUpstream(ctx context.Context, repo core.Repository, ref, trigger string) (wanted int64, err error)
+	SyncStatus(ctx context.Context, repo core.Repository) (engine.SyncStatus, error)
+	Runs(ctx context.Context, repo core.Repository, before string, limit int) ([]core.Run, error)
+}
 
 // syncAnswer is the state of following an upstream, whole.
 type syncAnswer struct {
@@ -59,7 +71,7 @@ func (s *server) listRuns(c *call) error {
 	if err != nil {
 		return err
 	}
-	runs, err := s.Repositories.Runs(c.ctx(), c.repo, page.before, page.fetch())
+	runs, err := s.Syncs.Runs(c.ctx(), c.repo, page.before, page.fetch())
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, 
 	if err != nil {
 		return view, err
 	}
-	credential, err := s.Repositories.CredentialByRepo(c.ctx(), repo)
+	credential, err := s.Credentials.CredentialByRepo(c.ctx(), repo)
 	switch {
 	case err == nil:
 		view.Credential = new(viewCredential(credential))
@@ -185,7 +185,7 @@ func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error)
 	view.BaseRepo = &baseRepoView{
 		Provider: repo.Upstream.Provider, Owner: repo.Upstream.Owner, Name: repo.Upstream.Name, UpstreamHost: repo.Upstream.Host,
 	}
-	status, err := s.Repositories.SyncStatus(c.ctx(), repo)
+	status, err := s.Syncs.SyncStatus(c.ctx(), repo)
 	switch {
 	case err == nil:
 		view.Sync = new(viewSync(status))

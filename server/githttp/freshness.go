@@ -37,7 +37,7 @@ func (h *Handler) confirm(r *http.Request, repo core.Repository, id access.Ident
 	if err != nil {
 		return err
 	}
-	_, err = h.o.Engine.Confirm(r.Context(), repo, d)
+	_, err = h.o.Fresh.Confirm(r.Context(), repo, d)
 	return err
 }
 
@@ -55,7 +55,7 @@ func (h *Handler) withNotice(out io.Writer, r *http.Request, repo core.Repositor
 	if d.MaxStaleness != nil && *d.MaxStaleness < noticeSlack {
 		d.MaxStaleness = new(noticeSlack) // the refs were confirmed before they were told
 	}
-	f, err := h.o.Engine.Freshness(r.Context(), repo, d)
+	f, err := h.o.Fresh.Freshness(r.Context(), repo, d)
 	if err != nil {
 		h.log.Error("cannot tell how fresh a copy is", "repo_id", repo.ID, "error", err)
 		return out

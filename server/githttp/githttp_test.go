@@ -506,7 +506,7 @@ func TestHandler_clientsThatLeave(t *testing.T) { //nolint:paralleltest // see a
 	require.Eventually(t, none, 20*time.Second, 10*time.Millisecond)
 	client.Git("push", "--quiet", s.Remote("r"), "HEAD:main")
 	require.Empty(t, s.Fsck(t, "r"))
-	stale, err := filepath.Glob(filepath.Join(s.Engine().Path(s.Repo(t, "r").ID), "objects", "tmp_objdir-*"))
+	stale, err := filepath.Glob(filepath.Join(s.Engine().Services().Repos.Path(s.Repo(t, "r").ID), "objects", "tmp_objdir-*"))
 	require.NoError(t, err)
 	require.Empty(t, stale, "quarantines of left pushes")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,26 +18,58 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/serve"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Engine is what this package needs of the core.
-type Engine interface {
+// Repositories finds repositories and knows whether they can be read yet.
+type Repositories interface {
 	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
+	// CheckReady is KindSyncing while the first sync of a repository runs.
 	CheckReady(ctx context.Context, repo core.Repository) error
+}
+
+// Freshener makes copies as fresh as clients demand.
+type Freshener interface {
+	// Fresh makes a copy fresh, if that is possible in a short time.
 	Fresh(ctx context.Context, repo core.Repository)
 	Freshness(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
 	Confirm(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
-	Push() *push.Service
-	Serve() *serve.Service
-	Limiter() *limit.Limiter
+}
+
+// Copies knows whether the local copy of a repository is the newest there is.
+type Copies interface {
 	Current(ctx context.Context, repo core.Repository) error
 }
 
-// Options configures [New].
+// Fetches serves what clients read.
+type Fetches interface {
+	Advertise(ctx context.Context, repo core.Repository, ns core.Namespace, protocol string, out io.Writer) error
+	UploadPack(ctx context.Context, f serve.Fetch) error
+}
+
+// Pushes serves what clients write.
+type Pushes interface {
+	Advertise(ctx context.Context, repo core.Repository, ns core.Namespace, out io.Writer) error
+	ReceivePack(ctx context.Context, r push.Receive) error
+	// Refused records in the audit a push that did not become a write session.
+	Refused(ctx context.Context, w push.Session, cause error)
+}
+
+var (
+	_ Fetches = (*serve.Service)(nil)
+	_ Pushes  = (*push.Service)(nil)
+)
+
+// Options configures [New]. All but Limiter and the graces is required.
 type Options struct {
-	Engine   Engine
-	Verifier *access.Verifier
-	Logger   hclog.Logger
+	Repositories Repositories
+	Fresh        Freshener
+	Copies       Copies
+	Fetches      Fetches
+	Pushes       Pushes
+	Verifier     *access.Verifier
+	Limiter      *limit.Limiter // nil: requests are not bounded
+	Logger       hclog.Logger
 	// StatusOf maps an error kind to an HTTP status.
 	StatusOf func(core.Kind) int
 	// FetchGrace and PushGrace are how long the body of a request may come in
@@ -46,8 +79,9 @@ type Options struct {
 
 // Handler serves the Git remotes.
 type Handler struct {
-	o   Options
-	log hclog.Logger
+	o      Options
+	log    hclog.Logger
+	access middleware.Access
 }
 
 // New returns the handler. Give it the requests for which [Match] is true.
@@ -58,7 +92,13 @@ func New(o Options) *Handler {
 	if o.PushGrace <= 0 {
 		o.PushGrace = pushGrace
 	}
-	return &Handler{o: o, log: o.Logger.Named("git-http")}
+	return &Handler{
+		o: o, log: o.Logger.Named("git-http"),
+		access: middleware.Access{
+			Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Repositories, Token: token,
+			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
+		},
+	}
 }
 
 // remote is one of the three remotes of a repository.
@@ -118,7 +158,6 @@ func Match(r *http.Request) bool {
 
 // ServeHTTP serves one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
 	m, ok := parse(r)
 	if !ok {
 		http.NotFound(w, r)
@@ -129,19 +168,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use "+want+" here", http.StatusMethodNotAllowed)
 		return
 	}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	var (
-		id  access.Identity
-		err error
-	)
-	// Deferred, because an answer that is cut off ends in a panic, and so does a
-	// fault of ours: those requests are the ones that are looked for in the log.
-	defer func() {
-		h.log.Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", id.Org,
-			"subject", id.Subject, "status", rec.status, "bytes_out", rec.bytes, "duration", time.Since(start), "error", errText(err))
-	}()
-	if id, err = h.serve(rec, r, m); err != nil {
-		h.fail(rec, r, err)
+	stack := h.stack(m)
+	stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error { return h.serve(x, r, m) })
+}
+
+// stack returns what is done around a request for the remote.
+func (h *Handler) stack(m remote) middleware.Stack {
+	line := func(x *middleware.Exchange, _ *http.Request, took time.Duration) {
+		status := x.Status()
+		if status == 0 {
+			status = http.StatusOK // net/http's own
+		}
+		h.log.Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", x.Identity.Org,
+			"subject", x.Identity.Subject, "status", status, "bytes_out", x.Bytes(), "duration", took, "error", errText(x.Err))
+	}
+	return middleware.Stack{
+		Log:      middleware.AccessLog{Now: core.SystemClock{}.Now, Line: line},
+		Recovery: middleware.Recovery{Logger: h.log},
+		Errors:   middleware.Errors{Answer: h.fail},
 	}
 }
 
@@ -153,60 +197,77 @@ func errText(err error) string {
 }
 
 // serve checks who asks for what, and hands over to the service.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, m remote) (access.Identity, error) {
+func (h *Handler) serve(x *middleware.Exchange, r *http.Request, m remote) error {
 	if m.service != "git-upload-pack" && m.service != "git-receive-pack" {
-		return access.Identity{}, core.Errorf(core.KindPermission, "only the smart HTTP protocol is served; the dumb one is not")
+		return core.Errorf(core.KindPermission, "only the smart HTTP protocol is served; the dumb one is not")
 	}
-	id, err := h.authenticate(r)
-	if err != nil {
-		return id, err
-	}
-	ctx, end := h.o.Engine.Limiter().Request(r.Context(), id.Caller())
-	defer end()
-	r = r.WithContext(ctx)
+	return h.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error {
+		repo, err := h.authorise(x, r, m)
+		if err != nil {
+			return err
+		}
+		return h.dispatch(x, r, repo, m)
+	})
+}
+
+// authorise returns the repository if the token opens it, and its remote takes
+// the service. Refused pushes are recorded in the audit.
+func (h *Handler) authorise(x *middleware.Exchange, r *http.Request, m remote) (core.Repository, error) {
 	write := m.service == "git-receive-pack"
-	repo, err := h.authorise(r.Context(), id, m, write)
+	repo, err := h.find(r.Context(), x.Identity, m, write)
 	if err == nil && m.imports {
 		err = m.checkImport(repo, write)
 	}
-	if err != nil {
-		if write && core.KindOf(err) == core.KindPermission {
-			if repo.ID == "" {
-				repo = h.wanted(r.Context(), id, m)
-			}
-			h.o.Engine.Push().Refused(r.Context(), session(r, repo, m, id), err)
+	if write && core.KindOf(err) == core.KindPermission {
+		if repo.ID == "" {
+			repo = h.access.Wanted(r.Context(), x.Identity, m.name)
 		}
-		return id, err
+		h.o.Pushes.Refused(r.Context(), session(x, r, repo, m), err)
 	}
-	if err := h.o.Engine.CheckReady(r.Context(), repo); err != nil {
-		return id, err
-	}
-	if err := h.o.Engine.Current(r.Context(), repo); err != nil {
-		return id, err
-	}
-	noCache(w)
-	switch {
-	case m.advertise && write:
-		return id, h.advertisePush(w, r, repo, m)
-	case m.advertise:
-		if err := h.confirm(r, repo, id); err != nil {
-			return id, err
-		}
-		return id, h.advertiseFetch(w, r, repo, m)
-	case write:
-		return id, h.receivePack(w, r, repo, m, id)
-	}
-	return id, h.uploadPack(w, r, repo, m, id)
+	return repo, err
 }
 
-// wanted returns the repository that a refused request was about, for the audit;
-// without an id if there is none of that name.
-func (h *Handler) wanted(ctx context.Context, id access.Identity, m remote) core.Repository {
-	repo, err := h.o.Engine.Repository(ctx, id.Org, m.name)
-	if err != nil {
-		return core.Repository{Org: id.Org, Name: m.name}
+// find returns the repository if the token opens it.
+func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write bool) (core.Repository, error) {
+	scope := access.GitRead
+	if write {
+		scope = access.GitWrite
 	}
-	return repo
+	if err := h.access.CheckScope(id, scope); err != nil {
+		return core.Repository{}, err
+	}
+	if m.name == "" {
+		return core.Repository{}, core.Errorf(core.KindNotFound, "repository not found")
+	}
+	repo, err := h.access.Repository(ctx, id, m.name)
+	if core.KindOf(err) == core.KindNotFound {
+		return repo, core.Errorf(core.KindNotFound, "repository %q not found", m.name)
+	}
+	return repo, err
+}
+
+// dispatch gives an authorised request to the service that it is for.
+func (h *Handler) dispatch(x *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
+	if err := h.o.Repositories.CheckReady(r.Context(), repo); err != nil {
+		return err
+	}
+	if err := h.o.Copies.Current(r.Context(), repo); err != nil {
+		return err
+	}
+	noCache(x)
+	write := m.service == "git-receive-pack"
+	switch {
+	case m.advertise && write:
+		return h.advertisePush(x, r, repo, m)
+	case m.advertise:
+		if err := h.confirm(r, repo, x.Identity); err != nil {
+			return err
+		}
+		return h.advertiseFetch(x, r, repo, m)
+	case write:
+		return h.receivePack(x, r, repo, m)
+	}
+	return h.uploadPack(x, r, repo, m)
 }
 
 // checkImport refuses what the import remote is not for.
@@ -220,41 +281,16 @@ func (m remote) checkImport(repo core.Repository, write bool) error {
 	return nil
 }
 
-// authenticate takes the token from HTTP Basic's password, or from Bearer.
-func (h *Handler) authenticate(r *http.Request) (access.Identity, error) {
+// token takes the token from HTTP Basic's password, or from Bearer.
+func token(r *http.Request) (string, error) {
 	_, token, ok := r.BasicAuth()
 	if !ok {
-		var scheme string
-		scheme, token, ok = strings.Cut(r.Header.Get("Authorization"), " ")
-		ok = ok && strings.EqualFold(scheme, "Bearer") // schemes have no case
+		token = middleware.BearerToken(r)
 	}
-	if !ok || token == "" {
-		return access.Identity{}, core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
+	if token == "" {
+		return "", core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
 	}
-	return h.o.Verifier.Verify(r.Context(), token)
-}
-
-// authorise returns the repository if the token opens it.
-func (h *Handler) authorise(ctx context.Context, id access.Identity, m remote, write bool) (core.Repository, error) {
-	scope := access.GitRead
-	if write {
-		scope = access.GitWrite
-	}
-	if !id.Can(scope) {
-		return core.Repository{}, core.Errorf(core.KindPermission, "the token lacks the scope %s", scope)
-	}
-	if m.name == "" {
-		return core.Repository{}, core.Errorf(core.KindNotFound, "repository not found")
-	}
-	repo, err := h.o.Engine.Repository(ctx, id.Org, m.name)
-	switch {
-	case err == nil && !id.Names(repo), core.KindOf(err) == core.KindNotFound && id.Repo != m.name:
-		// Whether the other repository exists is nobody's business.
-		return repo, core.Errorf(core.KindPermission, "the token is for another repository")
-	case core.KindOf(err) == core.KindNotFound:
-		return repo, core.Errorf(core.KindNotFound, "repository %q not found", m.name)
-	}
-	return repo, err
+	return token, nil
 }
 
 // noCache keeps proxies from storing answers, with the headers of git
@@ -267,8 +303,8 @@ func noCache(w http.ResponseWriter) {
 
 // fail answers with a status and one line of text, which git shows as
 // "remote: ...". Once a body has begun, all that is left is to cut it off.
-func (h *Handler) fail(w *recorder, r *http.Request, err error) {
-	if w.wrote {
+func (h *Handler) fail(w *middleware.Exchange, r *http.Request, err error) {
+	if w.Began() {
 		if r.Context().Err() == nil {
 			h.log.Warn("git request failed in mid-answer", "error", errText(err))
 			panic(http.ErrAbortHandler)

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/git/pktline"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/serve"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // writeStall is how long one write to a client may take. It replaces a time-out
@@ -26,22 +26,22 @@ const maxFetchBody = 11 << 20
 // advertiseFetch answers info/refs?service=git-upload-pack.
 func (h *Handler) advertiseFetch(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-	return h.o.Engine.Serve().Advertise(r.Context(), repo, m.namespace, r.Header.Get("Git-Protocol"), w)
+	return h.o.Fetches.Advertise(r.Context(), repo, m.namespace, r.Header.Get("Git-Protocol"), w)
 }
 
 // uploadPack serves a fetch.
-func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
+func (h *Handler) uploadPack(w *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxFetchBody)
 	body, err := h.requestBody(w, r, h.o.FetchGrace)
 	if err != nil {
 		return err
 	}
 	const contentType = "application/x-git-upload-pack-result"
-	err = h.o.Engine.Serve().UploadPack(r.Context(), serve.Fetch{
-		Repo: repo, Namespace: m.namespace, Caller: id.Caller(), Protocol: r.Header.Get("Git-Protocol"), Body: body,
+	err = h.o.Fetches.UploadPack(r.Context(), serve.Fetch{
+		Repo: repo, Namespace: m.namespace, Caller: w.Identity.Caller(), Protocol: r.Header.Get("Git-Protocol"), Body: body,
 		Out: func() io.Writer {
 			w.Header().Set("Content-Type", contentType)
-			return h.withNotice(newStream(w), r, repo, id)
+			return h.withNotice(newStream(w), r, repo, w.Identity)
 		},
 	})
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -62,21 +62,21 @@ func (h *Handler) uploadPack(w http.ResponseWriter, r *http.Request, repo core.R
 // what they see here whether a push is a fast-forward, so it is made fresh.
 func (h *Handler) advertisePush(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
 	if m.namespace == core.Default {
-		h.o.Engine.Fresh(r.Context(), repo)
+		h.o.Fresh.Fresh(r.Context(), repo)
 	}
 	w.Header().Set("Content-Type", "application/x-git-receive-pack-advertisement")
-	return h.o.Engine.Push().Advertise(r.Context(), repo, m.namespace, w)
+	return h.o.Pushes.Advertise(r.Context(), repo, m.namespace, w)
 }
 
 // session returns the write session of a push, without its updates.
-func session(r *http.Request, repo core.Repository, m remote, id access.Identity) push.Session {
+func session(x *middleware.Exchange, r *http.Request, repo core.Repository, m remote) push.Session {
 	return push.Session{
-		Repo: repo, Namespace: m.namespace, Source: core.SourcePush, Actor: id.Actor().From(r.RemoteAddr, r.UserAgent()), Policy: id.Policy,
+		Repo: repo, Namespace: m.namespace, Source: core.SourcePush, Actor: x.Actor(r), Policy: x.Identity.Policy,
 	}
 }
 
 // receivePack serves a push.
-func (h *Handler) receivePack(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote, id access.Identity) error {
+func (h *Handler) receivePack(w *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
 	body, err := h.requestBody(w, r, h.o.PushGrace)
 	if err != nil {
 		return err
@@ -86,8 +86,8 @@ func (h *Handler) receivePack(w http.ResponseWriter, r *http.Request, repo core.
 	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 		h.log.Debug("full duplex is not available", "error", err)
 	}
-	return h.o.Engine.Push().ReceivePack(r.Context(), push.Receive{
-		Session:  session(r, repo, m, id),
+	return h.o.Pushes.ReceivePack(r.Context(), push.Receive{
+		Session:  session(w, r, repo, m),
 		Protocol: r.Header.Get("Git-Protocol"), Body: body, Out: newStream(w),
 	})
 }
@@ -121,28 +121,3 @@ func (s *stream) ReadFrom(r io.Reader) (int64, error) {
 	buf := make([]byte, 128<<10)
 	return io.CopyBuffer(struct{ io.Writer }{s}, r, buf)
 }
-
-// recorder notes status and size for the log.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-	wrote  bool
-}
-
-// WriteHeader notes the status.
-func (r *recorder) WriteHeader(status int) {
-	r.status, r.wrote = status, true
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Write notes the size.
-func (r *recorder) Write(p []byte) (int, error) {
-	r.wrote = true
-	n, err := r.ResponseWriter.Write(p)
-	r.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap lets [http.ResponseController] reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 const prefix = "/webhooks/"
@@ -53,6 +54,7 @@ type Options struct {
 type Handler struct {
 	receiver  Receiver
 	log       hclog.Logger
+	stack     middleware.Stack
 	maxBody   int64
 	memory    *memory
 	senders   *turns
@@ -67,23 +69,32 @@ func New(o Options) *Handler {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	return &Handler{
+	h := &Handler{
 		receiver: o.Receiver, log: o.Logger.Named("webhooks"), maxBody: o.MaxBody, memory: newMemory(maxMemory),
 		senders: newTurns(perSender), addresses: newTurns(perAddress),
 	}
+	h.stack = middleware.Stack{
+		Log:      middleware.AccessLog{Now: core.SystemClock{}.Now, Line: h.logLine},
+		Recovery: middleware.Recovery{Logger: h.log},
+		Errors:   middleware.Errors{Answer: answerError},
+	}
+	return h
 }
 
 // Match reports whether the request is for a webhook address.
 func Match(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, prefix) }
 
-// refusal is an answer that is not a success. Its text is all that the sender
-// learns.
+// refusal is the error of a request that is not taken. Its text is all that the
+// sender learns.
 type refusal struct {
 	status     int
 	text       string
 	retryAfter time.Duration
 	err        error // for the log; nil: nothing worth it
 }
+
+// Error implements error.
+func (no *refusal) Error() string { return no.text }
 
 // busy refuses what came with too much else.
 func busy() *refusal {
@@ -94,35 +105,57 @@ func busy() *refusal {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	answer, no := h.serve(w, r)
-	if no == nil {
-		reply(w, answer)
-		return
-	}
-	if no.err != nil {
-		level := hclog.Debug
-		if no.status >= http.StatusInternalServerError {
-			level = hclog.Error
-		}
-		// Not the path: it may hold a token.
-		h.log.Log(level, "inbound webhook not taken", "status", no.status, "sender", sender(r), "error", no.err)
-	}
-	if no.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((no.retryAfter+time.Second-1)/time.Second)))
-	}
-	if no.status == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", http.MethodPost)
-	}
-	http.Error(w, no.text, no.status)
+	h.stack.Serve(w, r, h.serve)
 }
 
-// serve takes one webhook.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (inbound.Answer, *refusal) {
+// answerError is the [middleware.Errors] of this package.
+func answerError(x *middleware.Exchange, _ *http.Request, err error) {
+	no := refuse(err)
+	if no.retryAfter > 0 {
+		x.Header().Set("Retry-After", strconv.Itoa(int((no.retryAfter+time.Second-1)/time.Second)))
+	}
+	if no.status == http.StatusMethodNotAllowed {
+		x.Header().Set("Allow", http.MethodPost)
+	}
+	http.Error(x, no.text, no.status)
+}
+
+// logLine is the [middleware.AccessLog] of this package: of refusals that the
+// operator or the sender's owner may want to know the cause of.
+func (h *Handler) logLine(x *middleware.Exchange, r *http.Request, _ time.Duration) {
+	if x.Err == nil {
+		return
+	}
+	no := refuse(x.Err)
+	if no.err == nil {
+		return
+	}
+	level := hclog.Debug
+	if no.status >= http.StatusInternalServerError {
+		level = hclog.Error
+	}
+	// Not the path: it may hold a token.
+	h.log.Log(level, "inbound webhook not taken", "status", no.status, "sender", sender(r), "error", no.err)
+}
+
+// serve takes one webhook and answers it. It has given its turns back by then: a
+// sender that reads slowly must not keep others waiting.
+func (h *Handler) serve(x *middleware.Exchange, r *http.Request) error {
+	answer, err := h.take(x, r)
+	if err != nil {
+		return err
+	}
+	reply(x, answer)
+	return nil
+}
+
+// take takes one webhook. Its errors are those that [refuse] reads.
+func (h *Handler) take(x *middleware.Exchange, r *http.Request) (inbound.Answer, error) {
 	var none inbound.Answer
 	provider, token, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, prefix), "/")
 	switch {
 	case provider == "" || strings.Contains(token, "/") || strings.HasSuffix(r.URL.Path, "/"):
-		return none, refuse(core.Errorf(core.KindNotFound, "there is no webhook at this address"))
+		return none, core.Errorf(core.KindNotFound, "there is no webhook at this address")
 	case r.Method != http.MethodPost:
 		return none, &refusal{status: http.StatusMethodNotAllowed, text: "webhooks are sent with POST"}
 	case r.Header.Get("Content-Encoding") != "" && !strings.EqualFold(r.Header.Get("Content-Encoding"), "identity"):
@@ -132,11 +165,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (inbound.Answer,
 	}
 	a, err := h.receiver.Find(r.Context(), provider, token)
 	if err != nil {
-		return none, refuse(err)
+		return none, err
 	}
-	body, no := h.read(w, r)
-	if no != nil {
-		return none, no
+	body, err := h.read(x, r)
+	if err != nil {
+		return none, err
 	}
 	defer body.release()
 	ctx, cancel := context.WithTimeout(r.Context(), waitTimeout)
@@ -151,28 +184,26 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (inbound.Answer,
 		return none, busy()
 	}
 	defer h.addresses.give(a.Key())
-	answer, err := h.receiver.Receive(r.Context(), a, providers.WebhookRequest{
+	return h.receiver.Receive(r.Context(), a, providers.WebhookRequest{
 		// Without the token: plugins may log what they are asked.
 		Method: r.Method, Path: prefix + provider, Query: r.URL.RawQuery, Header: a.Header(r.Header), Body: body.bytes,
 	})
-	if err != nil {
-		return none, refuse(err)
-	}
-	return answer, nil
 }
 
 // read reads the body, within the caps of one and of all.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*body, *refusal) {
+func (h *Handler) read(x *middleware.Exchange, r *http.Request) (*body, error) {
 	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge, text: "the webhook is larger than " + strconv.FormatInt(h.maxBody>>20, 10) + " MiB"}
 	if r.ContentLength > h.maxBody {
 		return nil, tooLarge
 	}
 	// Not every writer can; then the server's own time-outs have to do.
-	control := http.NewResponseController(w)
+	control := http.NewResponseController(x)
 	_ = control.SetReadDeadline(time.Now().Add(readTimeout))
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
-	b, err := h.memory.read(ctx, http.MaxBytesReader(w, r.Body, h.maxBody))
+	// The writer of net/http itself, which closes the connection after a body that
+	// is too large.
+	b, err := h.memory.read(ctx, http.MaxBytesReader(x.Unwrap(), r.Body, h.maxBody))
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
@@ -195,9 +226,13 @@ func sender(r *http.Request) string {
 	return host
 }
 
-// refuse says no with the error's kind. Senders are strangers until their
-// signature is verified, so the text is the message of a core error or nothing.
+// refuse returns an error as a refusal, with the status of its kind. Senders are
+// strangers until their signature is verified, so the text is the message of a
+// core error or nothing.
 func refuse(err error) *refusal {
+	if no, ok := errors.AsType[*refusal](err); ok {
+		return no
+	}
 	e, ok := errors.AsType[*core.Error](err)
 	if !ok {
 		return &refusal{status: http.StatusInternalServerError, text: "internal error", err: err}

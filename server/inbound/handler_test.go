@@ -214,3 +214,20 @@ func TestHandler_ServeHTTP_logsNeitherTokenNorBody(t *testing.T) {
 	require.Contains(t, log.String(), "broken")
 	require.NotContains(t, log.String(), "planted")
 }
+
+func TestHandler_ServeHTTP_panicsAreAnswersAndLogLines(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := New(Options{
+		Receiver: receiver{receive: func(context.Context, providers.WebhookRequest) (inbound.Answer, error) { panic("the roof is on fire") }},
+		Logger:   hclog.New(&hclog.LoggerOptions{Output: &log}),
+	})
+	// Once more than a sender has turns: a panic gives its turn back.
+	for range perSender + 1 {
+		w := post(h, "/webhooks/forge/planted-token", strings.NewReader("{}"))
+		require.Equal(t, http.StatusInternalServerError, w.Code)
+		require.Equal(t, "internal error\n", w.Body.String())
+	}
+	require.Contains(t, log.String(), "the roof is on fire")
+	require.NotContains(t, log.String(), "planted")
+}

@@ -155,7 +155,7 @@ func bareGit(t testing.TB, dir string, args ...string) string {
 // Fsck checks a repository on disk and returns what is wrong with it.
 func (s *Server) Fsck(t testing.TB, name string) string {
 	t.Helper()
-	dir := s.Engine().Path(s.Repo(t, name).ID)
+	dir := s.Engine().Services().Repos.Path(s.Repo(t, name).ID)
 	c := &Client{t: t, Dir: dir, Env: append(gitEnv(os.TempDir()), "GIT_DIR="+dir)}
 	out, err := c.Try("fsck", "--strict", "--no-dangling", "--no-progress")
 	if err != nil {

@@ -220,7 +220,7 @@ func (s *Server) Sync(t testing.TB, name string) error {
 // Refs returns every ref on disk, the internal ones too, and HEAD's target.
 func (s *Server) Refs(t testing.TB, name string) map[string]string {
 	t.Helper()
-	dir := s.Engine().Path(s.Repo(t, name).ID)
+	dir := s.Engine().Services().Repos.Path(s.Repo(t, name).ID)
 	refs := map[string]string{}
 	for line := range strings.Lines(bareGit(t, dir, "for-each-ref", "--format=%(objectname) %(refname)")) {
 		id, ref, _ := strings.Cut(strings.TrimSpace(line), " ")

@@ -1,0 +1,87 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/limit"
+)
+
+// Repositories finds a repository of an organisation by its public name or its
+// internal id; KindNotFound if there is none.
+type Repositories interface {
+	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
+}
+
+// Access decides who sends a request and what the token opens.
+type Access struct {
+	Verifier     *access.Verifier
+	Limiter      *limit.Limiter // nil: requests are not bounded
+	Repositories Repositories
+	// Token takes the token from a request; KindUnauthenticated, with a text that
+	// says how to send one, if there is none.
+	Token func(r *http.Request) (string, error)
+
+	LacksScope      string // text of a refusal, with a verb for the scope
+	OtherRepository string // text of a refusal
+}
+
+// Serve serves a request with the handler once the token is verified. What the
+// handler starts counts for the token's owner.
+func (a *Access) Serve(x *Exchange, r *http.Request, next Handler) error {
+	token, err := a.Token(r)
+	if err != nil {
+		return err
+	}
+	if x.Identity, err = a.Verifier.Verify(r.Context(), token); err != nil {
+		return err
+	}
+	ctx, end := a.Limiter.Request(r.Context(), x.Identity.Caller())
+	defer end()
+	return next(x, r.WithContext(ctx))
+}
+
+// CheckScope is KindPermission if the token does not have the scope.
+func (a *Access) CheckScope(id access.Identity, scope access.Scope) error {
+	if !id.Can(scope) {
+		return core.Errorf(core.KindPermission, a.LacksScope, scope)
+	}
+	return nil
+}
+
+// Repository returns the repository that a request names. The organisation comes
+// from the token alone, so a repository of another one cannot be named at all.
+//
+// A token for another repository is KindPermission, whether the named one exists
+// or not: that is not the sender's business. If it exists, it is returned with
+// the error, for the audit. KindNotFound is only for the token's own repository.
+func (a *Access) Repository(ctx context.Context, id access.Identity, name string) (core.Repository, error) {
+	repo, err := a.Repositories.Repository(ctx, id.Org, name)
+	if err == nil && !id.Names(repo) || core.KindOf(err) == core.KindNotFound && id.Repo != name {
+		return repo, core.Errorf(core.KindPermission, "%s", a.OtherRepository)
+	}
+	return repo, err
+}
+
+// Wanted returns the repository that a refused request named, for the audit;
+// without an id if there is none of that name.
+func (a *Access) Wanted(ctx context.Context, id access.Identity, name string) core.Repository {
+	repo, err := a.Repositories.Repository(ctx, id.Org, name)
+	if err != nil {
+		return core.Repository{Org: id.Org, Name: name}
+	}
+	return repo
+}
+
+// BearerToken returns the token of the header Authorization in the scheme Bearer,
+// "" if there is none.
+func BearerToken(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") { // schemes have no case
+		return ""
+	}
+	return token
+}
