@@ -55,7 +55,6 @@ func TestStack_Serve_answersAndTells(t *testing.T) {
 	var id string
 	w := s.get(func(x *middleware.Exchange, _ *http.Request) error {
 		id = x.ID
-		x.WriteHeader(http.StatusEarlyHints) // is not the status yet
 		require.False(t, x.Began())
 		x.WriteHeader(http.StatusCreated)
 		_, err := io.WriteString(x, "made")
@@ -77,6 +76,19 @@ func TestStack_Serve_answersAndTells(t *testing.T) {
 		"GET 0 0 <nil> aborted=false true",
 	}, s.lines)
 	require.Empty(t, s.log.String())
+}
+
+// TestExchange_Status_isTheFirstFinalOne has a 103 and a superfluous status beside it.
+func TestExchange_Status_isTheFirstFinalOne(t *testing.T) {
+	t.Parallel()
+	x := &middleware.Exchange{ResponseWriter: httptest.NewRecorder()}
+	x.WriteHeader(http.StatusEarlyHints)
+	require.False(t, x.Began())
+	require.Zero(t, x.Status())
+	x.WriteHeader(http.StatusCreated)
+	x.WriteHeader(http.StatusTeapot)
+	require.True(t, x.Began())
+	require.Equal(t, http.StatusCreated, x.Status())
 }
 
 func TestStack_Serve_panicsAreAnswersAndLogLines(t *testing.T) {
