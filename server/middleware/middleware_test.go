@@ -213,7 +213,7 @@ func TestAccess_Serve(t *testing.T) {
 		err := a.Serve(x, r, func(_ *middleware.Exchange, r *http.Request) error {
 			served = true
 			require.Equal(t, "tester", x.Actor(r).Subject)
-			require.Equal(t, "192.0.2.7:1", x.Actor(r).RemoteAddr)
+			require.Equal(t, "192.0.2.7", x.Actor(r).RemoteAddr)
 			return nil
 		})
 		require.Equal(t, want == "", served, header)
