@@ -19,21 +19,6 @@ func (s *Service) AwaitSessions(repoID string, refs []string) (until time.Time, 
 	return s.clock.Now().Add(awaitPause), true
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// sooner returns the earlier of two times of which zero is never.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
 // expected reads the open expectations of a repository, and where their refs
 // are here.
 func (s *Service) expected(ctx context.Context, repoID string) (open []core.Expectation, before map[string]core.ObjectID, err error) {

@@ -282,7 +282,7 @@ func (s *Service) unseen(ctx context.Context, r core.Repository) bool {
 		return false
 	}
 	state, err := s.store.SyncState(ctx, r.ID)
-	return err == nil && state.Ready() && c.UpdatedAt.After(later(state.LastSuccessAt, state.ObservedAt))
+	return err == nil && state.Ready() && c.UpdatedAt.After(core.Later(state.LastSuccessAt, state.ObservedAt))
 }
 
 // unseenText says of a "not found" that it may be about the credential.

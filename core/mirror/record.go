@@ -164,7 +164,7 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 		}
 		state.Served, state.Tried = x.taken.Wanted, x.taken.Wanted
 		if x.Ref == "" {
-			state.ObservedAt = later(state.ObservedAt, x.listedAt)
+			state.ObservedAt = core.Later(state.ObservedAt, x.listedAt)
 		}
 	case stopped: // no fault of the upstream's: at once, when somebody runs again
 		state.NextAttemptAt = time.Time{}

@@ -250,7 +250,7 @@ func (s *Service) writeLooks(ctx context.Context, all []observation) (next time.
 			if err != nil {
 				return err
 			}
-			next = sooner(next, at)
+			next = core.Sooner(next, at)
 		}
 		return nil
 	})

@@ -71,14 +71,14 @@ func (s *Service) admit(ctx context.Context, read rows) decision {
 	}
 	for _, name := range names {
 		if h := s.hosts[name]; h.paused.After(now) && len(h.queue[Run]) > 0 {
-			d.next = sooner(d.next, h.paused)
+			d.next = core.Sooner(d.next, h.paused)
 		}
 		s.tidy(name)
 	}
 	for _, kind := range []Kind{Run, Look} {
 		at := s.scanTime(kind)
 		if at.IsZero() || at.After(now) {
-			d.next = sooner(d.next, at)
+			d.next = core.Sooner(d.next, at)
 			continue
 		}
 		// Before the rows are read: see the package comment.
@@ -96,18 +96,17 @@ func (s *Service) take(read rows, now time.Time) {
 	changed := s.changed
 	s.changed = nil
 	for _, kind := range []Kind{Run, Look} {
-		s.scanAt[kind] = sooner(s.scanAt[kind], read.next[kind])
+		s.scanAt[kind] = core.Sooner(s.scanAt[kind], read.next[kind])
 		if !read.read[kind] {
 			continue
 		}
 		for _, h := range s.hosts {
-			s.queued[kind] -= len(h.queue[kind])
 			h.queue[kind] = nil
 		}
 		for _, item := range read.due[kind] {
 			if _, ok := changed[item.RepoID]; ok {
 				// What was read may be from before that. It is read again.
-				s.scanAt[kind] = sooner(s.scanAt[kind], now)
+				s.scanAt[kind] = core.Sooner(s.scanAt[kind], now)
 				continue
 			}
 			if s.passOver(item.Item) {
@@ -115,7 +114,6 @@ func (s *Service) take(read rows, now time.Time) {
 			}
 			h := s.hostOf(item.Host)
 			h.queue[kind] = append(h.queue[kind], item)
-			s.queued[kind]++
 		}
 	}
 }
@@ -169,7 +167,6 @@ func (s *Service) setAside(h *host, now time.Time, d *decision) {
 			}
 			d.postpone = append(d.postpone, postponement{item.Item, h.paused})
 		}
-		s.queued[kind] -= len(h.queue[kind]) - len(stay)
 		h.queue[kind] = stay
 	}
 }
@@ -184,7 +181,6 @@ func (s *Service) startOne(ctx context.Context, h *host, now time.Time) *running
 				break
 			}
 			h.queue[kind] = h.queue[kind][1:]
-			s.queued[kind]--
 			if s.passOver(item.Item) {
 				continue
 			}
@@ -210,8 +206,8 @@ func (s *Service) limit(kind Kind) int {
 // scanTime returns when the rows of a kind are to be read next; s.mu is held.
 func (s *Service) scanTime(kind Kind) time.Time {
 	at := s.scanAt[kind]
-	if kind == Look && !at.IsZero() && s.queued[Look] > 0 {
-		return later(at, s.scanned[Look].Add(scanPause))
+	if kind == Look && !at.IsZero() && s.queuedLooks() > 0 {
+		return core.Later(at, s.scanned[Look].Add(scanPause))
 	}
 	return at
 }
@@ -325,7 +321,16 @@ func (s *Service) scan(ctx context.Context, kinds [2]bool) (rows, error) {
 func (s *Service) known() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.queued[Look] + s.count[Look] + len(s.unrecorded)
+	return s.queuedLooks() + s.count[Look] + len(s.unrecorded)
+}
+
+// queuedLooks is how many looks are queued at all hosts; s.mu is held.
+func (s *Service) queuedLooks() int {
+	n := 0
+	for _, h := range s.hosts {
+		n += len(h.queue[Look])
+	}
+	return n
 }
 
 func (s *Service) item(kind Kind, row core.DueSync) queuedItem {
@@ -336,19 +341,4 @@ func (s *Service) item(kind Kind, row core.DueSync) queuedItem {
 		},
 		places: divide(s.up.Limit(core.Upstream{Instance: row.Instance, Host: row.Host}), s.o),
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// sooner returns the earlier of two times, of which zero is never.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -158,7 +158,7 @@ func (s *Service) postpone(ctx context.Context, items []postponement) error {
 		for _, p := range items {
 			// At most 100 ms for each.
 			at := p.until.Add(rand.N(10*time.Second + time.Duration(len(items))*100*time.Millisecond)) //nolint:gosec // spreading needs no secrecy
-			soonest[p.Kind] = sooner(soonest[p.Kind], at)
+			soonest[p.Kind] = core.Sooner(soonest[p.Kind], at)
 			err := postponeOne(ctx, q, p.Item, at)
 			if err != nil && core.KindOf(err) != core.KindNotFound { // detached meanwhile
 				return err

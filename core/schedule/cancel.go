@@ -52,7 +52,6 @@ func (s *Service) resume(repoID string) {
 	for _, h := range s.hosts {
 		for kind, queue := range h.queue {
 			h.queue[kind] = without(queue, repoID)
-			s.queued[kind] -= len(queue) - len(h.queue[kind])
 		}
 	}
 	s.noteChanged(repoID)

@@ -22,7 +22,7 @@ func (s *Service) RequestFolded(ctx context.Context, q core.Queries, state core.
 	case state.Served < state.Wanted && state.NextAttemptAt.IsZero() && !s.Running(state.RepoID):
 		return nil // a look is about to begin
 	case at.After(s.clock.Now()) && state.Ready():
-		return q.SetPoll(ctx, state.RepoID, sooner(state.PollAt, at))
+		return q.SetPoll(ctx, state.RepoID, core.Sooner(state.PollAt, at))
 	}
 	_, err := q.RequestSync(ctx, state.RepoID, TriggerWebhook, "")
 	return err

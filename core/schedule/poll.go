@@ -38,7 +38,7 @@ func (s *Service) interval(up core.Upstream, settings core.Settings, state core.
 	case core.PollOff:
 		return 0, false
 	case core.PollAuto:
-		quiet := s.clock.Now().Sub(later(state.ChangedAt, state.FirstSyncedAt))
+		quiet := s.clock.Now().Sub(core.Later(state.ChangedAt, state.FirstSyncedAt))
 		return min(max(quiet/10, pollMin), pollMax), true
 	}
 	every, err := time.ParseDuration(word)
@@ -69,17 +69,17 @@ func (s *Service) NextLook(ctx context.Context, q core.Queries, r core.Repositor
 	}
 	var next time.Time
 	for _, e := range open {
-		next = sooner(next, expectAgain(e.Since, now))
+		next = core.Sooner(next, expectAgain(e.Since, now))
 	}
 	settings, err := q.Settings(ctx, r.ID)
 	if err != nil {
 		return time.Time{}, err
 	}
 	if every, ok := s.interval(*r.Upstream, settings, state); ok {
-		next = sooner(next, now.Add(jitter(every)))
+		next = core.Sooner(next, now.Add(jitter(every)))
 	}
 	if !state.PollAt.Equal(before) {
-		next = sooner(next, state.PollAt)
+		next = core.Sooner(next, state.PollAt)
 	}
 	return next, nil
 }

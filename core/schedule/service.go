@@ -109,7 +109,6 @@ type Service struct {
 	count      [2]int              // of running, by kind
 	scanAt     [2]time.Time        // when the rows of a kind are read next; zero: not before a Notify
 	scanned    [2]time.Time        // when they were read last
-	queued     [2]int              // of all hosts' queues, by kind
 	unrecorded map[string]struct{} // looks whose rows are not written yet, by repository id
 	changed    map[string]struct{} // repositories whose rows changed since the scan in progress began; nil: there is none
 	halted     map[string]int      // repositories that nothing may start for

@@ -80,6 +80,8 @@ type kilnRepository struct {
 	Restricted bool   `json:"restricted"`
 	Frozen     bool   `json:"frozen"`
 	MayPush    bool   `json:"may_push"`
+	Clone      string `json:"clone"`
+	Page       string `json:"page"`
 }
 
 func (k *kiln) Resolve(ctx context.Context, r providers.ResolveRequest) (providers.Remote, error) {
@@ -108,6 +110,7 @@ func (k *kiln) Resolve(ctx context.Context, r providers.ResolveRequest) (provide
 		return providers.Remote{}, err
 	}
 	remote = k.remote(host, found.Slug)
+	remote.URL, remote.WebURL = found.Clone, found.Page
 	remote.UpstreamID, remote.DefaultBranch, remote.Archived = found.ID, found.Branch, found.Frozen
 	remote.Visibility = map[bool]string{true: "private", false: "public"}[found.Restricted]
 	return remote, nil

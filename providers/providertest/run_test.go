@@ -103,6 +103,7 @@ func kilnAPI(s *providertest.Server, w http.ResponseWriter, r *http.Request) boo
 	}
 	return answer(http.StatusOK, kilnRepository{
 		ID: repo.ID, Slug: repo.Path, Branch: repo.DefaultBranch, Restricted: repo.Private, Frozen: repo.Archived, MayPush: access.Write,
+		Clone: s.CloneURL(repo.Path), Page: s.URL() + "/" + repo.Path,
 	})
 }
 
