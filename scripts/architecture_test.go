@@ -86,7 +86,7 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/git/internal/gittest", "core/internal/coretest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest",
+		"core/git/internal/gittest", "core/internal/coretest", "core/mirror/mirrortest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest",
 		"providers/forgetest", "providers/giteatest", "providers/plugintest",
 		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/storetest",
 	}

@@ -34,7 +34,11 @@ func (e *Engine) Attach(ctx context.Context, r core.Repository, u UpstreamReques
 	if err != nil || dry {
 		return plan, err
 	}
-	err = e.sync.Attach(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
+	refs, err := e.git.Refs(ctx, e.repos.Path(r.ID))
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	err = e.monitor.Attach(ctx, r, *plan.Repository.Upstream, len(refs) > 0, func(q core.Queries) error {
 		return e.replaceCredential(ctx, q, plan.Repository, kept, c)
 	})
 	if err != nil {
@@ -65,7 +69,7 @@ func (e *Engine) Repoint(ctx context.Context, r core.Repository, u UpstreamReque
 		return plan, err
 	}
 	gone := e.inbound.Leaving(ctx, r)
-	err = e.sync.Repoint(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
+	err = e.monitor.Repoint(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
 		if err := q.DeleteInboundWebhook(ctx, r.ID); err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
 		}
@@ -126,7 +130,7 @@ func (e *Engine) plan(
 func (e *Engine) linked(ctx context.Context, plan LinkPlan) (LinkPlan, error) {
 	r := plan.Repository
 	e.checkInbound(ctx, r.ID)
-	if err := e.sync.RequestLinked(ctx, r.ID); err != nil {
+	if err := e.monitor.RequestLinked(ctx, r.ID); err != nil {
 		return LinkPlan{}, err
 	}
 	e.log.Info("repository linked to an upstream", "repo_id", r.ID, "provider", r.Upstream.Instance, "host", r.Upstream.Host)

@@ -74,6 +74,7 @@ type Engine struct {
 	ephemeral *ephemeral.Service
 	schedule  *schedule.Service
 	sync      *mirror.Service
+	monitor   *upstream.Monitor
 	looker    *mirror.Looker
 	maintain  *maintain.Service
 	content   *content.Service
@@ -102,8 +103,9 @@ func New(o Options) (*Engine, error) {
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
+	e.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: e.upstreams, Store: o.Store, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger})
 	e.sync = mirror.New(mirror.Options{
-		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
@@ -111,12 +113,12 @@ func New(o Options) (*Engine, error) {
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
 	})
 	e.inbound = inbound.New(inbound.Options{
-		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.sync, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
+		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.monitor, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
 	})
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck, Accepted: e.sync.Accepted, SettlePeriod: o.SettlePeriod,
+		Confirm: e.monitor.Confirm, Recheck: e.monitor.Recheck, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err
