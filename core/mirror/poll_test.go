@@ -32,7 +32,7 @@ func TestInvariant07_allWebhooksLost(t *testing.T) {
 			r, one := b.Polled("a", tc.poll)
 			s := b.State(r)
 			s.ChangedAt, s.FirstSyncedAt = b.Clock.Now().Add(-tc.quiet), b.Clock.Now().Add(-tc.quiet)
-			require.NoError(t, b.Store.SaveSync(t.Context(), s))
+			require.NoError(t, b.Store.FinishSync(t.Context(), s))
 			b.Configure(r, core.Settings{Poll: tc.poll}) // reckons anew, and looks
 			runs, events := len(b.Runs(r)), len(b.AllEvents(r))
 			// Ten tags in one push: a host that tells of it at all tells of none of them.

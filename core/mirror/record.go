@@ -52,7 +52,7 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 		if err != nil {
 			return err
 		}
-		before := state
+		before, notice := state, state.Notice
 		if failure != nil || state.Notice.Pending() || state.Failures > 0 || upstream.Unreadable(state) {
 			x.rowed = true
 		}
@@ -82,8 +82,16 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 			}
 			events = append(events, more...)
 		}
-		if err := q.SaveSync(ctx, state); err != nil {
+		if err := q.FinishSync(ctx, state); err != nil {
 			return err
+		}
+		if err := q.SetPoll(ctx, x.RepoID, state.PollAt); err != nil {
+			return err
+		}
+		if state.Notice != notice {
+			if err := q.SetNotice(ctx, x.RepoID, state.Notice); err != nil {
+				return err
+			}
 		}
 		if err := x.writeRow(ctx, q); err != nil {
 			return err

@@ -276,7 +276,7 @@ func TestInvariant14_thousandFailuresThenSuccess(t *testing.T) {
 	})
 	s := b.State(r)
 	s.Failures = 950 // those before were no different
-	require.NoError(t, b.Store.SaveSync(t.Context(), s))
+	require.NoError(t, b.Store.FinishSync(t.Context(), s))
 	_, err := b.Schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	most := 0

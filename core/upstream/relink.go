@@ -18,12 +18,7 @@ func (m *Monitor) Attach(ctx context.Context, r core.Repository, up core.Upstrea
 			return err
 		}
 		if content {
-			state, err := q.SyncState(ctx, r.ID)
-			if err != nil {
-				return err
-			}
-			state.FirstSyncedAt = m.clock.Now()
-			if err := q.SaveSync(ctx, state); err != nil {
+			if err := q.MarkSynced(ctx, r.ID, m.clock.Now()); err != nil {
 				return err
 			}
 		}
@@ -54,7 +49,7 @@ func (m *Monitor) Repoint(ctx context.Context, r core.Repository, to core.Upstre
 		if err := q.MoveUpstream(ctx, r.ID, to); err != nil {
 			return err
 		}
-		if err := m.resetState(ctx, q, r.ID); err != nil {
+		if err := m.reset(ctx, q, r.ID); err != nil {
 			return err
 		}
 		e, err := movedEvent(r, to, m.clock.Now())
@@ -68,16 +63,9 @@ func (m *Monitor) Repoint(ctx context.Context, r core.Repository, to core.Upstre
 	})
 }
 
-// resetState empties what a repository's row says of its upstream, but not what is
+// reset empties what a repository's row says of its upstream, but not what is
 // waiting and the last notice.
-func (m *Monitor) resetState(ctx context.Context, q core.Queries, repoID string) error {
-	state, err := q.SyncState(ctx, repoID)
-	if err != nil {
-		return err
-	}
-	if _, err := q.SetUpstreamState(ctx, repoID, core.UpstreamActive, m.clock.Now()); err != nil {
-		return err
-	}
+func (m *Monitor) reset(ctx context.Context, q core.Queries, repoID string) error {
 	waiting, err := q.Expectations(ctx, repoID)
 	if err != nil {
 		return err
@@ -87,9 +75,7 @@ func (m *Monitor) resetState(ctx context.Context, q core.Queries, repoID string)
 			return err
 		}
 	}
-	return q.SaveSync(ctx, core.SyncState{
-		RepoID: repoID, Served: state.Served, Tried: state.Tried, Runs: state.Runs, FirstSyncedAt: state.FirstSyncedAt, ChangedAt: state.ChangedAt, Notice: state.Notice,
-	})
+	return q.ResetUpstream(ctx, repoID, m.clock.Now())
 }
 
 // RequestLinked requests the first run from an upstream that was just linked, which

@@ -133,7 +133,7 @@ func (m *Monitor) recordCondition(ctx context.Context, r core.Repository, c Cond
 			state.LastErrorAt = contact.At
 			state.LastClass, state.LastError = Classify(contact.Failure)
 			state.Failures = max(state.Failures, 1)
-			if err := q.SaveSync(ctx, state); err != nil {
+			if err := q.RecordUpstreamFailure(ctx, r.ID, contact.At, state.LastClass, state.LastError); err != nil {
 				return err
 			}
 		}
