@@ -136,8 +136,7 @@ func (s *server) updateSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	var body settingsBody
-	body = settingsBody(viewSettings(settings)) // what the request leaves out stays
+	body := settingsBody(viewSettings(settings)) // what the request leaves out stays
 	read := c.change
 	if dry {
 		read = c.body // what would become of the refs as the settings are

@@ -236,7 +236,9 @@ func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *t
 	err := <-drained
 	stopRun()
 	if !serveEnded {
-		<-served // http.ErrServerClosed
+		if serr := <-served; !errors.Is(serr, http.ErrServerClosed) { // which Shutdown makes of it
+			err = errors.Join(err, fmt.Errorf("serve: %w", serr))
+		}
 	}
 	if !runEnded {
 		if rerr := <-ran; rerr != nil && !errors.Is(rerr, context.Canceled) {
