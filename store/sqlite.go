@@ -56,6 +56,22 @@ func openWriter(path string) (*sql.DB, error) {
 	return db, nil
 }
 
+// keepLog makes the database keep its write-ahead log and the log's index when it is
+// closed: a disk may be full at the next start, and without room for the index a
+// database in WAL mode cannot even be read
+// (https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html, PERSIST_WAL).
+func keepLog(ctx context.Context, writer *sql.DB) error {
+	conn, err := writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = conn.Raw(func(c any) error {
+		_, err := c.(sqlite.FileControl).FileControlPersistWAL("main", 1)
+		return err
+	})
+	return errors.Join(err, conn.Close())
+}
+
 // openReader returns the pool of read-only connections. The database must
 // exist and be in WAL mode.
 func openReader(path string) (*sql.DB, error) {

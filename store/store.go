@@ -88,6 +88,9 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}
 	reader, err := openReader(path)
+	if err == nil {
+		err = keepLog(ctx, writer)
+	}
 	if err != nil {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}

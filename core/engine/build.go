@@ -89,8 +89,7 @@ type Engine struct {
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
 	discover := discovery.New(o.Agent)
-	e := &Engine{store: o.Store, git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
-	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
+	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.objects = catfile.NewPool(o.Git, catfile.Options{})
 	var err error
 	e.repos, err = repo.Open(repo.Options{
@@ -100,6 +99,10 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Only what changes refs has the store itself: a commit point may keep tables in it.
+	o.Store = describing{o.Store, e.describe}
+	e.store = o.Store
+	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
@@ -164,6 +167,9 @@ func (e *Engine) wantSync(ctx context.Context, repoID string) {
 func (e *Engine) Recover(ctx context.Context) error {
 	if err := e.repos.Recover(ctx); err != nil {
 		return fmt.Errorf("recover repositories: %w", err)
+	}
+	if err := e.repos.DescribeAll(ctx); err != nil {
+		return fmt.Errorf("describe repositories: %w", err)
 	}
 	if err := e.push.Survey(ctx); err != nil {
 		return fmt.Errorf("recover writes: %w", err)
