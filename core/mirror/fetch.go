@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,8 @@ func (s *Service) fetch(ctx context.Context, x *run, specs []string, extra ...st
 }
 
 // gitFetch runs one git fetch of the refspecs, or ids of objects. The command
-// says what this one has beside what all have; its Stderr may be nil.
+// says what this one has beside what all have; without Dir it is the repository's
+// own, and its Stderr may be nil.
 func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []string, c git.Command) error {
 	flags := []string{
 		"--no-tags",                // tags come by their refspec, all of them, not by what they point to
@@ -137,7 +139,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		"--no-show-forced-updates", // costs a walk per ref and only prints
 		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
 	}
-	c.Name, c.Dir, c.Flags = "fetch", s.repos.Path(r.ID), append(flags, c.Flags...)
+	c.Name, c.Dir, c.Flags = "fetch", cmp.Or(c.Dir, s.repos.Path(r.ID)), append(flags, c.Flags...)
 	tolerated, err := s.repos.Tolerated(ctx, r.ID)
 	if err != nil {
 		return err

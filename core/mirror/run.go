@@ -248,6 +248,9 @@ func (x *run) phase(name string, d time.Duration) {
 
 // syncOnce makes the copy equal to the upstream where it is thought to be.
 func (s *Service) syncOnce(ctx context.Context, x *run) error {
+	if err := s.rebuild(ctx, x); err != nil {
+		return err
+	}
 	if err := s.listUpstream(ctx, x); err != nil {
 		return err
 	}

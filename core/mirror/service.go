@@ -36,6 +36,8 @@ type Options struct {
 
 	// Mirrored is called after every finished first mirror; nil: nothing is.
 	Mirrored func(repoID string)
+	// Rebuilds replace folders that are missing or damaged; nil: none is.
+	Rebuilds Rebuilds
 	// Missed is called when a poll has found what a webhook was to announce; nil:
 	// nothing is.
 	Missed func()

@@ -30,9 +30,12 @@ func (s *Service) skip(ctx context.Context, r core.Repository, adv discovery.Adv
 	for name := range involved {
 		names = append(names, name)
 	}
-	here, err := s.git.RefsNamed(ctx, s.repos.Path(r.ID), names)
-	if err != nil {
-		return nil, err
+	here := map[string]core.ObjectID{}
+	if !s.rebuilding(r) {
+		var err error
+		if here, err = s.git.RefsNamed(ctx, s.repos.Path(r.ID), names); err != nil {
+			return nil, err
+		}
 	}
 	rank := func(name string) int {
 		if _, ok := here[name]; ok {

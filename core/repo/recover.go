@@ -57,10 +57,12 @@ func (r *Repos) Recover(ctx context.Context) error {
 		known[id] = true
 		cleaning.Go(func() error {
 			if err := r.cleanStale(id); err != nil {
-				return fmt.Errorf("clean repository %s: %w", id, err)
+				// One repository that cannot be cleaned keeps none of the others from
+				// being served. What is wrong with it is found by core/rebuild.
+				r.log.Error("a repository could not be cleaned of what a killed git left", "repo_id", id, "error", err)
 			}
-			if !r.Exists(id) {
-				return ctx.Err() // its absence is in the log
+			if what, err := r.Absent(id); what != "" || err != nil {
+				return ctx.Err() // core/rebuild says so
 			}
 			if err := r.point.ComeForward(ctx, id); err != nil {
 				return fmt.Errorf("recover repository %s: %w", id, err)
@@ -147,6 +149,9 @@ func (r *Repos) cleanStale(id string) error {
 		return err
 	}
 	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the folder itself is missing: see Absent
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
