@@ -30,7 +30,7 @@ func TestService_fsck(t *testing.T) {
 	}
 	set(coretest.BrokenCommits(t, dir, "missingSpaceBeforeEmail", "missingNameBeforeEmail", "multipleAuthors", "badDate", "missingEmail", "missingTaggerEntry"))
 	require.NoError(t, b.Sync(r, ""))
-	b.Equal(r)
+	b.RequireEqual(r)
 
 	set(coretest.BrokenCommits(t, dir, "treeNotSorted"))
 	require.Error(t, b.Sync(r, ""))
@@ -39,7 +39,7 @@ func TestService_fsck(t *testing.T) {
 	require.Regexp(t, `^git refuses object [0-9a-f]{40}: treeNotSorted: not properly sorted; .*--tolerate treeNotSorted`, state.LastError)
 	require.NoError(t, b.Store.SaveSettings(t.Context(), r.ID, core.Settings{Tolerate: []string{"treeNotSorted"}}))
 	require.NoError(t, b.Sync(r, ""))
-	b.Equal(r)
+	b.RequireEqual(r)
 
 	set(coretest.BrokenCommits(t, dir, "gitmodulesUrl"))
 	require.Error(t, b.Sync(r, ""))
