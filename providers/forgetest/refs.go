@@ -23,6 +23,9 @@ func ReadRefs(dir string) (map[string]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "reftable")); err == nil {
 		return nil, errOtherFormat
 	}
+	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
+		return nil, err // no repository
+	}
 	refs := map[string]string{}
 	err := filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
