@@ -263,42 +263,6 @@ func (f *Forge) serveGit(w http.ResponseWriter, r *http.Request, body io.Reader,
 	})
 }
 
-// runBackend hands a request to git http-backend.
-func (f *Forge) runBackend(w http.ResponseWriter, r *http.Request, body io.Reader, repo *forgeRepo, service string, config []configPair, env []string) {
-	env = append(slices.Clip(env),
-		"GIT_PROJECT_ROOT="+f.root,
-		"GIT_HTTP_EXPORT_ALL=1",
-		"GIT_PROTOCOL="+r.Header.Get("Git-Protocol"),
-		"GIT_CONFIG_COUNT="+strconv.Itoa(len(config)),
-	)
-	for i, pair := range config {
-		n := strconv.Itoa(i)
-		env = append(env, "GIT_CONFIG_KEY_"+n+"="+pair.key, "GIT_CONFIG_VALUE_"+n+"="+pair.value)
-	}
-	backend := f.backend
-	backend.Env = env
-
-	folder := repo.folder
-	if service == "git-upload-pack" {
-		folder = f.replicaOf(repo)
-	}
-	inner := r.Clone(r.Context())
-	if r.Method == http.MethodGet {
-		inner.URL.Path = "/" + folder + "/info/refs"
-	} else {
-		inner.URL.Path = "/" + folder + "/" + service
-		// Package cgi refuses chunked bodies; without a length, git reads to
-		// the end of its input.
-		inner.ContentLength = -1
-	}
-	inner.TransferEncoding = nil
-	inner.Body = io.NopCloser(body)
-	inner.Header.Del("Content-Encoding") // it is decoded
-	// CGI would put it into the environment of git and of its hooks.
-	inner.Header.Del("Authorization")
-	backend.ServeHTTP(w, inner)
-}
-
 // redirect answers for a repository that has moved.
 func (f *Forge) redirect(w http.ResponseWriter, r *http.Request, path string) bool {
 	f.mu.Lock()
