@@ -234,19 +234,19 @@ func (f *Forge) serveGit(w http.ResponseWriter, r *http.Request, body io.Reader,
 	}
 	env := f.env
 	if rec.Kind == KindPush {
-		folder, err := os.MkdirTemp(f.dir, "verdict-")
+		folder, err := os.MkdirTemp(f.dir, "decision-")
 		if err != nil {
 			f.refuse(w, answer{http.StatusInternalServerError, err.Error()})
 			return
 		}
 		defer os.RemoveAll(folder)
-		rules, err := judge(append(repo.refusals, f.rules.always), rec.Updates).write(folder, rec.Updates)
+		rules, err := decide(append(repo.refusals, f.rules.always), rec.Updates).write(folder, rec.Updates)
 		if err != nil {
 			f.refuse(w, answer{http.StatusInternalServerError, err.Error()})
 			return
 		}
 		config = append(config, rules...)
-		env = append(slices.Clip(env), "FORGE_VERDICT="+folder)
+		env = append(slices.Clip(env), "FORGE_DECISION="+folder)
 	}
 	if rec.Kind != KindDiscover && rec.Kind != KindListRefs {
 		f.runBackend(w, r, body, repo, service, config, env)
@@ -304,7 +304,7 @@ func (f *Forge) listNothing(w http.ResponseWriter, r *http.Request, kind Kind, s
 }
 
 // replyWriter reports the status of an answer before the client can see it,
-// and holds the answer back if it is told to.
+// and holds the answer back if the test wants so.
 type replyWriter struct {
 	http.ResponseWriter
 	sends  func(status int)
