@@ -118,7 +118,7 @@ type Process struct {
 	ceiling int64     // of its memory; see limitMemory
 	flag    string    // of the server, that raises it
 	spoken  *listener // nil: stderr is kept
-	// suspect is told what git says of damage; nil: nobody is.
+	// suspect gets what git says of damage; nil: nobody does.
 	suspect func(text []byte)
 
 	mu     sync.Mutex
@@ -170,8 +170,8 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 		p.ceiling = 0
 	}
 	// What comes from a client or a host may be damaged without the repository being so.
-	if told := g.damaged.Load(); told != nil && c.Dir != "" && !c.Check && c.Remote == nil && c.Name != "index-pack" && c.Name != "unpack-objects" {
-		p.suspect = func(text []byte) { (*told)(c.Dir, string(text)) }
+	if f := g.damaged.Load(); f != nil && c.Dir != "" && !c.Check && c.Remote == nil && c.Name != "index-pack" && c.Name != "unpack-objects" {
+		p.suspect = func(text []byte) { (*f)(c.Dir, string(text)) }
 	}
 	cmd.ExtraFiles = c.ExtraFiles
 	cmd.SysProcAttr = sysProcAttr()

@@ -41,7 +41,7 @@ type Git struct {
 
 // OnDamaged sets the function that is called when a git says that the repository it
 // works in is damaged, with its folder and the message. It is a suspicion, and f must
-// not block. What ran out of memory, files or processes is never told.
+// not block. What ran out of memory, files or processes is never reported.
 func (g *Git) OnDamaged(f func(dir, said string)) { g.damaged.Store(&f) }
 
 // Version is a git version.

@@ -107,6 +107,9 @@ func (s *Service) sameFormat(ctx context.Context, r core.Repository, format stri
 	if format == "" || format == r.ObjectFormat {
 		return nil
 	}
+	if s.rebuilding(r) {
+		return nil
+	}
 	refs, err := s.git.Refs(ctx, s.repos.Path(r.ID))
 	if err != nil || len(refs) == 0 {
 		return err
@@ -117,6 +120,9 @@ func (s *Service) sameFormat(ctx context.Context, r core.Repository, format stri
 // fetchedAlready returns the moves whose new objects are here, and those of tags,
 // which need none to be known as forced.
 func (s *Service) fetchedAlready(ctx context.Context, r core.Repository, updates []core.RefUpdate) ([]core.RefUpdate, error) {
+	if s.rebuilding(r) {
+		return nil, nil // nothing is
+	}
 	cat, err := catfile.Open(ctx, s.git, s.repos.Path(r.ID))
 	if err != nil {
 		return nil, err

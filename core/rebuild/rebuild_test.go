@@ -54,10 +54,10 @@ func TestRebuild_whatWasDamaged(t *testing.T) {
 			if tc.lost >= 0 {
 				require.Len(t, d.Lost, tc.lost)
 			}
-			told := b.events(r)[len(before):]
-			require.Equal(t, []string{core.EventRepositoryDamaged, core.EventRepositoryRebuilt}, told[:2])
+			sent := b.events(r)[len(before):]
+			require.Equal(t, []string{core.EventRepositoryDamaged, core.EventRepositoryRebuilt}, sent[:2])
 			if tc.folder && name != "refs" {
-				require.Equal(t, []string{core.EventPush}, told[2:], "of what is new at the upstream, and of nothing else")
+				require.Equal(t, []string{core.EventPush}, sent[2:], "of what is new at the upstream, and of nothing else")
 			}
 		})
 	}

@@ -77,7 +77,7 @@ func (s *Service) salvage(ctx context.Context, r core.Repository, d core.Damage,
 	for name, id := range tracked {
 		public := "refs/" + strings.TrimPrefix(name, core.TrackingPrefix)
 		if _, ok := p.whole[public]; gone && !ok {
-			// Nothing tells which of the upstream's refs are new to readers, so none is told.
+			// Nothing tells which of the upstream's refs are new to readers, so no event is made of one.
 			p.whole[public] = id
 		}
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// retryAfter is when a reader is told to come again.
+	// retryAfter is when a reader is asked to come again.
 	retryAfter = 30 * time.Second
 	// quiet is how long a repository is not looked at again after a suspicion that was
 	// not confirmed.
@@ -116,7 +116,7 @@ func Sentence(r core.Repository, d core.Damage) string {
 			"mount it; or, if the content is really gone, say go on: headwater repo rebuild %s", d.Reason, r.Name)
 	case core.DamageLost:
 		return fmt.Sprintf("the content of this repository is gone (%s), and it has no upstream to fetch it from: "+
-			"restore its folder from a backup (docs/recovery.md), or link it to an upstream: headwater repo attach %s URL", d.Reason, r.Name)
+			"restore its folder from a backup (docs/recovery.md), or delete it: headwater repo delete --yes %s", d.Reason, r.Name)
 	}
 	return fmt.Sprintf("a part of this repository cannot be read (%s), and it has no upstream to fetch it from: "+
 		"restore its folder from a backup (docs/recovery.md), then headwater repo rebuild %s", d.Reason, r.Name)
@@ -164,6 +164,14 @@ func (s *Service) SuspectFolder(dir, said string) {
 	if ok && strings.HasPrefix(id, "repo_") && s.o.Repos.Path(id) == dir {
 		s.Suspect(id, said)
 	}
+}
+
+// Forget drops what is known of a repository that was deleted.
+func (s *Service) Forget(repoID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, repoID)
+	delete(s.looked, repoID)
 }
 
 // wakeUp has Run look at the queue; s.mu is held.
