@@ -23,6 +23,7 @@ type Upstreams interface {
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error)
+	Push(ctx context.Context, r git.Remote, p discovery.PushRequest) (lines []git.PushLine, sent bool, err error)
 }
 
 // Store is what this package needs of [core.Store].
@@ -59,10 +60,9 @@ type Options struct {
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
 	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
-	// RefsPerPush is how many refs one git push takes upstream at most, since it
-	// takes refspecs on its command line only; 0 is 2000, which stays well under
-	// the kernel's limit of 2 MiB. More are split, or refused if atomic.
-	RefsPerPush int
+	// ManyRefs is from how many refs on a push goes upstream in this process, since
+	// git compares each ref with each; 0 is 64.
+	ManyRefs int
 	// SettlePeriod is over how long listings of the upstream must agree on an old
 	// id before an update without an answer counts as not taken; 0 is 2 min.
 	SettlePeriod time.Duration
@@ -101,8 +101,8 @@ func New(o Options) (*Service, error) {
 	if o.SettlePeriod == 0 {
 		o.SettlePeriod = 2 * time.Minute
 	}
-	if o.RefsPerPush == 0 {
-		o.RefsPerPush = 2000
+	if o.ManyRefs == 0 {
+		o.ManyRefs = 64
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()

@@ -498,23 +498,3 @@ func TestService_Write_concurrentPushes(t *testing.T) {
 	b.inSync(r)
 	require.Len(t, b.Events(r), n+1)
 }
-
-func TestService_Write_splitsManyRefs(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, coretest.Options{}, push.Options{RefsPerPush: 50})
-	r := b.Synced("a")
-	_, id := b.seed(r, "refs/heads/main")
-	updates := make([]core.RefUpdate, 101)
-	for i := range updates {
-		updates[i] = core.RefUpdate{Name: fmt.Sprintf("refs/tags/a-rather-long-name-for-a-tag-in-a-folder/v%d", i), New: id}
-	}
-	for _, res := range b.write(r, true, updates...) {
-		require.Equal(t, core.KindTooLarge, res.Kind)
-	}
-	for _, res := range b.write(r, false, updates...) {
-		require.Empty(t, res.Reason)
-	}
-	require.Equal(t, 3, b.Forge.Count(forgetest.KindPush))
-	require.Len(t, b.Refs(r), 102)
-	b.inSync(r)
-}
