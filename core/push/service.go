@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -320,99 +319,6 @@ func (s *Service) checkForce(ctx context.Context, w Session, b *results) error {
 		}
 	}
 	return nil
-}
-
-// preflight finds out which updates git would not do: stale old ids, name
-// conflicts, missing objects, held locks. All are tried together, because that
-// is how they will be done; when that fails, one by one.
-func (s *Service) preflight(ctx context.Context, w Session, b *results) error {
-	dir := s.repos.Path(w.Repo.ID)
-	for first := true; len(b.open) > 0; first = false {
-		err := s.checkSplit(ctx, dir, w, b.updates())
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		re, ok := repo.IsRefError(err)
-		if !ok {
-			return err
-		}
-		if first && len(b.open) > 1 {
-			if err := s.checkEach(ctx, dir, w, b); err != nil {
-				return err
-			}
-			continue
-		}
-		if makesRoom(re, b.updates()) {
-			return nil
-		}
-		// Each alone would do, together they do not: the one git named goes.
-		i := b.find(w.Namespace, re.Ref)
-		if i < 0 {
-			b.refuseAll(re.Kind.Kind(), re.Kind.Reason())
-			return nil
-		}
-		s.refuseRef(ctx, w, b, i, re)
-	}
-	return nil
-}
-
-// checkEach tries every open update by itself and refuses those that would not do.
-func (s *Service) checkEach(ctx context.Context, dir string, w Session, b *results) error {
-	all := b.updates()
-	for _, i := range b.pending() {
-		if !b.open[i] {
-			continue
-		}
-		err := s.checkSplit(ctx, dir, w, w.Updates[i:i+1])
-		if err == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		re, ok := repo.IsRefError(err)
-		if !ok {
-			return err
-		}
-		if makesRoom(re, all) {
-			continue
-		}
-		s.refuseRef(ctx, w, b, i, re)
-	}
-	return nil
-}
-
-// makesRoom reports whether the failure may be none when it comes to it: a
-// create that conflicts with a name that a delete of the same session takes
-// away first cannot be checked ahead.
-func makesRoom(re *git.RefError, updates []core.RefUpdate) bool {
-	return re.Kind == git.RefConflict && slices.ContainsFunc(updates, core.RefUpdate.IsDelete)
-}
-
-// checkSplit checks updates as [repo.Repos.Transact] will do them, deletes apart
-// from the rest.
-func (s *Service) checkSplit(ctx context.Context, dir string, w Session, updates []core.RefUpdate) error {
-	var deletes, rest []git.RefChange
-	for _, u := range updates {
-		c := git.RefChange{RefUpdate: core.RefUpdate{Name: w.Namespace.Path(u.Name), Old: u.Old, New: u.New}}
-		if u.IsDelete() {
-			deletes = append(deletes, c)
-		} else {
-			rest = append(rest, c)
-		}
-	}
-	if len(deletes) > 0 {
-		if err := s.git.CheckRefs(ctx, dir, deletes); err != nil {
-			return err
-		}
-	}
-	if len(rest) == 0 {
-		return nil
-	}
-	return s.git.CheckRefs(ctx, dir, rest)
 }
 
 // find returns the open index of the ref with that name on disk, or -1.
