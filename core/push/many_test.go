@@ -48,7 +48,9 @@ func TestService_Write_manyRefsStartFewProcesses(t *testing.T) {
 			prefix := fmt.Sprintf("n%d", n)
 			processes.Take()
 			pushes := b.Forge.Count(forgetest.KindPush)
-			for _, updates := range [][]core.RefUpdate{named(n, prefix, "", id), named(n, prefix, id, next), named(n, prefix, next, "")} {
+			for _, updates := range [][]core.RefUpdate{
+				named(n, prefix, "", id), named(n, prefix, id, next), named(n, prefix, next, id), named(n, prefix, id, ""), // the third is forced
+			} {
 				for _, res := range b.write(r, true, updates...) {
 					require.Empty(t, res.Reason)
 				}
@@ -59,8 +61,8 @@ func TestService_Write_manyRefsStartFewProcesses(t *testing.T) {
 			now := processes.Take()
 			require.Zero(t, now["push"])
 			if r.Upstream != nil {
-				require.Equal(t, 2, now["pack-objects"])
-				require.Equal(t, pushes+3, b.Forge.Count(forgetest.KindPush))
+				require.Equal(t, 3, now["pack-objects"])
+				require.Equal(t, pushes+4, b.Forge.Count(forgetest.KindPush))
 				now["for-each-ref"] = 0 // the test's own
 			}
 			if before != nil {

@@ -302,25 +302,6 @@ func (s *Service) upstreamLeg(w Session, b *results) []int {
 	return idx
 }
 
-// checkForce refuses updates that rewrite history where the token forbids it. A
-// forced push whose new tip descends from the old one passes.
-func (s *Service) checkForce(ctx context.Context, w Session, b *results) error {
-	for _, i := range b.pending() {
-		u := w.Updates[i]
-		if !b.open[i] || !w.Policy.Rule(u.Name).NoForcePush || u.IsCreate() {
-			continue
-		}
-		ok, err := s.repos.Descends(ctx, w.Repo.ID, u.Old, u.New)
-		if err != nil && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil || !ok {
-			b.refuse(i, core.KindPermission, reasonPolicy)
-		}
-	}
-	return nil
-}
-
 // find returns the open index of the ref with that name on disk, or -1.
 func (b *results) find(ns core.Namespace, ref string) int {
 	for _, i := range b.pending() {

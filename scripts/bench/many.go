@@ -31,12 +31,16 @@ func benchMany(ctx context.Context, b *bench) error {
 		if err := b.publish(ctx, st.nginx, "", name); err != nil {
 			return err
 		}
-	}
-	if _, err := b.git.run(ctx, src, "push", "-q", st.nginx.url("upstream"), "refs/heads/main"); err != nil {
-		return err
+		// Not the first branch, which would be the default one, that is not deleted.
+		if _, err := b.git.run(ctx, src, "push", "-q", st.nginx.url(name), "refs/heads/main"); err != nil {
+			return err
+		}
 	}
 	local, err := st.create(ctx, "many-local", "", "")
 	if err != nil {
+		return err
+	}
+	if _, err := local.git().run(ctx, src, "push", "-q", local.url, "refs/heads/main"); err != nil {
 		return err
 	}
 	through, err := st.create(ctx, "many-through", st.nginx.host, "open/upstream")
