@@ -46,11 +46,11 @@ func (g *Git) UpdateRefs(ctx context.Context, dir string, transactions ...[]RefC
 // be had again: tracking refs.
 func NoRefFlush() Config { return Config{"core.fsync", "committed,loose-object,-reference"} }
 
-// CheckRefs runs the transaction up to the point of committing and takes it
+// CheckRefs runs each transaction up to the point of committing and takes it
 // back: it finds directory/file conflicts, missing objects, bad names, stale
 // old ids and held locks, and changes nothing.
-func (g *Git) CheckRefs(ctx context.Context, dir string, changes []RefChange) error {
-	_, err := g.updateRefs(ctx, dir, "abort", [][]RefChange{changes})
+func (g *Git) CheckRefs(ctx context.Context, dir string, transactions ...[]RefChange) error {
+	_, err := g.updateRefs(ctx, dir, "abort", transactions)
 	return err
 }
 
