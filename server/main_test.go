@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	// Every check is a repository and dozens of git processes; the flag on the
 	// command line still wins.
-	if err := flag.Set("rapid.checks", strconv.Itoa(servertest.Rounds(5, 20, 200))); err != nil {
+	if err := flag.Set("rapid.checks", strconv.Itoa(servertest.Rounds(4, 8, 200))); err != nil {
 		panic(err)
 	}
 	flag.Parse()

@@ -458,7 +458,7 @@ func TestInvariant23_eventMeansReadable(t *testing.T) {
 	client, other := b.clone(t), b.direct(t)
 	id := b.Repo(t, mirror).ID
 	git := filepath.Join(b.Engine().Services().Repos.Path(id))
-	const pushes = 15
+	pushes := servertest.Rounds(4, 8, 60)
 	done := make(chan struct{})
 	var writers sync.WaitGroup
 	writers.Go(func() {
@@ -491,6 +491,9 @@ func TestInvariant23_eventMeansReadable(t *testing.T) {
 		}
 		events, err := b.store.Events(t.Context(), last, 1000)
 		require.NoError(t, err)
+		if len(events) == 0 && !stop {
+			time.Sleep(time.Millisecond) // looking without a rest takes a processor from git
+		}
 		for _, e := range events {
 			last = e.Seq
 			if e.Type != "push" {

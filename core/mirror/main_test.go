@@ -8,6 +8,6 @@ import (
 
 func TestMain(m *testing.M) {
 	// Every check makes a repository; the flag on the command line still wins.
-	coretest.Checks(10, 100)
+	coretest.Checks(6, 100)
 	coretest.Main(m)
 }

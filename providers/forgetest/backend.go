@@ -2,7 +2,9 @@ package forgetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -126,43 +128,50 @@ func (a *advertisements) answer(w io.Writer, key string, produce func(io.Writer)
 	_, _ = w.Write(text)
 }
 
-// emptyFiles are the files of an empty bare repository with the default branch main,
-// as this process's git makes them: the first one costs a process, and no other.
-var emptyFiles struct {
-	mu    sync.Mutex
-	known map[string][]byte
-}
+// emptyFiles are the files HEAD and config of an empty bare repository with the default
+// branch main, as this process's git makes them: every forge of it needs them, and one
+// git init tells.
+var emptyFiles = sync.OnceValues(func() (map[string][]byte, error) {
+	folder, err := os.MkdirTemp("", "forge-empty-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	cmd := exec.CommandContext(context.Background(), "git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", ".")
+	cmd.Dir, cmd.Env = folder, append(gitEnv(folder), "PATH="+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("git init: %w: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "reftable")); err == nil {
+		return nil, nil // has more files: git makes each repository
+	}
+	files := map[string][]byte{}
+	for _, name := range []string{"HEAD", "config"} {
+		if files[name], err = os.ReadFile(filepath.Join(folder, name)); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+})
 
 // initRepository makes an empty bare repository.
 func (f *Forge) initRepository(folder string) error {
-	emptyFiles.mu.Lock()
-	defer emptyFiles.mu.Unlock()
-	if emptyFiles.known == nil {
+	files, err := emptyFiles()
+	if err != nil {
+		return err
+	}
+	if files == nil {
 		// --template=: an empty one; no sample hooks, no info/exclude.
-		if _, err := f.git(f.root, nil, "init", "--quiet", "--bare", "--initial-branch=main", "--template=", folder); err != nil {
-			return err
-		}
-		known := map[string][]byte{}
-		for _, name := range []string{"HEAD", "config"} {
-			content, err := os.ReadFile(filepath.Join(folder, name))
-			if err != nil {
-				return err
-			}
-			known[name] = content
-		}
-		if _, err := os.Stat(filepath.Join(folder, "reftable")); err != nil { // which has more files
-			emptyFiles.known = known
-		}
-		return nil
+		_, err := f.git(f.root, nil, "init", "--quiet", "--bare", "--initial-branch=main", "--template=", folder)
+		return err
 	}
 	for _, sub := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
 		if err := os.MkdirAll(filepath.Join(folder, sub), 0o755); err != nil {
 			return err
 		}
 	}
-	var errs []error
-	for name, content := range emptyFiles.known {
-		errs = append(errs, os.WriteFile(filepath.Join(folder, name), content, 0o644)) //nolint:gosec // as git does
+	for name, content := range files {
+		err = errors.Join(err, os.WriteFile(filepath.Join(folder, name), content, 0o644)) //nolint:gosec // as git does
 	}
-	return errors.Join(errs...)
+	return err
 }

@@ -279,10 +279,15 @@ func (w *World) ForgeCommit(r core.Repository, ref, message string, parents ...c
 	return id
 }
 
-// ForgeGit runs git in the upstream's folder at the forge.
+// ForgeGit runs git in the upstream's folder at the forge. "update-ref REF ID" is done
+// without a process.
 func (w *World) ForgeGit(r core.Repository, args ...string) string {
 	w.Helper()
 	dir, err := w.Forge.Forge.RepoDir(ForgePath(r))
 	require.NoError(w, err)
+	if len(args) == 3 && args[0] == "update-ref" && strings.HasPrefix(args[1], "refs/") && core.ObjectID(args[2]).Valid() {
+		setRef(w, dir, args[1], core.ObjectID(args[2]))
+		return ""
+	}
 	return Run(w, dir, args...)
 }
