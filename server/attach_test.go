@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -21,13 +22,10 @@ const local = "team/local"
 
 // base is the body that links a repository to one of the forge's, with a
 // credential that opens it.
-func (b *bench) base(path string) map[string]any {
+func (b *bench) base(path string) client.LinkRepositoryRequest {
 	user, secret := b.forge.Credential()
-	owner, name, _ := strings.Cut(path, "/")
-	return map[string]any{
-		"base_repo": map[string]any{"provider": "gitea", "owner": owner, "name": name, "upstream_host": b.forge.Host()},
-		"username":  user, "password": secret,
-	}
+	base := servertest.Base("gitea", b.forge.Host(), path)
+	return client.LinkRepositoryRequest{BaseRepo: &base, Username: &user, Password: &secret}
 }
 
 // planned returns the names that each list of a plan has.
@@ -174,7 +172,8 @@ func TestAttach_byGitHubApp(t *testing.T) {
 	c.Env = b.Client(t, mirror).Env
 	ahead := c.Commit("ahead")
 	c.Git("push", "--quiet", "origin", "HEAD:main")
-	base := map[string]any{"base_repo": map[string]any{"provider": d.wire, "owner": "acme", "name": "widget", "upstream_host": b.forge.Host()}}
+	at := d.base(b, origin)
+	base := client.LinkRepositoryRequest{BaseRepo: &at}
 
 	b.forge.Uninstall("acme")
 	for _, query := range []string{"?dry_run=true", ""} {
@@ -201,7 +200,7 @@ func TestAttach_byGitHubApp(t *testing.T) {
 	// Another repository of the same App.
 	b.forge.CreateRepo("acme/other", true)
 	b.forge.Seed("acme/other", forgetest.SeedOptions{Commits: 2})
-	base["base_repo"].(map[string]any)["name"] = "other"
+	at.Name = "other"
 	a = b.API(t, http.MethodPut, mirror, "/base", base)
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	b.awaitSynced(t, mirror)
@@ -225,8 +224,7 @@ func TestAttach_refusals(t *testing.T) {
 	b, _ := newLocalBench(t)
 	before := b.memory(t, local)
 	without := b.base(origin)
-	delete(without, "username")
-	delete(without, "password")
+	without.Username, without.Password = nil, nil
 	b.forge.CreateRepo("acme/long", true)
 	dir, err := b.forge.RepoDir("acme/long")
 	require.NoError(t, err)
@@ -238,13 +236,13 @@ func TestAttach_refusals(t *testing.T) {
 	c.Commit("in the other format")
 	c.Git("push", "--quiet", dir, "HEAD:main")
 	wrong := b.base(origin)
-	wrong["password"] = "wrong"
+	wrong.Password = new("wrong")
 	halved := b.base(origin)
-	delete(halved, "password")
+	halved.Password = nil
 	public := b.base(origin)
-	public["base_repo"].(map[string]any)["auth"] = map[string]any{"auth_type": "public"}
+	public.BaseRepo.Auth = &client.BaseRepoAuth{AuthType: new("public")}
 	inside := b.base(origin)
-	inside["base_repo"].(map[string]any)["upstream_host"] = "127.0.0.1:1"
+	inside.BaseRepo.UpstreamHost = new("127.0.0.1:1")
 	for _, tt := range []struct {
 		name string
 		body any
@@ -284,15 +282,12 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	b.awaitHook(t, "active")
 	b.forge.CreateRepo(other, true)
 	b.forge.Seed(other, forgetest.SeedOptions{Commits: 3, Branches: 1})
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{
-		"ref_policies": []any{map[string]any{"pattern": "refs/heads/feature-2", "action": "hold"}},
-	}).Status)
+	b.SetSettings(t, mirror, client.SettingsRequest{RefPolicies: &[]client.RefPolicy{{Pattern: "refs/heads/feature-2", Action: "hold"}}})
 	b.settle(t)
 	c := b.clone(t)
 	c.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:refs/heads/draft")
 	wish := b.base(other)
-	delete(wish, "username")
-	delete(wish, "password")
+	wish.Username, wish.Password = nil, nil
 
 	before := b.memory(t, mirror)
 	a := b.API(t, http.MethodPut, mirror, "/base?dry_run=true", wish)
@@ -331,7 +326,8 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	require.Equal(t, head, b.forge.Ref(other, "refs/heads/main"))
 
 	// Another host must never see the credential, nor does it stay for it.
-	away := map[string]any{"base_repo": map[string]any{"provider": "gitea", "owner": "acme", "name": "widget", "upstream_host": second.Host()}}
+	there := servertest.Base("gitea", second.Host(), origin)
+	away := client.LinkRepositoryRequest{BaseRepo: &there}
 	a = b.API(t, http.MethodPut, mirror, "/base?dry_run=true", away)
 	require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
 	for _, r := range second.Requests() {
@@ -340,7 +336,7 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	stored, err := b.store.CredentialByRepo(t.Context(), after.Repo.ID)
 	require.NoError(t, err)
 	_, secret := second.Credential()
-	away["password"] = secret
+	away.Password = &secret
 	a = b.API(t, http.MethodPut, mirror, "/base", away)
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	b.awaitSynced(t, mirror)
@@ -371,9 +367,9 @@ func TestRepoint_endsTheRunThatIsUnderWay(t *testing.T) {
 			b.Pull(t, mirror)
 			<-begun
 			wish := b.base(other)
-			a := b.API(t, http.MethodPut, mirror, "/base", wish)
+			_, err := b.REST(t, mirror).RepointUpstream(t.Context(), mirror, nil, wish)
 			close(gate)
-			require.Equal(t, http.StatusOK, a.Status, a.Raw)
+			require.NoError(t, err)
 			b.awaitSynced(t, mirror)
 			requireMirrors(t, b.forge.Refs(other), b.Refs(t, mirror))
 			require.NotContains(t, b.Refs(t, mirror), "refs/heads/late")

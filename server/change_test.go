@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -15,7 +16,7 @@ func TestServer_changesNameWhatTheyChange(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.Options{Webhooks: lab})
 	s.Create(t, "app")
-	id, _ := subscribe(t, s, map[string]any{"url": "http://127.0.0.1:1/hook", "events": []string{"push"}})
+	id, _ := subscribe(t, s, client.CreateWebhookRequest{URL: "http://127.0.0.1:1/hook", Events: []string{"push"}})
 	for name, change := range map[string]func(body any) servertest.Answer{
 		"repository": func(body any) servertest.Answer { return s.API(t, http.MethodPatch, "app", "", body) },
 		"settings":   func(body any) servertest.Answer { return s.API(t, http.MethodPatch, "app", "/settings", body) },

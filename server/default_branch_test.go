@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -26,8 +27,8 @@ func TestPush_firstBranches(t *testing.T) {
 		"first-by-bytes": {"trunk", []string{"b", "a", "B"}, "B"},
 		"tags-alone":     {"trunk", []string{"refs/tags/v1"}, "trunk"},
 	} {
-		a := s.Call(t, http.MethodPost, "/api/repos", s.Token(t, name), map[string]any{"default_branch": tt.configured})
-		require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+		_, err := s.REST(t, name).CreateRepository(t.Context(), nil, client.CreateRepositoryRequest{DefaultBranch: &tt.configured})
+		require.NoError(t, err)
 		c := s.Client(t, name).Clone("")
 		c.Commit("one")
 		c.Git("push", "--quiet", s.Remote(name+"+ephemeral"), "HEAD:refs/heads/draft")
@@ -39,7 +40,7 @@ func TestPush_firstBranches(t *testing.T) {
 			args = append(args, "HEAD:"+branch)
 		}
 		c.Git(args...)
-		require.Equal(t, tt.want, s.Get(t, name).At("default_branch"), name)
+		require.Equal(t, tt.want, s.Repository(t, name).DefaultBranch, name)
 		if tt.push[0] == "refs/tags/v1" {
 			continue
 		}
@@ -47,14 +48,14 @@ func TestPush_firstBranches(t *testing.T) {
 		c.Git("push", "--quiet", s.Remote(name), "HEAD:refs/heads/0", "HEAD:refs/heads/main")
 		fresh := s.Client(t, name).Clone(s.Remote(name))
 		require.Equal(t, tt.want, fresh.Git("symbolic-ref", "--short", "HEAD"), name)
-		require.Equal(t, tt.want, s.Get(t, name).At("default_branch"), name)
+		require.Equal(t, tt.want, s.Repository(t, name).DefaultBranch, name)
 
 		out, err := c.Try("push", s.Remote(name), ":refs/heads/"+tt.want, ":refs/heads/0")
 		require.Error(t, err)
 		require.Contains(t, out, "this is the default branch")
 		require.NotContains(t, c.LsRemote(s.Remote(name)), "refs/heads/0")
-		a = s.API(t, http.MethodPatch, name, "", map[string]any{"default_branch": "main"})
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		_, err = s.REST(t, name).UpdateRepository(t.Context(), name, client.UpdateRepositoryRequest{DefaultBranch: new("main")})
+		require.NoError(t, err)
 		out, err = c.Try("push", s.Remote(name), ":refs/heads/"+tt.want)
 		require.Equal(t, tt.want == "main", err != nil, out)
 	}
@@ -62,7 +63,7 @@ func TestPush_firstBranches(t *testing.T) {
 	s.Create(t, "made-here")
 	w := &writes{Server: s, repo: "made-here"}
 	w.commit(t, map[string]any{"target_branch": "made"}, file{path: "a", data: "1"})
-	require.Equal(t, "made", s.Get(t, "made-here").At("default_branch"))
+	require.Equal(t, "made", s.Repository(t, "made-here").DefaultBranch)
 	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "made-here", "/files", nil).Status)
 }
 

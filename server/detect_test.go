@@ -15,6 +15,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -290,7 +291,7 @@ func TestInvariant23_cloneInsideTheReceiver(t *testing.T) {
 		return id + " " + branch
 	})
 	d.follow(t, b)
-	_, secret := subscribe(t, b.Server, map[string]any{"url": r.URL, "events": []string{
+	_, secret := subscribe(t, b.Server, client.CreateWebhookRequest{URL: r.URL, Events: []string{
 		core.EventPush, core.EventSyncSucceeded, core.EventDefaultBranchChanged, core.EventRefRewritten, core.EventUpstreamMoved,
 	}})
 	other := d.atHost(t, b)
@@ -437,7 +438,7 @@ func TestServer_clocksDiffer(t *testing.T) {
 				}
 			}))
 			t.Cleanup(receiver.Close)
-			_, secret := subscribe(t, b.Server, map[string]any{"url": receiver.URL, "events": []string{core.EventPush}})
+			_, secret := subscribe(t, b.Server, client.CreateWebhookRequest{URL: receiver.URL, Events: []string{core.EventPush}})
 			other := d.atHost(t, b)
 			id := other.Commit("in another time")
 			b.hostPush(t, other, "HEAD:main")

@@ -12,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/ephemeral"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -26,13 +27,6 @@ func drafts(t *testing.T, s *servertest.Server, repo string) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// set changes the settings of a repository.
-func set(t *testing.T, s *servertest.Server, repo string, settings map[string]any) {
-	t.Helper()
-	a := s.API(t, http.MethodPatch, repo, "/settings", settings)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 }
 
 func TestEphemeral_branchesExpireAfterTheirLastPush(t *testing.T) {
@@ -61,7 +55,7 @@ func TestEphemeral_branchesExpireAfterTheirLastPush(t *testing.T) {
 	push(c, local, "young")
 	require.Equal(t, []string{"kept", "old", "young"}, sweep(), "there is no time to live")
 
-	set(t, s, local, map[string]any{"ephemeral_ttl": "1h"})
+	s.SetSettings(t, local, client.SettingsRequest{EphemeralTTL: new("1h")})
 	require.Equal(t, []string{"kept", "old", "young"}, sweep())
 	clock.Advance(9 * time.Minute)
 	require.Equal(t, []string{"kept", "old", "young"}, sweep())
@@ -80,7 +74,7 @@ func TestEphemeral_branchesExpireAfterTheirLastPush(t *testing.T) {
 	push(c, local, "old")
 	clock.Advance(time.Minute)
 	require.Equal(t, []string{"old", "young"}, sweep())
-	set(t, s, local, map[string]any{"ephemeral_ttl": "1m"})
+	s.SetSettings(t, local, client.SettingsRequest{EphemeralTTL: new("1m")})
 	require.Equal(t, []string{}, sweep(), "a shorter time counts at once")
 	require.Equal(t, []string{"for-ever"}, drafts(t, s, "team/other"))
 }
@@ -95,7 +89,7 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 	push := func(args ...string) (string, error) { return c.Try(append([]string{"push", remote}, args...)...) }
 	out, err := push("HEAD:refs/heads/a", "HEAD:refs/heads/b", "HEAD:refs/heads/c")
 	require.NoError(t, err, out)
-	set(t, s, local, map[string]any{"ephemeral_quota": 2})
+	s.SetSettings(t, local, client.SettingsRequest{EphemeralQuota: new(2)})
 
 	c.Commit("two")
 	out, err = push("HEAD:refs/heads/a", "HEAD:refs/heads/d")
@@ -103,9 +97,10 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 	require.Contains(t, out, "may have 2 ephemeral branches and has them")
 	require.Equal(t, []string{"a", "b", "c"}, drafts(t, s, local))
 	require.Equal(t, c.Git("rev-parse", "HEAD"), s.Refs(t, local)[core.EphemeralPrefix+"refs/heads/a"], "an update goes")
-	a := s.API(t, http.MethodPost, local, "/branches/create", map[string]any{"target_branch": "d", "target_is_ephemeral": true, "base_branch": "a", "base_is_ephemeral": true})
-	require.Equal(t, http.StatusConflict, a.Status, a.Raw)
-	require.Contains(t, a.At("error"), "ephemeral quota")
+	_, err = s.REST(t, local).CreateBranch(t.Context(), local, client.CreateBranchRequest{
+		TargetBranch: "d", TargetIsEphemeral: new(true), BaseBranch: new("a"), BaseIsEphemeral: new(true),
+	})
+	require.Contains(t, servertest.RequireRefused(t, http.StatusConflict, err).Message, "ephemeral quota")
 	out, err = push("HEAD:refs/heads/main")
 	require.Error(t, err, out)
 	c.Git("push", "--quiet", s.Remote(local), "HEAD:main") // other branches are not counted
@@ -114,7 +109,7 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 	out, err = push(":refs/heads/b", ":refs/heads/c", "HEAD:refs/heads/d")
 	require.NoError(t, err, out)
 	require.Equal(t, []string{"a", "d"}, drafts(t, s, local))
-	set(t, s, local, map[string]any{"ephemeral_quota": 5})
+	s.SetSettings(t, local, client.SettingsRequest{EphemeralQuota: new(5)})
 
 	// Together they must not take more than there is.
 	results := make(chan error, 8)
@@ -140,15 +135,11 @@ func TestEphemeral_orphansAreThoseWhoseBaseIsGone(t *testing.T) {
 	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
 	c := b.clone(t)
 	remote := b.Remote(mirror + "+ephemeral")
-	orphans := func() []map[string]any {
-		a := b.API(t, http.MethodGet, mirror, "/ephemeral/orphans", nil)
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
-		require.Equal(t, false, a.At("has_more"))
-		out := []map[string]any{}
-		for _, o := range a.At("orphans").([]any) {
-			out = append(out, o.(map[string]any))
-		}
-		return out
+	orphans := func() []client.Orphan {
+		list, err := b.REST(t, mirror).ListOrphans(t.Context(), mirror, nil)
+		require.NoError(t, err)
+		require.False(t, list.HasMore)
+		return list.Orphans
 	}
 	tip := c.Git("rev-parse", "origin/main")
 	c.Git("checkout", "--quiet", "-b", "on-tip", "origin/main")
@@ -164,17 +155,14 @@ func TestEphemeral_orphansAreThoseWhoseBaseIsGone(t *testing.T) {
 	b.forgePush(t, c, ":feature-1")
 	b.pullAndWait(t)
 	rows := map[string]string{}
-	for _, row := range b.rewrites(t, "") {
-		rows[row.(map[string]any)["ref"].(string)] = row.(map[string]any)["id"].(string)
+	for _, row := range b.rewrites(t, client.ListRewritesParams{}) {
+		rows[row.Ref] = row.ID
 	}
 	found := orphans()
-	require.Len(t, found, 2)
-	require.Equal(t, map[string]any{
-		"branch": "on-feature", "id": feature, "ref": "refs/heads/feature-1", "rewrite_id": rows["refs/heads/feature-1"], "base": feature,
-	}, found[0])
-	require.Equal(t, map[string]any{
-		"branch": "on-tip", "id": onTip, "ref": "refs/heads/main", "rewrite_id": rows["refs/heads/main"], "base": tip,
-	}, found[1])
+	require.Equal(t, []client.Orphan{
+		{Branch: "on-feature", ID: feature, Ref: "refs/heads/feature-1", RewriteID: rows["refs/heads/feature-1"], Base: feature},
+		{Branch: "on-tip", ID: onTip, Ref: "refs/heads/main", RewriteID: rows["refs/heads/main"], Base: tip},
+	}, found)
 
 	// Rebased, or the base came back: no orphan any more.
 	c.Git("fetch", "--quiet", "origin")

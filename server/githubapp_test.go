@@ -14,6 +14,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -293,43 +294,42 @@ func TestGitHubApp_preconditions(t *testing.T) {
 	t.Run("no App", func(t *testing.T) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{})
-		a := s.Call(t, http.MethodPost, "/api/repos", s.Token(t, mirror), map[string]any{"base_repo": map[string]any{"provider": "github", "owner": "acme", "name": "widget"}})
-		require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
-		require.Contains(t, a.At("error"), "no GitHub App is configured")
+		_, err := s.REST(t, mirror).CreateRepository(t.Context(), nil, client.CreateRepositoryRequest{
+			BaseRepo: &client.BaseRepoRequest{Provider: new("github"), Owner: new("acme"), Name: "widget"},
+		})
+		refused := servertest.RequireRefused(t, http.StatusPreconditionFailed, err)
+		require.Contains(t, refused.Message, "no GitHub App is configured")
 	})
 	t.Run("not installed", func(t *testing.T) {
 		t.Parallel()
 		b := d.start(t, servertest.Options{})
 		b.forge.CreateRepo("acme/other", true)
 		b.forge.SelectRepositories("acme", "acme/other")
-		a := d.create(t, b, mirror, origin)
-		require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
+		_, err := d.create(t, b, mirror, origin)
+		servertest.RequireRefused(t, http.StatusPreconditionFailed, err)
 		b.forge.Uninstall("acme")
-		a = d.create(t, b, mirror, origin)
-		require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
-		require.Contains(t, a.At("error"), "not installed")
+		_, err = d.create(t, b, mirror, origin)
+		require.Contains(t, servertest.RequireRefused(t, http.StatusPreconditionFailed, err).Message, "not installed")
 		b.forge.Install("acme")
-		a = d.create(t, b, mirror, "acme/nothing")
-		require.Equal(t, http.StatusNotFound, a.Status, a.Raw)
-		require.Equal(t, http.StatusCreated, d.create(t, b, mirror, origin).Status)
+		_, err = d.create(t, b, mirror, "acme/nothing")
+		servertest.RequireRefused(t, http.StatusNotFound, err)
+		b.Follow(t, mirror, d.base(b, origin))
 	})
 	t.Run("clock", func(t *testing.T) {
 		t.Parallel()
 		b := d.start(t, servertest.Options{})
 		b.forge.SetClockSkew(40 * time.Second) // hosts and servers differ by that much
-		require.Equal(t, http.StatusCreated, d.create(t, b, mirror, origin).Status)
+		b.Follow(t, mirror, d.base(b, origin))
 		b.forge.SetClockSkew(time.Hour)
-		a := d.create(t, b, "team/second", origin)
-		require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
-		require.Contains(t, a.At("error"), "clock")
+		_, err := d.create(t, b, "team/second", origin)
+		require.Contains(t, servertest.RequireRefused(t, http.StatusPreconditionFailed, err).Message, "clock")
 	})
 	t.Run("limits", func(t *testing.T) {
 		t.Parallel()
 		b := d.start(t, servertest.Options{})
 		b.forge.LimitRate(forgetest.RateLimit{Reset: time.Now().Add(10 * time.Minute)})
-		a := d.create(t, b, mirror, origin)
-		require.Equal(t, http.StatusTooManyRequests, a.Status, a.Raw)
-		require.NotEmpty(t, a.Header.Get("Retry-After"))
+		_, err := d.create(t, b, mirror, origin)
+		require.NotEmpty(t, servertest.RequireRefused(t, http.StatusTooManyRequests, err).RetryAfter)
 	})
 }
 

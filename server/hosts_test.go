@@ -18,6 +18,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -113,27 +114,30 @@ func (d hostCase) subscribeApp(b *bench) {
 	}
 }
 
-// create makes the link, and returns what the API says.
-func (d hostCase) create(t *testing.T, b *bench, name, path string) servertest.Answer {
+// create makes a repository that follows the one at a path, and returns what the
+// API answers.
+func (d hostCase) create(t *testing.T, b *bench, name, path string) (client.CreatedRepository, error) {
 	t.Helper()
-	slash := strings.LastIndexByte(path, '/')
-	base := map[string]any{"provider": d.wire, "owner": path[:slash], "name": path[slash+1:], "upstream_host": b.forge.Host()}
+	base := d.base(b, path)
+	return b.REST(t, name).CreateRepository(t.Context(), nil, client.CreateRepositoryRequest{BaseRepo: &base})
+}
+
+// base is what a repository that follows the one at a path names.
+func (d hostCase) base(b *bench, path string) client.BaseRepoRequest {
+	base := servertest.Base(d.wire, b.forge.Host(), path)
 	if d.public {
-		base["auth"] = map[string]any{"auth_type": "public"}
+		base.Auth = &client.BaseRepoAuth{AuthType: new("public")}
 	}
-	return b.Call(t, http.MethodPost, "/api/repos", b.Token(t, name), map[string]any{"base_repo": base})
+	return base
 }
 
 // follow makes the mirror with all that its host needs, and waits until it is
 // here and the host's webhook works.
 func (d hostCase) follow(t *testing.T, b *bench) {
 	t.Helper()
-	a := d.create(t, b, mirror, d.path)
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	b.Follow(t, mirror, d.base(b, d.path))
 	if d.registers {
-		user, secret := b.forge.Credential()
-		a := b.API(t, http.MethodPost, mirror, "/git-credentials", map[string]any{"username": user, "password": secret})
-		require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+		b.StoreCredential(t, mirror, b.forge)
 	}
 	require.NoError(t, b.Sync(t, mirror), "%s", b.Log)
 	switch {
@@ -252,7 +256,7 @@ func TestServer_everyHostEndToEnd(t *testing.T) {
 			t.Parallel()
 			b := d.start(t, servertest.Options{Webhooks: lab})
 			r := newHookReceiver(t, nil)
-			_, secret := subscribe(t, b.Server, map[string]any{"url": r.URL, "events": []string{core.EventPush}})
+			_, secret := subscribe(t, b.Server, client.CreateWebhookRequest{URL: r.URL, Events: []string{core.EventPush}})
 			d.follow(t, b)
 			if d.registers {
 				hooks := b.forge.Webhooks(d.path)

@@ -327,9 +327,7 @@ func TestInbound_webhookGoesWithItsReason(t *testing.T) {
 			require.Eventually(t, gone(b), 30*time.Second, 10*time.Millisecond)
 			if name == "credential deleted" {
 				b.awaitHook(t, "none")
-				user, secret := b.forge.Credential()
-				a := b.API(t, http.MethodPost, mirror, "/git-credentials", map[string]any{"username": user, "password": secret})
-				require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+				b.StoreCredential(t, mirror, b.forge)
 				b.awaitHook(t, "active")
 				require.Equal(t, address, b.forge.Webhooks(origin)[0].URL)
 				return
@@ -374,10 +372,7 @@ provider "github-app" "acme" {
 }`, forgetest.AppID, key, forge.Host(), forge.Scheme(), forge.APIURL(), secret)})}
 	b.store = servertest.Store(t, b.Dir)
 	forge.SetInstanceWebhook(b.URL+"/webhooks/acme", secret)
-	a := b.Call(t, http.MethodPost, "/api/repos", b.Token(t, mirror), map[string]any{"base_repo": map[string]any{
-		"provider": "github", "owner": "acme", "name": "widget", "upstream_host": forge.Host(),
-	}})
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	b.Follow(t, mirror, servertest.Base("github", forge.Host(), origin))
 	require.NoError(t, b.Sync(t, mirror), "%s", b.Log)
 
 	forge.SetWebhookFaults(forgetest.WebhookFaults{Drop: true})
@@ -389,7 +384,7 @@ provider "github-app" "acme" {
 	forge.SetWebhookFaults(forgetest.WebhookFaults{})
 
 	org := b.TokenWith(t, access.Claims{Scopes: []access.Scope{access.RepoWrite, access.OrgRead}})
-	a = b.Call(t, http.MethodPost, "/providers/acme/replay", org, nil)
+	a := b.Call(t, http.MethodPost, "/providers/acme/replay", org, nil)
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	require.Equal(t, 1.0, a.At("failed"), a.Raw)
 	require.Equal(t, 1.0, a.At("replayed"), a.Raw)

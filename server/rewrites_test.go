@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 )
 
 // force rewrites main at the forge, from its first commit on, and syncs. It
@@ -26,25 +27,24 @@ func (b *bench) force(t *testing.T) (old, tip string) {
 }
 
 // rewrites lists rewrites by the API.
-func (b *bench) rewrites(t *testing.T, query string) []any {
+func (b *bench) rewrites(t *testing.T, query client.ListRewritesParams) []client.Rewrite {
 	t.Helper()
-	a := b.API(t, http.MethodGet, mirror, "/rewrites"+query, nil)
-	require.Equal(t, http.StatusOK, a.Status)
-	return a.At("rewrites").([]any)
+	list, err := b.REST(t, mirror).ListRewrites(t.Context(), mirror, &query)
+	require.NoError(t, err)
+	return list.Rewrites
 }
 
 func TestInvariant10_restoreOverREST(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 2})
-	require.Empty(t, b.rewrites(t, ""))
+	require.Empty(t, b.rewrites(t, client.ListRewritesParams{}))
 	old, tip := b.force(t)
-	rows := b.rewrites(t, "?ref=main&state=retained")
+	rows := b.rewrites(t, client.ListRewritesParams{Ref: new("main"), State: new("retained")})
 	require.Len(t, rows, 1)
-	row := rows[0].(map[string]any)
-	require.Equal(t, old, row["old"])
-	require.Equal(t, tip, row["new"])
-	require.NotEmpty(t, row["expires_at"])
-	one := "/rewrites/" + row["id"].(string)
+	row := rows[0]
+	require.Equal(t, [2]string{old, tip}, [2]string{row.Old, row.New})
+	require.NotEmpty(t, row.ExpiresAt)
+	one := "/rewrites/" + row.ID
 
 	for _, tt := range []struct {
 		name, method, path string
@@ -63,10 +63,10 @@ func TestInvariant10_restoreOverREST(t *testing.T) {
 		require.Equal(t, tt.want, b.API(t, tt.method, mirror, tt.path, tt.body).Status, tt.name)
 	}
 
-	a := b.API(t, http.MethodPost, mirror, one+"/restore", map[string]string{"branch": "before"})
-	require.Equal(t, http.StatusOK, a.Status)
-	require.Equal(t, "restored", a.At("state"))
-	require.Equal(t, "before", a.At("restored_branch"))
+	restored, err := b.REST(t, mirror).RestoreRewrite(t.Context(), mirror, row.ID, client.RestoreRewriteRequest{Branch: new("before")})
+	require.NoError(t, err)
+	require.Equal(t, "restored", restored.State)
+	require.Equal(t, "before", restored.RestoredBranch)
 	require.Equal(t, old, b.forge.Ref(origin, "refs/heads/before"))
 	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/before"])
 	b.requireSame(t)
@@ -112,42 +112,44 @@ func TestInvariant20_keptTipsAreNotAdvertised(t *testing.T) {
 func TestRewrites_holdOverREST(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 5})
-	policy := map[string]any{"ref_policies": []map[string]string{{"pattern": "refs/heads/main", "action": "hold"}}}
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", policy).Status)
+	b.SetSettings(t, mirror, client.SettingsRequest{RefPolicies: &[]client.RefPolicy{{Pattern: "refs/heads/main", Action: "hold"}}})
 	old, tip := b.force(t)
 	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/main"])
-	held := b.rewrites(t, "?state=held,frozen")
+	held := b.rewrites(t, client.ListRewritesParams{State: new("held,frozen")})
 	require.Len(t, held, 1)
-	row := held[0].(map[string]any)
-	require.Equal(t, tip, row["new"])
+	row := held[0]
+	require.Equal(t, tip, row.New)
 	// What keeps the ref out is named to whoever waits for it, or looks.
-	reason := fmt.Sprintf("the upstream has moved refs/heads/main to %s, and a policy holds it at %s: approve %s to let it through", tip[:12], old[:12], row["id"])
+	reason := fmt.Sprintf("the upstream has moved refs/heads/main to %s, and a policy holds it at %s: approve %s to let it through", tip[:12], old[:12], row.ID)
 	for _, want := range []map[string]any{{"name": "main", "id": tip}, {"name": "main"}} {
 		late := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"refs": []any{want}, "timeout": "1s"})
 		require.Equal(t, http.StatusGatewayTimeout, late.Status, late.Raw)
 		require.Equal(t, reason, late.At("ensured.refs").([]any)[0].(map[string]any)["reason"])
 		require.Contains(t, late.At("detail"), reason)
 	}
-	require.Equal(t, []any{map[string]any{"ref": "refs/heads/main", "rewrite_id": row["id"], "state": "held", "reason": reason}},
+	require.Equal(t, []any{map[string]any{"ref": "refs/heads/main", "rewrite_id": row.ID, "state": "held", "reason": reason}},
 		b.API(t, http.MethodGet, mirror, "/sync", nil).At("held_refs"))
-	a := b.API(t, http.MethodPost, mirror, "/rewrites/"+row["id"].(string)+"/approve", nil)
-	require.Equal(t, http.StatusOK, a.Status)
-	require.Equal(t, "approved", a.At("state"))
+	approved, err := b.REST(t, mirror).ApproveRewrite(t.Context(), mirror, row.ID)
+	require.NoError(t, err)
+	require.Equal(t, "approved", approved.State)
 	require.Equal(t, tip, b.Refs(t, mirror)["refs/heads/main"])
 	b.requireSame(t)
 	require.NotContains(t, b.API(t, http.MethodGet, mirror, "/sync", nil).Raw, "held_refs")
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"refs": []any{map[string]any{"name": "main"}}}).Status)
+	_, err = b.REST(t, mirror).Ensure(t.Context(), mirror, client.EnsureRequest{Refs: &[]client.EnsureRef{{Name: new("main")}}})
+	require.NoError(t, err)
 
-	all := b.rewrites(t, "")
+	all := b.rewrites(t, client.ListRewritesParams{})
 	require.Len(t, all, 2)
-	first := b.API(t, http.MethodGet, mirror, "/rewrites?limit=1", nil)
-	require.Equal(t, true, first.At("has_more"))
-	second := b.rewrites(t, "?limit=1&cursor="+first.At("next_cursor").(string))
+	first, err := b.REST(t, mirror).ListRewrites(t.Context(), mirror, &client.ListRewritesParams{Limit: new(1)})
+	require.NoError(t, err)
+	require.True(t, first.HasMore)
+	second := b.rewrites(t, client.ListRewritesParams{Limit: new(1), Cursor: &first.NextCursor})
 	require.Equal(t, all[1:], second)
-	retained := b.rewrites(t, "?state=retained")
+	retained := b.rewrites(t, client.ListRewritesParams{State: new("retained")})
 	require.Len(t, retained, 1)
-	a = b.API(t, http.MethodPost, mirror, "/rewrites/"+retained[0].(map[string]any)["id"].(string)+"/dismiss", nil)
-	require.Equal(t, "dismissed", a.At("state"))
+	dismissed, err := b.REST(t, mirror).DismissRewrite(t.Context(), mirror, retained[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, "dismissed", dismissed.State)
 }
 
 // A policy that is lifted lets go of what it held, at once and without any change
@@ -155,19 +157,18 @@ func TestRewrites_holdOverREST(t *testing.T) {
 func TestSettings_liftedHoldLetsTheRefFollow(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
-	settings := func(policies ...any) {
+	settings := func(policies ...client.RefPolicy) {
 		t.Helper()
-		a := b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"poll": "off", "ref_policies": append([]any{}, policies...)})
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		policies = append([]client.RefPolicy{}, policies...) // none is a list, too
+		b.SetSettings(t, mirror, client.SettingsRequest{Poll: new("off"), RefPolicies: &policies})
 	}
-	settings(map[string]any{"pattern": "refs/heads/main", "action": "hold"})
+	settings(client.RefPolicy{Pattern: "refs/heads/main", Action: "hold"})
 	b.pullAndWait(t)
 	before, head := b.force(t)
 	require.Equal(t, before, b.Refs(t, mirror)["refs/heads/main"], "held")
 
 	// A push forgets the digest, so that the next run has only the refs to go by.
-	client := b.clone(t)
-	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/other")
+	b.clone(t).Git("push", "--quiet", "origin", "HEAD:refs/heads/other")
 	settings()
 	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
 }

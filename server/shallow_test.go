@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/server/client"
+	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
 // What a fetch from a shallow upstream leaves behind is on no ref and lacks its
@@ -22,9 +25,10 @@ func TestShallowUpstream_nothingIsBuiltOnWhatItLacks(t *testing.T) {
 	three := other.Commit("three")
 	git("fetch", "--quiet", "--depth=1", "file://"+other.Dir, "+HEAD:refs/heads/main")
 
+	api := b.REST(t, mirror)
 	for range 2 { // the second time the object is here already
-		a := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{three}, "timeout": "1s"})
-		require.Equal(t, http.StatusGatewayTimeout, a.Status, a.Raw)
+		_, err := api.Ensure(t.Context(), mirror, client.EnsureRequest{Ids: &[]string{three}, Timeout: new("1s")})
+		servertest.RequireRefused(t, http.StatusGatewayTimeout, err)
 	}
 	for path, body := range map[string]map[string]any{
 		"/branches/create": {"target_branch": "built", "base_branch": three},
@@ -39,8 +43,9 @@ func TestShallowUpstream_nothingIsBuiltOnWhatItLacks(t *testing.T) {
 		require.NotEqual(t, three, id, ref)
 	}
 	git("fetch", "--quiet", "--unshallow", "file://"+other.Dir)
-	a := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{three}})
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodPost, mirror, "/branches/create", map[string]any{"target_branch": "built", "base_branch": strings.ToUpper(three)}).Status)
+	_, err := api.Ensure(t.Context(), mirror, client.EnsureRequest{Ids: &[]string{three}})
+	require.NoError(t, err)
+	_, err = api.CreateBranch(t.Context(), mirror, client.CreateBranchRequest{TargetBranch: "built", BaseBranch: new(strings.ToUpper(three))})
+	require.NoError(t, err)
 	b.clone(t)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -42,7 +43,7 @@ func (b *bench) upstreamEvents(t *testing.T) []string {
 func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 	t.Parallel()
 	b, clock := agedBench(t)
-	set(t, b.Server, mirror, map[string]any{"poll": "1m"})
+	b.SetSettings(t, mirror, client.SettingsRequest{Poll: new("1m")})
 	before := b.Refs(t, mirror)
 	start := clock.Now()
 	undo := b.forge.Inject(forgetest.Fault{Status: http.StatusServiceUnavailable})
@@ -125,16 +126,15 @@ func TestInvariant10_branchDeletedAndMadeAgain(t *testing.T) {
 	require.Equal(t, [][2]string{{first, none}, {none, second}, {second, third}}, moves)
 
 	// Each tip that it had can be had again.
-	rows := b.rewrites(t, "?ref=feature-1&state=retained")
+	rows := b.rewrites(t, client.ListRewritesParams{Ref: new("feature-1"), State: new("retained")})
 	require.Len(t, rows, 2)
 	var kept []string
 	for i, row := range rows {
-		row := row.(map[string]any)
-		kept = append(kept, row["old"].(string))
+		kept = append(kept, row.Old)
 		name := "before-" + strconv.Itoa(i)
-		a := b.API(t, http.MethodPost, mirror, "/rewrites/"+row["id"].(string)+"/restore", map[string]string{"branch": name})
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
-		require.Equal(t, row["old"], b.forge.Ref(origin, "refs/heads/"+name))
+		_, err := b.REST(t, mirror).RestoreRewrite(t.Context(), mirror, row.ID, client.RestoreRewriteRequest{Branch: &name})
+		require.NoError(t, err)
+		require.Equal(t, row.Old, b.forge.Ref(origin, "refs/heads/"+name))
 	}
 	require.ElementsMatch(t, []string{first, second}, kept)
 	b.requireSame(t)
@@ -143,9 +143,9 @@ func TestInvariant10_branchDeletedAndMadeAgain(t *testing.T) {
 func TestInvariant10_heldBranchRewrittenTwice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
-	set(t, b.Server, mirror, map[string]any{"ref_policies": []any{map[string]string{"pattern": "refs/heads/main", "action": "hold"}}})
+	b.SetSettings(t, mirror, client.SettingsRequest{RefPolicies: &[]client.RefPolicy{{Pattern: "refs/heads/main", Action: "hold"}}})
 	old, _ := b.force(t)
-	first := b.rewrites(t, "?state=held")[0].(map[string]any)
+	first := b.rewrites(t, client.ListRewritesParams{State: new("held")})[0]
 	other := b.direct(t)
 	other.Git("reset", "--quiet", "--hard", "HEAD~1")
 	tip := other.Commit("rewritten once more")
@@ -154,15 +154,20 @@ func TestInvariant10_heldBranchRewrittenTwice(t *testing.T) {
 	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/main"])
 	require.Equal(t, tip, b.Refs(t, mirror)["refs/heads/feature-2"], "the others go on")
 
-	held := b.rewrites(t, "?state=held")
+	held := b.rewrites(t, client.ListRewritesParams{State: new("held")})
 	require.Len(t, held, 1)
-	second := held[0].(map[string]any)
-	require.Equal(t, [2]any{old, tip}, [2]any{second["old"], second["new"]})
-	path := func(row map[string]any) string { return "/rewrites/" + row["id"].(string) }
-	require.Equal(t, "replaced", b.API(t, http.MethodGet, mirror, path(first), nil).At("state"))
-	require.Equal(t, http.StatusConflict, b.API(t, http.MethodPost, mirror, path(first)+"/approve", nil).Status)
+	second := held[0]
+	require.Equal(t, [2]string{old, tip}, [2]string{second.Old, second.New})
+	api := b.REST(t, mirror)
+	first, err := api.GetRewrite(t.Context(), mirror, first.ID)
+	require.NoError(t, err)
+	require.Equal(t, "replaced", first.State)
+	_, err = api.ApproveRewrite(t.Context(), mirror, first.ID)
+	servertest.RequireRefused(t, http.StatusConflict, err)
 	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/main"])
-	require.Equal(t, "approved", b.API(t, http.MethodPost, mirror, path(second)+"/approve", nil).At("state"))
+	second, err = api.ApproveRewrite(t.Context(), mirror, second.ID)
+	require.NoError(t, err)
+	require.Equal(t, "approved", second.State)
 	b.requireSame(t)
 	require.Len(t, b.eventsOf(t, core.EventRefHeld), 2)
 	rewritten := b.eventsOf(t, core.EventRefRewritten)
@@ -209,10 +214,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 	b.pullAndWait(t)
 	events = append(events, "unavailable revoked")
 	expect("revoked", events...)
-	user, secret := b.forge.Credential()
-	id := b.Get(t, mirror).At("credential.id").(string)
-	a := b.API(t, http.MethodPut, mirror, "/git-credentials/"+id, map[string]any{"username": user, "password": secret})
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	b.ReplaceCredential(t, mirror, b.forge)
 	events = append(events, "recovered revoked")
 	expect("active", events...)
 
@@ -226,8 +228,8 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 	b.pullAndWait(t)
 	events = append(events, "unavailable replaced")
 	expect("replaced", events...)
-	a = b.API(t, http.MethodPut, mirror, "/base", b.base(origin))
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	_, err = b.REST(t, mirror).RepointUpstream(t.Context(), mirror, nil, b.base(origin))
+	require.NoError(t, err)
 	b.awaitSynced(t, mirror)
 	content = b.forge.Ref(origin, "refs/heads/main")
 	events = append(events, "moved")

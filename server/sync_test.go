@@ -18,6 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -56,8 +57,8 @@ func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 	// One ref alone.
 	other.Commit("main only")
 	b.forgePush(t, other, "HEAD:main", "HEAD:left")
-	answer := b.API(t, http.MethodPost, mirror, "/pull-upstream", map[string]any{"ref": "main"})
-	require.Equal(t, http.StatusAccepted, answer.Status)
+	_, err := b.REST(t, mirror).PullUpstream(t.Context(), mirror, rest.PullUpstreamRequest{Ref: new("main")})
+	require.NoError(t, err)
 	head := other.Git("rev-parse", "HEAD")
 	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
 	require.NotContains(t, b.Refs(t, mirror), "refs/heads/left")
@@ -367,11 +368,9 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 			Resolver: dns, Hosts: []string{fmt.Sprintf("  host %q {\n    scheme = \"http\"\n  }\n", host)},
 		})}
 		dns.set("127.0.0.1")
-		refused := b.Call(t, http.MethodPost, "/api/repos", b.Token(t, "x"), map[string]any{"base_repo": map[string]any{
-			"provider": "gitea", "owner": "acme", "name": "widget", "upstream_host": host,
-		}})
-		require.Equal(t, http.StatusBadRequest, refused.Status, refused.Raw)
-		require.Contains(t, refused.Raw, "loopback")
+		base := servertest.Base("gitea", host, origin)
+		_, err = b.REST(t, "x").CreateRepository(t.Context(), nil, rest.CreateRepositoryRequest{BaseRepo: &base})
+		require.Contains(t, servertest.RequireRefused(t, http.StatusBadRequest, err).Message, "loopback")
 
 		// Harmless when the repository is made, inside when it is contacted.
 		dns.set("140.82.121.3")
@@ -379,8 +378,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 		for _, addrs := range [][]string{{"127.0.0.1"}, {"140.82.121.3", "127.0.0.1"}, {"::ffff:127.0.0.1"}, {"169.254.169.254"}, {"10.0.0.1"}, {"::1"}} {
 			dns.set(addrs...)
 			b.pullAndWait(t)
-			a := b.Get(t, mirror)
-			require.Equal(t, "refused", a.At("sync.last_error.class"), a.Raw)
+			require.EqualValues(t, "refused", b.Repository(t, mirror).Sync.LastError.Class)
 		}
 		require.Zero(t, forge.Count(), "the forge on the loopback address was contacted")
 	})
@@ -398,9 +396,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 			Resolver: dns, Hosts: []string{fmt.Sprintf("  host %q {\n    scheme        = \"http\"\n    allow_private = true\n  }\n", host)},
 		})}
 		b.LinkAs(t, mirror, host, origin)
-		user, secret := forge.Credential()
-		a := b.API(t, http.MethodPost, mirror, "/git-credentials", map[string]any{"username": user, "password": secret})
-		require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+		b.StoreCredential(t, mirror, forge)
 		b.pullAndWait(t)
 		b.requireSame(t)
 		client := b.clone(t)

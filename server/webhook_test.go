@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/sdktest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -80,11 +81,11 @@ func orgCall(t *testing.T, s *servertest.Server, method, path string, body any) 
 }
 
 // subscribe makes a webhook and returns its id and its secret.
-func subscribe(t *testing.T, s *servertest.Server, body map[string]any) (id, secret string) {
+func subscribe(t *testing.T, s *servertest.Server, body client.CreateWebhookRequest) (id, secret string) {
 	t.Helper()
-	a := orgCall(t, s, http.MethodPost, "/api/v1/webhooks", body)
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
-	return a.At("id").(string), a.At("secret").(string)
+	w, err := s.REST(t, "org").CreateWebhook(t.Context(), body)
+	require.NoError(t, err)
+	return w.ID, w.Secret
 }
 
 // TestInvariant23_eventsWhenReadable has a receiver that reads the branch of
@@ -127,7 +128,7 @@ func TestInvariant23_eventsWhenReadable(t *testing.T) {
 		}
 		return found.Commits[0].SHA
 	})
-	subscribe(t, s, map[string]any{"url": r.URL, "events": []string{"push"}})
+	subscribe(t, s, client.CreateWebhookRequest{URL: r.URL, Events: []string{"push"}})
 
 	s.Create(t, "team/local")
 	local := s.Client(t, "team/local").Clone("")
@@ -160,7 +161,7 @@ func TestServer_webhooks(t *testing.T) {
 	r := newHookReceiver(t, nil)
 	s.Create(t, "team/app")
 	s.Create(t, "team/other")
-	id, secret := subscribe(t, s, map[string]any{"url": r.URL + "/a", "events": []string{"push"}, "repo": "team/app"})
+	id, secret := subscribe(t, s, client.CreateWebhookRequest{URL: r.URL + "/a", Events: []string{"push"}, Repo: new("team/app")})
 	path := "/api/webhooks/" + id
 
 	push := func(repo string) {
@@ -280,7 +281,7 @@ func TestServer_deliveriesSatisfyTheSDK(t *testing.T) {
 	forge := newForge(t, forgetest.SeedOptions{Commits: 2})
 	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}, Webhooks: lab})
 	r := newHookReceiver(t, nil)
-	_, secret := subscribe(t, s, map[string]any{"url": r.URL, "events": []string{"push", "repo.sync.started", "repo.sync.succeeded"}})
+	_, secret := subscribe(t, s, client.CreateWebhookRequest{URL: r.URL, Events: []string{"push", "repo.sync.started", "repo.sync.succeeded"}})
 	s.Create(t, "team/local")
 	c := s.Client(t, "team/local").Clone("")
 	c.Commit("first")

@@ -27,6 +27,33 @@ func (c Caller) REST(t testing.TB, repo string) *client.API {
 	return api
 }
 
+// RequireRefused requires that a call of the generated client ended with an HTTP
+// status, and returns the error.
+func RequireRefused(t testing.TB, status int, err error) *client.Error {
+	t.Helper()
+	var refused *client.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, status, refused.Status, refused.Message)
+	return refused
+}
+
+// SetSettings changes the settings that the body names.
+func (c Caller) SetSettings(t testing.TB, repo string, change client.SettingsRequest) {
+	t.Helper()
+	_, err := c.REST(t, repo).UpdateSettings(t.Context(), repo, nil, change)
+	require.NoError(t, err)
+}
+
+// ReplaceCredential puts a new credential of the forge in the place of the stored
+// one.
+func (c Caller) ReplaceCredential(t testing.TB, repo string, forge *forgetest.TestForge) {
+	t.Helper()
+	user, secret := forge.Credential()
+	_, err := c.REST(t, repo).UpdateCredential(t.Context(), repo, c.Repository(t, repo).Credential.ID,
+		client.UpdateCredentialRequest{Username: &user, Password: secret})
+	require.NoError(t, err)
+}
+
 // Create makes a local repository.
 func (c Caller) Create(t testing.TB, repo string) {
 	t.Helper()
