@@ -31,10 +31,6 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 	require.Contains(t, out, "git-credential --data "+shellQuote(string(s.dir)))
 	seen := out
 
-	_, err = s.cli(t, "mirror", forge.CloneURL("river/delta"), "--password-file", tokenFile)
-	require.ErrorContains(t, err, "already exists")
-	require.Contains(t, nextOf(t, err), "headwater credential set river/delta", "the credential was not stored")
-
 	out, err = s.cli(t, "repo", "list")
 	require.NoError(t, err)
 	require.Regexp(t, `river/delta +main +`+forge.Host()+`/river/delta +ready`, out)
@@ -169,13 +165,23 @@ func TestRepo_attach_wantsAWordBeforeRefsAreLost(t *testing.T) {
 
 func TestMirror_failureTellsTheHostsWordsAndWhatToDo(t *testing.T) {
 	t.Parallel()
-	forge, config, _ := startForge(t)
+	forge, config, token := startForge(t)
 	s := startServer(t, "", "--config", config)
 	_, err := s.cli(t, "mirror", forge.CloneURL("river/delta"))
 	var step *stepError
 	require.ErrorAs(t, err, &step)
 	require.Contains(t, step.Error(), "(auth)")
 	require.Contains(t, step.next, "headwater credential set river/delta")
+
+	for range 2 {
+		out, err := s.cli(t, "mirror", forge.CloneURL("river/delta"), "--username", "river", "--password-file", token)
+		require.NoError(t, err)
+		require.Contains(t, out, "mirrored already")
+		require.Contains(t, out, "Done.")
+	}
+	_, err = s.cli(t, "mirror", forge.CloneURL("river/other"), "--id", "river/delta")
+	require.ErrorContains(t, err, "does not follow")
+	require.Contains(t, nextOf(t, err), "headwater repo repoint river/delta")
 }
 
 func TestMirror_refusesALoopbackHostThatIsNotAllowed(t *testing.T) {
