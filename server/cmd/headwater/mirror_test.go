@@ -329,6 +329,27 @@ func TestNextForClass_everyClassHasAStep(t *testing.T) {
 	}
 }
 
+func TestNextForError_causesThatDoNotPass(t *testing.T) {
+	t.Parallel()
+	github := &rest.BaseRepo{Provider: "github"}
+	for _, tc := range []struct {
+		class   core.ErrorClass
+		message string
+		base    *rest.BaseRepo
+		want    string
+	}{
+		{core.ClassNetwork, "the host's certificate is not trusted: x509: certificate signed by unknown authority", nil, "ca_file"},
+		{core.ClassNetwork, "host git.exmaple.org does not exist in the DNS; check its spelling", nil, "headwater repo repoint a/b"},
+		{core.ClassNetwork, "the host's name could not be resolved", nil, "headwater repo repoint a/b"},
+		{core.ClassNetwork, "the host refused the connection", nil, "nothing: the server tries again"},
+		{core.ClassAuth, "the host answered 401 Unauthorized", github, "App's installation"},
+		{core.ClassAuth, "the host answered 401 Unauthorized", nil, "headwater credential set a/b"},
+	} {
+		next := nextForError(rest.SyncError{Class: rest.SyncErrorClass(tc.class), Message: tc.message}, rest.Repository{RepoName: "a/b", BaseRepo: tc.base})
+		require.Contains(t, next, tc.want, tc.message)
+	}
+}
+
 func TestNextForUpstream_everyStateButActiveHasAStep(t *testing.T) {
 	t.Parallel()
 	for _, state := range []core.UpstreamState{
