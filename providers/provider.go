@@ -94,12 +94,13 @@ type Config struct {
 	Instance   string          // name of the provider instance
 	Attributes json.RawMessage // the attributes of the block, one JSON object
 	Hosts      []HostPolicy    // the host blocks
+	Proxy      Secret          // of hosts without a block, see [HostPolicy]
 }
 
 // Host returns the policy of a host: its block if there is one, else the
 // default policy (https, public addresses only). Host names compare without
 // regard to case.
-func (c Config) Host(host string) HostPolicy { return FindHost(c.Hosts, host) }
+func (c Config) Host(host string) HostPolicy { return FindHost(c.Hosts, host).through(c.Proxy) }
 
 // HostPolicy is how one host may be spoken to.
 type HostPolicy struct {
@@ -109,7 +110,12 @@ type HostPolicy struct {
 	CAFile         string // PEM bundle that is trusted in addition to the system's
 	APIURL         string // base URL of the host's API; "" is the provider's own rule
 	WebhookSecrets []Secret
-	MaxConcurrent  int // operations at the host at once; 0 is the server's default
+	MaxConcurrent  int    // operations at the host at once; 0 is the server's default
+	BasePath       string // below which pages, git and API are, as "/git"; "" is none
+	// Proxy is the URL of the forward proxy that leads to the host, with user and
+	// password if it wants some; "" connects directly. The host's addresses are
+	// checked before the proxy is asked, which resolves the name once more.
+	Proxy Secret
 }
 
 // Locator names a repository at a host.

@@ -70,6 +70,12 @@ func providerStatus(cfg *config.Config, catalog *host.Catalog, replays map[strin
 		if block := cfg.Instance(st.Name); block != nil {
 			for _, h := range block.Hosts {
 				out[n].Hosts = append(out[n].Hosts, h.Host)
+				if h.BasePath != "" {
+					if out[n].BasePaths == nil {
+						out[n].BasePaths = map[string]string{}
+					}
+					out[n].BasePaths[h.Host] = h.BasePath
+				}
 			}
 		}
 	}

@@ -75,6 +75,11 @@ type Options struct {
 	// without an answer counts as not taken; 0 is 2 min.
 	SettlePeriod time.Duration
 
+	// EgressProxy is the URL of the forward proxy to upstreams whose host block
+	// names none, with user and password if it wants some; "" connects directly.
+	// Nothing of the environment chooses one.
+	EgressProxy providers.Secret
+
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
 	// says where a request came from.
 	TrustedProxies []netip.Prefix
@@ -197,6 +202,7 @@ func openSealer(o Options) (store.Sealer, error) {
 // newCatalog returns the provider instances of the configuration.
 func newCatalog(o Options, cfg *config.Config) (*host.Catalog, error) {
 	return host.New(host.Options{
+		Proxy:       o.EgressProxy,
 		Config:      cfg,
 		Builtins:    o.Builtins,
 		Self:        func() []string { return o.PluginCommand },

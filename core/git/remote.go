@@ -18,18 +18,23 @@ type Remote struct {
 	Header   string           // not empty: the name of a header whose value is Password, instead of HTTP Basic
 	Addrs    []netip.Addr     // checked addresses; connections go to these and to nothing else; empty: no pinning (tests)
 	CAFile   string           // PEM bundle that verifies the host's certificate
+	// Proxy is the URL of a forward proxy, with user and password if it wants some;
+	// "" is none. Connections then go to it alone, and it resolves the host's name:
+	// Addrs were checked, and the proxy must refuse what they were checked for.
+	Proxy providers.Secret
 }
 
 // Anonymous reports whether no credential is sent.
 func (r Remote) Anonymous() bool { return r.Username == "" && r.Password == "" }
 
-// Secrets returns what must not be seen of the credential: the password, or the
-// header's value and the token in it.
+// Secrets returns what must not be seen of the credential and the proxy: the
+// password, or the header's value and the token in it, and the proxy's password.
 func (r Remote) Secrets() []providers.Secret {
+	proxy := providers.HostPolicy{Proxy: r.Proxy}.ProxySecrets()
 	if r.Header == "" {
-		return []providers.Secret{r.Password}
+		return append([]providers.Secret{r.Password}, proxy...)
 	}
-	return r.Password.Parts()
+	return append(r.Password.Parts(), proxy...)
 }
 
 // SameCredential reports whether both remotes are opened by the same credential.
@@ -57,8 +62,9 @@ func (r Remote) config() []Config {
 		// A redirect could carry the credential to another host, or lead into
 		// a private network behind the address check.
 		{"http.followRedirects", "false"},
-		// A proxy would do its own resolving, behind the address check.
-		{"http.proxy", ""},
+		// None but the operator's, as none of the environment is in git's. It does
+		// its own resolving, after the address check.
+		{"http.proxy", r.Proxy.Reveal()},
 		// A URL with a password in it must never get as far as a log.
 		{"transfer.credentialsInUrl", "die"},
 		{"protocol.version", "2"},
@@ -79,6 +85,10 @@ func (r Remote) config() []Config {
 	if p := r.curlResolve(); p != "" {
 		cfg = append(cfg, Config{"http.curloptResolve", p})
 	}
+	if u, err := url.Parse(r.Proxy.Reveal()); r.Proxy != "" && err == nil && u.User != nil {
+		// At once, and not after an answer 407 to a first try without.
+		cfg = append(cfg, Config{"http.proxyAuthMethod", "basic"})
+	}
 	if r.CAFile != "" {
 		cfg = append(cfg, Config{"http.sslCAInfo", r.CAFile})
 	}
@@ -94,7 +104,7 @@ func slowest() []Config {
 // curlResolve pins the host to the checked addresses: libcurl then asks no
 // resolver, so a name that changes between check and use reaches nothing else.
 func (r Remote) curlResolve() string {
-	if len(r.Addrs) == 0 {
+	if len(r.Addrs) == 0 || r.Proxy != "" {
 		return ""
 	}
 	u, err := url.Parse(r.URL)

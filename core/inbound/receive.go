@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -225,6 +226,11 @@ func parseError(ctx context.Context, err error) error {
 		e.Kind, e.Message = core.KindPrecondition, "the provider is not configured for webhooks"
 	case providers.CodeInvalidArgument:
 		e.Kind, e.Message = core.KindInvalid, "the webhook cannot be read, or is about another repository than its address"
+		if pe, ok := errors.AsType[*providers.Error](err); ok && pe.Message != "" {
+			// The plugin's own sentence, after it has verified the signature: that the
+			// host sends forms, say, which a person changes there.
+			e.Message = "the webhook cannot be read: " + hosterror.Text(pe.Message)
+		}
 	case providers.CodeUnsupported:
 		return errUnknown
 	default:

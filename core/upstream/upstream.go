@@ -263,6 +263,9 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 		return git.Remote{}, core.Errorf(core.KindInternal, "provider %q made a bad URL", up.Instance)
 	}
 	policy := p.HostPolicy(u.Host)
+	if !strings.HasPrefix(u.Path, policy.BasePath+"/") {
+		return git.Remote{}, core.Errorf(core.KindPermission, "provider %q leaves the base_path of host %q", up.Instance, u.Host)
+	}
 	if u.Scheme != policy.Scheme {
 		return git.Remote{}, core.Errorf(core.KindPermission, "provider %q wants %s for host %q, which providers.hcl does not allow", up.Instance, u.Scheme, u.Host)
 	}
@@ -274,7 +277,7 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 		}
 		return git.Remote{}, &core.Error{Kind: kind, Op: op, Message: err.Error()}
 	}
-	r := git.Remote{URL: remote.URL, Addrs: addrs, CAFile: policy.CAFile}
+	r := git.Remote{URL: remote.URL, Addrs: addrs, CAFile: policy.CAFile, Proxy: policy.Proxy}
 	switch cred.Kind {
 	case providers.CredentialBasic:
 		r.Username, r.Password = cred.Username, cred.Secret

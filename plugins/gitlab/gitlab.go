@@ -43,7 +43,7 @@ func New() providers.Provider {
 			return c.Username
 		},
 		API: &generic.API{
-			Base: func(p forge.Place) string { return p.Policy.Scheme + "://" + p.Host + "/api/v4" },
+			Base: func(p forge.Place) string { return p.Policy.BaseURL() + "/api/v4" },
 			Repository: func(p forge.Place, id string) string {
 				if id == "" {
 					id = p.Path()

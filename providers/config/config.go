@@ -15,6 +15,8 @@
 //	    ca_file        = "internal-ca.pem"
 //	    webhook_secret = env("FORGE_WEBHOOK_SECRET")
 //	    max_concurrent = 4
+//	    base_path      = "/git"             # where the host is below a path
+//	    proxy          = env("FORGE_PROXY") # forward proxy that leads there
 //	  }
 //
 //	  poll  = "auto"              # or "off", or a duration like "30s"

@@ -80,6 +80,8 @@ provider "gitea" "forge" {
     webhook_secret  = env("TOKEN")
     webhook_secrets = ["second", file("secrets/token")]
     max_concurrent  = 4
+    base_path       = "/code/git/"
+    proxy           = "http://egress:${env("TOKEN")}@proxy.example.org:3128"
   }
   host "[::1]:80" {}
 
@@ -107,6 +109,7 @@ provider "gitea" "forge" {
 				{
 					Host: "git.example.org", Scheme: "https", AllowPrivate: true, CAFile: filepath.Join(dir, "ca.pem"),
 					APIURL: "https://api.example.org/v1", MaxConcurrent: 4,
+					BasePath: "/code/git", Proxy: "http://egress:" + planted + "@proxy.example.org:3128",
 					WebhookSecrets: []providers.Secret{planted, "second", planted},
 				},
 				{Host: "[::1]:80", Scheme: "https"},
@@ -167,6 +170,11 @@ func TestParse_errors(t *testing.T) {
 		"pollEmpty":            {in(`poll = ""`), ":2: ", "poll must not be empty"},
 		"pollSecret":           {in(`poll = env("TOKEN")`), ":2: ", "poll must be"},
 		"pollOfHost":           {host(`poll = "off"`), ":3: ", `has no attribute "poll"`},
+		"basePathRelative":     {host(`base_path = "git"`), ":3: ", "a path like"},
+		"basePathUp":           {host(`base_path = "/a/../b"`), ":3: ", "a path like"},
+		"basePathEmpty":        {host(`base_path = "/"`), ":3: ", "a path like"},
+		"proxyNoPort":          {host(`proxy = "http://u:planted-proxy@proxy"`), ":3: ", "with its port"},
+		"proxyNoURL":           {host(`proxy = "proxy:3128"`), ":3: ", "with its port"},
 		"maxZero":              {host(`max_concurrent = 0`), ":3: ", "a whole number from 1 to 1000"},
 		"maxFraction":          {host(`max_concurrent = 1.5`), ":3: ", "a whole number"},
 		"maxString":            {host(`max_concurrent = "4"`), ":3: ", "must be a number"},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"net/url"
+	"regexp"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
@@ -60,10 +62,22 @@ func (p *parser) host(block *hclsyntax.Block, v *values) (providers.HostPolicy, 
 			for _, secret := range list {
 				policy.WebhookSecrets = append(policy.WebhookSecrets, providers.Secret(secret))
 			}
+		case "base_path":
+			if path, ok := v.string(attr); ok {
+				p.checkBasePath(attr, path)
+				policy.BasePath = strings.TrimSuffix(path, "/")
+			}
+		case "proxy":
+			if proxy, ok := v.string(attr); ok {
+				policy.Proxy = providers.Secret(proxy)
+				if err := providers.CheckProxy(policy.Proxy); err != nil || proxy == "" {
+					p.ds.add(attr.SrcRange, "proxy must be \"none\" or a URL like \"http://proxy.example.org:3128\", with its port")
+				}
+			}
 		case "max_concurrent":
 			policy.MaxConcurrent = v.int(attr, 1, maxConcurrentLimit)
 		default:
-			p.ds.add(attr.NameRange, "host %q has no attribute %q; it has allow_private, api_url, ca_file, max_concurrent, scheme, webhook_secret, webhook_secrets",
+			p.ds.add(attr.NameRange, "host %q has no attribute %q; it has allow_private, api_url, base_path, ca_file, max_concurrent, proxy, scheme, webhook_secret, webhook_secrets",
 				host, attr.Name)
 		}
 	}
@@ -72,6 +86,21 @@ func (p *parser) host(block *hclsyntax.Block, v *values) (providers.HostPolicy, 
 	}
 	return policy, true
 }
+
+// checkBasePath refuses what could mean something else to a URL.
+func (p *parser) checkBasePath(attr *hclsyntax.Attribute, path string) {
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(path, "/"), "/")
+	for segment := range strings.SplitSeq(rest, "/") {
+		if !basePathSegment.MatchString(segment) || segment == "." || segment == ".." {
+			ok = false
+		}
+	}
+	if !ok {
+		p.ds.add(attr.SrcRange, "base_path must be a path like \"/git\"")
+	}
+}
+
+var basePathSegment = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
 
 // checkCA looks at the bundle now, because a missing one would otherwise show
 // up as a TLS failure of the first sync.

@@ -35,6 +35,8 @@ type ForgeOptions struct {
 	// TLS serves https with a certificate of the forge's own; its PEM file is
 	// [Forge.CAFile].
 	TLS bool
+	// BasePath is the path that everything is below, as "/git"; "" is none.
+	BasePath string
 	// Addr is the address to listen on; "" is "127.0.0.1:0".
 	Addr string
 	// TokenLife is how long GitHub App installation tokens live; 0 is one hour.
@@ -158,7 +160,7 @@ func (f *Forge) listen() error {
 	}
 	f.address = listener.Addr().String()
 	f.server = &http.Server{
-		Handler:           f,
+		Handler:           http.StripPrefix(f.options.BasePath, f),
 		ReadHeaderTimeout: time.Minute,
 		// Clients that distrust the certificate and connections dropped by a
 		// fault are this server's daily life, not news.
@@ -243,7 +245,7 @@ func (f *Forge) Scheme() string {
 }
 
 // URL returns the base URL of the forge, without a slash at the end.
-func (f *Forge) URL() string { return f.Scheme() + "://" + f.address }
+func (f *Forge) URL() string { return f.Scheme() + "://" + f.address + f.options.BasePath }
 
 // CAFile returns the PEM file that a client must trust, "" without TLS.
 func (f *Forge) CAFile() string { return f.caFile }
@@ -276,6 +278,7 @@ func (f *Forge) HostPolicy() providers.HostPolicy {
 		AllowPrivate: true,
 		CAFile:       f.caFile,
 		APIURL:       f.APIURL(),
+		BasePath:     f.options.BasePath,
 	}
 }
 

@@ -26,6 +26,9 @@ type Catalog struct {
 // twice, or attributes that a built-in does not have.
 func New(o Options) (*Catalog, error) {
 	o = o.withDefaults()
+	if err := providers.CheckProxy(o.Proxy); err != nil {
+		return nil, err
+	}
 	self, err := selfArgv(o)
 	if err != nil {
 		return nil, err
@@ -87,11 +90,14 @@ func newInstance(o Options, self []string, block config.Provider) (*Instance, er
 	redact.add(block.Secrets...)
 	for _, h := range block.Hosts {
 		redact.add(h.WebhookSecrets...)
+		redact.add(h.ProxySecrets()...)
 	}
+	redact.add(providers.HostPolicy{Proxy: o.Proxy}.ProxySecrets()...)
 	i := &Instance{
 		name:  block.Instance,
 		typ:   block.Type,
 		block: block,
+		proxy: o.Proxy,
 		log:   o.Logger.Named("provider").With("provider", block.Instance),
 		tail:  &tail{redact: redact},
 	}

@@ -26,6 +26,7 @@ type Instance struct {
 	typ     string
 	builtin bool
 	block   config.Provider
+	proxy   providers.Secret // of hosts whose block names none
 	recipe  recipe
 	log     hclog.Logger
 
@@ -50,7 +51,7 @@ func (i *Instance) Builtin() bool { return i.builtin }
 
 // HostPolicy returns how a host, with its port if it has one, may be spoken to.
 func (i *Instance) HostPolicy(host string) providers.HostPolicy {
-	return providers.FindHost(i.block.Hosts, host)
+	return providers.Config{Hosts: i.block.Hosts, Proxy: i.proxy}.Host(host)
 }
 
 // Poll says when upstreams are looked at unasked, unless the repository says

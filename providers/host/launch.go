@@ -176,7 +176,7 @@ func (i *Instance) introduce(ctx context.Context, rpc *wire.Client) error {
 	if err := i.checkAttributes(m); err != nil {
 		return err
 	}
-	return i.named(rpc.Configure(ctx, providers.Config{Instance: i.name, Attributes: i.block.Attributes, Hosts: i.block.Hosts}))
+	return i.named(rpc.Configure(ctx, providers.Config{Instance: i.name, Attributes: i.block.Attributes, Hosts: i.block.Hosts, Proxy: i.proxy}))
 }
 
 // named puts the name of the instance before the message of a provider's error.

@@ -28,6 +28,10 @@ type Options struct {
 	// instance, that of every plugin. Nil logs nothing.
 	Logger hclog.Logger
 
+	// Proxy is the forward proxy to hosts whose block names none, see
+	// [providers.HostPolicy]; "" connects directly.
+	Proxy providers.Secret
+
 	// HostVersion is sent to plugins, for information.
 	HostVersion string
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 //
 // It keeps to the policy: only public addresses unless AllowPrivate is set,
 // checked on the address that is connected to; CAFile is trusted in addition to
-// the system's certificates; no proxy, because then the proxy would choose the
-// address. A redirect is an error and not followed, as it would carry the
+// the system's certificates. With Proxy, the host's addresses are resolved and
+// checked here before the proxy is asked, but the proxy resolves the name once more;
+// nothing of the environment chooses a proxy. A redirect is an error and not followed, as it would carry the
 // credential to another place. Calls end after 30 seconds at most; give each
 // its context too.
 //
@@ -41,10 +43,19 @@ func HTTPClient(policy providers.HostPolicy) *http.Client {
 		Timeout: 10 * time.Second,
 		Control: netguard.Control(policy.AllowPrivate),
 	}
+	var proxy func(*http.Request) (*url.URL, error)
+	if policy.Proxy != "" {
+		through, err := url.Parse(policy.Proxy.Reveal())
+		if err != nil || providers.CheckProxy(policy.Proxy) != nil {
+			return &http.Client{Transport: failing{providers.Errorf(providers.CodeInvalidConfig, "the proxy of host %s is malformed", policy.Host)}}
+		}
+		proxy = http.ProxyURL(through)
+		dialer.Control = nil // it dials the operator's proxy, wherever that is
+	}
 	return &http.Client{
 		Timeout: 30 * time.Second,
-		Transport: &guarded{next: &http.Transport{
-			Proxy:                 nil,
+		Transport: &guarded{policy: policy, next: &http.Transport{
+			Proxy:                 proxy,
 			DialContext:           dialer.DialContext,
 			TLSClientConfig:       tlsConfig,
 			ForceAttemptHTTP2:     true, // a custom dialer would turn it off
@@ -82,10 +93,22 @@ func trust(caFile string) (*tls.Config, error) {
 }
 
 // guarded refuses redirects and gives transport failures a type.
-type guarded struct{ next *http.Transport }
+type guarded struct {
+	policy providers.HostPolicy
+	next   *http.Transport
+}
 
 // RoundTrip sends one request.
 func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if g.policy.Proxy != "" {
+		// Where the client dials itself, its dialer checks the address.
+		if _, err := netguard.Pin(r.Context(), net.DefaultResolver, r.URL.Host, g.policy.AllowPrivate); err != nil {
+			if r.Body != nil {
+				_ = r.Body.Close()
+			}
+			return nil, err
+		}
+	}
 	resp, err := g.next.RoundTrip(r)
 	if err != nil {
 		var typed *providers.Error

@@ -832,7 +832,9 @@ type ConfigureRequest struct {
 	// The attributes of the block as one JSON object.
 	AttributesJson []byte `protobuf:"bytes,2,opt,name=attributes_json,json=attributesJson,proto3" json:"attributes_json,omitempty"`
 	// The host blocks.
-	Hosts         []*HostPolicy `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Hosts []*HostPolicy `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// Forward proxy of hosts without a block, like HostPolicy.proxy; empty: none.
+	Proxy         string `protobuf:"bytes,4,opt,name=proxy,proto3" json:"proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -888,6 +890,13 @@ func (x *ConfigureRequest) GetHosts() []*HostPolicy {
 	return nil
 }
 
+func (x *ConfigureRequest) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
+}
+
 type ConfigureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -941,6 +950,13 @@ type HostPolicy struct {
 	WebhookSecrets []string `protobuf:"bytes,6,rep,name=webhook_secrets,json=webhookSecrets,proto3" json:"webhook_secrets,omitempty"`
 	// Operations at the host at once; 0: the server's default.
 	MaxConcurrent int32 `protobuf:"varint,7,opt,name=max_concurrent,json=maxConcurrent,proto3" json:"max_concurrent,omitempty"`
+	// Path below which the host has its pages, its git and its API, as "/git";
+	// empty: none. A plugin's own rule for URLs must put it in front.
+	BasePath string `protobuf:"bytes,8,opt,name=base_path,json=basePath,proto3" json:"base_path,omitempty"`
+	// URL of the forward proxy that leads to the host, with user and password if
+	// it wants some: a secret. Empty: connect directly. A plugin that calls the
+	// host must go through it, after it has checked the host's addresses itself.
+	Proxy         string `protobuf:"bytes,9,opt,name=proxy,proto3" json:"proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1022,6 +1038,20 @@ func (x *HostPolicy) GetMaxConcurrent() int32 {
 		return x.MaxConcurrent
 	}
 	return 0
+}
+
+func (x *HostPolicy) GetBasePath() string {
+	if x != nil {
+		return x.BasePath
+	}
+	return ""
+}
+
+func (x *HostPolicy) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
 }
 
 // Locator names a repository at a host.
@@ -2714,12 +2744,13 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
 	"\brequired\x18\x03 \x01(\bR\brequired\x12\x1c\n" +
 	"\tsensitive\x18\x04 \x01(\bR\tsensitive\x12\x10\n" +
-	"\x03doc\x18\x05 \x01(\tR\x03doc\"\x90\x01\n" +
+	"\x03doc\x18\x05 \x01(\tR\x03doc\"\xa6\x01\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12'\n" +
 	"\x0fattributes_json\x18\x02 \x01(\fR\x0eattributesJson\x127\n" +
-	"\x05hosts\x18\x03 \x03(\v2!.headwater.provider.v1.HostPolicyR\x05hosts\"\x13\n" +
-	"\x11ConfigureResponse\"\xdf\x01\n" +
+	"\x05hosts\x18\x03 \x03(\v2!.headwater.provider.v1.HostPolicyR\x05hosts\x12\x14\n" +
+	"\x05proxy\x18\x04 \x01(\tR\x05proxy\"\x13\n" +
+	"\x11ConfigureResponse\"\x92\x02\n" +
 	"\n" +
 	"HostPolicy\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
@@ -2728,7 +2759,9 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\aca_file\x18\x04 \x01(\tR\x06caFile\x12\x17\n" +
 	"\aapi_url\x18\x05 \x01(\tR\x06apiUrl\x12'\n" +
 	"\x0fwebhook_secrets\x18\x06 \x03(\tR\x0ewebhookSecrets\x12%\n" +
-	"\x0emax_concurrent\x18\a \x01(\x05R\rmaxConcurrent\"W\n" +
+	"\x0emax_concurrent\x18\a \x01(\x05R\rmaxConcurrent\x12\x1b\n" +
+	"\tbase_path\x18\b \x01(\tR\bbasePath\x12\x14\n" +
+	"\x05proxy\x18\t \x01(\tR\x05proxy\"W\n" +
 	"\aLocator\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +

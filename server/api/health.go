@@ -8,18 +8,19 @@ import (
 
 // ProviderStatus is the state of one provider instance, for an operator.
 type ProviderStatus struct {
-	Name       string          `json:"name"`
-	Type       string          `json:"type"`
-	Hosts      []string        `json:"hosts"` // that its block in providers.hcl names
-	Builtin    bool            `json:"builtin"`
-	State      string          `json:"state"`
-	PID        int             `json:"pid,omitempty"`
-	Generation int             `json:"generation"` // processes started so far
-	Crashes    int             `json:"crashes"`
-	LastStart  *core.Timestamp `json:"last_start,omitempty"`
-	RetryAt    *core.Timestamp `json:"retry_at,omitempty"`
-	LastError  string          `json:"last_error,omitempty"`
-	Stderr     []string        `json:"stderr,omitempty"` // last lines, secrets cut out
+	Name       string            `json:"name"`
+	Type       string            `json:"type"`
+	Hosts      []string          `json:"hosts"`                // that its block in providers.hcl names
+	BasePaths  map[string]string `json:"base_paths,omitempty"` // by host: the path that its repositories are below
+	Builtin    bool              `json:"builtin"`
+	State      string            `json:"state"`
+	PID        int               `json:"pid,omitempty"`
+	Generation int               `json:"generation"` // processes started so far
+	Crashes    int               `json:"crashes"`
+	LastStart  *core.Timestamp   `json:"last_start,omitempty"`
+	RetryAt    *core.Timestamp   `json:"retry_at,omitempty"`
+	LastError  string            `json:"last_error,omitempty"`
+	Stderr     []string          `json:"stderr,omitempty"` // last lines, secrets cut out
 
 	Replay *ReplayStatus `json:"replay,omitempty"` // last look for webhooks that never arrived
 }

@@ -1552,8 +1552,9 @@ type ProviderList struct {
 
 // ProviderStatus defines model for ProviderStatus.
 type ProviderStatus struct {
-	Builtin bool `json:"builtin"`
-	Crashes int  `json:"crashes"`
+	BasePaths *map[string]string `json:"base_paths,omitempty"`
+	Builtin   bool               `json:"builtin"`
+	Crashes   int                `json:"crashes"`
 
 	// Generation Processes started so far.
 	Generation int        `json:"generation"`

@@ -57,6 +57,21 @@ func statusError(resp *http.Response, r git.Remote) *hosterror.Error {
 	return e
 }
 
+// proxyError turns a proxy's refusal of a tunnel into a [*hosterror.Error].
+func proxyError(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	e := &hosterror.Error{
+		Class:    core.ClassRefused,
+		HostText: strings.TrimSpace(fmt.Sprintf("the server's own proxy answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))),
+	}
+	if answer.StatusCode >= 500 {
+		e.Class = core.ClassNetwork // it cannot reach the host
+	}
+	return e
+}
+
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
 // A date is measured against the host's own clock, which is the one it means.
 func retryAfter(h http.Header) time.Duration {
@@ -104,6 +119,8 @@ func remoteError(ctx context.Context, err error) error {
 		e.Class, e.HostText = core.ClassRefused, "the upstream's address is no URL"
 	case errors.As(err, &dns):
 		e.HostText = "the host's name could not be resolved"
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		e.HostText = "the server's own proxy cannot be reached"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		e.Class, e.HostText = core.ClassTimeout, "the host did not answer in time"
 	case errors.As(err, &cert):

@@ -5,16 +5,19 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/providers"
 )
 
 // poolKey tells which connections may serve which remote: one that was made to an
@@ -26,6 +29,7 @@ type poolKey struct {
 	addr   netip.Addr // zero: the name is resolved at the dial
 	caFile string
 	caTime time.Time // of its last change, so that a renewed file takes effect
+	proxy  providers.Secret
 }
 
 // pool is the kept connections to one address.
@@ -49,7 +53,7 @@ func newPools(limit int) *pools { return &pools{limit: limit, known: map[poolKey
 // order returns the keys of the remote's addresses in the order to try them: where
 // an answer came from last goes first, since a connection is kept there.
 func (p *pools) order(host string, r git.Remote) ([]poolKey, error) {
-	key := poolKey{host: host, caFile: r.CAFile}
+	key := poolKey{host: host, caFile: r.CAFile, proxy: r.Proxy}
 	if r.CAFile != "" {
 		info, err := os.Stat(r.CAFile)
 		if err != nil {
@@ -57,7 +61,7 @@ func (p *pools) order(host string, r git.Remote) ([]poolKey, error) {
 		}
 		key.caTime = info.ModTime()
 	}
-	if len(r.Addrs) == 0 {
+	if len(r.Addrs) == 0 || r.Proxy != "" {
 		return []poolKey{key}, nil
 	}
 	keys := make([]poolKey, len(r.Addrs))
@@ -131,7 +135,7 @@ func (p *pools) closeIdle() {
 // newTransport returns a transport that dials the address of the key alone.
 func newTransport(key poolKey) (*http.Transport, error) {
 	t := &http.Transport{
-		// No Proxy: it would resolve names anew, past the address check.
+		// No Proxy but the operator's: it resolves names anew, after the check.
 		DialContext:            pinnedDial(key.addr),
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    15 * time.Second,
@@ -142,6 +146,14 @@ func newTransport(key poolKey) (*http.Transport, error) {
 		// A kept connection whose peer is gone without a word must not cost the
 		// next poll its stall time.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+	}
+	if key.proxy != "" {
+		proxy, err := url.Parse(key.proxy.Reveal())
+		if err != nil {
+			return nil, errors.New("the URL of the proxy is malformed") // without it
+		}
+		t.Proxy = http.ProxyURL(proxy)
+		t.OnProxyConnectResponse = proxyError
 	}
 	if key.caFile != "" {
 		pem, err := os.ReadFile(key.caFile)

@@ -234,10 +234,24 @@ var (
 	decoration = regexp.MustCompile(`[=*_-]{4,}|(?m:^error:$)`)
 )
 
-// sentence returns what to show: the host's words, else the line of git's.
+// ours replaces lines of git and curl that tell a person nothing by what they mean.
+var ours = []struct {
+	re   *regexp.Regexp
+	text string
+}{
+	{regexp.MustCompile(`could not read (?:Username|Password) for |terminal prompts disabled`), "the host does not accept the credential, or wants one and none is stored"},
+	{regexp.MustCompile(`(?i)operation too slow|timeout was reached|operation timed out|connection timed out|timed out after`), "the host did not answer in time"},
+}
+
+// sentence returns what to show: the host's words, else what the line of git's means.
 func sentence(found messages, cause string) string {
 	text := found.host
 	if strings.Trim(text, "\n =*-") == "" {
+		for _, o := range ours {
+			if o.re.MatchString(cause) {
+				return o.text
+			}
+		}
 		text = machinePath.ReplaceAllString(gitPrefix.ReplaceAllString(cause, ""), "${1}[path]")
 	}
 	text = decoration.ReplaceAllString(text, " ")

@@ -128,7 +128,7 @@ func TestClassify_realGit(t *testing.T) {
 		class   core.ErrorClass
 		text    string // part of it
 	}{
-		{"401", answer(401, "WWW-Authenticate", `Basic realm="x"`), core.ClassAuth, "could not read Username"},
+		{"401", answer(401, "WWW-Authenticate", `Basic realm="x"`), core.ClassAuth, "the host does not accept the credential"},
 		{"403", answer(403, plain...), core.ClassAuth, "The host's own words"},
 		{"404", answer(404, plain...), core.ClassNotFound, "The host's own words"},
 		{"410", answer(410), core.ClassNotFound, "410"},

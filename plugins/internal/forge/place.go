@@ -38,7 +38,7 @@ type Place struct {
 func (p Place) Path() string { return p.Owner + "/" + p.Name }
 
 // WebURL returns the URL of the repository's page.
-func (p Place) WebURL() string { return p.Policy.Scheme + "://" + p.Host + "/" + p.Path() }
+func (p Place) WebURL() string { return p.Policy.BaseURL() + "/" + p.Path() }
 
 // CloneURL returns the URL for git, without user info.
 func (p Place) CloneURL() string {
@@ -90,8 +90,8 @@ func (r Rules) PlaceOf(m providers.Manifest, c providers.Config, remote provider
 	if err != nil || u.User != nil {
 		return Place{}, invalid("the URL of the remote is malformed or has user info")
 	}
-	if !strings.EqualFold(u.Host, p.Host) || u.Scheme != p.Policy.Scheme {
-		return Place{}, invalid("the URL of the remote does not lead to %s://%s", p.Policy.Scheme, p.Host)
+	if !strings.EqualFold(u.Host, p.Host) || u.Scheme != p.Policy.Scheme || !strings.HasPrefix(u.Path, p.Policy.BasePath+"/") {
+		return Place{}, invalid("the URL of the remote does not lead to %s", p.Policy.BaseURL())
 	}
 	return p, nil
 }

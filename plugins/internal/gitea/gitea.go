@@ -38,7 +38,7 @@ func New(f Flavor) *generic.Provider {
 			return c.Username
 		},
 		API: &generic.API{
-			Base: func(p forge.Place) string { return p.Policy.Scheme + "://" + p.Host + "/api/v1" },
+			Base: func(p forge.Place) string { return p.Policy.BaseURL() + "/api/v1" },
 			Repository: func(p forge.Place, id string) string {
 				if id != "" {
 					return "/repositories/" + url.PathEscape(id)

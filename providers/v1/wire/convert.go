@@ -152,7 +152,7 @@ func fromManifest(m *providerv1.Manifest) providers.Manifest {
 }
 
 func toConfig(c providers.Config) *providerv1.ConfigureRequest {
-	out := &providerv1.ConfigureRequest{Instance: c.Instance, AttributesJson: c.Attributes}
+	out := &providerv1.ConfigureRequest{Instance: c.Instance, AttributesJson: c.Attributes, Proxy: c.Proxy.Reveal()}
 	for _, h := range c.Hosts {
 		out.Hosts = append(out.Hosts, &providerv1.HostPolicy{
 			Host:           h.Host,
@@ -162,13 +162,15 @@ func toConfig(c providers.Config) *providerv1.ConfigureRequest {
 			ApiUrl:         h.APIURL,
 			WebhookSecrets: toSecrets(h.WebhookSecrets),
 			MaxConcurrent:  int32(h.MaxConcurrent),
+			BasePath:       h.BasePath,
+			Proxy:          h.Proxy.Reveal(),
 		})
 	}
 	return out
 }
 
 func fromConfig(c *providerv1.ConfigureRequest) providers.Config {
-	out := providers.Config{Instance: c.GetInstance(), Attributes: c.GetAttributesJson()}
+	out := providers.Config{Instance: c.GetInstance(), Attributes: c.GetAttributesJson(), Proxy: providers.Secret(c.GetProxy())}
 	for _, h := range c.GetHosts() {
 		out.Hosts = append(out.Hosts, providers.HostPolicy{
 			Host:           h.GetHost(),
@@ -178,6 +180,8 @@ func fromConfig(c *providerv1.ConfigureRequest) providers.Config {
 			APIURL:         h.GetApiUrl(),
 			WebhookSecrets: fromSecrets(h.GetWebhookSecrets()),
 			MaxConcurrent:  int(h.GetMaxConcurrent()),
+			BasePath:       h.GetBasePath(),
+			Proxy:          providers.Secret(h.GetProxy()),
 		})
 	}
 	return out

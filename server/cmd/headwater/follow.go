@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -76,7 +77,7 @@ func follow(ctx context.Context, c *client, name string, wanted int64, out io.Wr
 		if r.Sync.Tried >= wanted {
 			// A failed run is tried again later; the person gets the reason now.
 			if e := r.Sync.LastError; e != nil {
-				return r, failf(nextForClass(core.ErrorClass(e.Class), name), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
+				return r, failf(nextForError(*e, r), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
 			}
 			return r, nil
 		}
@@ -112,6 +113,22 @@ func awaitChange(ctx context.Context, events <-chan rest.Event, interval time.Du
 	}
 }
 
+// nextForError says what a person does about the last failure of a repository's
+// sync. Where its sentence tells a cause that trying again does not mend, or the
+// way to the upstream is an App, which has no stored credential, that decides.
+func nextForError(e rest.SyncError, r rest.Repository) string {
+	class := core.ErrorClass(e.Class)
+	switch {
+	case strings.Contains(e.Message, "certificate"):
+		return "if it is the right host, set ca_file in its host block in providers.hcl and start the server again"
+	case class == core.ClassNetwork && (strings.Contains(e.Message, "resolve") || strings.Contains(e.Message, "does not exist in the DNS")):
+		return "check the spelling of the host; if it is wrong: headwater repo repoint " + r.RepoName + " URL"
+	case (class == core.ClassAuth || class == core.ClassNotFound) && r.BaseRepo != nil && r.BaseRepo.Provider == "github":
+		return "let the App see the repository: add it to the App's installation at the host, then: headwater repo sync " + r.RepoName
+	}
+	return nextForClass(class, r.RepoName)
+}
+
 // nextForClass says what a person does about a failed sync. docs/errors.md has
 // the longer form.
 func nextForClass(class core.ErrorClass, name string) string {
@@ -137,7 +154,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassResource:
 		return "the server's git ran out of memory: raise --git-memory-remote, or give the machine more"
 	case core.ClassCorrupt:
-		return "tell the owner of the upstream: its objects are incomplete or fail verification"
+		return "do what the sentence says, or tell the owner of the upstream: its objects are incomplete or fail verification"
 	default:
 		return "see the server's log"
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ or a configuration file.`,
 			if args[0] != "get" {
 				return nil
 			}
-			return answerGit(cmd.InOrStdin(), cmd.OutOrStdout(), o, readOnly, ttl)
+			return answerGit(cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o, readOnly, ttl)
 		},
 	}
 	f := cmd.Flags()
@@ -53,8 +54,8 @@ or a configuration file.`,
 }
 
 // answerGit answers one question of Git. A URL of another server is answered
-// with nothing, which makes Git ask its next helper.
-func answerGit(in io.Reader, out io.Writer, o connectOptions, readOnly bool, ttl time.Duration) error {
+// with nothing, which makes Git ask its next helper; the person reads why.
+func answerGit(in io.Reader, out, messages io.Writer, o connectOptions, readOnly bool, ttl time.Duration) error {
 	asked := map[string]string{}
 	for lines := bufio.NewScanner(in); lines.Scan() && lines.Text() != ""; {
 		name, value, _ := strings.Cut(lines.Text(), "=")
@@ -65,6 +66,8 @@ func answerGit(in io.Reader, out io.Writer, o connectOptions, readOnly bool, ttl
 		return err
 	}
 	if !sameServer(base, asked["protocol"], asked["host"]) {
+		fmt.Fprintf(messages, "headwater git-credential: no token for %s://%s: this helper is for %s; give --server if they are the same\n",
+			printable(asked["protocol"]), printable(asked["host"]), base)
 		return nil
 	}
 	repo := repoOfPath(asked["path"])
@@ -87,9 +90,28 @@ func answerGit(in io.Reader, out io.Writer, o connectOptions, readOnly bool, ttl
 	return err
 }
 
-// sameServer reports whether Git talks to the server at base.
+// sameServer reports whether Git talks to the server at base. The names of the
+// loopback interface are one: which of them a person types says nothing.
 func sameServer(base *url.URL, protocol, host string) bool {
-	return protocol == base.Scheme && strings.EqualFold(host, base.Host)
+	asked := url.URL{Scheme: protocol, Host: host}
+	if protocol != base.Scheme || portOf(asked) != portOf(*base) {
+		return false
+	}
+	return strings.EqualFold(asked.Hostname(), base.Hostname()) || isLoopback(asked.Hostname()) && isLoopback(base.Hostname())
+}
+
+// portOf returns the port of a URL, that of its scheme if it names none.
+func portOf(u url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+}
+
+// isLoopback reports whether a host is this machine: localhost, 127.0.0.0/8 or ::1.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
 // repoOfPath returns the repository that the path of a Git URL names.

@@ -35,9 +35,10 @@ func bindUpstream(cmd *cobra.Command, o *upstreamOptions) {
 	bindTolerate(f, &o.tolerate)
 }
 
-// prepare connects, and returns what to send of the upstream and its credential,
-// whose secret is empty if none is given.
-func (o *upstreamOptions) prepare(cmd *cobra.Command, up upstreamRef) (c *client, base rest.BaseRepoRequest, secret providers.Secret, err error) {
+// prepare connects, takes the path that the host is below from the upstream's, and
+// returns what to send of the upstream and its credential, whose secret is empty if
+// none is given.
+func (o *upstreamOptions) prepare(cmd *cobra.Command, up *upstreamRef) (c *client, base rest.BaseRepoRequest, secret providers.Secret, err error) {
 	if o.username == "" {
 		o.username = up.User
 	}
@@ -47,7 +48,10 @@ func (o *upstreamOptions) prepare(cmd *cobra.Command, up upstreamRef) (c *client
 	if c, err = o.connect(); err != nil {
 		return nil, base, "", err
 	}
-	base, err = upstreamRequest(cmd.Context(), c, up, o.provider, o.passwordFile != "")
+	if *up, err = c.belowBasePath(cmd.Context(), *up); err != nil {
+		return nil, base, "", err
+	}
+	base, err = upstreamRequest(cmd.Context(), c, *up, o.provider, o.passwordFile != "")
 	return c, base, secret, err
 }
 
@@ -63,7 +67,8 @@ func newMirrorCommand() *cobra.Command {
 		Use:   "mirror URL",
 		Short: "Mirror a repository from its host",
 		Long: `Create a synced repository on a running server, store the credential of its
-host if one is given, pull it for the first time and follow that pull.
+host if one is given, pull it for the first time and follow that pull. Said again
+of the same upstream, it replaces the credential and brings the mirror up to date.
 
 github.com, gitlab.com, bitbucket.org, codeberg.org and git.sr.ht are known by
 name. For another host the server looks for a provider in providers.hcl that
@@ -93,17 +98,14 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	if err != nil {
 		return err
 	}
-	name := o.id
-	if name == "" {
-		name = up.DefaultID()
+	if err := checkName(o.name(up)); err != nil {
+		return err
 	}
-	if err := core.ValidateRepositoryName(name); err != nil {
-		return wrapf(err, "choose a name with --id NAME", "cannot name the repository %q", name)
-	}
-	c, base, secret, err := o.prepare(cmd, up)
+	c, base, secret, err := o.prepare(cmd, &up)
 	if err != nil {
 		return err
 	}
+	name := o.name(up)
 	fmt.Fprintf(out, "Mirroring %s as %s\n", up, name)
 	request := rest.CreateRepositoryRequest{DefaultBranch: optional(o.branch), BaseRepo: &base}
 	_, err = c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
@@ -113,20 +115,23 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 		_, err = c.CreateRepository(ctx, nil, request, c.as(name, access.RepoWrite))
 	}
 	if isStatus(err, http.StatusConflict) {
-		next := "bring it up to date with `headwater repo sync --wait " + name + "`, or choose another name with --id"
-		if o.passwordFile != "" {
-			next = "store the credential with `headwater credential set " + name + "`, or choose another name with --id"
+		same, err := c.follows(ctx, name, up)
+		if err != nil {
+			return err
 		}
-		return wrapf(err, next, "create the repository %s", name)
-	}
-	if err != nil {
+		if !same {
+			return failf("choose another name with --id, or have it follow this upstream: headwater repo repoint "+name+" "+address,
+				"the repository %s exists already, and does not follow %s", name, up)
+		}
+		fmt.Fprintln(out, "  it is mirrored already: bringing it up to date")
+	} else if err != nil {
 		return c.explain(err, "create the repository "+name)
 	}
 	if err := c.tolerate(ctx, name, o.tolerate); err != nil {
 		return err
 	}
 	if o.passwordFile != "" {
-		if err := c.createCredential(ctx, name, o.username, secret); err != nil {
+		if err := c.setCredential(ctx, name, o.username, o.username != "", secret); err != nil {
 			return c.explain(err, "store the credential of "+name)
 		}
 		fmt.Fprintln(out, "  credential stored, encrypted")
@@ -142,6 +147,34 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	clone := c.cloneURL(name, done.HTTPURL)
 	fmt.Fprintf(out, "Done. %s is at %s\n", name, clone)
 	return printCloneHint(cmd, o.connectOptions, clone)
+}
+
+// name returns the name that the mirror of an upstream gets.
+func (o mirrorOptions) name(up upstreamRef) string {
+	if o.id != "" {
+		return o.id
+	}
+	return up.DefaultID()
+}
+
+func checkName(name string) error {
+	if err := core.ValidateRepositoryName(name); err != nil {
+		return wrapf(err, "choose a name with --id NAME", "cannot name the repository %q", name)
+	}
+	return nil
+}
+
+// follows reports whether a repository has the upstream.
+func (c *client) follows(ctx context.Context, name string, up upstreamRef) (bool, error) {
+	r, err := c.GetRepository(ctx, name, c.as(name, access.GitRead))
+	if err != nil {
+		return false, c.explain(err, "look at the repository "+name)
+	}
+	b := r.BaseRepo
+	if b == nil {
+		return false, nil
+	}
+	return strings.EqualFold(b.UpstreamHost, up.Host) && strings.EqualFold(b.Owner+"/"+b.Name, up.Owner+"/"+up.Name), nil
 }
 
 // cloneURL returns the address to clone a repository from: the one of the server's
@@ -189,6 +222,28 @@ func upstreamRequest(ctx context.Context, c *client, up upstreamRef, provider st
 // readPublicly chooses the mode without a credential.
 func readPublicly(base *rest.BaseRepoRequest) {
 	base.Auth = &rest.BaseRepoAuth{AuthType: new("public")}
+}
+
+// belowBasePath takes the path away that a host of the server's configuration is
+// below, as "git" of https://example.org/git/team/app: it is no owner.
+func (c *client) belowBasePath(ctx context.Context, up upstreamRef) (upstreamRef, error) {
+	if _, known := knownHosts()[up.Host]; known || !strings.Contains(up.Owner, "/") {
+		return up, nil
+	}
+	all, err := c.ListProviders(ctx, c.as(orgClaim, access.OrgRead))
+	if err != nil {
+		return up, c.explain(err, "ask the server for its providers")
+	}
+	for _, p := range all.Providers {
+		if p.BasePaths == nil {
+			continue
+		}
+		if base := (*p.BasePaths)[up.Host]; base != "" {
+			up.Owner = strings.TrimPrefix(up.Owner, strings.TrimPrefix(base, "/")+"/")
+			return up, nil
+		}
+	}
+	return up, nil
 }
 
 // providerForHost returns the type of the provider whose configuration names

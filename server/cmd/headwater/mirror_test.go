@@ -31,10 +31,6 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 	require.Contains(t, out, "git-credential --data "+shellQuote(string(s.dir)))
 	seen := out
 
-	_, err = s.cli(t, "mirror", forge.CloneURL("river/delta"), "--password-file", tokenFile)
-	require.ErrorContains(t, err, "already exists")
-	require.Contains(t, nextOf(t, err), "headwater credential set river/delta", "the credential was not stored")
-
 	out, err = s.cli(t, "repo", "list")
 	require.NoError(t, err)
 	require.Regexp(t, `river/delta +main +`+forge.Host()+`/river/delta +ready`, out)
@@ -169,13 +165,23 @@ func TestRepo_attach_wantsAWordBeforeRefsAreLost(t *testing.T) {
 
 func TestMirror_failureTellsTheHostsWordsAndWhatToDo(t *testing.T) {
 	t.Parallel()
-	forge, config, _ := startForge(t)
+	forge, config, token := startForge(t)
 	s := startServer(t, "", "--config", config)
 	_, err := s.cli(t, "mirror", forge.CloneURL("river/delta"))
 	var step *stepError
 	require.ErrorAs(t, err, &step)
 	require.Contains(t, step.Error(), "(auth)")
 	require.Contains(t, step.next, "headwater credential set river/delta")
+
+	for range 2 {
+		out, err := s.cli(t, "mirror", forge.CloneURL("river/delta"), "--username", "river", "--password-file", token)
+		require.NoError(t, err)
+		require.Contains(t, out, "mirrored already")
+		require.Contains(t, out, "Done.")
+	}
+	_, err = s.cli(t, "mirror", forge.CloneURL("river/other"), "--id", "river/delta")
+	require.ErrorContains(t, err, "does not follow")
+	require.Contains(t, nextOf(t, err), "headwater repo repoint river/delta")
 }
 
 func TestMirror_refusesALoopbackHostThatIsNotAllowed(t *testing.T) {
@@ -320,6 +326,27 @@ func TestNextForClass_everyClassHasAStep(t *testing.T) {
 	} {
 		require.NotEmpty(t, nextForClass(class, "a/b"))
 		require.Contains(t, string(docs), "| `"+string(class)+"` |", "docs/errors.md explains every class")
+	}
+}
+
+func TestNextForError_causesThatDoNotPass(t *testing.T) {
+	t.Parallel()
+	github := &rest.BaseRepo{Provider: "github"}
+	for _, tc := range []struct {
+		class   core.ErrorClass
+		message string
+		base    *rest.BaseRepo
+		want    string
+	}{
+		{core.ClassNetwork, "the host's certificate is not trusted: x509: certificate signed by unknown authority", nil, "ca_file"},
+		{core.ClassNetwork, "host git.exmaple.org does not exist in the DNS; check its spelling", nil, "headwater repo repoint a/b"},
+		{core.ClassNetwork, "the host's name could not be resolved", nil, "headwater repo repoint a/b"},
+		{core.ClassNetwork, "the host refused the connection", nil, "nothing: the server tries again"},
+		{core.ClassAuth, "the host answered 401 Unauthorized", github, "App's installation"},
+		{core.ClassAuth, "the host answered 401 Unauthorized", nil, "headwater credential set a/b"},
+	} {
+		next := nextForError(rest.SyncError{Class: rest.SyncErrorClass(tc.class), Message: tc.message}, rest.Repository{RepoName: "a/b", BaseRepo: tc.base})
+		require.Contains(t, next, tc.want, tc.message)
 	}
 }
 

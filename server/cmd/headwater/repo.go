@@ -293,7 +293,7 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		}
 		if e := s.LastError; e != nil {
 			row("last error", "%s: %s", e.Class, e.Message)
-			row("next", "%s", nextForClass(core.ErrorClass(e.Class), r.RepoName))
+			row("next", "%s", nextForError(*e, r))
 			if s.Failures > 1 {
 				row("failures", "%d in a row", s.Failures)
 			}

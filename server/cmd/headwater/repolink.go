@@ -77,7 +77,7 @@ func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) 
 	if err != nil {
 		return err
 	}
-	c, base, secret, err := o.prepare(cmd, up)
+	c, base, secret, err := o.prepare(cmd, &up)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ type serveOptions struct {
 	webhooksAllowPrivate            bool
 	webhooksAllowNetworks           []string
 	trustedProxies                  []string
+	egressProxyFile                 string
 	limits                          limit.Options
 	trees                           treeobject.Limits
 	memory                          git.Memory // in MiB
@@ -105,6 +106,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.BoolVar(&o.webhooksAllowPrivate, "webhooks-allow-private", false, "let outbound webhooks lead to private and loopback addresses")
 	f.StringArrayVar(&o.webhooksAllowNetworks, "webhooks-allow-network", nil, "let outbound webhooks lead to this private network, like 10.1.0.0/16; may be repeated")
 	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from this network of reverse proxies, like 10.1.0.0/16; may be repeated")
+	f.StringVar(&o.egressProxyFile, "egress-proxy-file", "", "file with the URL of the forward proxy to upstreams, like http://user:password@proxy:3128; a host block's proxy goes before it")
 	bindLimits(f, &o.limits)
 	bindTrees(f, &o.trees)
 	bindMemory(f, &o.memory)
@@ -145,6 +147,10 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	if err != nil {
 		return err
 	}
+	egress, err := o.egressProxy()
+	if err != nil {
+		return err
+	}
 	// Listen first: a wrong address should not cost a start.
 	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
@@ -163,6 +169,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		SealKey:        sealKey,
 		Webhooks:       webhooks,
 		TrustedProxies: proxies,
+		EgressProxy:    egress,
 		Limits:         o.limits,
 		Trees:          o.trees,
 		Memory:         memoryOf(o.memory),

@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
+	"github.com/headwater-git/headwater/providers"
 )
 
 // bindLimits adds the flags that bound what requests may use at the same time.
@@ -78,4 +81,21 @@ func checkLimits(o limit.Options, trees treeobject.Limits, memory git.Memory) er
 		return usagef("give a time like 30s", "--max-wait %s is no time to wait", o.Wait)
 	}
 	return nil
+}
+
+// egressProxy reads the URL of the forward proxy. It may hold a password, so that it
+// is in a file and neither in the command line nor in the environment.
+func (o serveOptions) egressProxy() (providers.Secret, error) {
+	if o.egressProxyFile == "" {
+		return "", nil
+	}
+	raw, err := os.ReadFile(o.egressProxyFile)
+	if err != nil {
+		return "", wrapf(err, "write the URL of the proxy into the file, or leave out --egress-proxy-file", "read --egress-proxy-file")
+	}
+	proxy := providers.Secret(strings.TrimSpace(string(raw)))
+	if err := providers.CheckProxy(proxy); err != nil || proxy == "" {
+		return "", usagef("write it like http://user:password@proxy.example.org:3128, with its port", "the file %s holds no URL of a proxy", o.egressProxyFile)
+	}
+	return proxy, nil
 }

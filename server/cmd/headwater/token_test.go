@@ -111,21 +111,27 @@ func TestGitCredential_get(t *testing.T) {
 		{name: "read only", in: "protocol=http\nhost=127.0.0.1:8080\npath=team/app.git\n\n", repo: "team/app", args: []string{"--read-only"}, want: access.GitRead},
 		{name: "ephemeral", in: "protocol=http\nhost=127.0.0.1:8080\npath=team/app+ephemeral.git\n", repo: "team/app", want: access.GitWrite},
 		{name: "import", in: "protocol=http\nhost=127.0.0.1:8080\npath=app+import.git\n", repo: "app", want: access.GitWrite},
+		{name: "another name of loopback", in: "protocol=http\nhost=localhost:8080\npath=team/app.git\n\n", repo: "team/app", want: access.GitWrite},
+		{name: "loopback of IPv6", in: "protocol=http\nhost=[::1]:8080\npath=team/app.git\n\n", repo: "team/app", want: access.GitWrite},
+		{name: "another port", in: "protocol=http\nhost=localhost:8081\npath=team/app.git\n\n"},
 		{name: "another host", in: "protocol=http\nhost=git.example.org\npath=team/app.git\n\n"},
 		{name: "another scheme", in: "protocol=https\nhost=127.0.0.1:8080\npath=team/app.git\n\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			var out bytes.Buffer
+			var out, messages bytes.Buffer
 			cmd := newRoot(noEnv)
+			cmd.SetErr(&messages)
 			cmd.SetArgs(append([]string{"git-credential", "get", "--data", string(dir)}, tc.args...))
 			cmd.SetIn(strings.NewReader(tc.in))
 			cmd.SetOut(&out)
 			require.NoError(t, cmd.ExecuteContext(t.Context()))
 			if tc.repo == "" {
 				require.Empty(t, out.String())
+				require.Contains(t, messages.String(), "this helper is for http://127.0.0.1:8080")
 				return
 			}
+			require.Empty(t, messages.String())
 			user, rest, ok := strings.Cut(strings.TrimSpace(out.String()), "\npassword=")
 			require.True(t, ok)
 			require.Equal(t, "username=t", user)
