@@ -106,7 +106,7 @@ func (s *Service) awaitSessions(ctx context.Context, repoID string) {
 		}
 		delete(s.inUse[repoID], ref)
 		s.mu.Unlock()
-		if unlock, err := s.repos.Locks().LockRefs(ctx, repoID, []string{ref}, nil); err == nil {
+		if unlock, err := s.repos.Locks().LockRef(ctx, repoID, ref, nil); err == nil {
 			unlock()
 		}
 	}

@@ -283,16 +283,16 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 	if err := s.brakeEmpty(ctx, x, adv); err != nil {
 		return err
 	}
-	return s.bring(ctx, x, adv, "", func() error { return s.fetchAll(ctx, x, adv) })
+	return s.bring(ctx, x, "", func() error { return s.fetchAll(ctx, x) })
 }
 
 // bring fetches and applies, after it has made sure of whom it fetches from.
-func (s *Service) bring(ctx context.Context, x *run, adv discovery.Advertisement, only string, fetch func() error) error {
+func (s *Service) bring(ctx context.Context, x *run, only string, fetch func() error) error {
 	start := s.clock.Now()
 	identified := x.inquiry.During(ctx, x.First)
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
-	err := s.contend(ctx, x, fetch)
+	err := fetch()
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
 	ierr := identified()
@@ -308,7 +308,7 @@ func (s *Service) bring(ctx context.Context, x *run, adv discovery.Advertisement
 	}
 	s.repos.Failpoint("sync-fetched")
 	start = s.clock.Now()
-	err = s.applyPlan(ctx, x, adv, only)
+	err = s.applyPlan(ctx, x, x.listed, only)
 	x.phase("apply", s.clock.Now().Sub(start))
 	return err
 }
@@ -339,7 +339,7 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv discovery.Advertiseme
 		if err := s.begin(ctx, x); err != nil {
 			return err
 		}
-		err := s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
+		err := s.bring(ctx, x, name, func() error { return s.fetchOne(ctx, x, name) })
 		if !git.NameTaken(err) {
 			return err
 		}

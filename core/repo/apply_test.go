@@ -284,7 +284,7 @@ func TestWatch_Moved_seesSessionsAndNotSyncs(t *testing.T) {
 	require.True(t, before.Any())
 	require.False(t, before.Moved("refs/heads/x"))
 	require.False(t, after.Any())
-	unlock, err := w.Repos.Locks().LockRefs(t.Context(), r.ID, []string{"refs/heads/x"}, nil)
+	unlock, err := w.Repos.Locks().LockRef(t.Context(), r.ID, "refs/heads/x", nil)
 	require.NoError(t, err)
 	require.True(t, after.Moved("refs/heads/x"), "it may be about to move")
 	unlock()
