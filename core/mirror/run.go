@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/discovery"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -161,10 +162,7 @@ func (s *Service) execute(ctx context.Context, x *run) schedule.Result {
 // holdOff delays the end of a run or look when the store fails. Its row stays due,
 // so it would start again at once, and again, against the upstream too.
 func (s *Service) holdOff(ctx context.Context) {
-	select {
-	case <-s.clock.After(storePause):
-	case <-ctx.Done():
-	}
+	loop.Sleep(ctx, s.clock, storePause, nil)
 }
 
 // maxHops is how often one run follows an upstream to where it was moved.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/schedule"
 )
 
@@ -25,7 +26,7 @@ type observation struct {
 // last ones were, in one transaction, so that thousands of looks a minute do not
 // each wait for the disk. Guarded by the service's mutex.
 type seen struct {
-	wake    chan struct{}
+	wake    loop.Signal
 	waiting []observation
 }
 
@@ -161,10 +162,7 @@ func (s *Service) noteSeen(o observation) {
 	s.mu.Lock()
 	s.seen.waiting = append(s.seen.waiting, o)
 	s.mu.Unlock()
-	select {
-	case s.seen.wake <- struct{}{}:
-	default:
-	}
+	s.seen.wake.Set()
 }
 
 // writeSeen writes observations until stop is closed and none is left.

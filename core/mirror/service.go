@@ -10,6 +10,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/discovery"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -82,7 +83,7 @@ func New(o Options) *Service {
 	return &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
 		progress: map[string]*core.Progress{}, inUse: map[string]map[string]bool{},
-		seen: seen{wake: make(chan struct{}, 1)},
+		seen: seen{wake: loop.NewSignal()},
 	}
 }
 
