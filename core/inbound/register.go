@@ -232,7 +232,7 @@ func (s *Service) register(
 	return remote, o
 }
 
-// sentence is what a person is told of a provider's error.
+// sentence is what a person reads of a provider's error.
 func sentence(err error) string {
 	var pe *providers.Error
 	if errors.As(err, &pe) {

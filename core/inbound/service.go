@@ -76,7 +76,7 @@ type Service struct {
 	pauses *loop.Pauses // of hosts that limit requests or do not answer
 
 	mu      sync.Mutex
-	warned  map[string]bool   // instances whose missing secret was told
+	warned  map[string]bool   // instances whose missing secret was logged
 	replays map[string]Replay // last one, by instance
 	remotes map[core.Upstream]providers.Remote
 }
@@ -99,7 +99,7 @@ func New(o Options) *Service {
 // the daily look at every upstream.
 const maxQueue = 1000
 
-// Run registers webhooks, follows up what hosts told about repositories as a
+// Run registers webhooks, follows up what hosts reported about repositories as a
 // whole, and asks hosts for what was lost, until ctx ends and all of it has
 // stopped.
 func (s *Service) Run(ctx context.Context) error {

@@ -24,30 +24,30 @@ func refspec(name string) string { return "+" + name + ":" + core.TrackingRef(na
 // fetchAll brings the objects of the upstream and moves the tracking refs there. A
 // first mirror goes in two steps: the refs of the first pin its objects, so that a
 // retry continues there.
-func (s *Service) fetchAll(ctx context.Context, x *run) error {
+func (x *run) fetchAll(ctx context.Context) error {
 	all := without(x.scope.refspecs(), x.skipped)
 	if len(all) == 0 {
 		return nil
 	}
 	if !x.First {
-		return s.fetchListed(ctx, x, all)
+		return x.fetchListed(ctx, all)
 	}
 	// An earlier attempt may have left refs.
-	have, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), core.TrackingPrefix)
+	have, err := x.git.RefMap(ctx, x.repos.Path(x.RepoID), core.TrackingPrefix)
 	if err != nil {
 		return err
 	}
-	if err := s.dropGone(ctx, x, have, x.listed); err != nil {
+	if err := x.dropGone(ctx, have, x.listed); err != nil {
 		return err
 	}
 	steps := len(firstSteps(x.listed)) + 1
-	step := func(n int) { s.setProgress(x.RepoID, func(p *core.Progress) { p.Step, p.Steps = n, steps }) }
+	step := func(n int) { x.running.change(x.RepoID, func(p *core.Progress) { p.Step, p.Steps = n, steps }) }
 	step(1)
 	if head := x.listed.HeadTarget; steps > 1 && have[core.TrackingRef(head)] != x.listed.Refs[head] {
 		pin := []git.RefChange{trackingMove(head, have[core.TrackingRef(head)], x.listed.Refs[head])}
-		err := s.fetchIDs(ctx, x, pin)
+		err := x.fetchIDs(ctx, pin)
 		if err == nil {
-			err = s.moveTracking(ctx, x, pin)
+			err = x.moveTracking(ctx, pin)
 			have[pin[0].Name] = pin[0].New
 		}
 		if err != nil && !git.Unavailable(err) {
@@ -61,7 +61,7 @@ func (s *Service) fetchAll(ctx context.Context, x *run) error {
 			moves = append(moves, trackingMove(name, have[core.TrackingRef(name)], id))
 		}
 	}
-	return s.fetchByName(ctx, x, all, moves)
+	return x.fetchByName(ctx, all, moves)
 }
 
 // firstSteps returns the steps of a first mirror before the one that takes
@@ -80,9 +80,9 @@ func firstSteps(adv discovery.Advertisement) [][]string {
 // write lock, in one transaction (see moveTracking), so that no git of a session meets
 // the locks of a fetch. If the process ends between the two, the objects are here: git
 // finds them when the same ids are asked for again, and contacts nobody.
-func (s *Service) fetch(ctx context.Context, x *run, specs []string) error {
-	lines := progress.NewLineWriter(func(line []byte, _ bool) { s.parseProgress(x, line) })
-	err := s.gitFetch(ctx, x.repo, specs, git.Command{
+func (x *run) fetch(ctx context.Context, specs []string) error {
+	lines := progress.NewLineWriter(func(line []byte, _ bool) { x.parseProgress(line) })
+	err := x.gitFetch(ctx, x.repo, specs, git.Command{
 		Flags: []string{
 			"--progress", // stderr is no terminal
 			"--dry-run",  // takes the objects, checks that they are connected, and writes no ref
@@ -100,7 +100,7 @@ func (s *Service) fetch(ctx context.Context, x *run, specs []string) error {
 
 // gitFetch runs one git fetch of the refspecs, or ids of objects. The command
 // says what this one has beside what all have; its Stderr may be nil.
-func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []string, c git.Command) error {
+func (m *Mirror) gitFetch(ctx context.Context, r core.Repository, specs []string, c git.Command) error {
 	flags := []string{
 		"--no-tags",                // tags come by their refspec, all of them, not by what they point to
 		"--no-write-fetch-head",    // nobody reads FETCH_HEAD, and two fetches would fight over it
@@ -109,7 +109,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		"--no-show-forced-updates", // costs a walk per ref and only prints
 		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
 	}
-	c.Name, c.Dir, c.Flags = "fetch", s.repos.Path(r.ID), append(flags, c.Flags...)
+	c.Name, c.Dir, c.Flags = "fetch", m.repos.Path(r.ID), append(flags, c.Flags...)
 	c.Config = append(c.Config, git.FsckIgnores("fetch")...)
 	c.Config = append(c.Config,
 		git.Set("fetch.fsckObjects", "true"),
@@ -117,7 +117,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		git.Set("fetch.unpackLimit", "100"),
 	)
 	reader := c.Stderr
-	return s.up.Do(ctx, r, providers.OpFetch, func(remote git.Remote) error {
+	return m.up.Do(ctx, r, providers.OpFetch, func(remote git.Remote) error {
 		var stderr bytes.Buffer
 		c := c // may be called twice
 		c.Args, c.Remote, c.Stdin = []string{remote.URL}, &remote, strings.NewReader(strings.Join(specs, "\n")+"\n")
@@ -126,7 +126,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		if reader != nil {
 			c.Stderr = io.MultiWriter(reader, c.Stderr)
 		}
-		err := s.git.Run(ctx, c)
+		err := m.git.Run(ctx, c)
 		var exit *git.ExitError
 		if errors.As(err, &exit) {
 			exit.Stderr = hosterror.Redact(stderr.String(), remote.Secrets()...)
@@ -136,7 +136,7 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 }
 
 // parseProgress takes in a line of git's progress.
-func (s *Service) parseProgress(x *run, line []byte) {
+func (x *run) parseProgress(line []byte) {
 	g, ok := progress.Parse(string(line))
 	if !ok {
 		return
@@ -144,7 +144,7 @@ func (s *Service) parseProgress(x *run, line []byte) {
 	if g.Final && g.Bytes > 0 {
 		x.Bytes += g.Bytes
 	}
-	s.setProgress(x.RepoID, func(p *core.Progress) {
+	x.running.change(x.RepoID, func(p *core.Progress) {
 		p.Phase, p.Percent, p.Objects, p.TotalObjects = g.Phase, g.Percent, g.Done, g.Total
 		if g.Bytes > 0 {
 			p.Bytes, p.BytesPerSecond = g.Bytes, g.BytesPerSecond

@@ -25,9 +25,9 @@ const relists = 2
 // ids: git then wants no listing of its own (protocol v2), which saves a round
 // trip, and gets what was listed and nothing newer. What is here already is not
 // asked for at all. all names everything, for where ids do not do.
-func (s *Service) fetchListed(ctx context.Context, x *run, all []string) error {
+func (x *run) fetchListed(ctx context.Context, all []string) error {
 	for attempt := 0; ; attempt++ {
-		refs, err := s.known(ctx, x.RepoID)
+		refs, err := x.known(ctx, x.RepoID)
 		if err != nil {
 			return err
 		}
@@ -42,52 +42,52 @@ func (s *Service) fetchListed(ctx context.Context, x *run, all []string) error {
 				moves = append(moves, trackingMove(name, refs[core.TrackingRef(name)], id))
 			}
 		}
-		if err := s.dropGone(ctx, x, refs, x.listed); err != nil {
+		if err := x.dropGone(ctx, refs, x.listed); err != nil {
 			return err
 		}
 		if len(moves) > maxListed {
-			return s.fetchByName(ctx, x, all, moves)
+			return x.fetchByName(ctx, all, moves)
 		}
-		err = s.fetchIDs(ctx, x, moves)
+		err = x.fetchIDs(ctx, moves)
 		switch {
 		case err == nil:
 			for _, m := range moves {
 				refs[m.Name] = m.New
 			}
 			x.refs = refs
-			return s.moveTracking(ctx, x, moves)
+			return x.moveTracking(ctx, moves)
 		case !git.Unavailable(err):
 			return err
 		case attempt == relists:
-			return s.fetchByName(ctx, x, all, moves)
+			return x.fetchByName(ctx, all, moves)
 		}
-		if err := s.relist(ctx, x, err); err != nil {
+		if err := x.listAgain(ctx, err); err != nil {
 			return err
 		}
-		if err := s.brakeEmpty(ctx, x, x.listed); err != nil {
+		if err := x.brakeEmpty(ctx, x.listed); err != nil {
 			return err
 		}
 	}
 }
 
 // fetchOne is fetchListed for one ref.
-func (s *Service) fetchOne(ctx context.Context, x *run, name string) error {
+func (x *run) fetchOne(ctx context.Context, name string) error {
 	for attempt := 0; ; attempt++ {
-		refs, err := s.git.RefsNamed(ctx, s.repos.Path(x.RepoID), []string{core.TrackingRef(name)})
+		refs, err := x.git.RefsNamed(ctx, x.repos.Path(x.RepoID), []string{core.TrackingRef(name)})
 		if err != nil {
 			return err
 		}
 		moves := []git.RefChange{trackingMove(name, refs[core.TrackingRef(name)], x.listed.Refs[name])}
-		err = s.fetchIDs(ctx, x, moves)
+		err = x.fetchIDs(ctx, moves)
 		switch {
 		case err == nil:
-			return s.moveTracking(ctx, x, moves)
+			return x.moveTracking(ctx, moves)
 		case !git.Unavailable(err):
 			return err
 		case attempt == relists:
-			return s.fetchByName(ctx, x, []string{refspec(name)}, moves)
+			return x.fetchByName(ctx, []string{refspec(name)}, moves)
 		}
-		if err := s.relist(ctx, x, err); err != nil {
+		if err := x.listAgain(ctx, err); err != nil {
 			return err
 		}
 		if _, ok := x.listed.Refs[name]; !ok {
@@ -96,14 +96,14 @@ func (s *Service) fetchOne(ctx context.Context, x *run, name string) error {
 	}
 }
 
-// relist lists the upstream once more, which has thrown away what was listed.
-func (s *Service) relist(ctx context.Context, x *run, cause error) error {
-	s.log.Debug("the upstream moved after it was listed; listing it again", "repo_id", x.RepoID, "error", cause)
-	return s.listUpstream(ctx, x)
+// listAgain lists the upstream once more, which has thrown away what was listed.
+func (x *run) listAgain(ctx context.Context, cause error) error {
+	x.log.Debug("the upstream moved after it was listed; listing it again", "repo_id", x.RepoID, "error", cause)
+	return x.listUpstream(ctx)
 }
 
 // fetchIDs brings the objects of the moves, by their ids.
-func (s *Service) fetchIDs(ctx context.Context, x *run, moves []git.RefChange) error {
+func (x *run) fetchIDs(ctx context.Context, moves []git.RefChange) error {
 	if len(moves) == 0 {
 		return nil
 	}
@@ -111,38 +111,38 @@ func (s *Service) fetchIDs(ctx context.Context, x *run, moves []git.RefChange) e
 	for i, m := range moves {
 		ids[i] = "+" + string(m.New) + ":" + m.Name // the source may be an id; see git-fetch(1)
 	}
-	return s.fetch(ctx, x, ids)
+	return x.fetch(ctx, ids)
 }
 
 // fetchByName brings the objects of refspecs. git does not say in a form that every
 // version has which ids it got, so what the listings before and after agree on is what
 // it got; the rest, of refs that moved meanwhile, is left to the next run.
-func (s *Service) fetchByName(ctx context.Context, x *run, specs []string, moves []git.RefChange) error {
-	if err := s.fetch(ctx, x, specs); err != nil {
+func (x *run) fetchByName(ctx context.Context, specs []string, moves []git.RefChange) error {
+	if err := x.fetch(ctx, specs); err != nil {
 		return err
 	}
 	before := x.scope.digest(x.listed)
-	l := s.listFor(ctx, x.repo, x.Ref)
+	l := x.listFor(ctx, x.repo, x.Ref)
 	if l.err != nil {
 		return fmt.Errorf("after the fetch: %w", l.err)
 	}
 	x.missed = before != l.scope.digest(l.adv)
 	moves = slices.DeleteFunc(moves, func(m git.RefChange) bool { return l.adv.Refs[publicName(m.Name)] != m.New })
-	return s.moveTracking(ctx, x, moves)
+	return x.moveTracking(ctx, moves)
 }
 
 // moveTracking moves tracking refs to what was fetched. Of those that others have moved
 // since they were read, the ones that write sessions have are left out: theirs are
 // newer, and the run looks again.
-func (s *Service) moveTracking(ctx context.Context, x *run, moves []git.RefChange) error {
+func (x *run) moveTracking(ctx context.Context, moves []git.RefChange) error {
 	for attempt := 1; ; attempt++ {
 		// A first mirror has no readers yet, and maybe very many refs.
-		err := s.repos.MoveTracking(ctx, x.RepoID, moves, x.First)
+		err := x.repos.MoveTracking(ctx, x.RepoID, moves, x.First)
 		if re, ok := repo.IsRefError(err); !ok || re.Kind != git.RefStale || attempt == planAttempts {
 			return err
 		}
 		x.refs = nil // look before the plan
-		now, err := s.git.RefMap(ctx, s.repos.Path(x.RepoID), core.TrackingPrefix)
+		now, err := x.git.RefMap(ctx, x.repos.Path(x.RepoID), core.TrackingPrefix)
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func publicName(tracking string) string {
 // have, before others come: a branch that was renamed from "a" to "a/b" could
 // not be fetched otherwise. Those that the scope leaves out stay until their
 // public refs are gone, unless there are none yet.
-func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.ObjectID, adv discovery.Advertisement) error {
+func (x *run) dropGone(ctx context.Context, have map[string]core.ObjectID, adv discovery.Advertisement) error {
 	var gone []git.RefChange
 	for name, id := range have {
 		short, tracking := strings.CutPrefix(name, core.TrackingPrefix)
@@ -186,7 +186,7 @@ func (s *Service) dropGone(ctx context.Context, x *run, have map[string]core.Obj
 			gone = append(gone, git.RefChange{RefUpdate: core.RefUpdate{Name: name, Old: id}})
 		}
 	}
-	if err := s.repos.MoveTracking(ctx, x.RepoID, gone, false); err != nil {
+	if err := x.repos.MoveTracking(ctx, x.RepoID, gone, false); err != nil {
 		return fmt.Errorf("drop tracking refs: %w", err)
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 // one, and returns them. Not every host stores refs as files, and "a" and "a/b"
 // cannot both be here. What is here stays, else the upstream's default branch,
 // else the shorter name.
-func (s *Service) skip(ctx context.Context, r core.Repository, adv discovery.Advertisement) ([]core.SkippedRef, error) {
+func (m *Mirror) skip(ctx context.Context, r core.Repository, adv discovery.Advertisement) ([]core.SkippedRef, error) {
 	involved := map[string]bool{}
 	for name := range adv.Refs {
 		for folder := range folders(name) {
@@ -30,7 +30,7 @@ func (s *Service) skip(ctx context.Context, r core.Repository, adv discovery.Adv
 	for name := range involved {
 		names = append(names, name)
 	}
-	here, err := s.git.RefsNamed(ctx, s.repos.Path(r.ID), names)
+	here, err := m.git.RefsNamed(ctx, m.repos.Path(r.ID), names)
 	if err != nil {
 		return nil, err
 	}
