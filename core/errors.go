@@ -31,6 +31,8 @@ const (
 	KindTimeout             Kind = "timeout"              // the work took longer than this server allows
 	KindNotFresh            Kind = "not_fresh"            // the copy is older than the caller demands, and could not be made fresh
 	KindResource            Kind = "resource"             // git ran out of memory, files or processes on this server
+	KindRebuilding          Kind = "rebuilding"           // the content was damaged here, and is fetched again
+	KindDamaged             Kind = "damaged"              // the content is missing or damaged here, and a person has to act
 	KindInternal            Kind = "internal"             // our fault
 )
 
@@ -38,7 +40,7 @@ const (
 var kinds = []Kind{
 	KindInvalid, KindUnauthenticated, KindPermission, KindNotFound, KindConflict, KindSyncing, KindPrecondition, KindStale,
 	KindTooLarge, KindUnsupported, KindUpstreamRejected, KindLocked, KindRateLimited, KindUpstreamUnavailable,
-	KindUpstreamTimeout, KindTimeout, KindNotFresh, KindResource, KindInternal,
+	KindUpstreamTimeout, KindTimeout, KindNotFresh, KindResource, KindRebuilding, KindDamaged, KindInternal,
 }
 
 // Kinds returns every kind there is.

@@ -49,6 +49,7 @@ type Queries interface {
 	RewriteStore
 	AuditStore
 	RetentionStore
+	DamageStore
 }
 
 // SyncStore keeps sync states and runs.

@@ -39,6 +39,8 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Syncs:        s.engine,
 		Clock:        o.Clock,
 		Ready:        s.engine.Ready,
+		Problems:     s.engine.Problems,
+		Damages:      s.engine,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,
 		Content:      parts.Content,

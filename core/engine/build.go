@@ -23,6 +23,7 @@ import (
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/rebuild"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/retain"
 	"github.com/headwater-git/headwater/core/rewrite"
@@ -77,6 +78,7 @@ type Engine struct {
 	monitor   *upstream.Monitor
 	looker    *mirror.Looker
 	maintain  *maintain.Service
+	rebuild   *rebuild.Service
 	content   *content.Service
 	events    *events.Service
 	inbound   *inbound.Service
@@ -89,8 +91,7 @@ type Engine struct {
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
 	discover := discovery.New(o.Agent)
-	e := &Engine{store: o.Store, git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
-	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
+	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.objects = catfile.NewPool(o.Git, catfile.Options{})
 	var err error
 	e.repos, err = repo.Open(repo.Options{
@@ -100,12 +101,22 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Only what changes refs has the store itself: a commit point may keep tables in it.
+	o.Store = describing{o.Store, e.describe}
+	e.store = o.Store
+	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
 	e.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: e.upstreams, Store: o.Store, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger})
+	e.rebuild = rebuild.New(rebuild.Options{
+		Git: o.Git, Repos: e.repos, Store: o.Store, Clock: o.Clock, Logger: o.Logger, Rebuilt: e.maintain.Due,
+		WantSync: func(ctx context.Context, id string) { e.requestSync(ctx, id, schedule.TriggerRecovery) },
+	})
+	o.Git.OnDamaged(e.rebuild.SuspectFolder)
 	e.sync = mirror.New(mirror.Options{
-		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Rebuilds: e.rebuild,
+		Git:      o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
@@ -126,7 +137,7 @@ func New(o Options) (*Engine, error) {
 	// On the system's clock: how long a client waits is no matter of the dates
 	// that the rest of the core reckons with.
 	e.limiter = limit.New(o.Limits)
-	e.serve = serve.New(serve.Options{Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Logger: o.Logger})
+	e.serve = serve.New(serve.Options{Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Logger: o.Logger})
 	trees := treeobject.NewSizes(e.objects, o.Trees)
 	e.content = content.New(content.Options{
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
@@ -154,7 +165,11 @@ func (e *Engine) Close() error {
 // wantSync requests a sync for a write session. A failure is logged: it does not
 // change the result of the session.
 func (e *Engine) wantSync(ctx context.Context, repoID string) {
-	if _, err := e.schedule.Request(context.WithoutCancel(ctx), repoID, schedule.TriggerPush, ""); err != nil && core.KindOf(err) != core.KindNotFound {
+	e.requestSync(ctx, repoID, schedule.TriggerPush)
+}
+
+func (e *Engine) requestSync(ctx context.Context, repoID, trigger string) {
+	if _, err := e.schedule.Request(context.WithoutCancel(ctx), repoID, trigger, ""); err != nil && core.KindOf(err) != core.KindNotFound {
 		e.log.Error("cannot ask for a sync", "repo_id", repoID, "error", err)
 	}
 }
@@ -164,6 +179,12 @@ func (e *Engine) wantSync(ctx context.Context, repoID string) {
 func (e *Engine) Recover(ctx context.Context) error {
 	if err := e.repos.Recover(ctx); err != nil {
 		return fmt.Errorf("recover repositories: %w", err)
+	}
+	if err := e.rebuild.Survey(ctx); err != nil {
+		return fmt.Errorf("look for damaged repositories: %w", err)
+	}
+	if err := e.repos.DescribeAll(ctx); err != nil {
+		return fmt.Errorf("describe repositories: %w", err)
 	}
 	if err := e.push.Survey(ctx); err != nil {
 		return fmt.Errorf("recover writes: %w", err)
@@ -185,6 +206,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.push.Run(ctx) })
 	g.Go(func() error { return e.sync.Serve(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
+	g.Go(func() error { return e.rebuild.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.ephemeral.Run(ctx) })
@@ -218,8 +240,21 @@ func (e *Engine) Services() Services {
 	}
 }
 
-// Ready reports whether the store answers.
+// Ready reports whether requests can be served: the store answers, and its disk is
+// mounted as far as can be seen. KindDamaged: many repositories are missing at once.
 func (e *Engine) Ready(ctx context.Context) error {
-	_, err := e.store.Orgs(ctx)
-	return err
+	if _, err := e.store.Orgs(ctx); err != nil {
+		return err
+	}
+	if problems, waiting := e.rebuild.Problems(); waiting {
+		return core.Errorf(core.KindDamaged, "%s", problems[0])
+	}
+	return nil
+}
+
+// Problems are what an operator has to look at although requests are served, in one
+// sentence each.
+func (e *Engine) Problems() []string {
+	problems, _ := e.rebuild.Problems()
+	return problems
 }

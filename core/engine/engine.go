@@ -58,6 +58,8 @@ type SyncStatus struct {
 	HostRests time.Time
 	// Identity is what is known of the upstream's stable id.
 	Identity upstream.Identity
+	// Damage is what is wrong with the repository's folder; nil: nothing is.
+	Damage *core.Damage
 	// Held are the rewrites that keep refs from where the upstream has them.
 	Held []core.Rewrite
 }

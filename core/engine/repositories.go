@@ -136,6 +136,9 @@ func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch
 	if err := core.ValidateBranchName(branch); err != nil {
 		return r, err
 	}
+	if err := e.rebuild.Check(r); err != nil {
+		return r, err
+	}
 	heads, err := e.git.RefMap(ctx, e.repos.Path(r.ID), "refs/heads/")
 	if err != nil {
 		return r, err
@@ -170,12 +173,18 @@ func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error 
 		return err
 	}
 	gone()
+	e.rebuild.Forget(r.ID)
 	e.log.Info("repository deleted", "repo_id", r.ID, "org", r.Org, "name", r.Name)
 	return nil
 }
 
 // Detach forgets link and credential and keeps the content. It is idempotent.
+// KindConflict: the content is not here, and only the link and the credential can
+// bring it back.
 func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
+	if err := e.checkDetach(r); err != nil {
+		return err
+	}
 	gone := e.inbound.Leaving(ctx, r)
 	if err := e.store.DetachUpstream(ctx, r.ID); err != nil {
 		return err
@@ -219,6 +228,9 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 		return SyncStatus{}, err
 	}
 	st := SyncStatus{SyncState: state, Unconfirmed: e.push.Unsettled(r.ID)}
+	if d, ok := e.rebuild.Of(r); ok {
+		st.Damage = &d
+	}
 	if p, ok := e.sync.Progress(r.ID); ok {
 		st.Running, st.Progress = true, &p
 	}
@@ -291,8 +303,12 @@ func (e *Engine) Runs(ctx context.Context, r core.Repository, before string, lim
 }
 
 // CheckReady is KindSyncing while the first sync of a repository runs or is about
-// to. After one that failed, the repository is an empty one.
+// to. After one that failed, the repository is an empty one. It is KindRebuilding or
+// KindDamaged where the content is not here, see [rebuild.Service.Check].
 func (e *Engine) CheckReady(ctx context.Context, r core.Repository) error {
+	if err := e.checkContent(ctx, r); err != nil {
+		return err
+	}
 	if r.Upstream == nil {
 		return nil
 	}

@@ -42,6 +42,10 @@ type Command struct {
 	Stderr     io.Writer  // nil keeps a bounded copy for the error only
 	ExtraFiles []*os.File // inherited as fd 3, 4, ...
 	Background bool       // lower CPU priority
+	// Check says that this git finds out whether the repository is damaged: it has no
+	// ceiling of memory, because what dies of one says nothing, and what it finds is no
+	// suspicion but the answer.
+	Check bool
 }
 
 // ExitError is returned when git ran and failed.
@@ -114,6 +118,8 @@ type Process struct {
 	ceiling int64     // of its memory; see limitMemory
 	flag    string    // of the server, that raises it
 	spoken  *listener // nil: stderr is kept
+	// suspect gets what git says of damage; nil: nobody does.
+	suspect func(text []byte)
 
 	mu     sync.Mutex
 	reaped bool        // its number may be another process's by now
@@ -160,7 +166,13 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 		p.spoken = &listener{w: c.Stderr}
 		cmd.Stderr = p.spoken
 	}
-	p.ceiling, p.flag = g.memory.ceiling(c)
+	if p.ceiling, p.flag = g.memory.ceiling(c); c.Check {
+		p.ceiling = 0
+	}
+	// What comes from a client or a host may be damaged without the repository being so.
+	if f := g.damaged.Load(); f != nil && c.Dir != "" && !c.Check && c.Remote == nil && c.Name != "index-pack" && c.Name != "unpack-objects" {
+		p.suspect = func(text []byte) { (*f)(c.Dir, string(text)) }
+	}
 	cmd.ExtraFiles = c.ExtraFiles
 	cmd.SysProcAttr = sysProcAttr()
 	cmd.Cancel = p.terminate
@@ -262,6 +274,9 @@ func (p *Process) Wait() error {
 		e := &ExitError{Name: p.name, Code: exit.ExitCode()}
 		if p.stderr != nil {
 			e.Stderr = p.stderr.String()
+		}
+		if line := hosterror.FindDamaged([]byte(e.Stderr)); line != nil && p.suspect != nil {
+			p.suspect(line)
 		}
 		return e
 	}

@@ -1,8 +1,10 @@
 package git
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -17,6 +19,23 @@ func (g *Git) Complete(ctx context.Context, dir string, id core.ObjectID) (bool,
 		// --quiet: nobody reads what it finds; with --objects git still looks
 		// whether every file is there. The second --not ends the first.
 		Flags: []string{"--objects", "--quiet", "--not", "--all", "--not"}, Args: []string{string(id)},
+	})
+	if exit, ok := errors.AsType[*ExitError](err); ok && exit.Code > 0 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// CompleteAll is Complete for several objects at once, without a ceiling of memory.
+func (g *Git) CompleteAll(ctx context.Context, dir string, ids []core.ObjectID) (bool, error) {
+	var in bytes.Buffer
+	for _, id := range ids {
+		fmt.Fprintln(&in, id)
+	}
+	err := g.Run(ctx, Command{
+		Name: "rev-list", Dir: dir, Check: true, Stdin: &in,
+		// As above; --stdin: thousands of ids do not fit a command line.
+		Flags: []string{"--objects", "--quiet", "--not", "--all", "--not", "--stdin"},
 	})
 	if exit, ok := errors.AsType[*ExitError](err); ok && exit.Code > 0 {
 		return false, nil

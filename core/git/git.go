@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -35,7 +36,13 @@ type Git struct {
 	log     hclog.Logger
 	stall   time.Duration // 0: processes cannot be watched here
 	starter starter
+	damaged atomic.Pointer[func(dir, said string)]
 }
+
+// OnDamaged sets the function that is called when a git says that the repository it
+// works in is damaged, with its folder and the message. It is a suspicion, and f must
+// not block. What ran out of memory, files or processes is never reported.
+func (g *Git) OnDamaged(f func(dir, said string)) { g.damaged.Store(&f) }
 
 // Version is a git version.
 type Version struct{ Major, Minor, Patch int }

@@ -2,10 +2,12 @@ package git
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,10 +44,32 @@ func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefCh
 	if err != nil {
 		return err
 	}
-	peeled := make(map[core.ObjectID]core.ObjectID, len(refs)) // of every object that a ref points to
 	before := make(map[string]bool, len(refs))
-	for name, r := range refs {
-		peeled[r.id], before[name] = r.peeled, true
+	for name := range refs {
+		before[name] = true
+	}
+	if err := g.change(ctx, dir, refs, transactions); err != nil {
+		return err
+	}
+	names := sortedNames(refs)
+	if err := checkFolders(refs, names); err != nil {
+		return err
+	}
+	packed, err := openPackedRefs(dir)
+	if err != nil {
+		return fmt.Errorf("write packed-refs: %w", err)
+	}
+	if err := packed.write(refs, names); err != nil {
+		return fmt.Errorf("write packed-refs: %w", errors.Join(err, packed.discard()))
+	}
+	return removeLoose(dir, "refs", before)
+}
+
+// change makes the transactions in the map of all refs.
+func (g *Git) change(ctx context.Context, dir string, refs map[string]packedRef, transactions [][]RefChange) error {
+	peeled := make(map[core.ObjectID]core.ObjectID, len(refs)) // of every object that a ref points to
+	for _, r := range refs {
+		peeled[r.id] = r.peeled
 	}
 	if err := g.peel(ctx, dir, transactions, peeled); err != nil {
 		return err
@@ -57,23 +81,24 @@ func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefCh
 			}
 		}
 	}
-	names := make([]string, 0, len(refs))
-	for name := range refs {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	if err := checkFolders(refs, names); err != nil {
-		return err
-	}
-	if err := writePackedRefs(dir, refs, names); err != nil {
-		return fmt.Errorf("write packed-refs: %w", err)
-	}
-	return removeLoose(dir, "refs", before)
+	return nil
 }
+
+func sortedNames(refs map[string]packedRef) []string { return slices.Sorted(maps.Keys(refs)) }
 
 // checkRefFormat refuses a repository in which git does not read packed-refs.
 // An older git does not open one at all: the listing of refs that follows fails.
+//
+// Git is asked only where the file that must say so (config, git-config(1)) has the
+// word, in whatever form, or takes in other files: every change of refs comes by here.
 func (g *Git) checkRefFormat(ctx context.Context, dir string) error {
+	config, err := os.ReadFile(filepath.Join(dir, "config"))
+	if err == nil {
+		config = bytes.ToLower(config)
+		if !bytes.Contains(config, []byte("refstorage")) && !bytes.Contains(config, []byte("include")) {
+			return nil
+		}
+	}
 	out, err := g.Output(ctx, Command{Name: "config", Dir: dir, Flags: []string{"--default=files", "--get"}, Args: []string{"extensions.refStorage"}})
 	if err != nil {
 		return err
@@ -176,20 +201,25 @@ func checkFolders(refs map[string]packedRef, names []string) error {
 	return nil
 }
 
-// writePackedRefs replaces the file as git does: under its lock, flushed, by
-// rename.
-func writePackedRefs(dir string, refs map[string]packedRef, names []string) (err error) {
+// packedRefs is a new file of packed refs in the making, under git's lock on it.
+type packedRefs struct {
+	path string   // of the file
+	lock *os.File // nil: it is in place, or discarded
+}
+
+// openPackedRefs takes the lock. An error is [fs.ErrExist] where another has it.
+func openPackedRefs(dir string) (*packedRefs, error) {
 	path := filepath.Join(dir, "packed-refs")
 	lock, err := os.OpenFile(path+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(path+".lock"))
-		}
-	}()
-	w := bufio.NewWriterSize(lock, 64<<10)
+	return &packedRefs{path, lock}, nil
+}
+
+// write replaces the file as git does: under its lock, flushed, by rename.
+func (p *packedRefs) write(refs map[string]packedRef, names []string) error {
+	w := bufio.NewWriterSize(p.lock, 64<<10)
 	_, _ = w.WriteString(packedHeader) // Flush returns the first error
 	for _, name := range names {
 		r := refs[name]
@@ -198,13 +228,25 @@ func writePackedRefs(dir string, refs map[string]packedRef, names []string) (err
 			_, _ = fmt.Fprintf(w, "^%s\n", r.peeled)
 		}
 	}
-	if err := errors.Join(w.Flush(), lock.Sync(), lock.Close()); err != nil {
+	if err := errors.Join(w.Flush(), p.lock.Sync()); err != nil {
 		return err
 	}
-	if err := os.Rename(path+".lock", path); err != nil {
+	if err := os.Rename(p.path+".lock", p.path); err != nil {
 		return err
 	}
-	return durable.SyncDir(dir)
+	lock := p.lock
+	p.lock = nil
+	return errors.Join(lock.Close(), durable.SyncDir(filepath.Dir(p.path)))
+}
+
+// discard gives the lock up, if the file is not in place.
+func (p *packedRefs) discard() error {
+	if p.lock == nil {
+		return nil
+	}
+	lock := p.lock
+	p.lock = nil
+	return errors.Join(lock.Close(), os.Remove(p.path+".lock"))
 }
 
 // removeLoose removes the loose refs of that folder which were there before, all

@@ -15,6 +15,13 @@ import (
 // a reason, each at most one packet.
 const maxPorcelainLine = 4 * pktline.MaxLength
 
+// What git says in the output of a push where it, or the host, refused a ref.
+const (
+	PushRejected       = "[rejected]"        // a summary: git did
+	PushRemoteRejected = "[remote rejected]" // a summary: the host did
+	PushStale          = "stale info"        // a reason: the lease did not hold
+)
+
 // PushLine is the result for one ref in the output of git push --porcelain,
 // see git-push(1), OUTPUT.
 type PushLine struct {
@@ -34,7 +41,7 @@ func (l PushLine) RefusalReason() string {
 	if l.Accepted() {
 		return ""
 	}
-	if l.Summary == "[rejected]" && l.Reason == "stale info" {
+	if l.Summary == PushRejected && l.Reason == PushStale {
 		// git's words for a lease that does not hold. To our client it is the
 		// upstream that is not where our copy said.
 		return "upstream has changed, fetch first"

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
 )
 
 // RefChange is one line of a ref transaction: a ref by its name on disk. With
@@ -43,11 +46,11 @@ func (g *Git) UpdateRefs(ctx context.Context, dir string, transactions ...[]RefC
 // be had again: tracking refs.
 func NoRefFlush() Config { return Config{"core.fsync", "committed,loose-object,-reference"} }
 
-// CheckRefs runs the transaction up to the point of committing and takes it
+// CheckRefs runs each transaction up to the point of committing and takes it
 // back: it finds directory/file conflicts, missing objects, bad names, stale
 // old ids and held locks, and changes nothing.
-func (g *Git) CheckRefs(ctx context.Context, dir string, changes []RefChange) error {
-	_, err := g.updateRefs(ctx, dir, "abort", [][]RefChange{changes})
+func (g *Git) CheckRefs(ctx context.Context, dir string, transactions ...[]RefChange) error {
+	_, err := g.updateRefs(ctx, dir, "abort", transactions)
 	return err
 }
 
@@ -227,9 +230,13 @@ func (g *Git) IsAncestor(ctx context.Context, dir string, a, b core.ObjectID) (b
 	return false, err
 }
 
-// SetHead points HEAD at a branch by its full name.
+// SetHead points HEAD at a branch by its full name. It is flushed: git flushes refs,
+// but no symbolic ones.
 func (g *Git) SetHead(ctx context.Context, dir, ref string) error {
-	return g.Run(ctx, Command{Name: "symbolic-ref", Dir: dir, Args: []string{"HEAD", ref}})
+	if err := g.Run(ctx, Command{Name: "symbolic-ref", Dir: dir, Args: []string{"HEAD", ref}}); err != nil {
+		return err
+	}
+	return errors.Join(durable.SyncFile(filepath.Join(dir, "HEAD")), durable.SyncDir(dir))
 }
 
 // Init makes an empty bare repository at dir.

@@ -84,6 +84,11 @@ func (e *ResourceError) sentence(flag string) string {
 // client, says that it ran out of something.
 func OutOfResources(text []byte) bool { return hosterror.FindExhausted(text) != nil }
 
+// SaysDamaged returns the message in a text of git, as a server relays it to its
+// client, that says that the repository is damaged; "" if there is none, or one that
+// git ran out of something.
+func SaysDamaged(text []byte) string { return string(hosterror.FindDamaged(text)) }
+
 // listener passes git's standard error on and keeps the first message that git
 // ran out of a resource.
 type listener struct {

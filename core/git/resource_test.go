@@ -48,6 +48,9 @@ func TestProcess_ceiling(t *testing.T) {
 	loose := func(name string) string { return dir + "/objects/" + name[:2] + "/" + name[2:] }
 	const sentence = "git ran out of memory, of which it may have 64 MiB for this; ask for less at once, or have the operator raise --git-memory-"
 	g := newLimited(t, 64)
+	var suspected []string
+	suspect := func(_, said string) { suspected = append(suspected, said) }
+	g.OnDamaged(suspect)
 
 	search := Command{Name: "grep", Dir: dir, Flags: []string{"-e9z"}, Args: []string{commit}}
 	requireShort(t, g.Run(t.Context(), search), sentence+"read")
@@ -57,6 +60,10 @@ func TestProcess_ceiling(t *testing.T) {
 	require.Contains(t, said.String(), "Out of memory", "what listens keeps nothing back")
 	requireShort(t, g.Run(t.Context(), Command{Name: "repack", Dir: dir, Flags: []string{"-a", "-d", "--quiet"}, Config: []Config{Set("core.bigFileThreshold", "1g")}}), sentence+"maintain")
 
+	search.Check = true
+	require.ErrorContains(t, g.Run(t.Context(), search), "exit status 1", "what finds out about damage has no ceiling")
+	require.Empty(t, suspected, "what runs out of memory raises no suspicion")
+
 	// Without the ceiling all is well, so it was no corruption.
 	free := newLimited(t, -1)
 	require.ErrorContains(t, free.Run(t.Context(), Command{Name: "grep", Dir: dir, Flags: []string{"-e9z"}, Args: []string{commit}}), "exit status 1")
@@ -64,10 +71,13 @@ func TestProcess_ceiling(t *testing.T) {
 	// A tree that is damaged is damaged, with a ceiling and without.
 	require.NoError(t, os.Chmod(loose(tree), 0o600))
 	require.NoError(t, os.WriteFile(loose(tree), []byte("x\x9cdamaged"), 0o600))
-	for _, g := range []*Git{g, free} {
+	free.OnDamaged(suspect)
+	for n, g := range []*Git{g, free} {
 		exit := new(ExitError)
 		require.ErrorAs(t, g.Run(t.Context(), Command{Name: "ls-tree", Dir: dir, Args: []string{commit}}), &exit)
 		require.NotZero(t, exit.Code)
+		require.Len(t, suspected, n+1)
+		require.Regexp(t, "^(fatal|error): .*"+tree, suspected[n])
 	}
 }
 

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,8 @@ func (x *run) fetch(ctx context.Context, specs []string) error {
 }
 
 // gitFetch runs one git fetch of the refspecs, or ids of objects. The command
-// says what this one has beside what all have; its Stderr may be nil.
+// says what this one has beside what all have; without Dir it is the repository's
+// own, and its Stderr may be nil.
 func (m *Mirror) gitFetch(ctx context.Context, r core.Repository, specs []string, c git.Command) error {
 	flags := []string{
 		"--no-tags",                // tags come by their refspec, all of them, not by what they point to
@@ -109,10 +111,13 @@ func (m *Mirror) gitFetch(ctx context.Context, r core.Repository, specs []string
 		"--no-show-forced-updates", // costs a walk per ref and only prints
 		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
 	}
-	c.Name, c.Dir, c.Flags = "fetch", m.repos.Path(r.ID), append(flags, c.Flags...)
-	c.Config = append(c.Config, git.FsckIgnores("fetch")...)
+	c.Name, c.Dir, c.Flags = "fetch", cmp.Or(c.Dir, m.repos.Path(r.ID)), append(flags, c.Flags...)
+	tolerated, err := m.repos.Tolerated(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	c.Config = append(c.Config, m.git.FsckConfig("fetch", tolerated)...)
 	c.Config = append(c.Config,
-		git.Set("fetch.fsckObjects", "true"),
 		// Small fetches become loose objects, large ones stay packs.
 		git.Set("fetch.unpackLimit", "100"),
 	)

@@ -209,6 +209,9 @@ func (sc scope) outside(refs map[string]core.ObjectID) []git.RefChange {
 // among them, so that they go: pull requests that are not wanted any more, and
 // what was pushed here before other refs were refused.
 func (m *Mirror) known(ctx context.Context, id string) (map[string]core.ObjectID, error) {
+	if m.rebuilding(core.Repository{ID: id}) {
+		return map[string]core.ObjectID{}, nil
+	}
 	if err := m.repos.Current(ctx, core.Repository{ID: id}); err != nil {
 		return nil, err
 	}

@@ -108,6 +108,10 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() 
 	if !state.Ready() {
 		return nil, nil, s.store.SetPoll(ctx, r.ID, time.Time{}) // its first mirror sets it
 	}
+	if s.rebuilding(r) {
+		// There is nothing to compare with; a run begins when there may be.
+		return nil, nil, s.store.SetPoll(ctx, r.ID, s.clock.Now().Add(blockedPause))
+	}
 	open, before, err := s.expected(ctx, r.ID)
 	if err != nil {
 		return nil, nil, err

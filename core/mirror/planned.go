@@ -107,6 +107,9 @@ func (m *Mirror) sameFormat(ctx context.Context, r core.Repository, format strin
 	if format == "" || format == r.ObjectFormat {
 		return nil
 	}
+	if m.rebuilding(r) {
+		return nil
+	}
 	refs, err := m.git.Refs(ctx, m.repos.Path(r.ID))
 	if err != nil || len(refs) == 0 {
 		return err
@@ -117,6 +120,9 @@ func (m *Mirror) sameFormat(ctx context.Context, r core.Repository, format strin
 // fetchedAlready returns the moves whose new objects are here, and those of tags,
 // which need none to be known as forced.
 func (m *Mirror) fetchedAlready(ctx context.Context, r core.Repository, updates []core.RefUpdate) ([]core.RefUpdate, error) {
+	if m.rebuilding(r) {
+		return nil, nil // nothing is
+	}
 	cat, err := catfile.Open(ctx, m.git, m.repos.Path(r.ID))
 	if err != nil {
 		return nil, err

@@ -223,6 +223,9 @@ func (p *phases) add(name string, d time.Duration) {
 
 // attempt makes the copy equal to the upstream where it is thought to be.
 func (x *run) attempt(ctx context.Context) error {
+	if err := x.rebuild(ctx); err != nil {
+		return err
+	}
 	if err := x.listUpstream(ctx); err != nil {
 		return err
 	}

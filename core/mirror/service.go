@@ -55,6 +55,8 @@ type Options struct {
 
 	// Mirrored is called after every finished first mirror; nil: nothing is.
 	Mirrored func(repoID string)
+	// Rebuilds replace folders that are missing or damaged; nil: none is.
+	Rebuilds Rebuilds
 	// Missed is called when a poll has found what a webhook was to announce; nil:
 	// nothing is.
 	Missed func()
@@ -72,6 +74,7 @@ type Mirror struct {
 	clock    core.Clock
 	log      hclog.Logger
 	running  *running
+	rebuilds Rebuilds
 }
 
 // Service is what the scheduler calls: it makes the runs and looks that are due, and
@@ -100,7 +103,7 @@ func New(o Options) *Service {
 	s := &Service{
 		Mirror: &Mirror{
 			git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock,
-			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}},
+			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}}, rebuilds: o.Rebuilds,
 		},
 		mirrored: o.Mirrored, missed: o.Missed, observations: &observations{wake: loop.NewSignal()},
 	}

@@ -30,9 +30,12 @@ func (m *Mirror) skip(ctx context.Context, r core.Repository, adv discovery.Adve
 	for name := range involved {
 		names = append(names, name)
 	}
-	here, err := m.git.RefsNamed(ctx, m.repos.Path(r.ID), names)
-	if err != nil {
-		return nil, err
+	here := map[string]core.ObjectID{}
+	if !m.rebuilding(r) {
+		var err error
+		if here, err = m.git.RefsNamed(ctx, m.repos.Path(r.ID), names); err != nil {
+			return nil, err
+		}
 	}
 	rank := func(name string) int {
 		if _, ok := here[name]; ok {

@@ -43,12 +43,13 @@ func (s *Service) confirm(ctx context.Context, w Session, b *results) error {
 
 // turnedAway reports whether the upstream refused a whole push before it did
 // any of it, in a way that a rename, another credential or the end of the
-// repository would explain.
-func turnedAway(err error, ran bool) bool {
+// repository would explain. sent says whether anything of it can have reached the
+// host, where that was not git's to find out.
+func turnedAway(err error, ran, sent bool) bool {
 	if !ran || err == nil {
 		return false
 	}
-	if exit, ok := errors.AsType[*git.ExitError](err); ok && !hosterror.IsWithoutEffect(exit.Stderr) {
+	if exit, ok := errors.AsType[*git.ExitError](err); ok && !hosterror.IsWithoutEffect(exit.Stderr) || !ok && sent {
 		return false
 	}
 	switch class, _ := upstream.Classify(err); class {

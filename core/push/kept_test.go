@@ -8,7 +8,6 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
-	"github.com/headwater-git/headwater/core/push"
 )
 
 // rewrites returns the rewrites of the repository by ref; each must be there once.
@@ -111,12 +110,13 @@ func TestInvariant10_crashThenTheRefMovesOn(t *testing.T) {
 // What could not be done as a whole leaves no hidden ref behind.
 func TestInvariant02_conflictKeepsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{}, push.Options{})
+	b, arm := newLateConflict(t)
 	r := b.Local("a")
 	_, id := b.seed(r, "refs/heads/main", "refs/heads/gone")
 	require.NoError(t, b.Store.SaveSettings(t.Context(), r.ID, core.Settings{RefPolicies: []core.RefPolicy{{Pattern: "refs/**", Action: core.RefFollowRetain}}}))
-	b.write(r, false, core.RefUpdate{Name: "refs/heads/gone", Old: id}, core.RefUpdate{Name: "refs/heads/main/x", New: id})
-	require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id, "refs/heads/gone": id}, b.Refs(r))
+	arm(r, id)
+	b.write(r, false, core.RefUpdate{Name: "refs/heads/gone", Old: id}, core.RefUpdate{Name: "refs/heads/late/x", New: id})
+	require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id, "refs/heads/late": id, "refs/heads/gone": id}, b.Refs(r))
 	require.Empty(t, b.Refs(r, core.KeptPrefix))
 	require.Empty(t, b.rewrites(r))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +23,7 @@ type Upstreams interface {
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error)
+	Push(ctx context.Context, r git.Remote, p discovery.PushRequest) (lines []git.PushLine, sent bool, err error)
 }
 
 // Store is what this package needs of [core.Store].
@@ -60,10 +60,9 @@ type Options struct {
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
 	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
-	// RefsPerPush is how many refs one git push takes upstream at most, since it
-	// takes refspecs on its command line only; 0 is 2000, which stays well under
-	// the kernel's limit of 2 MiB. More are split, or refused if atomic.
-	RefsPerPush int
+	// ManyRefs is from how many refs on a push goes upstream in this process, since
+	// git compares each ref with each; 0 is 64.
+	ManyRefs int
 	// SettlePeriod is over how long listings of the upstream must agree on an old
 	// id before an update without an answer counts as not taken; 0 is 2 min.
 	SettlePeriod time.Duration
@@ -102,8 +101,8 @@ func New(o Options) (*Service, error) {
 	if o.SettlePeriod == 0 {
 		o.SettlePeriod = 2 * time.Minute
 	}
-	if o.RefsPerPush == 0 {
-		o.RefsPerPush = 2000
+	if o.ManyRefs == 0 {
+		o.ManyRefs = 64
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
@@ -302,118 +301,6 @@ func (s *Service) upstreamLeg(w Session, b *results) []int {
 		}
 	}
 	return idx
-}
-
-// checkForce refuses updates that rewrite history where the token forbids it. A
-// forced push whose new tip descends from the old one passes.
-func (s *Service) checkForce(ctx context.Context, w Session, b *results) error {
-	for _, i := range b.pending() {
-		u := w.Updates[i]
-		if !b.open[i] || !w.Policy.Rule(u.Name).NoForcePush || u.IsCreate() {
-			continue
-		}
-		ok, err := s.repos.Descends(ctx, w.Repo.ID, u.Old, u.New)
-		if err != nil && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil || !ok {
-			b.refuse(i, core.KindPermission, reasonPolicy)
-		}
-	}
-	return nil
-}
-
-// preflight finds out which updates git would not do: stale old ids, name
-// conflicts, missing objects, held locks. All are tried together, because that
-// is how they will be done; when that fails, one by one.
-func (s *Service) preflight(ctx context.Context, w Session, b *results) error {
-	dir := s.repos.Path(w.Repo.ID)
-	for first := true; len(b.open) > 0; first = false {
-		err := s.checkSplit(ctx, dir, w, b.updates())
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		re, ok := repo.IsRefError(err)
-		if !ok {
-			return err
-		}
-		if first && len(b.open) > 1 {
-			if err := s.checkEach(ctx, dir, w, b); err != nil {
-				return err
-			}
-			continue
-		}
-		if makesRoom(re, b.updates()) {
-			return nil
-		}
-		// Each alone would do, together they do not: the one git named goes.
-		i := b.find(w.Namespace, re.Ref)
-		if i < 0 {
-			b.refuseAll(re.Kind.Kind(), re.Kind.Reason())
-			return nil
-		}
-		s.refuseRef(ctx, w, b, i, re)
-	}
-	return nil
-}
-
-// checkEach tries every open update by itself and refuses those that would not do.
-func (s *Service) checkEach(ctx context.Context, dir string, w Session, b *results) error {
-	all := b.updates()
-	for _, i := range b.pending() {
-		if !b.open[i] {
-			continue
-		}
-		err := s.checkSplit(ctx, dir, w, w.Updates[i:i+1])
-		if err == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		re, ok := repo.IsRefError(err)
-		if !ok {
-			return err
-		}
-		if makesRoom(re, all) {
-			continue
-		}
-		s.refuseRef(ctx, w, b, i, re)
-	}
-	return nil
-}
-
-// makesRoom reports whether the failure may be none when it comes to it: a
-// create that conflicts with a name that a delete of the same session takes
-// away first cannot be checked ahead.
-func makesRoom(re *git.RefError, updates []core.RefUpdate) bool {
-	return re.Kind == git.RefConflict && slices.ContainsFunc(updates, core.RefUpdate.IsDelete)
-}
-
-// checkSplit checks updates as [repo.Repos.Transact] will do them, deletes apart
-// from the rest.
-func (s *Service) checkSplit(ctx context.Context, dir string, w Session, updates []core.RefUpdate) error {
-	var deletes, rest []git.RefChange
-	for _, u := range updates {
-		c := git.RefChange{RefUpdate: core.RefUpdate{Name: w.Namespace.Path(u.Name), Old: u.Old, New: u.New}}
-		if u.IsDelete() {
-			deletes = append(deletes, c)
-		} else {
-			rest = append(rest, c)
-		}
-	}
-	if len(deletes) > 0 {
-		if err := s.git.CheckRefs(ctx, dir, deletes); err != nil {
-			return err
-		}
-	}
-	if len(rest) == 0 {
-		return nil
-	}
-	return s.git.CheckRefs(ctx, dir, rest)
 }
 
 // find returns the open index of the ref with that name on disk, or -1.

@@ -27,13 +27,7 @@ const (
 // pushUpstream takes the updates at idx to the upstream and refuses those it
 // did not take.
 func (s *Service) pushUpstream(ctx context.Context, w Session, b *results, idx []int) {
-	if w.Atomic && len(idx) > s.o.RefsPerPush {
-		b.refuseAll(core.KindTooLarge, reasonTooManyRefs)
-		return
-	}
-	for batch := range slices.Chunk(idx, s.o.RefsPerPush) {
-		s.pushBatch(ctx, w, b, batch)
-	}
+	s.pushBatch(ctx, w, b, idx)
 	b.keepTogether(idx)
 	s.explainHeld(ctx, w, b, idx)
 }
@@ -73,7 +67,7 @@ func (s *Service) checkGone(ctx context.Context, w Session, b *results) error {
 	return nil
 }
 
-// pushBatch runs one git push.
+// pushBatch takes the updates upstream in one push.
 func (s *Service) pushBatch(ctx context.Context, w Session, b *results, idx []int) {
 	byRef := make(map[string]int, len(idx))
 	for _, i := range idx {
@@ -82,11 +76,15 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *results, idx []in
 	var lines []git.PushLine
 	var pushErr error
 	ran, sent := false, false
+	run := s.runPush
+	if len(idx) >= s.o.ManyRefs {
+		run = s.pushMany
+	}
 	leg := func() error {
 		return s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
 			ran = true
 			var began bool
-			lines, _, began, pushErr = s.runPush(ctx, w, r, idx)
+			lines, _, began, pushErr = run(ctx, w, r, idx)
 			sent = sent || began
 			if len(lines) > 0 {
 				return nil // a result for a ref says nothing of the credential
@@ -96,7 +94,7 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *results, idx []in
 	}
 	known := s.storedAt(ctx, w.Repo)
 	err := leg()
-	if len(lines) == 0 && turnedAway(err, ran) {
+	if len(lines) == 0 && turnedAway(err, ran, sent) {
 		refusal, again := s.recheck(ctx, &w, err, known)
 		if again {
 			err = leg()
@@ -185,9 +183,9 @@ func knownFailure(err error, ran, sent bool) (reason string, kind core.Kind, kno
 	}
 	exit, ended := errors.AsType[*git.ExitError](err)
 	switch {
-	case ended && hosterror.IsAtomicUnsupported(exit.Stderr):
+	case ended && hosterror.IsAtomicUnsupported(exit.Stderr), errors.Is(err, discovery.ErrNoAtomic):
 		return reasonNoAtomic, core.KindUnsupported, true
-	case ended && hosterror.IsPushOptionsUnsupported(exit.Stderr):
+	case ended && hosterror.IsPushOptionsUnsupported(exit.Stderr), errors.Is(err, discovery.ErrNoPushOptions):
 		return reasonNoOptions, core.KindUnsupported, true
 	case sent && (!ended || !hosterror.IsWithoutEffect(exit.Stderr)):
 		// Killed by a time limit or for a stall, or its results could not be

@@ -144,17 +144,65 @@ func TestInvariant13_renameToFolderInOneSession(t *testing.T) {
 	}
 }
 
+// newLateConflict returns a bench in which the branch "late" comes up between the
+// check of a session and its refs, once its repository and id are given.
+func newLateConflict(t *testing.T) (b *bench, arm func(r core.Repository, id core.ObjectID)) {
+	t.Helper()
+	late := func() {}
+	b = newBench(t, coretest.Options{Failpoint: func(name string) {
+		if name == "journal-sent" {
+			late()
+		}
+	}}, push.Options{})
+	return b, func(r core.Repository, id core.ObjectID) {
+		late = func() { coretest.Run(t, b.Path(r), "update-ref", "refs/heads/late", string(id)) }
+	}
+}
+
 func TestInvariant02_conflictFoundLateMovesNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{}, push.Options{})
+	b, arm := newLateConflict(t)
 	r := b.Local("a")
 	_, id := b.seed(r, "refs/heads/a", "refs/heads/main")
-	results := b.write(r, false, core.RefUpdate{Name: "refs/heads/a", Old: id}, core.RefUpdate{Name: "refs/heads/main/b", New: id})
+	arm(r, id)
+	results := b.write(r, false, core.RefUpdate{Name: "refs/heads/a", Old: id}, core.RefUpdate{Name: "refs/heads/late/b", New: id})
 	require.False(t, results[0].OK())
 	require.False(t, results[1].OK())
-	require.Equal(t, map[string]core.ObjectID{"refs/heads/a": id, "refs/heads/main": id}, b.Refs(r))
+	require.Equal(t, map[string]core.ObjectID{"refs/heads/a": id, "refs/heads/late": id, "refs/heads/main": id}, b.Refs(r))
 	require.Empty(t, b.Events(r))
 	require.Equal(t, []core.JournalState{core.JournalDropped}, b.Journal(r))
+}
+
+// A name that another ref excludes is found before anything moves, also beside a
+// deletion, and the rest is done.
+func TestService_Write_conflictsAreFoundAhead(t *testing.T) {
+	t.Parallel()
+	var processes coretest.Processes
+	b := newBench(t, coretest.Options{Logger: processes.Logger()}, push.Options{})
+	r := b.Local("a")
+	_, id := b.seed(r, "refs/heads/a", "refs/heads/main", "refs/heads/kept/x", "refs/heads/gone")
+	const conflict = "the name conflicts with another ref (one is a folder of the other)"
+	updates := []core.RefUpdate{
+		{Name: "refs/heads/a", Old: id}, {Name: "refs/heads/a/b", New: id}, // makes room for the next
+		{Name: "refs/heads/main/b", New: id}, {Name: "refs/heads/kept", New: id},
+		{Name: "refs/heads/new", New: id}, {Name: "refs/heads/new/b", New: id},
+		{Name: "refs/heads/gone", Old: core.ObjectID(strings.Repeat("1", 40))}, {Name: "refs/heads/gone/b", New: id},
+		{Name: "refs/heads/none", New: core.ObjectID(strings.Repeat("2", 40))},
+	}
+	want := []string{"", "", conflict, conflict, "", conflict, "stale, fetch first", conflict, "the new value is missing or is not a commit"}
+	processes.Take()
+	require.Equal(t, want, reasons(b.write(r, false, updates...)))
+	require.LessOrEqual(t, total(processes.Take()), 10)
+
+	// The same among hundreds.
+	many := named(400, "many", "", id)
+	many = append(many, core.RefUpdate{Name: "refs/heads/main/c", New: id})
+	for i, reason := range reasons(b.write(r, false, many...)) {
+		require.Equal(t, i == 400, reason != "", reason)
+	}
+	require.LessOrEqual(t, total(processes.Take()), 5)
+	require.Len(t, b.Refs(r), 405)
+	coretest.Run(t, b.Path(r), "fsck", "--strict")
 }
 
 func TestService_Write_lockTimeout(t *testing.T) {
@@ -497,24 +545,4 @@ func TestService_Write_concurrentPushes(t *testing.T) {
 	require.Equal(t, 1, won)
 	b.inSync(r)
 	require.Len(t, b.Events(r), n+1)
-}
-
-func TestService_Write_splitsManyRefs(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, coretest.Options{}, push.Options{RefsPerPush: 50})
-	r := b.Synced("a")
-	_, id := b.seed(r, "refs/heads/main")
-	updates := make([]core.RefUpdate, 101)
-	for i := range updates {
-		updates[i] = core.RefUpdate{Name: fmt.Sprintf("refs/tags/a-rather-long-name-for-a-tag-in-a-folder/v%d", i), New: id}
-	}
-	for _, res := range b.write(r, true, updates...) {
-		require.Equal(t, core.KindTooLarge, res.Kind)
-	}
-	for _, res := range b.write(r, false, updates...) {
-		require.Empty(t, res.Reason)
-	}
-	require.Equal(t, 3, b.Forge.Count(forgetest.KindPush))
-	require.Len(t, b.Refs(r), 102)
-	b.inSync(r)
 }

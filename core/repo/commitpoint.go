@@ -135,6 +135,9 @@ func (d *diskFirst) move(ctx context.Context, dir string, c Change, step func(na
 	if c.Bulk {
 		return d.git.WriteRefs(ctx, dir, c.Deletes, c.Sets)
 	}
+	if len(c.Deletes)+len(c.Sets) >= manyChanges {
+		return d.updateMany(ctx, dir, c)
+	}
 	if err := d.update(ctx, dir, c.Deletes); err != nil {
 		return err
 	}
@@ -158,17 +161,43 @@ func (d *diskFirst) move(ctx context.Context, dir string, c Change, step func(na
 	return err
 }
 
+// manyChanges is from how many changes on refs are written in one file: a file for
+// each costs more then than the other refs of a large repository in that one.
+const manyChanges = 200
+
+// updateMany makes a change of many refs in one transaction.
+func (d *diskFirst) updateMany(ctx context.Context, dir string, c Change) error {
+	err := d.git.UpdateManyRefs(ctx, dir, c.Deletes, c.Sets)
+	if !trackingLocked(err) {
+		return err
+	}
+	deletes, sets := withoutTracking(c.Deletes), withoutTracking(c.Sets)
+	if len(deletes)+len(sets) == 0 {
+		return err // they are what the change is about
+	}
+	return d.git.UpdateManyRefs(ctx, dir, deletes, sets)
+}
+
+// trackingLocked reports whether another process had a tracking ref locked.
+func trackingLocked(err error) bool {
+	re, ok := IsRefError(err)
+	return ok && re.Kind == git.RefLocked && strings.HasPrefix(re.Ref, core.TrackingPrefix)
+}
+
+func withoutTracking(changes []git.RefChange) []git.RefChange {
+	return slices.DeleteFunc(slices.Clone(changes), func(c git.RefChange) bool { return strings.HasPrefix(c.Name, core.TrackingPrefix) })
+}
+
 // update makes the changes, without those of tracking refs if a fetch has them
 // locked: git from 2.51 on keeps all tracking refs of a fetch locked at once. What
 // the upstream has taken already must not wait for that, and the next sync brings
 // tracking refs up to date.
 func (d *diskFirst) update(ctx context.Context, dir string, changes []git.RefChange) error {
 	_, err := d.git.UpdateRefs(ctx, dir, changes)
-	re, ok := IsRefError(err)
-	if !ok || re.Kind != git.RefLocked || !strings.HasPrefix(re.Ref, core.TrackingPrefix) {
+	if !trackingLocked(err) {
 		return err
 	}
-	others := slices.DeleteFunc(slices.Clone(changes), func(c git.RefChange) bool { return strings.HasPrefix(c.Name, core.TrackingPrefix) })
+	others := withoutTracking(changes)
 	if len(others) == 0 {
 		return err // they are what the change is about
 	}

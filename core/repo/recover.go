@@ -35,7 +35,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 		if id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".git"), reformatPrefix); ok && !r.Exists(id) {
 			// Its successor was not made: the empty one goes back, and the
 			// next sync finds the other object format again.
-			if err := os.Rename(path, r.Path(id)); err != nil {
+			if err := rename(path, r.Path(id)); err != nil {
 				return fmt.Errorf("recover repository %s: %w", id, err)
 			}
 			continue
@@ -57,10 +57,12 @@ func (r *Repos) Recover(ctx context.Context) error {
 		known[id] = true
 		cleaning.Go(func() error {
 			if err := r.cleanStale(id); err != nil {
-				return fmt.Errorf("clean repository %s: %w", id, err)
+				// One repository that cannot be cleaned keeps none of the others from
+				// being served. What is wrong with it is found by core/rebuild.
+				r.log.Error("a repository could not be cleaned of what a killed git left", "repo_id", id, "error", err)
 			}
-			if !r.Exists(id) {
-				return ctx.Err() // its absence is in the log
+			if what, err := r.Absent(id); what != "" || err != nil {
+				return ctx.Err() // core/rebuild says so
 			}
 			if err := r.point.ComeForward(ctx, id); err != nil {
 				return fmt.Errorf("recover repository %s: %w", id, err)
@@ -87,7 +89,7 @@ func (r *Repos) orphans(known map[string]bool) error {
 		if known[id] {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(dir, "packed-refs")); err == nil || hasFiles(filepath.Join(dir, "refs")) || hasFiles(filepath.Join(dir, "objects")) {
+		if hasContent(dir) {
 			r.log.Warn("a repository folder has content but is not in the store; it is left alone", "path", dir)
 			continue
 		}
@@ -147,6 +149,9 @@ func (r *Repos) cleanStale(id string) error {
 		return err
 	}
 	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the folder itself is missing: see Absent
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

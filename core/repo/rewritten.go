@@ -44,9 +44,10 @@ func (r *Repos) rewritten(ctx context.Context, t *transaction, j core.JournalEnt
 	}
 	now := r.clock.Now()
 	var found []core.Rewrite
+	forced := r.forcedOf(ctx, t, old)
 	for _, u := range old {
 		action := rules.Action(u.Name)
-		if action == "" || !u.IsDelete() && !r.forced(ctx, t, u) {
+		if action == "" || !u.IsDelete() && !forced(u) {
 			continue
 		}
 		rw := core.Rewrite{
@@ -71,11 +72,25 @@ func retain(rw *core.Rewrite, rules Rules, now time.Time) {
 	rw.State, rw.ExpiresAt = core.RewriteRetained, now.Add(rules.Retention())
 }
 
-// forced is [Repos.Forced] of one update, unless the caller knows.
-func (r *Repos) forced(ctx context.Context, t *transaction, u core.RefUpdate) bool {
-	if t.Forced != nil {
-		return t.Forced[u.Name]
+// forcedOf tells which of the updates are forced: what the caller knows, or what one
+// walk finds for all. Where that fails each is asked about, so that one bad object
+// is one doubt.
+func (r *Repos) forcedOf(ctx context.Context, t *transaction, updates []core.RefUpdate) func(core.RefUpdate) bool {
+	known := t.Forced
+	if known == nil && len(updates) >= many {
+		var err error
+		if known, err = r.Forced(ctx, t.Repo.ID, updates); err != nil {
+			known = nil
+		}
 	}
+	if known == nil {
+		return func(u core.RefUpdate) bool { return r.forced(ctx, t, u) }
+	}
+	return func(u core.RefUpdate) bool { return known[u.Name] }
+}
+
+// forced is [Repos.Forced] of one update.
+func (r *Repos) forced(ctx context.Context, t *transaction, u core.RefUpdate) bool {
 	forced, err := r.Forced(ctx, t.Repo.ID, []core.RefUpdate{u})
 	if err != nil {
 		r.log.Warn("cannot tell whether a ref is rewritten; its old tip is kept", "repo_id", t.Repo.ID, "ref", u.Name, "error", err)

@@ -29,14 +29,16 @@ type decision struct {
 	start    []*running
 	postpone []postponement
 	scan     [2]bool   // whose rows are to be read
+	rows     []string  // repositories whose rows are to be read singly
 	next     time.Time // when to decide again, without a wake-up; zero: never
 }
 
 // rows is what a scan has read, by kind.
 type rows struct {
-	read [2]bool
-	due  [2][]queuedItem
-	next [2]time.Time // when to read again; zero: after the next Notify
+	read   [2]bool
+	due    [2][]queuedItem
+	single []singleRow
+	next   [2]time.Time // when to read again; zero: after the next Notify
 }
 
 // queuedItem is an item with the places of its host, which are asked for outside
@@ -84,12 +86,19 @@ func (s *Service) admit(ctx context.Context, read rows) decision {
 		// Before the rows are read: see the package comment.
 		d.scan[kind] = true
 		s.scanAt[kind], s.scanned[kind] = time.Time{}, now
-		if s.changed == nil {
-			s.changed = map[string]struct{}{}
-		}
+	}
+	d.rows = s.takeRows()
+	if d.scan[Run] {
+		d.rows = nil // they are among all
+	}
+	if s.changed == nil && d.reads() {
+		s.changed = map[string]struct{}{}
 	}
 	return d
 }
+
+// reads reports whether rows are to be read.
+func (d decision) reads() bool { return d.scan[Run] || d.scan[Look] || len(d.rows) > 0 }
 
 // take replaces the queues by what a scan has read; s.mu is held.
 func (s *Service) take(read rows, now time.Time) {
@@ -106,7 +115,11 @@ func (s *Service) take(read rows, now time.Time) {
 		for _, item := range read.due[kind] {
 			if _, ok := changed[item.RepoID]; ok {
 				// What was read may be from before that. It is read again.
-				s.scanAt[kind] = core.Sooner(s.scanAt[kind], now)
+				if kind == Run {
+					s.readRow(item.RepoID)
+				} else {
+					s.scanAt[kind] = core.Sooner(s.scanAt[kind], now)
+				}
 				continue
 			}
 			if s.passOver(item.Item) {
@@ -115,6 +128,9 @@ func (s *Service) take(read rows, now time.Time) {
 			h := s.hostOf(item.Host)
 			h.queue[kind] = append(h.queue[kind], item)
 		}
+	}
+	for _, row := range read.single {
+		s.takeSingle(row, changed)
 	}
 }
 
@@ -249,7 +265,7 @@ func (s *Service) release(r *running, result Result) {
 		s.noteChanged(r.RepoID)
 	}
 	if r.Kind == Run || r.rescan[Run] {
-		s.scanBy(Run, now)
+		s.readRow(r.RepoID)
 	}
 	// While a run is waiting no look is due, and after it one may have been for long.
 	if !result.Unrecorded || r.rescan[Look] {
@@ -283,12 +299,12 @@ func (s *Service) Recorded(repoIDs []string, next time.Time) {
 	s.scanBy(Look, next)
 }
 
-// scan reads the rows of the kinds that are due.
-func (s *Service) scan(ctx context.Context, kinds [2]bool) (rows, error) {
+// scan reads the rows of the kinds that are due, and single ones.
+func (s *Service) scan(ctx context.Context, d decision) (rows, error) {
 	var read rows
 	now := s.clock.Now()
 	for _, kind := range []Kind{Run, Look} {
-		if !kinds[kind] {
+		if !d.scan[kind] {
 			continue
 		}
 		read.read[kind] = true
@@ -313,6 +329,9 @@ func (s *Service) scan(ctx context.Context, kinds [2]bool) (rows, error) {
 		if read.next[kind], err = next(ctx, now); err != nil {
 			return rows{}, err
 		}
+	}
+	if err := s.readRows(ctx, d.rows, &read); err != nil {
+		return rows{}, err
 	}
 	return read, nil
 }

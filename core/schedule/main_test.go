@@ -35,7 +35,7 @@ type bench struct {
 	most map[string]int // the most there were at once
 }
 
-func newBench(t *testing.T, o schedule.Options) *bench {
+func newBench(t *testing.T, o schedule.Options, wrap ...func(schedule.Store) schedule.Store) *bench {
 	t.Helper()
 	clock := coretest.NewClock()
 	b := &bench{
@@ -43,6 +43,9 @@ func newBench(t *testing.T, o schedule.Options) *bench {
 		limits: map[string]int{}, now: map[string]int{}, most: map[string]int{},
 	}
 	o.Store, o.Upstreams, o.Clock, o.Logger = b.Store, b, clock, b.Logger
+	for _, f := range wrap {
+		o.Store = f(o.Store)
+	}
 	b.s = schedule.New(o)
 	return b
 }

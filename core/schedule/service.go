@@ -112,6 +112,7 @@ type Service struct {
 	scanned    [2]time.Time        // when they were read last
 	unrecorded map[string]struct{} // looks whose rows are not written yet, by repository id
 	changed    map[string]struct{} // repositories whose rows changed since the scan in progress began; nil: there is none
+	rows       map[string]struct{} // repositories whose rows are to be read singly
 	halted     map[string]int      // repositories that nothing may start for
 	webhooks   map[string]time.Time
 }
@@ -148,7 +149,7 @@ func New(o Options) *Service {
 		store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("schedule"), o: o,
 		wake: loop.NewSignal(), waiters: waiters{byRepo: map[string][]chan Result{}},
 		hosts: map[string]*host{}, running: map[string]*running{}, unrecorded: map[string]struct{}{},
-		halted: map[string]int{}, webhooks: map[string]time.Time{},
+		rows: map[string]struct{}{}, halted: map[string]int{}, webhooks: map[string]time.Time{},
 	}
 }
 
@@ -160,7 +161,9 @@ func (s *Service) Request(ctx context.Context, repoID, trigger, ref string) (int
 	if err != nil {
 		return 0, err
 	}
-	s.Notify(Run, s.clock.Now())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readRow(repoID)
 	return gen, nil
 }
 
@@ -208,7 +211,7 @@ func (s *Service) Run(ctx context.Context, w Worker) error {
 		if read, err = s.follow(ctx, d); err != nil && ctx.Err() == nil {
 			s.log.Error("cannot read what is due; trying again", "error", err)
 		}
-		if err != nil || d.scan[Run] || d.scan[Look] {
+		if err != nil || d.reads() {
 			continue // admit takes in what was read, or when to read again
 		}
 		if !loop.SleepUntil(ctx, s.clock, d.next, s.wake) {
@@ -236,7 +239,7 @@ func (s *Service) follow(ctx context.Context, d decision) (rows, error) {
 	err := s.postpone(ctx, d.postpone)
 	read := rows{}
 	if err == nil {
-		read, err = s.scan(ctx, d.scan)
+		read, err = s.scan(ctx, d)
 	}
 	if err != nil {
 		again := s.clock.Now().Add(storePause)

@@ -18,6 +18,8 @@ type answer struct {
 	// short reports that pack-objects, whose messages upload-pack passes on as
 	// progress, ran out of memory or another resource.
 	short bool
+	// damage is what pack-objects said of a damaged repository, "" if nothing.
+	damage string
 
 	raw  bool   // the rest is not in pkt-lines: a pack without side-band
 	head []byte // of the current packet
@@ -99,13 +101,17 @@ func (a *answer) look(p []byte) {
 // between reports whether another packet may follow what was passed on.
 func (a *answer) between() bool { return !a.raw && a.skip == 0 && len(a.head) == 0 }
 
-// inspect searches the text of progress for messages that git ran out of memory.
+// inspect searches the text of progress for messages that git ran out of memory, or
+// that the repository is damaged.
 func (a *answer) inspect(p []byte) {
 	if a.short {
 		return
 	}
 	a.text = append(a.text, p...)
 	a.short = git.OutOfResources(a.text)
+	if a.damage == "" {
+		a.damage = git.SaysDamaged(a.text)
+	}
 	if over := len(a.text) - maxProgress; over > 0 {
 		a.text = append(a.text[:0], a.text[over:]...)
 	}

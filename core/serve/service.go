@@ -16,7 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 )
 
-// Options configures [New]. All but MaxRequest and Logger are required.
+// Options configures [New]. All but MaxRequest, Suspect and Logger are required.
 type Options struct {
 	Git     *git.Git
 	Path    func(repoID string) string // folder of a repository
@@ -24,7 +24,10 @@ type Options struct {
 	// MaxRequest bounds a request after decompression, in bytes; 0 is 10 MB,
 	// the http.maxRequestBuffer of git http-backend.
 	MaxRequest int64
-	Logger     hclog.Logger
+	// Suspect gets what git said of damage in a repository, unless it ran out of
+	// memory, files or processes; nil: nobody does.
+	Suspect func(repoID, said string)
+	Logger  hclog.Logger
 }
 
 // Service serves fetches. It is safe for concurrent use.
@@ -44,6 +47,9 @@ func New(o Options) *Service {
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
+	}
+	if o.Suspect == nil {
+		o.Suspect = func(string, string) {}
 	}
 	return &Service{
 		o: o, log: o.Logger.Named("serve"), capabilities: map[string][]byte{},
@@ -160,8 +166,14 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	if c.Stdin, err = q.reader(); err != nil {
 		return err
 	}
+	if q.thin {
+		c.Stdin = newFewerHaves(c.Stdin)
+	}
 	c.Stdout = out
 	err = out.end(s.o.Git.Run(ctx, c))
+	if out.damage != "" && !out.short {
+		s.o.Suspect(f.Repo.ID, out.damage)
+	}
 	if err == nil && out.w == nil {
 		_ = f.Out() // an empty answer still has its headers
 	}

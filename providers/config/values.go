@@ -40,7 +40,7 @@ func newValues(p *parser, secrets *[]providers.Secret) *values {
 }
 
 // function makes an HCL function of one string that returns a secret. The
-// callee is told whether its argument may be repeated in a message.
+// callee learns whether its argument is secret, and must not be repeated in a message.
 func (v *values) function(param string, read func(arg string, secret bool) (string, error)) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: param, Type: cty.String, AllowMarked: true}},
@@ -151,21 +151,22 @@ func (v *values) int(attr *hclsyntax.Attribute, low, high int64) int {
 	return int(n)
 }
 
-func (v *values) strings(attr *hclsyntax.Attribute) ([]string, bool) {
+// strings returns a list of strings, nil after an error that it has recorded.
+func (v *values) strings(attr *hclsyntax.Attribute) []string {
 	value, ok := v.eval(attr)
 	if !ok {
-		return nil, false
+		return nil
 	}
 	list, ok := stringList(value)
 	if !ok {
 		v.p.ds.add(attr.SrcRange, "%s must be a list of strings", attr.Name)
-		return nil, false
+		return nil
 	}
 	if slices.Contains(list, "") {
 		v.p.ds.add(attr.SrcRange, "%s must not hold an empty string", attr.Name)
-		return nil, false
+		return nil
 	}
-	return list, true
+	return list
 }
 
 // stringList converts a list, tuple or set of strings.

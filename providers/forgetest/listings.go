@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -17,13 +16,13 @@ import (
 
 // listings remembers git's answers to requests for listings, with the state of the
 // repository that they are of: most requests of a test ask for a listing that was
-// asked for before, and each costs two processes.
+// asked for before, and each costs a process.
 type listings struct {
 	mu     sync.Mutex
 	byFile map[string]listing // by folder and request
 }
 
-// listing is one answer of git http-backend.
+// listing is one answer of git's.
 type listing struct {
 	state  [sha256.Size]byte
 	header http.Header
@@ -130,6 +129,6 @@ func addFile(h hash.Hash, dir, name string) error {
 		return err
 	}
 	fmt.Fprintf(h, "%s %d\n", name, len(content))
-	_, err = io.WriteString(h, string(content))
+	_, err = h.Write(content)
 	return err
 }

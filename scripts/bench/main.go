@@ -32,6 +32,7 @@ func benchmarks() []benchmark {
 		{"refs", "ls-remote with 10, 2,000 and 50,000 refs", benchRefs},
 		{"read", "clone, shallow clone and fetch of one commit", benchRead},
 		{"push", "pushes: local, and written through to nginx and to Gitea", benchPush},
+		{"many", "pushes and deletions of 3,000 branches, local and written through", benchMany},
 		{"sync", "a sync that finds no change", benchSync},
 		{"change", "an upstream's new commit, until it is readable here", benchChange},
 		{"hook", "an upstream's webhook, until its commit is readable here", benchHook},

@@ -29,6 +29,8 @@ var resultWords = map[core.Kind]string{
 	core.KindTimeout:             "timeout",
 	core.KindNotFresh:            "unavailable",
 	core.KindResource:            "unavailable",
+	core.KindRebuilding:          "unavailable",
+	core.KindDamaged:             "unavailable",
 	core.KindInternal:            "internal",
 }
 

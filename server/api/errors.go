@@ -37,6 +37,8 @@ var statuses = map[core.Kind]int{
 	core.KindTimeout:             http.StatusGatewayTimeout,
 	core.KindNotFresh:            http.StatusServiceUnavailable,
 	core.KindResource:            http.StatusServiceUnavailable,
+	core.KindRebuilding:          http.StatusServiceUnavailable,
+	core.KindDamaged:             http.StatusServiceUnavailable,
 	core.KindInternal:            http.StatusInternalServerError,
 }
 

@@ -54,11 +54,21 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.Ready != nil {
 		if err := s.Ready(r.Context()); err != nil {
 			s.Logger.Warn("not ready", "error", err)
-			writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), "the server cannot take requests now")
+			text := "the server cannot take requests now"
+			if kind := core.KindOf(err); kind == core.KindDamaged || kind == core.KindResource {
+				text = core.MessageOf(err) // what the operator has to do
+			}
+			writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), text)
 			return
 		}
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	answer := map[string]any{"status": "ready"}
+	if s.Problems != nil {
+		if problems := s.Problems(); len(problems) > 0 {
+			answer["problems"] = problems
+		}
+	}
+	writeJSON(w, http.StatusOK, answer)
 }
 
 // readOnly answers 405 to everything but GET and HEAD.

@@ -87,6 +87,8 @@ var componentNames = map[reflect.Type]string{
 	reflect.TypeFor[identityWord]():         "UpstreamIdentityState",
 	reflect.TypeFor[core.DeliveryState]():   "DeliveryState",
 	reflect.TypeFor[webhookState]():         "WebhookState",
+	reflect.TypeFor[damageView]():           "Damage",
+	reflect.TypeFor[core.DamageState]():     "DamageState",
 }
 
 // enums are the types that have a few words only.
@@ -102,7 +104,8 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[webhookState]():         wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[core.InboundState]():    wordsOf(core.InboundNone, core.InboundActive, core.InboundFailing),
 	reflect.TypeFor[core.Outcome]():         wordsOf(core.OutcomeOK, core.OutcomePartial, core.OutcomeRefused, core.OutcomeFailed),
-	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld, syncUnconfirmed),
+	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld, syncUnconfirmed, syncRebuilding, syncWaiting),
+	reflect.TypeFor[core.DamageState]():     wordsOf(core.DamageRebuilding, core.DamageWaiting, core.DamageLost, core.DamagePartial, core.DamageRebuilt, core.DamageGone),
 	reflect.TypeFor[content.EntryType]():    wordsOf(content.TypeBlob, content.TypeTree, content.TypeSymlink, content.TypeSubmodule),
 	reflect.TypeFor[content.MergeResult]():  wordsOf(content.MergeCommit, content.FastForward, content.NoOp),
 	reflect.TypeFor[commit.Strategy]():      wordsOf(commit.StrategyMerge, commit.StrategyFastForwardOnly, commit.StrategyPreferFastForward),

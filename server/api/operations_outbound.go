@@ -190,7 +190,9 @@ var openOperations = []operation{
 	},
 	{
 		id: "getReadiness", method: http.MethodGet, preferred: "/readyz",
-		doc: doc{tag: "server", summary: "Tell whether requests can be taken"},
+		doc: doc{tag: "server", summary: "Tell whether requests can be taken",
+			text: "503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. " +
+				"`problems` is what an operator has to look at although requests are taken."},
 		out: output{answers: done(readinessAnswer{}), errors: []int{http.StatusServiceUnavailable}},
 	},
 }

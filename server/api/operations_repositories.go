@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/headwater-git/headwater/core/access"
 )
@@ -93,6 +94,15 @@ var repositoryOperations = []operation{
 			example: `{"ref":"main"}`},
 		out:   output{answers: []success{{status: http.StatusAccepted, text: "A sync will run.", body: pullUpstreamAnswer{}}}, errors: writeErrors},
 		serve: (*server).pullUpstream,
+	},
+	{
+		id: "rebuildRepository", method: http.MethodPost, preferred: "/api/repos/{name}/rebuild", legacy: "/api/v1/repos/rebuild",
+		scope: access.RepoWrite, target: oneRepository, audit: action{word: "repository.rebuild"},
+		doc: doc{tag: "repositories", summary: "Verify a repository, or say go on",
+			text: "One that waits because many were missing at once is fetched from its upstream again, or given up if it has none. " +
+				"Any other is verified before the answer, whole, and is fetched again if it is damaged. What is wrong is in `damage`."},
+		out:   output{answers: done(repositoryView{}), errors: slices.Concat(storeErrors, []int{http.StatusLocked, http.StatusNotImplemented, http.StatusServiceUnavailable})},
+		serve: (*server).rebuildRepository,
 	},
 	{
 		id: "getSettings", method: http.MethodGet, preferred: "/api/repos/{name}/settings", legacy: "/api/v1/repos/settings",

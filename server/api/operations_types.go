@@ -217,7 +217,8 @@ type healthAnswer struct {
 }
 
 type readinessAnswer struct {
-	Status string `json:"status"`
+	Status   string   `json:"status"`
+	Problems []string `json:"problems,omitempty"`
 }
 
 // apiDocument is the document itself; what may be in it is OpenAPI's business.

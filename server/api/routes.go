@@ -23,6 +23,8 @@ type Options struct {
 	Syncs        Syncs
 	Clock        core.Clock
 	Ready        func(ctx context.Context) error // for GET /readyz: whether requests can be taken; nil: they can
+	Problems     func() []string                 // for GET /readyz: what an operator has to look at all the same; nil: nothing
+	Damages      Damages                         // nil: no repository is damaged as far as is known
 	Verifier     *access.Verifier
 	Limiter      *limit.Limiter          // nil: requests are not bounded
 	Content      Content                 // nil: calls that read content are refused

@@ -21,6 +21,7 @@ type repositoryView struct {
 	BaseRepo      *baseRepoView   `json:"base_repo,omitempty"`  // of a synced repository
 	Sync          *syncView       `json:"sync,omitempty"`       // of a synced repository
 	Credential    *credentialView `json:"credential,omitempty"` // if one is stored; not in lists
+	Damage        *damageView     `json:"damage,omitempty"`     // of its folder; one that has ended not in lists
 }
 
 // baseRepoView is the link of a synced repository.
@@ -68,9 +69,9 @@ type identityView struct {
 type identityWord string
 
 const (
-	identityConfirmed   identityWord = "confirmed"   // the host told the linked id
+	identityConfirmed   identityWord = "confirmed"   // the host reported the linked id
 	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
-	identityUnconfirmed identityWord = "unconfirmed" // asked, and told another id or of no repository
+	identityUnconfirmed identityWord = "unconfirmed" // the host reported another id or no repository
 	identityUnavailable identityWord = "unavailable" // host or credential tell none
 )
 
@@ -99,6 +100,9 @@ const (
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
 	// The upstream has not answered for a push, and is being asked what it has.
 	syncUnconfirmed syncStateWord = "unconfirmed"
+	// The content is not here, or is damaged.
+	syncRebuilding syncStateWord = "rebuilding" // it is fetched again
+	syncWaiting    syncStateWord = "waiting"    // a person must say go on
 )
 
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
@@ -161,6 +165,13 @@ func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, 
 	case core.KindOf(err) != core.KindNotFound:
 		return repositoryView{}, err
 	}
+	if s.Damages != nil {
+		damage, err := s.Damages.Damage(c.ctx(), repo)
+		if err != nil {
+			return repositoryView{}, err
+		}
+		view.Damage = viewDamage(repo, damage)
+	}
 	return view, nil
 }
 
@@ -178,6 +189,9 @@ func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error)
 	view := repositoryView{
 		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + (&url.URL{Path: "/" + repo.Name + ".git"}).EscapedPath(),
 		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
+	}
+	if s.Damages != nil {
+		view.Damage = viewDamage(repo, s.Damages.OpenDamage(repo))
 	}
 	if repo.Upstream == nil {
 		return view, nil
@@ -270,6 +284,10 @@ func viewRun(run core.Run) runView {
 
 func syncState(status engine.SyncStatus) syncStateWord {
 	switch {
+	case status.Damage != nil && status.Damage.State == core.DamageWaiting:
+		return syncWaiting
+	case status.Damage != nil:
+		return syncRebuilding
 	case status.Running:
 		return syncSyncing
 	case status.BrakeDigest != "":

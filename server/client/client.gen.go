@@ -31,6 +31,16 @@ const (
 	BaseRepoRequestOperationSync     BaseRepoRequestOperation = "sync"
 )
 
+// Defines values for DamageState.
+const (
+	DamageStateDamaged    DamageState = "damaged"
+	DamageStateLost       DamageState = "lost"
+	DamageStateMended     DamageState = "mended"
+	DamageStateRebuilding DamageState = "rebuilding"
+	DamageStateRebuilt    DamageState = "rebuilt"
+	DamageStateWaiting    DamageState = "waiting"
+)
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateCancelled DeliveryState = "cancelled"
@@ -189,8 +199,10 @@ const (
 	SyncStateHeld        SyncState = "held"
 	SyncStatePending     SyncState = "pending"
 	SyncStateReady       SyncState = "ready"
+	SyncStateRebuilding  SyncState = "rebuilding"
 	SyncStateSyncing     SyncState = "syncing"
 	SyncStateUnconfirmed SyncState = "unconfirmed"
+	SyncStateWaiting     SyncState = "waiting"
 )
 
 // Defines values for UpstreamIdentityState.
@@ -696,6 +708,7 @@ type CreatedRepository struct {
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
+	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
 
 	// HTTPURL For git.
@@ -763,6 +776,20 @@ type Credential struct {
 	UpstreamHost string `json:"upstream_host,omitempty"`
 	Username     string `json:"username,omitempty"`
 }
+
+// Damage defines model for Damage.
+type Damage struct {
+	Carried    int         `json:"carried"`
+	EndedAt    *time.Time  `json:"ended_at,omitempty"`
+	FoundAt    time.Time   `json:"found_at"`
+	Lost       []LostRef   `json:"lost,omitempty"`
+	Message    string      `json:"message"`
+	Quarantine string      `json:"quarantine"`
+	State      DamageState `json:"state"`
+}
+
+// DamageState defines model for DamageState.
+type DamageState string
 
 // DeleteBranchRequest defines model for DeleteBranchRequest.
 type DeleteBranchRequest struct {
@@ -1171,7 +1198,7 @@ type Inbound struct {
 	// LastDeliveryAt A webhook was last seen.
 	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 
-	// LastMissedAt A poll last found a change that no webhook had told.
+	// LastMissedAt A poll last found a change that no webhook had reported.
 	LastMissedAt *time.Time `json:"last_missed_at,omitempty"`
 
 	// Message Why it is not active, and what to do.
@@ -1192,7 +1219,7 @@ type InboundWebhook struct {
 	// LastDeliveryAt A webhook was last seen.
 	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 
-	// LastMissedAt A poll last found a change that no webhook had told.
+	// LastMissedAt A poll last found a change that no webhook had reported.
 	LastMissedAt *time.Time `json:"last_missed_at,omitempty"`
 
 	// Message Why it is not active, and what to do.
@@ -1230,6 +1257,7 @@ type LinkedRepository struct {
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
+	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
 
 	// HTTPURL For git.
@@ -1245,6 +1273,13 @@ type LinkedRepository struct {
 
 	// URL The name again, under its older key.
 	URL string `json:"url"`
+}
+
+// LostRef defines model for LostRef.
+type LostRef struct {
+	// ID The id of a Git object in full; zeros or "" where there is none.
+	ID  ObjectID `json:"id"`
+	Ref string   `json:"ref"`
 }
 
 // MadeCommit defines model for MadeCommit.
@@ -1552,7 +1587,8 @@ type PullUpstreamRequest struct {
 
 // ReadinessAnswer defines model for ReadinessAnswer.
 type ReadinessAnswer struct {
-	Status string `json:"status"`
+	Problems []string `json:"problems,omitempty"`
+	Status   string   `json:"status"`
 }
 
 // RefAction defines model for RefAction.
@@ -1621,6 +1657,7 @@ type Repository struct {
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
+	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
 
 	// HTTPURL For git.
@@ -1730,7 +1767,7 @@ type RotatedInboundWebhook struct {
 	// LastDeliveryAt A webhook was last seen.
 	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 
-	// LastMissedAt A poll last found a change that no webhook had told.
+	// LastMissedAt A poll last found a change that no webhook had reported.
 	LastMissedAt *time.Time `json:"last_missed_at,omitempty"`
 
 	// Message Why it is not active, and what to do.
@@ -1770,8 +1807,9 @@ type Settings struct {
 	RefPolicies  []RefPolicy `json:"ref_policies"`
 
 	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
-	Retention      string `json:"retention"`
-	RetentionBytes int64  `json:"retention_bytes"`
+	Retention      string   `json:"retention"`
+	RetentionBytes int64    `json:"retention_bytes"`
+	Tolerate       []string `json:"tolerate"`
 }
 
 // SettingsAnswer defines model for SettingsAnswer.
@@ -1797,8 +1835,9 @@ type SettingsRequest struct {
 	RefPolicies  *[]RefPolicy `json:"ref_policies,omitempty"`
 
 	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
-	Retention      *string `json:"retention,omitempty"`
-	RetentionBytes *int64  `json:"retention_bytes,omitempty"`
+	Retention      *string   `json:"retention,omitempty"`
+	RetentionBytes *int64    `json:"retention_bytes,omitempty"`
+	Tolerate       *[]string `json:"tolerate,omitempty"`
 }
 
 // Skipped defines model for Skipped.
@@ -1988,13 +2027,13 @@ type UpdateWebhookRequest struct {
 
 // UpstreamIdentity defines model for UpstreamIdentity.
 type UpstreamIdentity struct {
-	// ConfirmedAt The host last told the id that the repository is linked to, since the server started.
+	// ConfirmedAt The host last reported the id that the repository is linked to, since the server started.
 	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
 
 	// Message Why it cannot be asked: of the host, or of the credential.
 	Message string `json:"message,omitempty"`
 
-	// State Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unconfirmed`: it told another id, or of no repository; upstream_state says which. `unavailable`: host or credential tell no id, and writes go out unconfirmed.
+	// State Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unconfirmed`: it reported another id, or of no repository; upstream_state says which. `unavailable`: host or credential tell no id, and writes go out unconfirmed.
 	State UpstreamIdentityState `json:"state"`
 }
 
@@ -3553,6 +3592,15 @@ type ClientInterface interface {
 	// Corresponds with POST /api/repos/{name}/pull-upstream (the `PullUpstream` operationId).
 	PullUpstream(ctx context.Context, name PathName, body PullUpstreamJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RebuildRepository Verify a repository, or say go on
+	//
+	// One that waits because many were missing at once is fetched from its upstream again, or given up if it has none. Any other is verified before the answer, whole, and is fetched again if it is damaged. What is wrong is in `damage`.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/repos/{name}/rebuild (the `RebuildRepository` operationId).
+	RebuildRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ResetCommitsWithBody Make a commit with the tree of an older one, by the former name
 	//
 	// The same as `restore-commit`, for the first published clients.
@@ -3884,6 +3932,8 @@ type ClientInterface interface {
 	ReplayDeliveries(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetReadiness Tell whether requests can be taken
+	//
+	// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `problems` is what an operator has to look at although requests are taken.
 	//
 	// No token is needed.
 	//
@@ -5019,6 +5069,25 @@ func (c *Client) PullUpstream(ctx context.Context, name PathName, body PullUpstr
 	return c.Client.Do(req)
 }
 
+// RebuildRepository Verify a repository, or say go on
+//
+// One that waits because many were missing at once is fetched from its upstream again, or given up if it has none. Any other is verified before the answer, whole, and is fetched again if it is damaged. What is wrong is in `damage`.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/repos/{name}/rebuild (the `RebuildRepository` operationId).
+func (c *Client) RebuildRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRebuildRepositoryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ResetCommitsWithBody Make a commit with the tree of an older one, by the former name
 //
 // The same as `restore-commit`, for the first published clients.
@@ -5710,6 +5779,8 @@ func (c *Client) ReplayDeliveries(ctx context.Context, name PathName, reqEditors
 }
 
 // GetReadiness Tell whether requests can be taken
+//
+// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `problems` is what an operator has to look at although requests are taken.
 //
 // No token is needed.
 //
@@ -9635,6 +9706,40 @@ func NewPullUpstreamRequestWithBody(server string, name PathName, contentType st
 	return req, nil
 }
 
+// NewRebuildRepositoryRequest constructs an http.Request for the RebuildRepository method
+func NewRebuildRepositoryRequest(server string, name PathName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/rebuild", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewResetCommitsRequest calls the generic ResetCommits builder with application/json body
 func NewResetCommitsRequest(server string, name PathName, body ResetCommitsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -11604,6 +11709,19 @@ func (a *API) PullUpstream(ctx context.Context, name PathName, body PullUpstream
 	return read[PullUpstreamAnswer](a.Client.PullUpstream(ctx, name, body, editors...))
 }
 
+// RebuildRepository Verify a repository, or say go on
+//
+// One that waits because many were missing at once is fetched from its upstream again, or given up if it has none. Any other is verified before the answer, whole, and is fetched again if it is damaged. What is wrong is in `damage`.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/rebuild (the `RebuildRepository` operationId).
+func (a *API) RebuildRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.RebuildRepository(ctx, name, editors...))
+}
+
 // ResetCommits Make a commit with the tree of an older one, by the former name
 //
 // The same as `restore-commit`, for the first published clients.
@@ -11947,6 +12065,8 @@ func (a *API) ReplayDeliveries(ctx context.Context, name PathName, editors ...Re
 }
 
 // GetReadiness Tell whether requests can be taken
+//
+// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `problems` is what an operator has to look at although requests are taken.
 //
 // No token is needed.
 //

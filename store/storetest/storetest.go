@@ -42,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Rewrite", rewriteTests},
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
+		{"Damage", damageTests},
 		{"Tx", txTests},
 		{"Concurrency", concurrencyTests},
 		{"Reopen", reopenTests},

@@ -86,15 +86,17 @@ func (f refFilter) match(name []byte) bool {
 // advertParser builds an Advertisement from packets.
 type advertParser struct {
 	Advertisement
+	service  string
 	filter   refFilter
 	idLength int      // hexadecimal digits of an id in ObjectFormat
 	lsRefs   []string // features of the ls-refs command, version 2
 	hasLsRef bool
-	offers   map[string]bool // capabilities of version 2 that a request has to answer
+	offers   map[string]bool // capabilities that a request has to answer, or may use
+	shallow  bool            // the host's own repository is
 }
 
-func newAdvertParser(prefixes []string) *advertParser {
-	p := &advertParser{filter: newRefFilter(prefixes), offers: make(map[string]bool)}
+func newAdvertParser(service string, prefixes []string) *advertParser {
+	p := &advertParser{service: service, filter: newRefFilter(prefixes), offers: make(map[string]bool)}
 	p.Refs = make(map[string]core.ObjectID)
 	p.ObjectFormat, p.idLength = "sha1", 40
 	return p
@@ -134,7 +136,7 @@ func (p *advertParser) parseAnswer(in *pktline.Reader) error {
 	}
 	// Version 2 may leave this announcement out, and git does.
 	if ok && bytes.HasPrefix(line, []byte("# service=")) {
-		if string(line) != "# service=git-upload-pack" {
+		if string(line) != "# service="+p.service {
 			return malformed("wrong service %.40q", line)
 		}
 		if _, ok, err := p.next(in); err != nil {
@@ -174,6 +176,7 @@ func (p *advertParser) parseAnswer(in *pktline.Reader) error {
 func (p *advertParser) parseV0Capabilities(caps string) error {
 	for c := range strings.FieldsSeq(caps) {
 		name, value, _ := strings.Cut(c, "=")
+		p.offers[name] = true
 		switch name {
 		case "symref":
 			if from, to, ok := strings.Cut(value, ":"); ok && from == "HEAD" && validRefName(to) {
@@ -192,7 +195,8 @@ func (p *advertParser) parseV0Capabilities(caps string) error {
 
 func (p *advertParser) addV0Line(line []byte) error {
 	if bytes.HasPrefix(line, []byte("shallow ")) {
-		return nil // the host's own clone is shallow; not our concern here
+		p.shallow = true
+		return nil
 	}
 	id, name, ok := bytes.Cut(line, []byte(" "))
 	if !ok {

@@ -20,6 +20,12 @@ import (
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
+// The services of smart HTTP.
+const (
+	uploadPack  = "git-upload-pack"
+	receivePack = "git-receive-pack"
+)
+
 const (
 	maxAdvertisement = 512 << 20 // bytes, both answers together
 
@@ -39,6 +45,7 @@ type Discoverer struct {
 	userAgent string        // header
 	agent     string        // protocol capability: no spaces
 	stall     time.Duration // stallTime but in tests
+	pushStall time.Duration // git.DefaultStall but in tests
 
 	pools *pools
 }
@@ -51,6 +58,7 @@ func New(agent string) *Discoverer {
 		userAgent: "git/2.43.0 (" + agent + ")",
 		agent:     strings.Join(strings.Fields(agent), "."),
 		stall:     stallTime,
+		pushStall: git.DefaultStall,
 		pools:     newPools(maxPools),
 	}
 }
@@ -77,7 +85,7 @@ func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) 
 	w.timer = time.AfterFunc(d.stall, func() { cancel(hosterror.ErrStalled) })
 	defer w.timer.Stop()
 
-	p := newAdvertParser(prefixes)
+	p := newAdvertParser(uploadPack, prefixes)
 	err := d.refs(ctx, r, prefixes, p, w)
 	if err != nil {
 		return Advertisement{}, remoteError(ctx, err)
@@ -87,36 +95,72 @@ func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) 
 }
 
 func (d *Discoverer) refs(ctx context.Context, r git.Remote, prefixes []string, p *advertParser, w *watchdog) error {
-	u, err := url.Parse(r.URL)
+	u, err := address(r)
 	if err != nil {
 		return err
 	}
+	transport, err := d.list(ctx, r, u, p, w)
+	if err != nil || p.Protocol != 2 || len(prefixes) == 0 {
+		return err
+	}
+	if !p.hasLsRef {
+		return malformed("no ls-refs command")
+	}
+
+	body := p.lsRefsRequest(d.agent, prefixes)
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, u.JoinPath(uploadPack).String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	post.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+	post.Header.Set("Accept", "application/x-git-upload-pack-result")
+	post.Header.Set("Git-Protocol", "version=2")
+	// An empty list is not sent, but tells the transport that it may repeat
+	// the request when a kept connection turns out to be dead.
+	post.Header["Idempotency-Key"] = []string{}
+	return d.exchange(transport, post, r, "application/x-git-upload-pack-result", w, p.parseLsRefs)
+}
+
+// address returns the remote's URL, fit to be asked.
+func address(r git.Remote) (*url.URL, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return nil, err
+	}
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return &hosterror.Error{Class: core.ClassRefused, HostText: "the upstream's address is not an http or https URL"}
+		return nil, &hosterror.Error{Class: core.ClassRefused, HostText: "the upstream's address is not an http or https URL"}
 	}
 	// The credential travels in git.Remote; one in the URL is a mistake, and it
 	// would end up in logs.
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u, nil
+}
+
+// list asks for the advertisement of the parser's service, at one of the remote's
+// addresses after the other, and returns the transport that answered.
+func (d *Discoverer) list(ctx context.Context, r git.Remote, u *url.URL, p *advertParser, w *watchdog) (*http.Transport, error) {
 	keys, err := d.pools.order(u.Host, r)
 	if err != nil {
-		return badRoots(err)
+		return nil, badRoots(err)
 	}
-
-	get, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("info/refs").String()+"?service=git-upload-pack", nil)
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("info/refs").String()+"?service="+p.service, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// A cache on the way must not hide a push.
 	get.Header.Set("Pragma", "no-cache")
+	if p.service == uploadPack {
+		get.Header.Set("Git-Protocol", "version=2") // git-receive-pack has no version 2
+	}
 	var (
 		transport *http.Transport
 		unreached []error
 	)
 	for _, key := range keys {
 		if transport, err = d.pools.get(key); err != nil {
-			return badRoots(err)
+			return nil, badRoots(err)
 		}
-		err = d.exchange(transport, get, r, "application/x-git-upload-pack-advertisement", w, p.parseAnswer)
+		err = d.exchange(transport, get, r, "application/x-"+p.service+"-advertisement", w, p.parseAnswer)
 		if err == nil {
 			d.pools.answered(key)
 		}
@@ -126,24 +170,7 @@ func (d *Discoverer) refs(ctx context.Context, r git.Remote, prefixes []string, 
 		unreached = append(unreached, err)
 		err = errors.Join(unreached...)
 	}
-	if err != nil || p.Protocol != 2 || len(prefixes) == 0 {
-		return err
-	}
-	if !p.hasLsRef {
-		return malformed("no ls-refs command")
-	}
-
-	body := p.lsRefsRequest(d.agent, prefixes)
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, u.JoinPath("git-upload-pack").String(), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	post.Header.Set("Content-Type", "application/x-git-upload-pack-request")
-	post.Header.Set("Accept", "application/x-git-upload-pack-result")
-	// An empty list is not sent, but tells the transport that it may repeat
-	// the request when a kept connection turns out to be dead.
-	post.Header["Idempotency-Key"] = []string{}
-	return d.exchange(transport, post, r, "application/x-git-upload-pack-result", w, p.parseLsRefs)
+	return transport, err
 }
 
 // badRoots is the error of a file of certificates that cannot be used.
@@ -160,7 +187,6 @@ func isDial(err error) bool {
 // exchange sends one request and gives the packets of the answer to parse.
 func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote, contentType string, w *watchdog, parse func(*pktline.Reader) error) error {
 	req.Header.Set("User-Agent", d.userAgent)
-	req.Header.Set("Git-Protocol", "version=2")
 	if name, value := r.Authorization(); name != "" {
 		req.Header.Set(name, value.Reveal())
 	}
@@ -215,12 +241,16 @@ type watchdog struct {
 	timer *time.Timer
 	stall time.Duration
 	limit int64
-	read  int64 // of all bodies
-	since int64 // since the timer was last put off
+	beat  func() // of every byte is told, and there is no timer; nil: see stallBytes
+	read  int64  // of all bodies
+	since int64  // since the timer was last put off
 }
 
 // restart puts the timer off: a new answer is awaited.
 func (w *watchdog) restart() {
+	if w.beat != nil {
+		return
+	}
 	w.since = 0
 	w.timer.Reset(w.stall)
 }
@@ -229,6 +259,9 @@ func (w *watchdog) restart() {
 func (w *watchdog) Read(p []byte) (int, error) {
 	n, err := w.body.Read(p)
 	w.read += int64(n)
+	if n > 0 && w.beat != nil {
+		w.beat()
+	}
 	if w.since += int64(n); w.since >= stallBytes {
 		w.restart()
 	}

@@ -402,7 +402,7 @@ func TestDiscoverer_Refs_tooLarge(t *testing.T) {
 	t.Parallel()
 	line := strings.NewReader(pkts(idA + " refs/heads/a"))
 	w := &watchdog{limit: 20, stall: time.Hour, timer: time.NewTimer(time.Hour), body: line}
-	err := newAdvertParser(allPrefixes).parseAnswer(pktline.NewReader(w))
+	err := newAdvertParser(uploadPack, allPrefixes).parseAnswer(pktline.NewReader(w))
 	var got *hosterror.Error
 	require.ErrorAs(t, remoteError(t.Context(), err), &got)
 	require.Equal(t, core.ClassTooLarge, got.Class)
@@ -448,7 +448,7 @@ func BenchmarkAdvertisement_50000refs(b *testing.B) {
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()
 	for b.Loop() {
-		p := newAdvertParser(allPrefixes)
+		p := newAdvertParser(uploadPack, allPrefixes)
 		if err := p.parseAnswer(pktline.NewReader(bytes.NewReader(in))); err != nil {
 			b.Fatal(err)
 		}
@@ -463,7 +463,7 @@ func FuzzAdvertisement(f *testing.F) {
 	f.Add([]byte(pkts("unborn HEAD symref-target:refs/heads/a", idA+" refs/tags/v peeled:"+idB, pktline.FlushPacket)), true)
 	f.Add([]byte(pkts("ERR no")), false)
 	f.Fuzz(func(t *testing.T, in []byte, lsRefs bool) {
-		p := newAdvertParser(allPrefixes)
+		p := newAdvertParser(uploadPack, allPrefixes)
 		parse := p.parseAnswer
 		if lsRefs {
 			parse = p.parseLsRefs

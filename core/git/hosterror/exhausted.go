@@ -10,7 +10,7 @@ import "regexp"
 // is none of them: for want of memory it comes after "Out of memory", and alone
 // it is true.
 var exhausted = regexp.MustCompile(`(?m)^(?:fatal|error): (?:` +
-	`Out of memory, .*|mmap failed.*|(?:in|de)flate\w*: out of memory.*|` +
+	`Out of memory, .*|mmap failed.*|packfile .* cannot be mapped.*|(?:in|de)flate\w*: out of memory.*|` +
 	`.{0,200} died of signal (?:6|9|11)|` +
 	`command line, .*: Memory exhausted|` + // regcomp(3) in git grep
 	`.*: (?:Cannot allocate memory|Too many open files(?: in system)?|Resource temporarily unavailable))$`)

@@ -22,7 +22,7 @@ func newRepoCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newRepoCreateCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
-		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoDeleteCommand(),
+		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoRebuildCommand(), newRepoDeleteCommand(),
 	)
 	return cmd
 }
@@ -204,6 +204,9 @@ func upstreamOf(r rest.Repository) string {
 // stateOf is that of the sync, and that of the upstream where something is wrong
 // with it.
 func stateOf(r rest.Repository) string {
+	if r.Damage != nil && r.Damage.EndedAt == nil {
+		return string(r.Damage.State)
+	}
 	if r.Sync == nil {
 		return "local"
 	}
@@ -266,7 +269,10 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 	}
 	row("upstream", "%s", upstreamOf(r))
 	if r.Sync == nil {
-		row("state", "local")
+		row("state", "%s", stateOf(r))
+	}
+	if r.Damage != nil {
+		printDamage(row, *r.Damage)
 	}
 	if s := r.Sync; s != nil {
 		row("state", "%s", s.State)

@@ -190,6 +190,7 @@ func (c *client) synced() {
 	require.NoError(c.t, c.server.Sync(c.t, c.repo))
 	require.Equal(c.t, "ready", c.get("getRepository", 200).at("sync.state"))
 	c.followed()
+	require.Nil(c.t, c.get("rebuildRepository", 200).at("damage"))
 	remove := request{op: "deleteCredential", want: 204, variables: []string{"id", id}}
 	if c.legacy {
 		remove.body, remove.token = m{"id": id}, c.orgToken()

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// manyRefs is how many branches a push of many has.
+const manyRefs = 3000
+
+// manySide is one way that many refs go, and back.
+type manySide struct {
+	side
+	pushed, deleted sample
+}
+
+// benchMany pushes thousands of branches at once, and deletes them: to a repository
+// without upstream, and through one with.
+func benchMany(ctx context.Context, b *bench) error {
+	src, err := b.withRefs(ctx, manyRefs)
+	if err != nil {
+		return err
+	}
+	st, err := b.start(ctx, "many")
+	if err != nil {
+		return err
+	}
+	defer st.stop()
+	for _, name := range []string{"plain", "counted", "upstream"} {
+		if err := b.publish(ctx, st.nginx, "", name); err != nil {
+			return err
+		}
+		// Not the first branch, which would be the default one, that is not deleted.
+		if _, err := b.git.run(ctx, src, "push", "-q", st.nginx.url(name), "refs/heads/main"); err != nil {
+			return err
+		}
+	}
+	local, err := st.create(ctx, "many-local", "", "")
+	if err != nil {
+		return err
+	}
+	if _, err := local.git().run(ctx, src, "push", "-q", local.url, "refs/heads/main"); err != nil {
+		return err
+	}
+	through, err := st.create(ctx, "many-through", st.nginx.host, "open/upstream")
+	if err != nil {
+		return err
+	}
+	if err := through.credential(ctx, "admin1", "unused"); err != nil {
+		return err
+	}
+	if _, err := through.sync(ctx); err != nil {
+		return err
+	}
+	sides := []*manySide{
+		{side: side{local.git(), local.url, st.cpu}},
+		{side: side{b.git, st.nginx.url("plain"), nil}},
+		{side: side{b.git, st.counted.url("counted"), st.counted.cpu}},
+		{side: side{through.git(), through.url, st.cpu}},
+	}
+	for round := range b.rounds(9) + 1 {
+		for n := range sides {
+			if round%2 == 1 {
+				n = len(sides) - 1 - n
+			}
+			if err := sides[n].thereAndBack(ctx, src, round > 0); err != nil {
+				return err
+			}
+		}
+	}
+	ours, plain, counted, synced := sides[0], sides[1], sides[2], sides[3]
+	what := fmt.Sprintf("%d branches", manyRefs)
+	b.table.compare("many", what+", local, wall p50", ours.pushed.p50(), plain.pushed.p50(), 0.6, 0)
+	b.table.compare("many", what+", local, server CPU", ours.pushed.cpuPer(), counted.pushed.cpuPer(), 0.6, 0)
+	b.table.compare("many", what+" deleted, local, wall p50", ours.deleted.p50(), plain.deleted.p50(), 1, 0)
+	b.table.compare("many", what+", written through, wall p50", synced.pushed.p50(), plain.pushed.p50(), 1.5, 0)
+	b.table.note("many", what+", written through, our server's CPU", show(synced.pushed.cpuPer()))
+	b.table.compare("many", what+" deleted through, wall p50", synced.deleted.p50(), plain.deleted.p50(), 1.3, 0)
+	b.table.note("many", what+" deleted through, our server's CPU", show(synced.deleted.cpuPer()))
+	return nil
+}
+
+// thereAndBack pushes all branches of src, and deletes them again.
+func (s *manySide) thereAndBack(ctx context.Context, src string, counts bool) error {
+	deletions := []string{"push", "-q", s.url}
+	for i := range manyRefs - 1 { // as withRefs names them
+		deletions = append(deletions, fmt.Sprintf(":refs/heads/topic/%06d", i))
+	}
+	for _, step := range []struct {
+		args []string
+		into *sample
+	}{
+		{[]string{"push", "-q", s.url, "refs/heads/topic/*:refs/heads/topic/*"}, &s.pushed},
+		{deletions, &s.deleted},
+	} {
+		var before time.Duration
+		if s.cpu != nil {
+			before = s.cpu()
+		}
+		start := time.Now()
+		if _, err := s.git.run(ctx, src, step.args...); err != nil {
+			return err
+		}
+		wall := time.Since(start)
+		time.Sleep(settle)
+		if !counts {
+			continue
+		}
+		step.into.wall = append(step.into.wall, wall)
+		if s.cpu != nil {
+			step.into.cpu += s.cpu() - before
+		}
+	}
+	return nil
+}
