@@ -38,7 +38,7 @@ func standardWords() map[string]string {
 // one may be added.
 func notYet() []string {
 	return []string{
-		"core", "core/inbound", "core/mirror", "core/push", "core/repo", "core/rewrite", "core/schedule", "core/upstream",
+		"core", "core/push",
 	}
 }
 

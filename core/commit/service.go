@@ -183,7 +183,7 @@ func (s *Service) turn(ctx context.Context, c Caller, ns core.Namespace, name st
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, turnTimeout)
 	defer cancel()
-	unlock, err := s.repos.Locks().LockRefs(waitCtx, c.Repo.ID, []string{"turn/" + ns.Path(name)}, nil)
+	unlock, err := s.repos.Locks().LockRef(waitCtx, c.Repo.ID, "turn/"+ns.Path(name), nil)
 	switch {
 	case err == nil:
 		return unlock, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -77,10 +78,8 @@ func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest)
 			return found, err
 		}
 		if looked {
-			select {
-			case <-ctx.Done():
+			if !loop.Sleep(ctx, e.clock, pause, nil) {
 				continue // once more, for the answer
-			case <-e.clock.After(pause):
 			}
 			pause = min(pause*2, ensurePauseMax)
 		}
@@ -89,10 +88,7 @@ func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest)
 		} else if !looked {
 			// Not a word from the upstream yet: the same pause before the next try.
 			e.log.Debug("a look at the upstream failed", "repo_id", r.ID, "error", err)
-			select {
-			case <-ctx.Done():
-			case <-e.clock.After(pause):
-			}
+			loop.Sleep(ctx, e.clock, pause, nil)
 			pause = min(pause*2, ensurePauseMax)
 			continue
 		}

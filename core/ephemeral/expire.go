@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/push"
 )
 
@@ -78,16 +79,12 @@ func New(o Options) *Service {
 
 // Run deletes branches whose time to live is over, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	for {
+	loop.Every(ctx, s.Clock, sweepEvery, func(ctx context.Context) {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("cannot look for ephemeral branches whose time is over; trying again", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.Clock.After(sweepEvery):
-		}
-	}
+	})
+	return nil
 }
 
 // Sweep deletes every branch that was not pushed for the time to live of its

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 const (
@@ -34,11 +35,8 @@ func (s *Service) dispatch(ctx context.Context) error {
 		} else if more {
 			continue
 		}
-		select {
-		case <-ctx.Done():
+		if !loop.Sleep(ctx, s.clock, wait, added) {
 			return nil
-		case <-added:
-		case <-s.clock.After(wait):
 		}
 	}
 }

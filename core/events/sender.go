@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 const (
@@ -30,7 +31,7 @@ type sender struct {
 	workers int // requests in flight at most
 	slots   int // of them to one webhook
 
-	wake chan struct{}
+	wake loop.Signal
 	done chan result // has room for every worker
 
 	running int
@@ -64,18 +65,13 @@ type result struct {
 func newSender(o Options) *sender {
 	return &sender{
 		store: o.Store, clock: o.Clock, log: o.Logger, client: newClient(o), workers: o.Workers, slots: o.Slots,
-		wake: make(chan struct{}, 1), done: make(chan result, o.Workers),
+		wake: loop.NewSignal(), done: make(chan result, o.Workers),
 		started: map[string]struct{}{}, lanes: map[string]*lane{}, hurried: map[string]struct{}{},
 	}
 }
 
 // poke makes the sender look for due deliveries.
-func (s *sender) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *sender) poke() { s.wake.Set() }
 
 // hurry forgets that attempts of the webhook have failed: a person has changed
 // it, or asks for an attempt.
@@ -167,10 +163,7 @@ func (s *sender) settle(ctx context.Context, batch []result) {
 			return
 		}
 		s.log.Error("cannot record deliveries; trying again", "deliveries", len(batch), "error", err)
-		select {
-		case <-ctx.Done():
-		case <-s.clock.After(retryDelay):
-		}
+		loop.Sleep(ctx, s.clock, retryDelay, nil)
 	}
 	for _, r := range batch {
 		s.release(r)

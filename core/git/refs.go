@@ -70,9 +70,14 @@ func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]
 		return 0, nil
 	}
 	var out bytes.Buffer
+	var config []Config
+	if onlyTracking(transactions) {
+		config = append(config, NoRefFlush())
+	}
 	err := g.Run(ctx, Command{
-		Name: "update-ref",
-		Dir:  dir,
+		Name:   "update-ref",
+		Dir:    dir,
+		Config: config,
 		// --no-deref: a symbolic ref in the way is replaced, not followed.
 		// -z: names and ids need no quoting.
 		Flags:  []string{"--no-deref", "--stdin", "-z"},
@@ -88,6 +93,19 @@ func (g *Git) updateRefs(ctx context.Context, dir, end string, transactions [][]
 		return done, err
 	}
 	return done, nil
+}
+
+// onlyTracking reports whether the transactions are about tracking refs alone, which
+// can be had again from the upstream.
+func onlyTracking(transactions [][]RefChange) bool {
+	for _, tx := range transactions {
+		for _, c := range tx {
+			if !strings.HasPrefix(c.Name, core.TrackingPrefix) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // writeRefChange writes one command of "git update-ref --stdin -z": an empty

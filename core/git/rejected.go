@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git/progress"
@@ -67,13 +65,6 @@ func ShallowWriter() (w io.Writer, outcome func(ended error) error) {
 	}
 }
 
-// Contended reports whether git did not write all refs because another process
-// was at them: the same fetch, or deletion, may work now.
-func Contended(err error) bool {
-	kind := refFailure(err)
-	return kind == RefStale || kind == RefLocked
-}
-
 // NameTaken reports whether git fetch could not write a ref because its name is
 // a folder of another one here, or that of it: no other try would help.
 func NameTaken(err error) bool {
@@ -99,12 +90,6 @@ func refFailure(err error) UpdateRefErrorKind {
 	}
 	_, kind := ParseUpdateRefError(strings.Join(own, ""))
 	return kind
-}
-
-// RefLockTimeout returns the configuration of how long git waits for a ref that
-// another process has locked.
-func RefLockTimeout(d time.Duration) Config {
-	return Config{"core.filesRefLockTimeout", strconv.FormatInt(d.Milliseconds(), 10)}
 }
 
 // unavailable finds what is said of an object that a host does not give away by

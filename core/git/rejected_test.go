@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestContended_words holds that a fetch and a ref transaction are read by the
+// TestRefFailure_words holds that a fetch and a ref transaction are read by the
 // same words, and a host's own are not.
-func TestContended_words(t *testing.T) {
+func TestRefFailure_words(t *testing.T) {
 	t.Parallel()
 	const one, two = "1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"
 	for _, c := range []struct {
@@ -33,11 +33,10 @@ func TestContended_words(t *testing.T) {
 		{"fatal: repository not found\n", false, false},
 	} {
 		err := fmt.Errorf("fetch: %w", &ExitError{Name: "fetch", Code: 1, Stderr: c.stderr})
-		require.Equal(t, c.contended, Contended(err), c.stderr)
+		kind := refFailure(err)
+		require.Equal(t, c.contended, kind == RefStale || kind == RefLocked, c.stderr)
 		require.Equal(t, c.taken, NameTaken(err), c.stderr)
 	}
-	require.True(t, Contended(&RefError{Kind: RefLocked}))
-	require.False(t, Contended(&RefError{Kind: RefNoObject}))
 	require.False(t, NameTaken(nil))
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/headwater-git/headwater/providers"
 )
 
-// check is what a host told about repositories as a whole: one repository of
+// check is what a host reported about repositories as a whole: one repository of
 // ours, or those at a host that an App's installation concerns.
 type check struct {
 	repoID string

@@ -115,7 +115,7 @@ func (s *Service) concerned(ctx context.Context, a *Address, result providers.We
 
 // announce asks for a look at one repository. One that expects nothing is added
 // where the refs are not all that moved, because a repository may mirror none of
-// those that are told.
+// those that are named.
 func (s *Service) announce(ctx context.Context, q core.Queries, repoID string, result providers.WebhookResult, now time.Time) error {
 	expect, all := expectations(repoID, result, now)
 	err := error(nil)

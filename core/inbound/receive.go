@@ -101,7 +101,7 @@ func (s *Service) Find(ctx context.Context, provider, token string) (*Address, e
 	return a, nil
 }
 
-// Answer is what the host is told.
+// Answer is what the host is answered.
 type Answer struct {
 	Status    int    // 0: taken
 	Body      []byte // with Status
@@ -168,10 +168,10 @@ func (s *Service) prepare(ctx context.Context, a *Address, r *providers.WebhookR
 		return nil
 	}
 	s.mu.Lock()
-	told := s.warned[a.instance]
+	warned := s.warned[a.instance]
 	s.warned[a.instance] = true
 	s.mu.Unlock()
-	if !told {
+	if !warned {
 		s.log.Warn("inbound webhooks are refused: set webhook_secret in a host block of this provider in providers.hcl, and the same secret at the host",
 			"provider", a.instance)
 	}

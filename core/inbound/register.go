@@ -3,13 +3,13 @@ package inbound
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/url"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -46,11 +46,8 @@ func (s *Service) followDue(ctx context.Context) {
 		if n == dueAtOnce && err == nil {
 			continue // there may be more
 		}
-		select {
-		case <-ctx.Done():
+		if !loop.Sleep(ctx, s.clock, lookEvery, s.due) {
 			return
-		case <-s.due:
-		case <-s.clock.After(lookEvery):
 		}
 	}
 }
@@ -192,8 +189,8 @@ func (s *Service) address(up core.Upstream, token string) string {
 func (s *Service) register(
 	ctx context.Context, p upstream.Plugin, r core.Repository, w core.InboundWebhook, stored *providers.StoredCredential,
 ) (providers.Remote, outcome) {
-	if until := s.pausedUntil(r.Upstream.Host); !until.IsZero() {
-		o := outcome{state: w.State, message: w.Message, next: jitter(until.Sub(s.clock.Now()) + time.Second)}
+	if until := s.pauses.Until(r.Upstream.Host); !until.IsZero() {
+		o := outcome{state: w.State, message: w.Message, next: loop.Later(until.Sub(s.clock.Now()) + time.Second)}
 		if o.state == core.InboundNone {
 			o.state, o.message = core.InboundFailing, "the host asked to wait, or did not answer"
 		}
@@ -214,7 +211,7 @@ func (s *Service) register(
 		if hook.Changed {
 			log.Info("inbound webhook registered at the host", "hook_id", hook.HookID)
 		}
-		return remote, outcome{state: core.InboundActive, hookID: hook.HookID, next: jitter(recheck), asked: true}
+		return remote, outcome{state: core.InboundActive, hookID: hook.HookID, next: loop.Later(recheck), asked: true}
 	}
 	o := outcome{state: core.InboundFailing, message: sentence(err), hookID: w.HookID, next: backoff(w), asked: true}
 	var pe *providers.Error
@@ -227,15 +224,15 @@ func (s *Service) register(
 		if pe != nil && pe.RetryAfter > 0 {
 			wait = min(pe.RetryAfter, recheck)
 		}
-		s.leave(r.Upstream.Host, wait)
+		s.pauses.Set(r.Upstream.Host, wait)
 		o.next = max(o.next, wait)
 	}
-	o.next = jitter(o.next)
+	o.next = loop.Later(o.next)
 	log.Warn("the host does not let an inbound webhook be registered", "error", err, "next", o.next)
 	return remote, o
 }
 
-// sentence is what a person is told of a provider's error.
+// sentence is what a person reads of a provider's error.
 func sentence(err error) string {
 	var pe *providers.Error
 	if errors.As(err, &pe) {
@@ -250,33 +247,6 @@ func backoff(w core.InboundWebhook) time.Duration {
 		return retryMin
 	}
 	return min(max(2*w.NextCheck.Sub(w.CheckedAt), retryMin), recheck)
-}
-
-// jitter spreads what would come together, by a tenth.
-func jitter(d time.Duration) time.Duration {
-	if d <= 0 {
-		return d
-	}
-	return d + time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // spreads requests, protects nothing
-}
-
-// leave has a host left alone for a while.
-func (s *Service) leave(host string, d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pauses[host] = s.clock.Now().Add(d)
-}
-
-// pausedUntil returns until when a host is left alone; zero: it is not.
-func (s *Service) pausedUntil(host string) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until := s.pauses[host]
-	if !until.After(s.clock.Now()) {
-		delete(s.pauses, host)
-		return time.Time{}
-	}
-	return until
 }
 
 // record writes an outcome, into the row as it is now: deliveries come while

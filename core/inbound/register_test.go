@@ -17,7 +17,7 @@ func TestService_Run_registersAndKeepsItCorrect(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	r := b.Synced("app")
-	b.run() // finds it without being told
+	b.run() // finds it without a signal
 	w := b.await(r, active)
 	path := coretest.ForgePath(r)
 	at, ok := b.host.at(path)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -53,7 +54,7 @@ func (s *Service) followReplays(ctx context.Context) {
 				s.replayDue(ctx, name)
 			}
 		}
-		if !s.pause(ctx, jitter(replayEvery)) {
+		if !loop.Sleep(ctx, s.clock, loop.Later(replayEvery), nil) {
 			return
 		}
 	}

@@ -5,11 +5,11 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -71,12 +71,13 @@ type Service struct {
 	recent   *recent
 	checks   chan check   // what [Service.Run] asks hosts about
 	removals chan removal // what it takes away from hosts
-	due      chan struct{}
+	due      loop.Signal
+
+	pauses *loop.Pauses // of hosts that limit requests or do not answer
 
 	mu      sync.Mutex
-	warned  map[string]bool      // instances whose missing secret was told
-	pauses  map[string]time.Time // hosts that are not asked until then
-	replays map[string]Replay    // last one, by instance
+	warned  map[string]bool   // instances whose missing secret was logged
+	replays map[string]Replay // last one, by instance
 	remotes map[core.Upstream]providers.Remote
 }
 
@@ -88,9 +89,9 @@ func New(o Options) *Service {
 	}
 	return &Service{
 		store: o.Store, plugins: o.Plugins, announcements: o.Announcements, upstreams: o.Upstreams, clock: o.Clock, log: o.Logger.Named("inbound"),
-		publicURL: strings.TrimSuffix(o.PublicURL, "/"), recent: newRecent(),
-		checks: make(chan check, maxQueue), removals: make(chan removal, maxQueue), due: make(chan struct{}, 1),
-		warned: map[string]bool{}, pauses: map[string]time.Time{}, replays: map[string]Replay{}, remotes: map[core.Upstream]providers.Remote{},
+		publicURL: strings.TrimSuffix(o.PublicURL, "/"), recent: newRecent(), pauses: loop.NewPauses(o.Clock),
+		checks: make(chan check, maxQueue), removals: make(chan removal, maxQueue), due: loop.NewSignal(),
+		warned: map[string]bool{}, replays: map[string]Replay{}, remotes: map[core.Upstream]providers.Remote{},
 	}
 }
 
@@ -98,7 +99,7 @@ func New(o Options) *Service {
 // the daily look at every upstream.
 const maxQueue = 1000
 
-// Run registers webhooks, follows up what hosts told about repositories as a
+// Run registers webhooks, follows up what hosts reported about repositories as a
 // whole, and asks hosts for what was lost, until ctx ends and all of it has
 // stopped.
 func (s *Service) Run(ctx context.Context) error {
@@ -110,16 +111,6 @@ func (s *Service) Run(ctx context.Context) error {
 	s.followDue(ctx)
 	running.Wait()
 	return nil
-}
-
-// pause waits, and reports whether to go on.
-func (s *Service) pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.clock.After(d):
-		return true
-	}
 }
 
 // PathOf returns the path of a repository's own address. It holds the token:

@@ -88,12 +88,7 @@ func (s *Service) edit(ctx context.Context, repoID string, change func(w *core.I
 }
 
 // CheckDue has the webhooks checked now that are due: somebody else made one so.
-func (s *Service) CheckDue() {
-	select {
-	case s.due <- struct{}{}:
-	default:
-	}
-}
+func (s *Service) CheckDue() { s.due.Set() }
 
 // complete gives every synced repository its address, and has those looked at
 // again whose registration may have become possible with this start: another

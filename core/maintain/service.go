@@ -14,6 +14,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
 )
 
@@ -36,12 +37,12 @@ type Service struct {
 	counts map[string]int // transactions since the last look
 	queue  []string
 	queued map[string]bool
-	wake   chan struct{}
+	wake   loop.Signal
 }
 
 // New returns a service that does nothing until [Service.Run].
 func New(g *git.Git, repos *repo.Repos, clock core.Clock, log hclog.Logger) *Service {
-	return &Service{git: g, repos: repos, clock: clock, log: log.Named("maintain"), counts: map[string]int{}, queued: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &Service{git: g, repos: repos, clock: clock, log: log.Named("maintain"), counts: map[string]int{}, queued: map[string]bool{}, wake: loop.NewSignal()}
 }
 
 // Applied notes a ref transaction. Many refs at once (a first mirror, an
@@ -70,10 +71,7 @@ func (s *Service) due(repoID string) {
 	}
 	s.queued[repoID] = true
 	s.queue = append(s.queue, repoID)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.wake.Set()
 }
 
 func (s *Service) next() (string, bool) {
@@ -93,10 +91,8 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		id, ok := s.next()
 		if !ok {
-			select {
-			case <-ctx.Done():
+			if !loop.SleepUntil(ctx, s.clock, time.Time{}, s.wake) {
 				return nil
-			case <-s.wake:
 			}
 			continue
 		}

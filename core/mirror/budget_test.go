@@ -119,7 +119,7 @@ func TestInvariant14_deadHost(t *testing.T) {
 	}
 	remove := b.Forge.Inject(forgetest.Fault{Drop: true})
 	b.Forge.ForgetRequests()
-	told := func() (types map[string]int) {
+	counts := func() (types map[string]int) {
 		types = map[string]int{}
 		for _, r := range all {
 			for _, typ := range b.EventTypes(r) {
@@ -128,7 +128,7 @@ func TestInvariant14_deadHost(t *testing.T) {
 		}
 		return types
 	}
-	before := told()
+	before := counts()
 	for range 3 * 60 {
 		b.Clock.Advance(time.Minute)
 		for _, r := range all {
@@ -136,7 +136,7 @@ func TestInvariant14_deadHost(t *testing.T) {
 		}
 	}
 	require.Less(t, b.Forge.Count(), 120, "about one contact in five minutes, and its retries")
-	after := told()
+	after := counts()
 	require.LessOrEqual(t, after[failed]-before[failed], n)
 	require.LessOrEqual(t, after[away]-before[away], n)
 	require.Equal(t, before[started], after[started])
@@ -152,8 +152,8 @@ func TestInvariant14_deadHost(t *testing.T) {
 		require.Zero(t, s.Failures)
 		require.WithinDuration(t, b.Clock.Now(), s.ObservedAt, 15*time.Minute)
 	}
-	end := told()
-	require.Equal(t, after[away]-before[away], end[back], "each is told back that was told away")
+	end := counts()
+	require.Equal(t, after[away]-before[away], end[back], "each that went away comes back")
 }
 
 func TestService_Progress_looksAreNoSyncs(t *testing.T) {

@@ -27,8 +27,8 @@ func lockTracking(b *mirrortest.Bench, r core.Repository, name string) (unlock f
 	return func() { _ = os.Remove(path) }
 }
 
-// A fetch has the tracking refs locked when sessions come to the end: what the
-// upstream took is here at once, whatever becomes of the fetch.
+// Another git has the tracking refs locked when sessions come to the end: what the
+// upstream took is here at once, whatever becomes of that git.
 func TestInvariant01_pushMeetsTheLocksOfAFetch(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t, coretest.Options{})
@@ -58,8 +58,7 @@ func TestInvariant01_pushMeetsTheLocksOfAFetch(t *testing.T) {
 	b.RequireEqual(r)
 }
 
-// A session has a tracking ref locked, and then moves it, while a fetch is about
-// to write it.
+// A tracking ref is moved, and then locked, while objects for it are fetched.
 func TestService_fetchMeetsTheTrackingRefsOfASession(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t, coretest.Options{})
@@ -83,8 +82,8 @@ func TestService_fetchMeetsTheTrackingRefsOfASession(t *testing.T) {
 
 	b.ForgeCommit(r, "refs/heads/x", "four", one)
 	b.ForgeCommit(r, "refs/heads/main", "five", main)
-	// Longer than git waits by itself for what is soon over.
-	undo = before(func() { time.AfterFunc(1500*time.Millisecond, lockTracking(b, r, "refs/heads/x")) })
+	// git waits by itself for what is soon over.
+	undo = before(func() { time.AfterFunc(300*time.Millisecond, lockTracking(b, r, "refs/heads/x")) })
 	require.NoError(t, b.Sync(r, ""))
 	undo()
 	b.RequireEqual(r)

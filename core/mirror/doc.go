@@ -27,6 +27,6 @@
 // It goes into the tracking refs of the empty repository in two steps (default
 // branch, then everything), so that a broken connection loses one step and not
 // all. The public refs appear in one transaction at its end; until
-// then content calls are told to come back. Working in place instead of in a
+// then content calls are answered "retry shortly". Working in place instead of in a
 // temporary repository is what makes a restart resume.
 package mirror

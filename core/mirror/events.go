@@ -36,23 +36,23 @@ func (x *run) event(typ string, runs int64) (core.Event, error) {
 }
 
 // begin writes the row of the run, and tells of its start unless that would be
-// a repetition. Whoever did not ask hears of a run only once it has found
+// a repetition. A run that no user requested has its event only once it has found
 // something to do, so an echo of our own push and a look that finds no change
 // leave neither row nor event.
-func (s *Service) begin(ctx context.Context, x *run) error {
+func (x *run) begin(ctx context.Context) error {
 	if x.begun {
 		return nil
 	}
 	x.begun = true
-	if !x.asked && x.taken.Notice.Pending() {
-		return s.store.StartRun(ctx, x.Run) // a retry
+	if !x.userInitiated && x.taken.Notice.Pending() {
+		return x.store.StartRun(ctx, x.Run) // a retry
 	}
 	e, err := x.event(core.EventSyncStarted, x.taken.Runs)
 	if err != nil {
 		return err
 	}
 	now := core.SyncNotice{Kind: core.NoticeStarted, Generation: x.taken.Wanted}
-	return s.store.Tx(ctx, func(q core.Queries) error {
+	return x.store.Tx(ctx, func(q core.Queries) error {
 		if err := q.StartRun(ctx, x.Run); err != nil {
 			return err
 		}
@@ -64,16 +64,16 @@ func (s *Service) begin(ctx context.Context, x *run) error {
 }
 
 // end returns the type of the event that tells of the end of the run, "" if
-// nobody needs to hear of it. state is after the run; final is a failure that no
+// it needs none. state is after the run; final is a failure that no
 // retry can mend.
-func (x *run) end(before core.SyncNotice, state core.SyncState, final bool) string {
+func (x *run) endType(before core.SyncNotice, state core.SyncState, final bool) string {
 	switch x.Outcome {
 	case outcomeInterrupted:
 		return "" // it goes on
 	case outcomeFailed, outcomeHeld:
 		again := before.Kind == core.NoticeFailed && upstream.OutageClass(before.Class) == upstream.OutageClass(x.Class)
 		switch {
-		case x.asked, final && before.Pending():
+		case x.userInitiated, final && before.Pending():
 			return core.EventSyncFailed
 		case again:
 			return ""
@@ -82,16 +82,16 @@ func (x *run) end(before core.SyncNotice, state core.SyncState, final bool) stri
 		}
 		return ""
 	}
-	if x.asked || before.Pending() {
+	if x.userInitiated || before.Pending() {
 		return core.EventSyncSucceeded
 	}
 	return ""
 }
 
-// tell returns the event of the run's end, if there is one, and notes it in the
+// endEvent returns the event of the run's end, if there is one, and notes it in the
 // state.
-func (x *run) tell(state *core.SyncState, final bool) ([]core.Event, error) {
-	typ := x.end(state.Notice, *state, final)
+func (x *run) endEvent(state *core.SyncState, final bool) ([]core.Event, error) {
+	typ := x.endType(state.Notice, *state, final)
 	if typ == "" {
 		return nil, nil
 	}

@@ -39,13 +39,13 @@ func TestService_events_ofRequests(t *testing.T) {
 		"type": succeeded, "org": "acme", "repository": repository, "run_count": 1.0, "is_first_sync": true, "started_at": now, "completed_at": now,
 	}, b.LastEvent(r, succeeded))
 
-	// A person hears of a run that finds nothing, too.
+	// A user is notified of a run that finds nothing, too.
 	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, []string{started, succeeded, started, succeeded}, b.EventTypes(r))
 	require.Equal(t, 2.0, b.LastEvent(r, succeeded)["run_count"])
 	require.Equal(t, false, b.LastEvent(r, succeeded)["is_first_sync"])
 
-	// What cannot be retried is told, and owes nothing.
+	// What cannot be retried has its event, and no other follows.
 	require.Error(t, b.Sync(r, "nothing"))
 	require.Equal(t, []string{started, failed}, b.EventTypes(r)[4:])
 	require.Equal(t, `the upstream has no branch or tag "nothing"`, b.LastEvent(r, failed)["error"])
@@ -55,7 +55,7 @@ func TestService_events_ofRequests(t *testing.T) {
 	b.WaitIdle(r)
 	require.Len(t, b.EventTypes(r), 6, "an unchanged look that nobody waits for")
 
-	// The default branch is told in the transaction that moves it.
+	// The event of the default branch is part of the transaction that moves it.
 	b.ForgeGit(r, "update-ref", "refs/heads/next", string(one))
 	b.ForgeGit(r, "symbolic-ref", "HEAD", "refs/heads/next")
 	require.NoError(t, b.Sync(r, ""))
@@ -70,7 +70,7 @@ func TestService_events_ofFailures(t *testing.T) {
 	b := mirrortest.New(t, coretest.Options{})
 	r, one := b.Mirrored("a")
 	had := len(b.EventTypes(r))
-	told := func() []string { return b.EventTypes(r)[had:] }
+	since := func() []string { return b.EventTypes(r)[had:] }
 	list := []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover}
 	remove := b.Forge.Inject(forgetest.Fault{Kinds: list, Status: 503, Body: "down"})
 	ask := func(trigger string) {
@@ -83,43 +83,43 @@ func TestService_events_ofFailures(t *testing.T) {
 	ask(schedule.TriggerWebhook)
 	b.Pass(r, 6*time.Second, time.Second)
 	require.Equal(t, 2, b.State(r).Failures)
-	require.Empty(t, told())
+	require.Empty(t, since())
 	b.Pass(r, 11*time.Second, time.Second)
 	require.Equal(t, 3, b.State(r).Failures)
-	require.Equal(t, []string{failed, away}, told())
+	require.Equal(t, []string{failed, away}, since())
 	require.Equal(t, "down", b.LastEvent(r, failed)["error"])
 	gone := b.LastEvent(r, away)
 	require.Equal(t, "unavailable", gone["class"])
 	require.Equal(t, "", gone["state"])
 	require.Equal(t, "down", gone["message"])
 	b.Pass(r, 2*time.Hour, time.Minute)
-	require.Len(t, told(), 2, "once")
+	require.Len(t, since(), 2, "once")
 	// The same outage with another face.
 	remove()
 	remove = b.Forge.Inject(forgetest.Fault{Kinds: list, Drop: true})
 	b.Pass(r, 2*time.Hour, time.Minute)
 	require.Equal(t, core.ClassNetwork, b.State(r).LastClass)
-	require.Len(t, told(), 2)
-	// A person asks, and hears of it.
+	require.Len(t, since(), 2)
+	// A user requests a run, and is notified.
 	ask(schedule.TriggerAPI)
-	require.Equal(t, []string{started, failed}, told()[2:])
+	require.Equal(t, []string{started, failed}, since()[2:])
 	// Another reason is news.
 	remove()
 	remove = b.Forge.Inject(forgetest.Fault{Kinds: list, Status: 401})
 	b.Pass(r, 30*time.Minute, time.Minute)
-	require.Equal(t, []string{failed, away}, told()[4:])
+	require.Equal(t, []string{failed, away}, since()[4:])
 	require.Equal(t, "revoked", b.LastEvent(r, away)["state"])
 	b.Pass(r, 48*time.Hour, time.Hour)
-	require.Len(t, told(), 6)
-	// Back: one end, one recovery; and no start, since none was told before.
+	require.Len(t, since(), 6)
+	// Back: one end, one recovery; and no start, since there was none before.
 	remove()
 	b.Pass(r, 8*time.Hour, time.Hour)
-	require.Equal(t, []string{succeeded, back}, told()[6:])
+	require.Equal(t, []string{succeeded, back}, since()[6:])
 	require.Equal(t, "revoked", b.LastEvent(r, back)["state"])
 	require.Zero(t, b.State(r).UpstreamState)
 	require.Equal(t, one, b.Refs(r)["refs/heads/main"])
 	ask(schedule.TriggerWebhook)
-	require.Len(t, told(), 8)
+	require.Len(t, since(), 8)
 	require.Equal(t, float64(b.State(r).Runs), b.LastEvent(r, succeeded)["run_count"])
 }
 

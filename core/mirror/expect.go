@@ -15,14 +15,14 @@ func (s *Service) AwaitSessions(repoID string, refs []string) (until time.Time, 
 			return time.Time{}, false
 		}
 	}
-	s.await(repoID, refs)
+	s.sessions.await(repoID, refs)
 	return s.clock.Now().Add(awaitPause), true
 }
 
 // expected reads the open expectations of a repository, and where their refs
 // are here.
-func (s *Service) expected(ctx context.Context, repoID string) (open []core.Expectation, before map[string]core.ObjectID, err error) {
-	open, err = s.store.Expectations(ctx, repoID)
+func (m *Mirror) expected(ctx context.Context, repoID string) (open []core.Expectation, before map[string]core.ObjectID, err error) {
+	open, err = m.store.Expectations(ctx, repoID)
 	if err != nil || len(open) == 0 {
 		return nil, nil, err
 	}
@@ -30,14 +30,14 @@ func (s *Service) expected(ctx context.Context, repoID string) (open []core.Expe
 	for i, e := range open {
 		names[i] = e.Ref
 	}
-	before, err = s.git.RefsNamed(ctx, s.repos.Path(repoID), names)
+	before, err = m.git.RefsNamed(ctx, m.repos.Path(repoID), names)
 	return open, before, err
 }
 
 // settle returns which of the expectations a listing has settled.
-func (s *Service) settle(ctx context.Context, repoID string, open []core.Expectation, listed, before map[string]core.ObjectID) []core.Expectation {
-	return inbound.Met(open, listed, before, s.clock.Now(), func(a, b core.ObjectID) bool {
-		ok, err := s.git.IsAncestor(ctx, s.repos.Path(repoID), a, b)
+func (m *Mirror) settle(ctx context.Context, repoID string, open []core.Expectation, listed, before map[string]core.ObjectID) []core.Expectation {
+	return inbound.Met(open, listed, before, m.clock.Now(), func(a, b core.ObjectID) bool {
+		ok, err := m.git.IsAncestor(ctx, m.repos.Path(repoID), a, b)
 		return err == nil && ok // one that is not here is no ancestor of what is
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 )
 
-// scope is what of an upstream a repository mirrors: the branches and tags that
+// readScope is what of an upstream a repository mirrors: the branches and tags that
 // its filter lets through and, if it wants them, the heads of pull requests.
 type scope struct {
 	rules repo.Rules
@@ -27,26 +27,26 @@ type scope struct {
 // and its number. Other refs there (merges with the target) are the host's own.
 var pullHeads = []string{"/head", "/from"}
 
-// scope returns what the repository mirrors as its settings are now.
-func (s *Service) scope(ctx context.Context, r core.Repository) (scope, error) {
-	rules, err := s.repos.Rules(ctx, r)
+// readScope returns what the repository mirrors as its settings are now.
+func (m *Mirror) readScope(ctx context.Context, r core.Repository) (scope, error) {
+	rules, err := m.repos.Rules(ctx, r)
 	if err != nil {
 		return scope{}, err
 	}
-	return s.scopeOf(ctx, r, rules)
+	return m.scopeOf(ctx, r, rules)
 }
 
-// scopeOf is scope for rules that may be other than the repository's.
-func (s *Service) scopeOf(ctx context.Context, r core.Repository, rules repo.Rules) (scope, error) {
+// scopeOf is scope for rules that may be other than the repository'm.
+func (m *Mirror) scopeOf(ctx context.Context, r core.Repository, rules repo.Rules) (scope, error) {
 	sc := scope{rules: rules}
 	if !rules.Settings().PullRequests {
 		return sc, nil
 	}
-	m, err := s.up.Manifest(ctx, *r.Upstream)
+	manifest, err := m.up.Manifest(ctx, *r.Upstream)
 	if err != nil {
 		return scope{}, err
 	}
-	for _, prefix := range m.ExcludedRefPrefixes {
+	for _, prefix := range manifest.ExcludedRefPrefixes {
 		// The rest of them (keep-around, for) is nobody's pull request.
 		if strings.HasPrefix(prefix, "refs/") && (strings.Contains(prefix, "pull") || strings.Contains(prefix, "merge-requests")) {
 			sc.pulls = append(sc.pulls, prefix)
@@ -57,12 +57,12 @@ func (s *Service) scopeOf(ctx context.Context, r core.Repository, rules repo.Rul
 
 // list asks the upstream for what the scope mirrors, and tells what of that cannot
 // be here.
-func (s *Service) list(ctx context.Context, r core.Repository, sc scope) (discovery.Advertisement, []core.SkippedRef, error) {
-	adv, err := list(ctx, s.up, r, sc)
+func (m *Mirror) list(ctx context.Context, r core.Repository, sc scope) (discovery.Advertisement, []core.SkippedRef, error) {
+	adv, err := list(ctx, m.up, r, sc)
 	if err != nil {
 		return discovery.Advertisement{}, nil, err
 	}
-	skipped, err := s.skip(ctx, r, adv)
+	skipped, err := m.skip(ctx, r, adv)
 	return adv, skipped, err
 }
 
@@ -116,7 +116,7 @@ func (sc scope) digest(adv discovery.Advertisement) string {
 }
 
 // bases returns the refs and folders of refs (these end in "/") that the filter
-// may let something of through: as few as can be told from its patterns alone.
+// may let something of through: as few as its patterns alone can say.
 func (sc scope) bases() []string {
 	var names []string
 	include := sc.rules.Settings().Include
@@ -208,14 +208,14 @@ func (sc scope) outside(refs map[string]core.ObjectID) []git.RefChange {
 // ones but what is ours alone. Refs of other kinds than the scope mirrors are
 // among them, so that they go: pull requests that are not wanted any more, and
 // what was pushed here before other refs were refused.
-func (s *Service) known(ctx context.Context, id string) (map[string]core.ObjectID, error) {
-	if s.rebuilding(core.Repository{ID: id}) {
+func (m *Mirror) known(ctx context.Context, id string) (map[string]core.ObjectID, error) {
+	if m.rebuilding(core.Repository{ID: id}) {
 		return map[string]core.ObjectID{}, nil
 	}
-	if err := s.repos.Current(ctx, core.Repository{ID: id}); err != nil {
+	if err := m.repos.Current(ctx, core.Repository{ID: id}); err != nil {
 		return nil, err
 	}
-	refs, err := s.git.RefMap(ctx, s.repos.Path(id), "refs/")
+	refs, err := m.git.RefMap(ctx, m.repos.Path(id), "refs/")
 	if err != nil {
 		return nil, err
 	}

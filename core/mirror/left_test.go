@@ -15,7 +15,7 @@ import (
 )
 
 // The store fails once a run has moved refs: nobody builds on them before it is
-// written down, and it is told once without a restart.
+// written down, and it has one event without a restart.
 func TestService_storeThatFailsAfterARunMovedRefs(t *testing.T) {
 	t.Parallel()
 	var b *mirrortest.Bench
@@ -29,7 +29,7 @@ func TestService_storeThatFailsAfterARunMovedRefs(t *testing.T) {
 	}})
 	r, one := b.Mirrored("a")
 	require.NoError(t, b.Push.Recover(t.Context()))
-	told := len(b.Events(r))
+	had := len(b.Events(r))
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	full.Store(true)
 	gen, err := b.Schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
@@ -47,9 +47,9 @@ func TestService_storeThatFailsAfterARunMovedRefs(t *testing.T) {
 	b.Settle(r)
 	require.Equal(t, two, b.Refs(r)["refs/heads/main"])
 	require.Equal(t, core.KindLocked, b.Write(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].Kind)
-	require.Len(t, b.Events(r), told)
+	require.Len(t, b.Events(r), had)
 	require.NoError(t, b.Push.Recover(t.Context()))
-	require.Equal(t, []string{"refs/heads/main"}, b.Events(r)[told:])
+	require.Equal(t, []string{"refs/heads/main"}, b.Events(r)[had:])
 	require.False(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/main"))
 	require.True(t, b.Write(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].OK())
 }

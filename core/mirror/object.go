@@ -13,11 +13,11 @@ import (
 // without one it stays for at least the two weeks of grace that maintenance
 // gives. Hosts refuse ids that they do not have or do not serve; the error has
 // their words.
-func (s *Service) FetchObject(ctx context.Context, r core.Repository, id core.ObjectID) error {
+func (m *Mirror) FetchObject(ctx context.Context, r core.Repository, id core.ObjectID) error {
 	if !id.Valid() {
 		return core.Errorf(core.KindInvalid, "%q is not an object id", id)
 	}
-	if err := s.gitFetch(ctx, r, []string{string(id)}, git.Command{}); err != nil {
+	if err := m.gitFetch(ctx, r, []string{string(id)}, git.Command{}); err != nil {
 		return fmt.Errorf("fetch object %s: %w", id, err)
 	}
 	return nil

@@ -90,21 +90,21 @@ func isTag(name string) bool { return strings.HasPrefix(name, "refs/tags/") }
 const planAttempts = 5
 
 // applyPlan makes the public refs equal to the tracking refs.
-func (s *Service) applyPlan(ctx context.Context, x *run, adv discovery.Advertisement, only string) error {
+func (x *run) applyPlan(ctx context.Context, adv discovery.Advertisement, only string) error {
 	for attempt := 1; ; attempt++ {
-		err := s.tryPlan(ctx, x, adv, only)
+		err := x.applyOnce(ctx, adv, only)
 		if re, ok := repo.IsRefError(err); !ok || re.Kind != git.RefStale || attempt == planAttempts || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-func (s *Service) tryPlan(ctx context.Context, x *run, adv discovery.Advertisement, only string) error {
+func (x *run) applyOnce(ctx context.Context, adv discovery.Advertisement, only string) error {
 	refs := x.refs
 	x.refs = nil // another attempt looks again
 	if refs == nil {
 		var err error
-		if refs, err = s.known(ctx, x.RepoID); err != nil {
+		if refs, err = x.known(ctx, x.RepoID); err != nil {
 			return err
 		}
 	}
@@ -122,7 +122,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv discovery.Advertiseme
 	forced := map[string]bool{}
 	if !x.First {
 		var err error
-		if forced, err = s.repos.Forced(ctx, x.RepoID, d.updates); err != nil {
+		if forced, err = x.repos.Forced(ctx, x.RepoID, d.updates); err != nil {
 			return err
 		}
 	}
@@ -130,10 +130,10 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv discovery.Advertiseme
 	d.dropConflictingCreates(keep)
 	// What was fetched may be newer than what was listed.
 	seen := fetched(x.scope, refs, adv.HeadTarget)
-	if err := s.brake(x, seen, d); err != nil {
+	if err := x.brakeDeletions(seen, d); err != nil {
 		return err
 	}
-	asked, err := s.recordHeld(ctx, x.repo, only, d.held)
+	asked, err := x.recordHeld(ctx, x.repo, only, d.held)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv discovery.Advertiseme
 	kept := len(x.left)
 	// Whoever settles an update asks for a sync at its end; until then another
 	// look would find the same.
-	x.left = slices.DeleteFunc(x.left, func(name string) bool { return s.repos.Unsettled(x.RepoID, name) })
+	x.left = slices.DeleteFunc(x.left, func(name string) bool { return x.repos.Unsettled(x.RepoID, name) })
 	x.again = len(x.left) > 0 || x.missed
 	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
 	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
@@ -162,14 +162,14 @@ func (s *Service) tryPlan(ctx context.Context, x *run, adv discovery.Advertiseme
 		if asked == 0 {
 			x.Outcome = outcomeUnchanged
 		}
-	} else if err := s.apply(ctx, x, d.updates, forced, head); err != nil {
+	} else if err := x.apply(ctx, d.updates, forced, head); err != nil {
 		return err
 	}
 	if only != "" {
 		return nil
 	}
 	// Only now: until the public refs are gone, these tell what they were.
-	if err := s.repos.MoveTracking(ctx, x.RepoID, x.scope.outside(refs), false); err != nil {
+	if err := x.repos.MoveTracking(ctx, x.RepoID, x.scope.outside(refs), false); err != nil {
 		return fmt.Errorf("drop tracking refs outside the filter: %w", err)
 	}
 	return nil
@@ -214,7 +214,7 @@ func keeps(r core.Repository, sc scope, adv discovery.Advertisement, refs map[st
 }
 
 // apply carries the updates out as one transaction.
-func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, forced map[string]bool, head string) error {
+func (x *run) apply(ctx context.Context, updates []core.RefUpdate, forced map[string]bool, head string) error {
 	in := repo.Intent{
 		Repo: x.repo, Source: core.SourceSync, Actor: core.SystemSubject, Updates: updates, First: x.First, Forced: forced, Head: head,
 	}
@@ -224,7 +224,7 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 			if err := q.SetDefaultBranch(ctx, x.RepoID, branch); err != nil {
 				return err
 			}
-			e, err := headChanged(x.repo, branch, s.clock.Now())
+			e, err := headChanged(x.repo, branch, x.clock.Now())
 			if err != nil {
 				return err
 			}
@@ -232,7 +232,7 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 			return q.AddEvents(ctx, []core.Event{e})
 		}
 	}
-	o, err := s.repos.Transact(ctx, in)
+	o, err := x.repos.Transact(ctx, in)
 	if err == nil {
 		err = o.Err
 	}
@@ -242,20 +242,20 @@ func (s *Service) apply(ctx context.Context, x *run, updates []core.RefUpdate, f
 	return nil
 }
 
-// brake stops a plan that would delete most refs, until a second listing agrees.
-func (s *Service) brake(x *run, adv discovery.Advertisement, d difference) error {
+// brakeDeletions stops a plan that would delete most refs, until a second listing agrees.
+func (x *run) brakeDeletions(adv discovery.Advertisement, d difference) error {
 	lost := d.deleted - d.outside // what a filter leaves out was meant
 	if d.public <= brakeRefs || lost*2 <= d.public {
 		return nil
 	}
-	return s.hold(x, adv, lost, d.public)
+	return x.holdBack(adv, lost, d.public)
 }
 
-// hold stops the run unless the same listing was held back long enough ago: an
+// holdBack stops the run unless the same listing was held back long enough ago: an
 // incident at the host answers alike for a while.
-func (s *Service) hold(x *run, adv discovery.Advertisement, deleted, public int) error {
+func (x *run) holdBack(adv discovery.Advertisement, deleted, public int) error {
 	digest := adv.Digest()
-	since := s.clock.Now()
+	since := x.clock.Now()
 	if first := x.taken.BrakeSince; x.taken.BrakeDigest == digest && !first.IsZero() {
 		if since.Sub(first) >= brakePause {
 			return nil // the second listing agrees
@@ -269,13 +269,13 @@ func (s *Service) hold(x *run, adv discovery.Advertisement, deleted, public int)
 
 // brakeEmpty is the brake for a listing without any ref, which must not even
 // reach the tracking refs.
-func (s *Service) brakeEmpty(ctx context.Context, x *run, adv discovery.Advertisement) error {
+func (x *run) brakeEmpty(ctx context.Context, adv discovery.Advertisement) error {
 	for name := range adv.Refs {
 		if name != "HEAD" {
 			return nil
 		}
 	}
-	public, err := s.git.Refs(ctx, s.repos.Path(x.RepoID), "refs/heads/", "refs/tags/")
+	public, err := x.git.Refs(ctx, x.repos.Path(x.RepoID), "refs/heads/", "refs/tags/")
 	if err != nil {
 		return err
 	}
@@ -283,5 +283,5 @@ func (s *Service) brakeEmpty(ctx context.Context, x *run, adv discovery.Advertis
 	if len(public) == 0 {
 		return nil
 	}
-	return s.hold(x, adv, len(public), len(public))
+	return x.holdBack(adv, len(public), len(public))
 }

@@ -21,8 +21,8 @@ type Plan struct {
 
 // Plan lists the upstream and returns what a sync would do if the repository had
 // these settings. See [Service.PlanFrom].
-func (s *Service) Plan(ctx context.Context, r core.Repository, settings core.Settings) (Plan, error) {
-	return s.PlanFrom(ctx, s.up, r, settings)
+func (m *Mirror) Plan(ctx context.Context, r core.Repository, settings core.Settings) (Plan, error) {
+	return m.PlanFrom(ctx, m.up, r, settings)
 }
 
 // PlanFrom lists the upstream of r and returns what a sync would do if the
@@ -32,7 +32,7 @@ func (s *Service) Plan(ctx context.Context, r core.Repository, settings core.Set
 // Errors: KindInvalid for settings that are none, or without upstream;
 // KindConflict for an upstream whose objects have another format than those that
 // are here; and what listing the upstream says, see [upstream.Failure].
-func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, settings core.Settings) (Plan, error) {
+func (m *Mirror) PlanFrom(ctx context.Context, from Lister, r core.Repository, settings core.Settings) (Plan, error) {
 	if r.Upstream == nil {
 		return Plan{}, core.Errorf(core.KindInvalid, "no upstream configured for this repository")
 	}
@@ -40,7 +40,7 @@ func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, 
 	if err != nil {
 		return Plan{}, err
 	}
-	sc, err := s.scopeOf(ctx, r, rules)
+	sc, err := m.scopeOf(ctx, r, rules)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -48,13 +48,13 @@ func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, 
 	if err != nil {
 		return Plan{}, upstream.Failure("plan a sync", err)
 	}
-	if err := s.sameFormat(ctx, r, adv.ObjectFormat); err != nil {
+	if err := m.sameFormat(ctx, r, adv.ObjectFormat); err != nil {
 		return Plan{}, err
 	}
-	if _, err := s.skip(ctx, r, adv); err != nil {
+	if _, err := m.skip(ctx, r, adv); err != nil {
 		return Plan{}, err
 	}
-	refs, err := s.known(ctx, r.ID)
+	refs, err := m.known(ctx, r.ID)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -71,11 +71,11 @@ func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, 
 	}
 	keep := keeps(r, sc, adv, refs, headWants(r, adv))
 	d := diff(sc, refs, "", func(name string) bool { return name == keep })
-	here, err := s.fetchedAlready(ctx, r, d.updates)
+	here, err := m.fetchedAlready(ctx, r, d.updates)
 	if err != nil {
 		return Plan{}, err
 	}
-	forced, err := s.repos.Forced(ctx, r.ID, here)
+	forced, err := m.repos.Forced(ctx, r.ID, here)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -103,14 +103,14 @@ func (s *Service) PlanFrom(ctx context.Context, from Lister, r core.Repository, 
 
 // sameFormat refuses an upstream whose objects cannot be beside those that are
 // here. A repository without refs takes any format.
-func (s *Service) sameFormat(ctx context.Context, r core.Repository, format string) error {
+func (m *Mirror) sameFormat(ctx context.Context, r core.Repository, format string) error {
 	if format == "" || format == r.ObjectFormat {
 		return nil
 	}
-	if s.rebuilding(r) {
+	if m.rebuilding(r) {
 		return nil
 	}
-	refs, err := s.git.Refs(ctx, s.repos.Path(r.ID))
+	refs, err := m.git.Refs(ctx, m.repos.Path(r.ID))
 	if err != nil || len(refs) == 0 {
 		return err
 	}
@@ -119,11 +119,11 @@ func (s *Service) sameFormat(ctx context.Context, r core.Repository, format stri
 
 // fetchedAlready returns the moves whose new objects are here, and those of tags,
 // which need none to be known as forced.
-func (s *Service) fetchedAlready(ctx context.Context, r core.Repository, updates []core.RefUpdate) ([]core.RefUpdate, error) {
-	if s.rebuilding(r) {
+func (m *Mirror) fetchedAlready(ctx context.Context, r core.Repository, updates []core.RefUpdate) ([]core.RefUpdate, error) {
+	if m.rebuilding(r) {
 		return nil, nil // nothing is
 	}
-	cat, err := catfile.Open(ctx, s.git, s.repos.Path(r.ID))
+	cat, err := catfile.Open(ctx, m.git, m.repos.Path(r.ID))
 	if err != nil {
 		return nil, err
 	}

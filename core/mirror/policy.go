@@ -94,7 +94,9 @@ func (d *difference) uncount(u core.RefUpdate) {
 
 // heldRows returns the newest row of each ref of which a sync has to know what
 // was decided: held, frozen, and held ones that were dismissed.
-func heldRows(ctx context.Context, q core.RewriteStore, repoID string) (map[string]core.Rewrite, error) {
+func heldRows(ctx context.Context, q interface {
+	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
+}, repoID string) (map[string]core.Rewrite, error) {
 	rows, err := q.HeldRewrites(ctx, repoID)
 	if err != nil {
 		return nil, err
@@ -111,12 +113,12 @@ func asks(row core.Rewrite, h heldRef) bool {
 // recordHeld writes a row, and tells, for every held update that was not asked
 // about yet, and ends the questions that the upstream has answered by moving on
 // or back. With only, it knows of that ref alone. It returns how many are new.
-func (s *Service) recordHeld(ctx context.Context, r core.Repository, only string, held []heldRef) (int, error) {
-	rows, err := heldRows(ctx, s.store, r.ID)
+func (m *Mirror) recordHeld(ctx context.Context, r core.Repository, only string, held []heldRef) (int, error) {
+	rows, err := heldRows(ctx, m.store, r.ID)
 	if err != nil || len(rows) == 0 && len(held) == 0 {
 		return 0, err
 	}
-	now := s.clock.Now()
+	now := m.clock.Now()
 	var fresh, over []core.Rewrite
 	asked := map[string]bool{}
 	for _, h := range held {
@@ -140,7 +142,7 @@ func (s *Service) recordHeld(ctx context.Context, r core.Repository, only string
 	if len(fresh)+len(over) == 0 {
 		return 0, nil
 	}
-	return len(fresh), s.store.Tx(ctx, func(q core.Queries) error {
+	return len(fresh), m.store.Tx(ctx, func(q core.Queries) error {
 		for _, row := range over {
 			if err := q.SaveRewrite(ctx, row); err != nil {
 				return err

@@ -17,7 +17,7 @@ import (
 )
 
 // A push and a sync, interleaved at every step of both: the public ref never
-// moves backwards, the push is told the truth, and in the end all agree.
+// moves backwards, the push gets the true result, and in the end all agree.
 func TestInvariant01_pushAgainstSync(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"listed", "opened", "sync-fetched", "sync-journal-sent", "sync-recorded"} {
@@ -75,7 +75,7 @@ func TestInvariant01_pushAgainstSync(t *testing.T) {
 						n++
 					}
 				}
-				require.Equal(t, 1, n, "told once: %v", events)
+				require.Equal(t, 1, n, "one event: %v", events)
 				require.NoError(t, b.Sync(r, ""))
 				require.Equal(t, "unchanged", b.Runs(r)[0].Outcome)
 				require.Len(t, b.Events(r), len(events))
@@ -167,7 +167,7 @@ func TestService_upstreamThatGoesBackToAnOldListing(t *testing.T) {
 }
 
 // Whatever happens at the upstream and here in between, a sync ends with equal
-// refs, and a push was told the truth.
+// refs, and a push got the true result.
 func TestService_randomHistories(t *testing.T) {
 	t.Parallel()
 	benches := map[bool]*mirrortest.Bench{false: mirrortest.New(t, coretest.Options{}), true: mirrortest.New(t, coretest.Options{SQLFirst: true})}

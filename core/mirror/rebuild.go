@@ -28,46 +28,46 @@ type Rebuilds interface {
 
 // rebuilding reports whether the folder of a repository is missing or damaged, so that
 // nothing is to be read in it.
-func (s *Service) rebuilding(r core.Repository) bool {
-	if s.o.Rebuilds == nil {
+func (m *Mirror) rebuilding(r core.Repository) bool {
+	if m.rebuilds == nil {
 		return false
 	}
-	needed, err := s.o.Rebuilds.Needed(r)
+	needed, err := m.rebuilds.Needed(r)
 	return needed || err != nil
 }
 
 // rebuild fetches the upstream into a new folder, beside the one that is missing or
 // damaged, and puts it in its place. The run goes on from there like any other: what
 // the upstream has changed since is followed by the repository's policies.
-func (s *Service) rebuild(ctx context.Context, x *run) error {
-	if s.o.Rebuilds == nil {
+func (x *run) rebuild(ctx context.Context) error {
+	if x.rebuilds == nil {
 		return nil
 	}
-	if needed, err := s.o.Rebuilds.Needed(x.repo); !needed || err != nil {
+	if needed, err := x.rebuilds.Needed(x.repo); !needed || err != nil {
 		return err
 	}
-	if err := s.begin(ctx, x); err != nil {
+	if err := x.begin(ctx); err != nil {
 		return err
 	}
-	l := s.listFor(ctx, x.repo, "")
+	l := x.listFor(ctx, x.repo, "")
 	if l.err != nil {
 		return l.err
 	}
 	x.Ref = "" // one ref would not do
 	if f := l.adv.ObjectFormat; f != "" && f != x.repo.ObjectFormat && x.First {
-		if err := s.store.SetObjectFormat(ctx, x.RepoID, f); err != nil {
+		if err := x.store.SetObjectFormat(ctx, x.RepoID, f); err != nil {
 			return err
 		}
 		x.repo.ObjectFormat = f
 	}
-	dir, err := s.o.Rebuilds.Begin(ctx, x.repo)
+	dir, err := x.rebuilds.Begin(ctx, x.repo)
 	if err != nil {
 		return fmt.Errorf("rebuild the repository: %w", err)
 	}
-	start := s.clock.Now()
+	start := x.clock.Now()
 	identified := x.inquiry.During(ctx, x.First)
-	err = s.fetchInto(ctx, x, dir, l)
-	x.phase("fetch", s.clock.Now().Sub(start))
+	err = x.fetchInto(ctx, dir, l)
+	x.phases.add("fetch", x.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
 	ierr := identified()
 	x.repo.Upstream = x.inquiry.Upstream()
@@ -76,11 +76,11 @@ func (s *Service) rebuild(ctx context.Context, x *run) error {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			s.recordContact(x.repo, err)
+			x.recordContact(x.repo, err)
 		}
 		return err
 	}
-	if err := s.o.Rebuilds.Finish(ctx, x.repo, dir); err != nil {
+	if err := x.rebuilds.Finish(ctx, x.repo, dir); err != nil {
 		return fmt.Errorf("rebuild the repository: %w", err)
 	}
 	return nil
@@ -88,20 +88,20 @@ func (s *Service) rebuild(ctx context.Context, x *run) error {
 
 // fetchInto fetches all that the repository mirrors into tracking refs of a folder, in
 // the steps of a first mirror, so that a retry goes on where this one was cut.
-func (s *Service) fetchInto(ctx context.Context, x *run, dir string, l *listing) error {
+func (x *run) fetchInto(ctx context.Context, dir string, l *listing) error {
 	all := without(l.scope.refspecs(), l.skipped)
 	if len(all) == 0 {
 		return nil
 	}
 	steps := append(firstSteps(l.adv), all)
 	for i, specs := range steps {
-		s.setProgress(x.RepoID, func(p *core.Progress) { p.Step, p.Steps = i+1, len(steps) })
+		x.running.change(x.RepoID, func(p *core.Progress) { p.Step, p.Steps = i+1, len(steps) })
 		flags := []string{"--progress"} // stderr is no terminal
 		if i == len(steps)-1 {
 			flags = append(flags, "--prune") // of what an earlier attempt brought
 		}
-		lines := progress.NewLineWriter(func(line []byte, _ bool) { s.parseProgress(x, line) })
-		err := s.gitFetch(ctx, x.repo, specs, git.Command{Dir: dir, Flags: flags, Config: []git.Config{git.NoRefFlush()}, Stderr: lines})
+		lines := progress.NewLineWriter(func(line []byte, _ bool) { x.parseProgress(line) })
+		err := x.gitFetch(ctx, x.repo, specs, git.Command{Dir: dir, Flags: flags, Config: []git.Config{git.NoRefFlush()}, Stderr: lines})
 		_ = lines.Close()
 		if err != nil {
 			return fmt.Errorf("fetch from the upstream: %w", err)

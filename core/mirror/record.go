@@ -13,11 +13,10 @@ import (
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
-// record writes the outcome of the run, when to try again or look next, and
-// what there is to tell, in one transaction. With stopped, the run was ended
-// from outside.
-func (s *Service) record(ctx context.Context, x *run, failure error, stopped bool) error {
-	x.FinishedAt = s.clock.Now()
+// record writes the outcome of the run, when to retry or look next, and the events, in
+// one transaction. With stopped, the run was cancelled. It returns when to look next.
+func (x *run) record(ctx context.Context, failure error, stopped bool) (pollAt time.Time, err error) {
+	x.FinishedAt = x.clock.Now()
 	final := false
 	if failure != nil {
 		ce, ok := errors.AsType[*upstream.ClassifiedError](failure)
@@ -32,22 +31,17 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 		}
 	}
 	if x.again && failure == nil {
-		x.await = slices.ContainsFunc(x.left, func(ref string) bool { return s.repos.Locks().RefLocked(x.RepoID, ref) })
-		defer func() {
-			if x.await {
-				s.await(x.RepoID, x.left)
-			}
-		}()
+		x.sessionsHold = slices.ContainsFunc(x.left, func(ref string) bool { return x.repos.Locks().RefLocked(x.RepoID, ref) })
 	}
 	var settled []core.Expectation
 	if failure == nil && x.Ref == "" {
-		settled = s.settle(ctx, x.RepoID, x.open, x.listed.Refs, x.before)
+		settled = x.settle(ctx, x.RepoID, x.open, x.listed.Refs, x.before)
 	}
-	var pollAt time.Time
-	err := s.store.Tx(ctx, func(q core.Queries) error {
+	x.Phases = x.phases
+	err = x.store.Tx(ctx, func(q core.Queries) error {
 		state, err := q.SyncState(ctx, x.RepoID)
 		if core.KindOf(err) == core.KindNotFound {
-			return s.recordDetached(ctx, q, x)
+			return x.recordDetached(ctx, q)
 		}
 		if err != nil {
 			return err
@@ -63,11 +57,11 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 		if err := unexpect(ctx, q, x.RepoID, settled); err != nil {
 			return err
 		}
-		if state.PollAt, err = s.schedule.NextLook(ctx, q, x.repo, state, x.taken.PollAt); err != nil {
+		if state.PollAt, err = x.schedule.NextLook(ctx, q, x.repo, state, x.taken.PollAt); err != nil {
 			return err
 		}
 		pollAt = state.PollAt
-		events, err := x.tell(&state, final)
+		events, err := x.endEvent(&state, final)
 		if err != nil {
 			return err
 		}
@@ -98,22 +92,19 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 		}
 		return q.AddEvents(ctx, events)
 	})
-	if err == nil {
-		s.schedule.Notify(schedule.Look, pollAt)
-	}
 	level := hclog.Info
 	if !x.begun && !x.rowed {
 		level = hclog.Debug // a look that found nothing
 	}
-	s.log.Log(level, "sync finished", "repo_id", x.RepoID, "run_id", x.ID, "trigger", x.Trigger, "outcome", x.Outcome, "class", x.Class,
+	x.log.Log(level, "sync finished", "repo_id", x.RepoID, "run_id", x.ID, "trigger", x.Trigger, "outcome", x.Outcome, "class", x.Class,
 		"created", x.RefsCreated, "updated", x.RefsUpdated, "deleted", x.RefsDeleted, "bytes", x.Bytes,
 		"duration", x.FinishedAt.Sub(x.StartedAt), "host_text", x.Error)
-	return err
+	return pollAt, err
 }
 
 // recordDetached ends a run whose repository was detached or deleted meanwhile:
 // then the run is gone, too.
-func (s *Service) recordDetached(ctx context.Context, q core.Queries, x *run) error {
+func (x *run) recordDetached(ctx context.Context, q core.Queries) error {
 	if !x.begun {
 		return nil
 	}
@@ -166,7 +157,7 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 			// Not all was served: look once more, when the sessions that
 			// were in the way have finished or have had time to.
 			state.NextAttemptAt = now.Add(againPause)
-			if x.await && !x.missed {
+			if x.sessionsHold && !x.missed {
 				state.NextAttemptAt = now.Add(awaitPause)
 			}
 			break

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/discovery"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
@@ -23,11 +25,28 @@ type Upstreams interface {
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
 }
 
+// Store is what this package needs of the store. What is written together is written in
+// transactions.
+type Store interface {
+	core.Transactor
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	SetObjectFormat(ctx context.Context, id, format string) error
+	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
+	RequestSync(ctx context.Context, repoID, trigger, ref string) (int64, error)
+	TakeSync(ctx context.Context, repoID string) (core.SyncState, error)
+	SetPoll(ctx context.Context, repoID string, at time.Time) error
+	StartRun(ctx context.Context, r core.Run) error
+	Expectations(ctx context.Context, repoID string) ([]core.Expectation, error)
+	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
+	InboundWebhook(ctx context.Context, repoID string) (core.InboundWebhook, error)
+	NoteInbound(ctx context.Context, repoID string, delivered, missed time.Time) error
+}
+
 // Options configures [New].
 type Options struct {
 	Git       *git.Git
 	Repos     *repo.Repos
-	Store     core.Store
+	Store     Store
 	Upstreams Upstreams
 	Monitor   *upstream.Monitor
 	Schedule  *schedule.Service
@@ -43,32 +62,32 @@ type Options struct {
 	Missed func()
 }
 
-// Service makes repositories equal to their upstreams. It is safe for concurrent
-// use.
-type Service struct {
+// Mirror makes copies equal to their upstreams, one run at a time each. It is safe for
+// concurrent use.
+type Mirror struct {
 	git      *git.Git
 	repos    *repo.Repos
-	store    core.Store
+	store    Store
 	up       Upstreams
 	monitor  *upstream.Monitor
 	schedule *schedule.Service
 	clock    core.Clock
 	log      hclog.Logger
-	o        Options
+	running  *running
+	rebuilds Rebuilds
+}
 
-	mu       sync.Mutex
-	progress map[string]*core.Progress // of the runs under way, by repository id
-	seen     seen
-
-	lifetime context.Context            // of Run, while it runs
-	inUse    map[string]map[string]bool // refs that sessions had when they were listed, by repository id
-	waits    sync.WaitGroup             // for their ends
+// Service is what the scheduler calls: it makes the runs and looks that are due, and
+// looks for those who wait. It is safe for concurrent use.
+type Service struct {
+	*Mirror
+	mirrored     func(repoID string)
+	missed       func()
+	sessions     *sessions
+	observations *observations
 }
 
 var _ schedule.Worker = (*Service)(nil)
-
-// firstPhase is what a run is at before git says something.
-const firstPhase = "Contacting the upstream"
 
 // New returns a service that runs nothing before [Service.Serve].
 func New(o Options) *Service {
@@ -81,53 +100,15 @@ func New(o Options) *Service {
 	if o.Missed == nil {
 		o.Missed = func() {}
 	}
-	return &Service{
-		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
-		progress: map[string]*core.Progress{}, inUse: map[string]map[string]bool{},
-		seen: seen{wake: make(chan struct{}, 1)},
+	s := &Service{
+		Mirror: &Mirror{
+			git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock,
+			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}}, rebuilds: o.Rebuilds,
+		},
+		mirrored: o.Mirrored, missed: o.Missed, observations: &observations{wake: loop.NewSignal()},
 	}
-}
-
-// Progress returns the progress of the repository's run, if one is under way.
-func (s *Service) Progress(repoID string) (core.Progress, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.progress[repoID]
-	if p == nil {
-		return core.Progress{}, false
-	}
-	return *p, true
-}
-
-// Running returns the progress of every run that is under way, by repository id.
-func (s *Service) Running() map[string]core.Progress {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make(map[string]core.Progress, len(s.progress))
-	for id, p := range s.progress {
-		all[id] = *p
-	}
-	return all
-}
-
-// startProgress shows the repository's run until the returned function is called.
-func (s *Service) startProgress(repoID string) (end func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.progress[repoID] = &core.Progress{Phase: firstPhase, StartedAt: core.Timestamp(s.clock.Now())}
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.progress, repoID)
-	}
-}
-
-func (s *Service) setProgress(repoID string, change func(p *core.Progress)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.progress[repoID]; p != nil {
-		change(p)
-	}
+	s.sessions = &sessions{locks: o.Repos.Locks(), ended: s.sessionsEnded, refs: map[string]map[string]bool{}}
+	return s
 }
 
 // Serve does what the schedule admits until ctx ends, then waits for what is under
@@ -135,24 +116,79 @@ func (s *Service) setProgress(repoID string, change func(p *core.Progress)) {
 func (s *Service) Serve(ctx context.Context) error {
 	stop := make(chan struct{})
 	var writer sync.WaitGroup
-	writer.Go(func() { s.writeSeen(context.WithoutCancel(ctx), stop) })
+	writer.Go(func() { s.writeObservations(context.WithoutCancel(ctx), stop) })
 	defer func() {
 		close(stop) // no look is under way any more
 		writer.Wait()
 	}()
-	s.setLifetime(ctx)
-	defer func() {
-		s.setLifetime(nil) //nolint:staticcheck // no wait for a session begins any more
-		s.waits.Wait()
-	}()
+	s.sessions.start(ctx)
+	defer s.sessions.stop()
 	return s.schedule.Run(ctx, s)
 }
 
-func (s *Service) setLifetime(ctx context.Context) {
-	s.mu.Lock()
-	s.lifetime = ctx
-	s.mu.Unlock()
+// Run implements [schedule.Worker]: one run, from taking the request to recording the
+// outcome.
+func (s *Service) Run(ctx context.Context, item schedule.Item) schedule.Result {
+	defer s.running.start(item.RepoID)()
+	r, err := s.linked(ctx, item.RepoID)
+	if err != nil || r.Upstream == nil {
+		return s.notStarted(ctx, item.RepoID, err)
+	}
+	// Before the state is read: a session that ends between the two would be missed
+	// by both, and its refs would look like news of the upstream's.
+	watch := s.repos.Watch(r.ID)
+	defer watch.Close()
+	taken, err := s.store.TakeSync(ctx, r.ID)
+	if err != nil {
+		return s.notStarted(ctx, r.ID, err)
+	}
+	return s.execute(ctx, Request{Repo: r, State: taken, Watch: watch})
 }
+
+// linked returns the repository with the link that it has now, without an upstream
+// if it has none any more. A run or look asks once it is admitted: from then on a
+// change of the link waits for its end. See [schedule.Service.Halt].
+func (s *Service) linked(ctx context.Context, repoID string) (core.Repository, error) {
+	r, err := s.store.RepositoryByID(ctx, repoID)
+	if core.KindOf(err) == core.KindNotFound {
+		return core.Repository{}, nil
+	}
+	return r, err
+}
+
+// notStarted is the result of a run that the store did not let start.
+func (s *Service) notStarted(ctx context.Context, repoID string, err error) schedule.Result {
+	if err != nil && core.KindOf(err) != core.KindNotFound {
+		s.log.Error("cannot take a sync", "repo_id", repoID, "error", err)
+		s.holdOff(ctx)
+	}
+	return schedule.Result{Err: err}
+}
+
+// execute makes a run and takes care of what follows from it.
+func (s *Service) execute(ctx context.Context, q Request) schedule.Result {
+	r := s.Mirror.Run(ctx, q)
+	s.sessions.await(r.Run.RepoID, r.Sessions)
+	err := errors.Join(r.Err, r.Record)
+	switch {
+	case r.Record != nil:
+		s.log.Error("the store does not take a sync", "repo_id", r.Run.RepoID, "error", r.Record)
+		s.holdOff(ctx)
+	default:
+		s.schedule.Notify(schedule.Look, r.PollAt)
+	}
+	if r.Run.First && err == nil {
+		s.mirrored(r.Run.RepoID)
+	}
+	return schedule.Result{Generation: q.State.Wanted, Err: err}
+}
+
+// storePause is how long a repository rests when the store failed.
+const storePause = 5 * time.Second
+
+// holdOff delays the end of a run or look when the store fails. Its row stays due,
+// so it would start again at once, and again, against the upstream too.
+func (s *Service) holdOff(ctx context.Context) { loop.Sleep(ctx, s.clock, storePause, nil) }
 
 // Cancel ends the repository's run or look, if one is under way, and waits until it
 // has ended: before the repository is detached or deleted.
@@ -162,7 +198,7 @@ func (s *Service) Cancel(ctx context.Context, repoID string) error {
 }
 
 // Fresh makes sure, within the context's deadline, that the local copy shows
-// what the upstream has: before a push is told what to negotiate against, and
+// what the upstream has: before a push gets the refs to negotiate against, and
 // for reads that demand it. It costs one listing; only a difference causes a run.
 // When it returns without an error, ObservedAt is not before the call, unless
 // nothing but refs differs that write sessions here have in their hands. An error
@@ -196,7 +232,7 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 		return err
 	}
 	if c.partly() {
-		s.await(r.ID, c.inFlight)
+		s.sessions.await(r.ID, c.inFlight)
 		return nil
 	}
 	if c.same {

@@ -14,7 +14,7 @@ import (
 // one, and returns them. Not every host stores refs as files, and "a" and "a/b"
 // cannot both be here. What is here stays, else the upstream's default branch,
 // else the shorter name.
-func (s *Service) skip(ctx context.Context, r core.Repository, adv discovery.Advertisement) ([]core.SkippedRef, error) {
+func (m *Mirror) skip(ctx context.Context, r core.Repository, adv discovery.Advertisement) ([]core.SkippedRef, error) {
 	involved := map[string]bool{}
 	for name := range adv.Refs {
 		for folder := range folders(name) {
@@ -31,9 +31,9 @@ func (s *Service) skip(ctx context.Context, r core.Repository, adv discovery.Adv
 		names = append(names, name)
 	}
 	here := map[string]core.ObjectID{}
-	if !s.rebuilding(r) {
+	if !m.rebuilding(r) {
 		var err error
-		if here, err = s.git.RefsNamed(ctx, s.repos.Path(r.ID), names); err != nil {
+		if here, err = m.git.RefsNamed(ctx, m.repos.Path(r.ID), names); err != nil {
 			return nil, err
 		}
 	}

@@ -51,7 +51,7 @@ func TestService_upstreamListsARefAndItsFolder(t *testing.T) {
 	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, "unchanged", b.Runs(r)[0].Outcome)
 
-	// A push to the other one hears why; one beside it goes on.
+	// A push to the other one gets the reason; one beside it goes on.
 	results := b.Write(r, core.RefUpdate{Name: short, New: one}, core.RefUpdate{Name: "refs/heads/ok", New: one})
 	require.Equal(t, core.KindConflict, results[0].Kind)
 	require.Equal(t, `the upstream has "refs/heads/zz1/q" and "refs/heads/zz1", which cannot both be here: delete or rename one of them there, then sync`, results[0].Reason)

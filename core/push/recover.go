@@ -52,7 +52,7 @@ func (s *Service) Survey(ctx context.Context) error {
 		for _, name := range u.names() {
 			var unlock func()
 			if s.claims[claimKey{j.RepoID, name}] == nil {
-				if unlock, err = s.repos.Locks().LockRefs(ctx, j.RepoID, []string{name}, nil); err != nil {
+				if unlock, err = s.repos.Locks().LockRef(ctx, j.RepoID, name, nil); err != nil {
 					return err
 				}
 			}
@@ -75,7 +75,7 @@ func (s *Service) adopt(left repo.Unfinished) {
 		unlock := left.Locks.Take(name)
 		if unlock == nil {
 			var err error
-			if unlock, err = s.repos.Locks().LockRefs(now, left.Entry.RepoID, []string{name}, nil); err != nil {
+			if unlock, err = s.repos.Locks().LockRef(now, left.Entry.RepoID, name, nil); err != nil {
 				go s.lockLater(left.Entry.RepoID, name)
 			}
 		}
@@ -99,7 +99,7 @@ func (s *Service) adopt(left repo.Unfinished) {
 func (s *Service) lockLater(repoID, name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.PushTimeout)
 	defer cancel()
-	unlock, err := s.repos.Locks().LockRefs(ctx, repoID, []string{name}, nil)
+	unlock, err := s.repos.Locks().LockRef(ctx, repoID, name, nil)
 	if err != nil {
 		return
 	}

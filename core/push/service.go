@@ -13,6 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/limit"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -79,8 +80,8 @@ type Service struct {
 	wantSync func(context.Context, string)
 	o        Options
 
-	settling sync.Mutex    // one round at a time
-	woken    chan struct{} // has Run look
+	settling sync.Mutex  // one round at a time
+	woken    loop.Signal // has Run look
 
 	mu       sync.Mutex
 	open     []*unsettled // oldest first
@@ -118,7 +119,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, clock: o.Clock,
 		log: o.Logger.Named("push"), hooks: o.HooksDir, wantSync: o.WantSync, o: o,
-		woken: make(chan struct{}, 1), claims: map[claimKey]*claim{},
+		woken: loop.NewSignal(), claims: map[claimKey]*claim{},
 	}
 	s.repos.OnLeft(s.adopt)
 	return s, nil

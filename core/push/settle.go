@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
 )
 
@@ -54,10 +55,7 @@ func (u *unsettled) names() []string {
 }
 
 func (s *Service) wake() {
-	select {
-	case s.woken <- struct{}{}:
-	default:
-	}
+	s.woken.Set()
 }
 
 // Unsettled returns the refs of the repository, by their full names, of which it
@@ -85,15 +83,11 @@ func (s *Service) Run(ctx context.Context) error {
 		if err := s.settleOpen(ctx, false); err != nil && ctx.Err() == nil {
 			s.log.Error("cannot settle interrupted writes; trying again", "error", err)
 		}
-		var timer <-chan time.Time
+		var at time.Time
 		if next, ok := s.nextSettlement(); ok {
-			timer = s.clock.After(max(next.Sub(s.clock.Now()), time.Millisecond))
+			at = core.Later(next, s.clock.Now().Add(time.Millisecond)) // one may be due that waits for another
 		}
-		select {
-		case <-ctx.Done():
-		case <-s.woken:
-		case <-timer:
-		}
+		loop.SleepUntil(ctx, s.clock, at, s.woken)
 	}
 	return nil
 }
@@ -158,11 +152,11 @@ func (s *Service) settleOne(ctx context.Context, u *unsettled) error {
 	switch {
 	case err != nil:
 		u.failures++
-		u.next = now.Add(min(settlePause<<min(u.failures, 10), settlePauseMax))
+		u.next = now.Add(loop.Doubling(2*settlePause, settlePauseMax, u.failures))
 		err = fmt.Errorf("settle journal entry %s: %w", u.Entry.ID, err)
 	case !out.ended && out.unreachable:
 		u.failures++
-		u.next = now.Add(min(s.o.SettlePeriod/(settleListings+1)<<min(u.failures, 6), settlePauseMax))
+		u.next = now.Add(loop.Doubling(2*s.o.SettlePeriod/(settleListings+1), settlePauseMax, u.failures))
 	case !out.ended:
 		u.failures = 0
 		u.next = now.Add(s.o.SettlePeriod / (settleListings + 1))

@@ -210,7 +210,7 @@ func TestService_Write_lockTimeout(t *testing.T) {
 	b := newBench(t, coretest.Options{}, push.Options{LockTimeout: 30 * time.Millisecond})
 	r := b.Synced("a")
 	_, id := b.seed(r, "refs/heads/main")
-	unlock, err := b.Repos.Locks().LockRefs(t.Context(), r.ID, []string{"refs/heads/x"}, nil)
+	unlock, err := b.Repos.Locks().LockRef(t.Context(), r.ID, "refs/heads/x", nil)
 	require.NoError(t, err)
 	defer unlock()
 	var told []string

@@ -61,8 +61,8 @@ func TestRepos_Transact_movesRefsAndTellsOnce(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Local("a")
-	var told []int
-	w.Repos.OnApplied(func(id string, moved int) { told = append(told, moved) })
+	var notified []int
+	w.Repos.OnApplied(func(id string, moved int) { notified = append(notified, moved) })
 	one := coretest.Commit(t, w.Path(r), "one")
 	two := coretest.Commit(t, w.Path(r), "two", one)
 
@@ -72,7 +72,7 @@ func TestRepos_Transact_movesRefsAndTellsOnce(t *testing.T) {
 	require.Equal(t, []string{"refs/heads/main", "refs/notes/x", "refs/heads/main", "refs/notes/x"}, w.Events(r))
 	require.Equal(t, []core.JournalState{core.JournalApplied, core.JournalApplied}, w.Journal(r))
 	require.Equal(t, r.Version+2, w.Reload(r).Version)
-	require.Equal(t, []int{2, 2}, told)
+	require.Equal(t, []int{2, 2}, notified)
 }
 
 func TestRepos_Transact_refusesWhatIsElsewhere(t *testing.T) {
@@ -284,7 +284,7 @@ func TestWatch_Moved_seesSessionsAndNotSyncs(t *testing.T) {
 	require.True(t, before.Any())
 	require.False(t, before.Moved("refs/heads/x"))
 	require.False(t, after.Any())
-	unlock, err := w.Repos.Locks().LockRefs(t.Context(), r.ID, []string{"refs/heads/x"}, nil)
+	unlock, err := w.Repos.Locks().LockRef(t.Context(), r.ID, "refs/heads/x", nil)
 	require.NoError(t, err)
 	require.True(t, after.Moved("refs/heads/x"), "it may be about to move")
 	unlock()
@@ -372,7 +372,7 @@ func TestInvariant03_transactByTheUpstreamsAnswer(t *testing.T) {
 		in.Upstream = func(context.Context) repo.Answer {
 			open, err := w.Store.OpenJournals(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, tc.updates, open[len(open)-1].Updates, "journaled before the upstream hears of it")
+			require.Equal(t, tc.updates, open[len(open)-1].Updates, "journaled before the upstream gets it")
 			return tc.answer
 		}
 		names := make([]string, len(tc.updates))

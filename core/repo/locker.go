@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -12,10 +11,10 @@ import (
 // one server, so locks in memory suffice; it is an interface so that several
 // servers can share a store one day.
 type Locker interface {
-	// LockRefs locks refs of a repository by their names on disk, in sorted
-	// order. While it waits it calls waiting, if not nil, every five seconds.
-	// It returns the context's error if that ends first.
-	LockRefs(ctx context.Context, repoID string, refs []string, waiting func()) (unlock func(), err error)
+	// LockRef locks a ref of a repository by its name on disk; who wants several takes
+	// [LockRefs]. While it waits it calls waiting, if not nil, every five seconds. It
+	// returns the context's error if that ends first.
+	LockRef(ctx context.Context, repoID, ref string, waiting func()) (unlock func(), err error)
 	// RefLocked reports whether a write session holds the ref.
 	RefLocked(repoID, ref string) bool
 	// AnyRefLocked reports whether a write session holds any ref of a repository.
@@ -26,7 +25,7 @@ type Locker interface {
 	TryMaintain(repoID string) (unlock func(), ok bool)
 }
 
-// waitNotice is how often a waiting client is told that it waits.
+// waitNotice is how often a waiting client is notified that it waits.
 const waitNotice = 5 * time.Second
 
 // memoryLocker is a table of reference-counted locks by key.
@@ -101,29 +100,9 @@ func (l *memoryLocker) lock(ctx context.Context, key string, waiting func()) (fu
 	}
 }
 
-// LockRefs implements [Locker]. Sorting makes two sessions that want the same
-// refs take them in the same order, so neither waits for the other for ever.
-func (l *memoryLocker) LockRefs(ctx context.Context, repoID string, refs []string, waiting func()) (func(), error) {
-	refs = append([]string(nil), refs...)
-	sort.Strings(refs)
-	var held []func()
-	release := func() {
-		for i := len(held) - 1; i >= 0; i-- {
-			held[i]()
-		}
-	}
-	for i, ref := range refs {
-		if i > 0 && ref == refs[i-1] {
-			continue
-		}
-		unlock, err := l.lock(ctx, refKey(repoID, ref), waiting)
-		if err != nil {
-			release()
-			return nil, err
-		}
-		held = append(held, unlock)
-	}
-	return sync.OnceFunc(release), nil
+// LockRef implements [Locker].
+func (l *memoryLocker) LockRef(ctx context.Context, repoID, ref string, waiting func()) (func(), error) {
+	return l.lock(ctx, refKey(repoID, ref), waiting)
 }
 
 // RefLocked implements [Locker].

@@ -17,9 +17,9 @@ import (
 
 func lockRefs(t *testing.T, l repo.Locker, refs ...string) func() {
 	t.Helper()
-	unlock, err := l.LockRefs(t.Context(), "repo_1", refs, nil)
+	locks, err := repo.LockRefs(t.Context(), l, "repo_1", refs, nil)
 	require.NoError(t, err)
-	return unlock
+	return locks.Release
 }
 
 func TestLocker_LockRefs_excludesSameRefOnly(t *testing.T) {
@@ -27,14 +27,14 @@ func TestLocker_LockRefs_excludesSameRefOnly(t *testing.T) {
 	l := repo.NewLocker()
 	unlock := lockRefs(t, l, "refs/heads/b", "refs/heads/a", "refs/heads/a") // twice is once
 	lockRefs(t, l, "refs/heads/c")()
-	other, err := l.LockRefs(t.Context(), "repo_2", []string{"refs/heads/a"}, nil)
+	other, err := l.LockRef(t.Context(), "repo_2", "refs/heads/a", nil)
 	require.NoError(t, err)
 	other()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	waited := 0
-	_, err = l.LockRefs(ctx, "repo_1", []string{"refs/heads/0", "refs/heads/a"}, func() { waited++ })
+	_, err = repo.LockRefs(ctx, l, "repo_1", []string{"refs/heads/0", "refs/heads/a"}, func() { waited++ })
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Equal(t, 1, waited)
 	lockRefs(t, l, "refs/heads/0")() // what the loser held is free again
@@ -51,7 +51,7 @@ func TestLocker_LockRefs_givesTheReasonOfTheContext(t *testing.T) {
 	gone := errors.New("client is gone")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(gone)
-	_, err := l.LockRefs(ctx, "repo_1", []string{"refs/heads/a"}, nil)
+	_, err := l.LockRef(ctx, "repo_1", "refs/heads/a", nil)
 	require.ErrorIs(t, err, gone)
 }
 
@@ -103,7 +103,7 @@ func TestLocker_LockRefs_manySessions(t *testing.T) {
 				if rng.IntN(4) == 0 {
 					cancel() // some give up, at any point
 				}
-				unlock, err := l.LockRefs(ctx, "repo_1", refs, nil)
+				locks, err := repo.LockRefs(ctx, l, "repo_1", refs, nil)
 				cancel()
 				if err != nil {
 					if !errors.Is(err, context.Canceled) {
@@ -120,7 +120,7 @@ func TestLocker_LockRefs_manySessions(t *testing.T) {
 				for _, n := range set {
 					inside[n].Add(-1)
 				}
-				unlock()
+				locks.Release()
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 )
 
-// refModel is what the refs of a repository are, as told by a map.
+// refModel is what the refs of a repository are, as computed by a map.
 type refModel map[string]core.ObjectID
 
 // apply returns the refs after the updates, deletes first, and whether they can
@@ -48,9 +48,9 @@ func (m refModel) apply(updates []core.RefUpdate) (refModel, bool) {
 }
 
 // Random transactions, some of which a crash cuts off at a random step: with both
-// commit points the refs are those of the model, each change is told once, and
+// commit points the refs are those of the model, each change has one event, and
 // nothing stays open. In a crash the refs go either way, as a whole with SQL first;
-// what became of them is what is told.
+// what became of them is what the events say.
 func TestInvariant17_randomTransactions(t *testing.T) {
 	t.Parallel()
 	for name, sqlFirst := range coretest.CommitPoints {
@@ -76,7 +76,7 @@ func TestInvariant17_randomTransactions(t *testing.T) {
 						k.restart(in.Updates)
 					}
 					require.Equal(rt, map[string]core.ObjectID(k.refs), w.Refs(k.repo, "refs/heads/"))
-					require.Equal(rt, k.told, w.Events(k.repo))
+					require.Equal(rt, k.events, w.Events(k.repo))
 				}
 				open, err := w.Store.OpenJournals(context.Background())
 				require.NoError(rt, err)
@@ -89,11 +89,11 @@ func TestInvariant17_randomTransactions(t *testing.T) {
 // randomWalk is one run of the property.
 type randomWalk struct {
 	*coretest.World
-	rt   *rapid.T
-	repo core.Repository
-	ids  []core.ObjectID
-	refs refModel
-	told []string // refs of push events
+	rt     *rapid.T
+	repo   core.Repository
+	ids    []core.ObjectID
+	refs   refModel
+	events []string // refs of push events
 }
 
 // updates draws updates of nested names; most of them are possible.
@@ -146,7 +146,7 @@ func (k *randomWalk) run(in repo.Intent) (crashed bool) {
 func (k *randomWalk) happened(refs refModel, updates []core.RefUpdate) {
 	k.refs = refs
 	for _, u := range updates {
-		k.told = append(k.told, u.Name)
+		k.events = append(k.events, u.Name)
 	}
 }
 

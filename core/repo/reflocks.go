@@ -10,20 +10,26 @@ import (
 // writer has gone.
 type RefLocks struct{ unlock map[string]func() }
 
-// LockRefs takes the locks of refs, by their names on disk, in sorted order, as
-// [Locker.LockRefs] does for all at once. While it waits it calls waiting, if not
-// nil, every five seconds. Errors: the cause of ctx's end.
-func (r *Repos) LockRefs(ctx context.Context, id string, names []string, waiting func()) (*RefLocks, error) {
-	l := &RefLocks{unlock: make(map[string]func(), len(names))}
+// LockRefs takes the locks of refs, by their names on disk, each once and in sorted
+// order: two writers that want the same refs then take them in the same order, so
+// neither waits for the other for ever. waiting is that of [Locker.LockRef]. Errors: the
+// cause of ctx's end, and then nothing is locked.
+func LockRefs(ctx context.Context, l Locker, id string, names []string, waiting func()) (*RefLocks, error) {
+	locks := &RefLocks{unlock: make(map[string]func(), len(names))}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		unlock, err := r.locks.LockRefs(ctx, id, []string{name}, waiting)
+		unlock, err := l.LockRef(ctx, id, name, waiting)
 		if err != nil {
-			l.Release()
+			locks.Release()
 			return nil, err
 		}
-		l.unlock[name] = unlock
+		locks.unlock[name] = unlock
 	}
-	return l, nil
+	return locks, nil
+}
+
+// LockRefs is [LockRefs] with the locker of the repositories.
+func (r *Repos) LockRefs(ctx context.Context, id string, names []string, waiting func()) (*RefLocks, error) {
+	return LockRefs(ctx, r.locks, id, names, waiting)
 }
 
 // Take returns what unlocks a ref, which is the caller's to do from now on; nil if

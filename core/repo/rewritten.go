@@ -27,7 +27,7 @@ func rewriteID(journalID, ref string) string {
 // rewritten returns the rewrites among the updates of a journal entry: forced
 // moves and deletions of branches and tags that are looked after, and of other
 // refs that an upstream owns or that its mirror has no more place for. What cannot
-// be told from a fast-forward is taken for forced: then nothing is lost.
+// be distinguished from a fast-forward is taken for forced: then nothing is lost.
 func (r *Repos) rewritten(ctx context.Context, t *transaction, j core.JournalEntry) ([]core.Rewrite, error) {
 	var old []core.RefUpdate
 	for _, u := range j.Updates {

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 // How long rows are kept. docs/architecture.md tells operators.
@@ -60,14 +61,8 @@ func New(store Store, clock core.Clock, logger hclog.Logger) *Service {
 
 // Run deletes now and then every hour, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	for {
-		s.Pass(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.clock.After(interval):
-		}
-	}
+	loop.Every(ctx, s.clock, interval, s.Pass)
+	return nil
 }
 
 // Pass deletes what is old now. A kind that fails is logged and does not keep

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 // room than the repository's settings allow, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var trimmed, counted time.Time
-	for {
+	loop.Every(ctx, s.clock, expireEvery, func(ctx context.Context) {
 		if err := s.Expire(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("cannot let old tips go; trying again", "error", err)
 		}
@@ -42,12 +43,8 @@ func (s *Service) Run(ctx context.Context) error {
 				counted = now
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.clock.After(expireEvery):
-		}
-	}
+	})
+	return nil
 }
 
 // Expire lets go of every old tip whose time is over. Errors: the store's; what

@@ -24,7 +24,7 @@ func TestService_Approve_heldBranchRewrittenTwice(t *testing.T) {
 	first := b.only(r, core.RewriteHeld)
 	require.Equal(t, two, first.New)
 
-	// A fetch would not bring what is held back, so nobody is told to.
+	// A fetch would not bring what is held back, so nobody is advised to.
 	mine := coretest.Commit(t, b.Path(r), "mine", one)
 	result := b.write(r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: mine})[0]
 	require.Equal(t, core.KindStale, result.Kind)

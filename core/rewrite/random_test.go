@@ -16,7 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 )
 
-// model is what refs must be here, as told by a few lines instead of by the
+// model is what refs must be here, as computed by a few lines instead of by the
 // code under test.
 type model struct {
 	parents map[core.ObjectID][]core.ObjectID

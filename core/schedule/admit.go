@@ -38,7 +38,7 @@ type rows struct {
 	read   [2]bool
 	due    [2][]queuedItem
 	single []singleRow
-	next   [2]time.Time // when to read again; zero: when told
+	next   [2]time.Time // when to read again; zero: after the next Notify
 }
 
 // queuedItem is an item with the places of its host, which are asked for outside

@@ -1,10 +1,10 @@
 package schedule
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 // retryPlan is how failures of one class are retried: after first, doubling up to
@@ -38,10 +38,5 @@ func planOf(class core.ErrorClass) retryPlan {
 // to a day.
 func Backoff(class core.ErrorClass, n int, hostAsked time.Duration) time.Duration {
 	p := planOf(class)
-	d := p.limit
-	if shift := n - 1; shift < 20 {
-		d = min(p.first<<max(shift, 0), p.limit)
-	}
-	d += rand.N(d/10 + 1) //nolint:gosec // jitter needs no secrecy
-	return max(d, min(hostAsked, maxPause))
+	return max(loop.Later(loop.Doubling(p.first, p.limit, n)), min(hostAsked, maxPause))
 }

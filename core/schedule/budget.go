@@ -2,10 +2,10 @@ package schedule
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 const (
@@ -157,7 +157,7 @@ func (s *Service) postpone(ctx context.Context, items []postponement) error {
 	err := s.store.Tx(ctx, func(q core.Queries) error {
 		for _, p := range items {
 			// At most 100 ms for each.
-			at := p.until.Add(rand.N(10*time.Second + time.Duration(len(items))*100*time.Millisecond)) //nolint:gosec // spreading needs no secrecy
+			at := p.until.Add(loop.Within(10*time.Second + time.Duration(len(items))*100*time.Millisecond))
 			soonest[p.Kind] = core.Sooner(soonest[p.Kind], at)
 			err := postponeOne(ctx, q, p.Item, at)
 			if err != nil && core.KindOf(err) != core.KindNotFound { // detached meanwhile

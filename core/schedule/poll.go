@@ -2,10 +2,10 @@ package schedule
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 // Polling makes a copy follow its upstream whatever webhooks are lost. A look is
@@ -49,12 +49,6 @@ func (s *Service) interval(up core.Upstream, settings core.Settings, state core.
 	return max(every, core.MinPoll), true
 }
 
-// jitter changes a pause by up to a tenth, so that repositories that were polled
-// together do not stay together.
-func jitter(d time.Duration) time.Duration {
-	return d - d/10 + rand.N(d/5+1) //nolint:gosec // spreading needs no secrecy
-}
-
 // NextLook returns when to look next at an upstream whose state is new: for the
 // open expectations, else as its polling says; zero: never. before is the state's
 // PollAt when the look or run began; one that somebody has set since stays.
@@ -76,7 +70,7 @@ func (s *Service) NextLook(ctx context.Context, q core.Queries, r core.Repositor
 		return time.Time{}, err
 	}
 	if every, ok := s.interval(*r.Upstream, settings, state); ok {
-		next = core.Sooner(next, now.Add(jitter(every)))
+		next = core.Sooner(next, now.Add(loop.Around(every)))
 	}
 	if !state.PollAt.Equal(before) {
 		next = core.Sooner(next, state.PollAt)
@@ -165,5 +159,5 @@ func (s *Service) spreadOne(ctx context.Context, q core.Queries, id string) erro
 	if !ok {
 		return nil
 	}
-	return q.SetPoll(ctx, id, s.clock.Now().Add(rand.N(every))) //nolint:gosec // spreading needs no secrecy
+	return q.SetPoll(ctx, id, s.clock.Now().Add(loop.Within(every)))
 }

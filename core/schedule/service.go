@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 // Kind is what is due for a repository.
@@ -100,7 +101,7 @@ type Service struct {
 	log   hclog.Logger
 	o     Options
 
-	wake    chan struct{} // capacity 1; see the package comment
+	wake    loop.Signal // see the package comment
 	waiters waiters
 
 	mu         sync.Mutex
@@ -146,7 +147,7 @@ func New(o Options) *Service {
 	}
 	return &Service{
 		store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("schedule"), o: o,
-		wake: make(chan struct{}, 1), waiters: waiters{byRepo: map[string][]chan Result{}},
+		wake: loop.NewSignal(), waiters: waiters{byRepo: map[string][]chan Result{}},
 		hosts: map[string]*host{}, running: map[string]*running{}, unrecorded: map[string]struct{}{},
 		rows: map[string]struct{}{}, halted: map[string]int{}, webhooks: map[string]time.Time{},
 	}
@@ -184,12 +185,7 @@ func (s *Service) scanBy(kind Kind, at time.Time) {
 }
 
 // wakeUp makes the loop call admit again; s.mu is held.
-func (s *Service) wakeUp() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // a token is waiting already
-	}
-}
+func (s *Service) wakeUp() { s.wake.Set() }
 
 // storePause is how long the scheduler waits when the store fails.
 const storePause = 5 * time.Second
@@ -218,7 +214,7 @@ func (s *Service) Run(ctx context.Context, w Worker) error {
 		if err != nil || d.reads() {
 			continue // admit takes in what was read, or when to read again
 		}
-		if !s.sleep(ctx, d.next) {
+		if !loop.SleepUntil(ctx, s.clock, d.next, s.wake) {
 			return nil
 		}
 	}
@@ -250,27 +246,4 @@ func (s *Service) follow(ctx context.Context, d decision) (rows, error) {
 		return rows{next: [2]time.Time{again, again}}, err
 	}
 	return read, nil
-}
-
-// sleep waits until a time (zero: without limit) or until there is a wake-up. It
-// is false if ctx has ended.
-func (s *Service) sleep(ctx context.Context, until time.Time) bool {
-	var timer <-chan time.Time
-	if !until.IsZero() {
-		d := until.Sub(s.clock.Now())
-		if d <= 0 {
-			return ctx.Err() == nil // the time came meanwhile
-		}
-		timer = s.clock.After(d)
-		if !s.clock.Now().Before(until) {
-			return ctx.Err() == nil // the clock was set meanwhile, and the timer counts from there
-		}
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.wake:
-	case <-timer:
-	}
-	return true
 }

@@ -27,7 +27,7 @@ type identity struct {
 	settled      bool      // confirmed, and nothing spoke against a write
 	contradicted bool      // by its git, since then: the API is asked before the next write
 	askedAt      time.Time // just before the host was asked last
-	unknown      string    // why the last answer told no id; "" if it did
+	unknown      string    // why the last answer had no id; "" if it had one
 	recheckAt    time.Time // a refused write does not cause a question before
 }
 
@@ -52,7 +52,7 @@ func (m *Monitor) Identity(r core.Repository) Identity {
 	}
 	view := Identity{Reason: i.unknown, Asked: !i.askedAt.IsZero(), Settled: i.at.Equal(i.askedAt)}
 	if view.Reason == "" && r.Upstream.ID == "" {
-		view.Reason = r.Upstream.Host + " has told no stable id of the repository"
+		view.Reason = r.Upstream.Host + " has given no stable id of the repository"
 	}
 	if i.id != "" {
 		view.Confirmed = i.at

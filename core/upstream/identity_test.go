@@ -16,7 +16,7 @@ import (
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
-// side pushes a new branch at the tip of main and returns the verdict.
+// side pushes a new branch at the tip of main and returns the result.
 func side(b *mirrortest.Bench, r core.Repository, name string, at core.ObjectID) push.Result {
 	b.Helper()
 	return b.Write(r, core.RefUpdate{Name: "refs/heads/" + name, New: at})[0]
@@ -152,7 +152,7 @@ func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
 }
 
 // A write that was turned away as a whole has the host asked, at most once a
-// minute; one with a verdict on a ref has not.
+// minute; one with a result for a ref has not.
 func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]forgetest.Fault{
@@ -182,7 +182,7 @@ func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {
 			require.Greater(t, api.count(), asked+1)
 		})
 	}
-	t.Run("a verdict on a ref", func(t *testing.T) {
+	t.Run("a result for a ref", func(t *testing.T) {
 		t.Parallel()
 		b, api := newStatusBench(t)
 		r, one := b.Mirrored("a")

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/schedule"
 )
 
@@ -51,11 +52,12 @@ type Monitor struct {
 	clock    core.Clock
 	log      hclog.Logger
 
+	pauses *loop.Pauses // of the APIs of hosts that limit requests, by host
+
 	mu         sync.Mutex
-	identities map[string]*identity // by repository id, as all but pauses
+	identities map[string]*identity // by repository id, as the others
 	rechecks   map[string]bool      // upstreams to ask the host about before their next run
 	checkedAt  map[string]time.Time // when the host was last asked
-	pauses     map[string]time.Time // until when a host's API is not asked, by host
 	shared     singleflight.Group   // questions for the sake of writes
 }
 
@@ -66,7 +68,7 @@ func NewMonitor(o MonitorOptions) *Monitor {
 	}
 	return &Monitor{
 		hosts: o.Hosts, store: o.Store, schedule: o.Schedule, clock: o.Clock, log: o.Logger.Named("upstream"),
-		identities: map[string]*identity{}, rechecks: map[string]bool{}, checkedAt: map[string]time.Time{}, pauses: map[string]time.Time{},
+		identities: map[string]*identity{}, rechecks: map[string]bool{}, checkedAt: map[string]time.Time{}, pauses: loop.NewPauses(o.Clock),
 	}
 }
 

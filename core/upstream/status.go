@@ -2,10 +2,10 @@ package upstream
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/schedule"
 )
 
@@ -24,7 +24,7 @@ func (m *Monitor) CheckDue(repoID string) bool {
 	defer m.mu.Unlock()
 	last, ok := m.checkedAt[repoID]
 	if !ok {
-		m.checkedAt[repoID] = now.Add(-rand.N(checkEvery)) //nolint:gosec // spreading needs no secrecy
+		m.checkedAt[repoID] = now.Add(-loop.Within(checkEvery))
 		return false
 	}
 	return now.Sub(last) >= checkEvery
@@ -33,7 +33,7 @@ func (m *Monitor) CheckDue(repoID string) bool {
 // ask asks the host about the upstream, and keeps what the answer says of its
 // identity. Errors: the host could not be asked; KindRateLimited if its API limits.
 func (m *Monitor) ask(ctx context.Context, r core.Repository) (Condition, error) {
-	if until := m.pausedUntil(r.Upstream.Host); !until.IsZero() {
+	if until := m.pauses.Until(r.Upstream.Host); !until.IsZero() {
 		return Condition{}, &core.Error{
 			Kind: core.KindRateLimited, Op: "check upstream", Message: "the API of " + r.Upstream.Host + " limits requests at the moment",
 			RetryAfter: until.Sub(m.clock.Now()),
@@ -42,7 +42,8 @@ func (m *Monitor) ask(ctx context.Context, r core.Repository) (Condition, error)
 	begin := m.clock.Now()
 	c, err := m.hosts.Check(ctx, r)
 	if core.KindOf(err) == core.KindRateLimited {
-		m.pause(r.Upstream.Host, schedule.PauseAfter(RetryAfter(err)))
+		// The limits of its API are not those of its git, so they hold up no sync.
+		m.pauses.Set(r.Upstream.Host, schedule.PauseAfter(RetryAfter(err)))
 	}
 	checkedAt := m.clock.Now()
 	if err != nil {
@@ -56,26 +57,6 @@ func (m *Monitor) ask(ctx context.Context, r core.Repository) (Condition, error)
 	m.checkedAt[r.ID] = checkedAt
 	m.mu.Unlock()
 	return c, err
-}
-
-// pausedUntil returns until when the host's API is not asked; zero: it may be.
-func (m *Monitor) pausedUntil(host string) time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	until := m.pauses[host]
-	if !until.After(m.clock.Now()) {
-		delete(m.pauses, host)
-		return time.Time{}
-	}
-	return until
-}
-
-// pause has the host's API not asked for a while. Its limits are not those of its
-// git, so they hold up no sync.
-func (m *Monitor) pause(host string, d time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.pauses[host] = m.clock.Now().Add(d)
 }
 
 // neverOpened reports whether the stored credential is newer than the last time the

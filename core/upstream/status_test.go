@@ -199,7 +199,7 @@ func TestInvariant25_impostorIsNotFollowed(t *testing.T) {
 				require.Equal(t, one, b.Refs(r)[mainRef])
 				more := b.EventTypes(r)[notices:]
 				require.LessOrEqual(t, len(more), 1)
-				require.NotContains(t, more, away, "told once")
+				require.NotContains(t, more, away, "one event")
 				notices += len(more)
 				// It comes into sight: followed without anybody's help.
 				api.set(func(a *hostAPI) { a.paths = []string{"other/b"} })

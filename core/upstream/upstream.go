@@ -133,7 +133,7 @@ func (s *Service) Link(ctx context.Context, r LinkRequest) (core.Upstream, provi
 		return core.Upstream{}, providers.Remote{}, core.Errorf(core.KindInvalid, "provider %q has no default host: give upstream_host", wire)
 	}
 	policy := p.HostPolicy(host)
-	// Only a verdict on addresses counts here. A name that does not resolve
+	// Only what the address policy says counts here. A name that does not resolve
 	// now may do so at the first contact, where it is checked again.
 	if _, err := netguard.Pin(ctx, s.resolver, host, policy.AllowPrivate); forbidden(err) {
 		return core.Upstream{}, providers.Remote{}, &core.Error{Kind: core.KindInvalid, Op: op, Message: err.Error()}

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { coretest.Main(m) }
 
-// resolver answers with what it is told to, and counts.
+// resolver answers with what it was given, and counts.
 type resolver struct {
 	mu    sync.Mutex
 	addrs []netip.Addr

@@ -2,15 +2,17 @@ package mirror
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/schedule"
 )
 
-// seenPause is how long the first look waits for others to be recorded with it.
+// gatherPause is how long the first look waits for others to be recorded with it.
 // It is the disk's time and not the clock's: nothing else waits for it.
-const seenPause = 100 * time.Millisecond
+const gatherPause = 100 * time.Millisecond
 
 // observation is a look that found the upstream equal to the copy.
 type observation struct {
@@ -21,12 +23,30 @@ type observation struct {
 	partly  bool // sessions have what differs: the copy is not confirmed
 }
 
-// seen are the observations that wait to be written: all that came while the
-// last ones were, in one transaction, so that thousands of looks a minute do not
-// each wait for the disk. Guarded by the service's mutex.
-type seen struct {
-	wake    chan struct{}
+// observations are those that wait to be written: all that came while the last ones
+// were, in one transaction, so that thousands of looks a minute do not each wait for the
+// disk. It is safe for concurrent use.
+type observations struct {
+	wake    loop.Signal
+	mu      sync.Mutex
 	waiting []observation
+}
+
+// add queues an observation.
+func (w *observations) add(o observation) {
+	w.mu.Lock()
+	w.waiting = append(w.waiting, o)
+	w.mu.Unlock()
+	w.wake.Set()
+}
+
+// take returns what waits.
+func (w *observations) take() []observation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.waiting
+	w.waiting = nil
+	return all
 }
 
 // lookLimit bounds one look: a host that hangs must not keep its place for as long
@@ -49,14 +69,14 @@ func (s *Service) Look(ctx context.Context, item schedule.Item, promote func() b
 		}
 		return schedule.Result{}
 	}
-	x, o, err := s.lookAt(ctx, r, promote)
+	q, o, err := s.lookAt(ctx, r, promote)
 	switch {
-	case x != nil:
-		defer x.watch.Close()
-		defer s.startProgress(r.ID)()
-		return s.execute(ctx, x)
+	case q != nil:
+		defer q.Watch.Close()
+		defer s.running.start(r.ID)()
+		return s.execute(ctx, *q)
 	case o != nil:
-		s.noteSeen(*o)
+		s.observations.add(*o)
 		return schedule.Result{Unrecorded: true}
 	case err != nil && ctx.Err() == nil:
 		s.log.Error("cannot look at an upstream", "repo_id", r.ID, "error", err)
@@ -65,9 +85,9 @@ func (s *Service) Look(ctx context.Context, item schedule.Item, promote func() b
 	return schedule.Result{}
 }
 
-// lookAt returns the run that a look leads to, or what it has seen. Neither of
+// lookAt returns the run that a look leads to, or what it observed. Neither of
 // them: there is a run already that begins anew, or an error.
-func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() bool) (*run, *observation, error) {
+func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() bool) (*Request, *observation, error) {
 	watch := s.repos.Watch(r.ID) // before the state is read; see Run
 	promoted := false
 	defer func() {
@@ -111,7 +131,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() 
 	partly := c.partly()
 	same := c.same || partly
 	if same && !s.monitor.CheckDue(r.ID) {
-		s.await(r.ID, c.inFlight)
+		s.sessions.await(r.ID, c.inFlight)
 		return nil, &observation{repo: r, at: l.at, pollAt: state.PollAt, settled: s.settle(ctx, r.ID, open, l.adv.Refs, before), partly: partly}, nil
 	}
 	trigger := schedule.TriggerPoll
@@ -131,11 +151,11 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() 
 		return nil, nil, err
 	}
 	promoted = true
-	x := s.newRun(r, taken, watch)
+	q := &Request{Repo: r, State: taken, Watch: watch}
 	if taken.Wanted == gen {
-		x.given = l
+		q.listing = l
 	}
-	return x, nil, nil
+	return q, nil, nil
 }
 
 // announced reports whether a webhook came since a time. Not all of them name an
@@ -153,7 +173,7 @@ func (s *Service) noteMissed(ctx context.Context, repoID string) {
 	w, err := s.store.InboundWebhook(ctx, repoID)
 	if err == nil && now.Sub(w.LastDeliveryAt) >= missedAfter {
 		if err = s.store.NoteInbound(ctx, repoID, time.Time{}, now); err == nil {
-			s.o.Missed()
+			s.missed()
 		}
 	}
 	if err != nil && core.KindOf(err) != core.KindNotFound {
@@ -161,35 +181,22 @@ func (s *Service) noteMissed(ctx context.Context, repoID string) {
 	}
 }
 
-func (s *Service) noteSeen(o observation) {
-	s.mu.Lock()
-	s.seen.waiting = append(s.seen.waiting, o)
-	s.mu.Unlock()
-	select {
-	case s.seen.wake <- struct{}{}:
-	default:
-	}
-}
-
-// writeSeen writes observations until stop is closed and none is left.
-func (s *Service) writeSeen(ctx context.Context, stop <-chan struct{}) {
+// writeObservations writes observations until stop is closed and none is left.
+func (s *Service) writeObservations(ctx context.Context, stop <-chan struct{}) {
 	for last := false; !last; {
 		select {
-		case <-s.seen.wake:
+		case <-s.observations.wake:
 			// More come within a moment where there are many, and each
 			// transaction writes pages of its own.
 			select {
-			case <-time.After(seenPause): //nolint:forbidigo // gathers writes, and decides nothing
+			case <-time.After(gatherPause): //nolint:forbidigo // gathers writes, and decides nothing
 			case <-stop:
 				last = true
 			}
 		case <-stop:
 			last = true
 		}
-		s.mu.Lock()
-		all := s.seen.waiting
-		s.seen.waiting = nil
-		s.mu.Unlock()
+		all := s.observations.take()
 		if len(all) == 0 {
 			continue
 		}
