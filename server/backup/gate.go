@@ -86,7 +86,14 @@ func (g *Gate) Run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("serve backups: %w", err)
+			// Too many open files, as under load: that must not end the server.
+			g.o.Logger.Warn("a backup could not be let in", "error", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-g.o.Clock.After(time.Second):
+			}
+			continue
 		}
 		sessions.Go(func() {
 			if err := g.serve(ctx, conn); err != nil && ctx.Err() == nil {
