@@ -103,8 +103,10 @@ type EventFeed interface {
 	EventsOf(ctx context.Context, f EventFilter) ([]Event, error)
 	// LastSeq returns the highest Seq given so far, 0 if there is none.
 	LastSeq(ctx context.Context) (int64, error)
-	// FirstSeq returns the lowest Seq that is still kept, or, with none left,
-	// the next one to be given.
+	// FirstSeq returns the lowest Seq from which on none is missing: the lowest that
+	// is still kept, or, with none left, the next one to be given. After a restore
+	// it is not below the first one given since, though earlier ones are kept: what
+	// was given between the backup and the loss is lost.
 	FirstSeq(ctx context.Context) (int64, error)
 	// DeleteEvents deletes events created before a time that the deliveries
 	// have been made of, at most limit; it returns how many.

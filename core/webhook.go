@@ -96,10 +96,12 @@ type WebhookStore interface {
 	Deliveries(ctx context.Context, webhookID, before string, limit int) ([]Delivery, error)
 	// DueDeliveries lists, of every webhook and repository, the oldest pending
 	// delivery if its NextAttemptAt is not after now; oldest due first.
-	// Deliveries of the webhooks in skip are left out.
+	// Deliveries of the webhooks in skip are left out. None is due while deliveries
+	// are held after a restore.
 	DueDeliveries(ctx context.Context, now time.Time, skip []string, limit int) ([]Delivery, error)
 	// NextDeliveryAt returns the earliest NextAttemptAt after now of a
-	// delivery that is first of its webhook and repository; zero: none.
+	// delivery that is first of its webhook and repository; zero: none. While
+	// deliveries are held it is soon: whoever lets them go is another process.
 	NextDeliveryAt(ctx context.Context, now time.Time) (time.Time, error)
 	// SaveDelivery writes state, attempts, next attempt and last answer.
 	SaveDelivery(ctx context.Context, d Delivery) error

@@ -12,6 +12,8 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/durable"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/store"
 )
 
 // FirstOrg is the organisation that the first start makes.
@@ -45,11 +47,47 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// LockStopped takes the lock of a data directory on which no server runs, for a command
+// that works on it; ok is false if one runs. Unlock gives it back.
+func LockStopped(dataDir string) (unlock func() error, ok bool, err error) {
+	f, err := os.OpenFile(filepath.Join(dataDir, "run", "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, false, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, false, f.Close()
+	}
+	if err != nil {
+		return nil, false, errors.Join(err, f.Close())
+	}
+	return func() error { return unlockDir(f) }, true, nil
+}
+
 // unlockDir gives the lock back. Closing the file alone would leave it to a child
 // process that is just being started, which has a copy of the file until its
 // own program runs, see flock(2).
 func unlockDir(f *os.File) error {
 	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
+// Prepare opens the database of a data directory on which no server runs, and makes
+// what is missing: folders, sealing key, database, first organisation. Unlike [New] it
+// does not refuse what looks like a loss: it is for the command that mends one. The
+// caller closes the store and gives the lock back. sealKey is that of [Options].
+func Prepare(ctx context.Context, dataDir string, sealKey providers.Secret) (_ *store.Store, unlock func() error, err error) {
+	lock, err := openDataDir(dataDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := Options{DataDir: dataDir, SealKey: sealKey}.withDefaults()
+	if err == nil {
+		var st *store.Store
+		if st, err = openDatabase(ctx, o); err == nil {
+			return st, func() error { return unlockDir(lock) }, nil
+		}
+	}
+	return nil, nil, errors.Join(err, unlockDir(lock))
 }
 
 // firstOrg makes the organisation "local" with an ES256 key pair in an empty

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
@@ -24,6 +25,7 @@ import (
 	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/providers/host"
 	"github.com/headwater-git/headwater/providers/netguard"
+	"github.com/headwater-git/headwater/server/backup"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 )
@@ -94,6 +96,7 @@ type Server struct {
 	handler http.Handler
 	lock    *os.File
 	drain   *drain
+	backup  *backup.Gate
 
 	stop    context.CancelFunc // ends Run
 	stopped sync.Once
@@ -142,6 +145,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.engine.Recover(ctx); err != nil {
 		return nil, err
 	}
+	s.backup = backup.NewGate(backup.GateOptions{
+		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
+		Released: s.engine.MaintenanceDue, Clock: o.Clock, Logger: o.Logger.Named("backup"),
+	})
 	s.handler = s.newHandler(o, cfg)
 	return s, nil
 }
@@ -171,11 +178,16 @@ func loadConfig(o Options) (*config.Config, error) {
 	return config.Load(o.ConfigFile, o.LookupEnv)
 }
 
-// openStore opens the database. In an empty one it makes the first organisation.
+// openStore opens the database, unless the data directory looks like a loss.
 func openStore(ctx context.Context, o Options) (*store.Store, error) {
 	if err := checkDataDir(ctx, o); err != nil {
 		return nil, err
 	}
+	return openDatabase(ctx, o)
+}
+
+// openDatabase opens the database. In an empty one it makes the first organisation.
+func openDatabase(ctx context.Context, o Options) (*store.Store, error) {
 	sealer, err := openSealer(o)
 	if err != nil {
 		return nil, err
@@ -240,7 +252,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Engine() *engine.Engine { return s.engine }
 
 // Run does the background work (settling interrupted pushes, syncs,
-// maintenance) until ctx ends or Shutdown is called. After Shutdown it does
+// maintenance, holding writers for a backup) until ctx ends or Shutdown is called. After Shutdown it does
 // nothing.
 func (s *Server) Run(ctx context.Context) error {
 	if !s.begin() {
@@ -250,7 +262,13 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.runCtx, cancel)()
-	return s.engine.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.backup.Run(ctx) })
+	g.Go(func() error {
+		defer cancel() // the gate goes with the engine, however that ends
+		return s.engine.Run(ctx)
+	})
+	return g.Wait()
 }
 
 // Shutdown takes no new requests, waits for running ones (a push that is on

@@ -10,18 +10,15 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/server/backup"
 	"github.com/headwater-git/headwater/store"
 )
-
-// RestoringFile is in a data directory while a restore fills it; what it leaves
-// unfinished must not be served.
-const RestoringFile = "restoring"
 
 // checkDataDir refuses to start on a data directory of which a part is missing: a
 // start would make an empty one in its place, which nobody could tell from a loss.
 // It is KindPrecondition, with the way out. It writes nothing.
 func checkDataDir(ctx context.Context, o Options) error {
-	if _, err := os.Lstat(filepath.Join(o.DataDir, RestoringFile)); err == nil {
+	if _, err := os.Lstat(filepath.Join(o.DataDir, backup.RestoringFile)); err == nil {
 		return core.Errorf(core.KindPrecondition,
 			"a restore into %s did not finish; run it again with the same backup: headwater restore BACKUP --data %s", o.DataDir, o.DataDir)
 	}

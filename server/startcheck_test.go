@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/server/backup"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -88,7 +89,7 @@ func TestNew_refusesWhatLooksLikeALoss(t *testing.T) {
 		}, []string{"has no repository", "1 repositories"}},
 		{"no sealing key", func() func() { return away(key) }, []string{"seal.json is missing", "HEADWATER_SEAL_KEY"}},
 		{"restore cut short", func() func() {
-			path := filepath.Join(b.Dir, server.RestoringFile)
+			path := filepath.Join(b.Dir, backup.RestoringFile)
 			write(t, path, "")
 			return func() { require.NoError(t, os.Remove(path)) }
 		}, []string{"did not finish", "headwater restore"}},

@@ -90,6 +90,13 @@ func (q *queries) Deliveries(ctx context.Context, webhookID, before string, limi
 	return all, action.fail(err)
 }
 
+// heldByRestore finds a row while deliveries wait for an operator's word.
+const heldByRestore = `SELECT 1 FROM restores WHERE id = 1 AND confirmed_at = 0`
+
+// heldLook is how soon, in microseconds, held deliveries are looked at again: the word
+// comes from another process.
+const heldLook = `15000000`
+
 // DueDeliveries implements [core.WebhookStore]. KindInvalid: the limit is not
 // positive.
 func (q *queries) DueDeliveries(ctx context.Context, now time.Time, skip []string, limit int) ([]core.Delivery, error) {
@@ -98,14 +105,19 @@ func (q *queries) DueDeliveries(ctx context.Context, now time.Time, skip []strin
 		return nil, err
 	}
 	all, err := collect(ctx, q.read, scanDelivery, selectDelivery+`
-		WHERE head = 1 AND next_attempt_at <= $1 AND NOT (`+listed("$2", "webhook_id")+`)
+		WHERE head = 1 AND next_attempt_at <= $1 AND NOT (`+listed("$2", "webhook_id")+`) AND NOT EXISTS (`+heldByRestore+`)
 		ORDER BY next_attempt_at, id LIMIT $3`, micros(now), list(skip), limit)
 	return all, action.fail(err)
 }
 
 // NextDeliveryAt implements [core.WebhookStore].
 func (q *queries) NextDeliveryAt(ctx context.Context, now time.Time) (time.Time, error) {
-	return q.next(ctx, op{name: "find next delivery"}, `
+	action := op{name: "find next delivery"}
+	held, err := q.next(ctx, action, `SELECT $1 + `+heldLook+` WHERE EXISTS (`+heldByRestore+`)`, micros(now))
+	if err != nil || !held.IsZero() {
+		return held, err
+	}
+	return q.next(ctx, action, `
 		SELECT next_attempt_at FROM deliveries WHERE head = 1 AND next_attempt_at > $1
 		ORDER BY next_attempt_at LIMIT 1`, micros(now))
 }

@@ -217,6 +217,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
+// MaintenanceDue has maintenance look at a repository soon.
+func (e *Engine) MaintenanceDue(repoID string) { e.maintain.Due(repoID) }
+
 // Services are the parts of the core that can be used one by one; what needs
 // several of them is a method of [Engine].
 type Services struct {

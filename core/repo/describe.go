@@ -61,7 +61,7 @@ func DescriptionOf(r core.Repository) Description {
 	return d
 }
 
-// Repository returns what is described. Default branch and object format are not:
+// Repository returns the repository that is described. Default branch and object format are not:
 // the folder's HEAD and config say them.
 func (d Description) Repository() core.Repository {
 	r := core.Repository{ID: d.ID, Org: d.Organisation, Name: d.Name, CreatedAt: d.CreatedAt}

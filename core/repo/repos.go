@@ -109,14 +109,17 @@ func (r *Repos) Locks() Locker { return r.locks }
 func (r *Repos) Failpoint(name string) { r.fail(name) }
 
 // Path returns the folder of a repository.
-func (r *Repos) Path(id string) string {
+func (r *Repos) Path(id string) string { return PathIn(r.root, id) }
+
+// PathIn returns the folder of a repository in a data directory.
+func PathIn(dataDir, id string) string {
 	n := len(id)
 	if n < 4 || strings.ContainsAny(id, "/\\.") {
 		// Ids are made by core.NewID; anything else is a bug that must not
 		// become a path.
 		panic("repo: bad repository id")
 	}
-	return filepath.Join(r.root, "repos", id[n-2:], id[n-4:n-2], id+".git")
+	return filepath.Join(dataDir, "repos", id[n-2:], id[n-4:n-2], id+".git")
 }
 
 // Current makes the local copy the newest there is; every read path calls it. On

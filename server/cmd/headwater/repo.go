@@ -21,7 +21,7 @@ func newRepoCommand() *cobra.Command {
 		RunE:  needsSubcommand,
 	}
 	cmd.AddCommand(
-		newRepoCreateCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
+		newRepoCreateCommand(), newRepoAdoptCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
 		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoRebuildCommand(), newRepoDeleteCommand(),
 	)
 	return cmd

@@ -1,0 +1,230 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/store"
+)
+
+// RestoringFile is in a data directory while a restore fills it; what it leaves
+// unfinished must not be served.
+const RestoringFile = "restoring"
+
+// RestoreOptions configures [Restore].
+type RestoreOptions struct {
+	From    string    // a backup, or a folder of backups: then the newest
+	DataDir string    // empty, or what a restore left unfinished
+	Keys    *Identity // opens the copy of the keys; nil: they are left to the operator
+	Git     *git.Git
+	Now     func() time.Time
+}
+
+// RestoreResult is what a restore did.
+type RestoreResult struct {
+	Dir      string   `json:"backup"` // that was restored
+	Manifest Manifest `json:"manifest"`
+	Keys     []string `json:"keys"` // files of keys that were restored
+	Review   Review   `json:"review"`
+}
+
+// Restore fills an empty data directory from a backup. It checks that the backup is
+// whole before the database takes its place, which is last: until then no server
+// starts on the directory, and the restore can be run again. Nothing of the backup is
+// changed or shared with it.
+func Restore(ctx context.Context, o RestoreOptions) (_ RestoreResult, err error) {
+	from, err := Latest(o.From)
+	if err != nil {
+		return RestoreResult{}, err
+	}
+	m, err := ReadManifest(from)
+	if err != nil {
+		return RestoreResult{}, err
+	}
+	r := &restoring{RestoreOptions: o, from: from, manifest: m}
+	unlock, err := r.begin()
+	if err != nil {
+		return RestoreResult{}, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	result := RestoreResult{Dir: from, Manifest: m}
+	database := filepath.Join(o.DataDir, databaseFile+".restored")
+	if err := r.database(database); err != nil {
+		return RestoreResult{}, err
+	}
+	if o.Keys != nil {
+		if !m.Keys {
+			return RestoreResult{}, core.Errorf(core.KindPrecondition, "the backup %s has no keys; leave the passphrase or identity out, and bring the keys yourself", from)
+		}
+		if result.Keys, err = o.Keys.open(filepath.Join(from, keysFile), o.DataDir); err != nil {
+			return RestoreResult{}, err
+		}
+	}
+	var empty []string
+	for _, entry := range m.Repositories {
+		if err := ctx.Err(); err != nil {
+			return RestoreResult{}, err
+		}
+		if !entry.Included {
+			empty = append(empty, entry.ID)
+			continue
+		}
+		if err := r.repository(entry); err != nil {
+			return RestoreResult{}, err
+		}
+	}
+	err = withCopy(ctx, database, func(s *store.Store) error {
+		if err := s.MarkRestored(ctx, m.MadeAt, o.Now(), empty); err != nil {
+			return err
+		}
+		for _, id := range empty {
+			if err := r.makeEmpty(ctx, s, id); err != nil {
+				return fmt.Errorf("make repository %s: %w", id, err)
+			}
+		}
+		result.Review, err = ReviewOf(ctx, s)
+		return err
+	})
+	if err != nil {
+		return RestoreResult{}, err
+	}
+	return result, r.finish(database)
+}
+
+// restoring is one run of [Restore].
+type restoring struct {
+	RestoreOptions
+	from     string
+	manifest Manifest
+}
+
+// begin makes and locks the data directory, and empties it of what a restore left
+// before. KindConflict: there is something else in it, or a server runs on it.
+func (r *restoring) begin() (unlock func() error, err error) {
+	for _, d := range []string{"run", reposFolder, "tmp", "keys"} {
+		if err := durable.MkdirAll(filepath.Join(r.DataDir, d)); err != nil {
+			return nil, err
+		}
+	}
+	lock, err := os.OpenFile(filepath.Join(r.DataDir, "run", "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	release := func() error { return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close()) }
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, release())
+		}
+	}()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, core.Errorf(core.KindConflict, "a server runs on %s; restore into an empty directory", r.DataDir)
+	}
+	marker := filepath.Join(r.DataDir, RestoringFile)
+	if _, err := os.Lstat(marker); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(r.DataDir, databaseFile)); err == nil {
+			return nil, core.Errorf(core.KindConflict, "%s has a database; restore into an empty directory, nothing is ever overwritten", r.DataDir)
+		}
+		folders, err := repo.Populated(r.DataDir)
+		if err != nil {
+			return nil, err
+		}
+		if len(folders) > 0 {
+			return nil, core.Errorf(core.KindConflict, "%s has repositories, as %s; restore into an empty directory, nothing is ever overwritten", r.DataDir, folders[0])
+		}
+		return release, durable.ReplaceFile(marker, []byte(r.from+"\n"), 0o600)
+	}
+	// What is here was put here by a restore that did not finish.
+	for _, path := range []string{reposFolder, databaseFile + ".restored", databaseFile + ".restored-wal", databaseFile + ".restored-shm"} {
+		if err := os.RemoveAll(filepath.Join(r.DataDir, path)); err != nil {
+			return nil, err
+		}
+	}
+	return release, durable.MkdirAll(filepath.Join(r.DataDir, reposFolder))
+}
+
+// damaged is the error of a backup that is not what it was.
+func (r *restoring) damaged(what string) error {
+	return core.Errorf(core.KindPrecondition, "the backup %s is damaged: %s; restore an older one: headwater restore %s", r.from, what, filepath.Join(filepath.Dir(r.from), "TIME"))
+}
+
+// database copies the database and checks it.
+func (r *restoring) database(to string) error {
+	if err := copyFile(filepath.Join(r.from, databaseFile), to, 0o600); err != nil {
+		return fmt.Errorf("copy the database: %w", err)
+	}
+	have, err := digest(to)
+	if err != nil {
+		return err
+	}
+	if have != r.manifest.Database {
+		return r.damaged("its database is not the one that was written")
+	}
+	return nil
+}
+
+// repository copies a repository and checks that no file is missing.
+func (r *restoring) repository(entry ManifestRepository) error {
+	to := repo.PathIn(r.DataDir, entry.ID)
+	if err := durable.MkdirAll(filepath.Dir(to)); err != nil {
+		return err
+	}
+	files, bytes, err := copyTree(filepath.Join(r.from, reposFolder, entry.ID+".git"), to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r.damaged("the repository " + entry.Name + " (" + entry.ID + ") is missing")
+	}
+	if err != nil {
+		return fmt.Errorf("copy repository %s: %w", entry.ID, err)
+	}
+	if files != entry.Files || bytes != entry.Bytes {
+		return r.damaged(fmt.Sprintf("the repository %s (%s) has %d files of %d bytes, and must have %d of %d", entry.Name, entry.ID, files, bytes, entry.Files, entry.Bytes))
+	}
+	return durable.SyncDir(filepath.Dir(to))
+}
+
+// makeEmpty makes the folder of a repository that its upstream fills again.
+func (r *restoring) makeEmpty(ctx context.Context, s core.RepositoryStore, id string) error {
+	found, err := s.RepositoryByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	to := repo.PathIn(r.DataDir, id)
+	if err := durable.MkdirAll(filepath.Dir(to)); err != nil {
+		return err
+	}
+	if err := r.Git.Init(ctx, to, found.DefaultBranch, found.ObjectFormat); err != nil {
+		return err
+	}
+	if err := repo.WriteDescription(to, found); err != nil {
+		return err
+	}
+	return errors.Join(durable.SyncFolders(to), durable.SyncDir(filepath.Dir(to)))
+}
+
+// finish puts the database in its place and takes the mark away: from here on a server
+// starts.
+func (r *restoring) finish(database string) error {
+	if err := durable.SyncFile(database); err != nil {
+		return err
+	}
+	if err := os.Rename(database, filepath.Join(r.DataDir, databaseFile)); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(r.DataDir); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(r.DataDir, RestoringFile)); err != nil {
+		return err
+	}
+	return durable.SyncDir(r.DataDir)
+}

@@ -1,0 +1,85 @@
+package backup
+
+import (
+	"context"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/store"
+)
+
+// Review is what an operator must look at after a restore: what was granted or revoked
+// between the backup and the loss is not in the database.
+type Review struct {
+	BackupAt     time.Time       `json:"backup_at"`
+	RestoredAt   time.Time       `json:"restored_at"`
+	ConfirmedAt  *time.Time      `json:"confirmed_at"` // nil: deliveries are held
+	FirstSeq     int64           `json:"first_seq"`    // readers of events from before it are sent a gap
+	LiveKeys     []ReviewKey     `json:"live_keys"`    // tokens of these keys open what they say
+	DisabledKeys []ReviewKey     `json:"disabled_keys"`
+	Webhooks     []ReviewWebhook `json:"webhooks"` // that are active
+	Held         int             `json:"held_deliveries"`
+}
+
+// ReviewKey is a public key that verifies tokens.
+type ReviewKey struct {
+	Organisation string     `json:"organisation"`
+	ID           string     `json:"id"`
+	KeyID        string     `json:"kid,omitempty"`
+	Algorithm    string     `json:"algorithm"`
+	CreatedAt    time.Time  `json:"created_at"`
+	DisabledAt   *time.Time `json:"disabled_at,omitempty"`
+}
+
+// ReviewWebhook is an outbound webhook.
+type ReviewWebhook struct {
+	Organisation string `json:"organisation"`
+	ID           string `json:"id"`
+	URL          string `json:"url"`
+}
+
+// ReviewOf reads the review of a database. KindPrecondition: it was never restored.
+func ReviewOf(ctx context.Context, s *store.Store) (Review, error) {
+	restored, ok, err := s.Restored(ctx)
+	if err != nil {
+		return Review{}, err
+	}
+	if !ok {
+		return Review{}, core.Errorf(core.KindPrecondition, "the database was not restored from a backup: there is nothing to review")
+	}
+	r := Review{
+		BackupAt: restored.BackupAt, RestoredAt: restored.RestoredAt, FirstSeq: restored.FirstSeq, Held: restored.Held,
+		LiveKeys: []ReviewKey{}, DisabledKeys: []ReviewKey{}, Webhooks: []ReviewWebhook{},
+	}
+	if !restored.ConfirmedAt.IsZero() {
+		r.ConfirmedAt = &restored.ConfirmedAt
+		r.Held = 0
+	}
+	orgs, err := s.Orgs(ctx)
+	if err != nil {
+		return Review{}, err
+	}
+	for _, org := range orgs {
+		keys, err := s.Keys(ctx, org.Name)
+		if err != nil {
+			return Review{}, err
+		}
+		for _, k := range keys {
+			key := ReviewKey{Organisation: org.Name, ID: k.ID, KeyID: k.KeyID, Algorithm: k.Algorithm, CreatedAt: k.CreatedAt}
+			if k.DisabledAt.IsZero() {
+				r.LiveKeys = append(r.LiveKeys, key)
+				continue
+			}
+			key.DisabledAt = &k.DisabledAt
+			r.DisabledKeys = append(r.DisabledKeys, key)
+		}
+	}
+	webhooks, err := s.ActiveWebhooks(ctx)
+	if err != nil {
+		return Review{}, err
+	}
+	for _, w := range webhooks {
+		r.Webhooks = append(r.Webhooks, ReviewWebhook{Organisation: w.Org, ID: w.ID, URL: w.URL})
+	}
+	return r, nil
+}

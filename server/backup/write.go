@@ -1,0 +1,377 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/store"
+)
+
+const (
+	// freezeTries is how often a backup begins anew because a repository was made
+	// between the server's list and the database's.
+	freezeTries = 20
+	// partialPrefix begins the name of a backup that is not whole.
+	partialPrefix = ".partial-"
+)
+
+// Options configures [Write].
+type Options struct {
+	DataDir string
+	To      string     // folder that backups are made in
+	All     bool       // repositories that can be fetched again, too
+	Keep    int        // how many whole backups stay; at least 1
+	Version string     // of the program
+	Keys    *Recipient // who can open the copy of the keys; nil: keys are left out
+	// Stopped: no server runs, and the caller holds the lock of the data directory.
+	Stopped bool
+	Now     func() time.Time
+}
+
+// Result is what a backup did.
+type Result struct {
+	Dir      string        `json:"dir"` // of the new backup
+	Manifest Manifest      `json:"manifest"`
+	Copied   int64         `json:"copied_bytes"` // the rest are links
+	Held     time.Duration `json:"-"`            // how long writers waited
+	Removed  []string      `json:"removed"`      // older backups
+}
+
+// Write makes a backup. What it cannot finish it takes away again; backups of before
+// stay as they are until the new one is whole. The data directory is written to in
+// tmp/ alone.
+func Write(ctx context.Context, o Options) (_ Result, err error) {
+	if err := os.MkdirAll(o.To, 0o700); err != nil {
+		return Result{}, err
+	}
+	before, err := Backups(o.To)
+	if err != nil {
+		return Result{}, err
+	}
+	w := &writing{Options: o}
+	if len(before) > 0 {
+		w.before = filepath.Join(o.To, before[len(before)-1])
+	}
+	if err := w.removePartial(); err != nil {
+		return Result{}, err
+	}
+	if w.stage, err = os.MkdirTemp(filepath.Join(o.DataDir, "tmp"), "backup-"); err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(w.stage)) }()
+	if w.dir, err = os.MkdirTemp(o.To, partialPrefix); err != nil {
+		return Result{}, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(w.dir))
+		}
+	}()
+	if err := w.take(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := w.fill(ctx); err != nil {
+		return Result{}, err
+	}
+	return w.finish(before)
+}
+
+// writing is one run of [Write].
+type writing struct {
+	Options
+	stage  string // folder of links in the data directory
+	dir    string // the backup while it is not whole
+	before string // the backup before, "" if there is none
+
+	at      time.Time
+	held    time.Duration
+	repos   []store.SnapshotRepository
+	gone    []string // ids of repositories that were deleted after the moment
+	refs    map[string]int
+	reasons map[string]string // of those that are in it
+	copied  int64
+}
+
+// removePartial takes away what an earlier run left that was killed.
+func (w *writing) removePartial() error {
+	entries, err := os.ReadDir(w.To)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), partialPrefix) {
+			if err := os.RemoveAll(filepath.Join(w.To, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// locks are what is held while a backup is taken; a stopped server holds none.
+type locks interface {
+	freeze(ctx context.Context) (map[string]bool, error)
+	thaw(ctx context.Context) error
+	close() error
+}
+
+// stopped stands for the locks of a server that does not run.
+type stopped struct{}
+
+func (stopped) freeze(context.Context) (map[string]bool, error) { return nil, nil }
+func (stopped) thaw(context.Context) error                      { return nil }
+func (stopped) close() error                                    { return nil }
+
+// take links refs and objects aside and copies the database, all as of one moment.
+func (w *writing) take(ctx context.Context) error {
+	for range freezeTries {
+		again, err := w.try(ctx)
+		if err != nil || !again {
+			return err
+		}
+	}
+	return fmt.Errorf("repositories are made faster than a backup can begin; try again later")
+}
+
+func (w *writing) try(ctx context.Context) (again bool, err error) {
+	var hold locks = stopped{}
+	if !w.Stopped {
+		if hold, err = reach(ctx, w.DataDir); err != nil {
+			return false, err
+		}
+	}
+	closed := false
+	defer func() {
+		if !closed {
+			err = errors.Join(err, hold.close())
+		}
+	}()
+	held, err := hold.freeze(ctx)
+	if err != nil {
+		return false, err
+	}
+	w.at = w.Now().UTC()
+	snapshot, err := store.OpenSnapshot(ctx, filepath.Join(w.DataDir, databaseFile))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	if w.repos, err = snapshot.Repositories(ctx); err != nil {
+		return false, err
+	}
+	for _, r := range w.repos {
+		if !w.Stopped && !held[r.ID] {
+			return true, nil // made since the server listed what to hold
+		}
+	}
+	for _, r := range w.repos {
+		if err := w.stageRefs(r.ID); err != nil {
+			return false, fmt.Errorf("link the refs of repository %s: %w", r.ID, err)
+		}
+	}
+	if err := hold.thaw(ctx); err != nil {
+		return false, err
+	}
+	w.held = w.Now().Sub(w.at)
+	if err := w.choose(); err != nil {
+		return false, err
+	}
+	for id := range w.reasons {
+		err := linkObjects(repo.PathIn(w.DataDir, id), filepath.Join(w.stage, id))
+		if errors.Is(err, fs.ErrNotExist) {
+			w.gone = append(w.gone, id) // deleted since the moment
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("link the objects of repository %s: %w", id, err)
+		}
+	}
+	// Maintenance may go on: all that it could take away is linked.
+	closed = true
+	if err := hold.close(); err != nil {
+		return false, err
+	}
+	return false, snapshot.WriteTo(ctx, filepath.Join(w.dir, databaseFile))
+}
+
+// stageRefs links the refs of a repository, if it has a folder.
+func (w *writing) stageRefs(id string) error {
+	from, to := repo.PathIn(w.DataDir, id), filepath.Join(w.stage, id)
+	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return err
+	}
+	return linkRefs(from, to)
+}
+
+// choose decides which repositories are in the backup.
+func (w *writing) choose() error {
+	w.refs, w.reasons = map[string]int{}, map[string]string{}
+	for _, r := range w.repos {
+		dir := filepath.Join(w.stage, r.ID)
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			continue // it has no folder: doctor says so
+		}
+		refs, err := readRefs(dir)
+		if err != nil {
+			return fmt.Errorf("read the refs of repository %s: %w", r.ID, err)
+		}
+		w.refs[r.ID] = len(refs)
+		switch {
+		case !r.Synced:
+			w.reasons[r.ID] = ReasonLocal
+		case !r.UpstreamState.Readable() && len(refs) > 0:
+			w.reasons[r.ID] = ReasonUnreachable
+		case ownRefs(refs):
+			w.reasons[r.ID] = ReasonOwnRefs
+		case w.All:
+			w.reasons[r.ID] = ReasonAll
+		}
+	}
+	return nil
+}
+
+// fill puts the staged repositories and the keys into the backup.
+func (w *writing) fill(ctx context.Context) error {
+	if len(w.gone) > 0 {
+		if err := forget(ctx, filepath.Join(w.dir, databaseFile), w.gone); err != nil {
+			return err
+		}
+	}
+	m := Manifest{Format: manifestFormat, MadeAt: w.at, Version: w.Version, Repositories: []ManifestRepository{}}
+	gone := map[string]bool{}
+	for _, id := range w.gone {
+		gone[id] = true
+	}
+	for _, r := range w.repos {
+		if gone[r.ID] {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entry := ManifestRepository{ID: r.ID, Organisation: r.Org, Name: r.Name, Reason: ReasonDerived, Refs: w.refs[r.ID]}
+		if reason := w.reasons[r.ID]; reason != "" {
+			entry.Included, entry.Reason = true, reason
+			before := ""
+			if w.before != "" {
+				before = filepath.Join(w.before, reposFolder, r.ID+".git")
+			}
+			to := filepath.Join(w.dir, reposFolder, r.ID+".git")
+			if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+				return err
+			}
+			var err error
+			var copied int64
+			if entry.Files, entry.Bytes, copied, err = transfer(filepath.Join(w.stage, r.ID), before, to); err != nil {
+				return fmt.Errorf("copy repository %s: %w", r.ID, err)
+			}
+			w.copied += copied
+		}
+		m.Repositories = append(m.Repositories, entry)
+	}
+	if w.Keys != nil {
+		if err := w.Keys.seal(w.DataDir, filepath.Join(w.dir, keysFile)); err != nil {
+			return fmt.Errorf("encrypt the keys: %w", err)
+		}
+		m.Keys = true
+	}
+	database := filepath.Join(w.dir, databaseFile)
+	if err := durable.SyncFile(database); err != nil {
+		return err
+	}
+	var err error
+	if m.Database, err = digest(database); err != nil {
+		return err
+	}
+	w.copied += m.Database.Bytes
+	if err := syncDirs(w.dir); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.ReplaceFile(filepath.Join(w.dir, manifestFile), append(text, '\n'), 0o600)
+}
+
+// finish gives the whole backup its name and removes the oldest ones.
+func (w *writing) finish(before []string) (Result, error) {
+	to := filepath.Join(w.To, w.at.Format(stamp))
+	if _, err := os.Lstat(to); err == nil {
+		return Result{}, core.Errorf(core.KindConflict, "there is a backup of this second already: %s", to)
+	}
+	if err := os.Rename(w.dir, to); err != nil {
+		return Result{}, err
+	}
+	if err := durable.SyncDir(w.To); err != nil {
+		return Result{}, err
+	}
+	m, err := ReadManifest(to)
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Dir: to, Manifest: m, Copied: w.copied, Held: w.held, Removed: []string{}}
+	for len(before) > max(w.Keep, 1)-1 {
+		old := before[0]
+		before = before[1:]
+		if err := os.RemoveAll(filepath.Join(w.To, old)); err != nil {
+			return r, fmt.Errorf("the backup %s is whole, but an older one could not be removed: %w", to, err)
+		}
+		r.Removed = append(r.Removed, old)
+	}
+	return r, nil
+}
+
+// forget removes repositories from the copy of a database.
+func forget(ctx context.Context, database string, ids []string) error {
+	return withCopy(ctx, database, func(s *store.Store) error {
+		for _, id := range ids {
+			if err := s.DeleteRepository(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// withCopy opens the copy of a database, of which secrets stay sealed, and leaves one
+// file of it.
+func withCopy(ctx context.Context, database string, f func(s *store.Store) error) error {
+	s, err := store.Open(ctx, database, store.Options{Sealer: noSecrets{}})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f(s), s.Close()); err != nil {
+		return err
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-migrate.lock"} {
+		if err := os.Remove(database + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// noSecrets is the sealer of a store whose secrets nobody reads.
+type noSecrets struct{}
+
+var errNoSecrets = errors.New("a backup neither reads nor writes secrets")
+
+// Seal implements [store.Sealer].
+func (noSecrets) Seal(_, _ []byte) ([]byte, error) { return nil, errNoSecrets }
+
+// Open implements [store.Sealer].
+func (noSecrets) Open(_, _ []byte) ([]byte, error) { return nil, errNoSecrets }

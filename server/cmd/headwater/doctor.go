@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/server/doctor"
+	"github.com/headwater-git/headwater/store/seal"
+)
+
+func newDoctorCommand(env lookupEnv) *cobra.Command {
+	var (
+		data                            string
+		adopt, newSealKey, deep, asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look at a data directory: what is wrong, and which command to run",
+		Long: `Look at the data directory of a server that runs or not, and say what is wrong and
+which command mends it. Nothing is changed. The exit code is 0 if nothing is wrong, and
+1 if something is. With --deep every object of every repository is read, which takes
+minutes a gigabyte.
+
+With --adopt, for a stopped server whose database was lost, the repositories that lie in
+the directory are taken into the database as their folders describe them. Their
+credentials, tokens' keys, settings and history were in the database and are gone.
+
+With --new-seal-key, for a sealing key that was lost, a new one is made. Stored
+credentials and secrets of webhooks cannot be opened any more and must be set again.`,
+		Example: `  headwater doctor --data /var/lib/headwater
+  headwater doctor --deep --json
+  headwater doctor --adopt`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			abs, err := filepath.Abs(data)
+			if err != nil {
+				return err
+			}
+			g, err := git.New(cmd.Context(), git.Options{})
+			if err != nil {
+				return wrapf(err, "install git", "git is needed")
+			}
+			text, _ := env(sealKeyVariable)
+			switch {
+			case newSealKey && adopt:
+				return usagef("run one after the other", "--adopt and --new-seal-key are two things")
+			case newSealKey:
+				return makeSealKey(cmd, dataDir(abs))
+			case adopt:
+				return adoptAll(cmd, abs, providers.Secret(text), g, asJSON)
+			}
+			unlock, stopped, err := server.LockStopped(abs)
+			if err != nil {
+				return wrapf(err, "name it with --data, and be its user", "%q is not a data directory that you may read", data)
+			}
+			if stopped {
+				// Only to know that none runs: it may start meanwhile.
+				if err := unlock(); err != nil {
+					return err
+				}
+			}
+			r, err := doctor.Look(cmd.Context(), doctor.Options{DataDir: abs, Git: g, Running: !stopped, SealKey: text != "", Deep: deep})
+			if err != nil {
+				return wrapf(err, "be the user of the server", "look at %s", abs)
+			}
+			return printReport(cmd.OutOrStdout(), r, asJSON)
+		},
+	}
+	f := cmd.Flags()
+	bindDataDir(f, &data)
+	f.BoolVar(&adopt, "adopt", false, "take repositories into the database that it does not know; the server must be stopped")
+	f.BoolVar(&newSealKey, "new-seal-key", false, "make a new sealing key in place of one that was lost; the server must be stopped")
+	f.BoolVar(&deep, "deep", false, "read every object")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// printReport prints what was found; the error is for the exit code.
+func printReport(out io.Writer, r doctor.Report, asJSON bool) error {
+	state := "stopped"
+	if r.Running {
+		state = "running"
+	}
+	if asJSON {
+		if err := json.NewEncoder(out).Encode(r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(out, "%s: the server is %s, %d repositories.\n", r.DataDir, state, r.Repositories)
+		for _, f := range r.Findings {
+			word := "note"
+			if f.Problem {
+				word = "PROBLEM"
+			}
+			fmt.Fprintf(out, "%s: %s: %s\n  next: %s\n", word, f.Subject, f.What, f.Next)
+		}
+	}
+	if n := r.Problems(); n > 0 {
+		return failf("do what is said beside each", "%d problems", n)
+	}
+	if !asJSON {
+		fmt.Fprintln(out, "Nothing is wrong.")
+	}
+	return nil
+}
+
+// adoptAll takes all folders into the database that it does not know.
+func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.Git, asJSON bool) (err error) {
+	if _, err := repo.Populated(data); err != nil {
+		return err
+	}
+	s, unlock, err := server.Prepare(cmd.Context(), data, sealKey)
+	if err != nil {
+		return wrapf(err, "stop the server, and be its user", "open %s", data)
+	}
+	defer func() { err = errors.Join(err, s.Close(), unlock()) }()
+	all, err := doctor.Adopt(cmd.Context(), data, s, g, time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if asJSON {
+		if err := json.NewEncoder(out).Encode(all); err != nil {
+			return err
+		}
+	}
+	refused := 0
+	for _, a := range all {
+		if a.Refused != "" {
+			refused++
+		}
+		switch {
+		case asJSON:
+		case a.Refused != "":
+			fmt.Fprintf(out, "Left as it is: %s: %s\n", a.Dir, a.Refused)
+		case a.Synced:
+			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: headwater credential set %s\n", a.Name, a.Organisation, a.Name)
+		default:
+			fmt.Fprintf(out, "Adopted %s of %s.\n", a.Name, a.Organisation)
+		}
+	}
+	if refused > 0 {
+		return failf("do what is said beside each", "%d of %d folders were not adopted", refused, len(all))
+	}
+	if !asJSON {
+		fmt.Fprintf(out, "%d repositories adopted. Give other organisations than %s a key (headwater org key add), then start the server.\n", len(all), localOrg)
+	}
+	return nil
+}
+
+// makeSealKey makes a new sealing key where there is none.
+func makeSealKey(cmd *cobra.Command, dir dataDir) (err error) {
+	unlock, stopped, err := server.LockStopped(string(dir))
+	if err != nil {
+		return wrapf(err, "name it with --data, and be its user", "%q is not a data directory", string(dir))
+	}
+	if !stopped {
+		return failf("stop it first", "a server runs on %s", dir)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if _, err := seal.LoadOrCreate(dir.sealFile()); err != nil {
+		return wrapf(err, "move what is there away, if it is no key", "make %s", dir.sealFile())
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is there. What was sealed with a lost key cannot be opened: set credentials and webhooks again.\n", dir.sealFile())
+	return err
+}
+
+func newRepoAdoptCommand() *cobra.Command {
+	var data, org string
+	cmd := &cobra.Command{
+		Use:   "adopt DIR REPO",
+		Short: "Take a copy of a repository that lies elsewhere on this machine",
+		Long: `Make a local repository of the folder of another one, as "git clone --mirror" leaves it.
+Its objects are verified, and linked where both are on one disk; the folder stays as it
+is. Branches, tags and notes are taken; a host's refs of pull requests, configuration and
+hooks are not.
+
+To follow its upstream from here on, attach it: nothing is fetched that is here. The
+command works on the data directory, whether the server runs or not.`,
+		Example: `  git clone --mirror https://git.example.com/team/app.git /tmp/app.git
+  headwater repo adopt /tmp/app.git team/app --data /var/lib/headwater
+  headwater repo attach team/app https://git.example.com/team/app`,
+		Args: exactArgs("DIR", "REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			name := args[1]
+			if err := core.ValidateRepositoryName(name); err != nil {
+				return usagef("choose another name, like team/app", "cannot name the repository %q: %v", name, err)
+			}
+			dir, err := openDataDir(data)
+			if err != nil {
+				return err
+			}
+			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
+				if err := knownOrg(ctx, s, org, "see: headwater org list"); err != nil {
+					return err
+				}
+				if _, err := s.Repository(ctx, org, name); err == nil {
+					return failf("choose another name", "there is a repository %s already", name)
+				}
+				return adoptOne(cmd, s, dir, from, org, name)
+			})
+		},
+	}
+	bindDataDir(cmd.Flags(), &data)
+	cmd.Flags().StringVar(&org, "org", localOrg, "organisation that gets the repository")
+	return cmd
+}
+
+// adoptOne makes a repository of a folder.
+func adoptOne(cmd *cobra.Command, s core.Store, dir dataDir, from, org, name string) error {
+	ctx, now := cmd.Context(), time.Now().UTC()
+	g, err := git.New(ctx, git.Options{})
+	if err != nil {
+		return wrapf(err, "install git", "git is needed")
+	}
+	repos, err := repo.Open(repo.Options{Root: string(dir), Git: g, Store: s, Clock: core.SystemClock{}, Locker: repo.NewLocker()})
+	if err != nil {
+		return err
+	}
+	r := core.Repository{ID: core.NewID("repo", now), Org: org, Name: name, CreatedAt: now}
+	a, err := repos.Adopt(ctx, r.ID, from)
+	if err != nil {
+		return wrapf(err, "the folder stays as it is; mend that, or mirror the upstream: headwater mirror URL", "adopt %s", from)
+	}
+	r.DefaultBranch, r.ObjectFormat = a.Branch, a.ObjectFormat
+	err = audited(ctx, s, org, "repo.create", name, func(q core.Queries) error { return q.CreateRepository(ctx, r) })
+	if err != nil {
+		return errors.Join(err, repos.Delete(context.WithoutCancel(ctx), r.ID))
+	}
+	if err := repos.Describe(ctx, r.ID); err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "Adopted %s as %s: %d refs", from, name, a.Refs)
+	if a.LeftOut > 0 {
+		fmt.Fprintf(out, "; %d that are neither branches, tags nor notes were left out", a.LeftOut)
+	}
+	_, err = fmt.Fprintf(out, ".\nTo follow its upstream: headwater repo attach %s URL\n", name)
+	return err
+}

@@ -1,0 +1,251 @@
+// Package doctor looks at a data directory, of a server that runs or not, and says what
+// is wrong and which command to run. Looking changes nothing.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/server/backup"
+	"github.com/headwater-git/headwater/store"
+)
+
+// lowSpace, in bytes, and lowInodes are what a server should have free.
+const (
+	lowSpace  = 256 << 20
+	lowInodes = 10_000
+)
+
+// Finding is one thing that somebody should know.
+type Finding struct {
+	Problem bool   `json:"problem"` // false: it is no fault, or mends itself
+	Subject string `json:"subject"` // a path, or a repository
+	What    string `json:"what"`
+	Next    string `json:"next"` // a command, or what to do
+}
+
+// Report is what was found.
+type Report struct {
+	DataDir      string    `json:"data_dir"`
+	Running      bool      `json:"running"` // a server runs on it
+	Repositories int       `json:"repositories"`
+	Findings     []Finding `json:"findings"`
+}
+
+// Problems counts the findings that are faults.
+func (r Report) Problems() (n int) {
+	for _, f := range r.Findings {
+		if f.Problem {
+			n++
+		}
+	}
+	return n
+}
+
+// Options configures [Look].
+type Options struct {
+	DataDir string
+	Git     *git.Git
+	Running bool // a server runs on the directory
+	SealKey bool // the sealing key is kept elsewhere
+	Deep    bool // every object is read
+}
+
+// Look looks at a data directory. An error says that it could not.
+func Look(ctx context.Context, o Options) (Report, error) {
+	l := &look{Options: o, report: Report{DataDir: o.DataDir, Running: o.Running, Findings: []Finding{}}}
+	if _, err := os.Stat(o.DataDir); err != nil {
+		return Report{}, err
+	}
+	if _, err := os.Lstat(filepath.Join(o.DataDir, backup.RestoringFile)); err == nil {
+		l.problem(o.DataDir, "a restore did not finish", "headwater restore BACKUP --data "+o.DataDir)
+		return l.report, nil // nothing else is as it will be
+	}
+	l.space()
+	l.keys()
+	known, err := l.database(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := l.folders(known); err != nil {
+		return Report{}, err
+	}
+	for _, r := range known {
+		if err := l.repository(ctx, r); err != nil {
+			return Report{}, err
+		}
+	}
+	l.quarantine()
+	return l.report, nil
+}
+
+type look struct {
+	Options
+	report Report
+}
+
+func (l *look) problem(subject, what, next string) {
+	l.report.Findings = append(l.report.Findings, Finding{Problem: true, Subject: subject, What: what, Next: next})
+}
+
+func (l *look) notice(subject, what, next string) {
+	l.report.Findings = append(l.report.Findings, Finding{Subject: subject, What: what, Next: next})
+}
+
+// space looks how full the disk is.
+func (l *look) space() {
+	var s unix.Statfs_t
+	if err := unix.Statfs(l.DataDir, &s); err != nil {
+		return
+	}
+	if free := s.Bavail * uint64(s.Bsize); free < lowSpace { //nolint:gosec // sizes are positive
+		l.problem(l.DataDir, fmt.Sprintf("the disk has %d MiB left; writes fail when it is full", free>>20), "make room on it, or move the data directory to a larger one")
+	}
+	// File systems that make inodes as they need them say 0 of 0.
+	if s.Files > 0 && s.Ffree < lowInodes {
+		l.problem(l.DataDir, fmt.Sprintf("the disk has %d inodes left; no more files can be made when it has none", s.Ffree), "remove files from it, or move the data directory")
+	}
+}
+
+// keys looks whether only their owner may read private keys.
+func (l *look) keys() {
+	for _, folder := range []string{"keys", "tls"} {
+		_ = filepath.WalkDir(filepath.Join(l.DataDir, folder), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return nil //nolint:nilerr // what is absent is nobody's to read; the database says what is missed
+			}
+			info, err := d.Info()
+			if err == nil && d.Type().IsRegular() && filepath.Base(path) != "ca.pem" && filepath.Base(path) != "cert.pem" && info.Mode().Perm()&0o077 != 0 {
+				l.problem(path, "others than its owner may read it", "chmod 600 "+path)
+			}
+			return nil
+		})
+	}
+}
+
+// database looks at the database and returns its repositories.
+func (l *look) database(ctx context.Context) ([]store.SnapshotRepository, error) {
+	path := filepath.Join(l.DataDir, "headwater.db")
+	found, err := store.Inspect(ctx, path, true)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case found.Missing:
+		l.problem(path, "there is no database", "headwater restore BACKUP into an empty folder; without a backup: headwater doctor --adopt --data "+l.DataDir)
+		return nil, nil
+	case found.Damage != "":
+		l.problem(path, found.Damage, "headwater restore BACKUP into an empty folder; without a backup move the file away, then: headwater doctor --adopt --data "+l.DataDir)
+		return nil, nil
+	}
+	if key := filepath.Join(l.DataDir, "keys", "seal.json"); found.Sealed > 0 && !l.SealKey {
+		if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
+			l.problem(key, fmt.Sprintf("the sealing key is missing, and %d secrets are sealed with it", found.Sealed),
+				"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with headwater doctor --new-seal-key, then set credentials and webhooks again")
+		}
+	}
+	snapshot, err := store.OpenSnapshot(ctx, path)
+	if err != nil {
+		l.problem(path, err.Error(), "start the server once with this program, which brings the database up to date")
+		return nil, nil //nolint:nilerr // it is in the report
+	}
+	repositories, err := snapshot.Repositories(ctx)
+	held, heldErr := snapshot.DeliveriesHeld(ctx)
+	if err := errors.Join(err, heldErr, snapshot.Close()); err != nil {
+		return nil, err
+	}
+	if held {
+		l.notice(path, "deliveries of webhooks are held since a restore", "headwater restore review --data "+l.DataDir+", then headwater restore confirm")
+	}
+	l.report.Repositories = len(repositories)
+	return repositories, nil
+}
+
+// folders looks for repositories that the database does not know.
+func (l *look) folders(known []store.SnapshotRepository) error {
+	ids := map[string]bool{}
+	for _, r := range known {
+		ids[r.ID] = true
+	}
+	populated, err := repo.Populated(l.DataDir)
+	if err != nil {
+		return err
+	}
+	for _, dir := range populated {
+		if ids[strings.TrimSuffix(filepath.Base(dir), ".git")] {
+			continue
+		}
+		d, err := repo.ReadDescription(dir)
+		if err != nil {
+			l.problem(dir, "the database does not know this repository, and it does not say whose it is", "headwater repo adopt "+dir+" NAME --data "+l.DataDir+", then remove it")
+			continue
+		}
+		l.problem(dir, fmt.Sprintf("the database does not know this repository, which was %s of %s", d.Name, d.Organisation), "headwater doctor --adopt --data "+l.DataDir)
+	}
+	return nil
+}
+
+// repository looks at the folder of a repository.
+func (l *look) repository(ctx context.Context, r store.SnapshotRepository) error {
+	dir := repo.PathIn(l.DataDir, r.ID)
+	subject := fmt.Sprintf("%s (%s)", r.Name, r.ID)
+	next := "bring " + dir + " back from a backup: headwater restore BACKUP into an empty folder, then copy it"
+	if r.Synced {
+		next = "headwater repo sync " + r.Name + ", which fetches it again from its upstream"
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		l.problem(subject, "its folder "+dir+" is missing", next)
+		return nil
+	}
+	for _, name := range []string{"HEAD", "config", "objects", "refs"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			l.problem(subject, fmt.Sprintf("%s is missing in %s", name, dir), next)
+			return nil
+		}
+	}
+	if d, err := repo.ReadDescription(dir); errors.Is(err, fs.ErrNotExist) {
+		l.notice(subject, "its folder does not say whose it is", "the next start of the server writes that")
+	} else if err != nil || d.ID != r.ID {
+		l.problem(subject, "its folder says that it is another repository", "look at "+filepath.Join(dir, repo.DescriptionFile)+"; without the file, the next start of the server writes it")
+	}
+	// Asking for the type opens the object of each ref.
+	c := git.Command{Name: "for-each-ref", Dir: dir, Flags: []string{"--format=%(objecttype)"}, Background: true}
+	if l.Deep {
+		// Reads every object: without --connectivity-only a flipped byte is seen.
+		c = git.Command{Name: "fsck", Dir: dir, Flags: []string{"--full", "--no-dangling", "--no-progress"}, Background: true}
+	}
+	_, err := l.Git.Output(ctx, c)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	exit, failed := errors.AsType[*git.ExitError](err)
+	switch {
+	case err == nil:
+	case failed && exit.Code > 0:
+		l.problem(subject, "objects are missing or damaged: "+exit.Error(), next)
+	default:
+		// Killed, or without memory: says nothing of the repository.
+		l.notice(subject, "it could not be checked: "+err.Error(), "run it again when the machine has more room")
+	}
+	return nil
+}
+
+// quarantine names what was moved out of the way.
+func (l *look) quarantine() {
+	entries, err := os.ReadDir(filepath.Join(l.DataDir, "quarantine"))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		l.notice(filepath.Join(l.DataDir, "quarantine", e.Name()), "a damaged repository was moved here", "remove it once nothing in it is missed")
+	}
+}
