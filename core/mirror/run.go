@@ -290,16 +290,22 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 	if err := s.brakeEmpty(ctx, x, adv); err != nil {
 		return err
 	}
-	return s.bring(ctx, x, adv, "", func() error { return s.fetchAll(ctx, x, adv) })
+	return s.bring(ctx, x, adv, "", func(ctx context.Context) error { return s.fetchAll(ctx, x, adv) })
 }
 
 // bring fetches and applies, after it has made sure of whom it fetches from.
-func (s *Service) bring(ctx context.Context, x *run, adv discovery.Advertisement, only string, fetch func() error) error {
+func (s *Service) bring(ctx context.Context, x *run, adv discovery.Advertisement, only string, fetch func(context.Context) error) error {
+	// Until the refs have moved nothing leads to all that is fetched.
+	ctx, done, err := s.repos.Writing(ctx, x.RepoID)
+	if err != nil {
+		return err
+	}
+	defer done()
 	start := s.clock.Now()
 	identified := s.identify(ctx, x)
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
-	err := s.contend(ctx, x, fetch)
+	err = s.contend(ctx, x, func() error { return fetch(ctx) })
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
 	if ierr := identified(); ierr != nil {
@@ -344,7 +350,7 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv discovery.Advertiseme
 		if err := s.begin(ctx, x); err != nil {
 			return err
 		}
-		err := s.bring(ctx, x, adv, name, func() error { return s.fetchOne(ctx, x, adv, name) })
+		err := s.bring(ctx, x, adv, name, func(ctx context.Context) error { return s.fetchOne(ctx, x, adv, name) })
 		if !git.NameTaken(err) {
 			return err
 		}

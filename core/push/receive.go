@@ -108,6 +108,12 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
 		return err
 	}
+	// Until the refs have moved nothing leads to what arrives.
+	ctx, done, err := s.repos.Writing(ctx, r.Repo.ID)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return s.receive(ctx, r, io.MultiReader(bytes.NewReader(head.Raw), body))
 }
 

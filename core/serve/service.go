@@ -16,7 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 )
 
-// Options configures [New]. All but MaxRequest and Logger are required.
+// Options configures [New]. All but MaxRequest, Refused and Logger are required.
 type Options struct {
 	Git     *git.Git
 	Path    func(repoID string) string // folder of a repository
@@ -24,7 +24,10 @@ type Options struct {
 	// MaxRequest bounds a request after decompression, in bytes; 0 is 10 MB,
 	// the http.maxRequestBuffer of git http-backend.
 	MaxRequest int64
-	Logger     hclog.Logger
+	// Refused returns which of the ids that a fetch names are not served. Nil: all that
+	// are here are.
+	Refused func(ctx context.Context, r core.Repository, ids []core.ObjectID) ([]core.ObjectID, error)
+	Logger  hclog.Logger
 }
 
 // Service serves fetches. It is safe for concurrent use.
@@ -155,6 +158,9 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	if err := limit.Take(ctx, f.Repo.ID); err != nil {
 		return err
 	}
+	if done, err := s.refuse(ctx, f, q); done || err != nil {
+		return err
+	}
 	c := s.command(f.Repo, f.Namespace, f.Protocol)
 	out := &answer{open: f.Out}
 	if c.Stdin, err = q.reader(); err != nil {
@@ -166,6 +172,28 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 		_ = f.Out() // an empty answer still has its headers
 	}
 	return err
+}
+
+// refuse answers a request that wants what is not served, in the words of git for
+// what is not there: whether it is must not show.
+func (s *Service) refuse(ctx context.Context, f Fetch, q *request) (done bool, err error) {
+	if s.o.Refused == nil || len(q.wants) == 0 {
+		return false, nil
+	}
+	refused, err := s.o.Refused(ctx, f.Repo, q.wants)
+	var text string
+	switch {
+	case core.KindOf(err) == core.KindConflict:
+		text = core.MessageOf(err) // no git client shows the text of an HTTP status
+	case err != nil:
+		return false, err
+	case len(refused) == 0:
+		return false, nil
+	default:
+		text = "upload-pack: not our ref " + string(refused[0])
+	}
+	_, err = f.Out().Write(pktline.Appendf(nil, "ERR %s", text))
+	return true, err
 }
 
 // end returns the error of an answer whose upload-pack ended with err, and completes
