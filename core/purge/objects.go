@@ -200,7 +200,7 @@ func removeAll(dir string, patterns ...string) error {
 }
 
 // objectBytes returns how much the objects of a repository take on the disk, as far
-// as that can be told.
+// as that can be seen.
 func objectBytes(dir string) (total int64) {
 	_ = filepath.WalkDir(filepath.Join(dir, "objects"), func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -50,7 +50,7 @@ func TestPurge(t *testing.T) {
 	_, inner, err := w.Repos.Writing(ctx, r.ID)
 	require.NoError(t, err)
 	done()
-	for range 2 {
+	for range 2 { // the first that waited has let go of the barrier
 		_, err = all(commit.Caller{Repo: r})
 		require.Equal(t, core.KindConflict, core.KindOf(err))
 		require.ErrorContains(t, err, "try again when they have ended")
@@ -87,7 +87,7 @@ func TestPurge(t *testing.T) {
 	require.Len(t, w.Refs(r, "refs/"), 2, "no pin is left")
 	require.NotEmpty(t, w.Refs(r, "refs/notes/"))
 
-	// With all, what no ref leads to is forgotten besides; a copy that cannot is told of.
+	// With all, what no ref leads to is forgotten besides; a copy that cannot is named.
 	require.NoError(t, w.Store.CloseJournal(t.Context(), entry.ID, core.JournalDropped, nil, w.Clock.Now()))
 	broken := core.Errorf(core.KindInternal, "remove bundle 7")
 	copies.Add("bundles", forget.Func(func(_ context.Context, _ core.Repository, ids []core.ObjectID) error {

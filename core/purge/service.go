@@ -276,7 +276,7 @@ func (s *Service) drop(ctx context.Context, c commit.Caller, rows []core.Rewrite
 }
 
 // under returns the tips of the rewrites, and which of the ids only they lead to. If
-// that cannot be told, since a part of their history has gone before, it is all.
+// that cannot be found out, since a part of their history has gone before, it is all.
 func (s *Service) under(ctx context.Context, dir string, ids []core.ObjectID, rows []core.Rewrite) ([]core.ObjectID, error) {
 	gone := make(map[core.ObjectID]bool, len(ids))
 	for _, id := range ids {

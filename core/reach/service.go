@@ -58,8 +58,11 @@ func New(o Options) *Service {
 // them. It costs two rows where there is nothing to refuse. Errors: KindConflict if
 // the set of what refs lead to is still being made.
 func (s *Service) Refused(ctx context.Context, repo core.Repository, ids []core.ObjectID) ([]core.ObjectID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	settings, err := s.o.Store.Settings(ctx, repo.ID)
-	if err != nil || len(ids) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	if !settings.StrictWants {

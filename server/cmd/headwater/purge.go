@@ -3,12 +3,16 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core/access"
 	rest "github.com/headwater-git/headwater/server/client"
 )
+
+// purgeTimeout bounds a purge, which packs the repository anew.
+const purgeTimeout = 6 * time.Hour
 
 func newRewritePurgeCommand() *cobra.Command {
 	var (
@@ -40,6 +44,7 @@ secret in any case.`,
 			if err != nil {
 				return err
 			}
+			c.http.Timeout = purgeTimeout
 			r, err := c.PurgeRewrites(cmd.Context(), args[0], body, c.as(args[0], access.RepoWrite))
 			if err != nil {
 				return c.explain(err, "purge "+args[0])
