@@ -44,6 +44,11 @@ type Settings struct {
 	// for ever; EphemeralQuota is how many there may be, 0 is no limit.
 	EphemeralTTL   time.Duration `json:"ephemeral_ttl,omitempty"`
 	EphemeralQuota int           `json:"ephemeral_quota,omitempty"`
+
+	// StrictWants serves objects by their ids only if a ref leads to them that is
+	// shown to whoever may read the repository; else whoever knows the id of an object
+	// that is here may read it.
+	StrictWants bool `json:"strict_wants,omitempty"`
 }
 
 // FreshnessPolicy says what happens to a read of a copy that is too old.

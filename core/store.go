@@ -47,6 +47,7 @@ type Queries interface {
 	SettingsStore
 	UpstreamStore
 	RewriteStore
+	ForgottenStore
 	AuditStore
 	RetentionStore
 	DamageStore

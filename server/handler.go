@@ -46,6 +46,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Content:      parts.Content,
 		Commits:      parts.Commit,
 		Rewrites:     parts.Rewrites,
+		Purges:       parts.Purges,
 		Fresh:        s.engine,
 		Settings:     s.engine,
 		Links:        s.engine,

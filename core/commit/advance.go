@@ -145,7 +145,7 @@ func firstID(r core.Repository) string {
 // is not where it was expected, KindStale if it moved and was not tried again,
 // and those of [RefWriter]. They are [*TipError]s where the tip is known.
 func (s *Service) advance(ctx context.Context, c Commit, p *pack, build func(ctx context.Context, base core.ObjectID) (core.ObjectID, error)) (Result, error) {
-	unlock, err := s.turn(ctx, c.Caller, c.namespace(), c.ref())
+	ctx, unlock, err := s.turn(ctx, c.Caller, c.namespace(), c.ref())
 	if err != nil {
 		return Result{}, err
 	}

@@ -32,7 +32,7 @@ func (s *Service) CreateBranch(ctx context.Context, b NewBranch) (id core.Object
 		return "", false, err
 	}
 	ns, ref := namespace(b.Ephemeral), "refs/heads/"+b.Branch
-	unlock, err := s.turn(ctx, b.Caller, ns, ref)
+	ctx, unlock, err := s.turn(ctx, b.Caller, ns, ref)
 	if err != nil {
 		return "", false, err
 	}
@@ -73,7 +73,7 @@ func (s *Service) DeleteBranch(ctx context.Context, c Caller, branch string, eph
 
 // deleteRef deletes a ref wherever it is.
 func (s *Service) deleteRef(ctx context.Context, c Caller, ns core.Namespace, ref, what, name string) error {
-	unlock, err := s.turn(ctx, c, ns, ref)
+	ctx, unlock, err := s.turn(ctx, c, ns, ref)
 	if err != nil {
 		return err
 	}

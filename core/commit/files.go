@@ -151,6 +151,12 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 		if err := limit.Take(ctx, c.Repo.ID); err != nil {
 			return Result{}, err
 		}
+		writing, done, err := s.repos.Writing(ctx, c.Repo.ID)
+		if err != nil {
+			return Result{}, err
+		}
+		defer done()
+		ctx = writing
 		if err := s.store(ctx, dir, p); err != nil {
 			return Result{}, err
 		}

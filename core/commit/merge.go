@@ -137,7 +137,7 @@ func (s *Service) Merge(ctx context.Context, m Merge) (Merged, error) {
 	if err != nil {
 		return Merged{}, err
 	}
-	unlock, err := s.turn(ctx, m.Caller, ns, m.ref())
+	ctx, unlock, err := s.turn(ctx, m.Caller, ns, m.ref())
 	if err != nil {
 		return Merged{}, err
 	}

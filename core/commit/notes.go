@@ -111,7 +111,7 @@ func (s *Service) writeNote(ctx context.Context, n Note, message string, mustExi
 	if r.Object, err = s.noted(ctx, n, mustExist); err != nil {
 		return r, err
 	}
-	unlock, err := s.turn(ctx, n.Caller, core.Default, r.Ref)
+	ctx, unlock, err := s.turn(ctx, n.Caller, core.Default, r.Ref)
 	if err != nil {
 		return r, err
 	}
@@ -143,7 +143,11 @@ func (s *Service) noted(ctx context.Context, n Note, mustExist bool) (core.Objec
 		return "", err
 	}
 	objects, err := s.objects.Info(ctx, s.repos.Path(n.Repo.ID), string(id))
-	if err == nil && !objects[0].Found() {
+	served := true
+	if err == nil {
+		served, err = s.revisions.Served(ctx, n.Repo, id)
+	}
+	if err == nil && (!served || !objects[0].Found()) {
 		err = core.Errorf(core.KindNotFound, "object %s does not exist in this repository", id)
 	}
 	return id, err

@@ -39,6 +39,8 @@ type Objects interface {
 // Revisions finds the commits that callers name; [*content.Service] does.
 type Revisions interface {
 	Resolve(ctx context.Context, repo core.Repository, ns core.Namespace, revision string) (core.ObjectID, error)
+	// Served reports whether a caller may name an object by its id.
+	Served(ctx context.Context, repo core.Repository, id core.ObjectID) (bool, error)
 }
 
 var (
@@ -174,23 +176,30 @@ const (
 )
 
 // turn waits until no other API write is at work on the ref, and returns the
-// function that ends the caller's own turn. Pushes take no turns.
+// function that ends the caller's own turn. Pushes take no turns. With the context
+// that it returns the turn's work is one of the repository's writers, see
+// [repo.Repos.Writing].
 //
 // The slot comes first: who has a turn waits for nobody's slot.
-func (s *Service) turn(ctx context.Context, c Caller, ns core.Namespace, name string) (func(), error) {
+func (s *Service) turn(ctx context.Context, c Caller, ns core.Namespace, name string) (context.Context, func(), error) {
 	if err := limit.Take(ctx, c.Repo.ID); err != nil {
-		return nil, err
+		return ctx, nil, err
+	}
+	ctx, done, err := s.repos.Writing(ctx, c.Repo.ID)
+	if err != nil {
+		return ctx, nil, err
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, turnTimeout)
 	defer cancel()
 	unlock, err := s.repos.Locks().LockRef(waitCtx, c.Repo.ID, "turn/"+ns.Path(name), nil)
-	switch {
-	case err == nil:
-		return unlock, nil
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+	if err == nil {
+		return ctx, func() { unlock(); done() }, nil
 	}
-	return nil, core.Errorf(core.KindLocked, "too many writes to %s are waiting, try again", name)
+	done()
+	if ctx.Err() != nil {
+		return ctx, nil, context.Cause(ctx)
+	}
+	return ctx, nil, core.Errorf(core.KindLocked, "too many writes to %s are waiting, try again", name)
 }
 
 // again reports whether a refused write may be built anew: a push moved the ref

@@ -41,6 +41,8 @@ func (s *Service) Commits(ctx context.Context, repo core.Repository, r CommitsRe
 	}
 	if from == "" {
 		from = rev.Commit
+	} else if err := s.cursorCommit(ctx, repo, from, rev.Commit, "the history that the cursor belongs to is gone"); err != nil {
+		return CommitsPage{}, err
 	} else if _, object, err := s.first(ctx, dir, []string{string(from)}, "^{commit}"); err != nil || !object.Found() {
 		if err == nil {
 			err = core.Errorf(core.KindNotFound, "the history that the cursor belongs to is gone")

@@ -45,6 +45,9 @@ func (s *Service) Files(ctx context.Context, repo core.Repository, r FilesReques
 		return nil, err
 	}
 	if at.commit != "" {
+		if err := s.cursorCommit(ctx, repo, at.commit, rev.Commit, "the commit that the cursor belongs to is gone"); err != nil {
+			return nil, err
+		}
 		rev.Commit = at.commit
 	}
 	root, found, err := s.entry(ctx, dir, rev.Commit, path)

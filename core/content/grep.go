@@ -88,6 +88,9 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	if commit == "" {
 		commit = rev.Commit
 	}
+	if err := s.cursorCommit(ctx, repo, commit, rev.Commit, "the commit that the cursor belongs to is gone"); err != nil {
+		return GrepPage{}, err
+	}
 	clamp := func(n, top int) int { return min(max(n, 0), top) }
 	if r.MaxLines <= 0 {
 		r.MaxLines = DefaultGrepLines

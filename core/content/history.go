@@ -76,6 +76,18 @@ func (l *lastCommits) put(key lastKey, t touch) {
 	}
 }
 
+// forget drops what is known of a repository.
+func (l *lastCommits) forget(repoID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, e := range l.known {
+		if key.repo == repoID {
+			l.order.Remove(e)
+			delete(l.known, key)
+		}
+	}
+}
+
 // lastTouch returns the last commit that touched one path, which must exist in
 // the commit.
 func (s *Service) lastTouch(ctx context.Context, repo core.Repository, dir string, commit core.ObjectID, path string) (touch, error) {

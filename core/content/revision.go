@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"strings"
@@ -109,9 +110,16 @@ func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository,
 	if err != nil {
 		return resolved{}, err
 	}
-	_, object, err := s.first(ctx, dir, rev.candidates(at.Namespace, repo.DefaultBranch), "^{commit}")
+	names := rev.candidates(at.Namespace, repo.DefaultBranch)
+	i, object, err := s.first(ctx, dir, names, "^{commit}")
 	if err != nil {
 		return resolved{}, err
+	}
+	var notFound error = core.Errorf(core.KindNotFound, "ref %q not found", at.Ref)
+	if object.Found() && byID(names[i]) {
+		if ok, err := s.Served(ctx, repo, object.ID); err != nil || !ok {
+			return resolved{}, cmp.Or(err, notFound)
+		}
 	}
 	if !object.Found() && core.MaybeObjectID(rev.name) {
 		// With a step after it, git calls an ambiguous id a missing one.
@@ -124,21 +132,51 @@ func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository,
 		object = catfile.Object{}
 	}
 	if !object.Found() {
-		if err := s.noCommit(ctx, dir, rev.whole().candidates(at.Namespace, repo.DefaultBranch), at.Ref); err != nil {
+		if err := s.noCommit(ctx, dir, repo, rev.whole().candidates(at.Namespace, repo.DefaultBranch), at.Ref); err != nil {
 			return resolved{}, err
 		}
-		return resolved{}, core.Errorf(core.KindNotFound, "ref %q not found", at.Ref)
+		return resolved{}, notFound
 	}
 	return resolved{object.ID, at.Ref}, nil
+}
+
+// byID reports whether a candidate names an object by its id, not by a ref.
+func byID(candidate string) bool {
+	return !strings.HasPrefix(candidate, "refs/") && !strings.HasPrefix(candidate, "HEAD")
+}
+
+// Served reports whether a caller may name an object of the repository by its id. It
+// need not be there. Errors: KindConflict if that is not known yet.
+func (s *Service) Served(ctx context.Context, repo core.Repository, id core.ObjectID) (bool, error) {
+	refused, err := s.refused(ctx, repo, []core.ObjectID{id})
+	return len(refused) == 0, err
+}
+
+// cursorCommit checks the commit that a listing began with, which a cursor names and
+// anybody could have written. gone is the error if it may not be named.
+func (s *Service) cursorCommit(ctx context.Context, repo core.Repository, id, head core.ObjectID, gone string) error {
+	if id == head {
+		return nil
+	}
+	ok, err := s.Served(ctx, repo, id)
+	if err == nil && !ok {
+		err = core.Errorf(core.KindNotFound, "%s", gone)
+	}
+	return err
 }
 
 // noCommit says of a name that leads to no commit what it does lead to: a tag may
 // be of a file's content or of a folder. It returns nil if it leads to nothing, or
 // to a commit whose history is shorter than what was asked for.
-func (s *Service) noCommit(ctx context.Context, dir string, names []string, shown string) error {
-	_, object, err := s.first(ctx, dir, names, "^{}")
+func (s *Service) noCommit(ctx context.Context, dir string, repo core.Repository, names []string, shown string) error {
+	i, object, err := s.first(ctx, dir, names, "^{}")
 	if err != nil || !object.Found() || object.Type == "commit" {
 		return err
+	}
+	if byID(names[i]) {
+		if ok, err := s.Served(ctx, repo, object.ID); err != nil || !ok {
+			return err
+		}
 	}
 	return core.Errorf(core.KindInvalid, "%q names a %s, not a commit; name a branch, a commit or a tag of one", shown, object.Type)
 }

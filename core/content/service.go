@@ -11,7 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 )
 
-// Options configures [New]. All but Trees and Current are required.
+// Options configures [New]. All but Trees, Current and Refused are required.
 type Options struct {
 	Git     *git.Git
 	Objects *catfile.Pool              // the pool; whoever made it closes it
@@ -21,6 +21,8 @@ type Options struct {
 	// there is; nil means always.
 	Current func(ctx context.Context, repo core.Repository) error
 	TempDir string // for the objects of merge previews
+	// Refused returns which of the ids that a caller names may not be named. Nil: none.
+	Refused func(ctx context.Context, repo core.Repository, ids []core.ObjectID) ([]core.ObjectID, error)
 }
 
 // Service reads repositories. It keeps no process and no file of its own.
@@ -30,6 +32,7 @@ type Service struct {
 	unfold  *treeobject.Sizes
 	path    func(string) string
 	current func(context.Context, core.Repository) error
+	refused func(context.Context, core.Repository, []core.ObjectID) ([]core.ObjectID, error)
 	temp    string
 	last    *lastCommits
 }
@@ -39,13 +42,22 @@ func New(o Options) *Service {
 	if o.Current == nil {
 		o.Current = func(context.Context, core.Repository) error { return nil }
 	}
+	if o.Refused == nil {
+		o.Refused = func(context.Context, core.Repository, []core.ObjectID) ([]core.ObjectID, error) { return nil, nil }
+	}
 	if o.Trees == nil {
 		o.Trees = treeobject.NewSizes(o.Objects, treeobject.Limits{})
 	}
 	return &Service{
-		git: o.Git, cat: o.Objects, unfold: o.Trees, path: o.Path, current: o.Current, temp: o.TempDir,
+		git: o.Git, cat: o.Objects, unfold: o.Trees, path: o.Path, current: o.Current, refused: o.Refused, temp: o.TempDir,
 		last: newLastCommits(lastCommitsLimit),
 	}
+}
+
+// Forget implements [forget.Forgetter] for what is remembered of a repository.
+func (s *Service) Forget(_ context.Context, repo core.Repository, _ []core.ObjectID) error {
+	s.last.forget(repo.ID)
+	return nil
 }
 
 // At says what to read: a revision as one namespace sees it. An empty Ref is

@@ -14,6 +14,7 @@ import (
 	"github.com/headwater-git/headwater/core/content"
 	"github.com/headwater-git/headwater/core/ephemeral"
 	"github.com/headwater-git/headwater/core/events"
+	"github.com/headwater-git/headwater/core/forget"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/catfile"
 	"github.com/headwater-git/headwater/core/git/discovery"
@@ -22,7 +23,9 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/purge"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/reach"
 	"github.com/headwater-git/headwater/core/rebuild"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/retain"
@@ -72,6 +75,9 @@ type Engine struct {
 	commit    *commit.Service
 	objects   *catfile.Pool
 	rewrite   *rewrite.Service
+	purge     *purge.Service
+	copies    *forget.Registry
+	reach     *reach.Service
 	ephemeral *ephemeral.Service
 	schedule  *schedule.Service
 	sync      *mirror.Service
@@ -106,7 +112,11 @@ func New(o Options) (*Engine, error) {
 	e.store = o.Store
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
-	e.repos.OnApplied(e.maintain.Applied)
+	e.reach = reach.New(reach.Options{Git: o.Git, Path: e.repos.Path, Store: o.Store, Logger: o.Logger})
+	e.repos.OnApplied(func(id string, moved int) {
+		e.maintain.Applied(id, moved)
+		e.reach.Applied(id)
+	})
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
 	e.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: e.upstreams, Store: o.Store, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger})
 	e.rebuild = rebuild.New(rebuild.Options{
@@ -137,10 +147,12 @@ func New(o Options) (*Engine, error) {
 	// On the system's clock: how long a client waits is no matter of the dates
 	// that the rest of the core reckons with.
 	e.limiter = limit.New(o.Limits)
-	e.serve = serve.New(serve.Options{Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Logger: o.Logger})
+	e.serve = serve.New(serve.Options{
+		Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Refused: e.reach.Refused, Logger: o.Logger,
+	})
 	trees := treeobject.NewSizes(e.objects, o.Trees)
 	e.content = content.New(content.Options{
-		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(),
+		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(), Refused: e.reach.Refused,
 	})
 	e.commit = commit.New(commit.Options{
 		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
@@ -149,6 +161,18 @@ func New(o Options) (*Engine, error) {
 	e.rewrite = rewrite.New(rewrite.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Branches: e.commit, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger, WantSync: e.wantSync,
 	})
+	e.copies = &forget.Registry{}
+	e.purge = purge.New(purge.Options{Git: o.Git, Repos: e.repos, Store: o.Store, Copies: e.copies, Clock: o.Clock, Logger: o.Logger})
+	e.copies.Add("processes that read objects", forget.Func(func(_ context.Context, r core.Repository, _ []core.ObjectID) error {
+		e.objects.End(e.repos.Path(r.ID))
+		return nil
+	}))
+	e.copies.Add("sizes of trees", forget.Func(func(context.Context, core.Repository, []core.ObjectID) error {
+		trees.Forget()
+		return nil
+	}))
+	e.copies.Add("last commits of files", e.content)
+	e.copies.Add("folders in quarantine", e.purge.Quarantined(o.DataDir))
 	e.ephemeral = ephemeral.New(ephemeral.Options{
 		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
@@ -209,6 +233,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.rebuild.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
+	g.Go(func() error { return e.reach.Run(ctx) })
 	g.Go(func() error { return e.ephemeral.Run(ctx) })
 	g.Go(func() error { return e.inbound.Run(ctx) })
 	g.Go(func() error { return e.events.Run(ctx) })
@@ -230,6 +255,8 @@ type Services struct {
 	Content   *content.Service   // API reads
 	Commit    *commit.Service    // API writes
 	Rewrites  *rewrite.Service   // what upstreams and pushes rewrote
+	Purges    *purge.Service     // what is forgotten on purpose
+	Copies    *forget.Registry   // what holds copies of objects; add others before Run
 	Ephemeral *ephemeral.Service // ephemeral branches as a whole
 	Events    *events.Service    // webhooks and the event feed
 	Inbound   *inbound.Service   // webhooks from hosts
@@ -239,7 +266,7 @@ type Services struct {
 func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
-		Rewrites: e.rewrite, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound,
+		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound,
 	}
 }
 

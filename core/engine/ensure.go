@@ -44,6 +44,9 @@ type EnsuredRef struct {
 	Reason string
 }
 
+// notServed is the reason for an id that is not served, whether it is here or not.
+const notServed = "no ref leads to it, and it was forgotten here or the repository serves nothing else (strict_wants)"
+
 // EnsuredID is what became of an id.
 type EnsuredID struct {
 	ID     core.ObjectID
@@ -167,8 +170,17 @@ func (e *Engine) ensured(ctx context.Context, r core.Repository, q EnsureRequest
 		if !here {
 			found.Reason = reasons[id]
 		}
+		if here {
+			refused, err := e.reach.Refused(ctx, r, []core.ObjectID{id})
+			if err != nil {
+				return Ensured{}, err
+			}
+			if len(refused) > 0 {
+				found.Here, found.Reason = false, notServed
+			}
+		}
 		out.IDs = append(out.IDs, found)
-		out.All = out.All && here
+		out.All = out.All && found.Here
 	}
 	out.Freshness, err = e.Freshness(ctx, r, core.Demand{})
 	return out, err
@@ -251,7 +263,16 @@ func (e *Engine) hasWhole(ctx context.Context, dir string, id core.ObjectID) (bo
 // not.
 func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core.ObjectID) map[core.ObjectID]string {
 	reasons := map[core.ObjectID]string{}
+	strict, err := e.reach.Strict(ctx, r)
+	if err != nil {
+		return reasons
+	}
 	for _, id := range ids {
+		if forgotten, err := e.store.Forgotten(ctx, r.ID, []core.ObjectID{id}); strict || err != nil || len(forgotten) > 0 {
+			// It would not be served either. The look has brought what refs lead to.
+			reasons[id] = notServed
+			continue
+		}
 		if here, err := e.hasWhole(ctx, e.repos.Path(r.ID), id); err != nil || here || ctx.Err() != nil {
 			continue
 		}

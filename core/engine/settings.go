@@ -30,6 +30,9 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 	if err := e.store.SaveSettings(ctx, r.ID, s); err != nil {
 		return err
 	}
+	if s.StrictWants && !old.StrictWants {
+		e.reach.Applied(r.ID) // so that the first who asks need not wait for the set
+	}
 	if r.Upstream == nil {
 		return nil
 	}

@@ -261,16 +261,22 @@ func (x *run) attempt(ctx context.Context) error {
 	if err := x.brakeEmpty(ctx, adv); err != nil {
 		return err
 	}
-	return x.fetchAndApply(ctx, "", func() error { return x.fetchAll(ctx) })
+	return x.fetchAndApply(ctx, "", x.fetchAll)
 }
 
 // fetchAndApply fetches and applies, after it has made sure of whom it fetches from.
-func (x *run) fetchAndApply(ctx context.Context, only string, fetch func() error) error {
+func (x *run) fetchAndApply(ctx context.Context, only string, fetch func(context.Context) error) error {
+	// Until the refs have moved nothing leads to all that is fetched.
+	ctx, done, err := x.repos.Writing(ctx, x.RepoID)
+	if err != nil {
+		return err
+	}
+	defer done()
 	start := x.clock.Now()
 	identified := x.inquiry.During(ctx, x.First)
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
-	err := fetch()
+	err = fetch(ctx)
 	x.phases.add("fetch", x.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
 	ierr := identified()
@@ -317,7 +323,7 @@ func (x *run) attemptOne(ctx context.Context, adv discovery.Advertisement) error
 		if err := x.begin(ctx); err != nil {
 			return err
 		}
-		err := x.fetchAndApply(ctx, name, func() error { return x.fetchOne(ctx, name) })
+		err := x.fetchAndApply(ctx, name, func(ctx context.Context) error { return x.fetchOne(ctx, name) })
 		if !git.NameTaken(err) {
 			return err
 		}

@@ -29,6 +29,7 @@ type Upstreams interface {
 // transactions.
 type Store interface {
 	core.Transactor
+	core.ForgottenStore
 	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
 	SetObjectFormat(ctx context.Context, id, format string) error
 	SyncState(ctx context.Context, repoID string) (core.SyncState, error)

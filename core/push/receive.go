@@ -119,6 +119,12 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	if err != nil {
 		return err
 	}
+	// Until the refs have moved nothing leads to what arrives.
+	ctx, done, err := s.repos.Writing(ctx, r.Repo.ID)
+	if err != nil {
+		return err
+	}
+	defer done()
 	var refusal *refusalWriter
 	if head.Has("side-band-64k") {
 		refusal = &refusalWriter{w: r.Out}

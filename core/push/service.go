@@ -178,7 +178,7 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	b := newResults(w)
 	err := limit.Take(ctx, w.Repo.ID)
 	if err == nil {
-		err = s.write(ctx, w, b)
+		err = s.writing(ctx, w, b)
 	}
 	if !b.journaled {
 		s.audit(ctx, w, s.entry(b, err))
@@ -198,6 +198,17 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	s.log.Info("write session finished", "repo_id", w.Repo.ID, "source", w.Source, "actor", w.Actor.Subject, "namespace", w.Namespace,
 		"refs", len(w.Updates), "refused", refused, "duration", s.clock.Now().Sub(start))
 	return b.list, nil
+}
+
+// writing is write among the writers of the repository. It takes its place before
+// it locks refs: a purge that waits for another session must not wait for this one.
+func (s *Service) writing(ctx context.Context, w Session, b *results) error {
+	ctx, done, err := s.repos.Writing(ctx, w.Repo.ID)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.write(ctx, w, b)
 }
 
 // write carries the session out and leaves its results in b.

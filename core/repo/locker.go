@@ -23,6 +23,14 @@ type Locker interface {
 	LockWrite(ctx context.Context, repoID string) (unlock func(), err error)
 	// TryMaintain takes the maintenance lock, or says that it is taken.
 	TryMaintain(repoID string) (unlock func(), ok bool)
+	// LockMaintain takes the maintenance lock when it is free.
+	LockMaintain(ctx context.Context, repoID string) (unlock func(), err error)
+	// EnterWriter lets in one who adds objects that no ref leads to yet; see
+	// [Repos.Writing].
+	EnterWriter(ctx context.Context, repoID string) (leave func(), err error)
+	// BarWriters waits until no such writer is left, and keeps new ones waiting
+	// meanwhile and until unbar is called.
+	BarWriters(ctx context.Context, repoID string) (unbar func(), err error)
 }
 
 // waitNotice is how often a waiting client is notified that it waits.
@@ -30,8 +38,9 @@ const waitNotice = 5 * time.Second
 
 // memoryLocker is a table of reference-counted locks by key.
 type memoryLocker struct {
-	mu    sync.Mutex
-	locks map[string]*keyLock
+	mu      sync.Mutex
+	locks   map[string]*keyLock
+	writers barrier
 }
 
 // keyLock is held by whoever put the token into the channel.
@@ -43,7 +52,9 @@ type keyLock struct {
 var _ Locker = (*memoryLocker)(nil)
 
 // NewLocker returns a locker for one process.
-func NewLocker() Locker { return &memoryLocker{locks: map[string]*keyLock{}} }
+func NewLocker() Locker {
+	return &memoryLocker{locks: map[string]*keyLock{}, writers: barrier{gates: map[string]*gate{}}}
+}
 
 func refKey(repoID, ref string) string { return "ref\x00" + repoID + "\x00" + ref }
 
@@ -131,9 +142,26 @@ func (l *memoryLocker) LockWrite(ctx context.Context, repoID string) (func(), er
 	return l.lock(ctx, "write\x00"+repoID, nil)
 }
 
+func maintainKey(repoID string) string { return "maintain\x00" + repoID }
+
+// LockMaintain implements [Locker].
+func (l *memoryLocker) LockMaintain(ctx context.Context, repoID string) (func(), error) {
+	return l.lock(ctx, maintainKey(repoID), nil)
+}
+
+// EnterWriter implements [Locker].
+func (l *memoryLocker) EnterWriter(ctx context.Context, repoID string) (func(), error) {
+	return l.writers.enter(ctx, repoID)
+}
+
+// BarWriters implements [Locker].
+func (l *memoryLocker) BarWriters(ctx context.Context, repoID string) (func(), error) {
+	return l.writers.close(ctx, repoID)
+}
+
 // TryMaintain implements [Locker].
 func (l *memoryLocker) TryMaintain(repoID string) (func(), bool) {
-	key := "maintain\x00" + repoID
+	key := maintainKey(repoID)
 	k := l.enter(key)
 	select {
 	case k.token <- struct{}{}:

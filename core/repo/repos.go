@@ -24,6 +24,7 @@ type Store interface {
 	core.JournalStore
 	core.SettingsStore
 	core.AuditStore
+	core.ForgottenStore
 	core.Transactor
 }
 

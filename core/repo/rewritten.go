@@ -1,9 +1,11 @@
 package repo
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -55,11 +57,56 @@ func (r *Repos) rewritten(ctx context.Context, t *transaction, j core.JournalEnt
 			Source: j.Source, Actor: j.Actor, State: core.RewriteFollowed, CreatedAt: now,
 		}
 		if action != core.RefFollow {
-			retain(&rw, rules, now)
+			again, err := r.forgotten(ctx, t.Repo.ID, u)
+			if err != nil {
+				return nil, err
+			}
+			if !again {
+				retain(&rw, rules, now)
+			}
 		}
 		found = append(found, rw)
 	}
 	return found, nil
+}
+
+// forgotten reports whether the update takes objects away that were forgotten on
+// purpose: a ref had brought them back, and what keeps its old tip would keep them.
+func (r *Repos) forgotten(ctx context.Context, id string, u core.RefUpdate) (bool, error) {
+	if any, err := r.store.AnyForgotten(ctx, id); err != nil || !any {
+		return false, err
+	}
+	c := git.Command{Name: "rev-list", Dir: r.Path(id), Flags: []string{"--objects", "--no-object-names"}, Args: []string{string(u.Old)}}
+	if !u.IsDelete() {
+		// What the new tip leads to is served in any case.
+		c.Args = append(c.Args, "^"+string(u.New))
+	}
+	out, err := r.git.Stream(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	defer out.Close() //nolint:errcheck // read to its end, or of no use
+	lines := bufio.NewScanner(out)
+	const batch = 1000
+	var ids []core.ObjectID
+	for more := true; more; {
+		if more = lines.Scan(); more {
+			ids = append(ids, core.ObjectID(lines.Text()))
+		}
+		if len(ids) < batch && more {
+			continue
+		}
+		found, err := r.store.Forgotten(ctx, id, ids)
+		if err != nil || len(found) > 0 {
+			return len(found) > 0, err
+		}
+		ids = ids[:0]
+	}
+	if err := errors.Join(lines.Err(), out.Wait()); err != nil {
+		// Then what is there is kept, as ever; the ref must move in any case.
+		r.log.Warn("cannot tell whether an old tip leads to what was forgotten; it is kept", "repo_id", id, "ref", u.Name, "error", err)
+	}
+	return false, nil
 }
 
 // lookedAfter reports whether an update may be a rewrite to be recorded. The refs

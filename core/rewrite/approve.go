@@ -45,6 +45,11 @@ func (s *Service) Approve(ctx context.Context, c commit.Caller, id string) (core
 		s.o.WantSync(ctx, c.Repo.ID)
 		return row, core.Errorf(core.KindStale, "the upstream has moved %s since, to %s; look at the newer rewrite once the sync has run", row.Ref, describe(at))
 	}
+	ctx, done, err := s.repos.Writing(ctx, c.Repo.ID)
+	if err != nil {
+		return row, err
+	}
+	defer done()
 	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
 	held, err := s.repos.LockRefs(lockCtx, c.Repo.ID, []string{row.Ref}, nil)
 	cancel()

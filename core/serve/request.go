@@ -26,6 +26,7 @@ type request struct {
 	release func()   // of its place among the files
 	probe   bool     // a lone flush packet: git looks whether it may ask at all
 	thin    bool     // git gets it without some have lines, see maxHaves
+	wants   []core.ObjectID
 }
 
 // read takes in a request. Errors: KindTooLarge, KindInvalid, KindRateLimited if
@@ -138,6 +139,11 @@ func (q *request) check(protocol string) error {
 		if bytes.HasPrefix(payload, havePrefix) {
 			haves++
 		}
+		if want, ok := bytes.CutPrefix(payload, wantPrefix); ok {
+			// In version 0 capabilities follow the first one.
+			id, _, _ := bytes.Cut(bytes.TrimSuffix(want, []byte("\n")), []byte(" "))
+			q.wants = append(q.wants, core.ObjectID(bytes.ToLower(id)))
+		}
 		if spec, ok := bytes.CutPrefix(payload, filterPrefix); ok && parts(spec) > maxFilters {
 			return core.Errorf(core.KindInvalid, "the filter has more than %d parts; combine fewer", maxFilters)
 		}
@@ -166,7 +172,7 @@ func (q *request) check(protocol string) error {
 // heeds none if there are 65536.
 const maxPrefixes = 512
 
-var refPrefix, filterPrefix = []byte("ref-prefix "), []byte("filter ")
+var refPrefix, filterPrefix, wantPrefix = []byte("ref-prefix "), []byte("filter "), []byte("want ")
 
 // dropPrefixes takes the prefixes out of a request for a listing of refs.
 func (q *request) dropPrefixes() error {

@@ -16,7 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 )
 
-// Options configures [New]. All but MaxRequest, Suspect and Logger are required.
+// Options configures [New]. All but MaxRequest, Suspect, Refused and Logger are required.
 type Options struct {
 	Git     *git.Git
 	Path    func(repoID string) string // folder of a repository
@@ -27,6 +27,9 @@ type Options struct {
 	// Suspect gets what git said of damage in a repository, unless it ran out of
 	// memory, files or processes; nil: nobody does.
 	Suspect func(repoID, said string)
+	// Refused returns which of the ids that a fetch names are not served. Nil: all that
+	// are here are.
+	Refused func(ctx context.Context, r core.Repository, ids []core.ObjectID) ([]core.ObjectID, error)
 	Logger  hclog.Logger
 }
 
@@ -161,6 +164,9 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	if err := limit.Take(ctx, f.Repo.ID); err != nil {
 		return err
 	}
+	if done, err := s.refuse(ctx, f, q); done || err != nil {
+		return err
+	}
 	c := s.command(f.Repo, f.Namespace, f.Protocol)
 	out := &answer{open: f.Out}
 	if c.Stdin, err = q.reader(); err != nil {
@@ -178,6 +184,28 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 		_ = f.Out() // an empty answer still has its headers
 	}
 	return err
+}
+
+// refuse answers a request that wants what is not served, in the words of git for
+// what is not there: whether it is must not show.
+func (s *Service) refuse(ctx context.Context, f Fetch, q *request) (done bool, err error) {
+	if s.o.Refused == nil || len(q.wants) == 0 {
+		return false, nil
+	}
+	refused, err := s.o.Refused(ctx, f.Repo, q.wants)
+	var text string
+	switch {
+	case core.KindOf(err) == core.KindConflict:
+		text = core.MessageOf(err) // no git client shows the text of an HTTP status
+	case err != nil:
+		return false, err
+	case len(refused) == 0:
+		return false, nil
+	default:
+		text = "upload-pack: not our ref " + string(refused[0])
+	}
+	_, err = f.Out().Write(pktline.Appendf(nil, "ERR %s", text))
+	return true, err
 }
 
 // end returns the error of an answer whose upload-pack ended with err, and completes

@@ -50,6 +50,16 @@ var rewriteOperations = []operation{
 		out:   output{answers: done(rewriteView{}), errors: storeErrors},
 		serve: decide(Rewrites.Dismiss),
 	},
+	{
+		id: "purgeRewrites", method: http.MethodPost, preferred: "/api/repos/{name}/purge", legacy: "/api/v1/repos/purge",
+		scope: access.RepoWrite, target: oneRepository, audit: action{word: "rewrite.purge"},
+		doc: doc{tag: "rewrites", summary: "Forget old tips on purpose",
+			text: "Drops the kept old tip of one rewrite, or with `all` of every one, and removes at once whatever no ref leads to. What the call names is forgotten: from then on it is served and fetched by its id only while a ref leads to it. Waits up to a minute for pushes and syncs of the repository to end, else 409, and nothing was changed."},
+		in: input{body: purgeBody{}, required: true,
+			example: `{"id":"rw_01h455vb4pex5vsknk084sn02q"}`},
+		out:   output{answers: done(purgeAnswer{}), errors: storeErrors},
+		serve: (*server).purgeRewrites,
+	},
 }
 
 // webhookOperations are those about webhooks.

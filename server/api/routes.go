@@ -30,6 +30,7 @@ type Options struct {
 	Content      Content                 // nil: calls that read content are refused
 	Commits      Commits                 // nil: calls that write content are refused
 	Rewrites     Rewrites                // nil: calls about rewrites are refused
+	Purges       Purges                  // nil: calls that forget are refused
 	Fresh        Freshener               // nil: copies are served as they are
 	Settings     Settings                // required for the calls about settings
 	Links        Links                   // nil: repositories that exist cannot be linked to upstreams

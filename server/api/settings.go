@@ -35,6 +35,7 @@ type settingsView struct {
 	Tolerate       []string             `json:"tolerate"`
 	EphemeralTTL   duration             `json:"ephemeral_ttl"`
 	EphemeralQuota int                  `json:"ephemeral_quota"`
+	StrictWants    bool                 `json:"strict_wants"` // objects by id only if a ref leads to them
 }
 
 // refPolicyView says what becomes of refs that the upstream rewrites or deletes.
@@ -81,6 +82,7 @@ func viewSettings(s core.Settings) settingsView {
 		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: policies,
 		Retention: duration(s.Retention), RetentionBytes: s.RetentionBytes, Include: orEmpty(s.Include), Exclude: orEmpty(s.Exclude),
 		PullRequests: s.PullRequests, Tolerate: orEmpty(s.Tolerate), EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
+		StrictWants: s.StrictWants,
 	}
 }
 
@@ -93,6 +95,7 @@ func (v settingsView) settings() core.Settings {
 		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: policies,
 		Retention: time.Duration(v.Retention), RetentionBytes: v.RetentionBytes, Include: v.Include, Exclude: v.Exclude,
 		PullRequests: v.PullRequests, Tolerate: v.Tolerate, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
+		StrictWants: v.StrictWants,
 	}
 }
 

@@ -103,12 +103,7 @@ func (a *Adoption) adopt(ctx context.Context, s core.Store, g *git.Git, now time
 		}
 		if len(refs) > 0 {
 			// It has content: reads go on during its first run, as after an attach.
-			state, err := q.SyncState(ctx, r.ID)
-			if err != nil {
-				return err
-			}
-			state.FirstSyncedAt = now
-			if err := q.SaveSync(ctx, state); err != nil {
+			if err := q.MarkSynced(ctx, r.ID, now); err != nil {
 				return err
 			}
 		}

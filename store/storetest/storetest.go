@@ -40,6 +40,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Upstream", upstreamTests},
 		{"Settings", settingsTests},
 		{"Rewrite", rewriteTests},
+		{"Forgotten", forgottenTests},
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},

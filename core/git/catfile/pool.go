@@ -47,8 +47,9 @@ type Pool struct {
 	stop context.CancelFunc
 
 	mu    sync.Mutex
-	idle  []*process  // least recently used first
-	timer *time.Timer // reaps; nil if nothing is idle
+	ended map[string]int // by folder: how often End was called for it
+	idle  []*process     // least recently used first
+	timer *time.Timer    // reaps; nil if nothing is idle
 	reaps sync.WaitGroup
 }
 
@@ -61,7 +62,7 @@ func NewPool(g *git.Git, o Options) *Pool {
 		o.Idle = time.Minute
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Pool{git: g, max: o.MaxProcesses, keep: o.Idle, busy: make(chan struct{}, o.MaxProcesses), ctx: ctx, stop: stop}
+	return &Pool{git: g, max: o.MaxProcesses, keep: o.Idle, busy: make(chan struct{}, o.MaxProcesses), ended: map[string]int{}, ctx: ctx, stop: stop}
 }
 
 // Info returns type and size of objects by their names: ids, full ref names
@@ -210,6 +211,9 @@ func (p *Pool) take(dir string) (c *process, used bool, err error) {
 	if c != nil {
 		return c, true, nil
 	}
+	p.mu.Lock()
+	ends := p.ended[dir] // before it starts: it may open a pack at once
+	p.mu.Unlock()
 	c, err = start(p.ctx, p.git, dir, nil)
 	if err != nil {
 		if p.ctx.Err() != nil {
@@ -217,7 +221,7 @@ func (p *Pool) take(dir string) (c *process, used bool, err error) {
 		}
 		return nil, false, err
 	}
-	c.folder = folder
+	c.folder, c.ends = folder, ends
 	return c, false, nil
 }
 
@@ -225,7 +229,7 @@ func (p *Pool) take(dir string) (c *process, used bool, err error) {
 func (p *Pool) put(c *process) {
 	c.uses++
 	p.mu.Lock()
-	if p.ctx.Err() != nil || c.uses >= maxUses {
+	if p.ctx.Err() != nil || c.uses >= maxUses || c.ends != p.ended[c.dir] {
 		p.mu.Unlock()
 		_ = c.end()
 		return
@@ -246,6 +250,25 @@ func (p *Pool) schedule() {
 		defer p.reaps.Done()
 		p.reap()
 	})
+}
+
+// End ends the processes of a repository, those that are lent when they come back:
+// each holds the packs open that it has read from, also when they were deleted.
+func (p *Pool) End(dir string) {
+	p.mu.Lock()
+	p.ended[dir]++
+	var mine []*process
+	p.idle = slices.DeleteFunc(p.idle, func(c *process) bool {
+		if c.dir != dir {
+			return false
+		}
+		mine = append(mine, c)
+		return true
+	})
+	p.mu.Unlock()
+	for _, c := range mine {
+		_ = c.end() // it was idle: nobody waits for what it has to say
+	}
 }
 
 // reap ends what was idle for too long.

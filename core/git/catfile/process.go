@@ -56,6 +56,7 @@ type process struct {
 	out    *os.File
 	reply  *bufio.Reader
 	uses   int
+	ends   int       // calls of [Pool.End] for dir before it started
 	since  time.Time // idle since
 }
 

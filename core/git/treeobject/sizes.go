@@ -189,6 +189,14 @@ func (t *Sizes) remember(k treeKey, s treeSize) {
 	t.keep(k, s)
 }
 
+// Forget drops what is remembered: it is found again, and says nothing of a
+// repository beside how large a tree is.
+func (t *Sizes) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.old, t.young = nil, map[treeKey]treeSize{}
+}
+
 // keep puts a size into the young generation; mu is held.
 func (t *Sizes) keep(k treeKey, s treeSize) {
 	if len(t.young) >= treeMemory {

@@ -23,7 +23,7 @@ type settingsFlags struct {
 	policies, include, exclude, tolerate                   []string
 	retentionBytes                                         int64
 	ephemeralQuota                                         int
-	pullRequests                                           bool
+	pullRequests, strictWants                              bool
 }
 
 func newRepoSettingsCommand() *cobra.Command {
@@ -99,6 +99,7 @@ func (s *settingsFlags) bind(f *pflag.FlagSet) {
 	bindTolerate(f, &s.tolerate)
 	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push, like 168h (default: never)")
 	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
+	f.BoolVar(&s.strictWants, "strict-wants", false, "serve objects by their ids only if a ref leads to them")
 }
 
 // changes returns the body of the API for the flags that were given.
@@ -128,6 +129,7 @@ func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) 
 		"tolerate":        func() { out.Tolerate = new(withoutEmpty(s.tolerate)) },
 		"ephemeral-ttl":   func() { out.EphemeralTTL = &s.ephemeralTTL },
 		"ephemeral-quota": func() { out.EphemeralQuota = &s.ephemeralQuota },
+		"strict-wants":    func() { out.StrictWants = &s.strictWants },
 	} {
 		if f.Changed(flag) {
 			set()
@@ -217,5 +219,6 @@ func printSettings(out io.Writer, s rest.Settings) error {
 	row("tolerated", strings.Join(s.Tolerate, " "), "what old history has")
 	row("ephemeral TTL", s.EphemeralTTL, "for ever")
 	row("ephemeral quota", number(int64(s.EphemeralQuota)), "no limit")
+	row("objects by id", map[bool]string{true: "only what a ref leads to"}[s.StrictWants], "all that is here")
 	return t.Flush()
 }

@@ -23,7 +23,7 @@ repository. The old tip is kept for a while, unless a ref policy says otherwise,
 and can be made a branch again. What a policy holds back waits here for you.`,
 		RunE: needsSubcommand,
 	}
-	cmd.AddCommand(newRewriteListCommand(), newRewriteShowCommand(), newRewriteRestoreCommand(), newRewriteApproveCommand(), newRewriteDismissCommand())
+	cmd.AddCommand(newRewriteListCommand(), newRewriteShowCommand(), newRewriteRestoreCommand(), newRewriteApproveCommand(), newRewriteDismissCommand(), newRewritePurgeCommand())
 	return cmd
 }
 

@@ -79,6 +79,8 @@ func (c *client) followed() {
 	rewrite("approveRewrite", 409, byRef[kept], nil)
 	rewrite("dismissRewrite", 200, byRef[held], nil)
 	rewrite("approveRewrite", 200, byRef[held], nil)
+	c.do(request{op: "purgeRewrites", want: 200, body: m{"id": byRef[kept]}})
+	c.do(request{op: "purgeRewrites", want: 400, body: m{}})
 
 	require.Equal(c.t, "ready", c.get("getSync", 200).at("state"))
 	require.NotEmpty(c.t, c.get("listSyncRuns", 200, "limit", "1").at("runs"))

@@ -1,0 +1,215 @@
+package purge
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
+	"github.com/headwater-git/headwater/core/git"
+)
+
+// garbage is what no ref leads to.
+type garbage struct {
+	dir   string
+	ids   []core.ObjectID
+	files []string // with the objects in them, and what writers that died left
+}
+
+// unreachable sorts the objects of a repository: what refs lead to into one pack with
+// a bitmap, the rest into a pack that it returns with whatever else may go. Nobody may
+// write to the repository meanwhile.
+func (s *Service) unreachable(ctx context.Context, dir string) (*garbage, error) {
+	// An index over several packs names the objects of all, also of one that is about to
+	// go; git does without.
+	if err := removeAll(dir, "objects/pack/multi-pack-index*"); err != nil {
+		return nil, err
+	}
+	err := s.o.Git.Run(ctx, git.Command{
+		Name: "repack", Dir: dir,
+		// --cruft without an expiry puts all that is unreachable, however young, into a
+		// pack of its own, loose objects too: -a would drop it before it is written
+		// down. Without a bitmap clones would cost more until the next maintenance.
+		Flags: []string{"-a", "-d", "--cruft", "--write-bitmap-index", "--quiet"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	g := &garbage{dir: dir}
+	packs := filepath.Join(dir, "objects", "pack")
+	entries, err := os.ReadDir(packs)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		base, cruft := strings.CutSuffix(e.Name(), ".mtimes") // only such packs have one
+		switch {
+		case cruft:
+			ids, err := indexed(filepath.Join(packs, base+".idx"))
+			if err != nil {
+				return nil, err
+			}
+			g.ids = append(g.ids, ids...)
+			// The index first: without it nobody opens the pack.
+			for _, ext := range []string{".idx", ".pack", ".rev", ".bitmap", ".mtimes"} {
+				g.files = append(g.files, filepath.Join(packs, base+ext))
+			}
+		case strings.HasPrefix(e.Name(), "tmp_"), strings.HasPrefix(e.Name(), ".tmp-"):
+			g.files = append(g.files, filepath.Join(packs, e.Name()))
+		}
+	}
+	return g, g.loose()
+}
+
+// loose adds the loose objects, which the repack has left out as unreachable, and the
+// temporary files and quarantines of writers that died: no writer is at work.
+func (g *garbage) loose() error {
+	folders, err := os.ReadDir(filepath.Join(g.dir, "objects"))
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		path := filepath.Join(g.dir, "objects", folder.Name())
+		if strings.HasPrefix(folder.Name(), "tmp_") {
+			g.files = append(g.files, path)
+			continue
+		}
+		if _, err := hex.DecodeString(folder.Name()); err != nil || len(folder.Name()) != 2 {
+			continue
+		}
+		files, err := os.ReadDir(path)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if id := core.ObjectID(folder.Name() + f.Name()); id.Valid() {
+				g.ids = append(g.ids, id)
+			}
+			g.files = append(g.files, filepath.Join(path, f.Name()))
+		}
+	}
+	return nil
+}
+
+// remove removes it, durably.
+func (g *garbage) remove() error {
+	folders := map[string]bool{}
+	for _, path := range g.files {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+		folders[filepath.Dir(path)] = true
+	}
+	for folder := range folders {
+		if err := durable.SyncDir(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// indexed returns the ids of the objects of a pack from its index, version 2: see
+// gitformat-pack(5).
+func indexed(path string) ([]core.ObjectID, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	const head, fan = 8, 256 * 4
+	if len(raw) < head+fan || !bytes.HasPrefix(raw, []byte("\xfftOc\x00\x00\x00\x02")) {
+		return nil, fmt.Errorf("%s is not an index of a pack that is known here", filepath.Base(path))
+	}
+	n := int(binary.BigEndian.Uint32(raw[head+fan-4:]))
+	// The name of a pack is a checksum of the kind that its objects have.
+	name := core.ObjectID(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "pack-"), ".idx"))
+	if !name.Valid() {
+		return nil, fmt.Errorf("%s does not have the name of an index", filepath.Base(path))
+	}
+	size := len(name) / 2
+	if len(raw) < head+fan+n*size {
+		return nil, fmt.Errorf("%s is cut off", filepath.Base(path))
+	}
+	ids := make([]core.ObjectID, n)
+	for i := range ids {
+		at := head + fan + i*size
+		ids[i] = core.ObjectID(hex.EncodeToString(raw[at : at+size]))
+	}
+	return ids, nil
+}
+
+// reachable lists the ids of what the tips lead to and no ref does.
+func reachable(dir string, tips []core.ObjectID) git.Command {
+	var in strings.Builder
+	for _, tip := range tips {
+		in.WriteString(string(tip) + "\n")
+	}
+	return git.Command{
+		Name: "rev-list", Dir: dir, Stdin: strings.NewReader(in.String()),
+		// --stdin ends what --not means for the tips.
+		Flags: []string{"--objects", "--no-object-names", "--not", "--all", "--not", "--stdin"},
+	}
+}
+
+// eachID calls f with the id at the beginning of each line.
+func eachID(r io.Reader, f func(id core.ObjectID)) error {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		id, _, _ := strings.Cut(lines.Text(), " ")
+		f(core.ObjectID(id))
+	}
+	return lines.Err()
+}
+
+// graph writes the commit graph anew: the one of before names commits that are gone.
+func (s *Service) graph(ctx context.Context, dir string) error {
+	if err := removeAll(dir, "objects/info/commit-graph", "objects/info/commit-graphs"); err != nil {
+		return err
+	}
+	return s.o.Git.Run(ctx, git.Command{
+		Name: "commit-graph", Verb: "write", Dir: dir,
+		// As maintenance writes it: --changed-paths are filters that make "log -- path"
+		// fast, and --split lets later ones add a layer.
+		Flags: []string{"--reachable", "--changed-paths", "--split"},
+	})
+}
+
+// removeAll removes what the patterns below dir fit.
+func removeAll(dir string, patterns ...string) error {
+	for _, pattern := range patterns {
+		// Not [filepath.Glob]: the path of dir itself may hold a "[".
+		found, err := fs.Glob(os.DirFS(dir), pattern)
+		if err != nil {
+			return err
+		}
+		for _, name := range found {
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// objectBytes returns how much the objects of a repository take on the disk, as far
+// as that can be seen.
+func objectBytes(dir string) (total int64) {
+	_ = filepath.WalkDir(filepath.Join(dir, "objects"), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // it is for a person to read: what cannot be seen does not count
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			total += info.Size()
+		}
+		return nil
+	})
+	return total
+}
