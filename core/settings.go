@@ -36,6 +36,10 @@ type Settings struct {
 	// PullRequests mirrors the host's pull-request refs into refs/pull/.
 	PullRequests bool `json:"pull_requests,omitempty"`
 
+	// Tolerate names checks of git's, as "treeNotSorted", that objects of the
+	// repository may fail, beside those that any may; see [fsck.Checks].
+	Tolerate []string `json:"tolerate,omitempty"`
+
 	// EphemeralTTL is how long an ephemeral branch lives after its last push, 0
 	// for ever; EphemeralQuota is how many there may be, 0 is no limit.
 	EphemeralTTL   time.Duration `json:"ephemeral_ttl,omitempty"`

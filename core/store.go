@@ -62,13 +62,15 @@ type SyncStore interface {
 	// TakeSync starts serving: it returns the state as of now, and clears
 	// WantedRef so that later requests start afresh.
 	TakeSync(ctx context.Context, repoID string) (SyncState, error)
-	// SaveSync writes all of s but Wanted, WantedRef and Trigger, which only
-	// RequestSync and TakeSync change, and UpstreamState and UpstreamSince, which
-	// SetUpstreamState does.
-	SaveSync(ctx context.Context, s SyncState) error
-	// SetDigest is SaveSync for the digest alone; "" forgets it.
+	// FinishSync ends the run that TakeSync began, and writes what it found out. It
+	// leaves out what others write: Wanted, WantedRef and Trigger (RequestSync and
+	// TakeSync), PollAt (SetPoll and Observed), Notice (SetNotice), and UpstreamState
+	// and UpstreamSince (SetUpstreamState).
+	FinishSync(ctx context.Context, s SyncState) error
+	// SetDigest sets Digest; "" forgets it. A write session does: the copy is no longer
+	// what was listed.
 	SetDigest(ctx context.Context, repoID, digest string) error
-	// SetNotice is SaveSync for Notice alone: the run that it is about goes on.
+	// SetNotice sets Notice, whether the run that it is about has ended or not.
 	SetNotice(ctx context.Context, repoID string, n SyncNotice) error
 	// PostponeSync sets NextAttemptAt alone, if there is work waiting.
 	PostponeSync(ctx context.Context, repoID string, at time.Time) error

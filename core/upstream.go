@@ -62,4 +62,15 @@ type UpstreamStore interface {
 	MoveUpstream(ctx context.Context, repoID string, up Upstream) error
 	// SetUpstreamState sets state and since; it reports false if it was so already.
 	SetUpstreamState(ctx context.Context, repoID string, s UpstreamState, since time.Time) (bool, error)
+	// RecordUpstreamFailure writes LastErrorAt, LastClass and LastError, and raises
+	// Failures to one if there was none: what the host says of the upstream outside of
+	// a run.
+	RecordUpstreamFailure(ctx context.Context, repoID string, at time.Time, class ErrorClass, text string) error
+	// MarkSynced sets FirstSyncedAt: of a repository that had content before it was
+	// attached.
+	MarkSynced(ctx context.Context, repoID string, at time.Time) error
+	// ResetUpstream empties what a sync state says of the upstream, which is another one
+	// from now on: its state, failures, digest, brake, observations and skipped refs. The
+	// numbers of requests and runs, FirstSyncedAt, ChangedAt and Notice stay.
+	ResetUpstream(ctx context.Context, repoID string, at time.Time) error
 }

@@ -86,7 +86,7 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/git/internal/gittest", "core/internal/coretest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest",
+		"core/git/internal/gittest", "core/internal/coretest", "core/mirror/mirrortest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest",
 		"providers/forgetest", "providers/giteatest", "providers/plugintest",
 		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/storetest",
 	}
@@ -103,8 +103,8 @@ func forbidden() []edge {
 		{name: "the core knows no host, store or server", from: []string{"core/..."}, except: testPackages(),
 			to: everything, allow: []string{"core/...", "providers", "providers/netguard", "providers/subprocess"}},
 		{name: "git knows nothing of repositories", from: []string{"core/git/..."}, to: []string{"core/..."}, allow: []string{"core", "core/durable", "core/git/..."}},
-		{name: "what git and hosts say is read without a git", from: []string{"core/git/pktline", "core/git/progress", "core/git/hosterror"},
-			to: []string{"core/..."}, allow: []string{"core", "core/git/pktline", "core/git/progress", "core/git/hosterror"}},
+		{name: "what git and hosts say is read without a git", from: []string{"core/git/pktline", "core/git/progress", "core/git/hosterror", "core/git/fsck"},
+			to: []string{"core/..."}, allow: []string{"core", "core/git/pktline", "core/git/progress", "core/git/hosterror", "core/git/fsck"}},
 		{name: "access knows nothing of git", from: []string{"core/access"}, to: []string{"core/..."}, allow: []string{"core", "core/access", "core/limit"}},
 		{name: "the schedule knows nothing of the work", from: []string{"core/schedule"}, to: []string{"core/..."}, allow: []string{"core", "core/schedule"}},
 		{name: "limits know nothing of what they bound", from: []string{"core/limit"}, to: []string{"core/..."}, allow: []string{"core", "core/limit"}},

@@ -168,6 +168,9 @@ func loadConfig(o Options) (*config.Config, error) {
 
 // openStore opens the database. In an empty one it makes the first organisation.
 func openStore(ctx context.Context, o Options) (*store.Store, error) {
+	if err := checkDataDir(ctx, o); err != nil {
+		return nil, err
+	}
 	sealer, err := openSealer(o)
 	if err != nil {
 		return nil, err

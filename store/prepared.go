@@ -18,7 +18,7 @@ type prepared struct {
 var _ runner = (*prepared)(nil)
 
 // statement returns the prepared query, or nil if it cannot be prepared; then
-// running it unprepared tells why.
+// the unprepared query returns the reason.
 func (p *prepared) statement(ctx context.Context, query string) *sql.Stmt {
 	if known, ok := p.statements.Load(query); ok {
 		return known.(*sql.Stmt)
@@ -29,14 +29,14 @@ func (p *prepared) statement(ctx context.Context, query string) *sql.Stmt {
 	}
 	known, loaded := p.statements.LoadOrStore(query, fresh)
 	if loaded {
-		_ = fresh.Close() // somebody else was faster
+		_ = fresh.Close() //nolint:sqlclosecheck // prepared at the same time by another request; the kept one stays open
 	}
 	return known.(*sql.Stmt)
 }
 
 // QueryContext implements runner.
 func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if statement := p.statement(ctx, query); statement != nil {
+	if statement := p.statement(ctx, query); statement != nil { //nolint:sqlclosecheck // closed with the pool
 		return statement.QueryContext(ctx, args...)
 	}
 	return p.DB.QueryContext(ctx, query, args...)
@@ -44,7 +44,7 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) 
 
 // QueryRowContext implements runner.
 func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if statement := p.statement(ctx, query); statement != nil {
+	if statement := p.statement(ctx, query); statement != nil { //nolint:sqlclosecheck // closed with the pool
 		return statement.QueryRowContext(ctx, args...)
 	}
 	return p.DB.QueryRowContext(ctx, query, args...)

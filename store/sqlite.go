@@ -14,6 +14,7 @@ import (
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
 )
 
@@ -53,6 +54,22 @@ func openWriter(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(1)
 	return db, nil
+}
+
+// keepLog makes the database keep its write-ahead log and the log's index when it is
+// closed: a disk may be full at the next start, and without room for the index a
+// database in WAL mode cannot even be read
+// (https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html, PERSIST_WAL).
+func keepLog(ctx context.Context, writer *sql.DB) error {
+	conn, err := writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = conn.Raw(func(c any) error {
+		_, err := c.(sqlite.FileControl).FileControlPersistWAL("main", 1)
+		return err
+	})
+	return errors.Join(err, conn.Close())
 }
 
 // openReader returns the pool of read-only connections. The database must
@@ -137,15 +154,13 @@ func createFile(path string) error {
 	return durable.SyncDir(filepath.Dir(path))
 }
 
-// lockFile waits until this process alone has the lock file, and returns how
-// to give it back. A process that dies gives it back too.
-func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+// lockFile waits until this process alone holds the lock file, and returns the
+// function that releases it. The lock of a process that dies is released too.
+func lockFile(ctx context.Context, clock core.Clock, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	ticker := time.NewTicker(lockPoll)
-	defer ticker.Stop()
 	for {
 		// LOCK_NB, because a blocking flock could not be cancelled.
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -158,7 +173,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), f.Close())
-		case <-ticker.C:
+		case <-clock.After(lockPoll):
 		}
 	}
 }

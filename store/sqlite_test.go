@@ -102,7 +102,7 @@ func TestOpen_stopsWaitingWithTheContext(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "headwater.db")
-	unlock, err := store.LockFile(t.Context(), path+"-migrate.lock")
+	unlock, err := store.LockFile(t.Context(), core.SystemClock{}, path+"-migrate.lock")
 	require.NoError(t, err)
 	defer unlock()
 	sealer, err := seal.New()

@@ -72,7 +72,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 
 	// Held while the file is made, put into WAL mode and migrated, which
 	// processes that start together must not do at the same time.
-	unlock, err := lockFile(ctx, path+"-migrate.lock")
+	unlock, err := lockFile(ctx, opts.Clock, path+"-migrate.lock")
 	if err != nil {
 		return nil, action.fail(err)
 	}
@@ -88,6 +88,9 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}
 	reader, err := openReader(path)
+	if err == nil {
+		err = keepLog(ctx, writer)
+	}
 	if err != nil {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}

@@ -7,10 +7,10 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// Requests fold as follows. Between TakeSync and SaveSync a run is serving the
+// Requests fold as follows. Between TakeSync and FinishSync a run is serving the
 // generation "taken". A request is waiting if "wanted" is above both "served"
 // and "taken"; only with a waiting one does a new request fold, and if their
-// refs differ, both become one request for all refs. SaveSync ends the run. If
+// refs differ, both become one request for all refs. FinishSync ends the run. If
 // that leaves "served" below "taken", the run has failed and what it was asked
 // for waits again, as a request for all refs, so that a request for another ref
 // which came meanwhile cannot take its place.
@@ -80,15 +80,14 @@ func (p prefixed) Scan(dest ...any) error {
 	return p.row.Scan(append([]any{p.first}, dest...)...)
 }
 
-// SaveSync implements [core.SyncStore]. It ends the run that TakeSync began. A
-// request that came during the run keeps its right to be served at once: then
-// NextAttemptAt stays zero, whatever s says.
-func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
+// FinishSync implements [core.SyncStore]. A request that came during the run keeps its
+// right to be served at once: then NextAttemptAt stays zero, whatever s says.
+func (q *queries) FinishSync(ctx context.Context, s core.SyncState) error {
 	skipped, err := encode(s.Skipped)
 	if err != nil {
 		return err
 	}
-	return q.exec(ctx, op{name: "save sync state", subject: s.RepoID, missing: noSyncState}, `
+	return q.exec(ctx, op{name: "finish sync", subject: s.RepoID, missing: noSyncState}, `
 		UPDATE sync_states SET
 			served = $1,
 			wanted_ref = CASE WHEN taken > $1 THEN '' ELSE wanted_ref END,
@@ -96,14 +95,12 @@ func (q *queries) SaveSync(ctx context.Context, s core.SyncState) error {
 			taken = 0, taken_ref = '',
 			failures = $3, runs = $4, first_synced_at = $5, last_success_at = $6, last_error_at = $7,
 			last_class = $8, last_error = $9, digest = $10, brake_digest = $11,
-			observed_at = $12, changed_at = $13, poll_at = $14, tried = $15, skipped_refs = $16,
-			notice_kind = $17, notice_class = $18, notice_generation = $19, brake_since = $20
-		WHERE repo_id = $21`,
+			observed_at = $12, changed_at = $13, tried = $14, skipped_refs = $15, brake_since = $16
+		WHERE repo_id = $17`,
 		s.Served, micros(s.NextAttemptAt),
 		s.Failures, s.Runs, micros(s.FirstSyncedAt), micros(s.LastSuccessAt), micros(s.LastErrorAt),
 		s.LastClass, s.LastError, s.Digest, s.BrakeDigest,
-		micros(s.ObservedAt), micros(s.ChangedAt), micros(s.PollAt), s.Tried, skipped,
-		s.Notice.Kind, s.Notice.Class, s.Notice.Generation, micros(s.BrakeSince), s.RepoID)
+		micros(s.ObservedAt), micros(s.ChangedAt), s.Tried, skipped, micros(s.BrakeSince), s.RepoID)
 }
 
 // SetDigest implements [core.SyncStore].

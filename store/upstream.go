@@ -140,3 +140,28 @@ func (q *queries) RepositoriesUnder(ctx context.Context, instance, host, owner s
 
 // onHost is how RepositoriesOf and RepositoriesUnder end; hosts are ASCII.
 const onHost = ` AND ($3 = '' OR lower(u.host) = $3) ORDER BY r.id`
+
+// RecordUpstreamFailure implements [core.UpstreamStore].
+func (q *queries) RecordUpstreamFailure(ctx context.Context, repoID string, at time.Time, class core.ErrorClass, text string) error {
+	return q.exec(ctx, op{name: "record upstream failure", subject: repoID, missing: noSyncState}, `
+		UPDATE sync_states SET last_error_at = $1, last_class = $2, last_error = $3, failures = CASE WHEN failures = 0 THEN 1 ELSE failures END WHERE repo_id = $4`,
+		micros(at), class, text, repoID)
+}
+
+// MarkSynced implements [core.UpstreamStore].
+func (q *queries) MarkSynced(ctx context.Context, repoID string, at time.Time) error {
+	return q.exec(ctx, op{name: "mark synced", subject: repoID, missing: noSyncState}, `
+		UPDATE sync_states SET first_synced_at = $1 WHERE repo_id = $2`, micros(at), repoID)
+}
+
+// ResetUpstream implements [core.UpstreamStore].
+func (q *queries) ResetUpstream(ctx context.Context, repoID string, at time.Time) error {
+	return q.exec(ctx, op{name: "reset upstream state", subject: repoID, missing: noSyncState}, `
+		UPDATE sync_states SET
+			wanted_ref = CASE WHEN taken > served THEN '' ELSE wanted_ref END,
+			taken = 0, taken_ref = '', next_attempt_at = 0, failures = 0,
+			last_success_at = 0, last_error_at = 0, last_class = '', last_error = '',
+			digest = '', brake_digest = '', brake_since = 0, observed_at = 0, poll_at = 0, skipped_refs = 'null',
+			upstream_since = CASE WHEN upstream_state = '' THEN upstream_since ELSE $1 END, upstream_state = ''
+		WHERE repo_id = $2`, micros(at), repoID)
+}

@@ -108,7 +108,7 @@ func (s *Service) applyPatch(ctx context.Context, dir string, p *pack, base core
 		if _, err := CleanPath(e.path); err != nil {
 			return "", err
 		}
-		p.strict = p.strict || readByGit(e.path)
+		p.checkFile(e.path, core.ObjectID(e.id))
 		if e.mode == modeSymlink {
 			links = append(links, e.id)
 		}

@@ -142,7 +142,7 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 		default:
 			ids[i] = cs.blobs[f.Content]
 		}
-		p.strict = p.strict || readByGit(f.Path)
+		p.checkFile(f.Path, ids[i])
 	}
 	dir := s.repos.Path(c.Repo.ID)
 	if !p.small() && !p.strict {

@@ -60,10 +60,19 @@ type pack struct {
 	// strict asks git to check the objects: somebody writes a file that git
 	// itself reads, such as .gitmodules.
 	strict bool
+	repoID string                   // whose settings say what git is to tolerate
+	paths  map[core.ObjectID]string // of files that git itself reads, for its refusals
+}
+
+// checkFile has git check the objects if it reads the file itself.
+func (p *pack) checkFile(path string, id core.ObjectID) {
+	if readByGit(path) {
+		p.strict, p.paths[id] = true, path
+	}
 }
 
 func (s *Service) newPack(r core.Repository) *pack {
-	p := &pack{body: spool{dir: s.temp}, hash: sha1.New, deflate: s.deflate, seen: map[core.ObjectID]bool{}, limit: s.maxSize}
+	p := &pack{body: spool{dir: s.temp}, hash: sha1.New, deflate: s.deflate, seen: map[core.ObjectID]bool{}, limit: s.maxSize, repoID: r.ID, paths: map[core.ObjectID]string{}}
 	if r.ObjectFormat == "sha256" {
 		p.hash = sha256.New
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/fsck"
 )
 
 // quarantine is a place for objects that git makes while it is not sure yet
@@ -163,10 +164,20 @@ func (s *Service) vet(ctx context.Context, dir string, p *pack) error {
 		return err
 	}
 	defer q.close() //nolint:errcheck // the next start removes what is left
+	tolerated, err := s.repos.Tolerated(ctx, p.repoID)
+	if err != nil {
+		return err
+	}
 	err = s.git.Run(ctx, q.command(git.Command{
-		Name: "index-pack", Dir: dir, Flags: []string{"--stdin", "--strict"}, Stdin: p.reader(), Stdout: io.Discard,
+		Name: "index-pack", Dir: dir, Flags: []string{"--stdin", s.git.FsckStrict(tolerated)}, Stdin: p.reader(), Stdout: io.Discard,
 	}))
 	if _, text, ok := exitCode(err); ok {
+		if refusal, ok := fsck.FindRefusal(text); ok {
+			if path := p.paths[refusal.Object]; path != "" {
+				refusal.Path = path
+			}
+			return &core.Error{Kind: core.KindInvalid, Message: refusal.Sentence(), Err: err}
+		}
 		return &core.Error{Kind: core.KindInvalid, Message: "git refuses the content: " + lastLine(text), Err: err}
 	}
 	return err

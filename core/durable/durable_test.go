@@ -64,3 +64,25 @@ func requireNames(t *testing.T, dir string, want ...string) {
 	}
 	require.Equal(t, want, names)
 }
+
+func TestMkdirAll(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "b", "c")
+	require.NoError(t, durable.MkdirAll(dir))
+	require.NoError(t, durable.MkdirAll(dir), "again")
+	info, err := os.Stat(dir)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o700), info.Mode().Perm())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	require.Error(t, durable.MkdirAll(filepath.Join(dir, "file", "below")))
+}
+
+func TestSyncFolders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "inner"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	require.NoError(t, durable.SyncFolders(dir))
+	require.ErrorIs(t, durable.SyncFolders(filepath.Join(dir, "absent")), fs.ErrNotExist)
+	require.ErrorIs(t, durable.SyncFile(filepath.Join(dir, "absent")), fs.ErrNotExist)
+}

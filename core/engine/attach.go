@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
@@ -34,7 +35,13 @@ func (e *Engine) Attach(ctx context.Context, r core.Repository, u UpstreamReques
 	if err != nil || dry {
 		return plan, err
 	}
-	err = e.sync.Attach(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
+	var refs []git.Ref
+	if e.rebuild.Check(r) == nil {
+		if refs, err = e.git.Refs(ctx, e.repos.Path(r.ID)); err != nil {
+			return LinkPlan{}, err
+		}
+	} // else there is no content, and the first sync brings it
+	err = e.monitor.Attach(ctx, r, *plan.Repository.Upstream, len(refs) > 0, func(q core.Queries) error {
 		return e.replaceCredential(ctx, q, plan.Repository, kept, c)
 	})
 	if err != nil {
@@ -65,7 +72,7 @@ func (e *Engine) Repoint(ctx context.Context, r core.Repository, u UpstreamReque
 		return plan, err
 	}
 	gone := e.inbound.Leaving(ctx, r)
-	err = e.sync.Repoint(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
+	err = e.monitor.Repoint(ctx, r, *plan.Repository.Upstream, func(q core.Queries) error {
 		if err := q.DeleteInboundWebhook(ctx, r.ID); err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
 		}
@@ -126,7 +133,7 @@ func (e *Engine) plan(
 func (e *Engine) linked(ctx context.Context, plan LinkPlan) (LinkPlan, error) {
 	r := plan.Repository
 	e.checkInbound(ctx, r.ID)
-	if err := e.sync.RequestLinked(ctx, r.ID); err != nil {
+	if err := e.monitor.RequestLinked(ctx, r.ID); err != nil {
 		return LinkPlan{}, err
 	}
 	e.log.Info("repository linked to an upstream", "repo_id", r.ID, "provider", r.Upstream.Instance, "host", r.Upstream.Host)

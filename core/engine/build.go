@@ -75,6 +75,7 @@ type Engine struct {
 	ephemeral *ephemeral.Service
 	schedule  *schedule.Service
 	sync      *mirror.Service
+	monitor   *upstream.Monitor
 	looker    *mirror.Looker
 	maintain  *maintain.Service
 	rebuild   *rebuild.Service
@@ -90,8 +91,7 @@ type Engine struct {
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
 	discover := discovery.New(o.Agent)
-	e := &Engine{store: o.Store, git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
-	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
+	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.objects = catfile.NewPool(o.Git, catfile.Options{})
 	var err error
 	e.repos, err = repo.Open(repo.Options{
@@ -101,9 +101,14 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Only what changes refs has the store itself: a commit point may keep tables in it.
+	o.Store = describing{o.Store, e.describe}
+	e.store = o.Store
+	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.repos.OnApplied(e.maintain.Applied)
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
+	e.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: e.upstreams, Store: o.Store, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger})
 	e.rebuild = rebuild.New(rebuild.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Clock: o.Clock, Logger: o.Logger, Rebuilt: e.maintain.Due,
 		WantSync: func(ctx context.Context, id string) { e.requestSync(ctx, id, schedule.TriggerRecovery) },
@@ -111,7 +116,7 @@ func New(o Options) (*Engine, error) {
 	o.Git.OnDamaged(e.rebuild.SuspectFolder)
 	e.sync = mirror.New(mirror.Options{
 		Rebuilds: e.rebuild,
-		Git:      o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Git:      o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
@@ -119,12 +124,12 @@ func New(o Options) (*Engine, error) {
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
 	})
 	e.inbound = inbound.New(inbound.Options{
-		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.sync, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
+		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.monitor, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
 	})
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.sync.Confirm, Recheck: e.sync.Recheck, Accepted: e.sync.Accepted, SettlePeriod: o.SettlePeriod,
+		Confirm: e.monitor.Confirm, Recheck: e.monitor.Recheck, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
 	})
 	if err != nil {
 		return nil, err
@@ -177,6 +182,9 @@ func (e *Engine) Recover(ctx context.Context) error {
 	}
 	if err := e.rebuild.Survey(ctx); err != nil {
 		return fmt.Errorf("look for damaged repositories: %w", err)
+	}
+	if err := e.repos.DescribeAll(ctx); err != nil {
+		return fmt.Errorf("describe repositories: %w", err)
 	}
 	if err := e.push.Survey(ctx); err != nil {
 		return fmt.Errorf("recover writes: %w", err)

@@ -92,7 +92,7 @@ func (e *Engine) tryWith(ctx context.Context, r core.Repository) {
 // retryWith has a failing sync tried with a new credential. That is stored
 // already, so a failure here is for the log.
 func (e *Engine) retryWith(ctx context.Context, repoID string) {
-	if err := e.sync.CredentialChanged(context.WithoutCancel(ctx), repoID); err != nil && core.KindOf(err) != core.KindNotFound {
+	if err := e.monitor.CredentialChanged(context.WithoutCancel(ctx), repoID); err != nil && core.KindOf(err) != core.KindNotFound {
 		e.log.Error("cannot try the new credential at once; the next retry uses it", "repo_id", repoID, "error", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/upstream"
 )
 
 // UpstreamRequest is the wish to link a new repository to an upstream, in the
@@ -57,7 +57,7 @@ type SyncStatus struct {
 	// cannot be reached; zero: it is not.
 	HostRests time.Time
 	// Identity is what is known of the upstream's stable id.
-	Identity mirror.Identity
+	Identity upstream.Identity
 	// Damage is what is wrong with the repository's folder; nil: nothing is.
 	Damage *core.Damage
 	// Held are the rewrites that keep refs from where the upstream has them.

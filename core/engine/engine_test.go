@@ -274,14 +274,15 @@ func TestEngine_SyncStatus_nextPollIsNeverPast(t *testing.T) {
 	require.NoError(t, err)
 	state, err := b.Store.SyncState(t.Context(), r.ID)
 	require.NoError(t, err)
-	state.FirstSyncedAt, state.PollAt, state.NextAttemptAt = now, now.Add(-time.Hour), now.Add(time.Hour)
-	require.NoError(t, b.Store.SaveSync(t.Context(), state))
+	state.FirstSyncedAt, state.NextAttemptAt = now, now.Add(time.Hour)
+	require.NoError(t, b.Store.FinishSync(t.Context(), state))
+	require.NoError(t, b.Store.SetPoll(t.Context(), r.ID, now.Add(-time.Hour)))
 	status, err := b.SyncStatus(t.Context(), r)
 	require.NoError(t, err)
 	require.True(t, status.PollAt.Equal(now.Add(time.Hour)), status.PollAt)
 	// One that is due is due now.
 	state.Served, state.NextAttemptAt = state.Wanted, time.Time{}
-	require.NoError(t, b.Store.SaveSync(t.Context(), state))
+	require.NoError(t, b.Store.FinishSync(t.Context(), state))
 	status, err = b.SyncStatus(t.Context(), r)
 	require.NoError(t, err)
 	require.False(t, status.PollAt.Before(now), status.PollAt)

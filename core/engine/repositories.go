@@ -255,7 +255,7 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	st.Expected = len(expected)
 	if r.Upstream != nil {
 		st.HostRests = e.schedule.PausedUntil(r.Upstream.Host)
-		st.Identity = e.sync.Identity(r)
+		st.Identity = e.monitor.Identity(r)
 	}
 	if !st.PollAt.IsZero() {
 		st.PollAt = e.nextPoll(st.SyncState)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/fsck"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
@@ -21,6 +22,7 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 	if err := CheckSettings(r, s); err != nil {
 		return err
 	}
+	s.Tolerate, _ = fsck.CheckTolerated(s.Tolerate) // in git's spelling
 	old, err := e.store.Settings(ctx, r.ID)
 	if err != nil {
 		return err
@@ -52,6 +54,9 @@ func CheckSettings(r core.Repository, s core.Settings) error {
 	if r.Upstream == nil && (s.Poll != "" || s.Demand() != (core.Demand{}) || len(s.Include)+len(s.Exclude) > 0 || s.PullRequests) {
 		return core.Errorf(core.KindInvalid, "poll, max_staleness, freshness, include, exclude and pull_requests are for repositories with an upstream")
 	}
+	if _, err := fsck.CheckTolerated(s.Tolerate); err != nil {
+		return err
+	}
 	_, err := repo.NewRules(r, s)
 	return err
 }
@@ -68,8 +73,8 @@ func (e *Engine) PlanSettings(ctx context.Context, r core.Repository, s core.Set
 	return e.sync.Plan(ctx, r, s)
 }
 
-// sameRefs reports whether two settings say the same of refs.
+// sameRefs reports whether two settings let the same refs and objects in.
 func sameRefs(a, b core.Settings) bool {
 	return slices.Equal(a.Include, b.Include) && slices.Equal(a.Exclude, b.Exclude) && slices.Equal(a.RefPolicies, b.RefPolicies) &&
-		a.PullRequests == b.PullRequests
+		a.PullRequests == b.PullRequests && slices.Equal(a.Tolerate, b.Tolerate)
 }

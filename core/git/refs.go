@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
 )
 
 // RefChange is one line of a ref transaction: a ref by its name on disk. With
@@ -209,9 +212,13 @@ func (g *Git) IsAncestor(ctx context.Context, dir string, a, b core.ObjectID) (b
 	return false, err
 }
 
-// SetHead points HEAD at a branch by its full name.
+// SetHead points HEAD at a branch by its full name. It is flushed: git flushes refs,
+// but no symbolic ones.
 func (g *Git) SetHead(ctx context.Context, dir, ref string) error {
-	return g.Run(ctx, Command{Name: "symbolic-ref", Dir: dir, Args: []string{"HEAD", ref}})
+	if err := g.Run(ctx, Command{Name: "symbolic-ref", Dir: dir, Args: []string{"HEAD", ref}}); err != nil {
+		return err
+	}
+	return errors.Join(durable.SyncFile(filepath.Join(dir, "HEAD")), durable.SyncDir(dir))
 }
 
 // Init makes an empty bare repository at dir.

@@ -1,7 +1,10 @@
 package git
 
 import (
+	"strings"
+
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/fsck"
 )
 
 // NamespaceEnv makes git see only the refs of the namespace, under their
@@ -23,14 +26,17 @@ func ProtocolEnv(header string) []string {
 	return nil
 }
 
-// FsckIgnores lists checks of git-fsck(1) that old, harmless and widespread
-// history fails, as configuration of section "receive" or "fetch". Without
-// them well-known public repositories could be neither mirrored nor pushed.
-func FsckIgnores(section string) []Config {
-	ids := []string{"badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode"}
-	cfg := make([]Config, len(ids))
-	for i, id := range ids {
-		cfg[i] = Config{section + ".fsck." + id, "ignore"}
+// FsckConfig makes git check the objects that arrive, as configuration of section
+// "receive" or "fetch", in a repository whose settings tolerate some faults.
+func (g *Git) FsckConfig(section string, tolerated []string) []Config {
+	cfg := []Config{{section + ".fsckObjects", "true"}}
+	for _, id := range fsck.Ignored(g.version.Minor, tolerated) {
+		cfg = append(cfg, Config{section + ".fsck." + id, "ignore"})
 	}
 	return cfg
+}
+
+// FsckStrict is the flag --strict of git index-pack that checks like [Git.FsckConfig].
+func (g *Git) FsckStrict(tolerated []string) string {
+	return "--strict=" + strings.Join(fsck.Ignored(g.version.Minor, tolerated), "=ignore,") + "=ignore"
 }

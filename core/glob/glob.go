@@ -15,10 +15,12 @@ const (
 	maxGlob  = 1024 // bytes of one
 )
 
-// List is a list of glob patterns. "*" and "?" stop at slashes, "**" is any
-// number of folders, "[abc]" and "{a,b}" work as usual. A pattern without a
-// slash fits names in any folder, one that ends with a slash everything in a
-// folder.
+// List is a list of glob patterns. They match as those of gitignore(5), wildmatch of
+// git: "*", "?" and "[...]" never match a slash, and sets know ranges and POSIX
+// classes such as "[[:digit:]]". A pattern without a slash fits names in any
+// folder, one that ends with a slash everything in a folder. Beyond git's, "**"
+// crosses slashes wherever it stands, "{a,b}" is either, and what git does with bytes
+// is done with characters.
 type List []*regexp.Regexp
 
 // Parse reads patterns. They become regular expressions of Go, which take
@@ -123,31 +125,4 @@ func parse(pattern string) (*regexp.Regexp, error) {
 	}
 	re.WriteString(`\z`)
 	return regexp.Compile(re.String())
-}
-
-// class turns the bracket expression at the start of text into one of a
-// regular expression; end is where it ends, 0 if it does not.
-func class(text string) (end int, set string) {
-	i, not := 1, false
-	if i < len(text) && (text[i] == '!' || text[i] == '^') {
-		i, not = 2, true
-	}
-	shut := strings.IndexByte(text[min(i+1, len(text)):], ']') // a first ']' is itself
-	if shut < 0 {
-		return 0, ""
-	}
-	shut += i + 1
-	var b strings.Builder
-	b.WriteByte('[')
-	if not {
-		b.WriteString(`^/`)
-	}
-	for _, c := range text[i:shut] {
-		if strings.ContainsRune(`\[]^&~`, c) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(c)
-	}
-	b.WriteByte(']')
-	return shut + 1, b.String()
 }

@@ -1,6 +1,7 @@
 // Package mirror makes synced repositories equal to their upstreams.
 //
-// When a run or a look is made, core/schedule decides; this package does it.
+// When a run or a look is made, core/schedule decides; this package does it. Which
+// repository at the host is the upstream, and in which state, core/upstream decides.
 //
 // # One run
 //
@@ -20,13 +21,6 @@
 // differs from the copy or fails. Object ids that a webhook announced, and that no
 // listing has shown yet, are looked for in short steps until they are seen,
 // superseded or expired. Nothing relies on the clock of a host.
-//
-// # Whom it follows
-//
-// The repository with the host's stable id, where the host has such ids: whatever
-// it is called. The host's API is asked when its git fails in a way that it may
-// explain, when a webhook says so, once a day, and, while objects are fetched,
-// before anything new reaches a public ref.
 //
 // # The first mirror
 //

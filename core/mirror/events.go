@@ -5,21 +5,8 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/upstream"
 )
-
-// failuresNotified is how many failures in a row are told although nobody asked for
-// the run: by then the quick retries are used up.
-const failuresNotified = 3
-
-// outageClass folds the classes that one outage shows alternately: a host that is
-// away refuses connections, hangs, and answers 502. Each change would be a notice.
-func outageClass(class core.ErrorClass) core.ErrorClass {
-	switch class {
-	case core.ClassTimeout, core.ClassUnavailable:
-		return core.ClassNetwork
-	}
-	return class
-}
 
 // syncEvent is the body of repo.sync.*, contract section 5.
 type syncEvent struct {
@@ -84,13 +71,13 @@ func (x *run) end(before core.SyncNotice, state core.SyncState, final bool) stri
 	case outcomeInterrupted:
 		return "" // it goes on
 	case outcomeFailed, outcomeHeld:
-		again := before.Kind == core.NoticeFailed && outageClass(before.Class) == outageClass(x.Class)
+		again := before.Kind == core.NoticeFailed && upstream.OutageClass(before.Class) == upstream.OutageClass(x.Class)
 		switch {
 		case x.asked, final && before.Pending():
 			return core.EventSyncFailed
 		case again:
 			return ""
-		case before.Kind == core.NoticeFailed, state.Failures >= failuresNotified:
+		case before.Kind == core.NoticeFailed, state.Failures >= upstream.FailuresNotified:
 			return core.EventSyncFailed
 		}
 		return ""
@@ -123,101 +110,4 @@ func headChanged(r core.Repository, to string, at time.Time) (core.Event, error)
 		Old string `json:"old"`
 		New string `json:"new"`
 	}{r.DefaultBranch, to}, at)
-}
-
-// place is where an upstream is, in events.
-type place struct {
-	Owner string `json:"owner"`
-	Name  string `json:"name"`
-	URL   string `json:"url"`
-}
-
-func placeOf(up core.Upstream) place { return place{up.Owner, up.Name, up.URL} }
-
-// movedEvent tells that the upstream was renamed or transferred, and followed.
-func movedEvent(r core.Repository, to core.Upstream, at time.Time) (core.Event, error) {
-	return core.RepositoryEvent(r, core.EventUpstreamMoved, struct {
-		Old place `json:"old"`
-		New place `json:"new"`
-	}{placeOf(*r.Upstream), placeOf(to)}, at)
-}
-
-// trouble is why an upstream cannot be followed: the state that its host tells,
-// else the class of failures in a row. The zero value is none.
-type trouble struct {
-	state core.UpstreamState
-	class core.ErrorClass
-}
-
-// troubleOf reads it from a sync state. One or two failures in a row are none.
-func troubleOf(s core.SyncState) trouble {
-	if !s.UpstreamState.Readable() {
-		return trouble{state: s.UpstreamState}
-	}
-	if s.Failures >= failuresNotified {
-		switch class := outageClass(s.LastClass); class {
-		case core.ClassNetwork, core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassProtocol, core.ClassRefused:
-			return trouble{state: s.UpstreamState, class: class}
-		}
-	}
-	return trouble{state: s.UpstreamState}
-}
-
-// away reports whether the upstream cannot be read.
-func (t trouble) away() bool {
-	return t.class != "" || !t.state.Readable()
-}
-
-// upstreamEvents tells once what became of an upstream, and once that it is
-// back. message is a sentence for a person.
-func upstreamEvents(r core.Repository, before, after core.SyncState, message string, at time.Time) ([]core.Event, error) {
-	was, is := troubleOf(before), troubleOf(after)
-	if was == is {
-		return nil, nil
-	}
-	var out []core.Event
-	if was != (trouble{}) && !is.away() && (was.away() || is == trouble{}) {
-		since := before.UpstreamSince
-		if was.class != "" || since.IsZero() {
-			since = lastInOrder(before)
-		}
-		e, err := core.RepositoryEvent(r, core.EventUpstreamRecovered, struct {
-			State core.UpstreamState `json:"state"`
-			Since core.Timestamp     `json:"since"`
-		}{was.state, core.EventTime(since)}, at)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	// An outage of an archived repository ends with it archived: no news.
-	if is.away() || is.state == core.UpstreamArchived && was.state != core.UpstreamArchived {
-		since := at
-		if is.class != "" {
-			since = lastInOrder(after)
-		}
-		e, err := core.RepositoryEvent(r, core.EventUpstreamUnavailable, struct {
-			State   core.UpstreamState `json:"state"`
-			Class   core.ErrorClass    `json:"class"`
-			Message string             `json:"message"`
-			Since   core.Timestamp     `json:"since"`
-		}{is.state, after.LastClass, message, core.EventTime(since)}, at)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, nil
-}
-
-// lastInOrder is when the upstream was last in order, as far as is known.
-func lastInOrder(s core.SyncState) time.Time {
-	heard := s.ObservedAt
-	if s.LastSuccessAt.After(heard) {
-		heard = s.LastSuccessAt
-	}
-	if heard.IsZero() {
-		heard = s.LastErrorAt
-	}
-	return heard
 }

@@ -140,9 +140,12 @@ func (s *Service) gitFetch(ctx context.Context, r core.Repository, specs []strin
 		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
 	}
 	c.Name, c.Dir, c.Flags = "fetch", cmp.Or(c.Dir, s.repos.Path(r.ID)), append(flags, c.Flags...)
-	c.Config = append(c.Config, git.FsckIgnores("fetch")...)
+	tolerated, err := s.repos.Tolerated(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	c.Config = append(c.Config, s.git.FsckConfig("fetch", tolerated)...)
 	c.Config = append(c.Config,
-		git.Set("fetch.fsckObjects", "true"),
 		git.RefLockTimeout(refWait),
 		// Small fetches become loose objects, large ones stay packs.
 		git.Set("fetch.unpackLimit", "100"),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers/forgetest"
@@ -20,8 +21,8 @@ import (
 // and tells of each. Nothing of it is news here.
 func TestInvariant05_ownRefsInFlightCauseOneListing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{})
-	r, one := b.mirrored("a")
+	b := mirrortest.New(t, coretest.Options{})
+	r, one := b.Mirrored("a")
 	two := coretest.Commit(t, b.Path(r), "two", one)
 	var updates []core.RefUpdate
 	for i := range 10 {
@@ -37,42 +38,42 @@ func TestInvariant05_ownRefsInFlightCauseOneListing(t *testing.T) {
 		<-goOn
 	}})()
 	done := make(chan []push.Result, 1)
-	go func() { done <- b.session(r, updates...) }()
+	go func() { done <- b.Write(r, updates...) }()
 	<-taken
-	runs, events := len(b.runs(r)), len(b.allEvents(r))
+	runs, events := len(b.Runs(r)), len(b.AllEvents(r))
 	b.Forge.ForgetRequests()
 
 	for _, u := range updates[:9] {
-		b.hook(r, u)
+		b.Announce(r, u)
 	}
-	require.NoError(t, b.sync.Fresh(t.Context(), b.Reload(r))) // somebody looks
+	require.NoError(t, b.Mirror.Fresh(t.Context(), b.Reload(r))) // somebody looks
 	require.Equal(t, 1, b.Forge.Count(forgetest.KindListRefs))
 	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
-	require.Len(t, b.runs(r), runs)
-	require.Len(t, b.allEvents(r), events)
+	require.Len(t, b.Runs(r), runs)
+	require.Len(t, b.AllEvents(r), events)
 	// Somebody asks for a sync: it has a row and its events, and fetches nothing.
-	require.NoError(t, b.run(r, ""))
-	require.Equal(t, "unchanged", b.runs(r)[0].Outcome)
+	require.NoError(t, b.Sync(r, ""))
+	require.Equal(t, "unchanged", b.Runs(r)[0].Outcome)
 	require.Zero(t, b.Forge.Count(forgetest.KindFetch))
-	s := b.state(r)
+	s := b.State(r)
 	require.Less(t, s.Served, s.Wanted, "it goes on")
-	require.Equal(t, 30*time.Second, s.NextAttemptAt.Sub(b.clock.Now()))
+	require.Equal(t, 30*time.Second, s.NextAttemptAt.Sub(b.Clock.Now()))
 	// What others do meanwhile is brought, and what is in flight is left alone.
 	b.ForgeGit(r, "update-ref", "refs/heads/other", string(one))
-	require.NoError(t, b.run(r, ""))
+	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, one, b.Refs(r)["refs/heads/other"])
 	require.NotContains(t, b.Refs(r), "refs/tags/t1")
-	runs, events = len(b.runs(r)), len(b.allEvents(r))
+	runs, events = len(b.Runs(r)), len(b.AllEvents(r))
 
 	close(goOn)
 	for _, result := range <-done {
 		require.True(t, result.OK(), "%+v", result)
 	}
 	// Its end is what the run waited for, not a time.
-	require.Eventually(t, func() bool { s := b.state(r); return s.Served == s.Wanted }, time.Minute, 10*time.Millisecond)
-	b.equal(r)
-	require.Len(t, b.runs(r), runs)
-	require.Len(t, b.allEvents(r), events+len(updates), "the session's own")
+	require.Eventually(t, func() bool { s := b.State(r); return s.Served == s.Wanted }, time.Minute, 10*time.Millisecond)
+	b.RequireEqual(r)
+	require.Len(t, b.Runs(r), runs)
+	require.Len(t, b.AllEvents(r), events+len(updates), "the session's own")
 	require.Zero(t, b.Forge.Count(forgetest.KindFetch), "the other branch is at what is here")
 }
 
@@ -85,13 +86,13 @@ func TestInvariant05_ownRefsBeforeTheirRecordCauseNoRun(t *testing.T) {
 			t.Parallel()
 			var pushing atomic.Bool
 			moved, goOn, done := make(chan struct{}), make(chan struct{}), make(chan []push.Result, 1)
-			b := newBench(t, coretest.Options{Failpoint: func(name string) {
+			b := mirrortest.New(t, coretest.Options{Failpoint: func(name string) {
 				if name == "refs-applied" && pushing.CompareAndSwap(true, false) {
 					close(moved)
 					<-goOn
 				}
 			}})
-			r, one := b.mirrored("a")
+			r, one := b.Mirrored("a")
 			u := core.RefUpdate{Name: "refs/heads/main", Old: one, New: coretest.Commit(t, b.Path(r), "two", one)}
 			var pushed []push.Result
 			end := sync.OnceFunc(func() {
@@ -99,28 +100,28 @@ func TestInvariant05_ownRefsBeforeTheirRecordCauseNoRun(t *testing.T) {
 				pushed = <-done
 			})
 			pushing.Store(true)
-			go func() { done <- b.session(r, u) }()
+			go func() { done <- b.Write(r, u) }()
 			<-moved
-			require.NotEmpty(t, b.state(r).Digest, "its record takes it")
-			runs := len(b.runs(r))
+			require.NotEmpty(t, b.State(r).Digest, "its record takes it")
+			runs := len(b.Runs(r))
 			b.Forge.ForgetRequests()
 
 			if ends {
-				b.onceListed(end) // between the listing and what is made of it
-				gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerWebhook, "")
+				b.OnceListed(end) // between the listing and what is made of it
+				gen, err := b.Schedule.Request(t.Context(), r.ID, schedule.TriggerWebhook, "")
 				require.NoError(t, err)
-				require.NoError(t, b.wait(r, gen))
+				require.NoError(t, b.Wait(r, gen))
 			} else {
-				b.hook(r, u)
-				require.NoError(t, b.sync.Fresh(t.Context(), b.Reload(r)))
+				b.Announce(r, u)
+				require.NoError(t, b.Mirror.Fresh(t.Context(), b.Reload(r)))
 			}
-			require.Len(t, b.runs(r), runs)
+			require.Len(t, b.Runs(r), runs)
 
 			end()
 			require.True(t, pushed[0].OK())
-			b.settle(r)
-			b.equal(r)
-			require.Len(t, b.runs(r), runs)
+			b.Settle(r)
+			b.RequireEqual(r)
+			require.Len(t, b.Runs(r), runs)
 			require.Zero(t, b.Forge.Count(forgetest.KindFetch))
 		})
 	}

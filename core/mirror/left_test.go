@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 	"github.com/headwater-git/headwater/core/schedule"
 )
 
@@ -17,38 +18,38 @@ import (
 // written down, and it is told once without a restart.
 func TestService_storeThatFailsAfterARunMovedRefs(t *testing.T) {
 	t.Parallel()
-	var b *bench
+	var b *mirrortest.Bench
 	var full atomic.Bool
 	entered := make(chan struct{})
-	b = newBench(t, coretest.Options{Failpoint: func(name string) {
+	b = mirrortest.New(t, coretest.Options{Failpoint: func(name string) {
 		if name == "refs-applied" && full.CompareAndSwap(true, false) {
 			b.Store.Fail(errors.New("disk full"))
 			close(entered)
 		}
 	}})
-	r, one := b.mirrored("a")
-	require.NoError(t, b.push.Recover(t.Context()))
+	r, one := b.Mirrored("a")
+	require.NoError(t, b.Push.Recover(t.Context()))
 	told := len(b.Events(r))
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	full.Store(true)
-	gen, err := b.schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
+	gen, err := b.Schedule.Request(t.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(t, err)
 	<-entered
 	for n := 0; n == 0; { // it rests
 		var more <-chan struct{}
-		if n, more = b.clock.Timers(); n == 0 {
+		if n, more = b.Clock.Timers(); n == 0 {
 			<-more
 		}
 	}
 	b.Store.Fail(nil)
-	b.clock.Advance(time.Minute)
-	require.Error(t, b.wait(r, gen))
-	b.settle(r)
+	b.Clock.Advance(time.Minute)
+	require.Error(t, b.Wait(r, gen))
+	b.Settle(r)
 	require.Equal(t, two, b.Refs(r)["refs/heads/main"])
-	require.Equal(t, core.KindLocked, b.session(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].Kind)
+	require.Equal(t, core.KindLocked, b.Write(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].Kind)
 	require.Len(t, b.Events(r), told)
-	require.NoError(t, b.push.Recover(t.Context()))
+	require.NoError(t, b.Push.Recover(t.Context()))
 	require.Equal(t, []string{"refs/heads/main"}, b.Events(r)[told:])
 	require.False(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/main"))
-	require.True(t, b.session(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].OK())
+	require.True(t, b.Write(r, core.RefUpdate{Name: "refs/heads/main", Old: two, New: one})[0].OK())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/upstream"
 )
 
 // The mass-deletion brake: a plan that deletes more than half of more than
@@ -262,7 +263,7 @@ func (s *Service) hold(x *run, adv discovery.Advertisement, deleted, public int)
 		since = first
 	}
 	x.brake = heldListing{digest, since}
-	return &classError{class: core.ClassDiverged, text: fmt.Sprintf(
+	return &upstream.ClassifiedError{Class: core.ClassDiverged, Text: fmt.Sprintf(
 		"held back: the upstream now lists %d of %d branches and tags as gone; nothing is deleted before a listing at least %s later agrees", deleted, public, brakePause)}
 }
 

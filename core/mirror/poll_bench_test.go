@@ -18,6 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/schedule"
+	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -71,8 +72,11 @@ func BenchmarkService_poll(b *testing.B) {
 			if err := q.CreateRepository(ctx, r); err != nil {
 				return err
 			}
-			s := core.SyncState{RepoID: r.ID, FirstSyncedAt: now, ChangedAt: now, Digest: adv.Digest(), PollAt: now}
-			if err := q.SaveSync(ctx, s); err != nil {
+			s := core.SyncState{RepoID: r.ID, FirstSyncedAt: now, ChangedAt: now, Digest: adv.Digest()}
+			if err := q.FinishSync(ctx, s); err != nil {
+				return err
+			}
+			if err := q.SetPoll(ctx, r.ID, now); err != nil {
 				return err
 			}
 		}
@@ -83,7 +87,8 @@ func BenchmarkService_poll(b *testing.B) {
 	runtime.ReadMemStats(&before)
 	asked.Store(0)
 	sched := schedule.New(schedule.Options{Store: w.Store, Upstreams: w.Upstreams, Clock: w.Clock, Logger: w.Logger})
-	s := mirror.New(mirror.Options{Git: w.Git, Repos: w.Repos, Store: w.Store, Upstreams: w.Upstreams, Schedule: sched, Clock: w.Clock, Logger: w.Logger})
+	monitor := upstream.NewMonitor(upstream.MonitorOptions{Hosts: w.Upstreams, Store: w.Store, Schedule: sched, Clock: w.Clock, Logger: w.Logger})
+	s := mirror.New(mirror.Options{Git: w.Git, Repos: w.Repos, Store: w.Store, Upstreams: w.Upstreams, Monitor: monitor, Schedule: sched, Clock: w.Clock, Logger: w.Logger})
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	b.ResetTimer()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 	"github.com/headwater-git/headwater/core/schedule"
 )
 
@@ -34,19 +35,19 @@ func TestInvariant01_pushAgainstSync(t *testing.T) {
 						f()
 					}
 				}
-				b := newBench(t, coretest.Options{Failpoint: func(name string) {
+				b := mirrortest.New(t, coretest.Options{Failpoint: func(name string) {
 					if name == at {
 						take()
 					}
 				}})
-				r, one := b.mirrored("a")
+				r, one := b.Mirrored("a")
 				two := coretest.Commit(t, b.Path(r), "two", one)
 				hook := func() error { take(); return nil }
 				switch at {
 				case "listed":
-					b.ups.set(&b.ups.listed, hook)
+					b.OnListed(hook)
 				case "opened":
-					b.ups.set(&b.ups.opened, hook)
+					b.OnOpened(hook)
 				}
 				// The sync has something to do in any case.
 				b.ForgeGit(r, "update-ref", "refs/heads/other", string(one))
@@ -55,7 +56,7 @@ func TestInvariant01_pushAgainstSync(t *testing.T) {
 				}
 				mu.Lock()
 				act = func() {
-					if res := b.session(r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: two}); !res[0].OK() {
+					if res := b.Write(r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: two}); !res[0].OK() {
 						t.Errorf("push refused: %s", res[0].Reason)
 					}
 					if at := b.Refs(r)["refs/heads/main"]; at != two {
@@ -63,10 +64,10 @@ func TestInvariant01_pushAgainstSync(t *testing.T) {
 					}
 				}
 				mu.Unlock()
-				require.NoError(t, b.run(r, ""))
+				require.NoError(t, b.Sync(r, ""))
 				require.Equal(t, two, b.Refs(r)["refs/heads/main"], "backwards")
-				b.settle(r)
-				b.equal(r)
+				b.Settle(r)
+				b.RequireEqual(r)
 				events := b.Events(r)
 				n := 0
 				for _, ref := range events {
@@ -75,8 +76,8 @@ func TestInvariant01_pushAgainstSync(t *testing.T) {
 					}
 				}
 				require.Equal(t, 1, n, "told once: %v", events)
-				require.NoError(t, b.run(r, ""))
-				require.Equal(t, "unchanged", b.runs(r)[0].Outcome)
+				require.NoError(t, b.Sync(r, ""))
+				require.Equal(t, "unchanged", b.Runs(r)[0].Outcome)
 				require.Len(t, b.Events(r), len(events))
 			})
 		}
@@ -89,32 +90,32 @@ func TestInvariant01_syncInsideAPush(t *testing.T) {
 	for _, at := range []string{"journal-sent", "upstream-accepted", "refs-applied"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
-			var b *bench
+			var b *mirrortest.Bench
 			var r core.Repository
 			armed := false
-			b = newBench(t, coretest.Options{Failpoint: func(name string) {
+			b = mirrortest.New(t, coretest.Options{Failpoint: func(name string) {
 				if !armed || name != at {
 					return
 				}
 				armed = false
 				if at == "refs-applied" {
 					// The write lock is held: the run can only begin.
-					_, _ = b.schedule.Request(context.Background(), r.ID, schedule.TriggerAPI, "")
+					_, _ = b.Schedule.Request(context.Background(), r.ID, schedule.TriggerAPI, "")
 					return
 				}
-				if err := b.run(r, ""); err != nil {
+				if err := b.Sync(r, ""); err != nil {
 					t.Errorf("sync: %v", err)
 				}
 			}})
 			var one core.ObjectID
-			r, one = b.mirrored("a")
+			r, one = b.Mirrored("a")
 			two := coretest.Commit(t, b.Path(r), "two", one)
 			b.ForgeGit(r, "update-ref", "refs/heads/other", string(one))
 			armed = true
-			require.True(t, b.session(r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: two})[0].OK())
+			require.True(t, b.Write(r, core.RefUpdate{Name: "refs/heads/main", Old: one, New: two})[0].OK())
 			require.Equal(t, two, b.Refs(r)["refs/heads/main"])
-			b.settle(r)
-			b.equal(r)
+			b.Settle(r)
+			b.RequireEqual(r)
 			require.ElementsMatch(t, []string{"refs/heads/main", "refs/heads/other"}, b.Events(r))
 		})
 	}
@@ -124,19 +125,19 @@ func TestInvariant01_syncInsideAPush(t *testing.T) {
 // the rest with the next run.
 func TestService_upstreamThatMovesAfterTheListing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{})
-	r, one := b.mirrored("a")
+	b := mirrortest.New(t, coretest.Options{})
+	r, one := b.Mirrored("a")
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 	var three core.ObjectID
-	b.onceListed(func() { three = b.ForgeCommit(r, "refs/heads/main", "three", two) })
-	require.NoError(t, b.run(r, ""))
+	b.OnceListed(func() { three = b.ForgeCommit(r, "refs/heads/main", "three", two) })
+	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, two, b.Refs(r)["refs/heads/main"])
-	require.NoError(t, b.run(r, ""))
+	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, three, b.Refs(r)["refs/heads/main"])
-	b.equal(r)
+	b.RequireEqual(r)
 	b.ForgeGit(r, "update-ref", "refs/heads/main", string(two))
-	require.NoError(t, b.run(r, ""))
-	b.equal(r)
+	require.NoError(t, b.Sync(r, ""))
+	b.RequireEqual(r)
 }
 
 // An upstream that has thrown away what was listed, went on, and then back to
@@ -146,21 +147,21 @@ func TestService_upstreamThatGoesBackToAnOldListing(t *testing.T) {
 	for name, pull := range map[string]string{"all": "", "one ref": "main"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, coretest.Options{})
-			r, one := b.mirrored("a")
+			b := mirrortest.New(t, coretest.Options{})
+			r, one := b.Mirrored("a")
 			two := b.ForgeCommit(r, "refs/heads/main", "two", one)
 			kept := filepath.Join(t.TempDir(), "kept.git")
 			b.ForgeGit(r, "clone", "--quiet", "--bare", "--template=", ".", kept)
-			b.onceListed(func() {
+			b.OnceListed(func() {
 				b.ForgeCommit(r, "refs/heads/main", "three", one)
 				b.ForgeGit(r, "prune", "--expire=now")
 			})
-			require.NoError(t, b.run(r, pull))
-			b.equal(r)
+			require.NoError(t, b.Sync(r, pull))
+			b.RequireEqual(r)
 			b.ForgeGit(r, "fetch", "--quiet", kept, "+main:main")
-			require.NoError(t, b.run(r, pull))
+			require.NoError(t, b.Sync(r, pull))
 			require.Equal(t, two, b.Refs(r)["refs/heads/main"])
-			b.equal(r)
+			b.RequireEqual(r)
 		})
 	}
 }
@@ -169,7 +170,7 @@ func TestService_upstreamThatGoesBackToAnOldListing(t *testing.T) {
 // refs, and a push was told the truth.
 func TestService_randomHistories(t *testing.T) {
 	t.Parallel()
-	benches := map[bool]*bench{false: newBench(t, coretest.Options{}), true: newBench(t, coretest.Options{SQLFirst: true})}
+	benches := map[bool]*mirrortest.Bench{false: mirrortest.New(t, coretest.Options{}), true: mirrortest.New(t, coretest.Options{SQLFirst: true})}
 	names := []string{"a", "a/b", "a/b/c", "main", "z", "Z", "\u00e9"}
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -181,7 +182,7 @@ func TestService_randomHistories(t *testing.T) {
 			pool = append(pool, b.ForgeCommit(r, "refs/heads/main", fmt.Sprint(i), pool[:i%3]...))
 		}
 		b.ForgeGit(r, "tag", "-a", "-m", "t", "annotated")
-		require.NoError(rt, b.run(r, ""))
+		require.NoError(rt, b.Sync(r, ""))
 		ref := func(label string) string {
 			return rapid.SampledFrom([]string{"refs/heads/", "refs/tags/"}).Draw(rt, label+" kind") + rapid.SampledFrom(names).Draw(rt, label)
 		}
@@ -202,7 +203,7 @@ func TestService_randomHistories(t *testing.T) {
 					old := b.Refs(r)[name]
 					next := rapid.SampledFrom(append([]core.ObjectID{""}, pool...)).Draw(rt, "pushed")
 					before := len(b.Events(r))
-					res := b.session(r, core.RefUpdate{Name: name, Old: old, New: next})[0]
+					res := b.Write(r, core.RefUpdate{Name: name, Old: old, New: next})[0]
 					if res.OK() {
 						require.Equal(rt, next, b.Refs(r)[name])
 						require.Equal(rt, next, b.UpstreamRefs(r)[name])
@@ -212,7 +213,7 @@ func TestService_randomHistories(t *testing.T) {
 					}
 				}
 			}
-			require.NoError(rt, b.run(r, ""))
+			require.NoError(rt, b.Sync(r, ""))
 			want, got := b.UpstreamRefs(r), b.Refs(r)
 			keep := "refs/heads/" + b.Reload(r).DefaultBranch
 			if _, there := want[keep]; !there {

@@ -65,11 +65,13 @@ func (s *Service) rebuild(ctx context.Context, x *run) error {
 		return fmt.Errorf("rebuild the repository: %w", err)
 	}
 	start := s.clock.Now()
-	identified := s.identify(ctx, x)
+	identified := x.inquiry.During(ctx, x.First)
 	err = s.fetchInto(ctx, x, dir, l)
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
-	if ierr := identified(); ierr != nil {
+	ierr := identified()
+	x.repo.Upstream = x.inquiry.Upstream()
+	if ierr != nil {
 		return ierr
 	}
 	if err != nil {

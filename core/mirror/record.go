@@ -9,11 +9,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git/hosterror"
-	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/upstream"
-	"github.com/headwater-git/headwater/providers"
 )
 
 // record writes the outcome of the run, when to try again or look next, and
@@ -23,10 +20,10 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 	x.FinishedAt = s.clock.Now()
 	final := false
 	if failure != nil {
-		var ce *classError
-		final = errors.As(failure, &ce) && ce.final
+		ce, ok := errors.AsType[*upstream.ClassifiedError](failure)
+		final = ok && ce.Final
 		x.Outcome = outcomeFailed
-		x.Class, x.Error = classify(failure)
+		x.Class, x.Error = upstream.Classify(failure)
 		if x.Class == core.ClassDiverged {
 			x.Outcome = outcomeHeld
 		}
@@ -55,8 +52,8 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 		if err != nil {
 			return err
 		}
-		before := state
-		if failure != nil || state.Notice.Pending() || state.Failures > 0 || troubleOf(state).away() {
+		before, notice := state, state.Notice
+		if failure != nil || state.Notice.Pending() || state.Failures > 0 || upstream.Unreadable(state) {
 			x.rowed = true
 		}
 		if x.begun || x.rowed {
@@ -75,14 +72,26 @@ func (s *Service) record(ctx context.Context, x *run, failure error, stopped boo
 			return err
 		}
 		if !stopped {
-			more, err := s.recordUpstreamStatus(ctx, q, x, before, &state, failure, final)
+			contact := upstream.Contact{At: x.FinishedAt, Failure: failure}
+			if final {
+				contact.Failure = nil // it answered
+			}
+			more, err := x.inquiry.Record(ctx, q, before, &state, contact)
 			if err != nil {
 				return err
 			}
 			events = append(events, more...)
 		}
-		if err := q.SaveSync(ctx, state); err != nil {
+		if err := q.FinishSync(ctx, state); err != nil {
 			return err
+		}
+		if err := q.SetPoll(ctx, x.RepoID, state.PollAt); err != nil {
+			return err
+		}
+		if state.Notice != notice {
+			if err := q.SetNotice(ctx, x.RepoID, state.Notice); err != nil {
+				return err
+			}
 		}
 		if err := x.writeRow(ctx, q); err != nil {
 			return err
@@ -177,57 +186,9 @@ func (x *run) update(state *core.SyncState, failure error, stopped, final bool) 
 			break
 		}
 		state.Failures++
-		state.NextAttemptAt = now.Add(schedule.Backoff(x.Class, state.Failures, retryAfter(failure)))
+		state.NextAttemptAt = now.Add(schedule.Backoff(x.Class, state.Failures, upstream.RetryAfter(failure)))
 	}
 	if state.Wanted > x.taken.Wanted {
 		state.NextAttemptAt = time.Time{} // somebody asked during the run
 	}
-}
-
-// recordUpstreamStatus notes what became of the upstream, and returns what that is worth
-// telling.
-func (s *Service) recordUpstreamStatus(ctx context.Context, q core.Queries, x *run, before core.SyncState, state *core.SyncState, failure error, final bool) ([]core.Event, error) {
-	if final {
-		failure = nil // it answered
-	}
-	anonymous := false
-	if failure != nil && x.repo.Upstream.Mode != providers.ModeApp {
-		_, err := q.CredentialByRepo(ctx, x.RepoID)
-		if anonymous = core.KindOf(err) == core.KindNotFound; err != nil && !anonymous {
-			return nil, err
-		}
-	}
-	is, message := x.stateAfter(*state, failure, anonymous)
-	if is != state.UpstreamState {
-		state.UpstreamState, state.UpstreamSince = is, x.FinishedAt
-		if _, err := q.SetUpstreamState(ctx, x.RepoID, is, x.FinishedAt); err != nil {
-			return nil, err
-		}
-		s.log.Info("the upstream's state changed", "repo_id", x.RepoID, "from", before.UpstreamState.Word(), "to", is.Word(), "host_text", message)
-	}
-	return upstreamEvents(x.repo, before, *state, message, x.FinishedAt)
-}
-
-// classify returns the class and the redacted sentence of a failed run.
-func classify(err error) (core.ErrorClass, string) {
-	var ce *classError
-	if errors.As(err, &ce) {
-		return ce.class, ce.text
-	}
-	if _, ok := repo.IsRefError(err); ok {
-		return core.ClassInternal, "a ref could not be written: " + hosterror.Redact(err.Error())
-	}
-	return upstream.Classify(err)
-}
-
-// retryAfter returns what the host asked for, if anything.
-func retryAfter(err error) time.Duration {
-	var re *hosterror.Error
-	if errors.As(err, &re) {
-		return re.RetryAfter
-	}
-	if e, ok := errors.AsType[*core.Error](err); ok {
-		return e.RetryAfter
-	}
-	return 0
 }

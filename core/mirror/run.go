@@ -32,18 +32,6 @@ const (
 	outcomeInterrupted = "interrupted"
 )
 
-// classError is a failure whose class is known without asking anybody.
-type classError struct {
-	class core.ErrorClass
-	text  string
-	final bool // trying again by ourselves would not help: serve the request as it is
-	cause error
-}
-
-func (e *classError) Error() string { return e.text }
-
-func (e *classError) Unwrap() error { return e.cause }
-
 // run is one run on its way.
 type run struct {
 	core.Run
@@ -58,20 +46,20 @@ type run struct {
 	fetched bool     // or tried to
 	given   *listing // made by a look; nil: list
 	// What the run found out.
-	listedAt  time.Time               // just before the last listing was asked for
-	listed    discovery.Advertisement // the last listing
-	digest    string                  // of the listing; "" if the local copy does not equal it yet
-	brake     heldListing             // a listing that was held back; zero: none was
-	again     bool                    // refs were left out: look once more
-	left      []string                // which of them sessions had
-	inFlight  []string                // of them, those that were not even fetched
-	await     bool                    // sessions still have them
-	missed    bool                    // the upstream moved during a first mirror: look once more
-	headed    bool                    // the default branch followed the upstream's
-	condition *upstream.Condition     // what the host's API says of the upstream; nil: not asked, or no answer
-	open      []core.Expectation      // announced, and not seen when the run began
-	before    map[string]core.ObjectID
-	skipped   []core.SkippedRef // of the last listing
+	listedAt time.Time               // just before the last listing was asked for
+	listed   discovery.Advertisement // the last listing
+	digest   string                  // of the listing; "" if the local copy does not equal it yet
+	brake    heldListing             // a listing that was held back; zero: none was
+	again    bool                    // refs were left out: look once more
+	left     []string                // which of them sessions had
+	inFlight []string                // of them, those that were not even fetched
+	await    bool                    // sessions still have them
+	missed   bool                    // the upstream moved during a first mirror: look once more
+	headed   bool                    // the default branch followed the upstream's
+	inquiry  *upstream.Inquiry       // what the host's API says of the upstream
+	open     []core.Expectation      // announced, and not seen when the run began
+	before   map[string]core.ObjectID
+	skipped  []core.SkippedRef // of the last listing
 	// refs is what is here after the fetch, for the first plan; nil: look. It was
 	// read before the fetch: what sessions move since, the watch tells.
 	refs map[string]core.ObjectID
@@ -96,7 +84,7 @@ type listing struct {
 // newRun makes the run that serves what was taken.
 func (s *Service) newRun(r core.Repository, taken core.SyncState, watch *repo.Watch) *run {
 	now := s.clock.Now()
-	x := &run{repo: r, taken: taken, watch: watch, Run: core.Run{
+	x := &run{repo: r, taken: taken, watch: watch, inquiry: s.monitor.Inquire(r), Run: core.Run{
 		ID: core.NewID("run", now), RepoID: r.ID, Trigger: taken.Trigger, Ref: taken.WantedRef, First: !taken.Ready(), StartedAt: now,
 	}}
 	if x.First {
@@ -179,6 +167,9 @@ func (s *Service) holdOff(ctx context.Context) {
 	}
 }
 
+// maxHops is how often one run follows an upstream to where it was moved.
+const maxHops = 3
+
 // sync does the work of one run, wherever the upstream is by now.
 func (s *Service) sync(ctx context.Context, x *run) error {
 	var err error
@@ -187,19 +178,21 @@ func (s *Service) sync(ctx context.Context, x *run) error {
 	}
 	for hop := range maxHops {
 		if hop == 0 {
-			err = s.precheck(ctx, x)
+			err = x.inquiry.Before(ctx, x.taken, x.asked)
+			x.repo.Upstream = x.inquiry.Upstream()
 		}
 		if hop > 0 || err == nil {
-			if err = s.syncOnce(ctx, x); err != nil && !errors.Is(err, errFollow) && ctx.Err() == nil {
-				err = s.diagnose(ctx, x, err)
+			if err = s.syncOnce(ctx, x); err != nil && !errors.Is(err, upstream.ErrMoved) && ctx.Err() == nil {
+				err = x.inquiry.Explain(ctx, err, x.Ref == "")
+				x.repo.Upstream = x.inquiry.Upstream()
 			}
 		}
-		if !errors.Is(err, errFollow) {
+		if !errors.Is(err, upstream.ErrMoved) {
 			return err
 		}
 		x.rowed = true
 	}
-	return &classError{class: core.ClassMoved, text: "the upstream moves faster than it can be followed"}
+	return &upstream.ClassifiedError{Class: core.ClassMoved, Text: "the upstream moves faster than it can be followed"}
 }
 
 // listUpstream lists the upstream, or takes the listing that a look has made.
@@ -237,9 +230,9 @@ func (s *Service) listFor(ctx context.Context, r core.Repository, ref string) *l
 func (s *Service) recordContact(r core.Repository, err error) {
 	class := core.ErrorClass("")
 	if err != nil {
-		class, _ = classify(err)
+		class, _ = upstream.Classify(err)
 	}
-	s.schedule.RecordContact(r.Upstream.Host, r.ID, class, retryAfter(err))
+	s.schedule.RecordContact(r.Upstream.Host, r.ID, class, upstream.RetryAfter(err))
 }
 
 // phase adds the time of one part of the run.
@@ -299,13 +292,15 @@ func (s *Service) syncOnce(ctx context.Context, x *run) error {
 // bring fetches and applies, after it has made sure of whom it fetches from.
 func (s *Service) bring(ctx context.Context, x *run, adv discovery.Advertisement, only string, fetch func() error) error {
 	start := s.clock.Now()
-	identified := s.identify(ctx, x)
+	identified := x.inquiry.During(ctx, x.First)
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
 	err := s.contend(ctx, x, fetch)
 	x.phase("fetch", s.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
-	if ierr := identified(); ierr != nil {
+	ierr := identified()
+	x.repo.Upstream = x.inquiry.Upstream()
+	if ierr != nil {
 		return ierr
 	}
 	if err != nil {
@@ -342,7 +337,7 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv discovery.Advertiseme
 			return s.syncOnce(ctx, x)
 		}
 		if !x.scope.mirrors(name) {
-			return &classError{class: core.ClassRefused, text: fmt.Sprintf("the repository's ref filter leaves %q out", name), final: true}
+			return &upstream.ClassifiedError{Class: core.ClassRefused, Text: fmt.Sprintf("the repository's ref filter leaves %q out", name), Final: true}
 		}
 		if err := s.begin(ctx, x); err != nil {
 			return err
@@ -354,7 +349,7 @@ func (s *Service) syncOne(ctx context.Context, x *run, adv discovery.Advertiseme
 		x.Ref = "" // all that is listed tells what it cannot be beside
 		return s.syncOnce(ctx, x)
 	}
-	return &classError{class: core.ClassNotFound, text: fmt.Sprintf("the upstream has no branch or tag %q", x.Ref), final: true}
+	return &upstream.ClassifiedError{Class: core.ClassNotFound, Text: fmt.Sprintf("the upstream has no branch or tag %q", x.Ref), Final: true}
 }
 
 // reformat makes the still empty repository anew in the upstream's object format.

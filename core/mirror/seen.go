@@ -110,7 +110,7 @@ func (s *Service) lookAt(ctx context.Context, r core.Repository, promote func() 
 	}
 	partly := c.partly()
 	same := c.same || partly
-	if same && !s.checkDue(r.ID) {
+	if same && !s.monitor.CheckDue(r.ID) {
 		s.await(r.ID, c.inFlight)
 		return nil, &observation{repo: r, at: l.at, pollAt: state.PollAt, settled: s.settle(ctx, r.ID, open, l.adv.Refs, before), partly: partly}, nil
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -23,7 +21,6 @@ type Upstreams interface {
 	Do(ctx context.Context, repo core.Repository, op providers.Operation, f func(r git.Remote) error) error
 	Refs(ctx context.Context, repo core.Repository, prefixes []string) (discovery.Advertisement, error)
 	Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error)
-	Check(ctx context.Context, repo core.Repository) (upstream.Condition, error)
 }
 
 // Options configures [New].
@@ -32,6 +29,7 @@ type Options struct {
 	Repos     *repo.Repos
 	Store     core.Store
 	Upstreams Upstreams
+	Monitor   *upstream.Monitor
 	Schedule  *schedule.Service
 	Clock     core.Clock
 	Logger    hclog.Logger
@@ -52,6 +50,7 @@ type Service struct {
 	repos    *repo.Repos
 	store    core.Store
 	up       Upstreams
+	monitor  *upstream.Monitor
 	schedule *schedule.Service
 	clock    core.Clock
 	log      hclog.Logger
@@ -59,13 +58,7 @@ type Service struct {
 
 	mu       sync.Mutex
 	progress map[string]*core.Progress // of the runs under way, by repository id
-	rechecks map[string]bool           // upstreams to ask the host about
-	checks   map[string]time.Time      // when it was last asked
-	// identities is what is known of who answers under the upstreams' names.
-	identities map[string]*identity
-	unchecked  map[string]time.Time // hosts whose API is not asked before
-	asking     singleflight.Group   // questions for the sake of writes
-	seen       seen
+	seen     seen
 
 	lifetime context.Context            // of Run, while it runs
 	inUse    map[string]map[string]bool // refs that sessions had when they were listed, by repository id
@@ -89,25 +82,10 @@ func New(o Options) *Service {
 		o.Missed = func() {}
 	}
 	return &Service{
-		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, schedule: o.Schedule, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
-		progress: map[string]*core.Progress{}, inUse: map[string]map[string]bool{}, rechecks: map[string]bool{}, checks: map[string]time.Time{},
-		identities: map[string]*identity{}, unchecked: map[string]time.Time{},
+		git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock, log: o.Logger.Named("sync"), o: o,
+		progress: map[string]*core.Progress{}, inUse: map[string]map[string]bool{},
 		seen: seen{wake: make(chan struct{}, 1)},
 	}
-}
-
-// CredentialChanged has a new credential tried at once, so that one which does
-// not work shows before somebody needs it. It returns before the upstream is
-// asked. A repository whose first sync nobody has asked for yet is left alone.
-func (s *Service) CredentialChanged(ctx context.Context, repoID string) error {
-	s.mu.Lock()
-	delete(s.identities, repoID) // what the old one could ask tells nothing of this one
-	s.mu.Unlock()
-	state, err := s.store.SyncState(ctx, repoID)
-	if err != nil || state.Served >= state.Wanted && !state.Ready() {
-		return err
-	}
-	return s.requestWithCheck(ctx, repoID, schedule.TriggerCredential)
 }
 
 // Progress returns the progress of the repository's run, if one is under way.
@@ -179,17 +157,8 @@ func (s *Service) setLifetime(ctx context.Context) {
 // Cancel ends the repository's run or look, if one is under way, and waits until it
 // has ended: before the repository is detached or deleted.
 func (s *Service) Cancel(ctx context.Context, repoID string) error {
-	s.forget(repoID)
+	s.monitor.Forget(repoID)
 	return s.schedule.Cancel(ctx, repoID)
-}
-
-// forget drops what is known in memory of a repository's upstream.
-func (s *Service) forget(repoID string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.rechecks, repoID)
-	delete(s.checks, repoID)
-	delete(s.identities, repoID)
 }
 
 // Fresh makes sure, within the context's deadline, that the local copy shows

@@ -11,11 +11,12 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 )
 
 // forgePacked puts a ref straight into the upstream's packed-refs, where its name
 // may be a folder of another one, as hosts allow that do not store refs as files.
-func (b *bench) forgePacked(r core.Repository, name string, id core.ObjectID) {
+func forgePacked(b *mirrortest.Bench, r core.Repository, name string, id core.ObjectID) {
 	b.Helper()
 	dir, err := b.Forge.Forge.RepoDir(coretest.ForgePath(r))
 	require.NoError(b, err)
@@ -31,43 +32,43 @@ func (b *bench) forgePacked(r core.Repository, name string, id core.ObjectID) {
 // Names that cannot be beside each other keep nothing else from being mirrored.
 func TestService_upstreamListsARefAndItsFolder(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{})
-	r, one := b.mirrored("a")
+	b := mirrortest.New(t, coretest.Options{})
+	r, one := b.Mirrored("a")
 	const short, long = "refs/heads/zz1", "refs/heads/zz1/q"
 	skipped := func(refs ...core.SkippedRef) {
 		t.Helper()
-		require.Equal(t, refs, b.state(r).Skipped)
+		require.Equal(t, refs, b.State(r).Skipped)
 	}
 
 	// What is here stays, though it is the longer name.
 	b.ForgeGit(r, "update-ref", long, string(one))
-	require.NoError(t, b.run(r, ""))
+	require.NoError(t, b.Sync(r, ""))
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
-	b.forgePacked(r, short, two)
-	require.NoError(t, b.run(r, "zz1"))
+	forgePacked(b, r, short, two)
+	require.NoError(t, b.Sync(r, "zz1"))
 	require.Equal(t, map[string]core.ObjectID{"refs/heads/main": two, long: one}, b.Refs(r))
 	skipped(core.SkippedRef{Ref: short, ConflictsWith: long})
-	require.NoError(t, b.run(r, ""))
-	require.Equal(t, "unchanged", b.runs(r)[0].Outcome)
+	require.NoError(t, b.Sync(r, ""))
+	require.Equal(t, "unchanged", b.Runs(r)[0].Outcome)
 
 	// A push to the other one hears why; one beside it goes on.
-	results := b.session(r, core.RefUpdate{Name: short, New: one}, core.RefUpdate{Name: "refs/heads/ok", New: one})
+	results := b.Write(r, core.RefUpdate{Name: short, New: one}, core.RefUpdate{Name: "refs/heads/ok", New: one})
 	require.Equal(t, core.KindConflict, results[0].Kind)
 	require.Equal(t, `the upstream has "refs/heads/zz1/q" and "refs/heads/zz1", which cannot both be here: delete or rename one of them there, then sync`, results[0].Reason)
 	require.True(t, results[1].OK())
 
 	// Asking for it alone looks at everything, since the conflict may be over.
-	require.NoError(t, b.run(r, "zz1"))
+	require.NoError(t, b.Sync(r, "zz1"))
 	require.NotContains(t, b.Refs(r), short)
 	b.ForgeGit(r, "update-ref", "-d", long)
-	require.NoError(t, b.run(r, "zz1"))
+	require.NoError(t, b.Sync(r, "zz1"))
 	require.Equal(t, two, b.Refs(r)[short])
 	skipped()
-	b.equal(r)
+	b.RequireEqual(r)
 
 	// Another one, among more refs than are asked for by id.
 	three := b.ForgeCommit(r, short, "three", two)
-	b.forgePacked(r, long, one)
+	forgePacked(b, r, long, one)
 	var in bytes.Buffer
 	for i := range 1100 {
 		fmt.Fprintf(&in, "create refs/heads/many/%d %s\n", i, one)
@@ -76,39 +77,39 @@ func TestService_upstreamListsARefAndItsFolder(t *testing.T) {
 	require.NoError(t, err)
 	_, err = coretest.TryRun(t.Context(), dir, in.String(), "update-ref", "--stdin")
 	require.NoError(t, err)
-	require.NoError(t, b.run(r, ""))
+	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, three, b.Refs(r)[short])
 	require.Len(t, b.Refs(r), 1103)
 	skipped(core.SkippedRef{Ref: long, ConflictsWith: short})
 
 	// A deletion of what is here, through us, makes room.
-	require.True(t, b.session(r, core.RefUpdate{Name: short, Old: three})[0].OK())
-	require.NoError(t, b.run(r, ""))
+	require.True(t, b.Write(r, core.RefUpdate{Name: short, Old: three})[0].OK())
+	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, one, b.Refs(r)[long])
 	skipped()
-	b.equal(r)
+	b.RequireEqual(r)
 }
 
 // Nothing is here at a first sync: the default branch is taken, else the shorter name.
 func TestService_firstSync_upstreamListsARefAndItsFolder(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{})
+	b := mirrortest.New(t, coretest.Options{})
 	r := b.Synced("a")
 	one := b.ForgeCommit(r, "refs/heads/trunk/next", "one")
 	b.ForgeGit(r, "symbolic-ref", "HEAD", "refs/heads/trunk/next")
-	b.forgePacked(r, "refs/heads/trunk", one)
-	b.forgePacked(r, "refs/tags/v1", one)
-	b.forgePacked(r, "refs/tags/v1/rc", one)
-	b.forgePacked(r, "refs/tags/v1/rc/x", one)
-	require.NoError(t, b.run(r, ""))
+	forgePacked(b, r, "refs/heads/trunk", one)
+	forgePacked(b, r, "refs/tags/v1", one)
+	forgePacked(b, r, "refs/tags/v1/rc", one)
+	forgePacked(b, r, "refs/tags/v1/rc/x", one)
+	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, map[string]core.ObjectID{"refs/heads/trunk/next": one, "refs/tags/v1": one}, b.Refs(r))
 	require.Equal(t, "trunk/next", b.Reload(r).DefaultBranch)
 	require.Equal(t, []core.SkippedRef{
 		{Ref: "refs/heads/trunk", ConflictsWith: "refs/heads/trunk/next"},
 		{Ref: "refs/tags/v1/rc", ConflictsWith: "refs/tags/v1"},
 		{Ref: "refs/tags/v1/rc/x", ConflictsWith: "refs/tags/v1"},
-	}, b.state(r).Skipped)
-	plan, err := b.sync.Plan(t.Context(), b.Reload(r), core.Settings{})
+	}, b.State(r).Skipped)
+	plan, err := b.Mirror.Plan(t.Context(), b.Reload(r), core.Settings{})
 	require.NoError(t, err)
 	require.Empty(t, plan)
 }

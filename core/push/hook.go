@@ -19,7 +19,7 @@ import (
 // closes the hook's stdin, the server closes the pipe of messages. A shell
 // gives background jobs /dev/null as stdin, hence fd 6.
 const hookScript = `#!/bin/sh
-# Made by headwater at every start. See core/push/doc.go.
+# Made by headwater at its start. See core/push/doc.go.
 exec 6<&0
 cat <&6 >&3 &
 cat <&5 >&2 &
@@ -27,12 +27,18 @@ exec 3>&- 6<&-
 exec cat <&4
 `
 
-// installHook writes the hook folder anew.
+// installHook writes the hook, unless it is there as it must be: a start on a disk
+// that is full must not need room for what it has.
 func installHook(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("install git hook: %w", err)
 	}
 	path := filepath.Join(dir, "proc-receive")
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm() == 0o700 {
+		if text, err := os.ReadFile(path); err == nil && string(text) == hookScript {
+			return nil
+		}
+	}
 	tmp := path + ".tmp"
 	if err := os.WriteFile(tmp, []byte(hookScript), 0o700); err != nil { //nolint:gosec // git must execute it
 		return fmt.Errorf("install git hook: %w", err)

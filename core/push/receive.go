@@ -25,7 +25,11 @@ type Receive struct {
 }
 
 // config returns the configuration of git receive-pack.
-func (s *Service) config(ns core.Namespace) []git.Config {
+func (s *Service) config(ctx context.Context, r core.Repository, ns core.Namespace) ([]git.Config, error) {
+	tolerated, err := s.repos.Tolerated(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
 	cfg := []git.Config{
 		git.Set("core.hooksPath", s.hooks),
 		// Every ref is decided by the hook, also one that is local only: in a
@@ -34,7 +38,6 @@ func (s *Service) config(ns core.Namespace) []git.Config {
 		git.Set("receive.advertisePushOptions", "true"),
 		git.Set("receive.advertiseAtomic", "true"),
 		git.Set("receive.autogc", "false"),
-		git.Set("receive.fsckObjects", "true"),
 		// "^" matches the name before the namespace is stripped, so the
 		// ephemeral remote does not advertise them as .have either.
 		git.Set("transfer.hideRefs", "^refs/internal"),
@@ -42,11 +45,11 @@ func (s *Service) config(ns core.Namespace) []git.Config {
 	if ns == core.Default {
 		cfg = append(cfg, git.Set("transfer.hideRefs", "^refs/namespaces"))
 	}
-	cfg = append(cfg, git.FsckIgnores("receive")...)
+	cfg = append(cfg, s.git.FsckConfig("receive", tolerated)...)
 	if s.o.MaxInputSize > 0 {
 		cfg = append(cfg, git.Set("receive.maxInputSize", strconv.FormatInt(s.o.MaxInputSize, 10)))
 	}
-	return cfg
+	return cfg, nil
 }
 
 // Advertise writes the ref advertisement for a push: the body of
@@ -55,11 +58,15 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	if err := limit.Take(ctx, r.ID); err != nil {
 		return err
 	}
+	config, err := s.config(ctx, r, ns)
+	if err != nil {
+		return err
+	}
 	if _, err := out.Write(append(pktline.Appendf(nil, "# service=git-receive-pack\n"), pktline.FlushPacket...)); err != nil {
 		return err
 	}
 	return s.git.Run(ctx, git.Command{
-		Name: "receive-pack", Dir: s.repos.Path(r.ID), Env: git.NamespaceEnv(ns), Config: s.config(ns),
+		Name: "receive-pack", Dir: s.repos.Path(r.ID), Env: git.NamespaceEnv(ns), Config: config,
 		Flags: []string{"--stateless-rpc", "--http-backend-info-refs"}, Args: []string{"."}, Stdout: out,
 	})
 }
@@ -108,7 +115,21 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
 		return err
 	}
-	return s.receive(ctx, r, io.MultiReader(bytes.NewReader(head.Raw), body))
+	config, err := s.config(ctx, r.Repo, r.Namespace)
+	if err != nil {
+		return err
+	}
+	var refusal *refusalWriter
+	if head.Has("side-band-64k") {
+		refusal = &refusalWriter{w: r.Out}
+		r.Out = refusal
+	}
+	err = s.receive(ctx, r, config, io.MultiReader(bytes.NewReader(head.Raw), body))
+	if refusal != nil && refusal.refusal != nil {
+		s.log.Info("push refused, git's check of an object failed", "repo_id", r.Repo.ID, "actor", r.Actor.Subject, "check", refusal.refusal.ID, "object", refusal.refusal.Object)
+		s.Refused(ctx, r.Session, core.Errorf(core.KindInvalid, "%s", refusal.refusal.Sentence()))
+	}
+	return err
 }
 
 // refusedAll reports whether every update is refused for its name alone.
@@ -123,7 +144,7 @@ func (r Receive) refusedAll(c refConstraints) (*results, bool) {
 }
 
 // receive runs git receive-pack with the hook joined to a write session.
-func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error {
+func (s *Service) receive(ctx context.Context, r Receive, config []git.Config, body io.Reader) error {
 	h, err := newRendezvous()
 	if err != nil {
 		return err
@@ -132,7 +153,7 @@ func (s *Service) receive(ctx context.Context, r Receive, body io.Reader) error 
 	running, stop := s.outlive(ctx)
 	defer stop()
 	p, err := s.git.Start(running, git.Command{
-		Name: "receive-pack", Dir: s.repos.Path(r.Repo.ID), Config: s.config(r.Namespace),
+		Name: "receive-pack", Dir: s.repos.Path(r.Repo.ID), Config: config,
 		Env:   append(git.NamespaceEnv(r.Namespace), git.ProtocolEnv(r.Protocol)...),
 		Flags: []string{"--stateless-rpc"}, Args: []string{"."},
 		Stdin: body, Stdout: &lastingWriter{w: r.Out}, ExtraFiles: h.child,

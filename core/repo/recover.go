@@ -35,7 +35,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 		if id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".git"), reformatPrefix); ok && !r.Exists(id) {
 			// Its successor was not made: the empty one goes back, and the
 			// next sync finds the other object format again.
-			if err := os.Rename(path, r.Path(id)); err != nil {
+			if err := rename(path, r.Path(id)); err != nil {
 				return fmt.Errorf("recover repository %s: %w", id, err)
 			}
 			continue
@@ -89,7 +89,7 @@ func (r *Repos) orphans(known map[string]bool) error {
 		if known[id] {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(dir, "packed-refs")); err == nil || hasFiles(filepath.Join(dir, "refs")) || hasFiles(filepath.Join(dir, "objects")) {
+		if hasContent(dir) {
 			r.log.Warn("a repository folder has content but is not in the store; it is left alone", "path", dir)
 			continue
 		}

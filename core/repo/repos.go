@@ -54,8 +54,10 @@ type Repos struct {
 	objects *catfile.Pool
 	log     hclog.Logger
 	fail    func(string)
-	mu      sync.Mutex
-	watch   map[string][]*Watch
+	// describeMu is held while a repository's description is written.
+	describeMu sync.Mutex
+	mu         sync.Mutex
+	watch      map[string][]*Watch
 	// unsettled are the refs, by repository id and name on disk, of which nobody
 	// knows what became of their last update at the upstream.
 	unsettled map[string]map[string]bool
@@ -161,12 +163,12 @@ func (r *Repos) Reformat(ctx context.Context, id, branch, objectFormat string) e
 		return err
 	}
 	old := filepath.Join(r.root, "tmp", reformatPrefix+id+".git")
-	if err := os.Rename(r.Path(id), old); err != nil {
+	if err := rename(r.Path(id), old); err != nil {
 		return err
 	}
 	r.fail("reformat-moved")
 	if err := r.Create(ctx, id, branch, objectFormat); err != nil {
-		return errors.Join(err, os.Rename(old, r.Path(id)))
+		return errors.Join(err, rename(old, r.Path(id)))
 	}
 	return os.RemoveAll(old)
 }
@@ -175,29 +177,45 @@ func (r *Repos) Reformat(ctx context.Context, id, branch, objectFormat string) e
 // another object format takes its place.
 const reformatPrefix = "reformat-"
 
-// moveInto renames a finished folder to its place and makes the rename durable.
+// moveInto flushes a finished folder, of which git has flushed the objects and refs,
+// and renames it to its place.
 func (r *Repos) moveInto(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+	if err := durable.SyncFolders(from); err != nil {
 		return err
 	}
+	if err := durable.MkdirAll(filepath.Dir(to)); err != nil {
+		return err
+	}
+	return rename(from, to)
+}
+
+// rename renames a folder and flushes the folders that named it and that name it now,
+// so that a power cut finds it in one of them.
+func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return durable.SyncDir(filepath.Dir(to))
+	return errors.Join(durable.SyncDir(filepath.Dir(to)), durable.SyncDir(filepath.Dir(from)))
 }
 
 // Delete removes a repository: first out of sight, then from the store, then
 // from the disk. A crash in between is finished by [Repos.Recover].
 func (r *Repos) Delete(ctx context.Context, id string) error {
+	// A backup copies the refs of all repositories as of one moment: none goes meanwhile.
+	unlock, err := r.locks.LockWrite(ctx, id)
+	if err != nil {
+		return fmt.Errorf("delete repository: %w", err)
+	}
+	defer unlock()
 	trash := filepath.Join(r.root, "tmp", "delete-"+id+".git")
-	if err := os.Rename(r.Path(id), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := rename(r.Path(id), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete repository: %w", err)
 	}
 	r.fail("delete-moved")
 	if err := r.store.DeleteRepository(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
 		// Still in the store: bring the folder back rather than leave a name
 		// without content.
-		return errors.Join(err, os.Rename(trash, r.Path(id)))
+		return errors.Join(err, rename(trash, r.Path(id)))
 	}
 	r.fail("delete-forgotten")
 	if err := os.RemoveAll(trash); err != nil {

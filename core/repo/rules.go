@@ -72,6 +72,12 @@ func (r *Repos) Rules(ctx context.Context, repo core.Repository) (Rules, error) 
 	return NewRules(repo, s)
 }
 
+// Tolerated returns the faults of objects that the settings of a repository tolerate.
+func (r *Repos) Tolerated(ctx context.Context, repoID string) ([]string, error) {
+	s, err := r.store.Settings(ctx, repoID)
+	return s.Tolerate, err
+}
+
 // Keeps reports whether the rules as they are now keep the ref of a held, frozen
 // or dismissed rewrite where it is: a policy may have been lifted or changed since.
 func (r Rules) Keeps(row core.Rewrite) bool {

@@ -19,6 +19,7 @@ import (
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/rewrite"
 	"github.com/headwater-git/headwater/core/schedule"
+	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
@@ -55,7 +56,8 @@ func (b *bench) build() {
 	b.Helper()
 	wantSync := func(ctx context.Context, id string) { _, _ = b.schedule.Request(ctx, id, schedule.TriggerPush, "") }
 	b.schedule = schedule.New(schedule.Options{Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
-	b.sync = mirror.New(mirror.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger})
+	monitor := upstream.NewMonitor(upstream.MonitorOptions{Hosts: b.Upstreams, Store: b.Store, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger})
+	b.sync = mirror.New(mirror.Options{Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Monitor: monitor, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger})
 	var err error
 	b.push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger,

@@ -84,7 +84,7 @@ func (b *bench) Run(ctx context.Context, item schedule.Item) schedule.Result {
 	if ctx.Err() != nil {
 		return schedule.Result{Generation: state.Wanted, Err: ctx.Err()}
 	}
-	return schedule.Result{Generation: state.Wanted, Err: b.Store.SaveSync(context.WithoutCancel(ctx), state)}
+	return schedule.Result{Generation: state.Wanted, Err: b.Store.FinishSync(context.WithoutCancel(ctx), state)}
 }
 
 // Look implements [schedule.Worker].
@@ -148,7 +148,7 @@ func (b *bench) repos(host string, n int) []string {
 			if err := q.CreateRepository(context.Background(), r); err != nil {
 				return err
 			}
-			if err := q.SaveSync(context.Background(), core.SyncState{RepoID: r.ID, FirstSyncedAt: now, ChangedAt: now}); err != nil {
+			if err := q.FinishSync(context.Background(), core.SyncState{RepoID: r.ID, FirstSyncedAt: now, ChangedAt: now}); err != nil {
 				return err
 			}
 			ids[i] = r.ID

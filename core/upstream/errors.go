@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -50,12 +51,55 @@ func coreError(op string, err error) error {
 	return &core.Error{Kind: core.KindUpstreamUnavailable, Op: op, Message: "the provider did not answer", Err: err}
 }
 
+// ClassifiedError is a failure whose class is known without reading what git or a host
+// said.
+type ClassifiedError struct {
+	Class core.ErrorClass
+	Text  string // may be shown
+	Final bool   // a retry would not help: the request is served as it is
+	Cause error
+}
+
+func (e *ClassifiedError) Error() string { return e.Text }
+
+func (e *ClassifiedError) Unwrap() error { return e.Cause }
+
+// errCondition is a failure whose reason is the state of the upstream.
+func errCondition(c Condition) error {
+	class := core.ClassRevoked
+	switch c.State {
+	case core.UpstreamDeleted:
+		class = core.ClassNotFound
+	case core.UpstreamReplaced:
+		class = core.ClassMoved
+	case core.UpstreamPrivate:
+		class = core.ClassAuth
+	}
+	return &ClassifiedError{Class: class, Text: c.Message}
+}
+
+// RetryAfter returns the pause that a host asked for with a failure; 0: none.
+func RetryAfter(err error) time.Duration {
+	if he, ok := errors.AsType[*hosterror.Error](err); ok {
+		return he.RetryAfter
+	}
+	if e, ok := errors.AsType[*core.Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
 // Classify returns the error class of a failed contact and the sentence that
 // may be shown: the host's own words, redacted.
 func Classify(err error) (core.ErrorClass, string) {
-	var re *hosterror.Error
-	if errors.As(err, &re) {
-		return re.Class, re.HostText
+	if ce, ok := errors.AsType[*ClassifiedError](err); ok {
+		return ce.Class, ce.Text
+	}
+	if _, ok := errors.AsType[*git.RefError](err); ok {
+		return core.ClassInternal, "a ref could not be written: " + hosterror.Redact(err.Error())
+	}
+	if he, ok := errors.AsType[*hosterror.Error](err); ok {
+		return he.Class, he.HostText
 	}
 	if shallow, ok := errors.AsType[*git.ShallowError](err); ok {
 		return core.ClassCorrupt, shallow.Error()
@@ -119,9 +163,6 @@ func Failure(op string, err error) error {
 	case core.ClassInternal, core.ClassCorrupt:
 		e.Kind = core.KindInternal
 	}
-	var re *hosterror.Error
-	if errors.As(err, &re) {
-		e.RetryAfter = re.RetryAfter
-	}
+	e.RetryAfter = RetryAfter(err)
 	return e
 }

@@ -56,7 +56,7 @@ func (p *parser) host(block *hclsyntax.Block, v *values) (providers.HostPolicy, 
 				policy.WebhookSecrets = append(policy.WebhookSecrets, providers.Secret(secret))
 			}
 		case "webhook_secrets":
-			list, _ := v.strings(attr)
+			list := v.strings(attr)
 			for _, secret := range list {
 				policy.WebhookSecrets = append(policy.WebhookSecrets, providers.Secret(secret))
 			}

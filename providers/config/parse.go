@@ -124,7 +124,7 @@ func (p *parser) provider(block *hclsyntax.Block) (Provider, bool) {
 				out.Command = p.path(command)
 			}
 		case "args":
-			out.Args, _ = v.strings(attr)
+			out.Args = v.strings(attr)
 		case "sha256":
 			out.SHA256 = p.checksum(attr, v)
 		case "poll":

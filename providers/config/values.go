@@ -151,21 +151,22 @@ func (v *values) int(attr *hclsyntax.Attribute, low, high int64) int {
 	return int(n)
 }
 
-func (v *values) strings(attr *hclsyntax.Attribute) ([]string, bool) {
+// strings returns a list of strings, nil after an error that it has recorded.
+func (v *values) strings(attr *hclsyntax.Attribute) []string {
 	value, ok := v.eval(attr)
 	if !ok {
-		return nil, false
+		return nil
 	}
 	list, ok := stringList(value)
 	if !ok {
 		v.p.ds.add(attr.SrcRange, "%s must be a list of strings", attr.Name)
-		return nil, false
+		return nil
 	}
 	if slices.Contains(list, "") {
 		v.p.ds.add(attr.SrcRange, "%s must not hold an empty string", attr.Name)
-		return nil, false
+		return nil
 	}
-	return list, true
+	return list
 }
 
 // stringList converts a list, tuple or set of strings.

@@ -76,7 +76,7 @@ func (c *GitClient) Authorize(credential providers.Credential) {
 		return len(v) > len("GIT_CONFIG_") && v[:len("GIT_CONFIG_")] == "GIT_CONFIG_" &&
 			v != "GIT_CONFIG_GLOBAL=/dev/null" && v != "GIT_CONFIG_NOSYSTEM=1"
 	})
-	header := ""
+	var header string
 	switch credential.Kind {
 	case providers.CredentialNone:
 		return

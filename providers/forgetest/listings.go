@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -130,6 +129,6 @@ func addFile(h hash.Hash, dir, name string) error {
 		return err
 	}
 	fmt.Fprintf(h, "%s %d\n", name, len(content))
-	_, err = io.WriteString(h, string(content))
+	_, err = h.Write(content)
 	return err
 }

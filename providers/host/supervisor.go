@@ -111,24 +111,24 @@ func call[T any](ctx context.Context, s *supervisor, method string, do func(cont
 func (s *supervisor) broken(r *running, method string, cause *wire.TransportError) (err error, again bool) {
 	switch cause.Code {
 	case codes.DeadlineExceeded:
-		e := s.errorf(providers.CodeUnavailable, "its plugin did not answer %s within %s and was stopped; it starts again by itself, see its log",
+		e := s.unavailable("its plugin did not answer %s within %s and was stopped; it starts again by itself, see its log",
 			method, s.o.CallTimeout)
 		return s.failed(r, e), false
 	case codes.Unavailable, codes.Canceled: // Canceled: the connection was closed under the call
 		if r.stalled.Load() {
-			e := s.errorf(providers.CodeUnavailable, "its plugin stopped responding during %s and was ended; it starts again by itself, see its log", method)
+			e := s.unavailable("its plugin stopped responding during %s and was ended; it starts again by itself, see its log", method)
 			return s.failed(r, e), true
 		}
 		how := ""
 		if status, ok := r.proc.exited(time.Second); ok {
 			how = " (" + status + ")"
 		}
-		e := s.errorf(providers.CodeUnavailable, "its plugin crashed during %s%s; it starts again by itself, see its log", method, how)
+		e := s.unavailable("its plugin crashed during %s%s; it starts again by itself, see its log", method, how)
 		return s.failed(r, e), true
 	default:
 		// The process is alive and its answer unusable: too large, or not of
 		// this contract.
-		return s.errorf(providers.CodeUnavailable, "its plugin answered %s with something that cannot be read (%s); see its log", method, cause.Code), false
+		return s.unavailable("its plugin answered %s with something that cannot be read (%s); see its log", method, cause.Code), false
 	}
 }
 
@@ -137,7 +137,7 @@ func (s *supervisor) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return s.errorf(providers.CodeUnavailable, "the server is shutting down")
+		return s.unavailable("the server is shutting down")
 	}
 	s.calls.Add(1)
 	return nil
@@ -154,7 +154,7 @@ func (s *supervisor) acquire(ctx context.Context, patience time.Duration) (*runn
 		}
 		if s.ctx.Err() != nil {
 			s.mu.Unlock()
-			return nil, s.errorf(providers.CodeUnavailable, "the server is shutting down")
+			return nil, s.unavailable("the server is shutting down")
 		}
 		if pause := time.Until(s.retryAt); s.attempt == nil && pause > 0 {
 			err := s.pauseError(pause)
@@ -195,7 +195,7 @@ func (s *supervisor) sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.ctx.Done():
-		return s.errorf(providers.CodeUnavailable, "the server is shutting down")
+		return s.unavailable("the server is shutting down")
 	}
 }
 
@@ -215,7 +215,7 @@ func (s *supervisor) begin() {
 		s.attempt = nil
 		switch {
 		case s.ctx.Err() != nil:
-			a.err = s.errorf(providers.CodeUnavailable, "the server is shutting down")
+			a.err = s.unavailable("the server is shutting down")
 		case err != nil:
 			a.err = s.pause(asError(err))
 		default:
@@ -244,7 +244,7 @@ func (s *supervisor) watch(r *running) {
 			return
 		case <-r.proc.done:
 			status, _ := r.proc.exited(0)
-			e := s.failed(r, s.errorf(providers.CodeUnavailable, "its plugin ended by itself (%s); it starts again by itself, see its log", status))
+			e := s.failed(r, s.unavailable("its plugin ended by itself (%s); it starts again by itself, see its log", status))
 			s.mu.Lock()
 			if s.lastErr == e {
 				s.vague = r
@@ -262,7 +262,7 @@ func (s *supervisor) watch(r *running) {
 			if err != nil && s.ctx.Err() == nil {
 				_, ended := r.proc.exited(0)
 				r.stalled.Store(!ended)
-				s.failed(r, s.errorf(providers.CodeUnavailable, "its plugin did not answer a ping and was stopped; it starts again by itself, see its log"))
+				_ = s.failed(r, s.unavailable("its plugin did not answer a ping and was stopped; it starts again by itself, see its log"))
 				return
 			}
 		}
@@ -358,8 +358,9 @@ func (s *supervisor) close(ctx context.Context) error {
 	return err
 }
 
-func (s *supervisor) errorf(code providers.Code, format string, args ...any) *providers.Error {
-	return instanceError(s.name, code, format, args...)
+// unavailable returns an error of the instance that passes by itself.
+func (s *supervisor) unavailable(format string, args ...any) *providers.Error {
+	return instanceError(s.name, providers.CodeUnavailable, format, args...)
 }
 
 // instanceError begins every message with the instance it is about.

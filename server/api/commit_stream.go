@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 const (
@@ -170,7 +171,7 @@ func newPatientBody(w http.ResponseWriter, r *http.Request) *patientBody {
 // Read gives the client time for the next bytes.
 func (b *patientBody) Read(p []byte) (int, error) {
 	// Where deadlines are not supported there is no connection to hang.
-	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
+	_ = b.control.SetReadDeadline(middleware.SocketTime().Add(b.stall))
 	return b.body.Read(p)
 }
 
@@ -178,7 +179,7 @@ func (b *patientBody) Read(p []byte) (int, error) {
 // lifts the deadline for the next request of the connection.
 func (b *patientBody) end(refused bool) {
 	if refused {
-		_ = b.control.SetReadDeadline(time.Now().Add(drainTime))
+		_ = b.control.SetReadDeadline(middleware.SocketTime().Add(drainTime))
 		_, _ = io.CopyN(io.Discard, b.body, drainLimit)
 	}
 	_ = b.control.SetReadDeadline(time.Time{})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/events"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // EventFeed reads the events of organisations. [*events.Service] implements it.
@@ -38,7 +39,7 @@ const (
 	// heartbeat is how long a stream is silent at most, so that proxies and
 	// clients know that it lives.
 	heartbeat = 15 * time.Second
-	// progressInterval is how often a stream tells of running syncs.
+	// progressInterval is how often a stream looks at the running syncs.
 	progressInterval = time.Second
 	// streamBatch is how many events are read for a stream at once.
 	streamBatch = 100
@@ -183,7 +184,11 @@ type eventStream struct {
 	w    http.ResponseWriter
 	out  *http.ResponseController
 	text bytes.Buffer
-	told map[string]core.Progress // of running syncs, by repository id
+	// sent is the progress of running syncs that was last written, by repository id.
+	sent map[string]core.Progress
+	// beat and progress are due with the next heartbeat and the next look at the
+	// running syncs; progress is nil in a stream without it.
+	beat, progress <-chan time.Time
 }
 
 // send writes what has been gathered.
@@ -192,7 +197,7 @@ func (s *eventStream) send() error {
 		return nil
 	}
 	// Not every writer of a test can do that; those of servers can.
-	_ = s.out.SetWriteDeadline(time.Now().Add(streamWrite))
+	_ = s.out.SetWriteDeadline(middleware.SocketTime().Add(streamWrite))
 	if _, err := s.w.Write(s.text.Bytes()); err != nil {
 		return err
 	}
@@ -237,7 +242,7 @@ func (s *server) streamEvents(c *call, request feedRequest) error {
 	if c.r.Method == http.MethodHead {
 		return nil
 	}
-	stream := &eventStream{w: c.w, out: http.NewResponseController(c.w), told: map[string]core.Progress{}}
+	stream := &eventStream{w: c.w, out: http.NewResponseController(c.w), sent: map[string]core.Progress{}}
 	// The position goes out first, so that a stream which breaks before its
 	// first event is taken up from where it began.
 	fmt.Fprintf(&stream.text, "retry: %d\nid: %d\n\n", streamRetry.Milliseconds(), request.after)
@@ -253,10 +258,10 @@ func (s *server) streamEvents(c *call, request feedRequest) error {
 
 // follow writes events until ctx ends, the server stops, or something fails.
 func (s *server) follow(ctx context.Context, stream *eventStream, reader *events.Reader, request feedRequest) error {
-	beat := time.NewTicker(heartbeat)
-	defer beat.Stop()
-	progress := time.NewTicker(progressInterval)
-	defer progress.Stop()
+	stream.beat = s.Clock.After(heartbeat)
+	if request.progress {
+		stream.progress = s.Clock.After(progressInterval)
+	}
 	after := request.after
 	for {
 		page, err := s.Events.Events(ctx, request.filter, after, streamBatch)
@@ -272,7 +277,7 @@ func (s *server) follow(ctx context.Context, stream *eventStream, reader *events
 			if err := stream.add(strconv.FormatInt(e.Seq, 10), e.Type, viewEvent(e)); err != nil {
 				return err
 			}
-			delete(stream.told, e.RepoID)
+			delete(stream.sent, e.RepoID)
 		}
 		after = page.Next
 		if err := stream.send(); err != nil {
@@ -289,7 +294,7 @@ func (s *server) follow(ctx context.Context, stream *eventStream, reader *events
 				continue
 			}
 		}
-		if err := s.await(ctx, stream, reader, request, beat.C, progress.C); err != nil {
+		if err := s.await(ctx, stream, reader, request); err != nil {
 			return err
 		}
 	}
@@ -298,9 +303,9 @@ func (s *server) follow(ctx context.Context, stream *eventStream, reader *events
 // errStreamEnds says that a stream ends as it should.
 var errStreamEnds = context.Canceled
 
-// await waits for new events, and tells of running syncs and that the stream
-// lives meanwhile.
-func (s *server) await(ctx context.Context, stream *eventStream, reader *events.Reader, request feedRequest, beat, progress <-chan time.Time) error {
+// await waits for new events. Meanwhile it writes heartbeats and the progress of
+// running syncs.
+func (s *server) await(ctx context.Context, stream *eventStream, reader *events.Reader, request feedRequest) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -309,23 +314,22 @@ func (s *server) await(ctx context.Context, stream *eventStream, reader *events.
 			return errStreamEnds
 		case <-reader.Changed():
 			return nil
-		case <-beat:
+		case <-stream.beat:
+			stream.beat = s.Clock.After(heartbeat)
 			stream.text.WriteString(": heartbeat\n\n")
-			// Another process may have written events; this one is not told.
+			// Another process may have written events, of which Changed knows nothing.
 			return nil
-		case <-progress:
-			if !request.progress {
-				continue
-			}
-			if err := s.tellProgress(ctx, stream, request); err != nil {
+		case <-stream.progress:
+			stream.progress = s.Clock.After(progressInterval)
+			if err := s.writeProgress(ctx, stream, request); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// tellProgress writes the running syncs whose progress has changed.
-func (s *server) tellProgress(ctx context.Context, stream *eventStream, request feedRequest) error {
+// writeProgress writes the running syncs whose progress has changed.
+func (s *server) writeProgress(ctx context.Context, stream *eventStream, request feedRequest) error {
 	running, err := s.Events.Progress(ctx, request.filter)
 	if err != nil {
 		return err
@@ -333,7 +337,7 @@ func (s *server) tellProgress(ctx context.Context, stream *eventStream, request 
 	now := map[string]core.Progress{}
 	for _, r := range running {
 		now[r.Repository.ID] = r.Progress
-		if told, ok := stream.told[r.Repository.ID]; ok && told == r.Progress {
+		if sent, ok := stream.sent[r.Repository.ID]; ok && sent == r.Progress {
 			continue
 		}
 		if err := stream.add("", progressType, progressView{
@@ -343,6 +347,6 @@ func (s *server) tellProgress(ctx context.Context, stream *eventStream, request 
 			return err
 		}
 	}
-	stream.told = now
+	stream.sent = now
 	return stream.send()
 }

@@ -53,7 +53,7 @@ func (w *stuckWriter) SetWriteDeadline(at time.Time) error {
 func (w *stuckWriter) Write([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
 
 func newEventStream(w http.ResponseWriter) *eventStream {
-	return &eventStream{w: w, out: http.NewResponseController(w), told: map[string]core.Progress{}}
+	return &eventStream{w: w, out: http.NewResponseController(w), sent: map[string]core.Progress{}}
 }
 
 // TestServer_follow_cutsOffSlowReaders gives every write a deadline and ends
@@ -64,7 +64,7 @@ func TestServer_follow_cutsOffSlowReaders(t *testing.T) {
 	for seq := range int64(1000) {
 		feed.list = append(feed.list, core.Event{Seq: seq + 1, Type: core.EventPush, Payload: []byte(`{}`)})
 	}
-	s := &server{Options: Options{Events: feed}}
+	s := &server{Options: Options{Events: feed, Clock: core.SystemClock{}}}
 	w := &stuckWriter{ResponseWriter: httptest.NewRecorder()}
 	stream := newEventStream(w)
 	began := time.Now()
@@ -74,28 +74,42 @@ func TestServer_follow_cutsOffSlowReaders(t *testing.T) {
 	require.Less(t, stream.text.Len(), 1<<20, "one batch at most is gathered")
 }
 
+// tickClock is a clock whose every wait ends with the next tick.
+type tickClock struct {
+	core.SystemClock
+	tick chan time.Time
+}
+
+// After implements [core.Clock].
+func (c tickClock) After(time.Duration) <-chan time.Time { return c.tick }
+
 // TestServer_await_livesAndEnds looks at what a silent stream does.
 func TestServer_await_livesAndEnds(t *testing.T) {
 	t.Parallel()
 	repo := core.Repository{ID: "repo_a", Org: "acme", Name: "team/app"}
 	feed := &fewEvents{running: []events.RunningSync{{Repository: repo, Progress: core.Progress{Phase: "Receiving objects", Percent: 40}}}}
 	stopping := make(chan struct{})
-	s := &server{Options: Options{Events: feed, Clock: core.SystemClock{}, Stopping: stopping}}
-	beat, tick := make(chan time.Time, 1), make(chan time.Time)
+	clock := tickClock{tick: make(chan time.Time)}
+	s := &server{Options: Options{Events: feed, Clock: clock, Stopping: stopping}}
 	w := httptest.NewRecorder()
 	stream := newEventStream(w)
 	reader := &events.Reader{}
 
+	beat := make(chan time.Time, 1)
 	beat <- time.Time{}
-	require.NoError(t, s.await(t.Context(), stream, reader, feedRequest{}, beat, tick))
+	stream.beat = beat
+	require.NoError(t, s.await(t.Context(), stream, reader, feedRequest{}))
 	require.Equal(t, ": heartbeat\n\n", stream.text.String())
+	require.Equal(t, (<-chan time.Time)(clock.tick), stream.beat, "the next heartbeat is due, too")
 	stream.text.Reset()
 
-	// Told when it changes, and not to those who do not want it.
+	// Progress is written when it has changed.
+	stream.beat, stream.progress = nil, clock.tick
 	ended := make(chan error, 1)
-	go func() { ended <- s.await(t.Context(), stream, reader, feedRequest{progress: true}, beat, tick) }()
-	tick <- time.Time{}
-	tick <- time.Time{}
+	go func() { ended <- s.await(t.Context(), stream, reader, feedRequest{}) }()
+	for range 2 {
+		clock.tick <- time.Time{}
+	}
 	close(stopping)
 	require.ErrorIs(t, <-ended, errStreamEnds)
 	require.Regexp(t, `^event: sync.progress\ndata: \{"type":"sync.progress","repository":\{"id":"repo_a","url":"team/app","repo_name":"team/app"\},.*"percent":40,.*\}\n\n$`, w.Body.String())
@@ -103,9 +117,8 @@ func TestServer_await_livesAndEnds(t *testing.T) {
 	s.Stopping = nil
 	ctx, cancel := context.WithCancel(t.Context())
 	quiet := newEventStream(httptest.NewRecorder())
-	go func() { ended <- s.await(ctx, quiet, reader, feedRequest{}, beat, tick) }()
-	tick <- time.Time{}
+	go func() { ended <- s.await(ctx, quiet, reader, feedRequest{}) }()
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
-	require.Empty(t, quiet.told)
+	require.Empty(t, quiet.sent)
 }

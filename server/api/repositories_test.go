@@ -14,7 +14,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/engine"
-	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/upstream"
 )
 
 func TestNew_authorisation(t *testing.T) {
@@ -302,11 +302,11 @@ func TestServer_getRepository_tellsTheSync(t *testing.T) {
 		{"held", engine.SyncStatus{SyncState: core.SyncState{FirstSyncedAt: at, LastClass: core.ClassDiverged, LastError: "most refs are gone", LastErrorAt: at, BrakeDigest: "x"}},
 			map[string]any{"state": "held", "last_error.class": "diverged"}},
 		{"not asked who it is", engine.SyncStatus{}, map[string]any{"state": "pending", "identity.state": "unchecked", "identity.confirmed_at": nil, "identity.message": nil}},
-		{"known to be the same", engine.SyncStatus{Identity: mirror.Identity{Asked: true, Confirmed: at, Settled: true}},
+		{"known to be the same", engine.SyncStatus{Identity: upstream.Identity{Asked: true, Confirmed: at, Settled: true}},
 			map[string]any{"state": "pending", "identity.state": "confirmed", "identity.confirmed_at": "2031-05-01T12:00:00Z"}},
-		{"another one now", engine.SyncStatus{Identity: mirror.Identity{Asked: true, Confirmed: at}},
+		{"another one now", engine.SyncStatus{Identity: upstream.Identity{Asked: true, Confirmed: at}},
 			map[string]any{"state": "pending", "identity.state": "unconfirmed", "identity.confirmed_at": "2031-05-01T12:00:00Z"}},
-		{"a credential that cannot ask", engine.SyncStatus{Identity: mirror.Identity{Confirmed: at, Reason: "insufficient scope"}},
+		{"a credential that cannot ask", engine.SyncStatus{Identity: upstream.Identity{Confirmed: at, Reason: "insufficient scope"}},
 			map[string]any{"state": "pending", "identity.state": "unavailable", "identity.confirmed_at": "2031-05-01T12:00:00Z", "identity.message": "insufficient scope"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -32,6 +32,7 @@ type settingsView struct {
 	Include        []string             `json:"include"`
 	Exclude        []string             `json:"exclude"`
 	PullRequests   bool                 `json:"pull_requests"`
+	Tolerate       []string             `json:"tolerate"`
 	EphemeralTTL   duration             `json:"ephemeral_ttl"`
 	EphemeralQuota int                  `json:"ephemeral_quota"`
 }
@@ -79,7 +80,7 @@ func viewSettings(s core.Settings) settingsView {
 	return settingsView{
 		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: policies,
 		Retention: duration(s.Retention), RetentionBytes: s.RetentionBytes, Include: orEmpty(s.Include), Exclude: orEmpty(s.Exclude),
-		PullRequests: s.PullRequests, EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
+		PullRequests: s.PullRequests, Tolerate: orEmpty(s.Tolerate), EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
 	}
 }
 
@@ -91,7 +92,7 @@ func (v settingsView) settings() core.Settings {
 	return core.Settings{
 		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: policies,
 		Retention: time.Duration(v.Retention), RetentionBytes: v.RetentionBytes, Include: v.Include, Exclude: v.Exclude,
-		PullRequests: v.PullRequests, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
+		PullRequests: v.PullRequests, Tolerate: v.Tolerate, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
 	}
 }
 
@@ -136,8 +137,7 @@ func (s *server) updateSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	var body settingsBody
-	body = settingsBody(viewSettings(settings)) // what the request leaves out stays
+	body := settingsBody(viewSettings(settings)) // what the request leaves out stays
 	read := c.change
 	if dry {
 		read = c.body // what would become of the refs as the settings are
@@ -158,5 +158,8 @@ func (s *server) updateSettings(c *call) error {
 	if err := s.Settings.SaveSettings(c.ctx(), c.repo, settings); err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, answer)
+	if settings, err = s.Settings.Settings(c.ctx(), c.repo); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, settingsAnswer{Settings: viewSettings(settings)})
 }

@@ -1807,8 +1807,9 @@ type Settings struct {
 	RefPolicies  []RefPolicy `json:"ref_policies"`
 
 	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
-	Retention      string `json:"retention"`
-	RetentionBytes int64  `json:"retention_bytes"`
+	Retention      string   `json:"retention"`
+	RetentionBytes int64    `json:"retention_bytes"`
+	Tolerate       []string `json:"tolerate"`
 }
 
 // SettingsAnswer defines model for SettingsAnswer.
@@ -1834,8 +1835,9 @@ type SettingsRequest struct {
 	RefPolicies  *[]RefPolicy `json:"ref_policies,omitempty"`
 
 	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
-	Retention      *string `json:"retention,omitempty"`
-	RetentionBytes *int64  `json:"retention_bytes,omitempty"`
+	Retention      *string   `json:"retention,omitempty"`
+	RetentionBytes *int64    `json:"retention_bytes,omitempty"`
+	Tolerate       *[]string `json:"tolerate,omitempty"`
 }
 
 // Skipped defines model for Skipped.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // How slowly a request body may come in. What is cut is a client that sends
@@ -41,12 +42,12 @@ func (b *paced) Read(p []byte) (int, error) {
 	if b.cut {
 		return 0, errSlowBody
 	}
-	start := time.Now()
+	start := middleware.SocketTime()
 	if err := b.c.SetReadDeadline(start.Add(b.left)); err != nil {
 		return 0, err
 	}
 	n, err := b.body.Read(p)
-	b.left = min(b.grace, b.left-time.Since(start)+time.Duration(n)*time.Second/bodyRate)
+	b.left = min(b.grace, b.left-middleware.SocketTime().Sub(start)+time.Duration(n)*time.Second/bodyRate)
 	switch {
 	case err == nil && b.left > 0:
 		return n, nil

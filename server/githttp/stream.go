@@ -105,7 +105,7 @@ func newStream(w http.ResponseWriter) io.Writer {
 
 // Write writes and flushes within the stall limit.
 func (s *stream) Write(p []byte) (int, error) {
-	if err := s.c.SetWriteDeadline(time.Now().Add(writeStall)); err != nil {
+	if err := s.c.SetWriteDeadline(middleware.SocketTime().Add(writeStall)); err != nil {
 		return 0, fmt.Errorf("set write deadline: %w", err)
 	}
 	n, err := s.w.Write(p)

@@ -198,7 +198,7 @@ func (h *Handler) read(x *middleware.Exchange, r *http.Request) (*body, error) {
 	}
 	// Not every writer can; then the server's own time-outs have to do.
 	control := http.NewResponseController(x)
-	_ = control.SetReadDeadline(time.Now().Add(readTimeout))
+	_ = control.SetReadDeadline(middleware.SocketTime().Add(readTimeout))
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	// The writer of net/http itself, which closes the connection after a body that

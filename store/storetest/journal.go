@@ -44,17 +44,17 @@ var journalTests = []namedTest{
 	{"open, close and list", func(f *fixture) {
 		r := f.synced()
 		other := f.create(local("acme", "other"))
-		open := func(r core.Repository, state core.JournalState) core.JournalEntry {
+		open := func(r core.Repository) core.JournalEntry {
 			e := core.JournalEntry{
-				ID: id("jrn"), RepoID: r.ID, Namespace: core.Ephemeral, Source: core.SourcePush, Actor: "jo", Upstream: true, State: state,
+				ID: id("jrn"), RepoID: r.ID, Namespace: core.Ephemeral, Source: core.SourcePush, Actor: "jo", Upstream: true, State: core.JournalSent,
 				Updates:   []core.RefUpdate{update("refs/heads/a", "1"), update("refs/heads/b\"\u00e9", "2")},
 				CreatedAt: day(0),
 			}
 			require.NoError(f, f.store.OpenJournal(f.ctx, e))
 			return e
 		}
-		sent, applied, dropped, lagging := open(r, "sent"), open(r, "sent"), open(r, "sent"), open(r, "sent")
-		elsewhere := open(other, "sent")
+		sent, applied, dropped, lagging := open(r), open(r), open(r), open(r)
+		elsewhere := open(other)
 		end := func(e *core.JournalEntry, state core.JournalState, updates []core.RefUpdate) {
 			require.NoError(f, f.store.CloseJournal(f.ctx, e.ID, state, updates, day(time.Minute)))
 			e.State, e.Updates, e.ClosedAt = state, updates, day(time.Minute)

@@ -161,8 +161,10 @@ func (f *fixture) take(repoID string) core.SyncState {
 	return s
 }
 
-// save stores a sync state.
+// save stores a sync state, by all that write parts of it.
 func (f *fixture) save(s core.SyncState) {
 	f.Helper()
-	require.NoError(f, f.store.SaveSync(f.ctx, s))
+	require.NoError(f, f.store.FinishSync(f.ctx, s))
+	require.NoError(f, f.store.SetPoll(f.ctx, s.RepoID, s.PollAt))
+	require.NoError(f, f.store.SetNotice(f.ctx, s.RepoID, s.Notice))
 }

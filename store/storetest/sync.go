@@ -123,7 +123,15 @@ var syncTests = []namedTest{
 		f.request(r.ID, "b")
 		require.Empty(f, f.take(r.ID).WantedRef)
 	}},
-	{"save writes all but what requests own", func(f *fixture) {
+	{"the end of a run leaves what others write", func(f *fixture) {
+		r := f.synced()
+		n := core.SyncNotice{Kind: core.NoticeStarted, Generation: 1}
+		require.NoError(f, f.store.SetNotice(f.ctx, r.ID, n))
+		require.NoError(f, f.store.SetPoll(f.ctx, r.ID, day(time.Hour)))
+		require.NoError(f, f.store.FinishSync(f.ctx, core.SyncState{RepoID: r.ID, Served: 1, PollAt: day(0), Notice: core.SyncNotice{Kind: core.NoticeDone}}))
+		same(f, core.SyncState{RepoID: r.ID, Served: 1, PollAt: day(time.Hour), Notice: n}, f.sync(r.ID))
+	}},
+	{"all that is written of a run", func(f *fixture) {
 		r := f.synced()
 		f.request(r.ID, "a")
 		want := core.SyncState{
@@ -139,6 +147,44 @@ var syncTests = []namedTest{
 		want.Wanted, want.WantedRef, want.Trigger = 1, "a", "api"
 		want.UpstreamState, want.UpstreamSince = core.UpstreamActive, time.Time{}
 		same(f, want, f.sync(r.ID))
+	}},
+	{"a failure that the host's API reports leaves the run", func(f *fixture) {
+		r := f.synced()
+		f.request(r.ID, "a")
+		f.take(r.ID)
+		f.request(r.ID, "b")
+		require.NoError(f, f.store.RecordUpstreamFailure(f.ctx, r.ID, day(0), core.ClassNotFound, "gone"))
+		want := core.SyncState{
+			RepoID: r.ID, Wanted: 2, WantedRef: "b", Trigger: "api", Failures: 1, LastErrorAt: day(0), LastClass: core.ClassNotFound, LastError: "gone",
+		}
+		same(f, want, f.sync(r.ID))
+		require.NoError(f, f.store.RecordUpstreamFailure(f.ctx, r.ID, day(1*time.Minute), core.ClassAuth, "no"))
+		want.LastErrorAt, want.LastClass, want.LastError = day(1*time.Minute), core.ClassAuth, "no"
+		same(f, want, f.sync(r.ID))
+		require.Empty(f, f.take(r.ID).WantedRef, "the run was still under way")
+	}},
+	{"content from before the first sync", func(f *fixture) {
+		r := f.synced()
+		require.NoError(f, f.store.MarkSynced(f.ctx, r.ID, day(0)))
+		same(f, core.SyncState{RepoID: r.ID, FirstSyncedAt: day(0)}, f.sync(r.ID))
+	}},
+	{"another upstream", func(f *fixture) {
+		r := f.synced()
+		f.request(r.ID, "")
+		f.take(r.ID)
+		kept := core.SyncState{
+			RepoID: r.ID, Served: 1, Tried: 1, Runs: 3, FirstSyncedAt: day(0), ChangedAt: day(1 * time.Minute), Notice: core.SyncNotice{Kind: core.NoticeDone, Generation: 1},
+		}
+		old := kept
+		old.NextAttemptAt, old.Failures, old.LastSuccessAt, old.LastErrorAt, old.LastClass, old.LastError = day(2*time.Minute), 4, day(3*time.Minute), day(4*time.Minute), core.ClassAuth, "no"
+		old.Digest, old.BrakeDigest, old.BrakeSince, old.ObservedAt, old.PollAt = "d", "b", day(5*time.Minute), day(6*time.Minute), day(7*time.Minute)
+		old.Skipped = []core.SkippedRef{{Ref: "refs/heads/a/b", ConflictsWith: "refs/heads/a"}}
+		f.save(old)
+		_, err := f.store.SetUpstreamState(f.ctx, r.ID, core.UpstreamDeleted, day(8*time.Minute))
+		require.NoError(f, err)
+		require.NoError(f, f.store.ResetUpstream(f.ctx, r.ID, day(9*time.Minute)))
+		kept.Wanted, kept.Trigger, kept.UpstreamSince = 1, "api", day(9*time.Minute)
+		same(f, kept, f.sync(r.ID))
 	}},
 	{"a request clears the next attempt", func(f *fixture) {
 		r := f.synced()
@@ -230,9 +276,12 @@ var syncTests = []namedTest{
 			f.kind(core.KindNotFound, err)
 			_, err = f.store.TakeSync(f.ctx, repoID)
 			f.kind(core.KindNotFound, err)
-			f.kind(core.KindNotFound, f.store.SaveSync(f.ctx, core.SyncState{RepoID: repoID}))
+			f.kind(core.KindNotFound, f.store.FinishSync(f.ctx, core.SyncState{RepoID: repoID}))
 			f.kind(core.KindNotFound, f.store.SetDigest(f.ctx, repoID, "d"))
 			f.kind(core.KindNotFound, f.store.PostponeSync(f.ctx, repoID, day(0)))
+			f.kind(core.KindNotFound, f.store.RecordUpstreamFailure(f.ctx, repoID, day(0), core.ClassAuth, "no"))
+			f.kind(core.KindNotFound, f.store.MarkSynced(f.ctx, repoID, day(0)))
+			f.kind(core.KindNotFound, f.store.ResetUpstream(f.ctx, repoID, day(0)))
 			f.kind(core.KindNotFound, f.store.SetNotice(f.ctx, repoID, core.SyncNotice{}))
 		}
 		_, err := f.store.DueSyncs(f.ctx, day(0), 0)
@@ -278,7 +327,7 @@ var runTests = []namedTest{
 	}},
 	{"interrupt marks the unfinished ones", func(f *fixture) {
 		r := f.synced()
-		done := core.Run{ID: id("run"), RepoID: r.ID, StartedAt: day(0), FinishedAt: day(1), Outcome: "succeeded"}
+		done := core.Run{ID: id("run"), RepoID: r.ID, StartedAt: day(0), FinishedAt: day(1 * time.Minute), Outcome: "succeeded"}
 		done.FinishedAt = day(time.Second)
 		running := core.Run{ID: id("run"), RepoID: r.ID, StartedAt: day(0)}
 		require.NoError(f, f.store.StartRun(f.ctx, done))

@@ -226,7 +226,7 @@ var concurrencyTests = []namedTest{
 							return err
 						}
 						s.Runs++
-						return q.SaveSync(f.ctx, s)
+						return q.FinishSync(f.ctx, s)
 					}))
 				}
 			})

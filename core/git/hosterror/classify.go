@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/fsck"
 	"github.com/headwater-git/headwater/core/git/progress"
 )
 
@@ -144,6 +145,9 @@ func Classify(stderr string, exitCode int) (core.ErrorClass, string) {
 	for _, e := range remoteErrors {
 		for _, part := range found.of(e.from) {
 			if loc := e.re.FindStringIndex(part); loc != nil {
+				if refusal, ok := fsck.FindRefusal(found.local); ok && e.class == core.ClassCorrupt {
+					return e.class, truncate(Redact(refusal.Sentence()), MaxText)
+				}
 				return e.class, sentence(found, lineAround(part, loc[0]))
 			}
 		}

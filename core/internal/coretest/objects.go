@@ -30,17 +30,17 @@ func Commit(t testing.TB, dir, message string, parents ...core.ObjectID) core.Ob
 	if config, err := os.ReadFile(filepath.Join(git, "config")); err == nil && bytes.Contains(config, []byte("sha256")) {
 		return commitByGit(t, dir, message, parents)
 	}
-	blob := writeObject(t, git, "blob", []byte(message+"\n"))
+	blob := WriteObject(t, git, "blob", []byte(message+"\n"))
 	raw, err := hex.DecodeString(blob)
 	require.NoError(t, err)
-	tree := writeObject(t, git, "tree", append([]byte("100644 file\x00"), raw...))
+	tree := WriteObject(t, git, "tree", append([]byte("100644 file\x00"), raw...))
 	var text strings.Builder
 	fmt.Fprintf(&text, "tree %s\n", tree)
 	for _, p := range parents {
 		fmt.Fprintf(&text, "parent %s\n", p)
 	}
 	fmt.Fprintf(&text, "author A <a@example.com> 1700000000 +0000\ncommitter C <c@example.com> 1700000000 +0000\n\n%s\n", message)
-	return core.ObjectID(writeObject(t, git, "commit", []byte(text.String())))
+	return core.ObjectID(WriteObject(t, git, "commit", []byte(text.String())))
 }
 
 func commitByGit(t testing.TB, dir, message string, parents []core.ObjectID) core.ObjectID {
@@ -97,8 +97,9 @@ func gitDir(dir string) string {
 	return filepath.Join(dir, ".git")
 }
 
-// writeObject writes a loose object, unless it is there, and returns its id.
-func writeObject(t testing.TB, git, kind string, content []byte) string {
+// WriteObject writes a loose object of any content to a folder with objects, unless
+// it is there, and returns its id. Git is not asked: it would refuse many.
+func WriteObject(t testing.TB, git, kind string, content []byte) string {
 	t.Helper()
 	object := append([]byte(fmt.Sprintf("%s %d\x00", kind, len(content))), content...)
 	sum := sha1.Sum(object) //nolint:gosec // git's object ids

@@ -182,7 +182,7 @@ func scalar(at, kind string, value any, skip bool) error {
 		return nil
 	}
 	text, isText := value.(string)
-	ok := false
+	var ok bool
 	switch kind {
 	case "s":
 		ok = isText

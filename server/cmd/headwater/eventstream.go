@@ -100,7 +100,7 @@ func (c *client) stream(ctx context.Context, q feedQuery, after string, reached 
 	defer silence.Stop()
 	params := q.params()
 	params.LastEventID = optional(after)
-	resp, err := rest.Check(api.Client.ListEvents(ctx, &params, q.as(c), func(_ context.Context, r *http.Request) error {
+	resp, err := rest.Check(api.Client.ListEvents(ctx, &params, q.as(c), func(_ context.Context, r *http.Request) error { //nolint:bodyclose // closed below, Check passes it on
 		r.Header.Set("Accept", "text/event-stream")
 		return nil
 	}))

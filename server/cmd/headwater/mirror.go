@@ -22,6 +22,7 @@ import (
 type upstreamOptions struct {
 	connectOptions
 	username, passwordFile, provider, branch string
+	tolerate                                 []string
 }
 
 func bindUpstream(cmd *cobra.Command, o *upstreamOptions) {
@@ -31,6 +32,7 @@ func bindUpstream(cmd *cobra.Command, o *upstreamOptions) {
 	f.StringVar(&o.passwordFile, "password-file", "", "file with the password or token; - reads standard input")
 	f.StringVar(&o.provider, "provider", "", "provider of the host, like gitea or github-public")
 	f.StringVar(&o.branch, "default-branch", "", "default branch (default: the upstream's)")
+	bindTolerate(f, &o.tolerate)
 }
 
 // prepare connects, and returns what to send of the upstream and its credential,
@@ -119,6 +121,9 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	}
 	if err != nil {
 		return c.explain(err, "create the repository "+name)
+	}
+	if err := c.tolerate(ctx, name, o.tolerate); err != nil {
+		return err
 	}
 	if o.passwordFile != "" {
 		if err := c.createCredential(ctx, name, o.username, secret); err != nil {

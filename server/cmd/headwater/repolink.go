@@ -107,6 +107,9 @@ func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) 
 			return err
 		}
 	}
+	if err := c.tolerate(ctx, name, o.tolerate); err != nil {
+		return err
+	}
 	done, err := how(c, ctx, name, request, false)
 	if err != nil {
 		return explainLink(c, err, doing, name)

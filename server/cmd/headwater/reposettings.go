@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ import (
 // leaves alone change nothing.
 type settingsFlags struct {
 	poll, maxStaleness, freshness, retention, ephemeralTTL string
-	policies, include, exclude                             []string
+	policies, include, exclude, tolerate                   []string
 	retentionBytes                                         int64
 	ephemeralQuota                                         int
 	pullRequests                                           bool
@@ -43,6 +45,7 @@ hold (a person decides) or freeze (it never moves by a sync).`,
 		Example: `  headwater repo settings team/app
   headwater repo settings team/app --poll 1m --max-staleness 10s --freshness fail
   headwater repo settings team/app --policy main=hold --policy 'release/*=freeze' --retention 2160h
+  headwater repo settings team/app --tolerate treeNotSorted
   headwater repo settings team/app --include main --include 'refs/tags/**' --dry-run`,
 		Args: exactArgs("REPO"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -93,6 +96,7 @@ func (s *settingsFlags) bind(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.include, "include", nil, "pattern of refs to mirror and push; may be repeated")
 	f.StringArrayVar(&s.exclude, "exclude", nil, "pattern of refs to leave out; may be repeated")
 	f.BoolVar(&s.pullRequests, "pull-requests", false, "mirror the host's pull-request refs into refs/pull/")
+	bindTolerate(f, &s.tolerate)
 	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push, like 168h (default: never)")
 	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
 }
@@ -121,6 +125,7 @@ func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) 
 		"include":         func() { out.Include = new(fullPatterns(s.include)) },
 		"exclude":         func() { out.Exclude = new(fullPatterns(s.exclude)) },
 		"pull-requests":   func() { out.PullRequests = &s.pullRequests },
+		"tolerate":        func() { out.Tolerate = new(withoutEmpty(s.tolerate)) },
 		"ephemeral-ttl":   func() { out.EphemeralTTL = &s.ephemeralTTL },
 		"ephemeral-quota": func() { out.EphemeralQuota = &s.ephemeralQuota },
 	} {
@@ -129,6 +134,28 @@ func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) 
 		}
 	}
 	return out, nil
+}
+
+// bindTolerate adds the flag that lets broken objects in.
+func bindTolerate(f *pflag.FlagSet, ids *[]string) {
+	f.StringArrayVar(ids, "tolerate", nil, "id of a check of git's that objects may fail, like treeNotSorted; may be repeated")
+}
+
+// withoutEmpty returns the texts that are not empty.
+func withoutEmpty(all []string) []string {
+	return slices.DeleteFunc(append([]string{}, all...), func(s string) bool { return s == "" })
+}
+
+// tolerate stores which checks objects of a repository may fail.
+func (c *client) tolerate(ctx context.Context, name string, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := c.UpdateSettings(ctx, name, nil, rest.SettingsRequest{Tolerate: new(withoutEmpty(ids))}, c.as(name, access.RepoWrite))
+	if err != nil {
+		return c.explain(err, "settings of "+name)
+	}
+	return nil
 }
 
 // cutLast cuts a text at the last separator.
@@ -187,6 +214,7 @@ func printSettings(out io.Writer, s rest.Settings) error {
 	row("include", strings.Join(s.Include, " "), "all branches and tags")
 	row("exclude", strings.Join(s.Exclude, " "), "nothing")
 	row("pull requests", map[bool]string{true: "mirrored"}[s.PullRequests], "not mirrored")
+	row("tolerated", strings.Join(s.Tolerate, " "), "what old history has")
 	row("ephemeral TTL", s.EphemeralTTL, "for ever")
 	row("ephemeral quota", number(int64(s.EphemeralQuota)), "no limit")
 	return t.Flush()

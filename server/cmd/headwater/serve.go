@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -171,10 +172,15 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	}
 	// Only the holder of the data directory's lock may say where it listens.
 	removeAddress, err := dir.writeAddress(base)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		// Reads need no room: a full disk must not keep them from being served.
+		log.Error("the disk of the data directory is full; reads are served, writes fail. Commands must name the server with --server", "data", data, "server", base)
+	case err != nil:
 		return errors.Join(err, srv.Shutdown(cmd.Context()))
+	default:
+		defer removeAddress()
 	}
-	defer removeAddress()
 	printStarted(cmd, o, dir, base, public)
 	return runServer(cmd.Context(), srv, listener, tlsConfig, log, o.drain)
 }
@@ -236,7 +242,9 @@ func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *t
 	err := <-drained
 	stopRun()
 	if !serveEnded {
-		<-served // http.ErrServerClosed
+		if serr := <-served; !errors.Is(serr, http.ErrServerClosed) { // which Shutdown makes of it
+			err = errors.Join(err, fmt.Errorf("serve: %w", serr))
+		}
 	}
 	if !runEnded {
 		if rerr := <-ran; rerr != nil && !errors.Is(rerr, context.Canceled) {

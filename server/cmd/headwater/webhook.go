@@ -401,26 +401,26 @@ func withoutSecret(w rest.Webhook) rest.ChangedWebhook {
 // printWebhook prints a webhook for a person.
 func printWebhook(out io.Writer, w rest.ChangedWebhook) error {
 	t := newTable(out)
-	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
-	row("id", "%s", w.ID)
-	row("url", "%s", w.URL)
-	row("events", "%s", strings.Join(w.Events, ", "))
-	row("repository", "%s", filterOf(w.Repo, w.RepoID))
-	row("state", "%s", w.State)
-	row("created", "%s", w.CreatedAt.Local().Format(time.RFC3339))
+	row := func(name, value string) { fmt.Fprintf(t, "%s\t%s\n", name, value) }
+	row("id", w.ID)
+	row("url", w.URL)
+	row("events", strings.Join(w.Events, ", "))
+	row("repository", filterOf(w.Repo, w.RepoID))
+	row("state", string(w.State))
+	row("created", w.CreatedAt.Local().Format(time.RFC3339))
 	for _, at := range []struct {
 		name string
 		at   *time.Time
 	}{{"failing since", w.FailingSince}, {"last attempt", w.LastAttemptAt}, {"last success", w.LastSuccessAt}} {
 		if at.at != nil {
-			row(at.name, "%s", at.at.Local().Format(time.RFC3339))
+			row(at.name, at.at.Local().Format(time.RFC3339))
 		}
 	}
 	if w.LastError != "" {
-		row("last error", "%s", w.LastError)
+		row("last error", w.LastError)
 	}
 	if w.Secret != "" {
-		row("secret", "%s", w.Secret)
+		row("secret", w.Secret)
 	}
 	return t.Flush()
 }

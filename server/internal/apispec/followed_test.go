@@ -67,8 +67,8 @@ func (c *client) followed() {
 	}
 	require.Contains(c.t, byRef, kept)
 	require.Contains(c.t, byRef, held)
-	orphan := c.get("listOrphans", 200).at("orphans").([]any)[0].(map[string]any)
-	require.Equal(c.t, m{"branch": draft, "id": one, "ref": kept, "rewrite_id": byRef[kept], "base": one}, m(orphan))
+	orphan := c.get("listOrphans", 200).at("orphans").([]any)[0]
+	require.Equal(c.t, map[string]any{"branch": draft, "id": one, "ref": kept, "rewrite_id": byRef[kept], "base": one}, orphan)
 	rewrite := func(op string, want int, id string, body any) result {
 		c.t.Helper()
 		return c.do(request{op: op, want: want, body: body, variables: []string{"id", id}})

@@ -192,7 +192,7 @@ func visit(value any, path string, f func(any) error) error {
 }
 
 func isOf(value any, kind string) error {
-	ok := false
+	var ok bool
 	switch kind {
 	case "n":
 		_, ok = value.(float64)

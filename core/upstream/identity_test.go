@@ -1,4 +1,4 @@
-package mirror_test
+package upstream_test
 
 import (
 	"context"
@@ -10,20 +10,21 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
 // side pushes a new branch at the tip of main and returns the verdict.
-func (b *bench) side(r core.Repository, name string, at core.ObjectID) push.Result {
+func side(b *mirrortest.Bench, r core.Repository, name string, at core.ObjectID) push.Result {
 	b.Helper()
-	return b.session(r, core.RefUpdate{Name: "refs/heads/" + name, New: at})[0]
+	return b.Write(r, core.RefUpdate{Name: "refs/heads/" + name, New: at})[0]
 }
 
 // replace renames a repository of the forge, and gives its name to another one with
 // equal refs.
-func (b *bench) replace(path string) {
+func replace(b *mirrortest.Bench, path string) {
 	b.Helper()
 	const elsewhere = "elsewhere/a"
 	b.Forge.RenameRepo(path, elsewhere)
@@ -38,113 +39,113 @@ func (b *bench) replace(path string) {
 // A repository that took the name, with equal refs: no write reaches it.
 func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
-	require.True(t, b.side(r, "before", one).OK())
-	require.NoError(t, b.run(r, ""))
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	require.True(t, side(b, r, "before", one).OK())
+	require.NoError(t, b.Sync(r, ""))
 	asked := api.count()
-	require.True(t, b.side(r, "shared", one).OK())
+	require.True(t, side(b, r, "shared", one).OK())
 	require.Equal(t, asked, api.count(), "what a sync confirmed a moment ago counts")
 
-	b.replace("acme/a")
-	b.clock.Advance(time.Minute + time.Second)
-	got := b.side(r, "evil", one)
+	replace(b, "acme/a")
+	b.Clock.Advance(time.Minute + time.Second)
+	got := side(b, r, "evil", one)
 	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
 	require.Contains(t, got.Reason, "another repository")
 	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
-	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState, "known without a sync")
-	identity := b.sync.Identity(b.Reload(r))
+	require.Equal(t, core.UpstreamReplaced, b.State(r).UpstreamState, "known without a sync")
+	identity := b.Monitor.Identity(b.Reload(r))
 	require.True(t, identity.Asked)
 	require.False(t, identity.Settled)
-	require.False(t, b.side(r, "evil", one).OK())
+	require.False(t, side(b, r, "evil", one).OK())
 }
 
 // A host that says the id is gone, and then has no time to say who has the name:
 // that a git answers there proves nothing.
 func TestInvariant25_noWriteToAnImpostorThatTheAPIDidNotName(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
-	b.replace("acme/a")
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	replace(b, "acme/a")
 	api.set(func(a *hostAPI) {
 		a.nameErr = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: time.Minute}
 	})
-	b.clock.Advance(time.Hour + time.Minute)
-	require.Equal(t, core.KindUpstreamUnavailable, b.side(r, "evil", one).Kind)
+	b.Clock.Advance(time.Hour + time.Minute)
+	require.Equal(t, core.KindUpstreamUnavailable, side(b, r, "evil", one).Kind)
 	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
-	require.Zero(t, b.state(r).UpstreamState, "nothing is known of it")
+	require.Zero(t, b.State(r).UpstreamState, "nothing is known of it")
 	api.set(func(a *hostAPI) { a.nameErr = nil })
-	b.clock.Advance(2 * time.Minute)
-	require.False(t, b.side(r, "evil", one).OK())
-	require.Equal(t, core.UpstreamReplaced, b.state(r).UpstreamState)
+	b.Clock.Advance(2 * time.Minute)
+	require.False(t, side(b, r, "evil", one).OK())
+	require.Equal(t, core.UpstreamReplaced, b.State(r).UpstreamState)
 }
 
 func TestService_Confirm_apiDown(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
-	require.True(t, b.side(r, "x1", one).OK())
-	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
-	require.True(t, b.sync.Identity(b.Reload(r)).Settled)
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	require.True(t, side(b, r, "x1", one).OK())
+	require.NotZero(t, b.Monitor.Identity(b.Reload(r)).Confirmed)
+	require.True(t, b.Monitor.Identity(b.Reload(r)).Settled)
 	api.set(func(a *hostAPI) {
 		a.err = &providers.Error{Code: providers.CodeRateLimited, Message: "slow down", RetryAfter: 2 * time.Hour}
 	})
-	b.clock.Advance(30 * time.Minute)
-	require.True(t, b.side(r, "x2", one).OK(), "confirmed within the hour")
-	b.clock.Advance(40 * time.Minute)
-	got := b.side(r, "x3", one)
+	b.Clock.Advance(30 * time.Minute)
+	require.True(t, side(b, r, "x2", one).OK(), "confirmed within the hour")
+	b.Clock.Advance(40 * time.Minute)
+	got := side(b, r, "x3", one)
 	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
 	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/x3")
-	err := b.sync.Confirm(t.Context(), b.Reload(r))
+	err := b.Monitor.Confirm(t.Context(), b.Reload(r))
 	var e *core.Error
 	require.ErrorAs(t, err, &e)
 	require.Positive(t, e.RetryAfter)
 	api.set(func(a *hostAPI) { a.err = nil })
-	b.clock.Advance(3 * time.Hour)
-	require.True(t, b.side(r, "x3", one).OK())
+	b.Clock.Advance(3 * time.Hour)
+	require.True(t, side(b, r, "x3", one).OK())
 }
 
 // A token without the right to ask the API: nothing can be confirmed, and
 // nothing is refused.
 func TestService_Confirm_credentialWithoutAPI(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
 	api.set(func(a *hostAPI) {
 		a.err = &providers.Error{Code: providers.CodePermissionDenied, Message: "insufficient scope"}
 	})
-	b.clock.Advance(2 * time.Hour)
-	require.True(t, b.side(r, "x", one).OK())
-	require.Contains(t, b.sync.Identity(b.Reload(r)).Reason, "insufficient scope")
-	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed, "when it could be asked is still shown")
+	b.Clock.Advance(2 * time.Hour)
+	require.True(t, side(b, r, "x", one).OK())
+	require.Contains(t, b.Monitor.Identity(b.Reload(r)).Reason, "insufficient scope")
+	require.NotZero(t, b.Monitor.Identity(b.Reload(r)).Confirmed, "when it could be asked is still shown")
 	api.set(func(a *hostAPI) { a.err = nil })
-	b.clock.Advance(2 * time.Minute)
-	require.True(t, b.side(r, "y", one).OK())
-	require.Empty(t, b.sync.Identity(b.Reload(r)).Reason, "a better credential shows at once")
-	require.Zero(t, b.state(r).UpstreamState)
+	b.Clock.Advance(2 * time.Minute)
+	require.True(t, side(b, r, "y", one).OK())
+	require.Empty(t, b.Monitor.Identity(b.Reload(r)).Reason, "a better credential shows at once")
+	require.Zero(t, b.State(r).UpstreamState)
 }
 
 // A host whose API has no question by id answers to the name with the id.
 func TestService_Confirm_hostWithoutIDs(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
 	api.set(func(a *hostAPI) { a.byName = true })
-	b.check(r)
-	require.Zero(t, b.state(r).UpstreamState, "one check makes nothing deleted")
-	b.clock.Advance(2 * time.Minute)
-	require.True(t, b.side(r, "x", one).OK())
-	require.NotZero(t, b.sync.Identity(b.Reload(r)).Confirmed)
+	check(b, r)
+	require.Zero(t, b.State(r).UpstreamState, "one check makes nothing deleted")
+	b.Clock.Advance(2 * time.Minute)
+	require.True(t, side(b, r, "x", one).OK())
+	require.NotZero(t, b.Monitor.Identity(b.Reload(r)).Confirmed)
 }
 
 func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
-	require.True(t, b.side(r, "x1", one).OK())
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	require.True(t, side(b, r, "x1", one).OK())
 	b.Forge.RenameRepo("acme/a", "acme/b")
 	api.set(func(a *hostAPI) { a.paths = []string{"acme/b"} })
-	require.True(t, b.side(r, "x2", one).OK(), "the push that met the rename")
+	require.True(t, side(b, r, "x2", one).OK(), "the push that met the rename")
 	now := b.Reload(r)
 	require.Equal(t, "acme/b", coretest.ForgePath(now))
 	require.Contains(t, b.UpstreamRefs(now), "refs/heads/x2")
@@ -163,34 +164,34 @@ func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, api := newLifeBench(t)
-			r, one := b.mirrored("a")
-			require.True(t, b.side(r, "x", one).OK())
+			b, api := newStatusBench(t)
+			r, one := b.Mirrored("a")
+			require.True(t, side(b, r, "x", one).OK())
 			asked := api.count()
 			f.Kinds = []forgetest.Kind{forgetest.KindPushDiscover}
 			b.Forge.Inject(f)
-			require.False(t, b.side(r, "y", one).OK())
+			require.False(t, side(b, r, "y", one).OK())
 			require.Equal(t, asked+1, api.count(), "the refusal is looked into at once")
 			pushes := b.Forge.Count(forgetest.KindPushDiscover)
-			require.False(t, b.side(r, "y", one).OK())
+			require.False(t, side(b, r, "y", one).OK())
 			require.Equal(t, asked+1, api.count(), "not twice a minute")
 			require.NotContains(t, b.UpstreamRefs(r), "refs/heads/y")
 			require.Positive(t, b.Forge.Count(forgetest.KindPushDiscover)-pushes)
-			b.clock.Advance(time.Minute + time.Second)
-			require.False(t, b.side(r, "y", one).OK())
+			b.Clock.Advance(time.Minute + time.Second)
+			require.False(t, side(b, r, "y", one).OK())
 			require.Greater(t, api.count(), asked+1)
 		})
 	}
 	t.Run("a verdict on a ref", func(t *testing.T) {
 		t.Parallel()
-		b, api := newLifeBench(t)
-		r, one := b.mirrored("a")
-		require.True(t, b.side(r, "x", one).OK())
+		b, api := newStatusBench(t)
+		r, one := b.Mirrored("a")
+		require.True(t, side(b, r, "x", one).OK())
 		asked := api.count()
 		b.Forge.Protect("acme/a", "refs/heads/y")
-		require.False(t, b.side(r, "y", one).OK())
+		require.False(t, side(b, r, "y", one).OK())
 		require.Equal(t, asked, api.count())
-		require.Zero(t, b.state(r).UpstreamState)
+		require.Zero(t, b.State(r).UpstreamState)
 	})
 }
 
@@ -201,18 +202,18 @@ func TestService_turnedAwayWriteIsTriedOnceMore(t *testing.T) {
 	for name, healed := range map[string]bool{"healed": true, "still refused": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, _ := newLifeBench(t)
-			r, one := b.mirrored("a")
-			require.True(t, b.side(r, "x", one).OK())
+			b, _ := newStatusBench(t)
+			r, one := b.Mirrored("a")
+			require.True(t, side(b, r, "x", one).OK())
 			renew := func() {
 				c, err := b.Store.CredentialByRepo(context.Background(), r.ID)
-				if err != nil || !c.UpdatedAt.Before(b.clock.Now()) {
+				if err != nil || !c.UpdatedAt.Before(b.Clock.Now()) {
 					return
 				}
-				c.UpdatedAt = b.clock.Now()
+				c.UpdatedAt = b.Clock.Now()
 				_ = b.Store.UpdateCredential(context.Background(), c)
 			}
-			b.clock.Advance(time.Second)
+			b.Clock.Advance(time.Second)
 			refusal := forgetest.Fault{
 				Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Before: renew,
 			}
@@ -221,7 +222,7 @@ func TestService_turnedAwayWriteIsTriedOnceMore(t *testing.T) {
 			}
 			b.Forge.Inject(refusal)
 			before := b.Forge.Count(forgetest.KindPushDiscover)
-			require.Equal(t, healed, b.side(r, "y", one).OK())
+			require.Equal(t, healed, side(b, r, "y", one).OK())
 			require.Equal(t, 2, b.Forge.Count(forgetest.KindPushDiscover)-before)
 		})
 	}
@@ -229,18 +230,18 @@ func TestService_turnedAwayWriteIsTriedOnceMore(t *testing.T) {
 
 func TestService_archivedShowsAfterARefusedWrite(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
 	api.set(func(a *hostAPI) { a.archived = true })
-	b.clock.Advance(2 * time.Minute)
-	got := b.side(r, "x", one)
+	b.Clock.Advance(2 * time.Minute)
+	got := side(b, r, "x", one)
 	require.Equal(t, core.KindUpstreamRejected, got.Kind)
 	require.Contains(t, got.Reason, "archived")
-	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
-	require.NoError(t, b.run(r, ""), "it can be read")
+	require.Equal(t, core.UpstreamArchived, b.State(r).UpstreamState)
+	require.NoError(t, b.Sync(r, ""), "it can be read")
 	api.set(func(a *hostAPI) { a.archived = false })
-	require.True(t, b.side(r, "x", one).OK(), "asked again at once")
-	require.Zero(t, b.state(r).UpstreamState)
+	require.True(t, side(b, r, "x", one).OK(), "asked again at once")
+	require.Zero(t, b.State(r).UpstreamState)
 }
 
 // A host whose API tells nothing of it says in its git's words that the
@@ -253,24 +254,24 @@ func TestService_archivedByWords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, api := newLifeBench(t)
-			r, one := b.mirrored("a")
-			require.True(t, b.side(r, "x", one).OK())
+			b, api := newStatusBench(t)
+			r, one := b.Mirrored("a")
+			require.True(t, side(b, r, "x", one).OK())
 			api.set(func(a *hostAPI) { a.err = alone })
-			b.clock.Advance(2 * time.Minute)
+			b.Clock.Advance(2 * time.Minute)
 			lift := b.Forge.Inject(forgetest.Fault{
 				Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403,
 				Body: "This repo is archived. You can view files and clone it, but cannot push or open issues/pull-requests.\n",
 			})
-			got := b.side(r, "y", one)
+			got := side(b, r, "y", one)
 			require.Equal(t, core.KindUpstreamRejected, got.Kind)
 			require.Contains(t, got.Reason, "archived")
-			require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
-			require.NoError(t, b.run(r, ""), "it can be read")
-			require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
+			require.Equal(t, core.UpstreamArchived, b.State(r).UpstreamState)
+			require.NoError(t, b.Sync(r, ""), "it can be read")
+			require.Equal(t, core.UpstreamArchived, b.State(r).UpstreamState)
 			lift()
-			require.True(t, b.side(r, "y", one).OK())
-			require.Zero(t, b.state(r).UpstreamState, "what takes a push is archived no more")
+			require.True(t, side(b, r, "y", one).OK())
+			require.Zero(t, b.State(r).UpstreamState, "what takes a push is archived no more")
 		})
 	}
 }
@@ -279,32 +280,32 @@ func TestService_archivedByWords(t *testing.T) {
 // said a moment ago.
 func TestService_archivedByWordsAgainstTheAPI(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
 	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "Forbidden\n", Times: 1})
-	require.False(t, b.side(r, "x", one).OK(), "the question of this minute is spent")
+	require.False(t, side(b, r, "x", one).OK(), "the question of this minute is spent")
 	b.Forge.Inject(forgetest.Fault{
 		Kinds: []forgetest.Kind{forgetest.KindPushDiscover}, Status: 403, Body: "This repo is archived.\n", Times: 1,
 	})
 	asked := api.count()
-	require.False(t, b.side(r, "x", one).OK())
+	require.False(t, side(b, r, "x", one).OK())
 	require.Equal(t, asked, api.count())
-	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
-	require.True(t, b.side(r, "x", one).OK())
+	require.Equal(t, core.UpstreamArchived, b.State(r).UpstreamState)
+	require.True(t, side(b, r, "x", one).OK())
 	require.Equal(t, asked+1, api.count())
-	require.Zero(t, b.state(r).UpstreamState)
+	require.Zero(t, b.State(r).UpstreamState)
 }
 
 // To a credential that never opened it, hosts say of a private repository what
 // they say of none.
 func TestService_unseenByTheCredentialIsNotDeleted(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, _ := b.mirrored("a")
+	b, api := newStatusBench(t)
+	r, _ := b.Mirrored("a")
 	c, err := b.Store.CredentialByRepo(t.Context(), r.ID)
 	require.NoError(t, err)
-	b.clock.Advance(time.Minute)
-	c.UpdatedAt = b.clock.Now()
+	b.Clock.Advance(time.Minute)
+	c.UpdatedAt = b.Clock.Now()
 	require.NoError(t, b.Store.UpdateCredential(t.Context(), c))
 	api.set(func(a *hostAPI) {
 		a.err = &providers.Error{Code: providers.CodeNotFound, Message: "no such repository"}
@@ -312,9 +313,9 @@ func TestService_unseenByTheCredentialIsNotDeleted(t *testing.T) {
 	b.Forge.Inject(forgetest.Fault{
 		Kinds: []forgetest.Kind{forgetest.KindListRefs, forgetest.KindDiscover, forgetest.KindFetch}, Status: 404,
 	})
-	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
-	b.rest(r)
-	s := b.state(r)
+	require.NoError(t, b.Monitor.CredentialChanged(t.Context(), r.ID))
+	b.WaitIdle(r)
+	s := b.State(r)
 	require.Equal(t, core.ClassAuth, s.LastClass, s.LastError)
 	require.Equal(t, core.UpstreamRevoked, s.UpstreamState)
 	require.NotZero(t, api.count())

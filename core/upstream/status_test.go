@@ -1,4 +1,4 @@
-package mirror_test
+package upstream_test
 
 import (
 	"context"
@@ -11,9 +11,21 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/providers/providertest"
+)
+
+const mainRef = "refs/heads/main"
+
+// Types of events.
+const (
+	started   = core.EventSyncStarted
+	succeeded = core.EventSyncSucceeded
+	failed    = core.EventSyncFailed
+	away      = core.EventUpstreamUnavailable
+	back      = core.EventUpstreamRecovered
 )
 
 // hostAPI answers Resolve as the API of the forge does: by stable id where one
@@ -70,10 +82,10 @@ func (a *hostAPI) resolve(ctx context.Context, r providers.ResolveRequest) (prov
 	return providers.Remote{}, providers.Errorf(providers.CodeNotFound, "%s/%s is not there", r.Locator.Owner, r.Locator.Name)
 }
 
-// newLifeBench is a bench whose forge has an API with stable ids.
-func newLifeBench(t *testing.T) (*bench, *hostAPI) {
+// newStatusBench is a bench whose forge has an API with stable ids.
+func newStatusBench(t *testing.T) (*mirrortest.Bench, *hostAPI) {
 	t.Helper()
-	b := newBench(t, coretest.Options{})
+	b := mirrortest.New(t, coretest.Options{})
 	api := &hostAPI{forge: b.Forge}
 	b.Plugin.ResolveFunc = api.resolve
 	b.Plugin.Edit(func(m *providers.Manifest, _ *providers.HostPolicy) { m.Capabilities.StableIDs = true })
@@ -82,10 +94,10 @@ func newLifeBench(t *testing.T) (*bench, *hostAPI) {
 
 // check announces that something became of the upstream, and lets the server
 // find out what.
-func (b *bench) check(r core.Repository) {
+func check(b *mirrortest.Bench, r core.Repository) {
 	b.Helper()
-	require.NoError(b, b.sync.CheckUpstream(context.Background(), r.ID))
-	b.rest(r)
+	require.NoError(b, b.Monitor.CheckUpstream(context.Background(), r.ID))
+	b.WaitIdle(r)
 }
 
 func TestInvariant25_renameIsFollowed(t *testing.T) {
@@ -93,37 +105,37 @@ func TestInvariant25_renameIsFollowed(t *testing.T) {
 	for _, how := range []string{"webhook", "redirect", "look"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			b, api := newLifeBench(t)
-			r, one := b.mirrored("a")
+			b, api := newStatusBench(t)
+			r, one := b.Mirrored("a")
 			r = b.Reload(r)
 			require.Equal(t, b.Forge.RepoID("acme/a"), r.Upstream.ID, "learnt at the first mirror")
-			had := len(b.told(r))
+			had := len(b.EventTypes(r))
 			b.Forge.RenameRepo("acme/a", "other/b")
 			api.set(func(a *hostAPI) { a.paths = []string{"other/b"} })
 			switch how {
 			case "webhook":
-				b.check(r)
+				check(b, r)
 			case "redirect":
-				b.hook(r)
-				b.rest(r)
+				b.Announce(r)
+				b.WaitIdle(r)
 			case "look":
-				b.choose(r, core.Settings{Poll: "1m"})
+				b.Configure(r, core.Settings{Poll: "1m"})
 			}
 			now := b.Reload(r)
 			require.Equal(t, "other", now.Upstream.Owner)
 			require.Equal(t, "b", now.Upstream.Name)
 			require.Equal(t, r.Upstream.ID, now.Upstream.ID)
 			require.Contains(t, now.Upstream.URL, "/other/b.git")
-			moves := slices.DeleteFunc(b.told(r)[had:], func(typ string) bool { return typ != core.EventUpstreamMoved })
+			moves := slices.DeleteFunc(b.EventTypes(r)[had:], func(typ string) bool { return typ != core.EventUpstreamMoved })
 			require.Len(t, moves, 1)
-			require.Equal(t, map[string]any{"owner": "acme", "name": "a", "url": r.Upstream.URL}, b.last(r, core.EventUpstreamMoved)["old"])
-			require.Equal(t, map[string]any{"owner": "other", "name": "b", "url": now.Upstream.URL}, b.last(r, core.EventUpstreamMoved)["new"])
-			s := b.state(r)
+			require.Equal(t, map[string]any{"owner": "acme", "name": "a", "url": r.Upstream.URL}, b.LastEvent(r, core.EventUpstreamMoved)["old"])
+			require.Equal(t, map[string]any{"owner": "other", "name": "b", "url": now.Upstream.URL}, b.LastEvent(r, core.EventUpstreamMoved)["new"])
+			s := b.State(r)
 			require.Zero(t, s.Failures)
 			require.Zero(t, s.UpstreamState)
 			b.ForgeCommit(now, mainRef, "two", one)
-			require.NoError(t, b.run(now, ""))
-			b.equal(now)
+			require.NoError(t, b.Sync(now, ""))
+			b.RequireEqual(now)
 		})
 	}
 }
@@ -138,9 +150,9 @@ func TestInvariant25_impostorIsNotFollowed(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				b, api := newLifeBench(t)
-				r, one := b.mirrored("a")
-				had := len(b.told(r))
+				b, api := newStatusBench(t)
+				r, one := b.Mirrored("a")
+				had := len(b.EventTypes(r))
 				b.Forge.RenameRepo("acme/a", "other/b")
 				b.Forge.CreateRepo("acme/a", true)
 				var evil core.ObjectID
@@ -160,43 +172,43 @@ func TestInvariant25_impostorIsNotFollowed(t *testing.T) {
 				}
 				switch how {
 				case "webhook":
-					b.check(r)
+					check(b, r)
 				case "push":
-					require.Equal(t, found, b.run(r, "") == nil)
+					require.Equal(t, found, b.Sync(r, "") == nil)
 				default:
-					b.choose(r, core.Settings{Poll: "1m"})
+					b.Configure(r, core.Settings{Poll: "1m"})
 				}
 				require.Equal(t, one, b.Refs(r)[mainRef], "no ref moves")
 				require.NotEqual(t, evil, b.Refs(r)[mainRef])
 				now := b.Reload(r)
 				if found {
 					require.Equal(t, "other/b", coretest.ForgePath(now))
-					require.Zero(t, b.state(r).UpstreamState)
-					b.equal(now)
+					require.Zero(t, b.State(r).UpstreamState)
+					b.RequireEqual(now)
 					return
 				}
 				require.Equal(t, "acme/a", coretest.ForgePath(now))
-				s := b.state(r)
+				s := b.State(r)
 				require.Equal(t, core.UpstreamReplaced, s.UpstreamState)
 				require.Contains(t, s.LastError, "another repository")
 				require.Equal(t, core.ClassMoved, s.LastClass)
-				require.Contains(t, b.told(r)[had:], away)
-				require.Error(t, b.sync.Fresh(t.Context(), now))
-				notices := len(b.told(r))
-				b.pass(r, 48*time.Hour, time.Hour)
+				require.Contains(t, b.EventTypes(r)[had:], away)
+				require.Error(t, b.Mirror.Fresh(t.Context(), now))
+				notices := len(b.EventTypes(r))
+				b.Pass(r, 48*time.Hour, time.Hour)
 				require.Equal(t, one, b.Refs(r)[mainRef])
-				more := b.told(r)[notices:]
+				more := b.EventTypes(r)[notices:]
 				require.LessOrEqual(t, len(more), 1)
 				require.NotContains(t, more, away, "told once")
 				notices += len(more)
 				// It comes into sight: followed without anybody's help.
 				api.set(func(a *hostAPI) { a.paths = []string{"other/b"} })
-				b.pass(r, 8*time.Hour, time.Hour)
+				b.Pass(r, 8*time.Hour, time.Hour)
 				require.Equal(t, "other/b", coretest.ForgePath(b.Reload(r)))
-				require.Zero(t, b.state(r).UpstreamState)
-				require.Equal(t, []string{core.EventUpstreamMoved, succeeded, back}, b.told(r)[notices:])
-				require.Equal(t, "replaced", b.last(r, back)["state"])
-				b.equal(b.Reload(r))
+				require.Zero(t, b.State(r).UpstreamState)
+				require.Equal(t, []string{core.EventUpstreamMoved, succeeded, back}, b.EventTypes(r)[notices:])
+				require.Equal(t, "replaced", b.LastEvent(r, back)["state"])
+				b.RequireEqual(b.Reload(r))
 			})
 		}
 	}
@@ -236,9 +248,9 @@ func TestService_life_states(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, api := newLifeBench(t)
-			r, one := b.mirrored("a")
-			had := len(b.told(r))
+			b, api := newStatusBench(t)
+			r, one := b.Mirrored("a")
+			had := len(b.EventTypes(r))
 			if tc.anon {
 				c, err := b.Store.CredentialByRepo(t.Context(), r.ID)
 				require.NoError(t, err)
@@ -247,32 +259,32 @@ func TestService_life_states(t *testing.T) {
 			}
 			remove := b.Forge.Inject(tc.fault)
 			api.set(func(a *hostAPI) { a.err = tc.api })
-			b.hook(r)
-			b.rest(r)
-			s := b.state(r)
+			b.Announce(r)
+			b.WaitIdle(r)
+			s := b.State(r)
 			require.Equal(t, tc.state, s.UpstreamState, "known at once, from the host's API")
-			require.Equal(t, b.clock.Now(), s.UpstreamSince)
+			require.Equal(t, b.Clock.Now(), s.UpstreamSince)
 			require.Equal(t, tc.class, s.LastClass)
 			require.Contains(t, s.LastError, tc.text)
-			require.Equal(t, []string{away}, b.told(r)[had:])
-			body := b.last(r, away)
+			require.Equal(t, []string{away}, b.EventTypes(r)[had:])
+			body := b.LastEvent(r, away)
 			require.Equal(t, string(tc.state), body["state"])
 			require.Equal(t, tc.text, body["message"])
 			require.Equal(t, one, b.Refs(r)[mainRef], "the data stay")
 			since := s.UpstreamSince
-			b.pass(r, 72*time.Hour, time.Hour)
-			require.Equal(t, []string{away, failed}, b.told(r)[had:], "one notice, and one failure when the retries were used up")
+			b.Pass(r, 72*time.Hour, time.Hour)
+			require.Equal(t, []string{away, failed}, b.EventTypes(r)[had:], "one notice, and one failure when the retries were used up")
 
 			// Back: at once on a webhook.
 			remove()
 			api.set(func(a *hostAPI) { a.err = nil })
 			two := b.ForgeCommit(r, mainRef, "two", one)
-			b.hook(r)
-			b.rest(r)
+			b.Announce(r)
+			b.WaitIdle(r)
 			require.Equal(t, two, b.Refs(r)[mainRef])
-			require.Zero(t, b.state(r).UpstreamState)
-			require.Equal(t, []string{succeeded, back}, b.told(r)[had+2:])
-			body = b.last(r, back)
+			require.Zero(t, b.State(r).UpstreamState)
+			require.Equal(t, []string{succeeded, back}, b.EventTypes(r)[had+2:])
+			body = b.LastEvent(r, back)
 			require.Equal(t, string(tc.state), body["state"])
 			require.Equal(t, since.Format(time.RFC3339Nano), body["since"])
 		})
@@ -281,22 +293,22 @@ func TestService_life_states(t *testing.T) {
 
 func TestService_life_archived(t *testing.T) {
 	t.Parallel()
-	b, api := newLifeBench(t)
-	r, one := b.mirrored("a")
-	had := len(b.told(r))
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	had := len(b.EventTypes(r))
 	api.set(func(a *hostAPI) { a.archived = true })
-	b.check(r)
-	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
-	require.Equal(t, []string{away}, b.told(r)[had:])
+	check(b, r)
+	require.Equal(t, core.UpstreamArchived, b.State(r).UpstreamState)
+	require.Equal(t, []string{away}, b.EventTypes(r)[had:])
 	two := b.ForgeCommit(r, mainRef, "two", one)
-	require.NoError(t, b.run(r, ""))
+	require.NoError(t, b.Sync(r, ""))
 	require.Equal(t, two, b.Refs(r)[mainRef], "it can be read")
-	require.Equal(t, core.UpstreamArchived, b.state(r).UpstreamState)
-	require.Equal(t, []string{started, succeeded}, b.told(r)[had+1:])
+	require.Equal(t, core.UpstreamArchived, b.State(r).UpstreamState)
+	require.Equal(t, []string{started, succeeded}, b.EventTypes(r)[had+1:])
 	api.set(func(a *hostAPI) { a.archived = false })
-	b.check(r)
-	require.Zero(t, b.state(r).UpstreamState)
-	require.Equal(t, []string{back}, b.told(r)[had+3:])
+	check(b, r)
+	require.Zero(t, b.State(r).UpstreamState)
+	require.Equal(t, []string{back}, b.EventTypes(r)[had+3:])
 }
 
 // The API may be closed to a credential that opens git.
@@ -307,23 +319,23 @@ func TestService_life_gitWorksWhateverTheAPISays(t *testing.T) {
 	} {
 		t.Run(string(code), func(t *testing.T) {
 			t.Parallel()
-			b, api := newLifeBench(t)
+			b, api := newStatusBench(t)
 			api.set(func(a *hostAPI) { a.err = &providers.Error{Code: code, Message: "no", RetryAfter: retry} })
-			r, one := b.mirrored("a")
+			r, one := b.Mirrored("a")
 			require.Empty(t, b.Reload(r).Upstream.ID)
-			had := len(b.told(r))
-			b.check(r)
+			had := len(b.EventTypes(r))
+			check(b, r)
 			two := b.ForgeCommit(r, mainRef, "two", one)
-			b.hook(r)
-			b.pass(r, 2*time.Second, time.Second)
+			b.Announce(r)
+			b.Pass(r, 2*time.Second, time.Second)
 			require.Equal(t, two, b.Refs(r)[mainRef])
-			require.Equal(t, []string{started, succeeded}, b.told(r)[had:])
+			require.Equal(t, []string{started, succeeded}, b.EventTypes(r)[had:])
 			if retry > 0 {
 				require.Equal(t, 1, api.count(), "its limit is kept")
 			}
 			api.set(func(a *hostAPI) { a.err = nil })
-			b.choose(r, core.Settings{Poll: "1h"})
-			b.pass(r, 30*time.Hour, 30*time.Minute)
+			b.Configure(r, core.Settings{Poll: "1h"})
+			b.Pass(r, 30*time.Hour, 30*time.Minute)
 			require.NotEmpty(t, b.Reload(r).Upstream.ID, "asked once a day")
 			require.LessOrEqual(t, api.count(), 6)
 		})
@@ -332,22 +344,22 @@ func TestService_life_gitWorksWhateverTheAPISays(t *testing.T) {
 
 func TestService_CredentialChanged(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, coretest.Options{})
-	r, one := b.mirrored("a")
+	b := mirrortest.New(t, coretest.Options{})
+	r, one := b.Mirrored("a")
 	fresh := b.Synced("b")
-	require.NoError(t, b.sync.CredentialChanged(t.Context(), fresh.ID))
-	require.Zero(t, b.state(fresh).Wanted, "its first sync is asked for by a pull")
+	require.NoError(t, b.Monitor.CredentialChanged(t.Context(), fresh.ID))
+	require.Zero(t, b.State(fresh).Wanted, "its first sync is asked for by a pull")
 	b.Forge.RevokeTokens()
-	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
-	b.rest(r)
-	require.Equal(t, core.ClassAuth, b.state(r).LastClass, "one that does not work shows at once")
+	require.NoError(t, b.Monitor.CredentialChanged(t.Context(), r.ID))
+	b.WaitIdle(r)
+	require.Equal(t, core.ClassAuth, b.State(r).LastClass, "one that does not work shows at once")
 	two := b.ForgeCommit(r, mainRef, "two", one)
-	require.Error(t, b.run(r, ""))
+	require.Error(t, b.Sync(r, ""))
 	c, err := b.Store.CredentialByRepo(t.Context(), r.ID)
 	require.NoError(t, err)
 	c.Secret = b.Forge.Stored().Secret
 	require.NoError(t, b.Store.UpdateCredential(t.Context(), c))
-	require.NoError(t, b.sync.CredentialChanged(t.Context(), r.ID))
-	b.rest(r)
+	require.NoError(t, b.Monitor.CredentialChanged(t.Context(), r.ID))
+	b.WaitIdle(r)
 	require.Equal(t, two, b.Refs(r)[mainRef])
 }

@@ -1,4 +1,4 @@
-package mirror
+package upstream
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git/hosterror"
-	"github.com/headwater-git/headwater/core/upstream"
 )
 
 const (
@@ -41,13 +40,13 @@ type Identity struct {
 }
 
 // Identity returns what is known of the identity of a repository's upstream.
-func (s *Service) Identity(r core.Repository) Identity {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (m *Monitor) Identity(r core.Repository) Identity {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if r.Upstream == nil {
 		return Identity{}
 	}
-	i := s.identities[r.ID]
+	i := m.identities[r.ID]
 	if i == nil || i.id != "" && i.id != r.Upstream.ID {
 		i = &identity{} // nothing is known, or of the link before this one
 	}
@@ -61,14 +60,14 @@ func (s *Service) Identity(r core.Repository) Identity {
 	return view
 }
 
-// noteIdentity keeps what an answer of the host's API says of the identity.
-func (s *Service) noteIdentity(r core.Repository, c upstream.Condition, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := s.identities[r.ID]
+// recordIdentity keeps what an answer of the host's API says of the identity.
+func (m *Monitor) recordIdentity(r core.Repository, c Condition, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.identities[r.ID]
 	if i == nil {
 		i = &identity{}
-		s.identities[r.ID] = i
+		m.identities[r.ID] = i
 	}
 	i.askedAt, i.unknown, i.settled, i.contradicted = at, c.Unknown, false, false
 	if c.Known && c.State.Readable() && c.Upstream.ID != "" {
@@ -78,14 +77,14 @@ func (s *Service) noteIdentity(r core.Repository, c upstream.Condition, at time.
 
 // confirmed reports whether the upstream's id was confirmed, or found to be one
 // that cannot be asked for, not longer ago than age.
-func (s *Service) confirmed(r core.Repository, age time.Duration) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := s.identities[r.ID]
+func (m *Monitor) confirmed(r core.Repository, age time.Duration) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.identities[r.ID]
 	if i == nil {
 		return false
 	}
-	now := s.clock.Now()
+	now := m.clock.Now()
 	if i.unknown != "" && now.Sub(i.askedAt) <= min(age, identityAge) {
 		return true
 	}
@@ -100,22 +99,22 @@ func (s *Service) confirmed(r core.Repository, age time.Duration) bool {
 // nothing can be confirmed, and nothing is refused.
 // Errors: KindUpstreamUnavailable (the host cannot be asked, or the upstream is
 // gone or another one), KindUpstreamRejected (it is archived).
-func (s *Service) Confirm(ctx context.Context, r core.Repository) error {
-	if r.Upstream == nil || s.confirmed(r, identityAge) {
+func (m *Monitor) Confirm(ctx context.Context, r core.Repository) error {
+	if r.Upstream == nil || m.confirmed(r, identityAge) {
 		return nil
 	}
-	c, err := s.askOnce(ctx, r)
+	c, err := m.askOnce(ctx, r)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	switch {
-	case err != nil && (r.Upstream.ID == "" || s.confirmed(r, identityGrace)):
+	case err != nil && (r.Upstream.ID == "" || m.confirmed(r, identityGrace)):
 		return nil // there is no id to compare with, or one that is good enough
 	case err != nil:
 		return &core.Error{
 			Kind: core.KindUpstreamUnavailable, Op: "confirm the upstream",
 			Message:    "whether the upstream is still the same repository cannot be confirmed now: " + core.MessageOf(err) + "; try again later",
-			RetryAfter: max(retryAfter(err), time.Second), Err: err,
+			RetryAfter: max(RetryAfter(err), time.Second), Err: err,
 		}
 	case !c.Known:
 		return nil
@@ -132,166 +131,95 @@ func (s *Service) Confirm(ctx context.Context, r core.Repository) error {
 // with that failure, at most once a minute a repository, and records it. Where
 // its API tells nothing, what its git said of an archived repository is believed.
 // It reports whether more is known now.
-func (s *Service) Recheck(ctx context.Context, r core.Repository, failure error) bool {
-	now := s.clock.Now()
-	s.mu.Lock()
-	i := s.identities[r.ID]
+func (m *Monitor) Recheck(ctx context.Context, r core.Repository, failure error) bool {
+	now := m.clock.Now()
+	m.mu.Lock()
+	i := m.identities[r.ID]
 	if i == nil {
 		i = &identity{}
-		s.identities[r.ID] = i
+		m.identities[r.ID] = i
 	}
 	due := !now.Before(i.recheckAt)
 	if due {
 		i.recheckAt = now.Add(recheckEvery)
 	}
-	s.mu.Unlock()
+	m.mu.Unlock()
 	if r.Upstream == nil {
 		return false
 	}
 	known, asked := false, false
 	if due {
-		c, err := s.askOnce(ctx, r)
+		c, err := m.askOnce(ctx, r)
 		known, asked = c.Known && c.State != core.UpstreamRevoked, err == nil
 	}
-	if _, said := upstream.Classify(failure); !known && hosterror.IsArchived(said) {
-		archived := upstream.Condition{Known: true, State: core.UpstreamArchived, Upstream: *r.Upstream, Message: said}
-		if err := s.takeIn(ctx, r, archived); err != nil {
-			s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
+	if _, said := Classify(failure); !known && hosterror.IsArchived(said) {
+		archived := Condition{Known: true, State: core.UpstreamArchived, Upstream: *r.Upstream, Message: said}
+		if err := m.recordCondition(ctx, r, archived); err != nil {
+			m.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
 			return asked
 		}
-		s.contradict(r, true)
+		m.contradict(r, true)
 		return true
 	}
 	return asked
 }
 
 // contradict notes whether the git of an upstream contradicts what its API said.
-func (s *Service) contradict(r core.Repository, contradicted bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i := s.identities[r.ID]; i != nil {
+func (m *Monitor) contradict(r core.Repository, contradicted bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := m.identities[r.ID]; i != nil {
 		i.contradicted = contradicted
 	}
 }
 
 // Accepted notes that the upstream took a write. Where its API does not tell,
 // that proves it archived no more.
-func (s *Service) Accepted(ctx context.Context, r core.Repository) {
-	if r.Upstream == nil || s.settled(r) {
+func (m *Monitor) Accepted(ctx context.Context, r core.Repository) {
+	if r.Upstream == nil || m.settled(r) {
 		return
 	}
-	state, err := s.store.SyncState(ctx, r.ID)
+	state, err := m.store.SyncState(ctx, r.ID)
 	if err != nil || state.UpstreamState != core.UpstreamArchived {
 		return
 	}
-	if err := s.takeIn(ctx, r, upstream.Condition{Known: true, State: core.UpstreamActive, Upstream: *r.Upstream}); err != nil {
-		s.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
+	if err := m.recordCondition(ctx, r, Condition{Known: true, State: core.UpstreamActive, Upstream: *r.Upstream}); err != nil {
+		m.log.Error("an upstream's state could not be recorded", "repo_id", r.ID, "error", err)
 		return
 	}
-	s.contradict(r, false)
+	m.contradict(r, false)
 }
 
 // settled reports whether the host's API said last that the upstream is active,
 // and its git has not contradicted that.
-func (s *Service) settled(r core.Repository) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := s.identities[r.ID]
+func (m *Monitor) settled(r core.Repository) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.identities[r.ID]
 	return i != nil && i.settled && !i.contradicted
 }
 
 // askOnce asks the host about an upstream and records the answer. All who ask
 // for the same repository meanwhile share one question, which goes on when a
 // caller gives up.
-func (s *Service) askOnce(ctx context.Context, r core.Repository) (upstream.Condition, error) {
-	answer := s.asking.DoChan(r.ID+" "+r.Upstream.ID+" "+r.Upstream.URL, func() (any, error) {
+func (m *Monitor) askOnce(ctx context.Context, r core.Repository) (Condition, error) {
+	answer := m.shared.DoChan(r.ID+" "+r.Upstream.ID+" "+r.Upstream.URL, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), identityTimeout)
 		defer cancel()
-		c, err := s.question(ctx, r)
+		c, err := m.ask(ctx, r)
 		if err != nil || !c.Known {
 			return c, err
 		}
-		if err := s.takeIn(ctx, r, c); err != nil {
+		if err := m.recordCondition(ctx, r, c); err != nil {
 			return c, err
 		}
 		return c, nil
 	})
 	select {
 	case a := <-answer:
-		c, _ := a.Val.(upstream.Condition)
+		c, _ := a.Val.(Condition)
 		return c, a.Err
 	case <-ctx.Done():
-		return upstream.Condition{}, context.Cause(ctx)
-	}
-}
-
-// takeIn records what the host says of an upstream outside of a run: where it
-// is, and its state. A run that would find out the same is not waited for.
-func (s *Service) takeIn(ctx context.Context, r core.Repository, c upstream.Condition) error {
-	x := &run{repo: r, condition: &c}
-	x.RepoID, x.FinishedAt = r.ID, s.clock.Now()
-	var failure error
-	switch {
-	case !c.State.Readable():
-		failure = errLost(c)
-		x.Class, x.Error = classify(failure)
-	case c.Moved:
-		if err := s.follow(ctx, x, c.Upstream); err != nil {
-			return err
-		}
-	case c.Upstream.ID != r.Upstream.ID:
-		if err := s.store.SetUpstreamID(ctx, r.ID, c.Upstream.ID); err != nil {
-			return err
-		}
-	}
-	return s.store.Tx(ctx, func(q core.Queries) error {
-		state, err := q.SyncState(ctx, r.ID)
-		if core.KindOf(err) == core.KindNotFound {
-			return nil // detached meanwhile
-		}
-		// A state that its git contradicts is for a run to tell: only what a write
-		// must know of is recorded here.
-		if err != nil || !state.Ready() || !c.State.Readable() && !c.State.Gone() {
-			return err
-		}
-		if state.UpstreamState == c.State {
-			return nil
-		}
-		before := state
-		if failure != nil {
-			state.LastErrorAt, state.LastClass, state.LastError = x.FinishedAt, x.Class, x.Error
-			state.Failures = max(state.Failures, 1)
-		}
-		events, err := s.recordUpstreamStatus(ctx, q, x, before, &state, failure, false)
-		if err != nil {
-			return err
-		}
-		if err := q.SaveSync(ctx, state); err != nil {
-			return err
-		}
-		return q.AddEvents(ctx, events)
-	})
-}
-
-// unseen reports whether the stored credential is newer than the last time the
-// upstream's git answered: such a one may never have opened the repository, and
-// hosts tell it of a private one what they tell of none.
-func (s *Service) unseen(ctx context.Context, r core.Repository) bool {
-	c, err := s.store.CredentialByRepo(ctx, r.ID)
-	if err != nil {
-		return false
-	}
-	state, err := s.store.SyncState(ctx, r.ID)
-	return err == nil && state.Ready() && c.UpdatedAt.After(core.Later(state.LastSuccessAt, state.ObservedAt))
-}
-
-// unseenText says of a "not found" that it may be about the credential.
-const unseenText = "the host does not show the repository to the new credential, which has not opened it before: "
-
-// reconsiderCredential takes back that an upstream is deleted where it may only be
-// hidden from a new credential.
-func (s *Service) reconsiderCredential(ctx context.Context, r core.Repository, c *upstream.Condition) {
-	if c.Known && c.State == core.UpstreamDeleted && s.unseen(ctx, r) {
-		c.State, c.Message, c.Unknown = core.UpstreamRevoked, unseenText+c.Message, unseenText+c.Message
+		return Condition{}, context.Cause(ctx)
 	}
 }

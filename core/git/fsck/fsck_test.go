@@ -1,0 +1,87 @@
+package fsck
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// The git that is installed, whichever it is, lists its checks itself
+// (git-help(1), --config-for-completion).
+func TestChecks_areThoseOfGit(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "git", "help", "--config-for-completion").Output()
+	require.NoError(t, err)
+	found := 0
+	for line := range strings.Lines(string(out)) {
+		id, ok := strings.CutPrefix(strings.TrimSpace(line), "fsck.")
+		if !ok || id == "skipList" { // a file of objects to leave out
+			continue
+		}
+		found++
+		c, ok := Find(id)
+		require.True(t, ok, "git has a check that is in no class: %s", id)
+		require.Equal(t, id, c.ID, "git's spelling")
+	}
+	require.Greater(t, found, 50)
+}
+
+func TestChecks_eachOnceWithItsReason(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, c := range Checks() {
+		require.False(t, seen[c.ID], c.ID)
+		seen[c.ID] = true
+		require.NotEmpty(t, c.Reason, c.ID)
+	}
+}
+
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	require.Subset(t, Ignored(39, nil), []string{"badTimezone", "missingEmail", "multipleAuthors", "badDate"})
+	require.NotContains(t, Ignored(39, nil), "treeNotSorted")
+	require.Contains(t, Ignored(39, []string{"treenotsorted"}), "treeNotSorted")
+	require.NotContains(t, Ignored(39, []string{"hasDotgit", "badGpgsig"}), "hasDotgit")
+	require.NotContains(t, Ignored(39, []string{"badGpgsig"}), "badGpgsig", "git 2.39 would die of the name")
+	require.Contains(t, Ignored(55, []string{"badGpgsig"}), "badGpgsig")
+}
+
+func TestCheckTolerated(t *testing.T) {
+	t.Parallel()
+	got, err := CheckTolerated([]string{"TREENOTSORTED", "badDate", "treeNotSorted", "nulInCommit"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"treeNotSorted", "nulInCommit"}, got)
+	for id, want := range map[string]string{"hasDotgit": "never tolerated, because checking it out", "badRefName": "files of refs", "skipList": "no check", "": "no check"} {
+		_, err := CheckTolerated([]string{id})
+		require.Equal(t, core.KindInvalid, core.KindOf(err), id)
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "treeNotSorted", "what may be named")
+	}
+}
+
+func TestFindRefusal(t *testing.T) {
+	t.Parallel()
+	const id = "0123456789012345678901234567890123456789"
+	r, ok := FindRefusal("remote: Total 3\nerror: object " + id + ": gitmodulesUrl: disallowed submodule url: -u\nfatal: fsck error in packed object\n")
+	require.True(t, ok)
+	require.Equal(t, Refusal{Object: id, ID: "gitmodulesUrl", Text: "disallowed submodule url: -u", Path: ".gitmodules"}, r)
+	for _, text := range []string{"", "fatal: fsck error in packed object", "remote: error: object " + id + ": badDate: x", "error: object " + id + ": expected type tree, found blob"} {
+		_, ok := FindRefusal(text)
+		require.False(t, ok, text)
+	}
+	for check, want := range map[string]string{
+		"treeNotSorted": "--tolerate treeNotSorted", "hasDotgit": "grep 012345678901", "gitmodulesUrl": "take it out of the history",
+		"checkOfTomorrow": "no rule for that check",
+	} {
+		r, ok := FindRefusal("error: object " + id + ": " + check + ": words\n")
+		require.True(t, ok)
+		require.Contains(t, r.Sentence(), want)
+		require.Contains(t, r.Sentence(), id)
+		require.Contains(t, r.Sentence(), check)
+		require.LessOrEqual(t, len(r.Sentence()), 500, "longer ones are cut where they are shown")
+	}
+}

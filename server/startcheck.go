@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/store"
+)
+
+// RestoringFile is in a data directory while a restore fills it; what it leaves
+// unfinished must not be served.
+const RestoringFile = "restoring"
+
+// checkDataDir refuses to start on a data directory of which a part is missing: a
+// start would make an empty one in its place, which nobody could tell from a loss.
+// It is KindPrecondition, with the way out. It writes nothing.
+func checkDataDir(ctx context.Context, o Options) error {
+	if _, err := os.Lstat(filepath.Join(o.DataDir, RestoringFile)); err == nil {
+		return core.Errorf(core.KindPrecondition,
+			"a restore into %s did not finish; run it again with the same backup: headwater restore BACKUP --data %s", o.DataDir, o.DataDir)
+	}
+	path := filepath.Join(o.DataDir, "headwater.db")
+	found, err := store.Inspect(ctx, path, false)
+	if err != nil {
+		return err
+	}
+	if found.Repositories == 0 && found.Damage == "" {
+		folders, err := repo.Populated(o.DataDir)
+		if err != nil {
+			return fmt.Errorf("look at the repositories: %w", err)
+		}
+		if len(folders) > 0 {
+			what := "has no repository"
+			if found.Missing {
+				what = "is missing or empty"
+			}
+			return core.Errorf(core.KindPrecondition,
+				"the database %s %s, but %d repositories lie beside it, as %s: bring the database back (headwater restore BACKUP into another folder, or your own copy), or take the repositories into a new one: headwater doctor --adopt --data %s",
+				path, what, len(folders), folders[0], o.DataDir)
+		}
+	}
+	if o.SealKey != "" || found.Sealed == 0 {
+		return nil
+	}
+	key := filepath.Join(o.DataDir, "keys", "seal.json")
+	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
+		return core.Errorf(core.KindPrecondition,
+			"the key %s is missing, but the database has %d secrets that are sealed with it: bring the file back, or give its text by HEADWATER_SEAL_KEY or --seal-key-file; if it is lost, headwater doctor --data %s says how to go on without those secrets",
+			key, found.Sealed, o.DataDir)
+	}
+	return nil
+}
