@@ -10,15 +10,15 @@
 // other providers. Providers run out of process; package sdk serves one, and
 // package host launches and supervises it.
 //
-// # The life of one push
+// # What happens in one push
 //
 // A client pushes to a synced repository. The core asks Resolve (cached) where
 // the upstream is, and Credential with operation [OpPush] for what opens it.
 // The core runs git push with that credential. If the host answers 401, the
 // core asks Credential once more with Fresh set, and tries again. The host's
-// per-ref verdicts travel to the client; the provider is not asked about them.
+// results for each ref go to the client; the provider is not asked about them.
 //
-// # The life of one inbound webhook
+// # What happens with one inbound webhook
 //
 // The core gives the host an address and a secret for one repository, by
 // EnsureWebhook if the provider can. A request to that address goes to

@@ -39,7 +39,6 @@ func standardWords() map[string]string {
 func notYet() []string {
 	return []string{
 		"core", "core/inbound", "core/mirror", "core/push", "core/repo", "core/rewrite", "core/schedule", "core/upstream",
-		"plugins/...", "providers/...", "server", "server/api", "server/githttp", "store/...",
 	}
 }
 

@@ -138,7 +138,7 @@ func TestAttach_planFirstThenFollow(t *testing.T) {
 	require.Equal(t, [5]int{2, 2, 1, 1, 0}, [5]int{run.RefsCreated, run.RefsUpdated, run.RefsDeleted, run.RefsForced, run.RefsHeld})
 	require.NotEmpty(t, b.Repo(t, local).Upstream.ID, "the host was asked who that is")
 
-	// What only was here is kept, and comes back by the door.
+	// What was only here is kept, and comes back through Transact.
 	rows := b.API(t, http.MethodGet, local, "/rewrites?state=retained", nil)
 	kept := map[string]string{}
 	for _, row := range rows.At("rewrites").([]any) {
@@ -267,7 +267,7 @@ func TestAttach_refusals(t *testing.T) {
 	}
 	require.Equal(t, http.StatusBadRequest, b.API(t, http.MethodPut, local, "/base", b.base(origin)).Status, "re-point what has no upstream")
 	after := b.memory(t, local)
-	after.Audit = before.Audit // attempts are told
+	after.Audit = before.Audit // attempts are recorded
 	require.Empty(t, cmp.Diff(before, after))
 }
 
@@ -313,7 +313,7 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	require.Equal(t, 1, after.Credentials, "the same host may keep the credential")
 	require.NotEqual(t, before.Repo.Upstream.ID, after.Repo.Upstream.ID)
 	require.NotEqual(t, before.Sync.Digest, after.Sync.Digest)
-	require.Len(t, b.told(t, core.EventUpstreamMoved), 1)
+	require.Len(t, b.eventsOf(t, core.EventUpstreamMoved), 1)
 	require.Eventually(t, func() bool { return len(b.forge.Webhooks(origin)) == 0 && len(b.forge.Webhooks(other)) == 1 }, time.Minute, 10*time.Millisecond)
 	drafts := 0
 	for name := range b.Refs(t, mirror) {
@@ -349,7 +349,7 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	require.Equal(t, second.Ref(origin, "refs/heads/main"), b.Refs(t, mirror)["refs/heads/main"])
 }
 
-// TestRepoint_endsTheRunThatIsUnderWay: what a run had heard from the old upstream
+// TestRepoint_endsTheRunThatIsUnderWay: what a run had listed at the old upstream
 // neither moves refs nor counts as confirmed once the repository follows another.
 func TestRepoint_endsTheRunThatIsUnderWay(t *testing.T) {
 	t.Parallel()

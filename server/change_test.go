@@ -9,7 +9,7 @@ import (
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
-// TestServer_changesNameWhatTheyChange: who is told "200" for a change believes that
+// TestServer_changesNameWhatTheyChange: whoever gets "200" for a change believes that
 // it was made.
 func TestServer_changesNameWhatTheyChange(t *testing.T) {
 	t.Parallel()

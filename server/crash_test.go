@@ -33,7 +33,7 @@ type crashCase struct {
 	push      []string
 	ephemeral bool
 	upstream  func(t *testing.T, forge *forgetest.TestForge, path string, other *servertest.Client)
-	// changes are the refs whose change is told by one push event each, if
+	// changes are the refs whose change is announced by one push event each, if
 	// the change came about.
 	changes []string
 }
@@ -109,7 +109,7 @@ func everyOther(names []string, from int) []string {
 // TestInvariant17_killedAnywhere kills a server while it stands at a named
 // step, with the kinds of change that get there at once, each in a repository
 // of its own. The next server on the same data must end where the upstream is,
-// with nothing left over and nothing told twice.
+// with nothing left over and no event written twice.
 func TestInvariant17_killedAnywhere(t *testing.T) {
 	t.Parallel()
 	for i, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
@@ -171,7 +171,7 @@ func (c *crash) options() servertest.Options {
 func (c *crash) run(t *testing.T) {
 	p := servertest.StartProcess(t, c.options())
 	c.prepare(t, p)
-	told := len(c.events(t))
+	before := len(c.events(t))
 	p.Arm(t, c.failpoint)
 	c.change(t, p)
 	p.AwaitHits(t, len(c.cases))
@@ -186,7 +186,7 @@ func (c *crash) run(t *testing.T) {
 	open, err := servertest.Store(t, c.dir).OpenJournals(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, open)
-	c.checkEvents(t, s, told)
+	c.checkEvents(t, s, before)
 	for _, cc := range c.cases {
 		t.Run(cc.name+" goes on", func(t *testing.T) { c.goOn(t, s, cc) })
 	}
@@ -297,12 +297,13 @@ func (c *crash) events(t *testing.T) []core.Event {
 	return pushes
 }
 
-// checkEvents checks that what came about was told once, and nothing else.
+// checkEvents checks that each change that was made has one event, and that there
+// are no others.
 func (c *crash) checkEvents(t *testing.T, s *servertest.Server, before int) {
 	t.Helper()
-	told := map[string]int{}
+	got := map[string]int{}
 	for _, e := range c.events(t)[before:] {
-		told[e.RepoID+" "+e.Ref]++
+		got[e.RepoID+" "+e.Ref]++
 	}
 	want := map[string]int{}
 	for _, cc := range c.cases {
@@ -326,7 +327,7 @@ func (c *crash) checkEvents(t *testing.T, s *servertest.Server, before int) {
 			}
 		}
 	}
-	require.Equal(t, want, told, "push events")
+	require.Equal(t, want, got, "push events")
 }
 
 // goOn uses a repository after the restart.
@@ -438,7 +439,7 @@ func TestInvariant17_killedAtRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // no secrecy needed
 
 	p := servertest.StartProcess(t, options)
-	accepted := make([]map[string]string, repos) // ref -> what a client was told ok for, last
+	accepted := make([]map[string]string, repos) // ref -> what a client got ok for, last
 	for i := range repos {
 		path := fmt.Sprintf("acme/random-%d", i)
 		forge.CreateRepo(path, true)
@@ -497,12 +498,12 @@ func TestInvariant17_killedAtRandom(t *testing.T) {
 		requireMirrors(t, forge.Refs("acme/"+name), here)
 		require.Empty(t, s.Fsck(t, name))
 		s.Client(t, name).Clone(s.Remote(name))
-		t.Logf("%s: %d pushes told ok", name, len(accepted[i]))
+		t.Logf("%s: %d pushes answered ok", name, len(accepted[i]))
 	}
 	require.Empty(t, left(t, dir))
 	st := servertest.Store(t, dir)
-	// No change of a ref is told twice, and every one that a client was told
-	// ok for is told.
+	// No change of a ref has two events, and every one that was answered with ok
+	// has one.
 	events, err := st.Events(t.Context(), 0, 100_000)
 	require.NoError(t, err)
 	payloads := map[string]int{}

@@ -23,7 +23,7 @@ func giteaCase() hostCase {
 	return hostCase{kind: forgetest.HostGitea, provider: "gitea", wire: "gitea", path: origin, registers: true, pushes: true}
 }
 
-// clockedBench is a followed gitea whose server's time goes on only when told.
+// clockedBench is a followed gitea whose server's time goes on only by Advance.
 func clockedBench(t *testing.T, d hostCase, poll string, o servertest.Options) (*bench, *servertest.Clock) {
 	t.Helper()
 	clock := servertest.NewClock()
@@ -108,7 +108,7 @@ func TestInvariant06_supersededAndExpired(t *testing.T) {
 	require.Equal(t, id, b.Refs(t, mirror)["refs/heads/main"])
 }
 
-// TestInvariant07_everyHookLost: a poll finds what no webhook told, within its
+// TestInvariant07_everyHookLost: a poll finds what no webhook reported, within its
 // bound, and the webhook's health says so.
 func TestInvariant07_everyHookLost(t *testing.T) {
 	t.Parallel()
@@ -270,8 +270,8 @@ func (c *cloner) at(ref string) (id, branch string, err error) {
 	return strings.TrimSpace(out), strings.TrimSpace(head), nil
 }
 
-// TestInvariant23_cloneInsideTheReceiver: whatever the host's webhook set going,
-// whoever is told of it clones what they were told of.
+// TestInvariant23_cloneInsideTheReceiver: whatever the host's webhook started,
+// whoever gets the event of it can clone what the event names.
 func TestInvariant23_cloneInsideTheReceiver(t *testing.T) {
 	t.Parallel()
 	d := giteaCase()
@@ -382,16 +382,16 @@ func TestInvariant25_renameAndImpostor(t *testing.T) {
 				require.Equal(t, "failing", a.At("sync.state"), a.Raw)
 				require.Contains(t, a.At("sync.last_error.message"), "not followed")
 				require.Equal(t, public(before), public(b.Refs(t, mirror)))
-				require.Equal(t, "replaced", b.awaitTold(t, core.EventUpstreamUnavailable, 1).At("state"))
+				require.Equal(t, "replaced", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
 				work.Commit("for the upstream that was")
 				out, err := work.Try("push", "origin", "HEAD:main", "HEAD:refs/heads/elsewhere")
 				require.Error(t, err, out)
 				require.Equal(t, impostor, b.forge.Refs(origin), "nothing was pushed to the impostor: %s", out)
 				require.Equal(t, public(before), public(b.Refs(t, mirror)))
-				require.Empty(t, b.told(t, core.EventUpstreamMoved))
+				require.Empty(t, b.eventsOf(t, core.EventUpstreamMoved))
 				return
 			}
-			a := b.awaitTold(t, core.EventUpstreamMoved, 1)
+			a := b.awaitEvent(t, core.EventUpstreamMoved, 1)
 			require.Equal(t, "widget", a.At("old.name"))
 			require.Equal(t, "gadget", a.At("new.name"))
 			require.Equal(t, "gadget", b.Get(t, mirror).At("base_repo.name"))
@@ -400,14 +400,14 @@ func TestInvariant25_renameAndImpostor(t *testing.T) {
 			work.Git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/heads/elsewhere")
 			require.Equal(t, own, b.forge.Ref(path, "refs/heads/main"))
 			require.Equal(t, impostor, b.forge.Refs(origin))
-			// Its webhook went with it; the impostor has none, and is not heard.
+			// Its webhook went with it; the impostor has none, and nothing comes from it.
 			other := b.ClientWith(t, "").Clone(b.forge.CloneURLAs(path))
 			id := other.Commit("by the webhook of the renamed one")
 			b.hostPush(t, other, "HEAD:main")
 			b.awaitRef(t, "refs/heads/main", id)
 			b.settle(t)
 			requireMirrors(t, b.forge.Refs(path), b.Refs(t, mirror))
-			require.Empty(t, b.told(t, core.EventUpstreamUnavailable))
+			require.Empty(t, b.eventsOf(t, core.EventUpstreamUnavailable))
 		})
 	}
 }

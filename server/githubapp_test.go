@@ -75,10 +75,10 @@ func TestGitHubApp_mirrorsAndPushesThrough(t *testing.T) {
 	require.Greater(t, len(tokens), writes)
 }
 
-// TestGitHubApp_lifeOfTheGrant: each way in which the App loses the repository
-// is a state of its own, told once; what is here is served all the while, and
-// the webhook about the end of it has it followed again.
-func TestGitHubApp_lifeOfTheGrant(t *testing.T) {
+// TestGitHubApp_grantStates: each way in which the App loses the repository
+// is a state of its own, announced once; what is here is served all the while, and
+// after the webhook about its end the repository is followed again.
+func TestGitHubApp_grantStates(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		lose  func(f *forgetest.TestForge)
@@ -112,7 +112,7 @@ func TestGitHubApp_lifeOfTheGrant(t *testing.T) {
 			require.Equal(t, "failing", a.At("sync.state"), a.Raw)
 			require.Contains(t, a.At("sync.last_error.message"), c.words)
 			require.NotEmpty(t, a.At("sync.upstream_since"))
-			e := b.awaitTold(t, core.EventUpstreamUnavailable, 1)
+			e := b.awaitEvent(t, core.EventUpstreamUnavailable, 1)
 			require.Equal(t, c.state, e.At("state"), e.Raw)
 			require.Contains(t, e.At("message"), c.words)
 			b.requireReads(t, before)
@@ -120,7 +120,7 @@ func TestGitHubApp_lifeOfTheGrant(t *testing.T) {
 			work.Commit("nowhere to go")
 			out, err := work.Try("push", "origin", "HEAD:main")
 			require.Error(t, err)
-			require.Contains(t, out, c.words, "who pushes hears why")
+			require.Contains(t, out, c.words, "the client is shown why")
 			require.Equal(t, public(before), public(b.Refs(t, mirror)))
 
 			// Pushed past us meanwhile: of this, no webhook tells.
@@ -132,9 +132,9 @@ func TestGitHubApp_lifeOfTheGrant(t *testing.T) {
 			c.back(b.forge)
 			b.awaitRef(t, "refs/heads/main", id)
 			b.awaitUpstream(t, "active")
-			require.Equal(t, c.state, b.awaitTold(t, core.EventUpstreamRecovered, 1).At("state"))
+			require.Equal(t, c.state, b.awaitEvent(t, core.EventUpstreamRecovered, 1).At("state"))
 			b.requireFollowed(t, origin)
-			require.Len(t, b.told(t, core.EventUpstreamUnavailable), 1)
+			require.Len(t, b.eventsOf(t, core.EventUpstreamUnavailable), 1)
 		})
 	}
 }
@@ -147,27 +147,27 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		t.Parallel()
 		b := newAppBench(t)
 		b.forge.RenameRepo(origin, "acme/gadget")
-		e := b.awaitTold(t, core.EventUpstreamMoved, 1)
+		e := b.awaitEvent(t, core.EventUpstreamMoved, 1)
 		require.Equal(t, "widget", e.At("old.name"))
 		require.Equal(t, "gadget", e.At("new.name"))
 		b.settle(t)
 		b.requireFollowed(t, "acme/gadget")
-		require.Len(t, b.told(t, core.EventUpstreamMoved), 1)
-		require.Empty(t, b.told(t, core.EventUpstreamUnavailable))
+		require.Len(t, b.eventsOf(t, core.EventUpstreamMoved), 1)
+		require.Empty(t, b.eventsOf(t, core.EventUpstreamUnavailable))
 	})
 	t.Run("transferred", func(t *testing.T) {
 		t.Parallel()
 		b := newAppBench(t)
 		b.forge.CreateRepo("zenith/tools", true) // the App is there, too
 		b.forge.RenameRepo(origin, "zenith/widget")
-		e := b.awaitTold(t, core.EventUpstreamMoved, 1)
+		e := b.awaitEvent(t, core.EventUpstreamMoved, 1)
 		require.Equal(t, "acme", e.At("old.owner"))
 		require.Equal(t, "zenith", e.At("new.owner"))
 		require.Equal(t, b.forge.CloneURL("zenith/widget"), e.At("new.url"))
 		b.settle(t)
 		require.Equal(t, "zenith", b.Get(t, mirror).At("base_repo.owner"))
 		b.requireFollowed(t, "zenith/widget")
-		require.Empty(t, b.told(t, core.EventUpstreamUnavailable))
+		require.Empty(t, b.eventsOf(t, core.EventUpstreamUnavailable))
 	})
 	t.Run("transferred to where the App is not", func(t *testing.T) {
 		t.Parallel()
@@ -182,7 +182,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		b.requireReads(t, before)
 		b.forge.Install("stranger") // its webhook names the repository by its id
 		b.awaitUpstream(t, "active")
-		b.awaitTold(t, core.EventUpstreamMoved, 1)
+		b.awaitEvent(t, core.EventUpstreamMoved, 1)
 		b.requireFollowed(t, "stranger/widget")
 	})
 	t.Run("made public and private", func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 			require.Equal(t, "active", b.Get(t, mirror).At("sync.upstream_state"))
 			b.requireFollowed(t, origin)
 		}
-		require.Empty(t, b.told(t, core.EventUpstreamUnavailable))
+		require.Empty(t, b.eventsOf(t, core.EventUpstreamUnavailable))
 	})
 	t.Run("archived", func(t *testing.T) {
 		t.Parallel()
@@ -202,7 +202,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		require.NoError(t, b.forge.SetArchived(origin, true))
 		b.awaitUpstream(t, "archived")
 		require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"), "it can be read")
-		require.Equal(t, "archived", b.awaitTold(t, core.EventUpstreamUnavailable, 1).At("state"))
+		require.Equal(t, "archived", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
 		work := b.clone(t)
 		work.Commit("too late")
 		out, err := work.Try("push", "origin", "HEAD:main")
@@ -212,7 +212,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		require.NoError(t, b.forge.SetArchived(origin, false))
 		b.awaitUpstream(t, "active")
 		b.requireFollowed(t, origin)
-		b.awaitTold(t, core.EventUpstreamRecovered, 1)
+		b.awaitEvent(t, core.EventUpstreamRecovered, 1)
 	})
 	t.Run("deleted", func(t *testing.T) {
 		t.Parallel()
@@ -221,7 +221,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		require.NoError(t, b.forge.DeleteRepo(origin))
 		a := b.awaitUpstream(t, "deleted")
 		require.Contains(t, a.At("sync.last_error.message"), "deleted")
-		require.Equal(t, "deleted", b.awaitTold(t, core.EventUpstreamUnavailable, 1).At("state"))
+		require.Equal(t, "deleted", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
 		b.requireReads(t, before)
 		work := b.clone(t)
 		work.Commit("for nobody")
@@ -240,7 +240,7 @@ func TestGitHubApp_downtime(t *testing.T) {
 	b.requireFollowed(t, origin)
 	b.Stop(t)
 	other := d.atHost(t, b)
-	id := other.Commit("nobody was there to hear of it")
+	id := other.Commit("while the server was down")
 	b.hostPush(t, other, "HEAD:main", "HEAD:refs/tags/v7", ":feature-1")
 	b.forge.RenameRepo(origin, "acme/gadget")
 	b.forge.Settle()
@@ -261,7 +261,7 @@ func TestGitHubApp_downtime(t *testing.T) {
 	d.subscribeApp(b)
 	close(ready) // it was about to ask for the log
 	b.awaitRef(t, "refs/heads/main", id)
-	e := b.awaitTold(t, core.EventUpstreamMoved, 1)
+	e := b.awaitEvent(t, core.EventUpstreamMoved, 1)
 	require.Equal(t, "gadget", e.At("new.name"))
 	require.Eventually(t, func() bool {
 		again := map[string]bool{}

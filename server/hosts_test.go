@@ -195,8 +195,8 @@ func (b *bench) awaitUpstream(t *testing.T, state string) servertest.Answer {
 	return a
 }
 
-// told returns the bodies of the mirror's events of a type, oldest first.
-func (b *bench) told(t *testing.T, typ string) []servertest.Answer {
+// eventsOf returns the bodies of the mirror's events of a type, oldest first.
+func (b *bench) eventsOf(t *testing.T, typ string) []servertest.Answer {
 	t.Helper()
 	all, err := b.store.Events(t.Context(), 0, 100_000)
 	require.NoError(t, err)
@@ -212,12 +212,12 @@ func (b *bench) told(t *testing.T, typ string) []servertest.Answer {
 	return out
 }
 
-// awaitTold waits for the n-th event of a type.
-func (b *bench) awaitTold(t *testing.T, typ string, n int) servertest.Answer {
+// awaitEvent waits for the n-th event of a type.
+func (b *bench) awaitEvent(t *testing.T, typ string, n int) servertest.Answer {
 	t.Helper()
 	var all []servertest.Answer
 	require.Eventually(t, func() bool {
-		all = b.told(t, typ)
+		all = b.eventsOf(t, typ)
 		return len(all) >= n
 	}, time.Minute, 10*time.Millisecond, "%d times %s", n, typ)
 	require.Len(t, all, n)
@@ -243,7 +243,7 @@ func requireSigned(t *testing.T, d delivery, secret string, now time.Time) {
 
 // TestServer_everyHostEndToEnd follows each kind of host from the stored
 // credential to the detach: a push at the host is here by its webhook alone and
-// is told to a receiver; a push through the server comes back as an echo that
+// goes to a receiver as an event; a push through the server comes back as an echo that
 // costs nothing.
 func TestServer_everyHostEndToEnd(t *testing.T) {
 	t.Parallel()

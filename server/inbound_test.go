@@ -154,7 +154,7 @@ func TestInvariant05_echoOfOwnPushCostsNothing(t *testing.T) {
 		require.True(t, d.Delivered())
 		delivered++
 	}
-	require.GreaterOrEqual(t, delivered, 6, "the host told of every ref")
+	require.GreaterOrEqual(t, delivered, 6, "the host sent every ref")
 	require.Equal(t, fetches, b.forge.Count(forgetest.KindFetch), "no fetch")
 	require.Len(t, b.events(t), events+6, "one event for each ref that was pushed, and none more")
 	b.requireSame(t)
@@ -382,7 +382,7 @@ provider "github-app" "acme" {
 
 	forge.SetWebhookFaults(forgetest.WebhookFaults{Drop: true})
 	other := b.direct(t)
-	id := other.Commit("nobody hears of it")
+	id := other.Commit("no webhook comes")
 	b.hostPush(t, other, "HEAD:main")
 	b.settle(t)
 	require.NotEqual(t, id, b.Refs(t, mirror)["refs/heads/main"])

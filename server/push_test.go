@@ -279,7 +279,7 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 }
 
 // An upstream that takes the push and answers half a report, and cannot be asked
-// either: the client hears so, nobody calls the copy ready, and nothing but one
+// either: the client is shown that, nobody calls the copy ready, and nothing but one
 // question at a time goes to the host until it is known.
 func TestInvariant03_unconfirmedIsNotReady(t *testing.T) {
 	t.Parallel()
@@ -384,7 +384,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 		for i, ids := range accepted {
 			require.NotEmpty(t, ids, "writer %d never got through", i)
 			for _, id := range ids {
-				require.Contains(t, history, id, "writer %d was told ok, and its commit is gone", i)
+				require.Contains(t, history, id, "writer %d got ok, and its commit is gone", i)
 			}
 		}
 		require.NoError(t, b.Sync(t, mirror))
@@ -408,7 +408,7 @@ func TestInvariant05_ownPushIsNoNews(t *testing.T) {
 		require.Equal(t, "unchanged", b.Runs(t, mirror)[0].Outcome)
 	}
 	require.Zero(t, b.forge.Count(forgetest.KindFetch), "nothing is fetched")
-	require.Empty(t, cmp.Diff(before, b.events(t)), "nothing is told twice")
+	require.Empty(t, cmp.Diff(before, b.events(t)), "no event comes twice")
 }
 
 func TestInvariant20_ephemeralStaysHere(t *testing.T) {

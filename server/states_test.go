@@ -15,13 +15,13 @@ import (
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
-// life returns what was told of the mirror's upstream, oldest first: the last
-// word of the event's type, and the state in it.
-func (b *bench) life(t *testing.T) []string {
+// upstreamEvents returns the events about the mirror's upstream, oldest first: the
+// last word of the type, and the state in it.
+func (b *bench) upstreamEvents(t *testing.T) []string {
 	t.Helper()
 	all, err := b.store.Events(t.Context(), 0, 100_000)
 	require.NoError(t, err)
-	told := []string{}
+	out := []string{}
 	id := b.Repo(t, mirror).ID
 	for _, e := range all {
 		word, ok := strings.CutPrefix(e.Type, "repo.upstream_")
@@ -32,9 +32,9 @@ func (b *bench) life(t *testing.T) []string {
 			State core.UpstreamState `json:"state"`
 		}
 		require.NoError(t, json.Unmarshal(e.Payload, &body))
-		told = append(told, strings.TrimSpace(word+" "+string(body.State)))
+		out = append(out, strings.TrimSpace(word+" "+string(body.State)))
 	}
-	return told
+	return out
 }
 
 // TestInvariant09_upstreamDownForAnHour: reads are served all the while and say
@@ -55,7 +55,7 @@ func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 		require.Equal(t, strconv.Itoa(int(now.Sub(start).Seconds())), a.Header.Get("Headwater-Staleness"))
 	}
 	require.Eventually(t, func() bool {
-		if len(b.life(t)) > 0 {
+		if len(b.upstreamEvents(t)) > 0 {
 			return true
 		}
 		clock.Advance(time.Second) // whoever began to wait late
@@ -78,8 +78,8 @@ func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 		clock.Advance(30 * time.Second)
 		return b.Refs(t, mirror)["refs/heads/main"] == head
 	}, time.Minute, 20*time.Millisecond)
-	require.Eventually(t, func() bool { return len(b.life(t)) == 2 }, time.Minute, 10*time.Millisecond)
-	require.Equal(t, []string{"unavailable", "recovered"}, b.life(t))
+	require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) == 2 }, time.Minute, 10*time.Millisecond)
+	require.Equal(t, []string{"unavailable", "recovered"}, b.upstreamEvents(t))
 	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
 	b.requireSame(t)
 }
@@ -164,25 +164,25 @@ func TestInvariant10_heldBranchRewrittenTwice(t *testing.T) {
 	require.Equal(t, old, b.Refs(t, mirror)["refs/heads/main"])
 	require.Equal(t, "approved", b.API(t, http.MethodPost, mirror, path(second)+"/approve", nil).At("state"))
 	b.requireSame(t)
-	require.Len(t, b.told(t, core.EventRefHeld), 2)
-	rewritten := b.told(t, core.EventRefRewritten)
+	require.Len(t, b.eventsOf(t, core.EventRefHeld), 2)
+	rewritten := b.eventsOf(t, core.EventRefRewritten)
 	require.Len(t, rewritten, 1)
 	require.Equal(t, [2]any{old, tip}, [2]any{rewritten[0].At("old"), rewritten[0].At("new")})
 }
 
 // TestUpstream_comesAndGoes takes one repository through the states of its
-// upstream: each is told once, in order, the content is readable in all of them,
+// upstream: each has one event, in order, the content is readable in all of them,
 // and it resumes by itself.
 func TestUpstream_comesAndGoes(t *testing.T) {
 	t.Parallel()
 	b, clock := agedBench(t)
 	b.pullAndWait(t) // from now on the daily question to the host is due within a day
 	content := b.Refs(t, mirror)["refs/heads/main"]
-	expect := func(state string, told ...string) {
+	expect := func(state string, events ...string) {
 		t.Helper()
 		b.awaitUpstream(t, state)
-		require.Eventually(t, func() bool { return len(b.life(t)) >= len(told) }, time.Minute, 10*time.Millisecond)
-		require.Equal(t, told, b.life(t))
+		require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) >= len(events) }, time.Minute, 10*time.Millisecond)
+		require.Equal(t, events, b.upstreamEvents(t))
 		require.Equal(t, http.StatusOK, b.asking(t, "").Status, state)
 		require.Equal(t, content, b.clone(t).Git("rev-parse", "HEAD"), state)
 	}
@@ -191,47 +191,47 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 		clock.Advance(25 * time.Hour)
 		b.pullAndWait(t)
 	}
-	told := []string{"unavailable archived"}
+	events := []string{"unavailable archived"}
 	require.NoError(t, b.forge.SetArchived(origin, true))
 	nextDay()
-	expect("archived", told...)
+	expect("archived", events...)
 	client := b.clone(t)
 	client.Commit("refused by the host")
 	out, err := client.Try("push", "origin", "HEAD:main")
 	require.Error(t, err, out)
 	require.NoError(t, b.forge.SetArchived(origin, false))
 	nextDay()
-	told = append(told, "recovered archived")
-	expect("active", told...)
+	events = append(events, "recovered archived")
+	expect("active", events...)
 
 	// The credential opens it no more; a new one does, without anybody's pull.
 	b.forge.RevokeTokens()
 	b.pullAndWait(t)
-	told = append(told, "unavailable revoked")
-	expect("revoked", told...)
+	events = append(events, "unavailable revoked")
+	expect("revoked", events...)
 	user, secret := b.forge.Credential()
 	id := b.Get(t, mirror).At("credential.id").(string)
 	a := b.API(t, http.MethodPut, mirror, "/git-credentials/"+id, map[string]any{"username": user, "password": secret})
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	told = append(told, "recovered revoked")
-	expect("active", told...)
+	events = append(events, "recovered revoked")
+	expect("active", events...)
 
 	// Gone, and then another one of the same name.
 	require.NoError(t, b.forge.DeleteRepo(origin))
 	b.pullAndWait(t)
-	told = append(told, "unavailable deleted")
-	expect("deleted", told...)
+	events = append(events, "unavailable deleted")
+	expect("deleted", events...)
 	b.forge.CreateRepo(origin, true)
 	b.forge.Seed(origin, forgetest.SeedOptions{Commits: 2})
 	b.pullAndWait(t)
-	told = append(told, "unavailable replaced")
-	expect("replaced", told...)
+	events = append(events, "unavailable replaced")
+	expect("replaced", events...)
 	a = b.API(t, http.MethodPut, mirror, "/base", b.base(origin))
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	b.awaitSynced(t, mirror)
 	content = b.forge.Ref(origin, "refs/heads/main")
-	told = append(told, "moved")
-	expect("active", told...)
+	events = append(events, "moved")
+	expect("active", events...)
 	b.requireSame(t)
 }
 
@@ -247,6 +247,6 @@ func TestUpstream_madePrivateAndPublicAgain(t *testing.T) {
 	require.NoError(t, b.forge.SetPrivate(origin, false))
 	b.pullAndWait(t)
 	b.awaitUpstream(t, "active")
-	require.Equal(t, []string{"unavailable private", "recovered private"}, b.life(t))
+	require.Equal(t, []string{"unavailable private", "recovered private"}, b.upstreamEvents(t))
 	b.requireSame(t)
 }

@@ -122,7 +122,7 @@ func heapInUse() int64 {
 }
 
 // TestInvariant18_hostThatRepeatsItself: a host that sends everything several
-// times, late and in the wrong hands, is followed as if it had told once.
+// times, late and to the wrong addresses, is followed as if it had sent it once.
 func TestInvariant18_hostThatRepeatsItself(t *testing.T) {
 	t.Parallel()
 	for name, faults := range map[string]forgetest.WebhookFaults{
@@ -140,7 +140,7 @@ func TestInvariant18_hostThatRepeatsItself(t *testing.T) {
 			b.forge.ForgetRequests()
 			runs := len(b.Runs(t, mirror))
 			for n := range 3 {
-				id := other.Commit(fmt.Sprintf("told %d times", n))
+				id := other.Commit(fmt.Sprintf("sent %d times", n))
 				b.hostPush(t, other, "HEAD:main")
 				b.awaitRef(t, "refs/heads/main", id)
 			}
@@ -158,7 +158,7 @@ func TestInvariant18_hostThatRepeatsItself(t *testing.T) {
 		b.forge.SetWebhookFaults(forgetest.WebhookFaults{Tamper: true})
 		other := d.atHost(t, b)
 		b.forge.ForgetRequests()
-		other.Commit("told by somebody else")
+		other.Commit("sent by another repository")
 		b.hostPush(t, other, "HEAD:main")
 		wanted := b.Status(t, mirror).Wanted
 		b.settle(t)

@@ -498,7 +498,7 @@ func TestInvariant23_eventMeansReadable(t *testing.T) {
 			}
 			seen++
 			refs := reader.LsRemote(b.Remote(mirror), e.Ref)
-			require.Contains(t, string(e.Payload), `"after":"`+refs[e.Ref]+`"`, "%s is told before it is readable in %s", e.Ref, git)
+			require.Contains(t, string(e.Payload), `"after":"`+refs[e.Ref]+`"`, "%s has an event before it is readable in %s", e.Ref, git)
 		}
 	}
 	require.Equal(t, 2*pushes, seen)

@@ -87,10 +87,10 @@ func subscribe(t *testing.T, s *servertest.Server, body map[string]any) (id, sec
 	return a.At("id").(string), a.At("secret").(string)
 }
 
-// TestInvariant23_toldWhenReadable has a receiver that reads the branch which
-// it is told of before it answers, over REST and by git: for pushes to a local
+// TestInvariant23_eventsWhenReadable has a receiver that reads the branch of
+// an event before it answers, over REST and by git: for pushes to a local
 // repository, to a synced one, and for what a sync brings.
-func TestInvariant23_toldWhenReadable(t *testing.T) {
+func TestInvariant23_eventsWhenReadable(t *testing.T) {
 	t.Parallel()
 	forge := newForge(t, forgetest.SeedOptions{Commits: 3})
 	s := servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}, Webhooks: lab})

@@ -254,7 +254,7 @@ func TestMerge(t *testing.T) {
 	})
 }
 
-func TestMerge_concurrentOnesAllLand(t *testing.T) {
+func TestMerge_concurrentOnesAllSucceed(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
 	w.commit(t, nil, file{path: "a", data: "1"})

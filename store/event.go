@@ -21,8 +21,8 @@ func (q *queries) AddEvents(ctx context.Context, events []core.Event) error {
 	err := q.writeAll(ctx, func(tx runner) error {
 		for _, e := range events {
 			action.subject = e.ID
-			// An event without a journal entry is told of no ref change and
-			// never a repetition: the index leaves it out.
+			// An event without a journal entry is about no ref change and never
+			// a repetition: the index leaves it out.
 			err := touch(ctx, tx, `
 				INSERT INTO events (id, repo_id, org, type, journal_id, ref, payload, created_at)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -52,7 +52,7 @@ func child(ctx context.Context, work, dir, arg string, out io.Writer) error {
 			return err
 		}
 		fmt.Fprintln(out, len(orgs))
-	case "push": // for ever: what the door does in one push
+	case "push": // for ever: what one push writes
 		for {
 			id, err := push(ctx, s, arg)
 			if err != nil {
@@ -177,18 +177,18 @@ func TestOpen_processesThatStartTogetherMakeOneDatabase(t *testing.T) {
 	newRepository(t, s)
 }
 
-// A process that is killed while it writes loses nothing that it was told was
-// committed, and leaves no half of a transaction.
+// A process that is killed while it writes loses nothing whose commit had
+// returned, and leaves no half of a transaction.
 func TestStore_killLosesNoCommit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := openAt(t, dir)
 	r := newRepository(t, s)
-	told := map[string]bool{}
+	committed := map[string]bool{}
 	for _, after := range []int{1, 7, 40} {
 		cmd, lines := start(t, "push", dir, r.ID)
 		for n := 1; lines.Scan(); n++ {
-			told[lines.Text()] = true
+			committed[lines.Text()] = true
 			if n == after {
 				require.NoError(t, cmd.Process.Kill())
 			}
@@ -212,10 +212,10 @@ func TestStore_killLosesNoCommit(t *testing.T) {
 		require.Equal(t, e.State == core.JournalApplied, eventOf[e.ID], "entry %s is %s", e.ID, e.State)
 		if e.State == core.JournalApplied {
 			applied++
-			delete(told, e.ID)
+			delete(committed, e.ID)
 		}
 	}
-	require.Empty(t, told, "committed and lost")
+	require.Empty(t, committed, "committed and lost")
 	require.Equal(t, int64(applied), repository.Version)
 	require.Len(t, events, applied)
 	require.LessOrEqual(t, len(entries)-applied, 3, "each kill leaves at most one open entry")

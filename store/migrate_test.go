@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -86,16 +87,16 @@ func TestOpen_migratesNotices(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	for name, tc := range map[string]struct {
-		told, brake string
-		want        core.SyncNotice
-		digest      string
-		since       time.Time
+		notice, brake string
+		want          core.SyncNotice
+		digest        string
+		since         time.Time
 	}{
 		"nothing":       {},
-		"no generation": {told: "started", brake: "abc", digest: "abc"},
-		"started":       {told: "started@12", want: core.SyncNotice{Kind: core.NoticeStarted, Generation: 12}},
-		"failed":        {told: "failed:rate_limited@3", want: core.SyncNotice{Kind: core.NoticeFailed, Class: core.ClassRateLimited, Generation: 3}},
-		"done":          {told: "done@1", brake: "abc@2030-01-02T03:04:05Z", want: core.SyncNotice{Kind: core.NoticeDone, Generation: 1}, digest: "abc", since: since},
+		"no generation": {notice: "started", brake: "abc", digest: "abc"},
+		"started":       {notice: "started@12", want: core.SyncNotice{Kind: core.NoticeStarted, Generation: 12}},
+		"failed":        {notice: "failed:rate_limited@3", want: core.SyncNotice{Kind: core.NoticeFailed, Class: core.ClassRateLimited, Generation: 3}},
+		"done":          {notice: "done@1", brake: "abc@2030-01-02T03:04:05Z", want: core.SyncNotice{Kind: core.NoticeDone, Generation: 1}, digest: "abc", since: since},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,10 +108,9 @@ func TestOpen_migratesNotices(t *testing.T) {
 				INSERT INTO repositories (id, org, name, search_name, default_branch, object_format, version, created_at)
 					VALUES ('repo_1', 'acme', 'tool', 'tool', 'main', 'sha1', 3, 1)`)
 			require.NoError(t, err)
-			_, err = db.ExecContext(t.Context(), `
-				INSERT INTO sync_states (repo_id, wanted, served, wanted_ref, taken, taken_ref, cause, next_attempt_at, failures, runs,
-					first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest, told)
-				VALUES ('repo_1', 0, 0, '', 0, '', '', 0, 0, 0, 0, 0, 0, '', '', '', $1, $2)`, tc.brake, tc.told)
+			row, err := os.ReadFile(filepath.Join("testdata", "sync_state_7.sql"))
+			require.NoError(t, err)
+			_, err = db.ExecContext(t.Context(), string(row), tc.brake, tc.notice)
 			require.NoError(t, err)
 			state, err := openAt(t, dir).SyncState(t.Context(), "repo_1")
 			require.NoError(t, err)

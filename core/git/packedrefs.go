@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,17 @@ func (g *Git) WriteRefs(ctx context.Context, dir string, transactions ...[]RefCh
 
 // checkRefFormat refuses a repository in which git does not read packed-refs.
 // An older git does not open one at all: the listing of refs that follows fails.
+//
+// Git is asked only where the file that must say so (config, git-config(1)) has the
+// word, in whatever form, or takes in other files: every change of refs comes by here.
 func (g *Git) checkRefFormat(ctx context.Context, dir string) error {
+	config, err := os.ReadFile(filepath.Join(dir, "config"))
+	if err == nil {
+		config = bytes.ToLower(config)
+		if !bytes.Contains(config, []byte("refstorage")) && !bytes.Contains(config, []byte("include")) {
+			return nil
+		}
+	}
 	out, err := g.Output(ctx, Command{Name: "config", Dir: dir, Flags: []string{"--default=files", "--get"}, Args: []string{"extensions.refStorage"}})
 	if err != nil {
 		return err

@@ -56,9 +56,10 @@ func (b *bench) start() {
 		},
 	})
 	b.Git.OnDamaged(b.rebuild.SuspectFolder)
-	monitor := upstream.NewMonitor(upstream.MonitorOptions{Hosts: b.Upstreams, Store: b.Store, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger})
 	b.sync = mirror.New(mirror.Options{
-		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Monitor: monitor, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger, Rebuilds: b.rebuild,
+		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams,
+		Monitor:  upstream.NewMonitor(upstream.MonitorOptions{Hosts: b.Upstreams, Store: b.Store, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger}),
+		Schedule: b.schedule, Clock: b.clock, Logger: b.Logger, Rebuilds: b.rebuild,
 	})
 	require.NoError(b, b.Repos.Recover(b.Context()))
 	require.NoError(b, b.rebuild.Survey(b.Context()))

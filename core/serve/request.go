@@ -25,6 +25,7 @@ type request struct {
 	file    *os.File // of a larger one; has no name any more
 	release func()   // of its place among the files
 	probe   bool     // a lone flush packet: git looks whether it may ask at all
+	thin    bool     // git gets it without some have lines, see maxHaves
 }
 
 // read takes in a request. Errors: KindTooLarge, KindInvalid, KindRateLimited if
@@ -111,7 +112,7 @@ func (q *request) check(protocol string) error {
 	var count, flushes int
 	last := pktline.Kind(0)
 	done := false
-	prefixes := 0
+	prefixes, haves := 0, 0
 	for ; ; count++ {
 		kind, payload, err := packets.Next()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -134,6 +135,9 @@ func (q *request) check(protocol string) error {
 		if bytes.HasPrefix(payload, refPrefix) {
 			prefixes++
 		}
+		if bytes.HasPrefix(payload, havePrefix) {
+			haves++
+		}
 		if spec, ok := bytes.CutPrefix(payload, filterPrefix); ok && parts(spec) > maxFilters {
 			return core.Errorf(core.KindInvalid, "the filter has more than %d parts; combine fewer", maxFilters)
 		}
@@ -148,6 +152,7 @@ func (q *request) check(protocol string) error {
 	default:
 		return wrong("its end is missing")
 	}
+	q.thin = haves > maxHaves && protocol != "version=2"
 	if prefixes > maxPrefixes {
 		return q.dropPrefixes()
 	}

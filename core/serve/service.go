@@ -166,6 +166,9 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	if c.Stdin, err = q.reader(); err != nil {
 		return err
 	}
+	if q.thin {
+		c.Stdin = newFewerHaves(c.Stdin)
+	}
 	c.Stdout = out
 	err = out.end(s.o.Git.Run(ctx, c))
 	if out.damage != "" && !out.short {

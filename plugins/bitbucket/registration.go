@@ -19,8 +19,8 @@ type hook struct {
 	Active      bool     `json:"active"`
 	Events      []string `json:"events"`
 	SkipTLS     bool     `json:"skip_cert_verification"`
-	Secret      string   `json:"secret,omitempty"`     // never told
-	SecretSet   *bool    `json:"secret_set,omitempty"` // told only
+	Secret      string   `json:"secret,omitempty"`     // never in an answer
+	SecretSet   *bool    `json:"secret_set,omitempty"` // in answers only
 }
 
 // events are those of one repository that parseWebhook reads; the other ones

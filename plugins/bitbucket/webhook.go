@@ -16,8 +16,8 @@ type delivery struct {
 	Push struct {
 		Changes []change `json:"changes"`
 	} `json:"push"`
-	// Changes are those of repo:updated. A former full name is told there; the
-	// former of other things may be of any form.
+	// Changes are those of repo:updated. A repository that was renamed has its former
+	// full name here; the former values of other things may be of any form.
 	Changes struct {
 		FullName *struct {
 			Old string `json:"old"`

@@ -30,8 +30,8 @@ func (s session) open(ctx context.Context, key tokenKey) (grant, forge.Answer, e
 	var refused refusal
 	var answer forge.Answer
 	for _, ask := range s.lookups(ctx, key.id) {
-		at, heard, err := s.ask(ctx, ask)
-		answer = heard
+		at, given, err := s.ask(ctx, ask)
+		answer = given
 		switch {
 		case err != nil && !elsewhere(err):
 			return grant{}, answer, s.explain(err, answer)
@@ -39,7 +39,7 @@ func (s session) open(ctx context.Context, key tokenKey) (grant, forge.Answer, e
 			refused.err = err
 			continue
 		case err != nil, refused.at != nil && refused.at.GetID() == at.GetID():
-			continue // what an installation said tells more
+			continue // the refusal of an installation says more
 		}
 		token, err := s.mint(ctx, at, key)
 		if err == nil {

@@ -24,7 +24,7 @@ type hook struct {
 	VerifyTLS   bool   `json:"enable_ssl_verification"`
 	Template    string `json:"custom_webhook_template"` // instead of the documented body
 	AlertStatus string `json:"alert_status,omitempty"`
-	Token       string `json:"token,omitempty"` // never told
+	Token       string `json:"token,omitempty"` // never in an answer
 }
 
 func webhooks() *generic.Webhooks {

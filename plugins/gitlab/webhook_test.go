@@ -135,7 +135,7 @@ func TestProvider_ParseWebhook_deliveryID(t *testing.T) {
 	require.Equal(t, "key-1", key)
 	event := id(func(r *providers.WebhookRequest) { r.Header.Del("Idempotency-Key") })
 	require.NotEmpty(t, event)
-	// The refs of one push may be told as the same event.
+	// The refs of one push may come as the same event.
 	other := id(func(r *providers.WebhookRequest) {
 		r.Header.Del("Idempotency-Key")
 		r.Body = append(r.Body, ' ')

@@ -74,7 +74,7 @@ func TestProvider_ParseWebhook_keys(t *testing.T) {
 			t.Parallel()
 			s := suite(t, test.attributes)
 			r := s.Read(t, "made-push")
-			// What is no secret of anybody must not open the door either.
+			// What is no secret of anybody must not be accepted either.
 			r.Secrets = []providers.Secret{"", providers.Secret(one)}
 			_, err := s.Provider.ParseWebhook(t.Context(), r)
 			if test.ok {

@@ -40,7 +40,7 @@ func newValues(p *parser, secrets *[]providers.Secret) *values {
 }
 
 // function makes an HCL function of one string that returns a secret. The
-// callee is told whether its argument may be repeated in a message.
+// callee learns whether its argument is secret, and must not be repeated in a message.
 func (v *values) function(param string, read func(arg string, secret bool) (string, error)) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: param, Type: cty.String, AllowMarked: true}},

@@ -10,7 +10,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/http/cgi"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +55,6 @@ type Forge struct {
 	hooks   string // core.hooksPath of every push
 	caFile  string
 	env     []string
-	backend cgi.Handler
 	server  *http.Server
 	address string
 	served  chan struct{} // closed when the accept loop has ended
@@ -135,9 +133,10 @@ func NewForge(dir string, o ForgeOptions) (*Forge, error) {
 	if err := writeHooks(f.hooks); err != nil {
 		return nil, err
 	}
-	if err := f.findBackend(); err != nil {
-		return nil, err
+	if _, err := exec.LookPath("git"); err != nil {
+		return nil, fmt.Errorf("find git: %w", err)
 	}
+	f.env = gitEnv(dir)
 	if d.apps {
 		if f.app, err = newGitHubApp(o.AppKey); err != nil {
 			return nil, err
@@ -187,15 +186,10 @@ func (f *Forge) listen() error {
 	return nil
 }
 
-// findBackend prepares the CGI handler and the environment that every git of
-// the forge runs in.
-func (f *Forge) findBackend() error {
-	out, err := exec.Command("git", "--exec-path").Output()
-	if err != nil {
-		return fmt.Errorf("find git's programs: %w", err)
-	}
-	f.env = []string{
-		"HOME=" + f.dir,
+// gitEnv is the environment that every git of the forge runs in, but for PATH.
+func gitEnv(home string) []string {
+	return []string{
+		"HOME=" + home,
 		"LC_ALL=C",
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_CONFIG_GLOBAL=/dev/null",
@@ -203,15 +197,6 @@ func (f *Forge) findBackend() error {
 		"GIT_AUTHOR_NAME=Forge", "GIT_AUTHOR_EMAIL=forge@example.test",
 		"GIT_COMMITTER_NAME=Forge", "GIT_COMMITTER_EMAIL=forge@example.test",
 	}
-	f.backend = cgi.Handler{
-		Path:   filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
-		Stderr: discard{},
-		Logger: log.New(discard{}, "", 0),
-	}
-	if _, err := os.Stat(f.backend.Path); err != nil {
-		return fmt.Errorf("find git http-backend: %w", err)
-	}
-	return nil
 }
 
 // Close stops the forge: it releases stalled requests, closes every

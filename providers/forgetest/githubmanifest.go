@@ -112,7 +112,7 @@ func (f *Forge) postManifest(w http.ResponseWriter, r *http.Request, owner strin
 		refuse("hook_attributes.url is not a URL")
 		return
 	}
-	// GitHub subscribes Apps to these by itself and refuses to be told so.
+	// GitHub subscribes Apps to these by itself and refuses a manifest that lists them.
 	for _, event := range []string{"installation", "installation_repositories"} {
 		if slices.Contains(manifest.DefaultEvents, event) {
 			refuse("default_events unsupported: " + event)

@@ -54,7 +54,7 @@ func giteaPayloads(f *Forge, repo *forgeRepo, e Event, instance bool) []payload 
 func (f *Forge) giteaPush(repo *forgeRepo, u RefUpdate) []payload {
 	name, kind := u.short()
 	if kind == "tag" && !u.Deletes() {
-		u.Old = zeroID // a moved tag is told as a new one
+		u.Old = zeroID // a moved tag comes as a new one
 	}
 	branch := branchName(name, kind)
 	push := payload{event: "push", want: "push", branch: branch, body: object{

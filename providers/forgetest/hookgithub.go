@@ -145,7 +145,7 @@ func branchName(name, kind string) string {
 	return name
 }
 
-// githubInstallationEvent makes what an App hears of its grants.
+// githubInstallationEvent makes the webhooks of an App about its grants.
 func (f *Forge) githubInstallationEvent(e Event) []payload {
 	if f.app == nil {
 		return nil

@@ -19,7 +19,7 @@ func (f *Forge) gitlabProject(repo *forgeRepo) object {
 	}
 }
 
-// gitlabPayloads makes GitLab's requests. Renames and deletions are told to
+// gitlabPayloads makes GitLab's requests. Renames and deletions go to
 // system hooks alone, which know events by name and send one header for all.
 func gitlabPayloads(f *Forge, repo *forgeRepo, e Event, instance bool) []payload {
 	named := func(event string, more object) []payload {

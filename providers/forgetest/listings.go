@@ -16,13 +16,13 @@ import (
 
 // listings remembers git's answers to requests for listings, with the state of the
 // repository that they are of: most requests of a test ask for a listing that was
-// asked for before, and each costs two processes.
+// asked for before, and each costs a process.
 type listings struct {
 	mu     sync.Mutex
 	byFile map[string]listing // by folder and request
 }
 
-// listing is one answer of git http-backend.
+// listing is one answer of git's.
 type listing struct {
 	state  [sha256.Size]byte
 	header http.Header

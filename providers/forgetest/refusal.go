@@ -71,21 +71,21 @@ func (r Refusal) of(u RefUpdate) (Refusal, bool) {
 }
 
 // The git hooks of a forge print what was decided before git was started:
-// the forge has read the commands of the push by then. A verdict travels in a
-// folder that FORGE_VERDICT names.
+// the forge has read the commands of the push by then. The decision is passed in a
+// folder that FORGE_DECISION names.
 //
 // A status of a single ref, like GitHub's "protected branch hook declined",
 // can only come from a proc-receive hook.
 const (
 	preReceiveHook = `#!/bin/sh
 cat >/dev/null
-test -f "$FORGE_VERDICT/declined" || exit 0
-cat "$FORGE_VERDICT/declined" >&2
+test -f "$FORGE_DECISION/declined" || exit 0
+cat "$FORGE_DECISION/declined" >&2
 exit 1
 `
 	procReceiveHook = `#!/bin/sh
-cat "$FORGE_VERDICT/messages" >&2
-cat "$FORGE_VERDICT/report"
+cat "$FORGE_DECISION/messages" >&2
+cat "$FORGE_DECISION/report"
 # Git reads the report before it closes our input.
 exec cat >/dev/null
 `
@@ -100,15 +100,16 @@ func writeHooks(folder string) error {
 	return nil
 }
 
-// verdict is what rules say to one push.
-type verdict struct {
+// decision is what the rules say about one push.
+type decision struct {
 	declined *Refusal          // the whole push
 	refs     map[string]string // refused ref -> reason
 	messages []string
 }
 
-func judge(rules []Refusal, updates []RefUpdate) verdict {
-	v := verdict{refs: map[string]string{}}
+// decide returns the decision of the rules about the updates of one push.
+func decide(rules []Refusal, updates []RefUpdate) decision {
+	d := decision{refs: map[string]string{}}
 	for _, u := range updates {
 		for _, rule := range rules {
 			refusal, refused := rule.of(u)
@@ -116,36 +117,36 @@ func judge(rules []Refusal, updates []RefUpdate) verdict {
 				continue
 			}
 			if refusal.WholePush {
-				return verdict{declined: &refusal}
+				return decision{declined: &refusal}
 			}
-			v.refs[u.Name] = refusal.Reason
-			v.messages = append(v.messages, refusal.Message...)
+			d.refs[u.Name] = refusal.Reason
+			d.messages = append(d.messages, refusal.Message...)
 			break
 		}
 	}
-	return v
+	return d
 }
 
-// write writes the verdict for the git hooks and returns the configuration
+// write writes the decision for the git hooks and returns the configuration
 // that makes git ask them.
-func (v verdict) write(folder string, updates []RefUpdate) ([]configPair, error) {
-	if v.declined != nil {
-		return nil, writeLines(filepath.Join(folder, "declined"), v.declined.Message)
+func (d decision) write(folder string, updates []RefUpdate) ([]configPair, error) {
+	if d.declined != nil {
+		return nil, writeLines(filepath.Join(folder, "declined"), d.declined.Message)
 	}
-	if len(v.refs) == 0 {
+	if len(d.refs) == 0 {
 		return nil, nil
 	}
 	var config []configPair
 	report := bytes.NewBufferString(pktLine("version=1\n") + "0000")
 	for _, u := range updates {
-		if reason, refused := v.refs[u.Name]; refused {
+		if reason, refused := d.refs[u.Name]; refused {
 			config = append(config, configPair{"receive.procReceiveRefs", u.Name})
 			report.WriteString(pktLine("ng " + u.Name + " " + reason))
 			continue
 		}
 		// Git sends the hook everything below a named ref, too; those are
 		// not ours to decide.
-		for name := range v.refs {
+		for name := range d.refs {
 			if strings.HasPrefix(u.Name, name+"/") {
 				report.WriteString(pktLine("ok "+u.Name) + pktLine("option fall-through"))
 				break
@@ -154,9 +155,9 @@ func (v verdict) write(folder string, updates []RefUpdate) ([]configPair, error)
 	}
 	report.WriteString("0000")
 	if err := os.WriteFile(filepath.Join(folder, "report"), report.Bytes(), 0o600); err != nil {
-		return nil, fmt.Errorf("write verdict: %w", err)
+		return nil, fmt.Errorf("write decision: %w", err)
 	}
-	return config, writeLines(filepath.Join(folder, "messages"), v.messages)
+	return config, writeLines(filepath.Join(folder, "messages"), d.messages)
 }
 
 func writeLines(path string, lines []string) error {
@@ -165,7 +166,7 @@ func writeLines(path string, lines []string) error {
 		text.WriteString(line + "\n")
 	}
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
-		return fmt.Errorf("write verdict: %w", err)
+		return fmt.Errorf("write decision: %w", err)
 	}
 	return nil
 }

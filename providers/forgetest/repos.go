@@ -54,7 +54,7 @@ func (f *Forge) CreateRepo(path string, private bool) error {
 	f.mu.Unlock()
 
 	folder := filepath.Join(f.root, repo.folder)
-	if _, err := f.git(f.root, nil, "init", "--quiet", "--bare", "--initial-branch=main", "--template=", folder); err != nil {
+	if err := f.initRepository(folder); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -246,16 +246,11 @@ func (f *Forge) Ref(repo, name string) (string, error) {
 
 // Refs returns every ref of a repository with its object id, tags unpeeled.
 func (f *Forge) Refs(repo string) (map[string]string, error) {
-	out, err := f.Git(repo, "for-each-ref", "--format=%(objectname) %(refname)")
+	folder, err := f.RepoDir(repo)
 	if err != nil {
 		return nil, err
 	}
-	refs := map[string]string{}
-	for line := range strings.Lines(out) {
-		id, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		refs[name] = id
-	}
-	return refs, nil
+	return ReadRefs(folder)
 }
 
 // DefaultBranch returns the short name that HEAD points at.

@@ -51,15 +51,15 @@ type hostRules struct {
 	hiddenRefs  string // prefix that is advertised but refuses every push
 	tokenPrefix string
 
-	// hidden is what somebody without credentials is told about a repository
-	// that is private or absent: most hosts do not tell which.
+	// hidden is the answer to somebody without credentials about a repository
+	// that is private or absent: most hosts do not say which.
 	hidden answer
 	// wrong is the answer to credentials that do not verify.
 	wrong answer
-	// missing is what somebody with good credentials is told about a
+	// missing is the answer to somebody with good credentials about a
 	// repository that is absent or that they may not see.
 	missing answer
-	// missingPush is what a push there is told; as missing if it is zero.
+	// missingPush is the answer to a push there; that of missing if it is zero.
 	missingPush answer
 	// anonymousPush is the answer to a push without credentials.
 	anonymousPush answer

@@ -234,19 +234,19 @@ func (f *Forge) serveGit(w http.ResponseWriter, r *http.Request, body io.Reader,
 	}
 	env := f.env
 	if rec.Kind == KindPush {
-		folder, err := os.MkdirTemp(f.dir, "verdict-")
+		folder, err := os.MkdirTemp(f.dir, "decision-")
 		if err != nil {
 			f.refuse(w, answer{http.StatusInternalServerError, err.Error()})
 			return
 		}
 		defer os.RemoveAll(folder)
-		rules, err := judge(append(repo.refusals, f.rules.always), rec.Updates).write(folder, rec.Updates)
+		rules, err := decide(append(repo.refusals, f.rules.always), rec.Updates).write(folder, rec.Updates)
 		if err != nil {
 			f.refuse(w, answer{http.StatusInternalServerError, err.Error()})
 			return
 		}
 		config = append(config, rules...)
-		env = append(slices.Clip(env), "FORGE_VERDICT="+folder)
+		env = append(slices.Clip(env), "FORGE_DECISION="+folder)
 	}
 	if rec.Kind != KindDiscover && rec.Kind != KindListRefs {
 		f.runBackend(w, r, body, repo, service, config, env)
@@ -261,42 +261,6 @@ func (f *Forge) serveGit(w http.ResponseWriter, r *http.Request, body io.Reader,
 	f.listings.serve(w, filepath.Join(f.root, f.replicaOf(repo)), request, func(w http.ResponseWriter) {
 		f.runBackend(w, r, bytes.NewReader(asked), repo, service, config, env)
 	})
-}
-
-// runBackend hands a request to git http-backend.
-func (f *Forge) runBackend(w http.ResponseWriter, r *http.Request, body io.Reader, repo *forgeRepo, service string, config []configPair, env []string) {
-	env = append(slices.Clip(env),
-		"GIT_PROJECT_ROOT="+f.root,
-		"GIT_HTTP_EXPORT_ALL=1",
-		"GIT_PROTOCOL="+r.Header.Get("Git-Protocol"),
-		"GIT_CONFIG_COUNT="+strconv.Itoa(len(config)),
-	)
-	for i, pair := range config {
-		n := strconv.Itoa(i)
-		env = append(env, "GIT_CONFIG_KEY_"+n+"="+pair.key, "GIT_CONFIG_VALUE_"+n+"="+pair.value)
-	}
-	backend := f.backend
-	backend.Env = env
-
-	folder := repo.folder
-	if service == "git-upload-pack" {
-		folder = f.replicaOf(repo)
-	}
-	inner := r.Clone(r.Context())
-	if r.Method == http.MethodGet {
-		inner.URL.Path = "/" + folder + "/info/refs"
-	} else {
-		inner.URL.Path = "/" + folder + "/" + service
-		// Package cgi refuses chunked bodies; without a length, git reads to
-		// the end of its input.
-		inner.ContentLength = -1
-	}
-	inner.TransferEncoding = nil
-	inner.Body = io.NopCloser(body)
-	inner.Header.Del("Content-Encoding") // it is decoded
-	// CGI would put it into the environment of git and of its hooks.
-	inner.Header.Del("Authorization")
-	backend.ServeHTTP(w, inner)
 }
 
 // redirect answers for a repository that has moved.
@@ -340,7 +304,7 @@ func (f *Forge) listNothing(w http.ResponseWriter, r *http.Request, kind Kind, s
 }
 
 // replyWriter reports the status of an answer before the client can see it,
-// and holds the answer back if it is told to.
+// and holds the answer back if the test wants so.
 type replyWriter struct {
 	http.ResponseWriter
 	sends  func(status int)

@@ -94,7 +94,7 @@ func TestForge_webhook_deliversPushes(t *testing.T) {
 	}
 }
 
-func TestForge_webhook_manyTagsAreNotTold(t *testing.T) {
+func TestForge_webhook_manyTagsAreNotSent(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[HostKind][2]int{
 		// Deliveries of a push of three tags, and of one of four with a branch.
@@ -172,7 +172,7 @@ func TestForge_HoldRefs_announcesWhatNobodyFinds(t *testing.T) {
 	require.NotEqual(t, before, c.Run("ls-remote", "origin"))
 }
 
-func TestForge_githubApp_hearsOfItsRepositories(t *testing.T) {
+func TestForge_githubApp_getsItsRepositories(t *testing.T) {
 	t.Parallel()
 	r := startReceiver(t)
 	f := StartForge(t, ForgeOptions{HostKind: HostGitHub})

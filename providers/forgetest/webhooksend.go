@@ -196,8 +196,8 @@ func (f *Forge) announce(repo *forgeRepo, events ...Event) {
 	f.postman.add(list...)
 }
 
-// tells reports whether the webhook of the whole host hears of an event: a
-// GitHub App hears of repositories that it is installed on, and of its
+// tells reports whether the webhook of the whole host gets an event: a
+// GitHub App gets those of repositories that it is installed on, and of its
 // installations.
 func (f *Forge) tells(repo *forgeRepo, e Event) bool {
 	if f.app == nil || e.Kind == EventInstallation || e.Kind == EventInstallationRepos {

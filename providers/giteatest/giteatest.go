@@ -41,7 +41,7 @@ type Server struct {
 }
 
 // Start starts a Gitea and waits until it serves. At the end of the test it is
-// stopped, and its log is told if the test failed. The test fails at once if
+// stopped, and its log is printed if the test failed. The test fails at once if
 // there is no Gitea here.
 func Start(t testing.TB) *Server {
 	t.Helper()
@@ -171,8 +171,8 @@ func (s *Server) run(ctx context.Context, args ...string) (string, error) {
 }
 
 // settings is an app.ini. Gitea insists that RUN_USER is the user of the
-// process, and refuses to run as root unless told, which containers of build
-// machines are.
+// process, and refuses to run as root unless the file allows it; containers of build
+// machines are root.
 func (s *Server) settings(t testing.TB, sources string) string {
 	t.Helper()
 	me, err := user.Current()

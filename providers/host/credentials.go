@@ -35,7 +35,7 @@ const (
 type credentialCache struct {
 	key     [32]byte
 	timeout time.Duration // of one shared call
-	flights singleflight.Group
+	shared  singleflight.Group
 
 	mu      sync.Mutex
 	entries map[string]credentialEntry
@@ -63,11 +63,11 @@ func (c *credentialCache) get(ctx context.Context, r providers.CredentialRequest
 			return credential, nil
 		}
 	}
-	// What is asked differently is another flight: an answer that is good
-	// enough for one caller may be too old for the next.
-	flight := fmt.Sprintf("%s %t %d", key, r.Fresh, r.MinValidity)
-	result := c.flights.DoChan(flight, func() (any, error) {
-		// A flight may have landed between the look above and here.
+	// Requests that differ share no call: an answer that is good enough for one
+	// caller may be too old for the next.
+	request := fmt.Sprintf("%s %t %d", key, r.Fresh, r.MinValidity)
+	result := c.shared.DoChan(request, func() (any, error) {
+		// Another call may have ended between the look above and here.
 		if !r.Fresh {
 			if credential, ok := c.load(key, r.MinValidity); ok {
 				return credential, nil
@@ -75,10 +75,10 @@ func (c *credentialCache) get(ctx context.Context, r providers.CredentialRequest
 		}
 		// One caller that gives up must not fail the others. The call still
 		// ends: by its own time-out, or because the instance is closed.
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+		lasting, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 		defer cancel()
 		asked := time.Now()
-		credential, err := ask(shared)
+		credential, err := ask(lasting)
 		if err != nil {
 			return providers.Credential{}, err
 		}

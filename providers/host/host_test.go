@@ -369,7 +369,7 @@ func TestInstance_stoppedProcess_costsAPing(t *testing.T) {
 }
 
 // One that is stopped under every attempt makes an error that says so.
-func TestInstance_stoppedProcess_isTold(t *testing.T) {
+func TestInstance_stoppedProcess_isNamed(t *testing.T) {
 	t.Parallel()
 	b := setup(t, acmeBlock(t, ""), func(o *Options) {
 		o.CallPingInterval, o.PingTimeout, o.CallTimeout = 50*time.Millisecond, 500*time.Millisecond, time.Hour

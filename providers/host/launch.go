@@ -19,7 +19,7 @@ import (
 	"github.com/headwater-git/headwater/providers/v1/wire"
 )
 
-// gentleStop is how long a plugin may take to end when it is told to. go-plugin
+// gentleStop is how long a plugin may take to end after it was asked to. go-plugin
 // waits for two seconds by itself, but asks over a connection that a stopped
 // process never answers.
 const gentleStop = 4 * time.Second

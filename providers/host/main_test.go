@@ -122,7 +122,7 @@ func (l *loopback) ParseWebhook(_ context.Context, r providers.WebhookRequest) (
 	return providers.WebhookResult{Verified: string(r.Body) != "unverified", Kind: providers.WebhookPush}, nil
 }
 
-// EnsureWebhook repeats everything it was told, as careless hosts do.
+// EnsureWebhook repeats everything it was sent, as careless hosts do.
 func (l *loopback) EnsureWebhook(_ context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
 	if r.HookID == "leak" {
 		return providers.RegisteredWebhook{}, providers.Errorf(providers.CodeInvalidArgument, "refused: %s %s %s", r.URL, r.Secret.Reveal(), path.Base(r.URL))

@@ -28,7 +28,7 @@ type Options struct {
 	// instance, that of every plugin. Nil logs nothing.
 	Logger hclog.Logger
 
-	// HostVersion is told to plugins, for information.
+	// HostVersion is sent to plugins, for information.
 	HostVersion string
 
 	// StartTimeout bounds the start of a plugin from exec to the end of

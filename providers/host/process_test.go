@@ -13,7 +13,7 @@ import (
 )
 
 // TestProcess_Wait_takesChildrenAlong starts a plugin that leaves a child behind. The
-// child goes with it, and how the plugin itself ended is still told.
+// child goes with it, and how the plugin itself ended is still known.
 func TestProcess_Wait_takesChildrenAlong(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pid")

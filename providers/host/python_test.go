@@ -96,7 +96,7 @@ func TestPython_servesTheContract(t *testing.T) {
 	begin := time.Now()
 	require.NoError(t, b.Close(t.Context()))
 	requireGone(t, pid)
-	require.Less(t, time.Since(begin), gentleStop, "it ends when it is told to, and is not killed")
+	require.Less(t, time.Since(begin), gentleStop, "it ends when it is asked to, and is not killed")
 }
 
 func TestPython_startedByHand(t *testing.T) {

@@ -84,7 +84,7 @@ func (i *Instance) ReplayDeliveries(ctx context.Context, r providers.ReplayReque
 // an unguessable one, and not for a word.
 const minToken = 20
 
-// addressSecrets returns what must not be told of a webhook's address: all of
+// addressSecrets returns what must not be shown of a webhook's address: all of
 // it, and its last part if that is what makes it unguessable. Hosts like to
 // repeat addresses in their refusals.
 func addressSecrets(address string) []providers.Secret {

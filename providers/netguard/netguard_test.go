@@ -235,7 +235,7 @@ func TestCurlResolve(t *testing.T) {
 	require.Empty(t, CurlResolve("h.example", "443", nil))
 }
 
-// TestCurlResolve_git shows that git connects where it is told to and nowhere
+// TestCurlResolve_git shows that git connects to the address that was resolved and nowhere
 // else: the name does not exist.
 func TestCurlResolve_git(t *testing.T) {
 	t.Parallel()

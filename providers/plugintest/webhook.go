@@ -272,7 +272,7 @@ func (s *suite) testWebhookRefs(t *testing.T) {
 			require.False(t, result.Truncated, name)
 			for _, hint := range result.Refs {
 				if known, ok := hints[hint.Name]; ok && hint.New == "" {
-					hint = known // another event has told more
+					hint = known // another event has said more
 				}
 				hints[hint.Name] = hint
 			}

@@ -7,7 +7,7 @@ import (
 )
 
 // Forge describes the host of a provider. The suite serves its repositories by
-// git http-backend and asks these functions for all that differs between hosts.
+// git itself and asks these functions for all that differs between hosts.
 // They are called concurrently. Only Token is required; a zero field is answered
 // in the way that its comment says.
 type Forge struct {

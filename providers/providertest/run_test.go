@@ -10,7 +10,7 @@ import (
 )
 
 // TestRun_strangersForge is the proof that a plugin for a forge that nobody here
-// has heard of can be measured: the fixture says all that the suite knows of it.
+// knows can be tested: the fixture says all that the suite knows of it.
 func TestRun_strangersForge(t *testing.T) {
 	t.Parallel()
 	providertest.Run(t, newKiln, providertest.Fixture{

@@ -52,8 +52,8 @@ func (c *call) segment(name string) (string, error) {
 // authorise checks that the token opens the operation on what the path and the
 // claim "repo" name. It finds the repository.
 //
-// Whether a path is about the token's repository is decided before it is told
-// whether anything exists there.
+// Whether a path is about the token's repository is decided before the answer
+// shows whether anything exists there.
 func (s *server) authorise(c *call, op operation) error {
 	scope := op.scope
 	if op.target == organisationOrRepository && c.identity.OrgWide() {

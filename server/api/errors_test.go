@@ -89,7 +89,7 @@ func TestNew_aPanicIsAnAnswerAndALogLine(t *testing.T) {
 	require.Contains(t, b.log.String(), `"status":500`)
 }
 
-func TestNew_internalErrorsAreLoggedNotTold(t *testing.T) {
+func TestNew_internalErrorsAreLoggedNotShown(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.ledger.fail = fmt.Errorf("insert: %w", errors.New("disk /dev/sda1 is full"))

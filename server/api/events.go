@@ -47,7 +47,7 @@ const (
 	// written. Slower ones are cut off: they come back with the last id they
 	// have, and nothing is kept for them meanwhile.
 	streamWrite = 20 * time.Second
-	// streamRetry is how soon browsers are told to come back.
+	// streamRetry is after how long browsers connect again.
 	streamRetry = 2 * time.Second
 )
 

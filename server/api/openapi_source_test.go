@@ -256,6 +256,16 @@ func (s *source) reads(handler string) (query, body []string) {
 				if name := n.Names[0].Name; name == "body" || name == "meta" {
 					decoded = append(decoded, n.Type)
 				}
+			case *ast.AssignStmt: // body := settingsBody(...), a conversion
+				name, ok := n.Lhs[0].(*ast.Ident)
+				if !ok || name.Name != "body" || n.Tok != token.DEFINE {
+					break
+				}
+				if call, ok := n.Rhs[0].(*ast.CallExpr); ok {
+					if to, ok := call.Fun.(*ast.Ident); ok && s.types[to.Name] != nil {
+						decoded = append(decoded, to)
+					}
+				}
 			}
 			return true
 		})

@@ -69,9 +69,9 @@ type identityView struct {
 type identityWord string
 
 const (
-	identityConfirmed   identityWord = "confirmed"   // the host told the linked id
+	identityConfirmed   identityWord = "confirmed"   // the host reported the linked id
 	identityUnchecked   identityWord = "unchecked"   // not asked since the server started
-	identityUnconfirmed identityWord = "unconfirmed" // asked, and told another id or of no repository
+	identityUnconfirmed identityWord = "unconfirmed" // the host reported another id or no repository
 	identityUnavailable identityWord = "unavailable" // host or credential tell none
 )
 

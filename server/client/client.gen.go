@@ -1198,7 +1198,7 @@ type Inbound struct {
 	// LastDeliveryAt A webhook was last seen.
 	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 
-	// LastMissedAt A poll last found a change that no webhook had told.
+	// LastMissedAt A poll last found a change that no webhook had reported.
 	LastMissedAt *time.Time `json:"last_missed_at,omitempty"`
 
 	// Message Why it is not active, and what to do.
@@ -1219,7 +1219,7 @@ type InboundWebhook struct {
 	// LastDeliveryAt A webhook was last seen.
 	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 
-	// LastMissedAt A poll last found a change that no webhook had told.
+	// LastMissedAt A poll last found a change that no webhook had reported.
 	LastMissedAt *time.Time `json:"last_missed_at,omitempty"`
 
 	// Message Why it is not active, and what to do.
@@ -1767,7 +1767,7 @@ type RotatedInboundWebhook struct {
 	// LastDeliveryAt A webhook was last seen.
 	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 
-	// LastMissedAt A poll last found a change that no webhook had told.
+	// LastMissedAt A poll last found a change that no webhook had reported.
 	LastMissedAt *time.Time `json:"last_missed_at,omitempty"`
 
 	// Message Why it is not active, and what to do.
@@ -2027,13 +2027,13 @@ type UpdateWebhookRequest struct {
 
 // UpstreamIdentity defines model for UpstreamIdentity.
 type UpstreamIdentity struct {
-	// ConfirmedAt The host last told the id that the repository is linked to, since the server started.
+	// ConfirmedAt The host last reported the id that the repository is linked to, since the server started.
 	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
 
 	// Message Why it cannot be asked: of the host, or of the credential.
 	Message string `json:"message,omitempty"`
 
-	// State Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unconfirmed`: it told another id, or of no repository; upstream_state says which. `unavailable`: host or credential tell no id, and writes go out unconfirmed.
+	// State Whether the host confirms that this is still the repository that is followed. `unchecked`: it was not asked since the server started, and is before the next write. `unconfirmed`: it reported another id, or of no repository; upstream_state says which. `unavailable`: host or credential tell no id, and writes go out unconfirmed.
 	State UpstreamIdentityState `json:"state"`
 }
 

@@ -28,7 +28,7 @@ func demand(r *http.Request, id access.Identity) (core.Demand, error) {
 	return d.Or(id.Demand), err
 }
 
-// confirm makes the copy as fresh as is demanded before its refs are told.
+// confirm makes the copy as fresh as is demanded before its refs are listed.
 func (h *Handler) confirm(r *http.Request, repo core.Repository, id access.Identity) error {
 	if repo.Upstream == nil {
 		return nil
@@ -50,10 +50,10 @@ func (h *Handler) withNotice(out io.Writer, r *http.Request, repo core.Repositor
 	}
 	d, err := demand(r, id)
 	if err != nil {
-		return out // told when the refs were asked for
+		return out // the request for the refs was refused for it
 	}
 	if d.MaxStaleness != nil && *d.MaxStaleness < noticeSlack {
-		d.MaxStaleness = new(noticeSlack) // the refs were confirmed before they were told
+		d.MaxStaleness = new(noticeSlack) // the refs were confirmed before they were listed
 	}
 	f, err := h.o.Fresh.Freshness(r.Context(), repo, d)
 	if err != nil {

@@ -325,7 +325,7 @@ func TestHandler_uploadPackSaysWhy(t *testing.T) {
 }
 
 // TestHandler_expectContinueBeforeBody checks that a client that asks first is
-// told no before it has sent a large body.
+// refused before it has sent a large body.
 func TestHandler_expectContinueBeforeBody(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.Options{})

@@ -114,7 +114,7 @@ var feedTests = []namedTest{
 		_, err = f.store.DeleteEvents(f.ctx, day(0), 0)
 		f.kind(core.KindInvalid, err)
 	}},
-	{"watchers are told after the commit, and of nothing else", func(f *fixture) {
+	{"watchers are notified after the commit, and of nothing else", func(f *fixture) {
 		r := f.synced()
 		first, stopFirst := f.store.WatchEvents()
 		second, stopSecond := f.store.WatchEvents()
@@ -143,7 +143,7 @@ var feedTests = []namedTest{
 		require.False(f, signalled(first), "what was rolled back")
 		f.add(day(0))
 		f.add(day(0), event(r, "jrn_1", "a"))
-		require.False(f, signalled(first), "what was told before")
+		require.False(f, signalled(first), "an event that exists already")
 
 		stopFirst()
 		stopFirst()

@@ -123,7 +123,7 @@ var eventTests = []namedTest{
 		require.NoError(f, err)
 		require.Empty(f, page)
 	}},
-	{"a change is told once", func(f *fixture) {
+	{"a change has one event", func(f *fixture) {
 		r := f.synced()
 		first := event(r, "jrn_1", "a")
 		require.NoError(f, f.store.AddEvents(f.ctx, []core.Event{first}))

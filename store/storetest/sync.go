@@ -311,9 +311,9 @@ var runTests = []namedTest{
 		first.RefsCreated, first.RefsUpdated, first.RefsDeleted, first.Bytes = 1, 2, 3, 1<<40
 		first.RefsForced, first.RefsHeld = 4, 5
 		first.Phases = []core.Phase{{Name: "list", Duration: time.Nanosecond}, {Name: "fetch", Duration: time.Hour}}
-		told := first
-		told.Trigger, told.Ref, told.First, told.StartedAt = "x", "x", false, time.Time{}
-		require.NoError(f, f.store.FinishRun(f.ctx, told))
+		finished := first
+		finished.Trigger, finished.Ref, finished.First, finished.StartedAt = "x", "x", false, time.Time{}
+		require.NoError(f, f.store.FinishRun(f.ctx, finished))
 
 		got, err := f.store.Runs(f.ctx, r.ID, "", 10)
 		require.NoError(f, err)

@@ -81,12 +81,48 @@ func Install(t testing.TB, from, to string, refs map[string]core.ObjectID) {
 		}
 		return nil
 	}))
-	var in strings.Builder
 	for ref, id := range refs {
-		fmt.Fprintf(&in, "update %s %s\n", ref, id)
+		setRef(t, to, ref, id)
 	}
-	out, err := TryRun(context.WithoutCancel(t.Context()), to, in.String(), "update-ref", "--stdin")
+}
+
+// setRef puts a ref on a commit, under the lock that git takes (REF.lock,
+// gitrepository-layout(5)); where that is not as simple, git does it.
+func setRef(t testing.TB, dir, ref string, id core.ObjectID) {
+	t.Helper()
+	path := filepath.Join(gitDir(dir), filepath.FromSlash(ref))
+	// Without the folder, a ref is where it must be.
+	if !packedInTheWay(gitDir(dir), ref) && os.MkdirAll(filepath.Dir(path), 0o755) == nil {
+		lock, err := os.OpenFile(path+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err == nil {
+			_, err = fmt.Fprintf(lock, "%s\n", id)
+			err = errors.Join(err, lock.Close())
+			before, readErr := os.ReadFile(path)
+			if err == nil && (errors.Is(readErr, fs.ErrNotExist) || readErr == nil && !bytes.HasPrefix(before, []byte("ref:"))) && os.Rename(path+".lock", path) == nil {
+				return
+			}
+			require.NoError(t, os.Remove(path+".lock"))
+		}
+	}
+	out, err := TryRun(context.WithoutCancel(t.Context()), dir, "", "update-ref", ref, string(id))
 	require.NoError(t, err, out)
+}
+
+// packedInTheWay reports whether packed refs, or another format of refs, keep a ref
+// from being made as a file.
+func packedInTheWay(git, ref string) bool {
+	if _, err := os.Stat(filepath.Join(git, "reftable")); err == nil {
+		return true
+	}
+	packed, err := os.ReadFile(filepath.Join(git, "packed-refs"))
+	if err != nil {
+		return false
+	}
+	in := bytes.Contains(packed, []byte(" "+ref+"/"))
+	for parent := filepath.Dir(ref); parent != "." && !in; parent = filepath.Dir(parent) {
+		in = bytes.Contains(packed, []byte(" "+parent+"\n"))
+	}
+	return in
 }
 
 // gitDir returns the folder with the objects of a repository, bare or not.

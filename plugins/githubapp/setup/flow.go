@@ -257,7 +257,7 @@ func (f *Flow) Convert(ctx context.Context, code string) (App, error) {
 	return app, nil
 }
 
-// word returns a name that a host told if it is one, else "".
+// word returns a name that a host sent if it is a plain word, else "".
 func word(s string) string {
 	strange := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'

@@ -58,7 +58,7 @@ type Repository struct {
 	Visibility    string // "public", "private" or ""
 	Archived      bool
 	SizeHint      int64 // bytes
-	CanPush       bool  // the API told that the credential may push
+	CanPush       bool  // the API says that the credential may push
 }
 
 // Provider is the provider of one kind of host.

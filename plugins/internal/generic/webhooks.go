@@ -361,7 +361,7 @@ func (h *repositoryWebhooks) notUnderstood() error {
 	return providers.Errorf(providers.CodeUnavailable, "the API of %s gives an answer about webhooks that is not understood", h.place.Host)
 }
 
-// validID reports whether an id that a host told can be part of a path.
+// validID reports whether an id that a host sent can be part of a path.
 func validID(id string) bool {
 	if id == "" {
 		return false
@@ -378,7 +378,7 @@ func validID(id string) bool {
 }
 
 // NumericID returns the id of a webhook at a host that counts them, "" for
-// zero: then the answer told none.
+// zero: then the answer has none.
 func NumericID(id int64) string {
 	if id == 0 {
 		return ""

@@ -28,7 +28,7 @@ type hook struct {
 func events() []string { return []string{"create", "delete", "push", "repository"} }
 
 // webhooks says how webhooks are registered. A correction of one does not
-// change its secret, whatever it is told: its handler reads the URL and the
+// change its secret, whatever the request says: its handler reads the URL and the
 // content type only.
 func webhooks() *generic.Webhooks {
 	return &generic.Webhooks{

@@ -81,8 +81,8 @@ func (d delivery) read(event string, r providers.WebhookRequest, result provider
 		err = refs.Add(d.Ref, d.Before, d.After)
 	case "create":
 		result.Kind = providers.WebhookRef
-		// A tag that was moved is told as a new one, so what was there before is
-		// not known.
+		// A tag that was moved comes as a new one, so its object of before is not
+		// known.
 		err = refs.Add(d.fullRef(), "", d.SHA)
 	case "delete":
 		result.Kind = providers.WebhookRef

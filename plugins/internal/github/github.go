@@ -163,7 +163,7 @@ func Remote(p forge.Place, id string, push bool) providers.Remote {
 	}
 }
 
-// Known returns the remote of a repository that the host has told about.
+// Known returns the remote of a repository that the host has described.
 // Errors: [providers.CodeUnavailable] if its path cannot be used.
 func Known(m providers.Manifest, c providers.Config, p forge.Place, r *github.Repository, push bool) (providers.Remote, error) {
 	owner, name := forge.SplitPath(r.GetFullName())

@@ -33,7 +33,7 @@ func ParseWebhook(r providers.WebhookRequest) (providers.WebhookResult, error) {
 	if err := webhook.VerifyHMAC(r, webhook.Header(r.Header, github.SHA256SignatureHeader)); err != nil {
 		return providers.WebhookResult{}, err
 	}
-	// GitHub can be told to send forms, and signs those too.
+	// GitHub can be configured to send forms, and signs those too.
 	if kind, _, err := mime.ParseMediaType(webhook.Header(r.Header, "Content-Type")); err != nil || kind != "application/json" {
 		return refuse("the webhook is not JSON: set its content type to application/json at GitHub")
 	}

@@ -73,7 +73,7 @@ func Decode(r providers.WebhookRequest, into any) error {
 }
 
 // CheckJSON refuses a body that says it is something else than JSON. Hosts can
-// be told to send forms instead, and some sign the JSON inside of the form.
+// be configured to send forms instead, and some sign the JSON inside of the form.
 // Errors: [providers.CodeInvalidArgument].
 func CheckJSON(r providers.WebhookRequest) error {
 	given := Header(r.Header, "Content-Type")
@@ -188,7 +188,7 @@ func fullName(name string) bool {
 	return strings.HasPrefix(name, "refs/") && len(name) <= maxRefName && !strings.ContainsFunc(name, bad)
 }
 
-// objectID reports whether s is a SHA-1 or SHA-256 id, or not told.
+// objectID reports whether s is a SHA-1 or SHA-256 id, or empty.
 func objectID(s string) bool {
 	if s == "" {
 		return true

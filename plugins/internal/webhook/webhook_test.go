@@ -20,7 +20,7 @@ func TestRefs_Add(t *testing.T) {
 	}{
 		"both":            {"refs/heads/main", one, one, true},
 		"SHA-256":         {"refs/heads/main", two, two, true},
-		"not told":        {"refs/heads/main", "", "", true},
+		"no id":           {"refs/heads/main", "", "", true},
 		"absent":          {"refs/tags/v1", Absent, Absent, true},
 		"short name":      {"main", one, one, false},
 		"no name":         {"", one, one, false},

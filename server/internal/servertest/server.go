@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -28,6 +29,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/repo/repotest"
 	"github.com/headwater-git/headwater/plugins/builtin"
+	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server"
@@ -59,6 +61,8 @@ type Options struct {
 	FetchGrace, PushGrace time.Duration
 	Stall                 time.Duration // see server.Options
 	SettlePeriod          time.Duration // see server.Options; 0 is settlePeriod
+	// Providers are further built-in ones; TestMain serves them, see builtin.Serve.
+	Providers map[string]func() providers.Provider
 }
 
 // Server is a running server.
@@ -141,8 +145,10 @@ const settlePeriod = 200 * time.Millisecond
 func ServerOptions(t testing.TB, o Options) server.Options {
 	t.Helper()
 	storetest.Empty(t, o.Dir)
+	builtins := builtin.All()
+	maps.Copy(builtins, o.Providers)
 	return server.Options{
-		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtin.All(), PluginCommand: builtin.Command(),
+		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtins, PluginCommand: builtin.Command(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
 		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
 		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod), CommitPoint: commitPoint(o.SQLFirst),
@@ -350,54 +356,8 @@ func (c Caller) Call(t testing.TB, method, path, token string, body any) Answer 
 	return a
 }
 
-// Create makes a local repository.
-func (c Caller) Create(t testing.TB, repo string) {
-	t.Helper()
-	a := c.Call(t, http.MethodPost, "/api/repos", c.Token(t, repo), map[string]any{})
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
-}
-
-// Link makes a repository that follows one of the forge's and stores a
-// credential for it, whose secret it returns. Nothing is contacted yet.
-func (c Caller) Link(t testing.TB, repo string, forge *forgetest.TestForge, path string) (secret string) {
-	t.Helper()
-	user, secret := forge.Credential()
-	c.LinkAs(t, repo, forge.Host(), path)
-	a := c.API(t, http.MethodPost, repo, "/git-credentials", map[string]any{"username": user, "password": secret})
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
-	return secret
-}
-
-// LinkAs makes a repository that follows the one at path of a gitea host,
-// without a credential.
-func (c Caller) LinkAs(t testing.TB, repo, host, path string) {
-	t.Helper()
-	slash := strings.LastIndexByte(path, '/')
-	a := c.Call(t, http.MethodPost, "/api/repos", c.Token(t, repo), map[string]any{"base_repo": map[string]any{
-		"provider": "gitea", "owner": path[:slash], "name": path[slash+1:], "upstream_host": host,
-	}})
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
-}
-
-// Pull asks for a sync as a client does, and does not wait for it. It returns
-// what [Caller.PullAndWait] waits for.
-func (c Caller) Pull(t testing.TB, repo string) (wanted float64) {
-	t.Helper()
-	a := c.API(t, http.MethodPost, repo, "/pull-upstream", nil)
-	require.Equal(t, http.StatusAccepted, a.Status, a.Raw)
-	return a.At("wanted").(float64)
-}
-
-// PullAndWait asks for a sync as a client does, and waits for its end as one.
-func (c Caller) PullAndWait(t testing.TB, repo string) {
-	t.Helper()
-	wanted := c.Pull(t, repo)
-	require.Eventually(t, func() bool {
-		return c.Get(t, repo).At("sync.tried").(float64) >= wanted
-	}, time.Minute, 10*time.Millisecond)
-}
-
-// Get returns what the API tells of a repository.
+// Get returns the answer of the API about a repository, with its raw body; most tests
+// want [Caller.Repository].
 func (c Caller) Get(t testing.TB, repo string) Answer {
 	t.Helper()
 	a := c.API(t, http.MethodGet, repo, "", nil)
