@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
@@ -34,10 +35,12 @@ func (e *Engine) Attach(ctx context.Context, r core.Repository, u UpstreamReques
 	if err != nil || dry {
 		return plan, err
 	}
-	refs, err := e.git.Refs(ctx, e.repos.Path(r.ID))
-	if err != nil {
-		return LinkPlan{}, err
-	}
+	var refs []git.Ref
+	if e.rebuild.Check(r) == nil {
+		if refs, err = e.git.Refs(ctx, e.repos.Path(r.ID)); err != nil {
+			return LinkPlan{}, err
+		}
+	} // else there is no content, and the first sync brings it
 	err = e.monitor.Attach(ctx, r, *plan.Repository.Upstream, len(refs) > 0, func(q core.Queries) error {
 		return e.replaceCredential(ctx, q, plan.Repository, kept, c)
 	})

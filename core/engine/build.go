@@ -231,6 +231,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.sync.Serve(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return e.rebuild.Run(ctx) })
+	rotation := &maintain.Rotation{
+		IDs: e.store.RepositoryIDs, Path: e.repos.Path, Clock: e.clock, Suspect: e.rebuild.Suspect,
+		Failed: func(id string, err error) {
+			e.log.Error("the packs of a repository could not be read", "repo_id", id, "error", err)
+		},
+	}
+	g.Go(func() error { return rotation.Run(ctx) })
 	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.reach.Run(ctx) })

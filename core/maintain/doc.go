@@ -9,6 +9,9 @@
 // between their arrival and its end. "git gc" and "--prune=now" are
 // never used.
 //
+// The checksums of packs are read in a slow rotation ([Rotation]), so that a byte that
+// the disk has changed is found although nobody reads it.
+//
 // Work is triggered by applied ref transactions, one repository at a time, at
 // low priority.
 package maintain

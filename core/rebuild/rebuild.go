@@ -58,6 +58,9 @@ func (s *Service) Begin(ctx context.Context, r core.Repository) (string, error) 
 	if err := s.o.Git.Init(ctx, dir, r.DefaultBranch, r.ObjectFormat); err != nil {
 		return "", fmt.Errorf("make repository: %w", err)
 	}
+	if err := repo.WriteDescription(dir, r); err != nil {
+		return "", err
+	}
 	return dir, durable.ReplaceFile(filepath.Join(dir, marker), []byte(d.ID), 0o600)
 }
 

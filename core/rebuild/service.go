@@ -116,7 +116,7 @@ func Sentence(r core.Repository, d core.Damage) string {
 			"mount it; or, if the content is really gone, say go on: headwater repo rebuild %s", d.Reason, r.Name)
 	case core.DamageLost:
 		return fmt.Sprintf("the content of this repository is gone (%s), and it has no upstream to fetch it from: "+
-			"restore its folder from a backup (docs/recovery.md), or delete it: headwater repo delete --yes %s", d.Reason, r.Name)
+			"restore its folder from a backup (docs/recovery.md), or link it to an upstream: headwater repo attach %s URL", d.Reason, r.Name)
 	}
 	return fmt.Sprintf("a part of this repository cannot be read (%s), and it has no upstream to fetch it from: "+
 		"restore its folder from a backup (docs/recovery.md), then headwater repo rebuild %s", d.Reason, r.Name)

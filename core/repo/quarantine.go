@@ -99,11 +99,11 @@ func (r *Repos) quarantine(id, name string) error {
 	if there {
 		return core.Errorf(core.KindConflict, "%s is in the quarantine already; nothing is overwritten", name)
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(to)); err != nil {
 		return err
 	}
-	if err := os.Rename(r.Path(id), to); err != nil {
+	if err := rename(r.Path(id), to); err != nil {
 		return fmt.Errorf("move a damaged repository to the quarantine: %w", err)
 	}
-	return errors.Join(durable.SyncDir(filepath.Dir(to)), durable.SyncDir(filepath.Dir(r.Path(id))))
+	return nil
 }

@@ -13,7 +13,8 @@ import "regexp"
 //     packfile", "packfile X does not match index" and its like, "index file X is too
 //     small", "failed to read delta base object", "bad packed object CRC", "cannot
 //     unpack packed object at offset"
-//   - setup.c: "not a git repository", of a folder that is named to git and so was one
+//   - setup.c: "not a git repository", of a folder that is named to git and so was one;
+//     builtin/upload-pack.c and builtin/receive-pack.c say the same of '.', in it
 //   - refs/packed-backend.c: "unexpected line in X", "packed-refs: ..." and
 //     refs.c: "ignoring broken ref"
 //   - commit.c, tree-walk.c, list-objects.c, revision.c: "Could not read ID", "unable
@@ -29,7 +30,7 @@ var damaged = regexp.MustCompile(`(?m)^(?:fatal|error|warning): (?:` +
 	`packfile .* (?:does not match index|signature is unavailable|claims to have .* objects.*|cannot be accessed)|` +
 	`(?:index file|wrong index v[12] file size in|non-monotonic index) .*\.idx.*|` +
 	`failed to read delta base object .*|bad packed object CRC for .*|cannot unpack packed object at offset .*|` +
-	`not a git repository: .*|` +
+	`not a git repository: .*|'\.' does not appear to be a git repository|` +
 	`unexpected line in .*packed-refs.*|unterminated line in .*packed-refs.*|packed-refs: .*|ignoring broken ref .*|bad ref for .*|` +
 	`Could not read [0-9a-f]{40,64}|unable to read tree (?:object )?\(?[0-9a-f]{40,64}\)?|missing (?:tree|commit) object '?[0-9a-f]{40,64}'?|` +
 	`Failed to traverse parents of commit .*|hash mismatch for .*` +

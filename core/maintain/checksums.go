@@ -1,0 +1,161 @@
+package maintain
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1" //nolint:gosec // git's checksums
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+const (
+	// verifiedMarker is the file in a repository whose age is that of the last look at
+	// the checksums of its packs.
+	verifiedMarker = "headwater-verified"
+	// verifyEvery is how often the packs of a repository are read.
+	verifyEvery = 30 * 24 * time.Hour
+	// verifyPause is how long the rotation rests when nothing is due.
+	verifyPause = time.Hour
+	// verifyRate is how many bytes are read in a second at most: a small part of what a
+	// disk can do, and a few hundredths of one processor.
+	verifyRate = 16 << 20
+)
+
+// Rotation reads the packs of all repositories, slowly, one after the other, and
+// compares each with the checksum at its end. So a byte that a disk has changed is
+// found although nobody reads it. It is safe to stop and to start at any time.
+type Rotation struct {
+	IDs   func(ctx context.Context) ([]string, error) // of all repositories
+	Path  func(repoID string) string
+	Clock core.Clock
+	// Suspect gets the repository that has a pack that is not what it was.
+	Suspect func(repoID, reason string)
+	// Failed gets what could not be read.
+	Failed func(repoID string, err error)
+
+	read int64 // bytes since the last pause
+}
+
+// Run reads until ctx ends.
+func (r *Rotation) Run(ctx context.Context) error {
+	for {
+		if err := r.Round(ctx); err != nil && ctx.Err() == nil {
+			r.Failed("", err)
+		}
+		if !r.sleep(ctx, verifyPause) {
+			return nil
+		}
+	}
+}
+
+func (r *Rotation) sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.Clock.After(d):
+		return true
+	}
+}
+
+// Round reads the packs of the repositories that are due.
+func (r *Rotation) Round(ctx context.Context) error {
+	ids, err := r.IDs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		dir := r.Path(id)
+		marker := filepath.Join(dir, verifiedMarker)
+		if info, err := os.Stat(marker); err == nil && r.Clock.Now().Sub(info.ModTime()) < verifyEvery {
+			continue
+		}
+		if _, err := os.Stat(dir); err != nil {
+			continue // whether it is missing is found elsewhere
+		}
+		if err := r.verify(ctx, id, dir); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			r.Failed(id, err)
+			continue
+		}
+		now := r.Clock.Now()
+		if err := errors.Join(os.WriteFile(marker, nil, 0o600), os.Chtimes(marker, now, now)); err != nil {
+			r.Failed(id, err) // it is read again with the next round
+		}
+	}
+	return nil
+}
+
+// verify reads the packs of a repository and their indexes.
+func (r *Rotation) verify(ctx context.Context, id, dir string) error {
+	config, err := os.ReadFile(filepath.Join(dir, "config"))
+	if err != nil {
+		return err
+	}
+	newHash := sha1.New
+	if bytes.Contains(config, []byte("sha256")) {
+		newHash = sha256.New
+	}
+	for _, pattern := range []string{"objects/pack/pack-*.pack", "objects/pack/pack-*.idx"} {
+		names, err := fs.Glob(os.DirFS(dir), pattern)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			good, err := r.sum(ctx, filepath.Join(dir, name), newHash())
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // repacked meanwhile
+			case err != nil:
+				return err
+			case !good:
+				r.Suspect(id, fmt.Sprintf("%s is not what it was when it was written", filepath.Base(name)))
+			}
+		}
+	}
+	return nil
+}
+
+// sum reports whether a file ends with the checksum of what is before it, as packs and
+// their indexes do (gitformat-pack(5)).
+func (r *Rotation) sum(ctx context.Context, path string, h hash.Hash) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	rest := info.Size() - int64(h.Size())
+	if rest < 0 {
+		return false, nil
+	}
+	for rest > 0 {
+		n, err := io.CopyN(h, f, min(rest, verifyRate))
+		if err != nil {
+			return false, err
+		}
+		rest, r.read = rest-n, r.read+n
+		if r.read >= verifyRate {
+			if r.read = 0; !r.sleep(ctx, time.Second) {
+				return false, context.Cause(ctx)
+			}
+		}
+	}
+	want := make([]byte, h.Size())
+	if _, err := io.ReadFull(f, want); err != nil {
+		return false, err
+	}
+	return bytes.Equal(want, h.Sum(nil)), nil
+}
