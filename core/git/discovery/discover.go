@@ -241,7 +241,7 @@ type watchdog struct {
 	timer *time.Timer
 	stall time.Duration
 	limit int64
-	beat  func() // of every byte is given, and there is no timer; nil: see stallBytes
+	beat  func() // is called for every byte, and there is no timer; nil: see stallBytes
 	read  int64  // of all bodies
 	since int64  // since the timer was last put off
 }
