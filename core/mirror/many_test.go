@@ -9,16 +9,17 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
+	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 )
 
 // A sync starts no process per ref: not for new, rewritten or deleted branches.
 func TestService_syncOfManyRefsStartsFewProcesses(t *testing.T) {
 	t.Parallel()
 	var processes coretest.Processes
-	b := newBench(t, coretest.Options{Logger: processes.Logger()})
-	r, one := b.mirrored("a")
+	b := mirrortest.New(t, coretest.Options{Logger: processes.Logger()})
+	r, one := b.Mirrored("a")
 	other := b.ForgeCommit(r, "refs/heads/other", "other")
-	require.NoError(t, b.run(r, ""))
+	require.NoError(t, b.Sync(r, ""))
 	dir, err := b.Forge.Forge.RepoDir(coretest.ForgePath(r))
 	require.NoError(t, err)
 	const many = 120
@@ -37,12 +38,12 @@ func TestService_syncOfManyRefsStartsFewProcesses(t *testing.T) {
 		out, err := coretest.TryRun(t.Context(), dir, in.String(), "update-ref", "--stdin")
 		require.NoError(t, err, out)
 		processes.Take()
-		require.NoError(t, b.run(r, ""))
+		require.NoError(t, b.Sync(r, ""))
 		started := 0
 		for _, n := range processes.Take() {
 			started += n
 		}
 		require.LessOrEqual(t, started, 15, step)
 	}
-	b.equal(r)
+	b.RequireEqual(r)
 }

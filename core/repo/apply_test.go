@@ -165,7 +165,7 @@ func TestRepos_Transact_takesTrackingRefsAlong(t *testing.T) {
 	require.Equal(t, "digest", digest())
 }
 
-func TestRepos_Transact_ephemeralIsNeitherTrackedNorTold(t *testing.T) {
+func TestRepos_Transact_ephemeralIsNeitherTrackedNorNotified(t *testing.T) {
 	t.Parallel()
 	w := coretest.NewWorld(t, coretest.Options{})
 	r := w.Synced("a")

@@ -120,8 +120,8 @@ func retain(rw *core.Rewrite, rules Rules, now time.Time) {
 }
 
 // forcedOf tells which of the updates are forced: what the caller knows, or what one
-// walk finds for all. Where that fails each is asked about, so that one bad object
-// is one doubt.
+// walk finds for all. Where that fails each is checked alone, so that one bad object
+// leaves one ref unknown.
 func (r *Repos) forcedOf(ctx context.Context, t *transaction, updates []core.RefUpdate) func(core.RefUpdate) bool {
 	known := t.Forced
 	if known == nil && len(updates) >= many {
