@@ -17,6 +17,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -113,7 +114,7 @@ func TestPurge_forgetsASecret(t *testing.T) {
 	before := b.ways(t, commit, blob)
 	require.Equal(t, each(before, true), before)
 	require.NotEmpty(t, holds(t, folder, secret))
-	row := b.rewrites(t, "?state=retained")[0].(map[string]any)["id"].(string)
+	row := b.rewrites(t, client.ListRewritesParams{State: new("retained")})[0].ID
 
 	// What was moved aside in a rebuild has it, too, and other refs.
 	aside := filepath.Join(b.Dir, "quarantine", "20261129T205000Z-"+b.Repo(t, mirror).ID)
@@ -151,7 +152,7 @@ func TestPurge_forgetsASecret(t *testing.T) {
 		require.NoError(t, err, what)
 	}
 	require.Empty(t, b.Fsck(t, mirror))
-	require.Equal(t, "dismissed", b.rewrites(t, "")[0].(map[string]any)["state"])
+	require.Equal(t, "dismissed", b.rewrites(t, client.ListRewritesParams{})[0].State)
 	entries := b.API(t, http.MethodGet, mirror, "/audit?action=rewrite.purge", nil).At("entries").([]any)
 	require.Equal(t, "ok", entries[0].(map[string]any)["outcome"])
 
@@ -185,7 +186,7 @@ func TestPurge_forgetsASecret(t *testing.T) {
 	b.pullAndWait(t)
 	gone := b.ways(t, commit, blob)
 	require.Equal(t, each(gone, false), gone)
-	require.Empty(t, b.rewrites(t, "?state=retained"))
+	require.Empty(t, b.rewrites(t, client.ListRewritesParams{State: new("retained")}))
 }
 
 // With strict_wants nothing is served by its id that no ref leads to, and everything

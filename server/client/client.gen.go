@@ -1586,6 +1586,20 @@ type PullUpstreamRequest struct {
 	Ref *string `json:"ref,omitempty"`
 }
 
+// PurgeAnswer defines model for PurgeAnswer.
+type PurgeAnswer struct {
+	Bytes        int64    `json:"bytes"`
+	Objects      int      `json:"objects"`
+	Rewrites     []string `json:"rewrites"`
+	StillReached []string `json:"still_reached"`
+}
+
+// PurgeRequest defines model for PurgeRequest.
+type PurgeRequest struct {
+	All *bool   `json:"all,omitempty"`
+	ID  *string `json:"id,omitempty"`
+}
+
 // ReadinessAnswer defines model for ReadinessAnswer.
 type ReadinessAnswer struct {
 	Problems []string `json:"problems,omitempty"`
@@ -1810,6 +1824,7 @@ type Settings struct {
 	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
 	Retention      string   `json:"retention"`
 	RetentionBytes int64    `json:"retention_bytes"`
+	StrictWants    bool     `json:"strict_wants"`
 	Tolerate       []string `json:"tolerate"`
 }
 
@@ -1838,6 +1853,7 @@ type SettingsRequest struct {
 	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
 	Retention      *string   `json:"retention,omitempty"`
 	RetentionBytes *int64    `json:"retention_bytes,omitempty"`
+	StrictWants    *bool     `json:"strict_wants,omitempty"`
 	Tolerate       *[]string `json:"tolerate,omitempty"`
 }
 
@@ -2947,6 +2963,9 @@ type WriteNoteJSONRequestBody = NoteRequest
 // PullUpstreamJSONRequestBody defines body for PullUpstream for application/json ContentType.
 type PullUpstreamJSONRequestBody = PullUpstreamRequest
 
+// PurgeRewritesJSONRequestBody defines body for PurgeRewrites for application/json ContentType.
+type PurgeRewritesJSONRequestBody = PurgeRequest
+
 // ResetCommitsJSONRequestBody defines body for ResetCommits for application/json ContentType.
 type ResetCommitsJSONRequestBody = RestoreRequest
 
@@ -3592,6 +3611,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/repos/{name}/pull-upstream (the `PullUpstream` operationId).
 	PullUpstream(ctx context.Context, name PathName, body PullUpstreamJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PurgeRewritesWithBody Forget old tips on purpose
+	//
+	// Drops the kept old tip of one rewrite, or with `all` of every one, and removes at once whatever no ref leads to. What the call names is forgotten: from then on it is served and fetched by its id only while a ref leads to it. Waits up to a minute for pushes and syncs of the repository to end, else 409, and nothing was changed.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/repos/{name}/purge (the `PurgeRewrites` operationId).
+	PurgeRewritesWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PurgeRewrites Forget old tips on purpose
+	//
+	// Drops the kept old tip of one rewrite, or with `all` of every one, and removes at once whatever no ref leads to. What the call names is forgotten: from then on it is served and fetched by its id only while a ref leads to it. Waits up to a minute for pushes and syncs of the repository to end, else 409, and nothing was changed.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/repos/{name}/purge (the `PurgeRewrites` operationId).
+	PurgeRewrites(ctx context.Context, name PathName, body PurgeRewritesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RebuildRepository Verify a repository, or say go on
 	//
@@ -5060,6 +5101,48 @@ func (c *Client) PullUpstreamWithBody(ctx context.Context, name PathName, conten
 // Corresponds with POST /api/repos/{name}/pull-upstream (the `PullUpstream` operationId).
 func (c *Client) PullUpstream(ctx context.Context, name PathName, body PullUpstreamJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPullUpstreamRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PurgeRewritesWithBody Forget old tips on purpose
+//
+// Drops the kept old tip of one rewrite, or with `all` of every one, and removes at once whatever no ref leads to. What the call names is forgotten: from then on it is served and fetched by its id only while a ref leads to it. Waits up to a minute for pushes and syncs of the repository to end, else 409, and nothing was changed.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/repos/{name}/purge (the `PurgeRewrites` operationId).
+func (c *Client) PurgeRewritesWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgeRewritesRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PurgeRewrites Forget old tips on purpose
+//
+// Drops the kept old tip of one rewrite, or with `all` of every one, and removes at once whatever no ref leads to. What the call names is forgotten: from then on it is served and fetched by its id only while a ref leads to it. Waits up to a minute for pushes and syncs of the repository to end, else 409, and nothing was changed.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/repos/{name}/purge (the `PurgeRewrites` operationId).
+func (c *Client) PurgeRewrites(ctx context.Context, name PathName, body PurgeRewritesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgeRewritesRequest(c.Server, name, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9707,6 +9790,53 @@ func NewPullUpstreamRequestWithBody(server string, name PathName, contentType st
 	return req, nil
 }
 
+// NewPurgeRewritesRequest calls the generic PurgeRewrites builder with application/json body
+func NewPurgeRewritesRequest(server string, name PathName, body PurgeRewritesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPurgeRewritesRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewPurgeRewritesRequestWithBody constructs an http.Request for the PurgeRewrites method, with any body, and a specified content type
+func NewPurgeRewritesRequestWithBody(server string, name PathName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/purge", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRebuildRepositoryRequest constructs an http.Request for the RebuildRepository method
 func NewRebuildRepositoryRequest(server string, name PathName) (*http.Request, error) {
 	var err error
@@ -11708,6 +11838,19 @@ func (a *API) ListNotesRefs(ctx context.Context, name PathName, params *ListNote
 // Corresponds with POST /api/repos/{name}/pull-upstream (the `PullUpstream` operationId).
 func (a *API) PullUpstream(ctx context.Context, name PathName, body PullUpstreamJSONRequestBody, editors ...RequestEditorFn) (PullUpstreamAnswer, error) {
 	return read[PullUpstreamAnswer](a.Client.PullUpstream(ctx, name, body, editors...))
+}
+
+// PurgeRewrites Forget old tips on purpose
+//
+// Drops the kept old tip of one rewrite, or with `all` of every one, and removes at once whatever no ref leads to. What the call names is forgotten: from then on it is served and fetched by its id only while a ref leads to it. Waits up to a minute for pushes and syncs of the repository to end, else 409, and nothing was changed.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/purge (the `PurgeRewrites` operationId).
+func (a *API) PurgeRewrites(ctx context.Context, name PathName, body PurgeRewritesJSONRequestBody, editors ...RequestEditorFn) (PurgeAnswer, error) {
+	return read[PurgeAnswer](a.Client.PurgeRewrites(ctx, name, body, editors...))
 }
 
 // RebuildRepository Verify a repository, or say go on
