@@ -231,7 +231,7 @@ func TestStrictWants(t *testing.T) {
 }
 
 // Purges beside pushes: a purge that removed what a push has stored, and no ref leads
-// to yet, would lose what the client was told is here.
+// to yet, would lose what was acknowledged.
 func TestPurge_losesNoPush(t *testing.T) {
 	t.Parallel()
 	const writers = 3
