@@ -10,6 +10,7 @@ const overview = `## Routes
 Every operation below ` + "`/api/repos/{name}`" + ` has a second, legacy route below ` + "`/api/v1`" + `, where the
 claim "repo" of the token alone names the repository. Requests may use the newer or the older names of fields and
 parameters on either; the newer one wins. Answers have both. Fields that are not known are ignored.
+Codes of errors and states may become more: a client takes one that it does not know for what its status says.
 HEAD works wherever GET does. Every answer has the header ` + "`X-Request-Id`" + `, which the server's log has, too.
 
 ## Names and remotes
