@@ -72,22 +72,23 @@ func OpenSnapshot(ctx context.Context, path string) (_ *Snapshot, err error) {
 }
 
 // Repositories lists the repositories, by id.
-func (s *Snapshot) Repositories(ctx context.Context) ([]SnapshotRepository, error) {
+func (s *Snapshot) Repositories(ctx context.Context) (all []SnapshotRepository, err error) {
+	defer func() { err = op{name: "list repositories"}.fail(err) }()
 	rows, err := s.conn.QueryContext(ctx, `
 		SELECT r.id, r.org, r.name, u.repo_id IS NOT NULL, COALESCE(s.first_synced_at > 0, 0), COALESCE(s.upstream_state, '')
 		FROM repositories r LEFT JOIN upstreams u ON u.repo_id = r.id LEFT JOIN sync_states s ON s.repo_id = r.id ORDER BY r.id`)
 	if err != nil {
-		return nil, op{name: "list repositories"}.fail(err)
+		return nil, err
 	}
-	var all []SnapshotRepository
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var r SnapshotRepository
 		if err := rows.Scan(&r.ID, &r.Org, &r.Name, &r.Synced, &r.Ready, &r.UpstreamState); err != nil {
-			return nil, op{name: "list repositories"}.fail(errors.Join(err, rows.Close()))
+			return nil, err
 		}
 		all = append(all, r)
 	}
-	return all, op{name: "list repositories"}.fail(errors.Join(rows.Err(), rows.Close()))
+	return all, rows.Err()
 }
 
 // DeliveriesHeld reports whether deliveries wait for an operator's word.
