@@ -352,7 +352,7 @@ func TestService_corruptObjectsAreNotServed(t *testing.T) {
 	dir, err := b.Forge.Forge.RepoDir(coretest.ForgePath(r))
 	require.NoError(t, err)
 	tree := coretest.Run(t, dir, "rev-parse", string(one)+"^{tree}")
-	raw := "tree " + tree + "\nauthor A <a@example.com> 1700000000 +0000\ncommitter broken\n\nx\n"
+	raw := "tree " + tree + "\ncommitter A <a@example.com> 1700000000 +0000\n\nno author\n"
 	bad, err := coretest.TryRun(t.Context(), dir, raw, "hash-object", "-t", "commit", "--literally", "-w", "--stdin")
 	require.NoError(t, err, bad)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "refs", "heads", "bad"), []byte(bad+"\n"), 0o600))
