@@ -30,7 +30,7 @@ const (
 	KindUpstreamTimeout     Kind = "upstream_timeout"     // the upstream host did not answer in time
 	KindTimeout             Kind = "timeout"              // the work took longer than this server allows
 	KindNotFresh            Kind = "not_fresh"            // the copy is older than the caller demands, and could not be made fresh
-	KindResource            Kind = "resource"             // git ran out of memory, files or processes on this server
+	KindResource            Kind = "resource"             // this server ran out of memory, disk space, open files or processes
 	KindRebuilding          Kind = "rebuilding"           // the content was damaged here, and is fetched again
 	KindDamaged             Kind = "damaged"              // the content is missing or damaged here, and a person has to act
 	KindInternal            Kind = "internal"             // our fault
@@ -89,22 +89,32 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 }
 
 // KindOf returns the kind of the outermost [Error] in err's chain, and
-// [KindInternal] for any other error. KindOf(nil) is the empty kind.
+// [KindInternal] for any other error. What would be internal but comes of something
+// that the machine ran out of, see [ShortageOf], is [KindResource]. KindOf(nil) is the
+// empty kind.
 func KindOf(err error) Kind {
 	if err == nil {
 		return ""
 	}
+	kind := KindInternal
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Kind
+		kind = e.Kind
 	}
-	return KindInternal
+	if _, short := ShortageOf(err); short && kind == KindInternal {
+		return KindResource
+	}
+	return kind
 }
 
 // MessageOf returns the sentence of err that a caller may be shown: the
 // message of the outermost [Error]; for any other error a neutral text, because
 // an unclassified error may hold paths or host internals.
 func MessageOf(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
+	e, ok := errors.AsType[*Error](err)
+	if short, found := ShortageOf(err); found && (!ok || e.Kind == KindInternal) {
+		return short.Sentence(DataDirectory)
+	}
+	if ok {
 		if e.Message != "" {
 			return e.Message
 		}

@@ -37,7 +37,7 @@ const (
 	ClassDiverged    ErrorClass = "diverged"     // held back: the upstream lost most of its refs at once
 	ClassCorrupt     ErrorClass = "corrupt"      // objects failed verification, or are incomplete at the upstream
 	ClassUnavailable ErrorClass = "unavailable"  // the host answered 5xx
-	ClassResource    ErrorClass = "resource"     // git ran out of memory, files or processes on this server
+	ClassResource    ErrorClass = "resource"     // this server ran out of memory, disk space, open files or processes
 	ClassInternal    ErrorClass = "internal"     // our fault
 )
 

@@ -49,6 +49,15 @@ func MigrateTo(ctx context.Context, path string, version int64) (err error) {
 	return err
 }
 
+// Fill lets the database grow no more, as on a full disk: see max_page_count in
+// https://www.sqlite.org/pragma.html, which SQLite raises to its present size.
+func (s *Store) Fill(ctx context.Context) error {
+	return s.write(ctx, func(tx runner) error {
+		_, err := tx.ExecContext(ctx, "PRAGMA max_page_count = 1")
+		return err
+	})
+}
+
 // Plans runs f in a transaction and returns the steps of the query plan of
 // every statement that it ran.
 func (s *Store) Plans(ctx context.Context, f func(q core.Queries) error) (steps []string, err error) {

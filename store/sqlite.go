@@ -127,7 +127,7 @@ func advice(err error) string {
 	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
 		return "the database is busy; another process holds its write lock"
 	case sqlitelib.SQLITE_FULL:
-		return "the disk of the database is full"
+		return fullDisk
 	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
 		return "the database file is damaged or not a database"
 	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -331,4 +332,17 @@ func TestModule_libcIsTheOneOfTheDriver(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "modernc.org/libc").Output()
 	require.NoError(t, err)
 	require.Equal(t, "modernc.org/libc v1.77.1", strings.TrimSpace(string(out)))
+}
+
+// A database that cannot grow says that its disk is full, and what to do.
+func TestStore_fullDisk(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, t.TempDir())
+	require.NoError(t, s.Fill(t.Context()))
+	var err error
+	for i := 0; i < 1000 && err == nil; i++ {
+		err = s.CreateOrg(t.Context(), core.Org{Name: fmt.Sprintf("%0100d", i)})
+	}
+	require.Equal(t, core.KindResource, core.KindOf(err), "%v", err)
+	require.Contains(t, core.MessageOf(err), "no space is left on the disk of the database (headwater.db in the data directory); the operator has to free space")
 }

@@ -90,6 +90,7 @@ type Engine struct {
 	inbound   *inbound.Service
 	upstreams *upstream.Service
 	discover  *discovery.Discoverer
+	disk      *disk
 	clock     core.Clock
 	log       hclog.Logger
 }
@@ -107,6 +108,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.disk = &disk{dir: e.repos.TempDir(), clock: o.Clock}
 	// Only what changes refs has the store itself: a commit point may keep tables in it.
 	o.Store = describing{o.Store, e.describe}
 	e.store = o.Store
@@ -277,8 +279,10 @@ func (e *Engine) Services() Services {
 	}
 }
 
-// Ready reports whether requests can be served: the store answers, and its disk is
-// mounted as far as can be seen. KindDamaged: many repositories are missing at once.
+// Ready reports whether requests can be served: the store answers, its disk is mounted as
+// far as can be seen, and can be written. KindDamaged: many repositories are missing at
+// once. KindResource: nothing can be written, so that no push and no sync can be recorded;
+// what is here is served all the same.
 func (e *Engine) Ready(ctx context.Context) error {
 	if _, err := e.store.Orgs(ctx); err != nil {
 		return err
@@ -286,7 +290,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	if problems, waiting := e.rebuild.Problems(); waiting {
 		return core.Errorf(core.KindDamaged, "%s", problems[0])
 	}
-	return nil
+	return e.disk.writable()
 }
 
 // Problems are what an operator has to look at although requests are served, in one

@@ -242,7 +242,9 @@ func TestInvariant17_restartGoesOn(t *testing.T) {
 	b.start()
 	require.NoError(t, b.WaitSync(t.Context(), r))
 	require.Equal(t, b.UpstreamRefs(r), b.Refs(r))
-	require.NoError(t, b.Ready(t.Context()))
+	require.NoError(t, os.Rename(b.Repos.TempDir(), b.Dir+"/away"))
+	require.Equal(t, core.KindResource, core.KindOf(b.Ready(t.Context())), "nothing can be written")
+	require.NoError(t, os.Rename(b.Dir+"/away", b.Repos.TempDir()))
 }
 
 func TestInvariant09_upstreamDownReadsWork(t *testing.T) {

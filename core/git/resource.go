@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
@@ -24,6 +25,8 @@ type ResourceError struct {
 	Name    string // subcommand
 	Ceiling int64  // of its memory in bytes; 0 is none
 	Said    string // redacted: the line of git, or the signal
+
+	dir string // where it worked
 }
 
 // Error is for logs.
@@ -63,21 +66,33 @@ func (p *Process) resource(err error) error {
 	if said == "" || ended != nil && (!errors.Is(context.Cause(p.ctx), context.Canceled) || strings.Contains(said, "died of signal")) {
 		return nil
 	}
-	e := &ResourceError{Name: p.name, Ceiling: max(p.ceiling, 0), Said: hosterror.Redact(said)}
+	e := &ResourceError{Name: p.name, Ceiling: max(p.ceiling, 0), Said: hosterror.Redact(said), dir: p.cmd.Dir}
 	return &core.Error{Kind: core.KindResource, Message: e.sentence(p.flag), Err: e}
 }
 
 // sentence says what was hit and what to do.
 func (e *ResourceError) sentence(flag string) string {
+	if text := ShortageIn([]byte(e.Said), e.dir); text != "" {
+		return text
+	}
 	switch {
-	case strings.Contains(e.Said, "Too many open files"):
-		return "git could not open more files; ask again later, or have the operator raise the limit of open files"
 	case strings.HasSuffix(e.Said, "Resource temporarily unavailable"):
 		return "git could not start more threads or processes; ask again later, or have the operator raise their limit"
 	case e.Ceiling == 0:
 		return "git ran out of memory; ask for less at once"
 	}
 	return fmt.Sprintf("git ran out of memory, of which it may have %d MiB for this; ask for less at once, or have the operator raise %s", e.Ceiling>>20, flag)
+}
+
+// ShortageIn returns the sentence for what a text of git, which worked in the folder,
+// says that the disk or the table of files ran out of: what, where and what to do; ""
+// if there is none, or one about memory or processes.
+func ShortageIn(text []byte, dir string) string {
+	short, ok := hosterror.FindShortage(text)
+	if !ok {
+		return ""
+	}
+	return durable.Sentence(short, dir)
 }
 
 // OutOfResources reports whether a text of git, as a server relays it to its

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,7 +162,11 @@ func TestOutOfResources(t *testing.T) {
 		"remote: fatal: Out of memory, malloc failed (tried to allocate 20 bytes)":                      false, // the host's
 		"fatal: command line, 'fatal: Out of memory, (': Unmatched ( or \\(":                            false,
 		"fatal: command line, '(: Cannot allocate memory': Unmatched ( or \\(":                          false,
-		"fatal: write error: No space left on device":                                                   false,
+		"fatal: write error: No space left on device":                                                   true,
+		"error: unable to create temporary file: Disk quota exceeded":                                   true,
+		"fatal: unable to write file x: File too large":                                                 true,
+		"remote: fatal: write error: No space left on device":                                           false, // the host's
+		"fatal: bad revision 'x: No space left on device'":                                              false,
 		"fatal: packed object 12 (stored in ./objects/pack/pack-1.pack) is corrupt":                     false, // by itself
 	} {
 		require.Equal(t, want, OutOfResources([]byte(text)), text)
@@ -191,4 +196,35 @@ func TestMemory_defaults(t *testing.T) {
 	require.Equal(t, Memory{-1, -1, -1, -1, -1}, Memory{}.defaultsFor(0))
 	require.Equal(t, Memory{5, -1, 7, 512 * mib, 512 * mib}, Memory{Read: 5, Serve: -1, Receive: 7}.defaultsFor(1<<29))
 	require.Positive(t, machineMemory())
+}
+
+// A real write that fails for want of space is none of git's own faults, and the sentence
+// says what ran out, where, and what to do.
+func TestProcess_fullDisk(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close() //nolint:errcheck // nothing was written
+	g, err := New(t.Context(), Options{})
+	require.NoError(t, err)
+	dir := gittest.NewBare(t)
+	err = g.Run(t.Context(), Command{Name: "rev-parse", Dir: dir, Flags: []string{"--is-bare-repository"}, Stdout: full})
+	requireShort(t, err, "no space is left on the disk of the folder "+filepath.Base(dir)+" of the data directory; the operator has to free space there, then try again")
+	require.NotContains(t, core.MessageOf(err), dir)
+}
+
+// Each shortage is found in a message of git by its text, and in an error by its errno.
+func TestShortageIn(t *testing.T) {
+	t.Parallel()
+	for _, s := range core.Shortages() {
+		want := s.Sentence("the folder a.git of the data directory")
+		require.Equal(t, want, ShortageIn([]byte("progress\nfatal: write error: "+s.Text), "/absent/a.git"), s.Text)
+		err := fmt.Errorf("write a lock: %w", &os.PathError{Op: "open", Path: "/secret", Err: s.Errno})
+		require.Equal(t, core.KindResource, core.KindOf(err))
+		require.NotContains(t, core.MessageOf(err), "/secret")
+		require.Contains(t, core.MessageOf(err), "the data directory")
+		require.Equal(t, core.KindResource, core.KindOf(&core.Error{Kind: core.KindInternal, Message: "the database failed", Err: err}))
+		require.Equal(t, core.KindStale, core.KindOf(&core.Error{Kind: core.KindStale, Err: err}), "who knows better keeps it")
+	}
+	require.Empty(t, ShortageIn([]byte("fatal: Out of memory, malloc failed"), ""))
 }

@@ -131,7 +131,9 @@ func (m *Mirror) gitFetch(ctx context.Context, r core.Repository, specs []string
 		if reader != nil {
 			c.Stderr = io.MultiWriter(reader, c.Stderr)
 		}
+		leave := m.fetches.enter(c.Dir, func() bool { return m.cleanCutFetch(r, c.Dir) })
 		err := m.git.Run(ctx, c)
+		leave(err != nil)
 		var exit *git.ExitError
 		if errors.As(err, &exit) {
 			exit.Stderr = hosterror.Redact(stderr.String(), remote.Secrets()...)

@@ -76,6 +76,7 @@ type Mirror struct {
 	log      hclog.Logger
 	running  *running
 	rebuilds Rebuilds
+	fetches  *fetches
 }
 
 // Service is what the scheduler calls: it makes the runs and looks that are due, and
@@ -105,6 +106,7 @@ func New(o Options) *Service {
 		Mirror: &Mirror{
 			git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock,
 			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}}, rebuilds: o.Rebuilds,
+			fetches: &fetches{dirs: map[string]*folder{}},
 		},
 		mirrored: o.Mirrored, missed: o.Missed, observations: &observations{wake: loop.NewSignal()},
 	}

@@ -63,7 +63,7 @@ func (s *Service) ended(b *results, o repo.Outcome) *core.AuditEntry {
 	case o.State == core.JournalDropped:
 		b.refuseRefs(o)
 	case o.State == core.JournalSent && !o.Entry.Upstream:
-		b.refuseAll(core.KindInternal, reasonUnwritten)
+		b.refuseAll(unwritten(o.Err))
 	}
 	e := s.entry(b, nil)
 	if behind(o) {
@@ -82,7 +82,7 @@ func behind(o repo.Outcome) bool {
 func (b *results) refuseRefs(o repo.Outcome) {
 	re, ok := repo.IsRefError(o.Err)
 	if !ok {
-		b.refuseAll(core.KindInternal, reasonUnwritten)
+		b.refuseAll(unwritten(o.Err))
 		return
 	}
 	if i := b.find(o.Entry.Namespace, re.Ref); i >= 0 && len(b.open) == 1 {
@@ -90,4 +90,13 @@ func (b *results) refuseRefs(o repo.Outcome) {
 		return
 	}
 	b.refuseAll(re.Kind.Kind(), re.Kind.Reason())
+}
+
+// unwritten returns kind and reason of a refusal for what could not be written down,
+// with what this machine ran out of if it was that.
+func unwritten(err error) (core.Kind, string) {
+	if core.KindOf(err) == core.KindResource {
+		return core.KindResource, reasonUnwritten + "; " + core.MessageOf(err)
+	}
+	return core.KindInternal, reasonUnwritten
 }

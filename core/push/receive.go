@@ -127,13 +127,16 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	defer done()
 	var refusal *refusalWriter
 	if head.Has("side-band-64k") {
-		refusal = &refusalWriter{w: r.Out}
+		refusal = &refusalWriter{w: r.Out, dir: s.repos.Path(r.Repo.ID)}
 		r.Out = refusal
 	}
 	err = s.receive(ctx, r, config, io.MultiReader(bytes.NewReader(head.Raw), body))
 	if refusal != nil && refusal.refusal != nil {
 		s.log.Info("push refused, git's check of an object failed", "repo_id", r.Repo.ID, "actor", r.Actor.Subject, "check", refusal.refusal.ID, "object", refusal.refusal.Object)
 		s.Refused(ctx, r.Session, core.Errorf(core.KindInvalid, "%s", refusal.refusal.Sentence()))
+	} else if refusal != nil && refusal.short != "" {
+		s.log.Error("push failed, the machine ran out of something", "repo_id", r.Repo.ID, "folder", refusal.dir, "reason", refusal.short)
+		s.Refused(ctx, r.Session, core.Errorf(core.KindResource, "%s", refusal.short))
 	}
 	return err
 }

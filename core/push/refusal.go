@@ -3,9 +3,13 @@ package push
 import (
 	"bytes"
 	"io"
+	"path/filepath"
 	"strconv"
 	"strings"
 
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/fsck"
 	"github.com/headwater-git/headwater/core/git/pktline"
 )
@@ -16,14 +20,17 @@ const maxPacketHeader = 4
 // refusalWriter passes on the answer of git receive-pack to a client with
 // side-band-64k. When git refused an object, its lines about that are taken out of
 // the text for the person, and the report says in one sentence what git refused
-// and what to do: without it a client shows "unpacker error".
+// and what to do: without it a client shows "unpacker error". What this machine ran out
+// of is in the report likewise, and git's lines about that stay.
 type refusalWriter struct {
+	dir     string // of the repository
 	w       io.Writer
 	packet  []byte // of the answer, as far as it has come
 	text    []byte // of the band for people: a line that has no end yet
 	report  []byte // of the band with data, held until the answer ends
 	refusal *fsck.Refusal
-	plain   bool // it does not look like packets: everything passes through
+	short   string // the sentence of what this machine ran out of; "" is nothing
+	plain   bool   // it does not look like packets: everything passes through
 }
 
 // Write passes on what is complete.
@@ -102,6 +109,9 @@ func (r *refusalWriter) about(line string) bool {
 		}
 		return true
 	}
+	if r.short == "" {
+		r.short = git.ShortageIn([]byte(line), r.dir)
+	}
 	// What index-pack, unpack-objects and receive-pack say after it.
 	return r.refusal != nil && (strings.HasPrefix(line, "fatal: fsck error in") || strings.HasPrefix(line, "fatal: Error in object"))
 }
@@ -110,11 +120,30 @@ func (r *refusalWriter) about(line string) bool {
 func (r *refusalWriter) end() []byte {
 	out := pktline.AppendSideband(nil, pktline.BandProgress, r.text)
 	report := r.report
-	if first, rest, ok := cutPacket(report); ok && r.refusal != nil && !bytes.HasPrefix(first, []byte("unpack ok")) {
-		report = append(pktline.Appendf(nil, "unpack %s\n", r.refusal.Sentence()), rest...)
+	if first, rest, ok := cutPacket(report); ok && !bytes.HasPrefix(first, []byte("unpack ok")) {
+		if text := r.reason(first); text != "" {
+			report = append(pktline.Appendf(nil, "unpack %s\n", text), rest...)
+		}
 	}
 	r.text, r.report = nil, nil
 	return append(out, pktline.AppendSideband(nil, pktline.BandData, report)...)
+}
+
+// noQuarantine is what receive-pack reports, without errno, when it cannot make the
+// folder of the quarantine (builtin/receive-pack.c, unpack).
+const noQuarantine = "unable to create temporary object directory"
+
+// reason returns what the report is to say in place of git's status, "" for that itself.
+func (r *refusalWriter) reason(status []byte) string {
+	switch {
+	case r.refusal != nil:
+		return r.refusal.Sentence()
+	case r.short == "" && bytes.Contains(status, []byte(noQuarantine)):
+		if err := durable.Probe(filepath.Join(r.dir, "objects")); err != nil {
+			r.short = core.MessageOf(err)
+		}
+	}
+	return r.short
 }
 
 // cutPacket cuts the first packet off.

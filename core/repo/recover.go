@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -145,7 +146,7 @@ func (r *Repos) cleanStale(id string) error {
 			}
 		}
 	}
-	if err := r.cleanKeeps(id, dir); err != nil {
+	if err := r.cleanKeeps(id, dir, "fetch-pack ", "receive-pack "); err != nil {
 		return err
 	}
 	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
@@ -169,8 +170,8 @@ func (r *Repos) cleanStale(id string) error {
 
 // cleanKeeps removes the marks with which a fetch or push keeps its new pack
 // from repacking until its refs are written. Left behind, they would do so for
-// ever. Marks of people have other words in them.
-func (r *Repos) cleanKeeps(id, dir string) error {
+// ever. The first word in them is one of those given; marks of people have others.
+func (r *Repos) cleanKeeps(id, dir string, first ...string) error {
 	keeps, err := globIn(dir, "objects/pack/*.keep")
 	if err != nil {
 		return err
@@ -180,7 +181,7 @@ func (r *Repos) cleanKeeps(id, dir string) error {
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(string(text), "fetch-pack ") && !strings.HasPrefix(string(text), "receive-pack ") {
+		if !slices.ContainsFunc(first, func(word string) bool { return strings.HasPrefix(string(text), word) }) {
 			continue
 		}
 		r.log.Info("removing what a killed git left", "repo_id", id, "file", strings.TrimPrefix(path, dir))

@@ -18,6 +18,9 @@ type answer struct {
 	// short reports that pack-objects, whose messages upload-pack passes on as
 	// progress, ran out of memory or another resource.
 	short bool
+	dir   string // of the repository
+	// shortage says what, where and what to do; "" if it is memory or processes.
+	shortage string
 	// damage is what pack-objects said of a damaged repository, "" if nothing.
 	damage string
 
@@ -30,10 +33,13 @@ type answer struct {
 }
 
 // upload-pack prints abortText for any failure of pack-objects, also when memory
-// ran out. shortText replaces it and has the same length, so that no packet changes.
+// ran out. shortText replaces it and has the same length, so that no packet changes. What the
+// line above it says is git's own, with what ran out.
 var (
 	abortText = []byte("aborting due to possible repository corruption on the remote side.")
 	shortText = []byte("this server's memory limit for one fetch was hit; ask it for less.")
+	// shortageText does the same for its disk and open files.
+	shortageText = []byte("this server is out of disk space or open files. Try again later.  ")
 )
 
 // maxProgress is how many bytes of progress are kept for inspection.
@@ -52,7 +58,11 @@ func (a *answer) Write(p []byte) (int, error) {
 		a.look(p)
 	}
 	if a.short && bytes.Contains(p, abortText) {
-		p = bytes.ReplaceAll(p, abortText, shortText)
+		text := shortText
+		if a.shortage != "" {
+			text = shortageText
+		}
+		p = bytes.ReplaceAll(p, abortText, text)
 	}
 	return a.w.Write(p)
 }
@@ -108,7 +118,9 @@ func (a *answer) inspect(p []byte) {
 		return
 	}
 	a.text = append(a.text, p...)
-	a.short = git.OutOfResources(a.text)
+	if a.short = git.OutOfResources(a.text); a.short {
+		a.shortage = git.ShortageIn(a.text, a.dir)
+	}
 	if a.damage == "" {
 		a.damage = git.SaysDamaged(a.text)
 	}

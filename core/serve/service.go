@@ -168,7 +168,7 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 		return err
 	}
 	c := s.command(f.Repo, f.Namespace, f.Protocol)
-	out := &answer{open: f.Out}
+	out := &answer{open: f.Out, dir: c.Dir}
 	if c.Stdin, err = q.reader(); err != nil {
 		return err
 	}
@@ -215,6 +215,8 @@ func (a *answer) end(err error) error {
 	switch {
 	case !ok || exit.Code < 0:
 		return err
+	case a.shortage != "":
+		return &core.Error{Kind: core.KindResource, Message: a.shortage, Err: err}
 	case a.short:
 		return &core.Error{Kind: core.KindResource, Message: "git pack-objects ran out of memory; have the operator raise --git-memory-serve", Err: err}
 	case a.sent:

@@ -95,6 +95,13 @@ func Classify(err error) (core.ErrorClass, string) {
 	if ce, ok := errors.AsType[*ClassifiedError](err); ok {
 		return ce.Class, ce.Text
 	}
+	if short, ok := core.ShortageOf(err); ok {
+		// Of this machine: nothing that a host says has an errno of these.
+		if core.KindOf(err) == core.KindResource {
+			return core.ClassResource, core.MessageOf(err)
+		}
+		return core.ClassResource, short.Sentence(core.DataDirectory)
+	}
 	if _, ok := errors.AsType[*git.RefError](err); ok {
 		return core.ClassInternal, "a ref could not be written: " + hosterror.Redact(err.Error())
 	}
@@ -118,6 +125,8 @@ func Classify(err error) (core.ErrorClass, string) {
 		return core.ClassInternal, "the server is shutting down"
 	}
 	switch core.KindOf(err) {
+	case core.KindResource:
+		return core.ClassResource, core.MessageOf(err)
 	case core.KindUpstreamRejected:
 		return core.ClassAuth, core.MessageOf(err)
 	case core.KindPrecondition:

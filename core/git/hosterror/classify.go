@@ -34,10 +34,11 @@ var remoteErrors = []struct {
 	from  source
 	re    *regexp.Regexp
 }{
-	// Our own disk: the repository may be fine and the upstream too.
-	{core.ClassInternal, fromGit, regexp.MustCompile(`No space left on device|Disk quota exceeded|Read-only file system`)},
-	// What this machine is short of; see git.ResourceError.
+	// What this machine is short of; see git.ResourceError. The disk's also in the midst
+	// of a message: the repository may be fine and the upstream too.
 	{core.ClassResource, fromGit, exhausted},
+	{core.ClassResource, fromGit, regexp.MustCompile(`No space left on device|Disk quota exceeded`)},
+	{core.ClassInternal, fromGit, regexp.MustCompile(`Read-only file system`)},
 
 	{core.ClassRateLimited, fromAny, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
 	// What a host says of a while stands before what it says for good: GitLab

@@ -47,8 +47,9 @@ func FindDamaged(text []byte) []byte {
 }
 
 // unreadable matches the errors of the operating system that end a message of git:
-// they say that the disk could not be asked, not what is on it.
-var unreadable = regexp.MustCompile(`(?m)^(?:fatal|error): .*: (?:Permission denied|Input/output error|No space left on device|Disk quota exceeded|Read-only file system|Stale file handle|Transport endpoint is not connected|Interrupted system call)$`)
+// they say that the disk could not be asked, not what is on it. What ran out is found
+// by [FindExhausted].
+var unreadable = regexp.MustCompile(`(?m)^(?:fatal|error): .*: (?:Permission denied|Input/output error|Read-only file system|Stale file handle|Transport endpoint is not connected|Interrupted system call)$`)
 
 // FindUnreadable returns the first message in a text of git that the operating
 // system could not read or write a file; nil if there is none.

@@ -37,6 +37,7 @@ type Options struct {
 	Failpoint func(name string)
 	Forge     forgetest.ForgeOptions
 	Logger    hclog.Logger
+	GitPath   string        // a program that starts git; "" is git itself
 	Stall     time.Duration // of a git that talks to the forge; 0 is git's default
 	Folder    string        // name of the data directory; "" takes a plain one
 	SQLFirst  bool          // changes of refs become true in SQL, and then on the disk
@@ -106,10 +107,10 @@ var plainGit = sync.OnceValues(func() (*git.Git, error) {
 })
 
 func newGit(ctx context.Context, o Options) (*git.Git, error) {
-	if o.Stall == 0 && o.Logger.GetLevel() == hclog.Off {
+	if o.Stall == 0 && o.GitPath == "" && o.Logger.GetLevel() == hclog.Off {
 		return plainGit()
 	}
-	return git.New(ctx, git.Options{Logger: o.Logger, Stall: o.Stall})
+	return git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Stall: o.Stall})
 }
 
 // Open opens the repositories anew, as a restart does.

@@ -152,7 +152,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassTooLarge:
 		return "make room at the host, or here: free disk space or raise the limits"
 	case core.ClassResource:
-		return "the server's git ran out of memory: raise --git-memory-remote, or give the machine more"
+		return "the server ran out of what the sentence says: for memory raise --git-memory-remote, else free or raise that; it tries again by itself"
 	case core.ClassCorrupt:
 		return "do what the sentence says, or tell the owner of the upstream: its objects are incomplete or fail verification"
 	default:
