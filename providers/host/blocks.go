@@ -28,8 +28,8 @@ func (i *Instance) CheckBlock(ctx context.Context) error {
 }
 
 // CheckBlocks checks the blocks of all instances, see [Instance.CheckBlock], so that a
-// misspelt attribute is told at the start and not when a repository needs it. All
-// faults are told at once.
+// misspelt attribute is found at the start and not when a repository needs it. All
+// faults are in one error.
 func (c *Catalog) CheckBlocks(ctx context.Context) error {
 	var faults []error
 	for _, i := range c.instances {
