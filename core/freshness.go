@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -65,7 +66,8 @@ type Freshness struct {
 	Looked     bool          // the upstream was looked at for this call
 	Failing    bool          // the last contact failed
 	State      UpstreamState
-	Reason     string // why the last contact failed, redacted; "" if it did not
+	Class      ErrorClass // of the last contact, if it failed
+	Reason     string     // why it failed, redacted; "" if it did not
 }
 
 // Notice returns one line for a person who reads a copy that may be out of
@@ -81,11 +83,17 @@ func (f Freshness) Notice() string {
 	switch {
 	case f.State != UpstreamActive:
 		line += "; the upstream is " + string(f.State)
-	case f.Failing:
+	case f.Failing && f.Class.isOutage():
 		line += "; the upstream cannot be reached"
+	case f.Failing:
+		line += "; the last contact with it failed"
 	}
-	if f.Reason != "" {
-		line += ": " + f.Reason
+	switch {
+	case f.Reason == "":
+	case f.Failing:
+		line += ": " + strings.TrimPrefix(f.Class.Explain(f.Reason), whoUpstream+": ")
+	default:
+		line += ": " + f.Class.Describe(f.Reason)
 	}
 	return line
 }

@@ -139,6 +139,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.catalog, err = newCatalog(o, cfg); err != nil {
 		return nil, err
 	}
+	if err := s.catalog.CheckBlocks(ctx); err != nil {
+		return nil, err
+	}
 	if s.engine, err = newEngine(o, g, s.store, s.catalog); err != nil {
 		return nil, err
 	}

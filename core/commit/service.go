@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -157,9 +158,14 @@ func (s *Service) move(ctx context.Context, c Caller, ns core.Namespace, u core.
 		}
 	}
 	err := refusal(s.writer.Write(ctx, session))
-	if core.KindOf(err) == core.KindUpstreamRejected && len(said) > 0 {
-		// Many hosts give the reason beside the protocol, for people to read.
-		err = &core.Error{Kind: core.KindUpstreamRejected, Message: core.MessageOf(err) + ": " + strings.Join(said, "; "), Err: err}
+	if core.KindOf(err) == core.KindUpstreamRejected {
+		// Many hosts give the reason beside the protocol, for people to read, and
+		// some say it in both places.
+		message := core.MessageOf(err)
+		said = slices.DeleteFunc(said, func(line string) bool { return strings.Contains(message, line) })
+		if len(said) > 0 {
+			err = &core.Error{Kind: core.KindUpstreamRejected, Message: message + ": " + strings.Join(said, "; "), Err: err}
+		}
 	}
 	return err
 }

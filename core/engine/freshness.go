@@ -51,7 +51,7 @@ func (e *Engine) freshness(ctx context.Context, r core.Repository, d core.Demand
 	f := core.Freshness{
 		Synced: true, ObservedAt: state.ObservedAt, Digest: state.Digest, State: state.UpstreamState,
 		Failing: state.Failures > 0 || !state.UpstreamState.Readable(),
-		Reason:  state.LastError,
+		Class:   state.LastClass, Reason: state.LastError,
 	}
 	limit := noticeAge
 	if d.MaxStaleness != nil {
@@ -100,7 +100,7 @@ func (e *Engine) Confirm(ctx context.Context, r core.Repository, d core.Demand) 
 		return f, nil
 	}
 	if f.Reason == "" && lookErr != nil {
-		_, f.Reason = upstream.Classify(lookErr)
+		f.Class, f.Reason = upstream.Classify(lookErr)
 	}
 	f.Failing = f.Failing || lookErr != nil
 	if d.Policy != core.FreshFail {

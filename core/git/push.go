@@ -35,10 +35,13 @@ const (
 // not do, since a deletion prints nothing on the way, and a page without line
 // ends passes for an empty list of the old "dumb" protocol.
 //
+// begun, if not nil, is called once when the helper starts send-pack: from then on
+// the host's words come from its server, before that from a refused request.
+//
 // With report, it also returns the option lines of the host's report, which say
 // what other refs an update became; a list for each ref that has some. Git itself
 // prints only the name of the last.
-func (g *Git) Push(ctx context.Context, c Command, report bool) (phase PushPhase, options [][]string, err error) {
+func (g *Git) Push(ctx context.Context, c Command, report bool, begun func()) (phase PushPhase, options [][]string, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return PushAsked, nil, fmt.Errorf("git push: %w", err)
@@ -58,7 +61,7 @@ func (g *Git) Push(ctx context.Context, c Command, report bool) (phase PushPhase
 	seen := make(chan struct{})
 	go func() {
 		defer close(seen)
-		phase, options = readTrace(r)
+		phase, options = readTrace(r, begun)
 	}()
 	err = p.Wait()
 	if derr := r.SetReadDeadline(time.Now().Add(drainTime)); derr != nil {
@@ -72,14 +75,17 @@ func (g *Git) Push(ctx context.Context, c Command, report bool) (phase PushPhase
 // "option KEY VALUE". Within the sideband the same text begins with the band.
 var tracedReport = regexp.MustCompile(`^\S+ \S+ +packet: +\S+< (ok|option) (.+)\n$`)
 
-// readTrace reads a trace to its end.
-func readTrace(r io.Reader) (phase PushPhase, options [][]string) {
+// readTrace reads a trace to its end, and calls begun when a push begins to send.
+func readTrace(r io.Reader, begun func()) (phase PushPhase, options [][]string) {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')
 		// A line may be longer than the buffer; these words are at its beginning.
 		switch {
 		case bytes.Contains(line, []byte(`"child_start"`)) && bytes.Contains(line, []byte(`"send-pack"`)):
+			if phase != PushSent && begun != nil {
+				begun()
+			}
 			phase = PushSent
 		case bytes.Contains(line, []byte(`"negotiated-version"`)):
 			phase = max(phase, PushListed)

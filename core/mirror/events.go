@@ -17,9 +17,9 @@ type syncEvent struct {
 	Error       string          `json:"error,omitempty"`
 }
 
-// event makes a sync event of the run. runs is the number of finished runs: for
+// SyncEvent makes a sync event of a run. runs is the number of finished runs: for
 // a start those before it, for an end with it.
-func (x *run) event(typ string, runs int64) (core.Event, error) {
+func SyncEvent(r core.Repository, x core.Run, typ string, runs int64) (core.Event, error) {
 	body := syncEvent{RunCount: runs, IsFirstSync: x.First, StartedAt: core.EventTime(x.StartedAt)}
 	at := x.StartedAt
 	if typ != core.EventSyncStarted {
@@ -27,12 +27,9 @@ func (x *run) event(typ string, runs int64) (core.Event, error) {
 		body.CompletedAt = new(core.EventTime(at))
 	}
 	if typ == core.EventSyncFailed {
-		body.Error = x.Error
-		if body.Error == "" {
-			body.Error = string(x.Class) // receivers require a text
-		}
+		body.Error = x.Class.Describe(x.Error) // never empty, as receivers require
 	}
-	return core.RepositoryEvent(x.repo, typ, body, at)
+	return core.RepositoryEvent(r, typ, body, at)
 }
 
 // begin writes the row of the run, and tells of its start unless that would be
@@ -47,7 +44,7 @@ func (x *run) begin(ctx context.Context) error {
 	if !x.userInitiated && x.taken.Notice.Pending() {
 		return x.store.StartRun(ctx, x.Run) // a retry
 	}
-	e, err := x.event(core.EventSyncStarted, x.taken.Runs)
+	e, err := SyncEvent(x.repo, x.Run, core.EventSyncStarted, x.taken.Runs)
 	if err != nil {
 		return err
 	}
@@ -99,7 +96,7 @@ func (x *run) endEvent(state *core.SyncState, final bool) ([]core.Event, error) 
 	if typ == core.EventSyncFailed && !final {
 		state.Notice.Kind, state.Notice.Class = core.NoticeFailed, x.Class
 	}
-	e, err := x.event(typ, state.Runs)
+	e, err := SyncEvent(x.repo, x.Run, typ, state.Runs)
 	return []core.Event{e}, err
 }
 

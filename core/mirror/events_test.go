@@ -87,7 +87,7 @@ func TestService_events_ofFailures(t *testing.T) {
 	b.Pass(r, 11*time.Second, time.Second)
 	require.Equal(t, 3, b.State(r).Failures)
 	require.Equal(t, []string{failed, away}, since())
-	require.Equal(t, "down", b.LastEvent(r, failed)["error"])
+	require.Equal(t, "upstream: down", b.LastEvent(r, failed)["error"])
 	gone := b.LastEvent(r, away)
 	require.Equal(t, "unavailable", gone["class"])
 	require.Equal(t, "", gone["state"])

@@ -99,8 +99,11 @@ func (s *Service) reviewOne(ctx context.Context, w Session, b *results, i int) {
 		}
 		return
 	}
-	if reason, kind, known := knownFailure(err, ran, sent); known {
-		b.set(i, kind, reason)
+	if refusal, known := UpstreamRefusal(err, ran, sent); known {
+		if refusal.Next != "" {
+			w.notify("next: %s", refusal.Next)
+		}
+		b.set(i, refusal.Kind, refusal.Reason)
 		return
 	}
 	s.log.Warn("the upstream did not confirm a pull request", "repo_id", w.Repo.ID, "ref", w.Updates[i].Name, "error", err)

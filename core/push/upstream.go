@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -129,9 +130,17 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *results, idx []in
 	if len(byRef) == 0 {
 		return
 	}
-	if reason, kind, known := knownFailure(err, ran, sent); known {
+	if refusal, known := UpstreamRefusal(err, ran, sent); known {
+		reason := refusal.Reason
+		switch {
+		case refusal.Next == "":
+		case w.Source == core.SourceAPI:
+			reason = strings.TrimSuffix(reason, ".") + "; next: " + refusal.Next
+		default: // once, rather than beside each ref
+			w.notify("next: %s", refusal.Next)
+		}
 		for _, i := range byRef {
-			b.set(i, kind, reason)
+			b.set(i, refusal.Kind, reason)
 		}
 		return
 	}
@@ -170,44 +179,54 @@ func kindOfRefusal(l git.PushLine) core.Kind {
 	return core.KindUpstreamRejected
 }
 
-// knownFailure returns the reason of a push that failed before it sent
+// Refusal is why the upstream got none of a push.
+type Refusal struct {
+	Kind   core.Kind
+	Reason string // for the report of each ref: whose words, and the words
+	Next   string // what to do, once for all refs; "" if the reason says it
+}
+
+// UpstreamRefusal returns the refusal of a push that failed before it sent
 // anything, or whose request was turned away: then the outcome is known without
 // asking. ran says whether git push was tried at all, sent whether anything of it
 // can have reached the host.
-func knownFailure(err error, ran, sent bool) (reason string, kind core.Kind, known bool) {
+func UpstreamRefusal(err error, ran, sent bool) (r Refusal, known bool) {
+	class, text := upstream.Classify(err)
+	r = Refusal{Kind: core.KindUpstreamUnavailable, Reason: class.Describe(text), Next: class.NextStep(text)}
+	// In a report of refs it must be plain who refused.
+	switch {
+	case class == core.ClassInternal, class == core.ClassResource, strings.HasPrefix(r.Reason, "upstream"):
+	case class == core.ClassAuth, class == core.ClassRevoked:
+		r.Reason = class.Describe("") + ": " + r.Reason
+	default:
+		r.Reason = "upstream: " + r.Reason
+	}
 	if !ran || core.KindOf(err) == core.KindPrecondition {
 		// No credential, address not allowed, provider down; or the host refused
-		// the credential, and the provider knows why there is no fresher one.
-		_, text := upstream.Classify(err)
-		return "upstream: " + text, core.KindOf(err), true
+		// the credential, and the provider knows why there is no fresher one. Those
+		// sentences are ours, and say what to do.
+		return Refusal{Kind: core.KindOf(err), Reason: "upstream: " + text}, true
 	}
 	exit, ended := errors.AsType[*git.ExitError](err)
 	switch {
 	case ended && hosterror.IsAtomicUnsupported(exit.Stderr), errors.Is(err, discovery.ErrNoAtomic):
-		return reasonNoAtomic, core.KindUnsupported, true
+		return Refusal{Kind: core.KindUnsupported, Reason: reasonNoAtomic}, true
 	case ended && hosterror.IsPushOptionsUnsupported(exit.Stderr), errors.Is(err, discovery.ErrNoPushOptions):
-		return reasonNoOptions, core.KindUnsupported, true
+		return Refusal{Kind: core.KindUnsupported, Reason: reasonNoOptions}, true
 	case sent && (!ended || !hosterror.IsWithoutEffect(exit.Stderr)):
 		// Killed by a time limit or for a stall, or its results could not be
 		// read, or git's words may be about the answer to what it sent.
-		return "", "", false
+		return Refusal{}, false
 	}
-	class, text := upstream.Classify(err)
 	switch class {
-	case core.ClassAuth, core.ClassRevoked:
-		return "upstream refused the credential: " + text, core.KindUpstreamRejected, true
-	case core.ClassNotFound:
-		return "upstream repository not found: " + text, core.KindUpstreamRejected, true
-	case core.ClassMoved, core.ClassRefused, core.ClassTooLarge:
-		return "upstream: " + text, core.KindUpstreamRejected, true
+	case core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassMoved, core.ClassRefused, core.ClassTooLarge:
+		r.Kind = core.KindUpstreamRejected
 	case core.ClassRateLimited:
-		return "upstream says slow down: " + text, core.KindRateLimited, true
-	case core.ClassProtocol:
-		return "upstream: what answers there is no git server: " + text, core.KindUpstreamUnavailable, true
+		r.Kind = core.KindRateLimited
 	case core.ClassTimeout:
-		return "upstream: " + text, core.KindUpstreamTimeout, true
+		r.Kind = core.KindUpstreamTimeout
 	}
-	return "upstream: " + text, core.KindUpstreamUnavailable, true
+	return r, true
 }
 
 // runPush runs git push towards the remote. Every refspec carries a lease with
@@ -243,13 +262,17 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	messages := hosterror.NewMessages(func(line string) { w.notify("%s", line) }, r.Secrets()...)
+	said := &relayed{emit: func(line string) { w.notify("%s", line) }}
+	messages := hosterror.NewMessages(said.line, r.Secrets()...)
 	relay := progress.NewLineWriter(messages.Line)
 	phase, became, err := s.git.Push(ctx, git.Command{
 		Name: "push", Dir: s.repos.Path(w.Repo.ID), Flags: flags, Args: args, Remote: &r,
 		Stdout: &stdout, Stderr: io.MultiWriter(relay, git.TailWriter(&stderr)), // the reason comes after the progress
-	}, len(idx) == 1 && forReview(w.Updates[idx[0]].Name))
+	}, len(idx) == 1 && forReview(w.Updates[idx[0]].Name), said.release)
 	_ = relay.Close()
+	if err == nil || phase == git.PushSent {
+		said.release()
+	}
 	var perr error
 	lines, perr = git.ParsePushPorcelain(&stdout)
 	for i := range lines {

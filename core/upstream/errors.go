@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -118,7 +120,7 @@ func Classify(err error) (core.ErrorClass, string) {
 	if _, ok := errors.AsType[*git.ResourceError](err); ok {
 		return core.ClassResource, core.MessageOf(err)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
 		return core.ClassTimeout, "the upstream did not answer in time"
 	}
 	if errors.Is(err, context.Canceled) {
@@ -145,6 +147,16 @@ func Classify(err error) (core.ErrorClass, string) {
 	return core.ClassInternal, core.MessageOf(err)
 }
 
+// isTimeout reports whether err is a time-out of Go's network packages that nobody
+// has given a sentence yet: theirs ("Client.Timeout exceeded") is not for people.
+func isTimeout(err error) bool {
+	if _, ok := errors.AsType[*core.Error](err); ok {
+		return false
+	}
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
 // Failure turns a failed contact into an error of the core for whoever waits for
 // it, in the host's own words.
 func Failure(op string, err error) error {
@@ -155,10 +167,10 @@ func Failure(op string, err error) error {
 		return err
 	}
 	class, text := Classify(err)
-	e := &core.Error{Kind: core.KindUpstreamRejected, Op: op, Message: "upstream: " + text, Err: err}
+	e := &core.Error{Kind: core.KindUpstreamRejected, Op: op, Message: class.Explain(text), Err: err}
 	switch class {
 	case core.ClassAuth, core.ClassRevoked:
-		e.Kind, e.Message = core.KindPrecondition, "the upstream does not let itself be read with this credential: "+text
+		e.Kind = core.KindPrecondition
 	case core.ClassNotFound:
 		e.Kind = core.KindNotFound
 	case core.ClassRateLimited:
@@ -169,8 +181,11 @@ func Failure(op string, err error) error {
 		e.Kind = core.KindUpstreamUnavailable
 	case core.ClassResource:
 		e.Kind = core.KindResource
-	case core.ClassInternal, core.ClassCorrupt:
+	case core.ClassInternal:
 		e.Kind = core.KindInternal
+		if strings.Contains(text, "disk is full") {
+			e.Kind = core.KindResource // worth saying: an internal error's text is not shown
+		}
 	}
 	e.RetryAfter = RetryAfter(err)
 	return e

@@ -1,9 +1,11 @@
 package githubapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	api "github.com/google/go-github/v62/github"
@@ -128,6 +130,12 @@ func (s session) missing(ctx context.Context, key tokenKey, r refusal) error {
 	} else if path := s.publicPath(ctx, key.id); path != "" {
 		// The host shows it to everybody: it is there.
 		owner, _ := forge.SplitPath(path)
+		if holder := cmp.Or(r.at.GetAccount().GetLogin(), s.place.Owner); !strings.EqualFold(owner, holder) {
+			// The settings of the installation that was found are the former owner's:
+			// nothing there gives access to a repository of another's.
+			return s.refuse(code, providers.ReasonNotIncluded, r.err,
+				"the GitHub App has no access to %s, which belongs to %s now: install the App on %s and give it access to the repository", path, owner, owner)
+		}
 		return s.refuse(code, providers.ReasonNotIncluded, r.err,
 			"the GitHub App has no access to %s: install it on %s, or add the repository in %s", path, owner, settings)
 	}

@@ -75,7 +75,7 @@ func TestProvider_states(t *testing.T) {
 				setPrivate(f, "beta/Widget", false)
 			},
 			back: func(f *forgetest.TestForge) { f.Install("beta") },
-			code: providers.CodeRevoked, reason: providers.ReasonNotIncluded, message: "no access to beta/Widget: install it on beta",
+			code: providers.CodeRevoked, reason: providers.ReasonNotIncluded, message: "no access to beta/Widget, which belongs to beta now: install the App on beta",
 		},
 		"transferred, and the old owner has gone": {
 			change: func(f *forgetest.TestForge) {

@@ -229,19 +229,29 @@ var (
 	// before the first slash keeps the paths of URLs out.
 	machinePath = regexp.MustCompile(`(^|[\s'"(=])/[^\s'":]+/[^\s'":]*`)
 	// noise at the start of a line of git's, without meaning to a person.
-	gitPrefix = regexp.MustCompile(`^(?:fatal|error|ERROR): `)
+	gitPrefix = regexp.MustCompile(`^(?:(?:fatal|error|ERROR): )?(?:remote error: )?`)
 	// decoration finds the rulers that hosts put around their messages, and the
 	// empty lines of Gitea's hooks.
 	decoration = regexp.MustCompile(`[=*_-]{4,}|(?m:^error:$)`)
 )
 
-// ours replaces lines of git and curl that tell a person nothing by what they mean.
+// ours replaces lines of git and curl that tell a person nothing by what they mean;
+// the first that matches does. Where there is a group, its text ends the sentence.
 var ours = []struct {
 	re   *regexp.Regexp
 	text string
 }{
 	{regexp.MustCompile(`could not read (?:Username|Password) for |terminal prompts disabled`), "the host does not accept the credential, or wants one and none is stored"},
 	{regexp.MustCompile(`(?i)operation too slow|timeout was reached|operation timed out|connection timed out|timed out after`), "the host did not answer in time"},
+	{regexp.MustCompile(`Could not resolve (?:host|proxy)`), "the host's name could not be resolved"},
+	{regexp.MustCompile(`SSL certificate problem: (.+)`), "the host's certificate is not trusted: "},
+	{regexp.MustCompile(`(?i)certificate`), "the host's certificate is not trusted"},
+	{regexp.MustCompile(`unable to update url base from redirection|returned error: 30[12378]`), "the host answered with a redirect, which is not followed"},
+	{regexp.MustCompile(`not valid: is this a git repository`), "the host's answer is not git's protocol"},
+	{regexp.MustCompile(`returned error: (\d{3})`), "the host answered with HTTP status "},
+	{regexp.MustCompile(`Failed to connect|[Cc]ouldn't connect|Connection refused`), "the host cannot be connected to"},
+	{regexp.MustCompile(`hung up|early EOF|transfer closed|HTTP/2 stream|unexpected disconnect|[Ee]mpty reply|Connection (?:was )?reset`), "the host ended the connection early"},
+	{regexp.MustCompile(`No space left on device|Disk quota exceeded`), "this server's disk is full"},
 }
 
 // sentence returns what to show: the host's words, else what the line of git's means.
@@ -249,8 +259,8 @@ func sentence(found messages, cause string) string {
 	text := found.host
 	if strings.Trim(text, "\n =*-") == "" {
 		for _, o := range ours {
-			if o.re.MatchString(cause) {
-				return o.text
+			if m := o.re.FindStringSubmatch(cause); m != nil {
+				return o.text + strings.Join(m[1:], "")
 			}
 		}
 		text = machinePath.ReplaceAllString(gitPrefix.ReplaceAllString(cause, ""), "${1}[path]")

@@ -137,13 +137,13 @@ func TestClassify_realGit(t *testing.T) {
 		{"451", answer(451), core.ClassRefused, "451"},
 		{"500", answer(500), core.ClassUnavailable, "500"},
 		{"502", answer(502, plain...), core.ClassUnavailable, "The host's own words"},
-		{"301", answer(301, "Location", "/elsewhere"), core.ClassMoved, "301"},
-		{"HTML", answer(200), core.ClassProtocol, "not valid"},
+		{"301", answer(301, "Location", "/elsewhere"), core.ClassMoved, "a redirect"},
+		{"HTML", answer(200), core.ClassProtocol, "not git's protocol"},
 		{"cut", func(w http.ResponseWriter, _ *http.Request) {
 			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 				_ = conn.Close()
 			}
-		}, core.ClassNetwork, "unable to access"},
+		}, core.ClassNetwork, "ended the connection early"},
 		{"cut packet", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
 			_, _ = io.WriteString(w, "001e# service=git-upload-pack\n0000000eversion 2\n00")

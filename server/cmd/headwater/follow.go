@@ -77,7 +77,7 @@ func follow(ctx context.Context, c *client, name string, wanted int64, out io.Wr
 		if r.Sync.Tried >= wanted {
 			// A failed run is tried again later; the person gets the reason now.
 			if e := r.Sync.LastError; e != nil {
-				return r, failf(nextForError(*e, r), "the sync of %s failed (%s): %s", name, e.Class, e.Message)
+				return r, syncFailure(*e, r)
 			}
 			return r, nil
 		}
@@ -113,6 +113,11 @@ func awaitChange(ctx context.Context, events <-chan rest.Event, interval time.Du
 	}
 }
 
+// syncFailure is the error of a sync that was followed to a failure.
+func syncFailure(e rest.SyncError, r rest.Repository) error {
+	return failf(nextForError(e, r), "the sync of %s failed (%s): %s", r.RepoName, e.Class, core.ErrorClass(e.Class).Describe(e.Message))
+}
+
 // nextForError says what a person does about the last failure of a repository's
 // sync. Where its sentence tells a cause that trying again does not mend, or the
 // way to the upstream is an App, which has no stored credential, that decides.
@@ -121,6 +126,10 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 	switch {
 	case strings.Contains(e.Message, "certificate"):
 		return "if it is the right host, set ca_file in its host block in providers.hcl and start the server again"
+	case class == core.ClassRefused && strings.Contains(e.Message, "archived"):
+		return nextForUpstream(core.UpstreamArchived, r.RepoName)
+	case strings.Contains(e.Message, "disk is full"):
+		return "free space on the server's disk; the sync is tried again by itself"
 	case class == core.ClassNetwork && (strings.Contains(e.Message, "resolve") || strings.Contains(e.Message, "does not exist in the DNS")):
 		return "check the spelling of the host; if it is wrong: headwater repo repoint " + r.RepoName + " URL"
 	case (class == core.ClassAuth || class == core.ClassNotFound) && r.BaseRepo != nil && r.BaseRepo.Provider == "github":
@@ -144,11 +153,11 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassProtocol:
 		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
-		return "nothing: the server tries again by itself; headwater repo show " + name + " tells when it worked"
+		return "wait: the server tries again by itself; headwater repo show " + name + " tells when it worked"
 	case core.ClassRefused:
 		return "do what the sentence says; if this is your own host inside your network, set allow_private for it in providers.hcl and start the server again"
 	case core.ClassDiverged:
-		return "the host lost most of its branches at once; if that is right, run: headwater repo sync " + name
+		return "look at the branches at the host; if they are right: headwater repo sync " + name
 	case core.ClassTooLarge:
 		return "make room at the host, or here: free disk space or raise the limits"
 	case core.ClassResource:

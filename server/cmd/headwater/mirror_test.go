@@ -341,7 +341,7 @@ func TestNextForError_causesThatDoNotPass(t *testing.T) {
 		{core.ClassNetwork, "the host's certificate is not trusted: x509: certificate signed by unknown authority", nil, "ca_file"},
 		{core.ClassNetwork, "host git.exmaple.org does not exist in the DNS; check its spelling", nil, "headwater repo repoint a/b"},
 		{core.ClassNetwork, "the host's name could not be resolved", nil, "headwater repo repoint a/b"},
-		{core.ClassNetwork, "the host refused the connection", nil, "nothing: the server tries again"},
+		{core.ClassNetwork, "the host refused the connection", nil, "wait: the server tries again"},
 		{core.ClassAuth, "the host answered 401 Unauthorized", github, "App's installation"},
 		{core.ClassAuth, "the host answered 401 Unauthorized", nil, "headwater credential set a/b"},
 	} {

@@ -178,6 +178,9 @@ func checkInstance(ctx context.Context, out io.Writer, i *host.Instance, look *l
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
+	if err := i.CheckBlock(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "  manifest    %s %s, contract %d, mode %s, push %s\n", m.Name, m.Version, m.ContractVersion, m.Mode, yesNo(canPush(m)))
 	if !canPush(m) && m.Capabilities.PushUnsupported != "" {
 		fmt.Fprintf(out, "              %s\n", m.Capabilities.PushUnsupported)

@@ -292,7 +292,7 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 			row("progress", "%s %d%%", describe(*s.Progress), s.Progress.Percent)
 		}
 		if e := s.LastError; e != nil {
-			row("last error", "%s: %s", e.Class, e.Message)
+			row("last error", "%s: %s", e.Class, core.ErrorClass(e.Class).Describe(e.Message))
 			row("next", "%s", nextForError(*e, r))
 			if s.Failures > 1 {
 				row("failures", "%d in a row", s.Failures)
