@@ -81,7 +81,7 @@ func wordsCases() []wordsCase {
 		{"a bare 503", core.ClassUnavailable, gitSays(access + "The requested URL returned error: 503"), "", false},
 		{"git runs out of memory", core.ClassResource,
 			&core.Error{Kind: core.KindResource, Message: "git fetch ran out of memory: the server's operator may raise --git-memory-remote", Err: &git.ResourceError{Name: "fetch", Said: "Out of memory, malloc failed"}}, "", false},
-		{"a full disk", core.ClassInternal, gitSays("fatal: write error: No space left on device", "fatal: fetch-pack: invalid index-pack output"), "", false},
+		{"a full disk", core.ClassResource, gitSays("fatal: write error: No space left on device", "fatal: fetch-pack: invalid index-pack output"), "", false},
 		{"the database's own words", core.ClassInternal, fmt.Errorf("sync state: %w", errors.New("SQL logic error: no such column: x (1)")), "", false},
 	}
 }
