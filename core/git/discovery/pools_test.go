@@ -64,11 +64,19 @@ func TestDiscoverer_keepsConnectionsWhileNamesRotate(t *testing.T) {
 		require.NoError(t, err, addrs)
 		require.Len(t, got.Refs, 1)
 	}
-	require.Equal(t, int32(1), conns.Load(), "connections made")
+	requireKept(t, conns)
 
 	remote.Addrs = at("127.0.0.6")
 	_, err := d.Refs(t.Context(), remote, allPrefixes)
 	require.Error(t, err, "a kept connection to an address that is not checked any more must not be used")
+}
+
+// requireKept wants the connections of a host to have been kept. One more may be made on
+// a machine under load: net/http does not use a connection again whose request was not
+// known to be written 50 ms after its answer (maxWriteWaitBeforeConnReuse).
+func requireKept(t *testing.T, conns *atomic.Int32) {
+	t.Helper()
+	require.LessOrEqual(t, conns.Load(), int32(2), "connections made")
 }
 
 // TestDiscoverer_keepsWhatIsInUse asks more hosts than there are pools. The ones
@@ -88,6 +96,6 @@ func TestDiscoverer_keepsWhatIsInUse(t *testing.T) {
 		_, err := d.Refs(t.Context(), other, allPrefixes)
 		require.Error(t, err)
 	}
-	require.Equal(t, int32(1), conns.Load(), "connections made")
+	requireKept(t, conns)
 	require.LessOrEqual(t, len(d.pools.known), maxPools)
 }
