@@ -384,7 +384,7 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "refs/heads/a", got.HeadTarget)
 	}
-	require.Equal(t, int32(1), conns.Load(), "connections made")
+	requireKept(t, &conns)
 
 	t.Run("nothing but the checked addresses is dialled", func(t *testing.T) {
 		t.Parallel()
