@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 const (
@@ -47,23 +48,12 @@ type Rotation struct {
 
 // Run reads until ctx ends.
 func (r *Rotation) Run(ctx context.Context) error {
-	for {
+	loop.Every(ctx, r.Clock, verifyPause, func(ctx context.Context) {
 		if err := r.Round(ctx); err != nil && ctx.Err() == nil {
 			r.Failed("", err)
 		}
-		if !r.sleep(ctx, verifyPause) {
-			return nil
-		}
-	}
-}
-
-func (r *Rotation) sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-r.Clock.After(d):
-		return true
-	}
+	})
+	return nil
 }
 
 // Round reads the packs of the repositories that are due.
@@ -148,7 +138,7 @@ func (r *Rotation) sum(ctx context.Context, path string, h hash.Hash) (bool, err
 		}
 		rest, r.read = rest-n, r.read+n
 		if r.read >= verifyRate {
-			if r.read = 0; !r.sleep(ctx, time.Second) {
+			if r.read = 0; !loop.Sleep(ctx, r.Clock, time.Second, nil) {
 				return false, context.Cause(ctx)
 			}
 		}

@@ -64,20 +64,7 @@ func (x *run) rebuild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rebuild the repository: %w", err)
 	}
-	start := x.clock.Now()
-	identified := x.inquiry.During(ctx, x.First)
-	err = x.fetchInto(ctx, dir, l)
-	x.phases.add("fetch", x.clock.Now().Sub(start))
-	// Even if the fetch failed: that may be why.
-	ierr := identified()
-	x.repo.Upstream = x.inquiry.Upstream()
-	if ierr != nil {
-		return ierr
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			x.recordContact(x.repo, err)
-		}
+	if err := x.fetchIdentified(ctx, func(ctx context.Context) error { return x.fetchInto(ctx, dir, l) }); err != nil {
 		return err
 	}
 	if err := x.rebuilds.Finish(ctx, x.repo, dir); err != nil {

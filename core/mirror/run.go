@@ -272,11 +272,24 @@ func (x *run) fetchAndApply(ctx context.Context, only string, fetch func(context
 		return err
 	}
 	defer done()
-	start := x.clock.Now()
-	identified := x.inquiry.During(ctx, x.First)
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
-	err = fetch(ctx)
+	if err := x.fetchIdentified(ctx, fetch); err != nil {
+		return err
+	}
+	x.repos.Failpoint("sync-fetched")
+	start := x.clock.Now()
+	err = x.applyPlan(ctx, x.listed, only)
+	x.phases.add("apply", x.clock.Now().Sub(start))
+	return err
+}
+
+// fetchIdentified fetches while the host is asked whether it is still the same
+// repository, and records what became of the contact.
+func (x *run) fetchIdentified(ctx context.Context, fetch func(context.Context) error) error {
+	start := x.clock.Now()
+	identified := x.inquiry.During(ctx, x.First)
+	err := fetch(ctx)
 	x.phases.add("fetch", x.clock.Now().Sub(start))
 	// Even if the fetch failed: that may be why.
 	ierr := identified()
@@ -284,16 +297,9 @@ func (x *run) fetchAndApply(ctx context.Context, only string, fetch func(context
 	if ierr != nil {
 		return ierr
 	}
-	if err != nil {
-		if ctx.Err() == nil {
-			x.recordContact(x.repo, err)
-		}
-		return err
+	if err != nil && ctx.Err() == nil {
+		x.recordContact(x.repo, err)
 	}
-	x.repos.Failpoint("sync-fetched")
-	start = x.clock.Now()
-	err = x.applyPlan(ctx, x.listed, only)
-	x.phases.add("apply", x.clock.Now().Sub(start))
 	return err
 }
 

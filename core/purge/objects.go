@@ -2,11 +2,9 @@ package purge
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -54,7 +52,7 @@ func (s *Service) unreachable(ctx context.Context, dir string) (*garbage, error)
 		base, cruft := strings.CutSuffix(e.Name(), ".mtimes") // only such packs have one
 		switch {
 		case cruft:
-			ids, err := indexed(filepath.Join(packs, base+".idx"))
+			ids, err := s.indexed(ctx, dir, filepath.Join(packs, base+".idx"))
 			if err != nil {
 				return nil, err
 			}
@@ -117,33 +115,26 @@ func (g *garbage) remove() error {
 	return nil
 }
 
-// indexed returns the ids of the objects of a pack from its index, version 2: see
-// gitformat-pack(5).
-func indexed(path string) ([]core.ObjectID, error) {
-	raw, err := os.ReadFile(path)
+// indexed returns the ids of the objects of a pack from its index.
+func (s *Service) indexed(ctx context.Context, dir, path string) (ids []core.ObjectID, err error) {
+	index, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	const head, fan = 8, 256 * 4
-	if len(raw) < head+fan || !bytes.HasPrefix(raw, []byte("\xfftOc\x00\x00\x00\x02")) {
-		return nil, fmt.Errorf("%s is not an index of a pack that is known here", filepath.Base(path))
+	defer func() { err = errors.Join(err, index.Close()) }()
+	out, err := s.o.Git.Stream(ctx, git.Command{Name: "show-index", Dir: dir, Stdin: index})
+	if err != nil {
+		return nil, err
 	}
-	n := int(binary.BigEndian.Uint32(raw[head+fan-4:]))
-	// The name of a pack is a checksum of the kind that its objects have.
-	name := core.ObjectID(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "pack-"), ".idx"))
-	if !name.Valid() {
-		return nil, fmt.Errorf("%s does not have the name of an index", filepath.Base(path))
+	defer out.Close() //nolint:errcheck // read to its end, or of no use
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		// offset, id, checksum: see git-show-index(1)
+		_, rest, _ := strings.Cut(lines.Text(), " ")
+		id, _, _ := strings.Cut(rest, " ")
+		ids = append(ids, core.ObjectID(id))
 	}
-	size := len(name) / 2
-	if len(raw) < head+fan+n*size {
-		return nil, fmt.Errorf("%s is cut off", filepath.Base(path))
-	}
-	ids := make([]core.ObjectID, n)
-	for i := range ids {
-		at := head + fan + i*size
-		ids[i] = core.ObjectID(hex.EncodeToString(raw[at : at+size]))
-	}
-	return ids, nil
+	return ids, errors.Join(lines.Err(), out.Wait())
 }
 
 // reachable lists the ids of what the tips lead to and no ref does.

@@ -24,12 +24,9 @@ type Receive struct {
 	Out      io.Writer // of the response
 }
 
-// config returns the configuration of git receive-pack.
-func (s *Service) config(ctx context.Context, r core.Repository, ns core.Namespace) ([]git.Config, error) {
-	tolerated, err := s.repos.Tolerated(ctx, r.ID)
-	if err != nil {
-		return nil, err
-	}
+// config returns the configuration of git receive-pack, but for the checks of objects,
+// of which there are none in an advertisement.
+func (s *Service) config(ns core.Namespace) []git.Config {
 	cfg := []git.Config{
 		git.Set("core.hooksPath", s.hooks),
 		// Every ref is decided by the hook, also one that is local only: in a
@@ -45,11 +42,10 @@ func (s *Service) config(ctx context.Context, r core.Repository, ns core.Namespa
 	if ns == core.Default {
 		cfg = append(cfg, git.Set("transfer.hideRefs", "^refs/namespaces"))
 	}
-	cfg = append(cfg, s.git.FsckConfig("receive", tolerated)...)
 	if s.o.MaxInputSize > 0 {
 		cfg = append(cfg, git.Set("receive.maxInputSize", strconv.FormatInt(s.o.MaxInputSize, 10)))
 	}
-	return cfg, nil
+	return cfg
 }
 
 // Advertise writes the ref advertisement for a push: the body of
@@ -58,15 +54,11 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	if err := limit.Take(ctx, r.ID); err != nil {
 		return err
 	}
-	config, err := s.config(ctx, r, ns)
-	if err != nil {
-		return err
-	}
 	if _, err := out.Write(append(pktline.Appendf(nil, "# service=git-receive-pack\n"), pktline.FlushPacket...)); err != nil {
 		return err
 	}
 	return s.git.Run(ctx, git.Command{
-		Name: "receive-pack", Dir: s.repos.Path(r.ID), Env: git.NamespaceEnv(ns), Config: config,
+		Name: "receive-pack", Dir: s.repos.Path(r.ID), Env: git.NamespaceEnv(ns), Config: s.config(ns),
 		Flags: []string{"--stateless-rpc", "--http-backend-info-refs"}, Args: []string{"."}, Stdout: out,
 	})
 }
@@ -115,10 +107,11 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
 		return err
 	}
-	config, err := s.config(ctx, r.Repo, r.Namespace)
+	tolerated, err := s.repos.Tolerated(ctx, r.Repo.ID)
 	if err != nil {
 		return err
 	}
+	config := append(s.config(r.Namespace), s.git.FsckConfig("receive", tolerated)...)
 	// Until the refs have moved nothing leads to what arrives.
 	ctx, done, err := s.repos.Writing(ctx, r.Repo.ID)
 	if err != nil {

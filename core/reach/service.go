@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 // Store is what this package needs of [core.Store].
@@ -39,7 +40,7 @@ type Service struct {
 	sets   map[string]*set // by repository id
 	queue  []string
 	queued map[string]bool
-	wake   chan struct{}
+	wake   loop.Signal
 }
 
 // New returns a service.
@@ -50,7 +51,7 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
-	return &Service{o: o, log: o.Logger.Named("reach"), sets: map[string]*set{}, queued: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &Service{o: o, log: o.Logger.Named("reach"), sets: map[string]*set{}, queued: map[string]bool{}, wake: loop.NewSignal()}
 }
 
 // Refused returns which of the ids a caller may not name: in a repository with
@@ -150,10 +151,7 @@ func (s *Service) Applied(repoID string) {
 	}
 	s.queued[repoID] = true
 	s.queue = append(s.queue, repoID)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.wake.Set()
 }
 
 // Run brings the sets of repositories with strict_wants forward after each change of

@@ -24,9 +24,6 @@ const marker = "headwater-rebuilding"
 // accountedFor is how long the folder of a rebuild that lost nothing stays.
 const accountedFor = 14 * 24 * time.Hour
 
-// maintainPause is how long a rebuild waits for a repack of the damaged folder to end.
-const maintainPause = 5 * time.Second
-
 // Needed reports whether the next sync of a repository is to rebuild it. An error
 // says that it must not touch the repository: KindDamaged.
 func (s *Service) Needed(r core.Repository) (bool, error) {
@@ -110,7 +107,7 @@ const moveAttempts = 5
 // replace moves the folders. Sessions that had begun before the damage was found may
 // still move refs of the old one, and what they brought is taken along.
 func (s *Service) replace(ctx context.Context, r core.Repository, d core.Damage, dir string, saved salvaged) (salvaged, error) {
-	unlock, err := s.lockMaintenance(ctx, r.ID)
+	unlock, err := s.o.Repos.Locks().LockMaintain(ctx, r.ID) // a repack of the damaged folder ends first
 	if err != nil {
 		return saved, err
 	}
@@ -128,19 +125,6 @@ func (s *Service) replace(ctx context.Context, r core.Repository, d core.Damage,
 		}
 		if saved, err = s.salvage(ctx, r, d, dir); err != nil {
 			return saved, err
-		}
-	}
-}
-
-func (s *Service) lockMaintenance(ctx context.Context, id string) (func(), error) {
-	for {
-		if unlock, ok := s.o.Repos.Locks().TryMaintain(id); ok {
-			return unlock, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-s.o.Clock.After(maintainPause):
 		}
 	}
 }

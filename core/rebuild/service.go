@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
 )
 
@@ -54,7 +55,7 @@ type Service struct {
 	postponed []suspicion
 	// looked is when a suspicion was last not confirmed, by repository id.
 	looked map[string]time.Time
-	wake   chan struct{}
+	wake   loop.Signal
 }
 
 // suspicion is that a repository may be damaged.
@@ -71,7 +72,7 @@ func New(o Options) *Service {
 	if o.Rebuilt == nil {
 		o.Rebuilt = func(string) {}
 	}
-	s := &Service{o: o, log: o.Logger.Named("rebuild"), open: map[string]core.Damage{}, looked: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+	s := &Service{o: o, log: o.Logger.Named("rebuild"), open: map[string]core.Damage{}, looked: map[string]time.Time{}, wake: loop.NewSignal()}
 	return s
 }
 
@@ -154,7 +155,7 @@ func (s *Service) Suspect(repoID, reason string) {
 		return
 	}
 	s.queue = append(s.queue, suspicion{repoID, reason})
-	s.wakeUp()
+	s.wake.Set()
 }
 
 // SuspectFolder is Suspect for what a git said that worked in a folder. What is no
@@ -172,14 +173,6 @@ func (s *Service) Forget(repoID string) {
 	defer s.mu.Unlock()
 	delete(s.open, repoID)
 	delete(s.looked, repoID)
-}
-
-// wakeUp has Run look at the queue; s.mu is held.
-func (s *Service) wakeUp() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Run confirms suspicions, one repository at a time, and looks again for what is

@@ -3,13 +3,13 @@ package repo
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/core/git"
 )
 
@@ -129,25 +129,8 @@ func takeObjects(from, to string) error {
 		if os.Link(path, target) == nil {
 			return nil
 		}
-		return copyObject(path, target)
+		return durable.CopyFile(path, target, 0o400)
 	})
-}
-
-func copyObject(from, to string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o400)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err == nil {
-		err = out.Sync()
-	}
-	return errors.Join(err, out.Close())
 }
 
 // verify reads all packs of a folder and computes their objects' ids.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -183,9 +182,6 @@ func Failure(op string, err error) error {
 		e.Kind = core.KindResource
 	case core.ClassInternal:
 		e.Kind = core.KindInternal
-		if strings.Contains(text, "disk is full") {
-			e.Kind = core.KindResource // worth saying: an internal error's text is not shown
-		}
 	}
 	e.RetryAfter = RetryAfter(err)
 	return e

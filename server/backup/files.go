@@ -90,24 +90,8 @@ func linkTree(from, to string, want func(name string) bool) error {
 // or pack, else by copy. It returns how many files and bytes there are then, and how
 // many bytes were copied.
 func transfer(staged, before, to string) (files int, bytes, copied int64, err error) {
-	err = filepath.WalkDir(staged, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		below, err := filepath.Rel(staged, path)
-		if err != nil {
-			return err
-		}
+	files, bytes, err = eachFile(staged, to, func(path, below string, info fs.FileInfo) error {
 		target := filepath.Join(to, below)
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o700)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		files++
-		bytes += info.Size()
 		if os.Link(path, target) == nil {
 			return nil
 		}
@@ -118,9 +102,35 @@ func transfer(staged, before, to string) (files int, bytes, copied int64, err er
 			}
 		}
 		copied += info.Size()
-		return copyFile(path, target, info.Mode().Perm())
+		return durable.CopyFile(path, target, info.Mode().Perm())
 	})
 	return files, bytes, copied, err
+}
+
+// eachFile makes the folders of a tree below another folder, and calls f with the path
+// of each file, that below the tree, and what is known of it. It returns how many files
+// and bytes there are.
+func eachFile(from, to string, f func(path, below string, info fs.FileInfo) error) (files int, bytes int64, err error) {
+	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		below, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, below), 0o700)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		files++
+		bytes += info.Size()
+		return f(path, below, info)
+	})
+	return files, bytes, err
 }
 
 // immutable reports whether a file below objects/ has its content in its name.
@@ -132,45 +142,10 @@ func immutable(name string) bool {
 	return len(filepath.Base(filepath.Dir(name))) == 2
 }
 
-// copyFile copies a file to a new one and flushes it.
-func copyFile(from, to string, mode fs.FileMode) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err == nil {
-		err = out.Sync()
-	}
-	return errors.Join(err, out.Close())
-}
-
 // copyTree copies a folder with all that is in it, and flushes it.
 func copyTree(from, to string) (files int, bytes int64, err error) {
-	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		below, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, below)
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o700)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		files++
-		bytes += info.Size()
-		return copyFile(path, target, info.Mode().Perm())
+	files, bytes, err = eachFile(from, to, func(path, below string, info fs.FileInfo) error {
+		return durable.CopyFile(path, filepath.Join(to, below), info.Mode().Perm())
 	})
 	if err == nil {
 		err = syncDirs(to)

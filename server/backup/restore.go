@@ -160,7 +160,7 @@ func (r *restoring) damaged(what string) error {
 
 // database copies the database and checks it.
 func (r *restoring) database(to string) error {
-	if err := copyFile(filepath.Join(r.from, databaseFile), to, 0o600); err != nil {
+	if err := durable.CopyFile(filepath.Join(r.from, databaseFile), to, 0o600); err != nil {
 		return fmt.Errorf("copy the database: %w", err)
 	}
 	have, err := digest(to)

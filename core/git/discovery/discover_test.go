@@ -374,17 +374,17 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 	at := netip.MustParseAddrPort(srv.Listener.Addr().String())
 	// The name exists nowhere; the test certificate is made out to it.
 	remote := git.Remote{URL: fmt.Sprintf("https://example.com:%d/r", at.Port()), CAFile: caFile}
-	d := newTestDiscoverer(t)
-	for i := range 6 {
-		remote.Addrs = []netip.Addr{at.Addr(), netip.MustParseAddr("127.0.0.2")}
-		if i%2 == 1 {
-			slices.Reverse(remote.Addrs)
+	d := oneConnection(t, &conns, func(d *Discoverer) {
+		for i := range 6 {
+			remote.Addrs = []netip.Addr{at.Addr(), netip.MustParseAddr("127.0.0.2")}
+			if i%2 == 1 {
+				slices.Reverse(remote.Addrs)
+			}
+			got, err := d.Refs(t.Context(), remote, []string{"HEAD", "refs/heads/"})
+			require.NoError(t, err)
+			require.Equal(t, "refs/heads/a", got.HeadTarget)
 		}
-		got, err := d.Refs(t.Context(), remote, []string{"HEAD", "refs/heads/"})
-		require.NoError(t, err)
-		require.Equal(t, "refs/heads/a", got.HeadTarget)
-	}
-	requireKept(t, &conns)
+	})
 
 	t.Run("nothing but the checked addresses is dialled", func(t *testing.T) {
 		t.Parallel()

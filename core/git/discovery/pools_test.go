@@ -55,28 +55,37 @@ func at(texts ...string) []netip.Addr {
 func TestDiscoverer_keepsConnectionsWhileNamesRotate(t *testing.T) {
 	t.Parallel()
 	remote, conns := countedHost(t, "127.0.0.5")
-	d := newTestDiscoverer(t)
-	for _, addrs := range [][]netip.Addr{
-		at("127.0.0.2", "127.0.0.5"), at("127.0.0.5", "127.0.0.9"), at("127.0.0.3", "127.0.0.5", "127.0.0.4"), at("127.0.0.5"), at("::ffff:127.0.0.5"),
-	} {
-		remote.Addrs = addrs
-		got, err := d.Refs(t.Context(), remote, allPrefixes)
-		require.NoError(t, err, addrs)
-		require.Len(t, got.Refs, 1)
-	}
-	requireKept(t, conns)
+	d := oneConnection(t, conns, func(d *Discoverer) {
+		for _, addrs := range [][]netip.Addr{
+			at("127.0.0.2", "127.0.0.5"), at("127.0.0.5", "127.0.0.9"), at("127.0.0.3", "127.0.0.5", "127.0.0.4"), at("127.0.0.5"), at("::ffff:127.0.0.5"),
+		} {
+			remote.Addrs = addrs
+			got, err := d.Refs(t.Context(), remote, allPrefixes)
+			require.NoError(t, err, addrs)
+			require.Len(t, got.Refs, 1)
+		}
+	})
 
 	remote.Addrs = at("127.0.0.6")
 	_, err := d.Refs(t.Context(), remote, allPrefixes)
 	require.Error(t, err, "a kept connection to an address that is not checked any more must not be used")
 }
 
-// requireKept wants the connections of a host to have been kept. One more may be made on
-// a machine under load: net/http does not use a connection again whose request was not
-// known to be written 50 ms after its answer (maxWriteWaitBeforeConnReuse).
-func requireKept(t *testing.T, conns *atomic.Int32) {
+// oneConnection has f ask a host with a new discoverer, and wants one connection to have
+// been enough. On a machine under load net/http does not use one again whose request was
+// not known to be written 50 ms after its answer (maxWriteWaitBeforeConnReuse), so f may
+// need more twice.
+func oneConnection(t *testing.T, made *atomic.Int32, f func(d *Discoverer)) *Discoverer {
 	t.Helper()
-	require.LessOrEqual(t, conns.Load(), int32(2), "connections made")
+	for attempt := 1; ; attempt++ {
+		d := newTestDiscoverer(t)
+		made.Store(0)
+		f(d)
+		if made.Load() == 1 || attempt == 3 {
+			require.Equal(t, int32(1), made.Load(), "connections made")
+			return d
+		}
+	}
 }
 
 // TestDiscoverer_keepsWhatIsInUse asks more hosts than there are pools. The ones
@@ -84,18 +93,18 @@ func requireKept(t *testing.T, conns *atomic.Int32) {
 func TestDiscoverer_keepsWhatIsInUse(t *testing.T) {
 	t.Parallel()
 	remote, conns := countedHost(t, "127.0.0.1")
-	d := newTestDiscoverer(t)
 	remote.Addrs = at("127.0.0.1")
-	for i := range 2 * maxPools {
-		if i%20 == 0 {
-			_, err := d.Refs(t.Context(), remote, allPrefixes)
-			require.NoError(t, err)
+	d := oneConnection(t, conns, func(d *Discoverer) {
+		for i := range 2 * maxPools {
+			if i%20 == 0 {
+				_, err := d.Refs(t.Context(), remote, allPrefixes)
+				require.NoError(t, err)
+			}
+			other := remote
+			other.Addrs = at(fmt.Sprintf("127.1.%d.%d", i/250, i%250+1)) // nobody listens there
+			_, err := d.Refs(t.Context(), other, allPrefixes)
+			require.Error(t, err)
 		}
-		other := remote
-		other.Addrs = at(fmt.Sprintf("127.1.%d.%d", i/250, i%250+1)) // nobody listens there
-		_, err := d.Refs(t.Context(), other, allPrefixes)
-		require.Error(t, err)
-	}
-	requireKept(t, conns)
+	})
 	require.LessOrEqual(t, len(d.pools.known), maxPools)
 }

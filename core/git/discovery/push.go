@@ -173,19 +173,7 @@ func (p *pusher) send(ctx context.Context, transport *http.Transport, url string
 	}
 	err = remoteError(ctx, err)
 	host, ok := errors.AsType[*hosterror.Error](err)
-	return answer.lines, !isDial(err) && (!ok || !withoutEffect(host.Status)), err
-}
-
-// withoutEffect reports whether an answer of that status says that the host did
-// nothing of a request.
-func withoutEffect(status int) bool {
-	switch {
-	case status >= 300 && status < 400,
-		status >= 400 && status < 430 && status != http.StatusRequestTimeout,
-		status == http.StatusUnavailableForLegalReasons:
-		return true
-	}
-	return false
+	return answer.lines, !isDial(err) && (!ok || !hosterror.IsStatusWithoutEffect(host.Status)), err
 }
 
 // body returns the request's body and its length, -1 if that is not known, and a

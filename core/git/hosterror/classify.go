@@ -171,6 +171,18 @@ func IsWithoutEffect(stderr string) bool {
 	return withoutEffect.MatchString(splitSources(stderr).local)
 }
 
+// IsStatusWithoutEffect is [IsWithoutEffect] for the status of an answer that this process
+// got from the host itself.
+func IsStatusWithoutEffect(status int) bool {
+	switch {
+	case status >= 300 && status < 400,
+		status >= 400 && status < 430 && status != http.StatusRequestTimeout,
+		status == http.StatusUnavailableForLegalReasons:
+		return true
+	}
+	return false
+}
+
 // IsAtomicUnsupported reports whether git push --atomic failed because the
 // upstream has no such capability; nothing was sent then.
 func IsAtomicUnsupported(stderr string) bool {
