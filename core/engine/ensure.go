@@ -3,7 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +74,7 @@ func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest)
 	}
 	pause := ensurePause
 	looked := false
-	var reasons map[core.ObjectID]string
+	reasons := map[core.ObjectID]string{}
 	for {
 		found, err := e.ensured(context.WithoutCancel(ctx), r, q, looked, reasons)
 		if err != nil || found.All || ctx.Err() != nil {
@@ -95,7 +95,7 @@ func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest)
 			pause = min(pause*2, ensurePauseMax)
 			continue
 		}
-		reasons = e.fetchMissing(ctx, r, q.IDs)
+		e.fetchMissing(ctx, r, q.IDs, reasons)
 	}
 }
 
@@ -226,7 +226,7 @@ func (e *Engine) leadsTo(ctx context.Context, r core.Repository, tip, id core.Ob
 		return tip == id, nil
 	}
 	dir := e.repos.Path(r.ID)
-	if here, err := e.hasObject(ctx, dir, id); err != nil || !here {
+	if here, err := e.git.HasObject(ctx, dir, id); err != nil || !here {
 		return false, err
 	}
 	ok, err := e.git.IsAncestor(ctx, dir, id, tip)
@@ -237,38 +237,26 @@ func (e *Engine) leadsTo(ctx context.Context, r core.Repository, tip, id core.Ob
 	return ok, err
 }
 
-func (e *Engine) hasObject(ctx context.Context, dir string, id core.ObjectID) (bool, error) {
-	err := e.git.Run(ctx, git.Command{Name: "cat-file", Dir: dir, Flags: []string{"-e"}, Args: []string{string(id)}})
-	var exit *git.ExitError
-	if errors.As(err, &exit) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look for object %s: %w", id, err)
-	}
-	return true, nil
-}
-
-// hasWhole is hasObject for an object that no ref need lead to: a fetch may have
+// hasWhole is [git.Git.HasObject] for an object that no ref need lead to: a fetch may have
 // left it behind for want of its history.
 func (e *Engine) hasWhole(ctx context.Context, dir string, id core.ObjectID) (bool, error) {
-	if here, err := e.hasObject(ctx, dir, id); err != nil || !here {
+	if here, err := e.git.HasObject(ctx, dir, id); err != nil || !here {
 		return false, err
 	}
 	return e.git.Complete(ctx, dir, id)
 }
 
 // fetchMissing fetches the ids that are not here, each by itself: one that the
-// host does not serve must not keep the others away. It returns why some are
-// not.
-func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core.ObjectID) map[core.ObjectID]string {
-	reasons := map[core.ObjectID]string{}
+// host does not serve must not keep the others away. It notes why some are not; a
+// fetch that the end of ctx cut short says nothing new of that.
+func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core.ObjectID, reasons map[core.ObjectID]string) {
 	strict, err := e.reach.Strict(ctx, r)
 	if err != nil {
-		return reasons
+		return
 	}
+	forgotten, err := e.store.Forgotten(ctx, r.ID, ids)
 	for _, id := range ids {
-		if forgotten, err := e.store.Forgotten(ctx, r.ID, []core.ObjectID{id}); strict || err != nil || len(forgotten) > 0 {
+		if strict || err != nil || slices.Contains(forgotten, id) {
 			// It would not be served either. The look has brought what refs lead to.
 			reasons[id] = notServed
 			continue
@@ -276,9 +264,9 @@ func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core
 		if here, err := e.hasWhole(ctx, e.repos.Path(r.ID), id); err != nil || here || ctx.Err() != nil {
 			continue
 		}
-		if err := e.sync.FetchObject(ctx, r, id); err != nil {
+		err := e.sync.FetchObject(ctx, r, id)
+		if err != nil && (ctx.Err() == nil || reasons[id] == "") {
 			_, reasons[id] = upstream.Classify(err)
 		}
 	}
-	return reasons
 }

@@ -9,6 +9,19 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
+// HasObject reports whether an object is here, by itself.
+func (g *Git) HasObject(ctx context.Context, dir string, id core.ObjectID) (bool, error) {
+	// -e prints nothing; the exit status is the answer.
+	err := g.Run(ctx, Command{Name: "cat-file", Dir: dir, Flags: []string{"-e"}, Args: []string{string(id)}})
+	if _, ok := errors.AsType[*ExitError](err); ok {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for object %s: %w", id, err)
+	}
+	return true, nil
+}
+
 // Complete reports whether an object is here with everything that it leads to.
 // What a fetch left behind that git rejected is here without: the upstream did
 // not have its whole history. Refs count as complete, which is what git itself

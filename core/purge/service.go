@@ -286,7 +286,7 @@ func (s *Service) under(ctx context.Context, dir string, ids []core.ObjectID, ro
 	for _, row := range rows {
 		if gone[row.Old] {
 			tips = append(tips, row.Old)
-		} else if here, err := s.has(ctx, dir, row.Old); err != nil {
+		} else if here, err := s.o.Git.HasObject(ctx, dir, row.Old); err != nil {
 			return nil, err
 		} else if !here {
 			found = append(found, row.Old) // it went before; it must not come back either
@@ -314,14 +314,6 @@ func (s *Service) under(ctx context.Context, dir string, ids []core.ObjectID, ro
 	return found, err
 }
 
-func (s *Service) has(ctx context.Context, dir string, id core.ObjectID) (bool, error) {
-	err := s.o.Git.Run(ctx, git.Command{Name: "cat-file", Dir: dir, Flags: []string{"-e"}, Args: []string{string(id)}})
-	if _, ok := errors.AsType[*git.ExitError](err); ok {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // shown names what leads to an object for people.
 func shown(ref string) string {
 	if rewrite, ok := strings.CutPrefix(ref, core.KeptPrefix); ok {
@@ -344,7 +336,7 @@ func (s *Service) stillReached(ctx context.Context, dir string, rows []core.Rewr
 	var found []string
 	seen := map[string]bool{}
 	for _, row := range rows {
-		if here, err := s.has(ctx, dir, row.Old); err != nil || !here {
+		if here, err := s.o.Git.HasObject(ctx, dir, row.Old); err != nil || !here {
 			if err != nil {
 				return found, err
 			}
