@@ -24,6 +24,21 @@ import (
 // process never answers.
 const gentleStop = 4 * time.Second
 
+// maxSocketPath is the longest path of a socket in bytes, without its zero at the
+// end: 108 on Linux, 104 on the BSDs and macOS (unix(7)).
+const maxSocketPath = 103
+
+// socketParent is the directory for the sockets of plugins: the one for temporary
+// files, unless it is so long that a path below it is none for a socket. go-plugin
+// makes a directory and a file in it, each with a random number of up to ten digits.
+func socketParent() string {
+	const below = len("/plugin-dir4294967295/plugin4294967295")
+	if dir := os.TempDir(); len(dir)+below <= maxSocketPath {
+		return dir
+	}
+	return "/tmp"
+}
+
 // recipe says what to execute for an instance. It is the same record for
 // built-in and external plugins.
 type recipe struct {
@@ -91,10 +106,11 @@ func (i *Instance) launch(ctx context.Context) (*running, error) {
 		SkipHostEnv: true,
 		AutoMTLS:    true,
 		// The time-out that counts is that of ctx; this one is its backstop.
-		StartTimeout: i.super.o.StartTimeout + 5*time.Second,
-		Logger:       i.log,
-		SyncStdout:   &lineLogger{log: i.log, tail: i.tail, stream: "stdout"},
-		SyncStderr:   &lineLogger{log: i.log, tail: i.tail, stream: "stderr"},
+		StartTimeout:     i.super.o.StartTimeout + 5*time.Second,
+		Logger:           i.log,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: socketParent()},
+		SyncStdout:       &lineLogger{log: i.log, tail: i.tail, stream: "stdout"},
+		SyncStderr:       &lineLogger{log: i.log, tail: i.tail, stream: "stderr"},
 		RunnerFunc: func(_ hclog.Logger, template *exec.Cmd, _ string) (runner.Runner, error) {
 			cmd := i.recipe.command(i.log.GetLevel().String())
 			cmd.Env = append(cmd.Env, template.Env...)
@@ -228,6 +244,13 @@ func (i *Instance) startError(ctx context.Context, p *process, cause error) *pro
 		return i.errorf(providers.CodeUnavailable, "its plugin was not ready within %s and was stopped; see its log", i.super.o.StartTimeout)
 	}
 	line, instead := p.stdout.handshake()
+	if line == "" && instead == "" {
+		// Both outputs have been read once it has ended.
+		p.exited(time.Second)
+		if said := i.tail.lastWords(); said != "" {
+			return i.errorf(providers.CodeInvalidConfig, "its plugin ended without a handshake: %s", said)
+		}
+	}
 	if wrong := describeHandshake(line, i.tail.redact.clean(instead), providers.ContractVersion); wrong != "" {
 		return i.errorf(providers.CodeInvalidConfig, "%s", wrong)
 	}

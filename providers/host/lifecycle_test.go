@@ -55,6 +55,9 @@ func TestInstance_start_errors(t *testing.T) {
 		"silentExit": {func(t *testing.T) string {
 			return externalBlock(t, "acme", script(t, "exit 0"), "")
 		}, providers.CodeInvalidConfig, "ended without a handshake"},
+		"complainingExit": {func(t *testing.T) string {
+			return externalBlock(t, "acme", script(t, "echo cannot bind the socket >&2; exit 1"), "")
+		}, providers.CodeInvalidConfig, "ended without a handshake: cannot bind the socket"},
 		"otherVersion": {func(t *testing.T) string {
 			return externalBlock(t, "acme", script(t, "echo '1|7|unix|/nonexistent|grpc|'; sleep 60"), "")
 		}, providers.CodeInvalidConfig, "its plugin speaks version 7 of the provider contract and this server version 1"},
@@ -174,4 +177,15 @@ func TestPlugin_hostKilled_ends(t *testing.T) {
 	for _, pid := range pids {
 		requireGone(t, pid)
 	}
+}
+
+// The path of a socket is short, whatever the operator's TMPDIR is.
+func TestInstance_start_longTemporaryDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	block := acmeBlock(t, "")
+	t.Setenv("TMPDIR", dir)
+	b := setup(t, block, nil)
+	requireWorks(t, b.instance(t, "acme"))
+	requireWorks(t, b.instance(t, "loopback"))
 }

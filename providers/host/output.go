@@ -3,6 +3,7 @@ package host
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -116,6 +117,27 @@ func (t *tail) last() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]string(nil), t.lines...)
+}
+
+// lastWords returns the last line, "" if there is none. Of a line of hclog in JSON,
+// which is what the provider SDK writes, it is the message and the error.
+func (t *tail) lastWords() string {
+	lines := t.last()
+	if len(lines) == 0 {
+		return ""
+	}
+	line := lines[len(lines)-1]
+	var entry struct {
+		Message string `json:"@message"`
+		Error   string `json:"error"`
+	}
+	if json.Unmarshal([]byte(line), &entry) != nil || entry.Message == "" {
+		return line
+	}
+	if entry.Error == "" {
+		return entry.Message
+	}
+	return entry.Message + ": " + entry.Error
 }
 
 // stderrReader reads standard error line by line through the tail, before
