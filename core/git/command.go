@@ -252,7 +252,13 @@ func (p *Process) reap() error {
 // a [*core.Error], or the context's error when that ended the process. It is
 // called once.
 func (p *Process) Wait() error {
-	err := p.reap()
+	err := p.explain(p.reap())
+	p.git.count(p, err)
+	return err
+}
+
+// explain makes an error of how the process ended.
+func (p *Process) explain(err error) error {
 	p.git.starter.ended()
 	if p.watch != nil {
 		defer p.watch.stop() // after the context was asked why it ended
