@@ -6,17 +6,16 @@ import (
 	"net/http/pprof"
 	"strings"
 
-	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/providers/host"
 	"github.com/headwater-git/headwater/server/metrics"
 )
 
 // watch has the metrics read what is, besides what happens.
-func (s *Server) watch(g *git.Git) {
+func (s *Server) watch() {
 	parts := s.engine.Services()
 	s.metrics.Watch(metrics.Sources{
-		GitVersion: g.Version().String(),
+		GitVersion: s.gitVersion,
 		Store:      s.store,
 		Hosts:      parts.Schedule.Hosts,
 		Load:       func() (requests, heavy limit.Load) { return parts.Limiter.Load(), parts.Limiter.HeavyLoad() },
@@ -35,13 +34,14 @@ func pluginMetrics(catalog *host.Catalog) []metrics.Plugin {
 }
 
 // AdminHandler serves what is for the operator alone, on an address of its own:
-// /metrics for Prometheus, and /debug/pprof of net/http/pprof. It asks for no token, so
+// /metrics for Prometheus, /status (a [Status]), and /debug/pprof of net/http/pprof. It asks for no token, so
 // that the address decides who reads. A request that names another machine than this
 // one or an address is refused if it comes over loopback: it is a web page that had its
 // name point there.
 func (s *Server) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /status", s.serveStatus)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -49,7 +49,7 @@ func (s *Server) AdminHandler() http.Handler {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("Headwater, for its operator\n\n/metrics       for Prometheus\n/debug/pprof/  profiles of the running server\n"))
+		_, _ = w.Write([]byte("Headwater, for its operator\n\n/metrics       for Prometheus\n/status        for headwater status\n/debug/pprof/  profiles of the running server\n"))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")

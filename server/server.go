@@ -105,6 +105,9 @@ type Server struct {
 	metrics *metrics.Metrics
 	disk    *metrics.DiskMeter
 
+	version, gitVersion string
+	startedAt           time.Time
+
 	stop    context.CancelFunc // ends Run
 	stopped sync.Once
 
@@ -127,7 +130,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{
-		log: o.Logger, drain: newDrain(), disk: metrics.NewDiskMeter(o.DataDir, o.Clock),
+		log: o.Logger, version: o.Version, startedAt: o.Clock.Now(), drain: newDrain(), disk: metrics.NewDiskMeter(o.DataDir, o.Clock),
 		metrics: metrics.New(metrics.Options{Version: o.Version, Worst: o.MetricsWorst, Clock: o.Clock}),
 	}
 	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -162,7 +165,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
 		Released: s.engine.MaintenanceDue, Clock: o.Clock, Logger: o.Logger.Named("backup"),
 	})
-	s.watch(g)
+	s.gitVersion = g.Version().String()
+	s.watch()
 	s.handler = s.newHandler(o, cfg)
 	return s, nil
 }

@@ -198,7 +198,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	default:
 		defer removeAddress()
 	}
-	defer serveAdmin(adminListener, srv.AdminHandler(), log)()
+	defer serveAdmin(dir, adminListener, srv.AdminHandler(), log)()
 	printStarted(cmd, o, dir, base, public, adminListener)
 	return runServer(cmd.Context(), srv, listener, tlsConfig, log, o.drain)
 }

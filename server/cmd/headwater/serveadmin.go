@@ -44,9 +44,9 @@ func (o adminOptions) listenAdmin(ctx context.Context, log hclog.Logger) (net.Li
 	return nil, wrapf(err, "give another address with --admin-listen, or --admin-listen= for none", "cannot listen on %s", o.listen)
 }
 
-// serveAdmin serves the handler until it is stopped. It is not drained: a scrape can
-// be made again.
-func serveAdmin(l net.Listener, h http.Handler, log hclog.Logger) (stop func()) {
+// serveAdmin serves the handler until it is stopped, and leaves word in the data
+// directory of where. It is not drained: a scrape can be made again.
+func serveAdmin(dir dataDir, l net.Listener, h http.Handler, log hclog.Logger) (stop func()) {
 	if l == nil {
 		return func() {}
 	}
@@ -54,6 +54,11 @@ func serveAdmin(l net.Listener, h http.Handler, log hclog.Logger) (stop func()) 
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: 30 * time.Second,
 		ErrorLog:    log.Named("admin").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	remove, err := writeAddressFile(dir.adminAddressFile(), baseURL(l.Addr(), false))
+	if err != nil { // a full disk, which keeps nobody from asking by address
+		log.Warn("headwater status will not find this server", "error", err)
+		remove = func() {}
 	}
 	done := make(chan struct{})
 	go func() {
@@ -63,6 +68,7 @@ func serveAdmin(l net.Listener, h http.Handler, log hclog.Logger) (stop func()) 
 		}
 	}()
 	return func() {
+		remove()
 		_ = s.Close()
 		<-done
 	}
