@@ -167,7 +167,7 @@ func TestInvariant07_tenTagsInOnePush(t *testing.T) {
 	b.forge.Settle()
 	require.Len(t, b.forge.Deliveries(), 1, "of the branch alone")
 	for n := range 10 {
-		b.awaitRef(t, fmt.Sprintf("refs/tags/beside-%d", n), other.Git("rev-parse", "HEAD"))
+		b.awaitRef(t, fmt.Sprintf("refs/tags/beside-%d", n), other.Head())
 	}
 	b.settle(t)
 	b.requireSame(t)
@@ -177,7 +177,7 @@ func TestInvariant07_tenTagsInOnePush(t *testing.T) {
 	b.forge.Settle()
 	require.Len(t, b.forge.Deliveries(), 1)
 	b.untilPoll(t, clock)
-	b.awaitRef(t, "refs/tags/alone-9", other.Git("rev-parse", "HEAD"))
+	b.awaitRef(t, "refs/tags/alone-9", other.Head())
 	b.settle(t)
 	b.requireSame(t)
 	require.Len(t, b.events(t), 21)

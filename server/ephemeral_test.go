@@ -96,7 +96,7 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "may have 2 ephemeral branches and has them")
 	require.Equal(t, []string{"a", "b", "c"}, drafts(t, s, local))
-	require.Equal(t, c.Git("rev-parse", "HEAD"), s.Refs(t, local)[core.EphemeralPrefix+"refs/heads/a"], "an update goes")
+	require.Equal(t, c.Head(), s.Refs(t, local)[core.EphemeralPrefix+"refs/heads/a"], "an update goes")
 	_, err = s.REST(t, local).CreateBranch(t.Context(), local, client.CreateBranchRequest{
 		TargetBranch: "d", TargetIsEphemeral: new(true), BaseBranch: new("a"), BaseIsEphemeral: new(true),
 	})

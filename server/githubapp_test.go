@@ -32,7 +32,7 @@ func newAppBench(t *testing.T) *bench {
 // requireReads checks that the copy is served, as it was.
 func (b *bench) requireReads(t *testing.T, want map[string]string) {
 	t.Helper()
-	require.Equal(t, want["refs/heads/main"], b.clone(t).Git("rev-parse", "HEAD"))
+	require.Equal(t, want["refs/heads/main"], b.clone(t).Head())
 	require.Equal(t, public(want), public(b.Refs(t, mirror)))
 }
 

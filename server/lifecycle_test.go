@@ -257,7 +257,7 @@ func TestServer_relativeDirectory(t *testing.T) {
 	client := s.Client(t, "relative").Clone(s.Remote("relative"))
 	head := client.Commit("first")
 	client.Git("push", "--quiet", "origin", "HEAD:main")
-	require.Equal(t, head, s.Client(t, "relative").Clone(s.Remote("relative")).Git("rev-parse", "HEAD"))
+	require.Equal(t, head, s.Client(t, "relative").Clone(s.Remote("relative")).Head())
 }
 
 // TestServer_tokensOfDisabledKeys checks that a server notices soon when another

@@ -210,7 +210,7 @@ func TestInvariant02_refusedMovesNothing(t *testing.T) {
 	require.Contains(t, out, "[new branch]")
 	want := before
 	want.Here, want.There = maps.Clone(before.Here), maps.Clone(before.There)
-	head := client.Git("rev-parse", "HEAD")
+	head := client.Head()
 	want.There["refs/heads/fine"] = head
 	for _, ref := range []string{"refs/heads/fine", "refs/internal/upstream/heads/fine", "refs/notes/kept"} {
 		want.Here[ref] = head

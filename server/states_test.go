@@ -189,7 +189,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 		require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) >= len(events) }, time.Minute, 10*time.Millisecond)
 		require.Equal(t, events, b.upstreamEvents(t))
 		require.Equal(t, http.StatusOK, b.asking(t, "").Status, state)
-		require.Equal(t, content, b.clone(t).Git("rev-parse", "HEAD"), state)
+		require.Equal(t, content, b.clone(t).Head(), state)
 	}
 	nextDay := func() {
 		t.Helper()

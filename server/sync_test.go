@@ -59,7 +59,7 @@ func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 	b.forgePush(t, other, "HEAD:main", "HEAD:left")
 	_, err := b.REST(t, mirror).PullUpstream(t.Context(), mirror, rest.PullUpstreamRequest{Ref: new("main")})
 	require.NoError(t, err)
-	head := other.Git("rev-parse", "HEAD")
+	head := other.Head()
 	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
 	require.NotContains(t, b.Refs(t, mirror), "refs/heads/left")
 	b.pullAndWait(t)
@@ -73,7 +73,7 @@ func TestInvariant09_readsWorkWithoutUpstream(t *testing.T) {
 	before := b.Refs(t, mirror)
 	require.NoError(t, b.forge.Close())
 
-	require.Equal(t, before["refs/heads/main"], b.clone(t).Git("rev-parse", "HEAD"))
+	require.Equal(t, before["refs/heads/main"], b.clone(t).Head())
 	client.Git("fetch", "--quiet", "origin")
 	require.Equal(t, before["refs/heads/main"], client.LsRemote("origin")["refs/heads/main"])
 	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
