@@ -232,7 +232,9 @@ func (c *crash) prepare(t *testing.T, p *servertest.Process) {
 		}
 		p.Pull(t, cc.name)
 		p.WaitReady(t, cc.name)
-		client.Clone(p.Remote(cc.name)).Commit("a change")
+		dir, err := c.forge.RepoDir(path)
+		require.NoError(t, err)
+		client.Work(dir, p.Remote(cc.name)).Commit("a change")
 	}
 }
 
@@ -245,7 +247,7 @@ func (c *crash) change(t *testing.T, p *servertest.Process) {
 		if cc.push == nil {
 			other := p.ClientWith(t, "")
 			if !cc.sha256 {
-				other.Clone(c.forge.CloneURLAs("acme/" + cc.name))
+				other = p.WorkAtHost(t, c.forge, "acme/"+cc.name)
 			}
 			cc.upstream(t, c.forge, "acme/"+cc.name, other)
 			p.Pull(t, cc.name)
@@ -456,10 +458,10 @@ func TestInvariant17_killedAtRandom(t *testing.T) {
 		stop := make(chan struct{})
 		for i := range repos {
 			name := fmt.Sprintf("random-%d", i)
-			client := p.Client(t, name).Clone(forge.CloneURLAs("acme/" + name))
-			remote, folder := p.Remote(name), ""
+			remote := p.Remote(name)
 			folder, err := forge.RepoDir("acme/" + name)
 			require.NoError(t, err)
+			client := p.Client(t, name).Work(folder, remote)
 			writers.Go(func() {
 				for n := 0; ; n++ {
 					select {

@@ -200,7 +200,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 	require.NoError(t, b.forge.SetArchived(origin, true))
 	nextDay()
 	expect("archived", events...)
-	client := b.clone(t)
+	client := b.work(t)
 	client.Commit("refused by the host")
 	out, err := client.Try("push", "origin", "HEAD:main")
 	require.Error(t, err, out)

@@ -117,10 +117,10 @@ func (c *Client) Git(args ...string) string {
 func (c *Client) Clone(url string) *Client {
 	c.t.Helper()
 	if url == "" {
-		c.Git("init", "--quiet", "work")
-	} else {
-		c.Git("clone", "--quiet", url, "work")
+		require.NoError(c.t, c.initWork(configOf("")))
+		return c
 	}
+	c.Git("clone", "--quiet", url, "work")
 	c.Dir = filepath.Join(c.Dir, "work")
 	return c
 }
