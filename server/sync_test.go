@@ -15,7 +15,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	rest "github.com/headwater-git/headwater/server/client"
@@ -470,7 +469,7 @@ func TestInvariant23_eventMeansReadable(t *testing.T) {
 			if out, err := other.Try("push", "--quiet", dir, fmt.Sprintf("HEAD:refs/heads/sync-%d", n)); err != nil {
 				t.Error(out)
 			}
-			if err := b.Engine().WaitSync(t.Context(), core.Repository{ID: id}); err != nil {
+			if err := b.SyncID(t.Context(), id); err != nil {
 				t.Error(err)
 			}
 		}
