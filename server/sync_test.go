@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -203,7 +204,7 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 	b.forgePush(t, other, "HEAD:main")
 
 	failures := 300
-	if servertest.Long() {
+	if longtest.Long() {
 		failures = 1000
 	}
 	faults := []forgetest.Fault{
