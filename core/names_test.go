@@ -152,3 +152,13 @@ func TestMaybeObjectID(t *testing.T) {
 		require.Equal(t, want, MaybeObjectID(text), "%q", text)
 	}
 }
+
+func TestValidateUpstreamRef(t *testing.T) {
+	t.Parallel()
+	for _, ref := range []string{"refs/pull/1/head", "a..b", "refs/internal/x", "-x y", "refs/heads", ""} {
+		require.Equal(t, KindInvalid, KindOf(ValidateUpstreamRef(ref)), ref)
+	}
+	for _, ref := range []string{"main", "a/b", "refs/heads/main", "refs/tags/v1"} {
+		require.NoError(t, ValidateUpstreamRef(ref))
+	}
+}

@@ -194,12 +194,12 @@ type RepositoryStore interface {
 	SetObjectFormat(ctx context.Context, id, format string) error
 	// BumpVersion raises the version by one and returns the new one.
 	BumpVersion(ctx context.Context, id string) (int64, error)
-	// DeleteRepository removes the repository and everything that hangs on it
+	// DeleteRepository removes the repository and every row that belongs to it
 	// but its events.
 	DeleteRepository(ctx context.Context, id string) error
 	// DetachUpstream removes upstream link, sync state and credential. It is
 	// idempotent: no link is no error.
 	DetachUpstream(ctx context.Context, id string) error
-	// SetUpstreamID records what the host told of the linked repository.
+	// SetUpstreamID records the id by which the host knows the linked repository.
 	SetUpstreamID(ctx context.Context, id, upstreamID string) error
 }

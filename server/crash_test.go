@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -127,7 +128,7 @@ func TestInvariant17_killedAnywhereWithSQLFirst(t *testing.T) {
 	t.Parallel()
 	killedAt(t, 0, "sql-committed", sqlCommitted, true)
 	for i, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
-		if servertest.Long() || !testing.Short() && strings.HasPrefix(failpoint, "refs-") {
+		if longtest.Long() || !testing.Short() && strings.HasPrefix(failpoint, "refs-") {
 			killedAt(t, i, failpoint, failpoints[failpoint], true)
 		}
 	}
@@ -136,7 +137,7 @@ func TestInvariant17_killedAnywhereWithSQLFirst(t *testing.T) {
 // killedAt kills a server at one step with the named cases; i says with which half of
 // them where there is no time for all.
 func killedAt(t *testing.T, i int, failpoint string, names []string, sqlFirst bool) {
-	if !servertest.Long() && len(names) > 3 {
+	if !longtest.Long() && len(names) > 3 {
 		names = everyOther(names, i)
 	}
 	t.Run(failpoint, func(t *testing.T) {

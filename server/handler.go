@@ -34,13 +34,16 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifier) http.Handler {
 	parts := s.engine.Services()
 	return api.New(api.Options{
+		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Credentials:  s.engine,
+		Records:      s.store,
 		Syncs:        s.engine,
+		Schedule:     parts.Schedule,
 		Clock:        o.Clock,
-		Ready:        s.engine.Ready,
-		Problems:     s.engine.Problems,
-		Damages:      s.engine,
+		Ready:        parts.Readiness.Check,
+		Problems:     parts.Readiness.Problems,
+		Damages:      parts.Rebuild,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,
 		Content:      parts.Content,
@@ -49,9 +52,10 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Purges:       parts.Purges,
 		Fresh:        s.engine,
 		Settings:     s.engine,
+		Plans:        parts.Mirror,
 		Links:        s.engine,
 		Ephemeral:    parts.Ephemeral,
-		Inbound:      s.engine,
+		Inbound:      parts.Inbound,
 		Webhooks:     parts.Events,
 		Events:       parts.Events,
 		Stopping:     s.drain.ending,
@@ -69,8 +73,10 @@ func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
 	parts := s.engine.Services()
 	return githttp.New(githttp.Options{
 		Measure:      s.metrics.Request,
+		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Fresh:        s.engine,
+		Mirror:       parts.Mirror,
 		Copies:       parts.Repos,
 		Fetches:      parts.Serve,
 		Pushes:       parts.Push,

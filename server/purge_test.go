@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -239,7 +240,7 @@ func TestPurge_losesNoPush(t *testing.T) {
 	t.Parallel()
 	const writers = 3
 	pushes := 4
-	if servertest.Long() {
+	if longtest.Long() {
 		pushes = 60
 	}
 	s := servertest.Start(t, servertest.Options{})

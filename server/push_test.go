@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -362,7 +363,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 		t.Parallel()
 		b := newBench(t, forgetest.SeedOptions{Commits: 2})
 		rounds := 8
-		if servertest.Long() {
+		if longtest.Long() {
 			rounds = 100
 		}
 		clients := []*servertest.Client{b.work(t), b.work(t), b.direct(t)}

@@ -163,7 +163,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.backup = backup.NewGate(backup.GateOptions{
 		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
-		Released: s.engine.MaintenanceDue, Clock: o.Clock, Logger: o.Logger.Named("backup"),
+		Released: s.engine.Services().Maintain.Due, Clock: o.Clock, Logger: o.Logger.Named("backup"),
 	})
 	s.gitVersion = g.Version().String()
 	s.watch()

@@ -64,10 +64,10 @@ type StatusDisk struct {
 func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
 	parts := s.engine.Services()
 	out := Status{
-		Version: s.version, Git: s.gitVersion, StartedAt: s.startedAt, Problems: s.engine.Problems(),
+		Version: s.version, Git: s.gitVersion, StartedAt: s.startedAt, Problems: parts.Readiness.Problems(),
 		Hosts: []StatusHost{}, Plugins: []StatusPlugin{},
 	}
-	err := s.engine.Ready(r.Context())
+	err := parts.Readiness.Check(r.Context())
 	if out.Ready = err == nil; err != nil {
 		out.Problems = append(out.Problems, core.MessageOf(err))
 	}

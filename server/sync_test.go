@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -204,7 +204,7 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 	b.forgePush(t, other, "HEAD:main")
 
 	failures := 300
-	if servertest.Long() {
+	if longtest.Long() {
 		failures = 1000
 	}
 	faults := []forgetest.Fault{
@@ -470,7 +470,7 @@ func TestInvariant23_eventMeansReadable(t *testing.T) {
 			if out, err := other.Try("push", "--quiet", dir, fmt.Sprintf("HEAD:refs/heads/sync-%d", n)); err != nil {
 				t.Error(out)
 			}
-			if err := b.Engine().WaitSync(t.Context(), core.Repository{ID: id}); err != nil {
+			if err := b.SyncID(t.Context(), id); err != nil {
 				t.Error(err)
 			}
 		}

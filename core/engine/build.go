@@ -66,9 +66,28 @@ type Options struct {
 	Observer Observer
 }
 
+// Store is what the use cases need of [core.Store].
+type Store interface {
+	Repository(ctx context.Context, org, name string) (core.Repository, error)
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	RepositoryIDs(ctx context.Context) ([]string, error)
+	CreateRepository(ctx context.Context, r core.Repository) error
+	DetachUpstream(ctx context.Context, id string) error
+	core.CredentialStore
+	Settings(ctx context.Context, repoID string) (core.Settings, error)
+	SaveSettings(ctx context.Context, repoID string, s core.Settings) error
+	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
+	Runs(ctx context.Context, repoID, before string, limit int) ([]core.Run, error)
+	InterruptRuns(ctx context.Context, at time.Time) (int, error)
+	InboundWebhook(ctx context.Context, repoID string) (core.InboundWebhook, error)
+	Expectations(ctx context.Context, repoID string) ([]core.Expectation, error)
+	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
+	Forgotten(ctx context.Context, repoID string, ids []core.ObjectID) ([]core.ObjectID, error)
+}
+
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
 type Engine struct {
-	store     core.Store
+	store     Store
 	git       *git.Git
 	repos     *repo.Repos
 	push      *push.Service
@@ -92,7 +111,9 @@ type Engine struct {
 	inbound   *inbound.Service
 	upstreams *upstream.Service
 	discover  *discovery.Discoverer
-	disk      *disk
+	readiness *Readiness
+	retain    *retain.Service
+	rotation  *maintain.Rotation
 	clock     core.Clock
 	log       hclog.Logger
 }
@@ -113,7 +134,6 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.disk = &disk{dir: e.repos.TempDir(), clock: o.Clock}
 	// Only what changes refs has the store itself: a commit point may keep tables in it.
 	o.Store = describing{o.Store, e.describe}
 	e.store = o.Store
@@ -132,6 +152,14 @@ func New(o Options) (*Engine, error) {
 		WantSync: func(ctx context.Context, id string) { e.requestSync(ctx, id, schedule.TriggerRecovery) },
 	})
 	o.Git.OnDamaged(e.rebuild.SuspectFolder)
+	e.readiness = newReadiness(o.Store, e.rebuild, &disk{dir: e.repos.TempDir(), clock: o.Clock})
+	e.retain = retain.New(o.Store, o.Clock, o.Logger)
+	e.rotation = &maintain.Rotation{
+		IDs: o.Store.RepositoryIDs, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Suspect,
+		Failed: func(id string, err error) {
+			o.Logger.Error("the packs of a repository could not be read", "repo_id", id, "error", err)
+		},
+	}
 	e.sync = mirror.New(mirror.Options{
 		Rebuilds: e.rebuild,
 		Git:      o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
@@ -243,14 +271,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.sync.Serve(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return e.rebuild.Run(ctx) })
-	rotation := &maintain.Rotation{
-		IDs: e.store.RepositoryIDs, Path: e.repos.Path, Clock: e.clock, Suspect: e.rebuild.Suspect,
-		Failed: func(id string, err error) {
-			e.log.Error("the packs of a repository could not be read", "repo_id", id, "error", err)
-		},
-	}
-	g.Go(func() error { return rotation.Run(ctx) })
-	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
+	g.Go(func() error { return e.rotation.Run(ctx) })
+	g.Go(func() error { return e.retain.Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.reach.Run(ctx) })
 	g.Go(func() error { return e.ephemeral.Run(ctx) })
@@ -260,9 +282,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.discover.CloseIdle()
 	return err
 }
-
-// MaintenanceDue has maintenance look at a repository soon.
-func (e *Engine) MaintenanceDue(repoID string) { e.maintain.Due(repoID) }
 
 // Services are the parts of the core that can be used one by one; what needs
 // several of them is a method of [Engine].
@@ -279,34 +298,18 @@ type Services struct {
 	Ephemeral *ephemeral.Service // ephemeral branches as a whole
 	Events    *events.Service    // webhooks and the event feed
 	Inbound   *inbound.Service   // webhooks from hosts
-	Schedule  *schedule.Service  // when what is synced
+	Schedule  *schedule.Service  // requests of syncs, and waiting for them
+	Mirror    *mirror.Service    // plans of syncs, and looks before pushes
+	Rebuild   *rebuild.Service   // missing or damaged folders
+	Maintain  *maintain.Service  // repacks
+	Readiness *Readiness         // whether requests can be served
 }
 
 // Services returns the parts.
 func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
-		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound, Schedule: e.schedule,
+		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound,
+		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Readiness: e.readiness,
 	}
-}
-
-// Ready reports whether requests can be served: the store answers, its disk is mounted as
-// far as can be seen, and can be written. KindDamaged: many repositories are missing at
-// once. KindResource: nothing can be written, so that no push and no sync can be recorded;
-// what is here is served all the same.
-func (e *Engine) Ready(ctx context.Context) error {
-	if _, err := e.store.Orgs(ctx); err != nil {
-		return err
-	}
-	if problems, waiting := e.rebuild.Problems(); waiting {
-		return core.Errorf(core.KindDamaged, "%s", problems[0])
-	}
-	return e.disk.writable()
-}
-
-// Problems are what an operator has to look at although requests are served, in one
-// sentence each.
-func (e *Engine) Problems() []string {
-	problems, _ := e.rebuild.Problems()
-	return problems
 }

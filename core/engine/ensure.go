@@ -121,15 +121,8 @@ func (q EnsureRequest) check(r core.Repository) error {
 		return core.Errorf(core.KindInvalid, "at most %d refs and ids can be waited for at once", maxEnsured)
 	}
 	for _, w := range q.Refs {
-		full := w.Name
-		if !strings.HasPrefix(full, "refs/") {
-			full = "refs/heads/" + full
-		}
-		if err := core.ValidateRefName(full); err != nil {
+		if err := core.ValidateUpstreamRef(w.Name); err != nil {
 			return err
-		}
-		if !core.UpstreamOwned(core.Default, full) {
-			return core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", w.Name)
 		}
 		if w.ID != "" && !w.ID.Valid() {
 			return core.Errorf(core.KindInvalid, "ref %q: %q is not an object id in full length", w.Name, w.ID)

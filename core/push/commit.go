@@ -15,7 +15,7 @@ const applyTimeout = 2 * time.Minute
 
 // commit takes the open updates through [repo.Repos.Transact]. From its journal on
 // the client may hang up, and there is no error any more: what cannot be found out
-// or written down is left to Run, with its locks, and the client is told.
+// or written down is left to Run, with its locks, and the client is notified.
 func (s *Service) commit(ctx context.Context, w Session, b *results, held *repo.RefLocks) error {
 	b.watch.lap(PhaseCheck)
 	in := repo.Intent{

@@ -63,7 +63,7 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	})
 }
 
-// ReceivePack serves one push from body to response. Verdicts travel in the
+// ReceivePack serves one push from body to response. Results travel in the
 // protocol; an error means that no complete answer was written.
 func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	body := bufio.NewReaderSize(r.Body, 64<<10)
@@ -246,7 +246,7 @@ func refuseRest(updates []core.RefUpdate) []pktline.RefReport {
 	return reports
 }
 
-// report runs the session and turns its results into the hook's words.
+// report runs the session and turns its results into the reports of the hook.
 func (s *Service) report(ctx context.Context, w Session) []pktline.RefReport {
 	s.repos.Failpoint("objects-received")
 	results, err := s.Write(ctx, w)
@@ -261,7 +261,7 @@ func (s *Service) report(ctx context.Context, w Session) []pktline.RefReport {
 	return reports(results)
 }
 
-// reports returns the results in the words of the protocol.
+// reports returns the results as the reports of the protocol.
 func reports(results []Result) []pktline.RefReport {
 	all := make([]pktline.RefReport, len(results))
 	for i, r := range results {

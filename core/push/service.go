@@ -128,9 +128,8 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// constraints returns what the repository's refs are subject to. The filter is about
-// what goes to and fro between here and the upstream: a local repository has
-// none.
+// constraints returns what the repository's refs are subject to. A local repository
+// has none: the filter is about what is exchanged with an upstream.
 func (s *Service) constraints(ctx context.Context, r core.Repository) (refConstraints, error) {
 	if r.Upstream == nil {
 		return refConstraints{}, nil
@@ -147,8 +146,8 @@ func (s *Service) constraints(ctx context.Context, r core.Repository) (refConstr
 }
 
 // Check returns what [Service.Write] would say of the updates for their names
-// alone, without locks, git and network: for who would else upload or build
-// something in vain.
+// alone, without locks, git and network: for callers that would else upload or build
+// something that is refused.
 func (s *Service) Check(ctx context.Context, w Session) ([]Result, error) {
 	b, err := s.named(ctx, w)
 	if err != nil {
@@ -172,9 +171,10 @@ func (s *Service) named(ctx context.Context, w Session) (*results, error) {
 	return b, nil
 }
 
-// Write carries the session out and returns one result per update, in order. An error means that nothing moved, nothing was journaled and no
-// result was reached: the store or the provider failed, or ctx ended before the
-// point of no return. Past it there are results only. One that says "outcome
+// Write carries the session out and returns one result per update, in order. An
+// error means that nothing moved, nothing was journaled and no result was reached:
+// the store or the provider failed, or ctx ended before the journal entry was
+// written. After that there are results only. One that says "outcome
 // unknown" may still come true: its ref stays locked until Run has found out.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	b := newResults(w)
@@ -221,7 +221,7 @@ func (s *Service) write(ctx context.Context, w Session, b *results) error {
 	b.owns = c.rules.Owns
 	for i, u := range w.Updates {
 		if r, ok := w.checkName(u, c); !ok {
-			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
+			b.refuse(i, r.Kind, r.Reason) // its own reason, also where the refusal of another one refused it before
 		}
 	}
 	// Before the locks, since the host may take its time.
@@ -294,7 +294,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *results) error {
 }
 
 // refuseUnsettled refuses updates of refs whose last update is not settled: to
-// wait for the lock would be in vain.
+// waiting for the lock would not help.
 func (s *Service) refuseUnsettled(w Session, b *results) {
 	for _, i := range b.pending() {
 		if b.open[i] && s.repos.Unsettled(w.Repo.ID, w.Namespace.Path(w.Updates[i].Name)) {

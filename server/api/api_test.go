@@ -67,9 +67,12 @@ func newBench(t *testing.T, change ...func(o *Options)) *bench {
 		}
 	}
 	o := Options{
+		Lookup:       b.ledger,
 		Repositories: b.ledger,
 		Credentials:  b.ledger,
+		Records:      b.ledger,
 		Syncs:        b.ledger,
+		Schedule:     b.ledger,
 		Clock:        core.SystemClock{},
 		Ready:        b.ledger.Ready,
 		Verifier:     access.NewVerifier(keys, core.SystemClock{}),

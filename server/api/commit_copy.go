@@ -41,7 +41,7 @@ func (s *server) copyRequest(c *call, body createBody) (*engine.CopyRequest, err
 	case !opens.Can(access.GitRead):
 		return nil, core.Errorf(core.KindPermission, "base_repo.auth.token lacks the scope %q", access.GitRead)
 	}
-	source, err := s.Repositories.Repository(c.ctx(), c.identity.Org, b.Name)
+	source, err := s.Lookup.Repository(c.ctx(), c.identity.Org, b.Name)
 	if err != nil && core.KindOf(err) != core.KindNotFound {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func (s *server) feedRequest(c *call) (feedRequest, error) {
 	query := params{c.r.URL.Query()}
 	request := feedRequest{filter: events.FeedFilter{Org: c.identity.Org, RepoID: c.repo.ID}}
 	if name := query.Get("repo"); name != "" {
-		repo, err := s.Repositories.Repository(c.ctx(), c.identity.Org, name)
+		repo, err := s.Lookup.Repository(c.ctx(), c.identity.Org, name)
 		switch {
 		case c.repo.ID != "" && (err != nil || repo.ID != c.repo.ID):
 			return request, core.Errorf(core.KindPermission, "the token is for another repository than the parameter \"repo\"")

@@ -64,7 +64,7 @@ func (s *server) confirm(c *call) error {
 		return err
 	}
 	// The look may have brought another default branch.
-	c.repo, err = s.Repositories.Repository(c.ctx(), c.repo.Org, c.repo.ID)
+	c.repo, err = s.Lookup.Repository(c.ctx(), c.repo.Org, c.repo.ID)
 	return err
 }
 

@@ -468,6 +468,7 @@ func TestServer_pullUpstream_table(t *testing.T) {
 		{"one ref", "synced", `{"ref":"main"}`, 202, []string{"api:main"}},
 		{"after is ignored", "synced", `{"after":7}`, 202, []string{"api:"}},
 		{"ref of a wrong type", "synced", `{"ref":{}}`, 400, nil},
+		{"ref that no upstream is asked for", "synced", `{"ref":"refs/pull/1/head"}`, 400, nil},
 		{"no upstream", "local", `{}`, 400, nil},
 	} {
 		for _, family := range []string{"/api/v1/repos", "/api/repos/" + tt.repo} {

@@ -15,24 +15,28 @@ import (
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Options is what the REST layer stands on. Repositories, Credentials, Syncs,
-// Verifier and Clock are required.
+// Options is what the REST layer stands on. Lookup, Repositories, Credentials, Records,
+// Syncs, Schedule, Verifier and Clock are required.
 type Options struct {
+	Lookup       middleware.Repositories // finds repositories by name or id
 	Repositories Repositories
 	Credentials  Credentials
+	Records      Records
 	Syncs        Syncs
+	Schedule     Schedule
 	Clock        core.Clock
 	Ready        func(ctx context.Context) error // for GET /readyz: whether requests can be taken; nil: they can
 	Problems     func() []string                 // for GET /readyz: what an operator has to look at all the same; nil: nothing
 	Damages      Damages                         // nil: no repository is damaged as far as is known
 	Verifier     *access.Verifier
-	Limiter      *limit.Limiter          // nil: requests are not bounded
-	Content      Content                 // nil: calls that read content are refused
-	Commits      Commits                 // nil: calls that write content are refused
-	Rewrites     Rewrites                // nil: calls about rewrites are refused
-	Purges       Purges                  // nil: calls that forget are refused
-	Fresh        Freshener               // nil: copies are served as they are
-	Settings     Settings                // required for the calls about settings
+	Limiter      *limit.Limiter // nil: requests are not bounded
+	Content      Content        // nil: calls that read content are refused
+	Commits      Commits        // nil: calls that write content are refused
+	Rewrites     Rewrites       // nil: calls about rewrites are refused
+	Purges       Purges         // nil: calls that forget are refused
+	Fresh        Freshener      // nil: copies are served as they are
+	Settings     Settings       // required for the calls about settings, like Plans
+	Plans        Plans
 	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
 	Ephemeral    Ephemeral               // nil: calls about ephemeral branches as a whole are refused
 	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
@@ -69,7 +73,7 @@ func New(o Options) http.Handler {
 		Measure:  o.Measure,
 	}
 	s.access = middleware.Access{
-		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Repositories, Token: bearerToken,
+		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: bearerToken,
 		LacksScope: "the token lacks the scope %q", OtherRepository: "the token is for another repository than the path",
 	}
 	// mux sees the escaped path, so that "team%2Fapp" stays one segment. It

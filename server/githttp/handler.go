@@ -21,19 +21,22 @@ import (
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Repositories finds repositories and knows whether they can be read yet.
+// Repositories knows whether repositories can be read yet.
 type Repositories interface {
-	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
 	// CheckReady is KindSyncing while the first sync of a repository runs.
 	CheckReady(ctx context.Context, repo core.Repository) error
 }
 
 // Freshener makes copies as fresh as clients demand.
 type Freshener interface {
-	// Fresh makes a copy fresh, if that is possible in a short time.
-	Fresh(ctx context.Context, repo core.Repository)
 	Freshness(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
 	Confirm(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
+}
+
+// Mirror knows the upstreams of repositories.
+type Mirror interface {
+	// BeforePush makes a copy fresh, if that is possible in a short time.
+	BeforePush(ctx context.Context, repo core.Repository)
 }
 
 // Copies knows whether the local copy of a repository is the newest there is.
@@ -63,8 +66,10 @@ var (
 // Options configures [New]. All but Limiter and the graces is required.
 type Options struct {
 	Measure      middleware.Measure
+	Lookup       middleware.Repositories // finds repositories by name or id
 	Repositories Repositories
 	Fresh        Freshener
+	Mirror       Mirror
 	Copies       Copies
 	Fetches      Fetches
 	Pushes       Pushes
@@ -96,7 +101,7 @@ func New(o Options) *Handler {
 	return &Handler{
 		o: o, log: o.Logger.Named("git-http"),
 		access: middleware.Access{
-			Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Repositories, Token: token,
+			Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: token,
 			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
 		},
 	}
