@@ -60,8 +60,8 @@ type Options struct {
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
 	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
-	// ManyRefs is from how many refs on a push goes upstream in this process, since
-	// git compares each ref with each; 0 is 64.
+	// ManyRefs is from how many refs on git send-pack takes a push upstream, since
+	// git push would compare each with each; 0 is 64.
 	ManyRefs int
 	// SettlePeriod is over how long listings of the upstream must agree on an old
 	// id before an update without an answer counts as not taken; 0 is 2 min.
