@@ -63,8 +63,8 @@ type Options struct {
 	// Finished is called after every write session, for whoever counts; it must not
 	// block. nil: nobody does.
 	Finished func(Finished)
-	// ManyRefs is from how many refs on a push goes upstream in this process, since
-	// git compares each ref with each; 0 is 64.
+	// ManyRefs is from how many refs on git send-pack takes a push upstream, since
+	// git push would compare each with each; 0 is 64.
 	ManyRefs int
 	// SettlePeriod is over how long listings of the upstream must agree on an old
 	// id before an update without an answer counts as not taken; 0 is 2 min.
