@@ -209,11 +209,29 @@ func (d *diskReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// RemoveDerived removes the commit-graph and the index over all packs with its
-// bitmap. Git reads without them, only slower, until maintenance has made them anew.
+// RemoveDerived removes what git makes of the objects: [RemoveCommitGraph] and
+// [RemovePackIndex].
 func RemoveDerived(dir string) error {
+	return errors.Join(RemoveCommitGraph(dir), RemovePackIndex(dir))
+}
+
+// RemoveCommitGraph removes the commit-graph. Git reads without it, only slower, until
+// maintenance has made it anew.
+func RemoveCommitGraph(dir string) error {
+	return removeFiles(dir, "objects/info/commit-graph", "objects/info/commit-graphs/*")
+}
+
+// RemovePackIndex removes the index over all packs with its bitmap, which git does
+// without just so.
+func RemovePackIndex(dir string) error {
+	return removeFiles(dir, "objects/pack/multi-pack-index*")
+}
+
+// removeFiles removes the files below dir that the patterns fit.
+func removeFiles(dir string, patterns ...string) error {
 	var errs []error
-	for _, pattern := range []string{"objects/info/commit-graph", "objects/info/commit-graphs/*", "objects/pack/multi-pack-index*"} {
+	for _, pattern := range patterns {
+		// Not [filepath.Glob]: the path of dir itself may hold a "[".
 		names, err := fs.Glob(os.DirFS(dir), pattern)
 		errs = append(errs, err)
 		for _, name := range names {

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -76,11 +74,11 @@ func (d *Discoverer) Push(ctx context.Context, r git.Remote, req PushRequest) (l
 	if err != nil {
 		return nil, false, remoteError(ctx, err)
 	}
-	w := &watchdog{limit: maxAdvertisement, stall: d.stall}
-	w.timer = time.AfterFunc(d.stall, func() { cancel(hosterror.ErrStalled) })
+	stalled := func() { cancel(hosterror.ErrStalled) }
+	w := &answerReader{limit: maxAdvertisement, stall: newStallTimer(d.stall, stallBytes, stalled)}
 	host := newAdvertParser(receivePack, []string{"refs/"})
 	transport, err := d.list(ctx, r, u, host, w)
-	w.timer.Stop()
+	w.stall.stop()
 	if err != nil {
 		return nil, false, remoteError(ctx, err)
 	}
@@ -90,9 +88,10 @@ func (d *Discoverer) Push(ctx context.Context, r git.Remote, req PushRequest) (l
 	}
 	p := &pusher{
 		d: d, remote: r, host: host, request: req, commands: commands,
-		pulse: newPulse(d.pushStall, func() { cancel(hosterror.ErrStalled) }),
+		// Hosts print a byte now and then while their hooks run: any one counts.
+		stall: newStallTimer(d.pushStall, 1, stalled),
 	}
-	defer p.pulse.stop()
+	defer p.stall.stop()
 	reported, sent, err := p.send(ctx, transport, u.JoinPath(receivePack).String())
 	return append(lines, reported...), sent, err
 }
@@ -143,7 +142,7 @@ type pusher struct {
 	host     *advertParser
 	request  PushRequest
 	commands []core.RefUpdate
-	pulse    *pulse
+	stall    *stallTimer
 }
 
 // send sends the commands and returns what the host reports.
@@ -161,8 +160,7 @@ func (p *pusher) send(ctx context.Context, transport *http.Transport, url string
 	post.Header.Set("Content-Type", "application/x-git-receive-pack-request")
 	post.Header.Set("Accept", "application/x-git-receive-pack-result")
 	answer := &report{sideband: p.host.offers["side-band-64k"], messages: p.request.Messages, remote: p.remote}
-	w := &watchdog{limit: maxAdvertisement, stall: p.d.pushStall, beat: p.pulse.beat}
-	p.pulse.beat()
+	w := &answerReader{limit: maxAdvertisement, stall: p.stall}
 	err = p.d.exchange(transport, post, p.remote, "application/x-git-receive-pack-result", w, answer.read)
 	switch {
 	case answer.whole:
@@ -182,7 +180,7 @@ func (p *pusher) body(ctx context.Context) (body io.Reader, length int64, done f
 	var head bytes.Buffer
 	p.writeCommands(&head)
 	if !slices.ContainsFunc(p.commands, func(u core.RefUpdate) bool { return !u.IsDelete() }) {
-		return &beating{p.pulse, &head}, int64(head.Len()), func() {}, nil
+		return &requestBody{p.stall, &head}, int64(head.Len()), func() {}, nil
 	}
 	packing, cancel := context.WithCancel(ctx)
 	r, w := io.Pipe()
@@ -193,11 +191,11 @@ func (p *pusher) body(ctx context.Context) (body io.Reader, length int64, done f
 		_ = r.Close()
 		ended.Wait()
 	}
-	switch _, err = io.CopyN(&head, r, postBuffer); {
+	switch _, err = io.CopyN(&head, &requestBody{p.stall, r}, postBuffer); {
 	case err == nil:
-		return &beating{p.pulse, io.MultiReader(&head, r)}, -1, done, nil
+		return &requestBody{p.stall, io.MultiReader(&head, r)}, -1, done, nil
 	case errors.Is(err, io.EOF):
-		return &beating{p.pulse, &head}, int64(head.Len()), done, nil
+		return &requestBody{p.stall, &head}, int64(head.Len()), done, nil
 	}
 	done()
 	return nil, 0, nil, err
@@ -261,46 +259,4 @@ func (p *pusher) writeCommands(out *bytes.Buffer) {
 		out.Write(pktline.Appendf(nil, "%s", option))
 	}
 	out.WriteString(pktline.FlushPacket)
-}
-
-// pulse ends a request in which nothing has moved for some time.
-type pulse struct {
-	timer   *time.Timer
-	limit   time.Duration
-	waiting atomic.Bool // for this machine, not for the host
-}
-
-func newPulse(limit time.Duration, end func()) *pulse {
-	p := &pulse{limit: limit}
-	armed := make(chan struct{})
-	p.timer = time.AfterFunc(limit, func() {
-		<-armed
-		if p.waiting.Load() {
-			p.timer.Reset(limit)
-			return
-		}
-		end()
-	})
-	close(armed)
-	return p
-}
-
-func (p *pulse) beat() { p.timer.Reset(p.limit) }
-
-func (p *pulse) stop() { p.timer.Stop() }
-
-// beating is a request's body, of which every read shows that the host took the last.
-type beating struct {
-	pulse *pulse
-	r     io.Reader
-}
-
-// Read reads from the body.
-func (b *beating) Read(p []byte) (int, error) {
-	b.pulse.beat()
-	b.pulse.waiting.Store(true)
-	n, err := b.r.Read(p)
-	b.pulse.waiting.Store(false)
-	b.pulse.beat()
-	return n, err
 }
