@@ -40,6 +40,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Clock:        o.Clock,
 		Ready:        s.engine.Ready,
 		Problems:     s.engine.Problems,
+		Writable:     s.engine.Writable,
 		Damages:      s.engine,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,

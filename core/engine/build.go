@@ -290,12 +290,19 @@ func (e *Engine) Ready(ctx context.Context) error {
 	if problems, waiting := e.rebuild.Problems(); waiting {
 		return core.Errorf(core.KindDamaged, "%s", problems[0])
 	}
-	return e.disk.writable()
+	return nil
 }
+
+// Writable returns why nothing can be written to the data directory, KindResource, and
+// nil if that can be done.
+func (e *Engine) Writable() error { return e.disk.writable() }
 
 // Problems are what an operator has to look at although requests are served, in one
 // sentence each.
 func (e *Engine) Problems() []string {
 	problems, _ := e.rebuild.Problems()
+	if err := e.disk.writable(); err != nil {
+		problems = append(problems, core.MessageOf(err))
+	}
 	return problems
 }
