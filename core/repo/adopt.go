@@ -30,6 +30,10 @@ type Adopted struct {
 // KindInvalid: it is no repository, or not a whole one. KindPrecondition: objects are
 // missing or damaged.
 func (r *Repos) Adopt(ctx context.Context, id, from string) (Adopted, error) {
+	// Of a link the folder that it leads to is taken, and of a folder of objects, too.
+	if real, err := filepath.EvalSymlinks(from); err == nil {
+		from = real
+	}
 	if info, err := os.Stat(filepath.Join(from, ".git")); err == nil && info.IsDir() {
 		from = filepath.Join(from, ".git")
 	}
@@ -70,7 +74,11 @@ func (r *Repos) Adopt(ctx context.Context, id, from string) (Adopted, error) {
 		a.Refs++
 	}
 	return a, r.CreateFrom(ctx, id, a.Branch, a.ObjectFormat, func(ctx context.Context, dir string) error {
-		if err := takeObjects(filepath.Join(from, "objects"), filepath.Join(dir, "objects")); err != nil {
+		objects, err := filepath.EvalSymlinks(filepath.Join(from, "objects"))
+		if err != nil {
+			return err
+		}
+		if err := takeObjects(objects, filepath.Join(dir, "objects")); err != nil {
 			return err
 		}
 		if err := r.git.WriteRefs(ctx, dir, changes); err != nil {

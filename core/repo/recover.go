@@ -85,7 +85,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 // empty: those are creations cut short before the store had them. One
 // with content is kept and reported: the store may be the wrong one.
 func (r *Repos) orphans(known map[string]bool) error {
-	found, err := globIn(filepath.Join(r.root, "repos"), "*/*/*.git")
+	found, err := folders(r.root)
 	if err != nil {
 		return err
 	}

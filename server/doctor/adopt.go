@@ -47,7 +47,7 @@ func Adopt(ctx context.Context, dataDir string, s core.Store, g *git.Git, now ti
 			if ctx.Err() != nil {
 				return all, ctx.Err()
 			}
-			a.Refused = err.Error()
+			a.Refused = Shown(err.Error())
 		}
 		all = append(all, a)
 	}
