@@ -27,7 +27,7 @@ func EventTypes() []string {
 	return []string{
 		EventPush, EventSyncStarted, EventSyncSucceeded, EventSyncFailed, EventDefaultBranchChanged,
 		EventUpstreamMoved, EventUpstreamUnavailable, EventUpstreamRecovered, EventRefRewritten, EventRefHeld,
-		EventRepositoryDamaged, EventRepositoryRebuilt,
+		EventRepositoryDamaged, EventRepositoryRebuilt, EventForgottenReturned,
 	}
 }
 

@@ -77,8 +77,8 @@ func (c ErrorClass) NextStep(text string) string {
 		return "check the spelling of the upstream's host"
 	case c == ClassRefused && strings.Contains(text, "archived"):
 		return "unarchive it at the host"
-	case strings.Contains(text, "disk is full"):
-		return "have this server's operator free disk space"
+	case TellsOperator(text):
+		return "have this server's operator do that"
 	case strings.Contains(text, "--tolerate"):
 		return "do that, or tell the owner of the upstream"
 	}

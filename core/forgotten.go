@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// EventForgottenReturned tells that refs lead again to objects that were forgotten on
+// purpose, because the host does or somebody pushed them. Its body names the refs, how
+// many objects there are, and some of their ids.
+const EventForgottenReturned = "repo.forgotten_returned"
+
 // ForgottenStore keeps the ids of objects that were forgotten on purpose: what a
 // purge took out of a repository. Such an object is served, kept and fetched by its
 // id only while a ref leads to it.

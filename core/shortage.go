@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 )
 
@@ -52,15 +53,29 @@ func ShortageOf(err error) (Shortage, bool) {
 	return Shortage{}, false
 }
 
+// operatorHasTo stands in sentences about a shortage between what ran out and what to do.
+const operatorHasTo = "; the operator has to "
+
+// TellsOperator reports whether a text says itself what the operator of this server has
+// to do: the sentence of a shortage does.
+func TellsOperator(text string) bool { return strings.Contains(text, operatorHasTo) }
+
 // Sentence says what ran out, where, and what to do. Where names a folder as an
 // operator knows it, and not a path: others read it, too.
 func (s Shortage) Sentence(where string) string {
-	return fmt.Sprintf(s.what, where) + "; the operator has to " + s.next
+	return fmt.Sprintf(s.what, where) + operatorHasTo + s.next
 }
 
 // InodesSentence is the sentence of a disk with space but without a free inode, which
 // the system reports like one without space.
 func InodesSentence(where string) string {
 	return fmt.Sprintf("no inodes are left on the disk of %s, so that no file can be made", where) +
-		"; the operator has to remove files there or make the file system anew with more inodes, then try again"
+		operatorHasTo + "remove files there or make the file system anew with more inodes, then try again"
+}
+
+// UnwritableSentence is the sentence of a file that the system refused to write without
+// its error being known.
+func UnwritableSentence(what string) string {
+	return what + " cannot be written: a disk quota or the largest size of a file is reached, or the disk has a fault" +
+		operatorHasTo + "look at the quota of the server's user, its limit of file sizes (ulimit -f) and the system's log, then try again"
 }

@@ -52,3 +52,82 @@ func TestDamage_isNoticedByACloneAndRebuilt(t *testing.T) {
 	b.clone(t)
 	b.requireSame(t)
 }
+
+// The server is killed at each step of a rebuild, with all that it had in memory, and
+// the next one ends it by itself.
+func TestDamage_killedWhileItIsRebuilt(t *testing.T) {
+	t.Parallel()
+	forge := newForge(t, forgetest.SeedOptions{Commits: 3, Branches: 2, Tags: 1})
+	o := servertest.Options{Dir: t.TempDir(), Forges: []*forgetest.TestForge{forge}}
+	p := servertest.StartProcess(t, o)
+	p.Link(t, mirror, forge, origin)
+	p.Pull(t, mirror)
+	p.WaitReady(t, mirror)
+	own := p.Client(t, mirror).Clone(p.Remote(mirror))
+	note := own.Commit("only here")
+	own.Git("push", "--quiet", "origin", "HEAD:refs/notes/own")
+	folders, err := filepath.Glob(filepath.Join(o.Dir, "repos", "*", "*", "*.git"))
+	require.NoError(t, err)
+	require.Len(t, folders, 1)
+	steps := []string{"rebuild-fetched", "rebuild-salvaged", "rebuild-moved", "rebuild-placed", "rebuild-carried"}
+	for n, step := range steps {
+		p.Arm(t, step)
+		require.NoError(t, os.Remove(filepath.Join(folders[0], "HEAD")), step)
+		_, err := p.Client(t, mirror).Try("ls-remote", p.Remote(mirror))
+		require.Error(t, err, step)
+		p.AwaitHits(t, 1)
+		p.Kill()
+		p = servertest.StartProcess(t, o)
+		p.WaitReady(t, mirror)
+		aside, err := os.ReadDir(filepath.Join(o.Dir, "quarantine"))
+		require.NoError(t, err)
+		require.Len(t, aside, n+1, "%s: the damaged folder is there, once", step)
+		require.FileExists(t, filepath.Join(folders[0], "HEAD"), step)
+		out, err := p.Client(t, mirror).Try("ls-remote", p.Remote(mirror))
+		require.NoError(t, err, "%s: %s", step, out)
+		require.Contains(t, out, note+"\trefs/notes/own", step)
+		for ref, id := range forge.Refs(origin) {
+			require.Contains(t, out, id+"\t"+ref, step)
+		}
+		left, err := os.ReadDir(filepath.Join(o.Dir, "tmp"))
+		require.NoError(t, err)
+		for _, e := range left {
+			require.NotContains(t, e.Name(), "rebuild-", step)
+		}
+	}
+}
+
+// A disk that is not mounted: nothing is touched, readiness says so, and when it is
+// mounted all goes on by itself.
+func TestDamage_unmountedDiskIsNotReady(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	o := servertest.Options{Dir: t.TempDir(), Clock: clock}
+	s := servertest.Start(t, o)
+	for _, name := range []string{"one", "two", "three", "four"} {
+		s.Create(t, name)
+	}
+	s.Stop(t)
+	disk, away := filepath.Join(o.Dir, "repos"), filepath.Join(o.Dir, "away")
+	require.NoError(t, os.Rename(disk, away))
+	require.NoError(t, os.Mkdir(disk, 0o700))
+	s = servertest.Start(t, o)
+	a := s.Call(t, http.MethodGet, "/readyz", "", nil)
+	require.Equal(t, http.StatusServiceUnavailable, a.Status)
+	require.Equal(t, "damaged", a.At("code"))
+	require.Contains(t, a.Raw, "4 repositories are missing at once, as if a disk were not mounted")
+	a = s.API(t, http.MethodGet, "one", "/branches", nil)
+	require.Equal(t, http.StatusServiceUnavailable, a.Status)
+	require.Contains(t, a.Raw, "headwater repo rebuild one")
+	left, err := os.ReadDir(disk)
+	require.NoError(t, err)
+	require.Empty(t, left)
+
+	require.NoError(t, os.Remove(disk))
+	require.NoError(t, os.Rename(away, disk))
+	require.Eventually(t, func() bool {
+		clock.Advance(time.Minute)
+		return s.Call(t, http.MethodGet, "/readyz", "", nil).Status == http.StatusOK
+	}, time.Minute, 20*time.Millisecond, "%s", s.Log)
+	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "one", "/branches", nil).Status)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -62,6 +63,27 @@ func LockStopped(dataDir string) (unlock func() error, ok bool, err error) {
 		return nil, false, errors.Join(err, f.Close())
 	}
 	return func() error { return unlockDir(f) }, true, nil
+}
+
+// Runs reports whether a server runs on a data directory, or a command that stands for
+// one. It makes nothing, and keeps out nobody but a server that starts in this moment.
+func Runs(dataDir string) (bool, error) {
+	f, err := os.Open(filepath.Join(dataDir, "run", "lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// Shared: two that look do not take each other for a server.
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, f.Close()
+	}
+	if err != nil {
+		return false, errors.Join(err, f.Close())
+	}
+	return false, unlockDir(f)
 }
 
 // unlockDir gives the lock back. Closing the file alone would leave it to a child

@@ -43,6 +43,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Clock:        o.Clock,
 		Ready:        parts.Readiness.Check,
 		Problems:     parts.Readiness.Problems,
+		Writable:     parts.Readiness.Writable,
 		Damages:      parts.Rebuild,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,

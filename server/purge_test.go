@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
@@ -186,6 +187,10 @@ func TestPurge_forgetsASecret(t *testing.T) {
 	b.pullAndWait(t)
 	back := b.ways(t, commit, blob)
 	require.Equal(t, each(back, true), back)
+	told := b.eventsOf(t, core.EventForgottenReturned)
+	require.Len(t, told, 1, "and people are told")
+	require.Equal(t, []any{"refs/heads/back"}, told[0].At("refs"))
+	require.Contains(t, told[0].At("ids"), blob)
 	run(dir, "update-ref", "-d", "refs/heads/back")
 	b.pullAndWait(t)
 	gone := b.ways(t, commit, blob)
@@ -212,7 +217,12 @@ func TestStrictWants(t *testing.T) {
 	require.NoError(t, err)
 	shown := b.ways(t, head, file)
 	require.Equal(t, each(shown, true), shown)
-	for _, version := range []string{"0", "2"} {
+	for _, id := range []string{commit, blob} {
+		out, err := b.Client(t, mirror).Clone("").Try("-c", "protocol.version=1", "fetch", "--quiet", b.Remote(mirror), id)
+		require.Error(t, err)
+		require.Contains(t, out, "not our ref")
+	}
+	for _, version := range []string{"0", "1", "2"} {
 		client := b.Client(t, mirror)
 		client.Configure(map[string]string{"protocol.version": version})
 		client.Git("clone", "--quiet", "--filter=blob:none", "--no-checkout", b.Remote(mirror), "work")

@@ -4,17 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"syscall"
 
 	"github.com/headwater-git/headwater/core"
 )
-
-// fullDisk is the message of SQLITE_FULL, which SQLite gives for ENOSPC (os_unix.c,
-// unixWrite): the same sentence as git's and the system's own.
-var fullDisk = func() string {
-	short, _ := core.ShortageOf(syscall.ENOSPC)
-	return short.Sentence("the database (headwater.db in " + core.DataDirectory + ")")
-}()
 
 // op says what a method does, and what it means if the row it names is missing
 // or the value it adds is there already.
@@ -43,11 +35,10 @@ func (o op) fail(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		failure.Message = "it was given up before it was done"
 	default:
-		switch failure.Message = advice(err); failure.Message {
-		case "":
-			failure.Message = "the database failed"
-		case fullDisk:
+		if failure.Message = shortage(err); failure.Message != "" {
 			failure.Kind = core.KindResource
+		} else if failure.Message = advice(err); failure.Message == "" {
+			failure.Message = "the database failed"
 		}
 	}
 	return failure

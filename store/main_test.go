@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/store"
@@ -60,6 +62,39 @@ func child(ctx context.Context, work, dir, arg string, out io.Writer) error {
 			}
 			fmt.Fprintln(out, id)
 		}
+	case "files": // a connection is needed while no file can be opened
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
+			return err
+		}
+		var open []*os.File
+		for {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				break
+			}
+			open = append(open, f)
+		}
+		_, failed := s.Orgs(ctx)
+		fmt.Fprintln(out, core.KindOf(failed), core.MessageOf(failed))
+		_, failed = store.Open(ctx, filepath.Join(dir, "headwater.db"), store.Options{Sealer: sealer})
+		fmt.Fprintln(out, core.KindOf(failed), core.MessageOf(failed))
+		for _, f := range open {
+			if err := f.Close(); err != nil {
+				return err
+			}
+		}
+	case "size": // files reach the largest size, as a disk reaches a quota
+		signal.Ignore(unix.SIGXFSZ) // write(2) fails with EFBIG then, see setrlimit(2)
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 100 << 10, Max: 100 << 10}); err != nil {
+			return err
+		}
+		var failed error
+		for i := 0; i < 1000 && failed == nil; i++ {
+			failed = s.CreateOrg(ctx, core.Org{Name: fmt.Sprintf("%0100d", i)})
+		}
+		fmt.Fprintln(out, core.KindOf(failed), core.MessageOf(failed))
+		_, failed = s.Orgs(ctx)
+		fmt.Fprintln(out, failed)
 	case "request":
 		for range requests {
 			wanted, err := s.RequestSync(ctx, arg, "api", "")

@@ -117,6 +117,43 @@ func isOrphan(err error) bool {
 	return ok && e.Code() == sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
+// databaseFile is how sentences name the database.
+const databaseFile = "the database (headwater.db in " + core.DataDirectory + ")"
+
+// shortage returns the sentence for what the machine ran out of according to SQLite, ""
+// if that is not why it failed. Of the system's errors SQLite tells ENOSPC alone apart
+// (os_unix.c: unixWrite, robust_open, unixOpenSharedMemory).
+func shortage(err error) string {
+	if short, ok := core.ShortageOf(err); ok { // of a file that this package opened
+		return short.Sentence(databaseFile)
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return ""
+	}
+	var cause error
+	switch e.Code() {
+	case sqlitelib.SQLITE_FULL:
+		cause = unix.ENOSPC
+	case sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_IOERR_SHMOPEN:
+		// No file of any kind can be opened: then it is not this one's fault.
+		f, openErr := os.Open(os.DevNull)
+		if openErr == nil {
+			_ = f.Close()
+		}
+		cause = openErr
+	case sqlitelib.SQLITE_NOMEM, sqlitelib.SQLITE_IOERR_NOMEM:
+		return "the database ran out of memory; try again later, or have the operator give the machine more"
+	case sqlitelib.SQLITE_IOERR_WRITE, sqlitelib.SQLITE_IOERR_FSYNC, sqlitelib.SQLITE_IOERR_DIR_FSYNC, sqlitelib.SQLITE_IOERR_TRUNCATE,
+		sqlitelib.SQLITE_IOERR_SHMSIZE, sqlitelib.SQLITE_IOERR_SHMMAP:
+		return core.UnwritableSentence(databaseFile)
+	}
+	if short, ok := core.ShortageOf(cause); ok {
+		return short.Sentence(databaseFile)
+	}
+	return ""
+}
+
 // advice returns what a person should know about err, "" if nothing special.
 func advice(err error) string {
 	e, ok := errors.AsType[*sqlite.Error](err)
@@ -126,8 +163,6 @@ func advice(err error) string {
 	switch e.Code() & 0xff { // the primary code; the upper bits are details
 	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
 		return "the database is busy; another process holds its write lock"
-	case sqlitelib.SQLITE_FULL:
-		return fullDisk
 	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
 		return "the database file is damaged or not a database"
 	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:

@@ -346,3 +346,26 @@ func TestStore_fullDisk(t *testing.T) {
 	require.Equal(t, core.KindResource, core.KindOf(err), "%v", err)
 	require.Contains(t, core.MessageOf(err), "no space is left on the disk of the database (headwater.db in the data directory); the operator has to free space")
 }
+
+// So does one for which no file can be opened, and one whose file may not grow, which
+// is how SQLite sees a quota, too; reads go on.
+func TestStore_shortages(t *testing.T) {
+	t.Parallel()
+	for work, want := range map[string][]string{
+		"files": {
+			"resource the limit of open files of a process was reached in the database (headwater.db in the data directory); the operator has to raise",
+			"resource the limit of open files of a process was reached in the database (headwater.db in the data directory); the operator has to raise",
+		},
+		"size": {"resource the database (headwater.db in the data directory) cannot be written: a disk quota or the largest size of a file is reached", "<nil>"},
+	} {
+		t.Run(work, func(t *testing.T) {
+			t.Parallel()
+			cmd, lines := start(t, work, t.TempDir(), "")
+			for _, line := range want {
+				require.True(t, lines.Scan())
+				require.Contains(t, lines.Text(), line)
+			}
+			require.NoError(t, cmd.Wait())
+		})
+	}
+}

@@ -27,10 +27,9 @@ func newReadiness(store core.OrgStore, r *rebuild.Service, d *disk) *Readiness {
 	return &Readiness{store: store, rebuild: r, disk: d}
 }
 
-// Check reports whether requests can be served: the store answers, its disk is mounted as
-// far as can be seen, and can be written. KindDamaged: many repositories are missing at
-// once. KindResource: nothing can be written, so that no push and no sync can be recorded;
-// what is here is served all the same.
+// Check reports whether requests can be served: the store answers, and its disk is mounted
+// as far as can be seen. KindDamaged: many repositories are missing at once. A disk that
+// cannot be written is no reason: what is here is served all the same.
 func (r *Readiness) Check(ctx context.Context) error {
 	if _, err := r.store.Orgs(ctx); err != nil {
 		return err
@@ -38,13 +37,20 @@ func (r *Readiness) Check(ctx context.Context) error {
 	if problems, waiting := r.rebuild.Problems(); waiting {
 		return core.Errorf(core.KindDamaged, "%s", problems[0])
 	}
-	return r.disk.writable()
+	return nil
 }
+
+// Writable returns why nothing can be written to the data directory, KindResource, and
+// nil if that can be done.
+func (r *Readiness) Writable() error { return r.disk.writable() }
 
 // Problems returns what an operator has to look at although requests are served, in one
 // sentence each.
 func (r *Readiness) Problems() []string {
 	problems, _ := r.rebuild.Problems()
+	if err := r.disk.writable(); err != nil {
+		problems = append(problems, core.MessageOf(err))
+	}
 	return problems
 }
 

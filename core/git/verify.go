@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"bytes"
 	"compress/zlib"
 	"context"
 	"crypto/sha1" //nolint:gosec // git's object ids
@@ -166,6 +167,79 @@ func verifyLoose(ctx context.Context, dir string) (string, error) {
 	return "", nil
 }
 
+// VerifyFiles reads the packs of a repository, their indexes and its loose objects, and
+// compares them with the checksums at their ends and with their names. It starts no git
+// and follows no ref, so it is as fast as the disk, and it sees a byte that has changed
+// since the file was written. damaged is what is wrong, "" if nothing is; an error is
+// of the disk.
+func VerifyFiles(ctx context.Context, dir string) (damaged string, err error) {
+	config, err := os.ReadFile(filepath.Join(dir, "config"))
+	if err != nil {
+		return "", err
+	}
+	for _, pattern := range []string{"objects/pack/pack-*.pack", "objects/pack/pack-*.idx"} {
+		names, err := fs.Glob(os.DirFS(dir), pattern)
+		if err != nil {
+			return "", err
+		}
+		for _, name := range names {
+			good, err := EndsWithChecksum(filepath.Join(dir, name), HashIn(config), func(int64) error { return ctx.Err() })
+			if err != nil {
+				return "", err
+			}
+			if !good {
+				return fmt.Sprintf("%s is not what it was when it was written", filepath.Base(name)), nil
+			}
+		}
+	}
+	return verifyLoose(ctx, dir)
+}
+
+// HashIn returns the hash of the object format that a repository's file config names.
+func HashIn(config []byte) hash.Hash {
+	if bytes.Contains(config, []byte("sha256")) {
+		return sha256.New()
+	}
+	return sha1.New() //nolint:gosec // git's checksums
+}
+
+// checksumStep is how many bytes [EndsWithChecksum] reads at once.
+const checksumStep = 1 << 20
+
+// EndsWithChecksum reports whether a file ends with the checksum of what is before it,
+// as packs and their indexes do (gitformat-pack(5)). It calls read with the number of
+// bytes that it has read each time, which may wait, or end it by an error.
+func EndsWithChecksum(path string, h hash.Hash, read func(n int64) error) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	rest := info.Size() - int64(h.Size())
+	if rest < 0 {
+		return false, nil
+	}
+	for rest > 0 {
+		n, err := io.CopyN(h, f, min(rest, checksumStep))
+		if err != nil {
+			return false, err
+		}
+		rest -= n
+		if err := read(n); err != nil {
+			return false, err
+		}
+	}
+	want := make([]byte, h.Size())
+	if _, err := io.ReadFull(f, want); err != nil {
+		return false, err
+	}
+	return bytes.Equal(want, h.Sum(nil)), nil
+}
+
 // intactLoose reports whether the content of a loose object has its name. An error
 // is of the disk.
 func intactLoose(path string, id core.ObjectID) (bool, error) {
@@ -209,11 +283,29 @@ func (d *diskReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// RemoveDerived removes the commit-graph and the index over all packs with its
-// bitmap. Git reads without them, only slower, until maintenance has made them anew.
+// RemoveDerived removes what git makes of the objects: [RemoveCommitGraph] and
+// [RemovePackIndex].
 func RemoveDerived(dir string) error {
+	return errors.Join(RemoveCommitGraph(dir), RemovePackIndex(dir))
+}
+
+// RemoveCommitGraph removes the commit-graph. Git reads without it, only slower, until
+// maintenance has made it anew.
+func RemoveCommitGraph(dir string) error {
+	return removeFiles(dir, "objects/info/commit-graph", "objects/info/commit-graphs/*")
+}
+
+// RemovePackIndex removes the index over all packs with its bitmap, which git does
+// without just so.
+func RemovePackIndex(dir string) error {
+	return removeFiles(dir, "objects/pack/multi-pack-index*")
+}
+
+// removeFiles removes the files below dir that the patterns fit.
+func removeFiles(dir string, patterns ...string) error {
 	var errs []error
-	for _, pattern := range []string{"objects/info/commit-graph", "objects/info/commit-graphs/*", "objects/pack/multi-pack-index*"} {
+	for _, pattern := range patterns {
+		// Not [filepath.Glob]: the path of dir itself may hold a "[".
 		names, err := fs.Glob(os.DirFS(dir), pattern)
 		errs = append(errs, err)
 		for _, name := range names {

@@ -1,20 +1,16 @@
 package maintain
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // git's checksums
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/loop"
 )
 
@@ -92,17 +88,13 @@ func (r *Rotation) verify(ctx context.Context, id, dir string) error {
 	if err != nil {
 		return err
 	}
-	newHash := sha1.New
-	if bytes.Contains(config, []byte("sha256")) {
-		newHash = sha256.New
-	}
 	for _, pattern := range []string{"objects/pack/pack-*.pack", "objects/pack/pack-*.idx"} {
 		names, err := fs.Glob(os.DirFS(dir), pattern)
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			good, err := r.sum(ctx, filepath.Join(dir, name), newHash())
+			good, err := git.EndsWithChecksum(filepath.Join(dir, name), git.HashIn(config), r.pace(ctx))
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // repacked meanwhile
 			case err != nil:
@@ -115,37 +107,14 @@ func (r *Rotation) verify(ctx context.Context, id, dir string) error {
 	return nil
 }
 
-// sum reports whether a file ends with the checksum of what is before it, as packs and
-// their indexes do (gitformat-pack(5)).
-func (r *Rotation) sum(ctx context.Context, path string, h hash.Hash) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	rest := info.Size() - int64(h.Size())
-	if rest < 0 {
-		return false, nil
-	}
-	for rest > 0 {
-		n, err := io.CopyN(h, f, min(rest, verifyRate))
-		if err != nil {
-			return false, err
-		}
-		rest, r.read = rest-n, r.read+n
-		if r.read >= verifyRate {
+// pace counts bytes that were read, and waits for a second after each [verifyRate].
+func (r *Rotation) pace(ctx context.Context) func(n int64) error {
+	return func(n int64) error {
+		if r.read += n; r.read >= verifyRate {
 			if r.read = 0; !loop.Sleep(ctx, r.Clock, time.Second, nil) {
-				return false, context.Cause(ctx)
+				return context.Cause(ctx)
 			}
 		}
+		return nil
 	}
-	want := make([]byte, h.Size())
-	if _, err := io.ReadFull(f, want); err != nil {
-		return false, err
-	}
-	return bytes.Equal(want, h.Sum(nil)), nil
 }

@@ -29,7 +29,7 @@ type garbage struct {
 func (s *Service) unreachable(ctx context.Context, dir string) (*garbage, error) {
 	// An index over several packs names the objects of all, also of one that is about to
 	// go; git does without.
-	if err := removeAll(dir, "objects/pack/multi-pack-index*"); err != nil {
+	if err := git.RemovePackIndex(dir); err != nil {
 		return nil, err
 	}
 	err := s.o.Git.Run(ctx, git.Command{
@@ -162,7 +162,7 @@ func eachID(r io.Reader, f func(id core.ObjectID)) error {
 
 // graph writes the commit graph anew: the one of before names commits that are gone.
 func (s *Service) graph(ctx context.Context, dir string) error {
-	if err := removeAll(dir, "objects/info/commit-graph", "objects/info/commit-graphs"); err != nil {
+	if err := git.RemoveCommitGraph(dir); err != nil {
 		return err
 	}
 	return s.o.Git.Run(ctx, git.Command{
@@ -171,23 +171,6 @@ func (s *Service) graph(ctx context.Context, dir string) error {
 		// fast, and --split lets later ones add a layer.
 		Flags: []string{"--reachable", "--changed-paths", "--split"},
 	})
-}
-
-// removeAll removes what the patterns below dir fit.
-func removeAll(dir string, patterns ...string) error {
-	for _, pattern := range patterns {
-		// Not [filepath.Glob]: the path of dir itself may hold a "[".
-		found, err := fs.Glob(os.DirFS(dir), pattern)
-		if err != nil {
-			return err
-		}
-		for _, name := range found {
-			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // objectBytes returns how much the objects of a repository take on the disk, as far

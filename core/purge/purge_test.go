@@ -73,6 +73,13 @@ func TestPurge(t *testing.T) {
 	stale := filepath.Join(dir, "objects", "tmp_objdir-incoming-dead")
 	require.NoError(t, os.Mkdir(stale, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "objects", "pack", "tmp_pack_dead"), []byte("x"), 0o600))
+	// What a purge pinned that was killed is let go at the next start.
+	require.NoError(t, w.Repos.Pin(t.Context(), r.ID, []core.ObjectID{closed}))
+	require.Len(t, w.Refs(r, core.InternalPrefix+"pinned/"), 1)
+	require.NoError(t, w.Repos.Recover(t.Context()))
+	require.Empty(t, w.Refs(r, core.InternalPrefix+"pinned/"))
+	require.NoError(t, os.MkdirAll(stale, 0o700))
+
 	one, err := s.Purge(t.Context(), commit.Caller{Repo: r}, purge.Request{ID: kept.ID})
 	require.NoError(t, err)
 	require.Equal(t, []string{kept.ID}, one.Rewrites)

@@ -77,7 +77,7 @@ func (q Quarantined) clean(ctx context.Context, dir string, ids []core.ObjectID,
 	if err != nil {
 		return err
 	}
-	if err := removeAll(dir, "objects/info/commit-graph", "objects/info/commit-graphs"); err != nil {
+	if err := git.RemoveCommitGraph(dir); err != nil {
 		return err
 	}
 	return gone.remove()

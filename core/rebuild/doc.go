@@ -31,6 +31,11 @@
 //     are written down as lost, in the same SQL transaction, which ends the damage.
 //  5. The sync goes on and follows the upstream from there, by the repository's policies.
 //
+// Who writes meanwhile is not waited for ([repo.Locker.BarWriters]): a rebuild would take
+// as long as the slowest client. What was acknowledged has a ref, which 2 finds, again
+// under the lock of 3. What had none yet has no objects in the new folder and is
+// refused, or, if the upstream has it, comes with the next sync.
+//
 // Each step may be the last one before a crash: the next run begins anew, reads the old
 // folder where it is then, and the marker file in the new one says that it has taken its
 // place. A quarantined folder is removed two weeks after a rebuild that lost nothing,

@@ -30,6 +30,7 @@ type bench struct {
 	clock    *coretest.Clock
 	rebuild  *rebuild.Service
 	schedule *schedule.Service
+	monitor  *upstream.Monitor
 	sync     *mirror.Service
 	halt     func()
 }
@@ -47,6 +48,12 @@ func newBench(t *testing.T, o coretest.Options) *bench {
 // start makes the services anew, as a start of the server does, and runs them.
 func (b *bench) start() {
 	b.Helper()
+	b.assemble()
+	b.serve()
+}
+
+func (b *bench) assemble() {
+	b.Helper()
 	b.schedule = schedule.New(schedule.Options{Store: b.Store, Upstreams: b.Upstreams, Clock: b.clock, Logger: b.Logger})
 	b.rebuild = rebuild.New(rebuild.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Clock: b.clock, Logger: b.Logger,
@@ -56,13 +63,18 @@ func (b *bench) start() {
 		},
 	})
 	b.Git.OnDamaged(b.rebuild.SuspectFolder)
+	b.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: b.Upstreams, Store: b.Store, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger})
 	b.sync = mirror.New(mirror.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams,
-		Monitor:  upstream.NewMonitor(upstream.MonitorOptions{Hosts: b.Upstreams, Store: b.Store, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger}),
-		Schedule: b.schedule, Clock: b.clock, Logger: b.Logger, Rebuilds: b.rebuild,
+		Monitor: b.monitor, Schedule: b.schedule, Clock: b.clock, Logger: b.Logger, Rebuilds: b.rebuild,
 	})
 	require.NoError(b, b.Repos.Recover(b.Context()))
 	require.NoError(b, b.rebuild.Survey(b.Context()))
+}
+
+// serve runs the services until halt.
+func (b *bench) serve() {
+	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{}, 2)
 	for _, run := range []func(context.Context) error{b.sync.Serve, b.rebuild.Run} {
@@ -146,6 +158,15 @@ func (b *bench) run(r core.Repository) error {
 // damage.
 func (b *bench) rebuilt(r core.Repository) core.Damage {
 	b.Helper()
+	last := b.ended(r)
+	require.NoError(b, b.run(r))
+	require.Equal(b, b.UpstreamRefs(r), b.Refs(r))
+	return last
+}
+
+// ended is rebuilt for a repository whose refs are not all those of its upstream.
+func (b *bench) ended(r core.Repository) core.Damage {
+	b.Helper()
 	var last core.Damage
 	require.Eventually(b, func() bool {
 		var err error
@@ -155,8 +176,6 @@ func (b *bench) rebuilt(r core.Repository) core.Damage {
 	}, time.Minute, 5*time.Millisecond)
 	require.Equal(b, core.DamageRebuilt, last.State, "%+v", last)
 	require.NoError(b, b.rebuild.Check(r))
-	require.NoError(b, b.run(r))
-	require.Equal(b, b.UpstreamRefs(r), b.Refs(r))
 	v, err := b.Git.Verify(b.Context(), b.Path(r))
 	require.NoError(b, err)
 	require.Equal(b, git.Verification{}, v)

@@ -30,6 +30,10 @@ type Adopted struct {
 // KindInvalid: it is no repository, or not a whole one. KindPrecondition: objects are
 // missing or damaged.
 func (r *Repos) Adopt(ctx context.Context, id, from string) (Adopted, error) {
+	// Of a link the folder that it leads to is taken, and of a folder of objects, too.
+	if real, err := filepath.EvalSymlinks(from); err == nil {
+		from = real
+	}
 	if info, err := os.Stat(filepath.Join(from, ".git")); err == nil && info.IsDir() {
 		from = filepath.Join(from, ".git")
 	}
@@ -70,18 +74,22 @@ func (r *Repos) Adopt(ctx context.Context, id, from string) (Adopted, error) {
 		a.Refs++
 	}
 	return a, r.CreateFrom(ctx, id, a.Branch, a.ObjectFormat, func(ctx context.Context, dir string) error {
-		if err := takeObjects(filepath.Join(from, "objects"), filepath.Join(dir, "objects")); err != nil {
+		objects, err := filepath.EvalSymlinks(filepath.Join(from, "objects"))
+		if err != nil {
 			return err
 		}
-		if err := r.verify(ctx, dir); err != nil {
+		if err := takeObjects(objects, filepath.Join(dir, "objects")); err != nil {
 			return err
 		}
 		if err := r.git.WriteRefs(ctx, dir, changes); err != nil {
 			return core.Errorf(core.KindPrecondition, "the refs of %s cannot be taken: %v", from, err)
 		}
-		// --objects with --quiet: git looks whether everything that refs lead to is there.
-		if err := r.git.Run(ctx, git.Command{Name: "rev-list", Dir: dir, Flags: []string{"--objects", "--quiet", "--all"}, Background: true}); err != nil {
-			return core.Errorf(core.KindPrecondition, "objects of %s are missing: %v", from, err)
+		v, err := r.git.Verify(ctx, dir)
+		if err != nil {
+			return err
+		}
+		if v.Damage != "" {
+			return core.Errorf(core.KindPrecondition, "%s is not whole: %s; clone the repository anew", from, v.Damage)
 		}
 		return nil
 	})
@@ -131,19 +139,4 @@ func takeObjects(from, to string) error {
 		}
 		return durable.CopyFile(path, target, 0o400)
 	})
-}
-
-// verify reads all packs of a folder and computes their objects' ids.
-func (r *Repos) verify(ctx context.Context, dir string) error {
-	packs, err := globIn(dir, "objects/pack/*.pack")
-	if err != nil {
-		return err
-	}
-	for _, pack := range packs {
-		// --verify: reads the pack and compares it with its index; writes nothing.
-		if err := r.git.Run(ctx, git.Command{Name: "index-pack", Dir: dir, Flags: []string{"--verify"}, Args: []string{pack}, Background: true}); err != nil {
-			return core.Errorf(core.KindPrecondition, "the pack %s is damaged: %v; clone the repository anew", filepath.Base(pack), err)
-		}
-	}
-	return nil
 }

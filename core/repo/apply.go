@@ -31,6 +31,10 @@ func (r *Repos) apply(ctx context.Context, t *transaction, j core.JournalEntry, 
 	if err != nil {
 		return err
 	}
+	back, err := r.returned(ctx, t, j)
+	if err != nil {
+		return err
+	}
 	owns, err := r.Owner(ctx, t.Repo, j.Namespace, j.Updates)
 	if err != nil {
 		return err
@@ -39,7 +43,7 @@ func (r *Repos) apply(ctx context.Context, t *transaction, j core.JournalEntry, 
 	if err != nil {
 		return fmt.Errorf("wait for the write lock: %w", err)
 	}
-	err = r.applyLocked(ctx, t, application{entry: j, rewrites: rewrites, owns: owns, beside: beside, audit: audit})
+	err = r.applyLocked(ctx, t, application{entry: j, rewrites: rewrites, back: back, owns: owns, beside: beside, audit: audit})
 	unlock()
 	if err == nil && len(j.Updates) > 0 {
 		r.notify(t.Repo.ID, len(j.Updates))
@@ -51,6 +55,7 @@ func (r *Repos) apply(ctx context.Context, t *transaction, j core.JournalEntry, 
 type application struct {
 	entry    core.JournalEntry
 	rewrites []core.Rewrite
+	back     *returned             // nil: nothing that was forgotten comes back
 	owns     func(ref string) bool // the upstream does
 	beside   *core.JournalEntry
 	audit    *core.AuditEntry
@@ -130,7 +135,15 @@ func (r *Repos) record(ctx context.Context, q core.Queries, t *transaction, a ap
 	if err := recordBeside(ctx, q, a.beside, a.audit); err != nil || t.First {
 		return err
 	}
-	return q.AddEvents(ctx, PushEvents(t.Repo, j, now))
+	events := PushEvents(t.Repo, j, now)
+	if a.back != nil {
+		e, err := core.RepositoryEvent(t.Repo, core.EventForgottenReturned, a.back, now)
+		if err != nil {
+			return err
+		}
+		events = append(events, e)
+	}
+	return q.AddEvents(ctx, events)
 }
 
 // transactions splits updates into the deletes and the rest, by names on disk,

@@ -16,7 +16,7 @@ import (
 // the record follows ([Repos] uses that one unless [Options.CommitPoint] names
 // another); on many nodes the rows are, and every disk is a copy.
 //
-// Commit is called under the repository's write lock, the others without it. All
+// Commit and Replaced are called under the repository's write lock, the others without it. All
 // are safe for concurrent use.
 type CommitPoint interface {
 	// Prepare makes durable the objects that the updates point to, before the
@@ -30,6 +30,9 @@ type CommitPoint interface {
 	// ComeForward makes the copy on the disk the newest there is. Whoever reads
 	// refs or objects calls it first; where nothing is missing it must cost nothing.
 	ComeForward(ctx context.Context, repoID string) error
+	// Replaced is called under the write lock, before another folder takes the place of
+	// a repository's: the refs on the disk are its refs from then on.
+	Replaced(ctx context.Context, repoID string) error
 }
 
 // CommitPointOptions are what a [CommitPoint] is made from.
@@ -96,6 +99,9 @@ func newDiskFirst(o CommitPointOptions) CommitPoint {
 // Prepare implements [CommitPoint]. Git flushes objects when it stores them (see
 // core.fsync in core/git), so nothing is left to do.
 func (d *diskFirst) Prepare(context.Context, string, []core.RefUpdate) error { return nil }
+
+// Replaced implements [CommitPoint]: nothing but the folder tells of refs.
+func (d *diskFirst) Replaced(context.Context, string) error { return nil }
 
 // ComeForward implements [CommitPoint]: the disk is the truth.
 func (d *diskFirst) ComeForward(context.Context, string) error { return nil }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -156,10 +157,40 @@ func (r *Repos) DescribeAll(ctx context.Context) error {
 	return all.Wait()
 }
 
+// folders returns the folders of repositories below repos/ of a data directory, in order.
+// Links on the way are not followed: what they lead to is not the server's.
+func folders(dataDir string) (found []string, err error) {
+	dirs := []string{filepath.Join(dataDir, "repos")}
+	for depth := range 2 {
+		var below []string
+		for _, dir := range dirs {
+			entries, err := os.ReadDir(dir)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && depth == 0 {
+				return nil, err // what is not to be read further down is no repository of the server's
+			}
+			for _, e := range entries {
+				if e.IsDir() {
+					below = append(below, filepath.Join(dir, e.Name()))
+				}
+			}
+		}
+		dirs = below
+	}
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".git") {
+				found = append(found, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return found, nil
+}
+
 // Populated returns the folders below repos/ of a data directory that have content,
 // in order: what a missing or empty database would lose the names of.
 func Populated(dataDir string) ([]string, error) {
-	found, err := globIn(filepath.Join(dataDir, "repos"), "*/*/*.git")
+	found, err := folders(dataDir)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,11 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/headwater-git/headwater/core"
@@ -40,4 +44,15 @@ func (r *Repos) Pin(ctx context.Context, id string, ids []core.ObjectID) error {
 		return fmt.Errorf("pin objects: %w", err)
 	}
 	return nil
+}
+
+// unpin removes the pins of a purge that its process did not survive. They are loose
+// refs, since maintenance is kept away while there are any, so that a repository
+// without costs no process.
+func (r *Repos) unpin(ctx context.Context, id string) error {
+	if left, err := os.ReadDir(filepath.Join(r.Path(id), pinPrefix)); errors.Is(err, fs.ErrNotExist) || err == nil && len(left) == 0 {
+		return nil
+	}
+	r.log.Info("removing what a killed purge kept", "repo_id", id)
+	return r.Pin(ctx, id, nil)
 }

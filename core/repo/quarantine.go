@@ -82,6 +82,9 @@ func (r *Repos) Replace(ctx context.Context, id, with, name string, last func() 
 	if err := last(); err != nil {
 		return err
 	}
+	if err := r.point.Replaced(ctx, id); err != nil {
+		return fmt.Errorf("replace a damaged repository: %w", err)
+	}
 	if _, err := os.Lstat(r.Path(id)); err == nil {
 		if err := r.quarantine(id, name); err != nil {
 			return err

@@ -68,6 +68,10 @@ func (r *Repos) Recover(ctx context.Context) error {
 			if err := r.point.ComeForward(ctx, id); err != nil {
 				return fmt.Errorf("recover repository %s: %w", id, err)
 			}
+			if err := r.unpin(ctx, id); err != nil {
+				// They keep objects from being forgotten until the next purge, and harm nobody.
+				r.log.Error("what a killed purge kept cannot be let go", "repo_id", id, "error", err)
+			}
 			return ctx.Err()
 		})
 	}
@@ -81,7 +85,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 // empty: those are creations cut short before the store had them. One
 // with content is kept and reported: the store may be the wrong one.
 func (r *Repos) orphans(known map[string]bool) error {
-	found, err := globIn(filepath.Join(r.root, "repos"), "*/*/*.git")
+	found, err := folders(r.root)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -81,32 +80,13 @@ func (r *Repos) forgotten(ctx context.Context, id string, u core.RefUpdate) (boo
 		// What the new tip leads to is served in any case.
 		c.Args = append(c.Args, "^"+string(u.New))
 	}
-	out, err := r.git.Stream(ctx, c)
-	if err != nil {
-		return false, err
-	}
-	defer out.Close() //nolint:errcheck // read to its end, or of no use
-	lines := bufio.NewScanner(out)
-	const batch = 1000
-	var ids []core.ObjectID
-	for more := true; more; {
-		if more = lines.Scan(); more {
-			ids = append(ids, core.ObjectID(lines.Text()))
-		}
-		if len(ids) < batch && more {
-			continue
-		}
-		found, err := r.store.Forgotten(ctx, id, ids)
-		if err != nil || len(found) > 0 {
-			return len(found) > 0, err
-		}
-		ids = ids[:0]
-	}
-	if err := errors.Join(lines.Err(), out.Wait()); err != nil {
+	found, err := r.forgottenIn(ctx, id, c, true)
+	if errors.Is(err, errWalk) {
 		// Then what is there is kept, as ever; the ref must move in any case.
 		r.log.Warn("cannot tell whether an old tip leads to what was forgotten; it is kept", "repo_id", id, "ref", u.Name, "error", err)
+		return false, nil
 	}
-	return false, nil
+	return len(found) > 0, err
 }
 
 // lookedAfter reports whether an update may be a rewrite to be recorded. The refs

@@ -75,6 +75,7 @@ func newBench(t *testing.T, change ...func(o *Options)) *bench {
 		Schedule:     b.ledger,
 		Clock:        core.SystemClock{},
 		Ready:        b.ledger.Ready,
+		Writable:     b.ledger.Writable,
 		Verifier:     access.NewVerifier(keys, core.SystemClock{}),
 		Logger:       hclog.New(&hclog.LoggerOptions{Output: b.log, JSONFormat: true, Level: hclog.Trace}),
 		Providers:    func() []ProviderStatus { return []ProviderStatus{{Name: "gitlab", Type: "gitlab", State: "running"}} },

@@ -24,6 +24,7 @@ type ledger struct {
 	fail        error                      // if set, what CreateRepository answers
 	panics      bool                       // CreateRepository panics
 	notReady    error
+	readOnly    error
 }
 
 var (
@@ -41,6 +42,8 @@ func newLedger() *ledger {
 func (l *ledger) Now() time.Time { return time.Now().UTC() }
 
 func (l *ledger) Ready(context.Context) error { return l.notReady }
+
+func (l *ledger) Writable() error { return l.readOnly }
 
 func (l *ledger) CheckReady(context.Context, core.Repository) error { return nil }
 

@@ -47,7 +47,9 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": s.Version})
 }
 
-// ready answers whether requests can be taken, 200 or 503.
+// ready answers whether requests can be taken, 200 or 503. While nothing can be
+// written reads are served all the same, so a load balancer must not take them away:
+// that is 200 with another status, and 503 for who asks for writes.
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if !readOnly(w, r) {
 		return
@@ -56,7 +58,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		if err := s.Ready(r.Context()); err != nil {
 			s.Logger.Warn("not ready", "error", err)
 			text := "the server cannot take requests now"
-			if kind := core.KindOf(err); kind == core.KindDamaged || kind == core.KindResource {
+			if core.KindOf(err) == core.KindDamaged {
 				text = core.MessageOf(err) // what the operator has to do
 			}
 			writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), text)
@@ -64,6 +66,15 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer := map[string]any{"status": "ready"}
+	if s.Writable != nil {
+		if err := s.Writable(); err != nil {
+			if r.URL.Query().Get(paramWrites.name) == "true" {
+				writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), core.MessageOf(err))
+				return
+			}
+			answer["status"] = "read-only"
+		}
+	}
 	if s.Problems != nil {
 		if problems := s.Problems(); len(problems) > 0 {
 			answer["problems"] = problems

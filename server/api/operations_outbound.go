@@ -201,9 +201,10 @@ var openOperations = []operation{
 	{
 		id: "getReadiness", method: http.MethodGet, preferred: "/readyz",
 		doc: doc{tag: "server", summary: "Tell whether requests can be taken",
-			text: "503 says why not: the database does not answer, many repositories are missing at once, as if a disk were not mounted, " +
-				"or nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. " +
+			text: "503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. " +
+				"`status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. " +
 				"`problems` is what an operator has to look at although requests are taken."},
+		in:  input{query: []parameter{paramWrites}},
 		out: output{answers: done(readinessAnswer{}), errors: []int{http.StatusServiceUnavailable}},
 	},
 }

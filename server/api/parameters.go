@@ -46,6 +46,7 @@ var (
 	paramPathTouched             = parameter{key: "path.touched", name: "path", text: "Only commits that touch this file or folder."}
 	paramPath                    = parameter{name: "path", text: "Path of the file.", required: true}
 	paramPathOnly                = parameter{key: "path.only", name: "path", text: "Only these files or folders; at most 500.", repeated: true}
+	paramWrites                  = parameter{name: "writes", text: "Whether `read-only` is answered 503, too: for monitoring, and for who sends writes here.", kind: "boolean", absent: false}
 	paramRecursive               = parameter{name: "recursive", text: "Go into folders.", kind: "boolean", absent: true}
 	paramRange                   = parameter{name: "range", text: "Lines, each as in `git blame -L`: `10,20`, `10,+5`, `/pattern/`, `:function`; at most 16. All lines if absent.", repeated: true}
 	paramDetectMoves             = parameter{name: "detect_moves", text: "Find lines that were moved within the file.", kind: "boolean", absent: false}

@@ -27,6 +27,7 @@ type Options struct {
 	Clock        core.Clock
 	Ready        func(ctx context.Context) error // for GET /readyz: whether requests can be taken; nil: they can
 	Problems     func() []string                 // for GET /readyz: what an operator has to look at all the same; nil: nothing
+	Writable     func() error                    // for GET /readyz: why nothing can be written; nil: it can be
 	Damages      Damages                         // nil: no repository is damaged as far as is known
 	Verifier     *access.Verifier
 	Limiter      *limit.Limiter // nil: requests are not bounded

@@ -4,11 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
@@ -122,6 +125,10 @@ func eachFile(from, to string, f func(path, below string, info fs.FileInfo) erro
 		if d.IsDir() {
 			return os.MkdirAll(filepath.Join(to, below), 0o700)
 		}
+		if !d.Type().IsRegular() {
+			// A link would lead out of the folder, and opening a pipe would wait for ever.
+			return fmt.Errorf("%w: %s", errNoFile, path)
+		}
 		info, err := d.Info()
 		if err != nil {
 			return err
@@ -151,6 +158,59 @@ func copyTree(from, to string) (files int, bytes int64, err error) {
 		err = syncDirs(to)
 	}
 	return files, bytes, err
+}
+
+// errNoFile is the error of something in a backup that no backup has.
+var errNoFile = errors.New("there is something that is neither a file nor a folder")
+
+// apart refuses a folder that lies in another one, by whatever links. It need not exist.
+func apart(dir, of, why string) error {
+	in, err := resolved(dir)
+	if err != nil {
+		return err
+	}
+	root, err := resolved(of)
+	if err != nil {
+		return err
+	}
+	if below, err := filepath.Rel(root, in); err == nil && filepath.IsLocal(below) {
+		return core.Errorf(core.KindInvalid, "%s lies in %s: %s; name another folder, best on another disk", dir, of, why)
+	}
+	return nil
+}
+
+// resolved returns a path without links; what of it does not exist stays as it is.
+func resolved(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	for rest := ""; ; {
+		real, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			return filepath.Join(real, rest), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
+			return "", err
+		}
+		path, rest = filepath.Dir(path), filepath.Join(filepath.Base(path), rest)
+	}
+}
+
+// lockFolder keeps other backups out of a folder: one that begins takes away what is
+// not whole there.
+func lockFolder(dir string) (unlock func() error, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, errors.Join(core.Errorf(core.KindConflict, "another backup into %s is running; wait for its end", dir), f.Close())
+	case err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOLCK): // as some network disks say
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil
 }
 
 // syncDirs flushes a folder and those below it, of which the files are flushed or links.

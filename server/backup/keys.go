@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -116,7 +118,7 @@ func addKeys(archive *tar.Writer, dataDir, folder string) error {
 }
 
 // open writes the keys of a sealed file into a data directory, and returns their names.
-// A file that is there is an error.
+// Another file of that name is an error: KindConflict.
 func (i *Identity) open(from, dataDir string) (names []string, err error) {
 	in, err := os.Open(from)
 	if err != nil {
@@ -145,6 +147,11 @@ func (i *Identity) open(from, dataDir string) (names []string, err error) {
 		}
 		path := filepath.Join(dataDir, filepath.FromSlash(h.Name))
 		if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
+			return nil, err
+		}
+		if have, err := os.ReadFile(path); err == nil && !bytes.Equal(have, content) {
+			return nil, core.Errorf(core.KindConflict, "%s is there already, and is not that of the backup; leave the passphrase or identity out to keep it, or move it away", path)
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		if err := durable.ReplaceFile(path, content, fs.FileMode(h.Mode).Perm()); err != nil { //nolint:gosec // nine bits

@@ -36,7 +36,19 @@ type RestoreResult struct {
 	Dir      string   `json:"backup"` // that was restored
 	Manifest Manifest `json:"manifest"`
 	Keys     []string `json:"keys"` // files of keys that were restored
-	Review   Review   `json:"review"`
+	// Damaged are repositories with a byte in the backup that is not what it was. They
+	// are restored all the same, since most of them can be read: links share files, so
+	// older backups may have no better ones.
+	Damaged []RestoreDamage `json:"damaged"`
+	Review  Review          `json:"review"`
+}
+
+// RestoreDamage is what is wrong with a repository of a backup.
+type RestoreDamage struct {
+	ID           string `json:"id"`
+	Organisation string `json:"organisation"`
+	Name         string `json:"name"`
+	What         string `json:"what"`
 }
 
 // Restore fills an empty data directory from a backup. It checks that the backup is
@@ -52,13 +64,18 @@ func Restore(ctx context.Context, o RestoreOptions) (_ RestoreResult, err error)
 	if err != nil {
 		return RestoreResult{}, err
 	}
+	for _, pair := range [][2]string{{o.DataDir, o.From}, {o.From, o.DataDir}} {
+		if err := apart(pair[0], pair[1], "backup and data directory must be apart"); err != nil {
+			return RestoreResult{}, err
+		}
+	}
 	r := &restoring{RestoreOptions: o, from: from, manifest: m}
 	unlock, err := r.begin()
 	if err != nil {
 		return RestoreResult{}, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	result := RestoreResult{Dir: from, Manifest: m}
+	result := RestoreResult{Dir: from, Manifest: m, Damaged: []RestoreDamage{}}
 	database := filepath.Join(o.DataDir, databaseFile+".restored")
 	if err := r.database(database); err != nil {
 		return RestoreResult{}, err
@@ -82,6 +99,13 @@ func Restore(ctx context.Context, o RestoreOptions) (_ RestoreResult, err error)
 		}
 		if err := r.repository(entry); err != nil {
 			return RestoreResult{}, err
+		}
+		damage, err := git.VerifyFiles(ctx, repo.PathIn(o.DataDir, entry.ID))
+		if err != nil {
+			return RestoreResult{}, fmt.Errorf("verify repository %s: %w", entry.ID, err)
+		}
+		if damage != "" {
+			result.Damaged = append(result.Damaged, RestoreDamage{ID: entry.ID, Organisation: entry.Organisation, Name: entry.Name, What: damage})
 		}
 	}
 	err = withCopy(ctx, database, func(s *store.Store) error {
@@ -112,6 +136,12 @@ type restoring struct {
 // begin makes and locks the data directory, and empties it of what a restore left
 // before. KindConflict: there is something else in it, or a server runs on it.
 func (r *restoring) begin() (unlock func() error, err error) {
+	marker := filepath.Join(r.DataDir, RestoringFile)
+	if _, err := os.Lstat(marker); errors.Is(err, fs.ErrNotExist) {
+		if err := r.empty(); err != nil {
+			return nil, err
+		}
+	}
 	for _, d := range []string{"run", reposFolder, "tmp", "keys"} {
 		if err := durable.MkdirAll(filepath.Join(r.DataDir, d)); err != nil {
 			return nil, err
@@ -130,17 +160,9 @@ func (r *restoring) begin() (unlock func() error, err error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, core.Errorf(core.KindConflict, "a server runs on %s; restore into an empty directory", r.DataDir)
 	}
-	marker := filepath.Join(r.DataDir, RestoringFile)
 	if _, err := os.Lstat(marker); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(filepath.Join(r.DataDir, databaseFile)); err == nil {
-			return nil, core.Errorf(core.KindConflict, "%s has a database; restore into an empty directory, nothing is ever overwritten", r.DataDir)
-		}
-		folders, err := repo.Populated(r.DataDir)
-		if err != nil {
+		if err := r.empty(); err != nil { // again, alone now
 			return nil, err
-		}
-		if len(folders) > 0 {
-			return nil, core.Errorf(core.KindConflict, "%s has repositories, as %s; restore into an empty directory, nothing is ever overwritten", r.DataDir, folders[0])
 		}
 		return release, durable.ReplaceFile(marker, []byte(r.from+"\n"), 0o600)
 	}
@@ -151,6 +173,24 @@ func (r *restoring) begin() (unlock func() error, err error) {
 		}
 	}
 	return release, durable.MkdirAll(filepath.Join(r.DataDir, reposFolder))
+}
+
+// empty refuses a directory that has what a restore or a server's start would clear or
+// replace. Keys may be there: somebody brought them.
+func (r *restoring) empty() error {
+	if _, err := os.Lstat(filepath.Join(r.DataDir, databaseFile)); err == nil {
+		return core.Errorf(core.KindConflict, "%s has a database; restore into an empty directory, nothing is ever overwritten", r.DataDir)
+	}
+	for _, folder := range []string{reposFolder, "tmp", "quarantine"} {
+		entries, err := os.ReadDir(filepath.Join(r.DataDir, folder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if len(entries) > 0 {
+			return core.Errorf(core.KindConflict, "there is something in %s; restore into an empty directory, nothing is ever overwritten", filepath.Join(r.DataDir, folder))
+		}
+	}
+	return nil
 }
 
 // damaged is the error of a backup that is not what it was.
@@ -180,6 +220,9 @@ func (r *restoring) repository(entry ManifestRepository) error {
 		return err
 	}
 	files, bytes, err := copyTree(filepath.Join(r.from, reposFolder, entry.ID+".git"), to)
+	if errors.Is(err, errNoFile) {
+		return r.damaged(err.Error())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return r.damaged("the repository " + entry.Name + " (" + entry.ID + ") is missing")
 	}

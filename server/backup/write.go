@@ -51,9 +51,17 @@ type Result struct {
 // stay as they are until the new one is whole. The data directory is written to in
 // tmp/ alone.
 func Write(ctx context.Context, o Options) (_ Result, err error) {
+	if err := apart(o.To, o.DataDir, "a backup in the data directory is lost with it, and the server clears folders there"); err != nil {
+		return Result{}, err
+	}
 	if err := os.MkdirAll(o.To, 0o700); err != nil {
 		return Result{}, err
 	}
+	unlock, err := lockFolder(o.To)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	before, err := Backups(o.To)
 	if err != nil {
 		return Result{}, err

@@ -2285,6 +2285,9 @@ type QueryTargetIsEphemeral = bool
 // QueryType defines model for query.type.
 type QueryType = []string
 
+// QueryWrites defines model for query.writes.
+type QueryWrites = bool
+
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	// RepoID Only entries of the repository with this id, also after it was deleted.
@@ -2916,6 +2919,12 @@ type ListDeliveriesParams struct {
 
 	// Limit Items of a page; a number out of range is brought into it.
 	Limit *QueryLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetReadinessParams defines parameters for GetReadiness.
+type GetReadinessParams struct {
+	// Writes Whether `read-only` is answered 503, too: for monitoring, and for who sends writes here.
+	Writes *QueryWrites `form:"writes,omitempty" json:"writes,omitempty"`
 }
 
 // CreateRepositoryJSONRequestBody defines body for CreateRepository for application/json ContentType.
@@ -3975,12 +3984,12 @@ type ClientInterface interface {
 
 	// GetReadiness Tell whether requests can be taken
 	//
-	// 503 says why not: the database does not answer, many repositories are missing at once, as if a disk were not mounted, or nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
+	// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
 	//
 	// No token is needed.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
-	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetReadiness(ctx context.Context, params *GetReadinessParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListAudit List who wrote what in the organisation
@@ -5864,13 +5873,13 @@ func (c *Client) ReplayDeliveries(ctx context.Context, name PathName, reqEditors
 
 // GetReadiness Tell whether requests can be taken
 //
-// 503 says why not: the database does not answer, many repositories are missing at once, as if a disk were not mounted, or nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
+// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
 //
 // No token is needed.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
-func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetReadinessRequest(c.Server)
+func (c *Client) GetReadiness(ctx context.Context, params *GetReadinessParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReadinessRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -11306,7 +11315,7 @@ func NewReplayDeliveriesRequest(server string, name PathName) (*http.Request, er
 }
 
 // NewGetReadinessRequest constructs an http.Request for the GetReadiness method
-func NewGetReadinessRequest(server string) (*http.Request, error) {
+func NewGetReadinessRequest(server string, params *GetReadinessParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -11322,6 +11331,33 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Writes != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "writes", *params.Writes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -12210,13 +12246,13 @@ func (a *API) ReplayDeliveries(ctx context.Context, name PathName, editors ...Re
 
 // GetReadiness Tell whether requests can be taken
 //
-// 503 says why not: the database does not answer, many repositories are missing at once, as if a disk were not mounted, or nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
+// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
 //
 // No token is needed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
-func (a *API) GetReadiness(ctx context.Context, editors ...RequestEditorFn) (ReadinessAnswer, error) {
-	return read[ReadinessAnswer](a.Client.GetReadiness(ctx, editors...))
+func (a *API) GetReadiness(ctx context.Context, params *GetReadinessParams, editors ...RequestEditorFn) (ReadinessAnswer, error) {
+	return read[ReadinessAnswer](a.Client.GetReadiness(ctx, params, editors...))
 }

@@ -53,7 +53,7 @@ func Adopt(ctx context.Context, dataDir string, s AdoptStore, g *git.Git, now ti
 			if ctx.Err() != nil {
 				return all, ctx.Err()
 			}
-			a.Refused = err.Error()
+			a.Refused = Shown(err.Error())
 		}
 		all = append(all, a)
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -186,12 +187,21 @@ func (l *look) folders(known []store.SnapshotRepository) error {
 		}
 		d, err := repo.ReadDescription(dir)
 		if err != nil {
-			l.problem(dir, "the database does not know this repository, and it does not say whose it is", "headwater repo adopt "+dir+" NAME --data "+l.DataDir+", then remove it")
+			l.problem(Shown(dir), "the database does not know this repository, and it does not say whose it is: "+Shown(err.Error()),
+				"headwater repo adopt "+Shown(dir)+" NAME --data "+l.DataDir+", then remove it")
 			continue
 		}
-		l.problem(dir, fmt.Sprintf("the database does not know this repository, which was %s of %s", d.Name, d.Organisation), "headwater doctor --adopt --data "+l.DataDir)
+		l.problem(Shown(dir), fmt.Sprintf("the database does not know this repository, which was %s of %s", Shown(d.Name), Shown(d.Organisation)), "headwater doctor --adopt --data "+l.DataDir)
 	}
 	return nil
+}
+
+// Shown is a text of which nobody knows who made it, fit to be printed on one line.
+func Shown(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // repository looks at the folder of a repository.
@@ -246,6 +256,6 @@ func (l *look) quarantine() {
 		return
 	}
 	for _, e := range entries {
-		l.notice(filepath.Join(l.DataDir, "quarantine", e.Name()), "a damaged repository was moved here", "remove it once nothing in it is missed")
+		l.notice(Shown(filepath.Join(l.DataDir, "quarantine", e.Name())), "a damaged repository was moved here", "remove it once nothing in it is missed")
 	}
 }

@@ -81,9 +81,8 @@ func (d *Discoverer) CloseIdle() {
 func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) (Advertisement, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := &watchdog{limit: maxAdvertisement, stall: d.stall}
-	w.timer = time.AfterFunc(d.stall, func() { cancel(hosterror.ErrStalled) })
-	defer w.timer.Stop()
+	w := &answerReader{limit: maxAdvertisement, stall: newStallTimer(d.stall, stallBytes, func() { cancel(hosterror.ErrStalled) })}
+	defer w.stall.stop()
 
 	p := newAdvertParser(uploadPack, prefixes)
 	err := d.refs(ctx, r, prefixes, p, w)
@@ -94,7 +93,7 @@ func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) 
 	return p.Advertisement, nil
 }
 
-func (d *Discoverer) refs(ctx context.Context, r git.Remote, prefixes []string, p *advertParser, w *watchdog) error {
+func (d *Discoverer) refs(ctx context.Context, r git.Remote, prefixes []string, p *advertParser, w *answerReader) error {
 	u, err := address(r)
 	if err != nil {
 		return err
@@ -138,7 +137,7 @@ func address(r git.Remote) (*url.URL, error) {
 
 // list asks for the advertisement of the parser's service, at one of the remote's
 // addresses after the other, and returns the transport that answered.
-func (d *Discoverer) list(ctx context.Context, r git.Remote, u *url.URL, p *advertParser, w *watchdog) (*http.Transport, error) {
+func (d *Discoverer) list(ctx context.Context, r git.Remote, u *url.URL, p *advertParser, w *answerReader) (*http.Transport, error) {
 	keys, err := d.pools.order(u.Host, r)
 	if err != nil {
 		return nil, badRoots(err)
@@ -190,12 +189,12 @@ func packets(parse func(*pktline.Reader) error) func(*bufio.Reader) error {
 }
 
 // exchange sends one request and gives the answer to parse.
-func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote, contentType string, w *watchdog, parse func(*bufio.Reader) error) error {
+func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote, contentType string, w *answerReader, parse func(*bufio.Reader) error) error {
 	req.Header.Set("User-Agent", d.userAgent)
 	if name, value := r.Authorization(); name != "" {
 		req.Header.Set(name, value.Reveal())
 	}
-	w.restart()
+	w.stall.restart()
 	// The transport, not a client: a client follows redirects, which could carry
 	// the credential elsewhere or lead past the address check.
 	resp, err := t.RoundTrip(req)
@@ -239,36 +238,20 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote
 	return nil
 }
 
-// watchdog reads bodies, counts, and puts off the timer that ends the operation
-// for every stallBytes read, so that a host that trickles is ended too.
-type watchdog struct {
+// answerReader reads the bodies of answers, counts them, and tells the timer.
+type answerReader struct {
 	body  io.Reader
-	timer *time.Timer
-	stall time.Duration
-	limit int64
-	beat  func() // is called for every read, in place of the timer; nil: see stallBytes
-	read  int64  // of all bodies
-	since int64  // since the timer was last put off
-}
-
-// restart puts the timer off: a new answer is awaited.
-func (w *watchdog) restart() {
-	if w.beat != nil {
-		return
-	}
-	w.since = 0
-	w.timer.Reset(w.stall)
+	stall *stallTimer
+	limit int64 // bytes of all bodies
+	read  int64 // of all bodies
 }
 
 // Read reads from the body.
-func (w *watchdog) Read(p []byte) (int, error) {
+func (w *answerReader) Read(p []byte) (int, error) {
 	n, err := w.body.Read(p)
 	w.read += int64(n)
-	if n > 0 && w.beat != nil {
-		w.beat()
-	}
-	if w.since += int64(n); w.since >= stallBytes {
-		w.restart()
+	if n > 0 {
+		w.stall.moved(int64(n))
 	}
 	if w.read > w.limit {
 		return n, errTooLarge

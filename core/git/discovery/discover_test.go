@@ -401,7 +401,8 @@ func TestDiscoverer_Refs_pinsAndReusesConnections(t *testing.T) {
 func TestDiscoverer_Refs_tooLarge(t *testing.T) {
 	t.Parallel()
 	line := strings.NewReader(pkts(idA + " refs/heads/a"))
-	w := &watchdog{limit: 20, stall: time.Hour, timer: time.NewTimer(time.Hour), body: line}
+	w := &answerReader{limit: 20, stall: newStallTimer(time.Hour, stallBytes, func() {}), body: line}
+	defer w.stall.stop()
 	err := newAdvertParser(uploadPack, allPrefixes).parseAnswer(pktline.NewReader(w))
 	var got *hosterror.Error
 	require.ErrorAs(t, remoteError(t.Context(), err), &got)

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
@@ -64,11 +62,11 @@ func (d *Discoverer) Push(ctx context.Context, r git.Remote, req PushRequest) (l
 	if err != nil {
 		return nil, false, remoteError(ctx, err)
 	}
-	w := &watchdog{limit: maxAdvertisement, stall: d.stall}
-	w.timer = time.AfterFunc(d.stall, func() { cancel(hosterror.ErrStalled) })
+	stalled := func() { cancel(hosterror.ErrStalled) }
+	w := &answerReader{limit: maxAdvertisement, stall: newStallTimer(d.stall, stallBytes, stalled)}
 	host := newAdvertParser(receivePack, []string{"refs/"})
 	transport, err := d.list(ctx, r, u, host, w)
-	w.timer.Stop()
+	w.stall.stop()
 	if err != nil {
 		return nil, false, remoteError(ctx, err)
 	}
@@ -78,9 +76,10 @@ func (d *Discoverer) Push(ctx context.Context, r git.Remote, req PushRequest) (l
 	}
 	p := &pusher{
 		d: d, remote: r, host: host, request: req, updates: updates,
-		pulse: newPulse(d.pushStall, func() { cancel(hosterror.ErrStalled) }),
+		// Hosts print a byte now and then while their hooks run: any one counts.
+		stall: newStallTimer(d.pushStall, 1, stalled),
 	}
-	defer p.pulse.stop()
+	defer p.stall.stop()
 	reported, sent, err := p.push(ctx, transport, u.JoinPath(receivePack).String())
 	return append(lines, reported...), sent, err
 }
@@ -131,7 +130,7 @@ type pusher struct {
 	host    *advertParser
 	request PushRequest
 	updates []core.RefUpdate
-	pulse   *pulse
+	stall   *stallTimer
 }
 
 // push runs git and takes its request to the host.
@@ -179,8 +178,8 @@ func (p *pusher) talk(ctx context.Context, transport *http.Transport, url string
 	post.ContentLength = length
 	post.Header.Set("Content-Type", "application/x-git-receive-pack-request")
 	post.Header.Set("Accept", "application/x-git-receive-pack-result")
-	w := &watchdog{limit: maxAdvertisement, stall: p.d.pushStall, beat: p.pulse.beat}
-	p.pulse.beat()
+	w := &answerReader{limit: maxAdvertisement, stall: p.stall}
+	p.stall.restart()
 	var report sync.WaitGroup
 	err = p.d.exchange(transport, post, p.remote, "application/x-git-receive-pack-result", w, func(answer *bufio.Reader) error {
 		read := func() { lines, _ = git.ParseHelperStatus(sender.Out) } // what is cut off has no line
@@ -274,11 +273,11 @@ func (p *pusher) readRequest(body *requestBody) (request io.Reader, length int64
 	buffer := bytes.NewBuffer(head.Raw)
 	switch _, err = io.CopyN(buffer, body, postBuffer); {
 	case errors.Is(err, io.EOF):
-		return &beating{p.pulse, buffer}, int64(buffer.Len()), nil
+		return &timedBody{p.stall, buffer}, int64(buffer.Len()), nil
 	case err != nil:
 		return nil, 0, err
 	}
-	return &beating{p.pulse, io.MultiReader(buffer, body)}, -1, nil
+	return &timedBody{p.stall, io.MultiReader(buffer, body)}, -1, nil
 }
 
 // sameUpdates reports whether both hold the same updates, in any order.
@@ -341,46 +340,4 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	n := copy(p, b.rest)
 	b.rest = b.rest[n:]
 	return n, nil
-}
-
-// pulse ends a request in which nothing has moved for some time.
-type pulse struct {
-	timer   *time.Timer
-	limit   time.Duration
-	waiting atomic.Bool // for this machine, not for the host
-}
-
-func newPulse(limit time.Duration, end func()) *pulse {
-	p := &pulse{limit: limit}
-	armed := make(chan struct{})
-	p.timer = time.AfterFunc(limit, func() {
-		<-armed
-		if p.waiting.Load() {
-			p.timer.Reset(limit)
-			return
-		}
-		end()
-	})
-	close(armed)
-	return p
-}
-
-func (p *pulse) beat() { p.timer.Reset(p.limit) }
-
-func (p *pulse) stop() { p.timer.Stop() }
-
-// beating is a request's body, of which every read shows that the host took the last.
-type beating struct {
-	pulse *pulse
-	r     io.Reader
-}
-
-// Read reads from the body.
-func (b *beating) Read(p []byte) (int, error) {
-	b.pulse.beat()
-	b.pulse.waiting.Store(true)
-	n, err := b.r.Read(p)
-	b.pulse.waiting.Store(false)
-	b.pulse.beat()
-	return n, err
 }

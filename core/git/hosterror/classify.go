@@ -37,7 +37,7 @@ var remoteErrors = []struct {
 	// What this machine is short of; see git.ResourceError. The disk's also in the midst
 	// of a message: the repository may be fine and the upstream too.
 	{core.ClassResource, fromGit, exhausted},
-	{core.ClassResource, fromGit, regexp.MustCompile(`No space left on device|Disk quota exceeded`)},
+	{core.ClassResource, fromGit, fullDisk},
 	{core.ClassInternal, fromGit, regexp.MustCompile(`Read-only file system`)},
 
 	{core.ClassRateLimited, fromAny, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
@@ -263,13 +263,16 @@ var ours = []struct {
 	{regexp.MustCompile(`returned error: (\d{3})`), "the host answered with HTTP status "},
 	{regexp.MustCompile(`Failed to connect|[Cc]ouldn't connect|Connection refused`), "the host cannot be connected to"},
 	{regexp.MustCompile(`hung up|early EOF|transfer closed|HTTP/2 stream|unexpected disconnect|[Ee]mpty reply|Connection (?:was )?reset`), "the host ended the connection early"},
-	{regexp.MustCompile(`No space left on device|Disk quota exceeded`), "this server's disk is full"},
 }
 
 // sentence returns what to show: the host's words, else what the line of git's means.
 func sentence(found messages, cause string) string {
 	text := found.host
 	if strings.Trim(text, "\n =*-") == "" {
+		if at := fullDisk.FindString(cause); at != "" {
+			short, _ := shortageNamed(at)
+			return short.Sentence(core.DataDirectory)
+		}
 		for _, o := range ours {
 			if m := o.re.FindStringSubmatch(cause); m != nil {
 				return o.text + strings.Join(m[1:], "")

@@ -21,6 +21,20 @@ var exhausted = regexp.MustCompile(`(?m)^(?:fatal|error): (?:` +
 	`command line, .*: Memory exhausted|` + // regcomp(3) in git grep
 	`.*: (?:Cannot allocate memory|Resource temporarily unavailable|` + shortageTexts() + `))$`)
 
+// fullDisk are the texts of a disk that takes no more, which also stand in the midst of
+// messages of git, with "remote: " before them if the host's disk is meant.
+var fullDisk = regexp.MustCompile(`No space left on device|Disk quota exceeded`)
+
+// shortageNamed returns the shortage with the text.
+func shortageNamed(text string) (core.Shortage, bool) {
+	for _, s := range core.Shortages() {
+		if s.Text == text {
+			return s, true
+		}
+	}
+	return core.Shortage{}, false
+}
+
 // shortageTexts returns the texts of [core.Shortages] as alternatives of a pattern.
 func shortageTexts() string {
 	var texts []string

@@ -278,6 +278,20 @@ func moveHead(ctx context.Context, tx *sql.Tx, c repo.Change) error {
 	return err
 }
 
+// Replaced implements [repo.CommitPoint]: the next change begins anew with what is on
+// the disk. The copy of now may be behind the rows only if it could not be written.
+func (s *sqlFirst) Replaced(ctx context.Context, repoID string) error {
+	defer s.lock(repoID)()
+	return s.tx(ctx, func(_ core.Queries, tx *sql.Tx) error {
+		for _, table := range []string{"copies", "copied_refs"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE repo_id = $1", repoID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // ComeForward implements [repo.CommitPoint].
 func (s *sqlFirst) ComeForward(ctx context.Context, repoID string) error {
 	defer s.lock(repoID)()

@@ -51,6 +51,10 @@ func (d dataDir) exists() bool {
 func (d dataDir) address() (string, error) {
 	b, err := os.ReadFile(d.addressFile())
 	if errors.Is(err, fs.ErrNotExist) {
+		if running, err := server.Runs(string(d)); err == nil && running {
+			return "", failf("name it with --server URL, which its log has; if the disk is full, make room",
+				"a server runs on the data directory %q, but has not written its address there: it is starting, or its disk is full", string(d))
+		}
 		return "", failf("start one: headwater serve --data "+string(d)+", or name a running one with --server URL",
 			"no server is running on the data directory %q", string(d))
 	}

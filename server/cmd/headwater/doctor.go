@@ -61,17 +61,11 @@ credentials and secrets of webhooks cannot be opened any more and must be set ag
 			case adopt:
 				return adoptAll(cmd, abs, providers.Secret(text), g, asJSON)
 			}
-			unlock, stopped, err := server.LockStopped(abs)
+			running, err := server.Runs(abs) // it may start or end meanwhile
 			if err != nil {
 				return wrapf(err, "name it with --data, and be its user", "%q is not a data directory that you may read", data)
 			}
-			if stopped {
-				// Only to know that none runs: it may start meanwhile.
-				if err := unlock(); err != nil {
-					return err
-				}
-			}
-			r, err := doctor.Look(cmd.Context(), doctor.Options{DataDir: abs, Git: g, Running: !stopped, SealKey: text != "", Deep: deep})
+			r, err := doctor.Look(cmd.Context(), doctor.Options{DataDir: abs, Git: g, Running: running, SealKey: text != "", Deep: deep})
 			if err != nil {
 				return wrapf(err, "be the user of the server", "look at %s", abs)
 			}
@@ -144,7 +138,7 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 		switch {
 		case asJSON:
 		case a.Refused != "":
-			fmt.Fprintf(out, "Left as it is: %s: %s\n", a.Dir, a.Refused)
+			fmt.Fprintf(out, "Left as it is: %s: %s\n", doctor.Shown(a.Dir), a.Refused)
 		case a.Synced:
 			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: headwater credential set %s\n", a.Name, a.Organisation, a.Name)
 		default:

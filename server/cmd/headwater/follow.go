@@ -128,8 +128,8 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 		return "if it is the right host, set ca_file in its host block in providers.hcl and start the server again"
 	case class == core.ClassRefused && strings.Contains(e.Message, "archived"):
 		return nextForUpstream(core.UpstreamArchived, r.RepoName)
-	case strings.Contains(e.Message, "disk is full"):
-		return "free space on the server's disk; the sync is tried again by itself"
+	case core.TellsOperator(e.Message):
+		return "do that; the sync is tried again by itself"
 	case class == core.ClassNetwork && (strings.Contains(e.Message, "resolve") || strings.Contains(e.Message, "does not exist in the DNS")):
 		return "check the spelling of the host; if it is wrong: headwater repo repoint " + r.RepoName + " URL"
 	case (class == core.ClassAuth || class == core.ClassNotFound) && r.BaseRepo != nil && r.BaseRepo.Provider == "github":
