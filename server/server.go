@@ -152,7 +152,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
 		Released: s.engine.MaintenanceDue, Clock: o.Clock, Logger: o.Logger.Named("backup"),
 	})
-	s.handler = s.newHandler(o, cfg)
+	if s.handler, err = s.newHandler(ctx, o, cfg); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
