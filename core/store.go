@@ -35,6 +35,7 @@ type Transactor interface {
 // Queries is the union of what each noun needs.
 type Queries interface {
 	OrgStore
+	TokenStore
 	RepositoryStore
 	SyncStore
 	CredentialStore

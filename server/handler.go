@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/token"
 	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/githttp"
@@ -12,8 +14,11 @@ import (
 
 // newHandler returns what serves every request: webhooks from hosts, Git
 // remotes, and for all other paths the REST API.
-func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
-	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate)
+func (s *Server) newHandler(ctx context.Context, o Options, cfg *config.Config) (http.Handler, error) {
+	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate).WithRevocations(s.store)
+	if err := verifier.Load(ctx); err != nil {
+		return nil, err
+	}
 	rest := s.newREST(o, cfg, verifier)
 	remotes := s.newRemotes(o, verifier)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
@@ -27,7 +32,7 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 			rest.ServeHTTP(w, r)
 		}
 	})
-	return s.drain.wrap(forwarded(surfaces, o.TrustedProxies))
+	return s.drain.wrap(forwarded(surfaces, o.TrustedProxies)), nil
 }
 
 // newREST returns the REST API.
@@ -57,6 +62,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Links:        s.engine,
 		Ephemeral:    parts.Ephemeral,
 		Inbound:      parts.Inbound,
+		Tokens:       token.New(token.Options{Store: s.store, Clock: o.Clock, Operation: api.Operation, Changed: verifier.Outdate}),
 		Webhooks:     parts.Events,
 		Events:       parts.Events,
 		Stopping:     s.drain.ending,

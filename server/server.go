@@ -167,7 +167,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	s.gitVersion = g.Version().String()
 	s.watch()
-	s.handler = s.newHandler(o, cfg)
+	if s.handler, err = s.newHandler(ctx, o, cfg); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

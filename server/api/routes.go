@@ -41,6 +41,7 @@ type Options struct {
 	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
 	Ephemeral    Ephemeral               // nil: calls about ephemeral branches as a whole are refused
 	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
+	Tokens       Tokens                  // nil: calls that issue or revoke tokens are refused
 	Webhooks     Webhooks                // nil: calls about webhooks are refused
 	Events       EventFeed               // nil: calls that read events are refused
 	Stopping     <-chan struct{}         // closed when streams are to end; nil: they go on

@@ -251,11 +251,11 @@ func (h *Handler) authorise(x *middleware.Exchange, r *http.Request, m remote) (
 
 // find returns the repository if the token opens it.
 func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write bool) (core.Repository, error) {
-	scope := access.GitRead
+	op := access.Operation{Name: access.GitFetch, Scope: access.GitRead}
 	if write {
-		scope = access.GitWrite
+		op = access.Operation{Name: access.GitPush, Scope: access.GitWrite}
 	}
-	if err := h.access.CheckScope(id, scope); err != nil {
+	if err := h.access.Authorise(id, op); err != nil {
 		return core.Repository{}, err
 	}
 	if m.name == "" {

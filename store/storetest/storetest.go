@@ -25,6 +25,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		tests []namedTest
 	}{
 		{"Org", orgTests},
+		{"Token", tokenTests},
 		{"Repository", repositoryTests},
 		{"Sync", syncTests},
 		{"Run", runTests},
