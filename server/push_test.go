@@ -292,7 +292,7 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 func TestInvariant03_unconfirmedIsNotReady(t *testing.T) {
 	t.Parallel()
 	b := startBench(t, forgetest.SeedOptions{Commits: 3}, servertest.Options{Stall: 3 * time.Second, SettlePeriod: 2 * time.Second})
-	client := b.work(t)
+	client := b.clone(t)
 	head := client.Commit("lost")
 	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, HalfReply: true, Times: 1, Before: func() {
 		b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindDiscover, forgetest.KindListRefs}, Status: 503})

@@ -186,6 +186,9 @@ func New(o Options) (*Engine, error) {
 	// On the system's clock: how long a client waits is no matter of the dates
 	// that the rest of the core reckons with.
 	o.Limits.Queued = o.Observer.Queued
+	if o.Limits.Server == 0 {
+		o.Limits.Server = limit.PlacesFor(git.MachineMemory())
+	}
 	e.limiter = limit.New(o.Limits)
 	e.serve = serve.New(serve.Options{
 		Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Refused: e.reach.Refused, Logger: o.Logger,

@@ -70,7 +70,7 @@ func (o Options) WithDefaults() Options {
 			*value = def
 		}
 	}
-	or(&o.Server, 24)
+	or(&o.Server, mostPlaces)
 	or(&o.Organisation, max(1, o.Server*3/4))
 	or(&o.Repository, max(1, o.Server*2/3))
 	or(&o.Caller, max(1, o.Server/2))
@@ -83,6 +83,25 @@ func (o Options) WithDefaults() Options {
 		o.Clock = core.SystemClock{}
 	}
 	return o
+}
+
+// Without a number, the server has a place for each of these bytes of memory, within
+// these bounds. Half of what one git may take for an answer on the smallest machines:
+// a caller has half of the places, so that what one caller's reads may take at their
+// worst is what there is. Ordinary ones take a few megabytes.
+const (
+	memoryOfPlace = 128 << 20
+	leastPlaces   = 4
+	mostPlaces    = 24
+)
+
+// PlacesFor returns how many requests may run git at the same time where there is so
+// much memory, in bytes; 0 is unknown.
+func PlacesFor(memory int64) int {
+	if memory <= 0 {
+		return mostPlaces
+	}
+	return int(min(max(memory/memoryOfPlace, leastPlaces), mostPlaces))
 }
 
 // Limiter hands out slots. It is safe for concurrent use.
