@@ -143,3 +143,25 @@ func TestRebuild_writeThatComesTooLate(t *testing.T) {
 	require.True(t, there)
 	require.FileExists(t, filepath.Join(path, "objects", string(note[:2]), string(note[2:])), "a person can still have it")
 }
+
+// The damaged folder cannot be moved to the quarantine, as on a full disk: it stays
+// where it is, nothing is served in its place, and the next run does it.
+func TestRebuild_quarantineCannotBeMade(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, coretest.Options{})
+	r, own := b.mirrored("a")
+	quarantine := filepath.Join(b.Dir, "quarantine")
+	require.NoError(t, os.WriteFile(quarantine, nil, 0o600))
+	require.NoError(t, os.Remove(filepath.Join(b.Path(r), "HEAD")))
+	b.rebuild.Suspect(r.ID, "a test")
+	require.Eventually(t, func() bool { _, damaged := b.rebuild.Of(r); return damaged }, time.Minute, 5*time.Millisecond)
+	require.Error(t, b.run(r))
+	require.Equal(t, core.KindRebuilding, core.KindOf(b.rebuild.Check(r)))
+	require.NoFileExists(t, filepath.Join(b.Path(r), "HEAD"), "the old folder")
+	require.DirExists(t, filepath.Join(b.Path(r), "objects"))
+
+	require.NoError(t, os.Remove(quarantine))
+	require.NoError(t, b.run(r))
+	require.Empty(t, b.rebuilt(r).Lost)
+	require.Equal(t, own, b.ours(r))
+}

@@ -23,6 +23,8 @@ const (
 	freezeTries = 20
 	// partialPrefix begins the name of a backup that is not whole.
 	partialPrefix = ".partial-"
+	// stagePrefix begins the name of the folder of links in tmp/ of the data directory.
+	stagePrefix = "backup-"
 )
 
 // Options configures [Write].
@@ -73,10 +75,18 @@ func Write(ctx context.Context, o Options) (_ Result, err error) {
 	if err := w.removePartial(); err != nil {
 		return Result{}, err
 	}
-	if w.stage, err = os.MkdirTemp(filepath.Join(o.DataDir, "tmp"), "backup-"); err != nil {
+	if w.stage, err = os.MkdirTemp(filepath.Join(o.DataDir, "tmp"), stagePrefix); err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(w.stage)) }()
+	release, err := lockFolder(w.stage)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if err := w.removeStaged(); err != nil {
+		return Result{}, err
+	}
 	if w.dir, err = os.MkdirTemp(o.To, partialPrefix); err != nil {
 		return Result{}, err
 	}
@@ -121,6 +131,30 @@ func (w *writing) removePartial() error {
 			if err := os.RemoveAll(filepath.Join(w.To, e.Name())); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// removeStaged takes away the links of runs that were killed: they would keep files on
+// the disk that the server has long removed. One that runs holds the lock of its folder.
+func (w *writing) removeStaged() error {
+	tmp := filepath.Join(w.DataDir, "tmp")
+	entries, err := os.ReadDir(tmp)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(tmp, e.Name())
+		if !strings.HasPrefix(e.Name(), stagePrefix) || path == w.stage {
+			continue
+		}
+		release, err := lockFolder(path)
+		if err != nil {
+			continue
+		}
+		if err := errors.Join(os.RemoveAll(path), release()); err != nil {
+			return err
 		}
 	}
 	return nil

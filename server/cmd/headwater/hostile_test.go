@@ -71,6 +71,12 @@ func TestBackup_misuse(t *testing.T) {
 	require.ErrorContains(t, err, "another backup into")
 	require.NoError(t, f.Close())
 	require.NoError(t, os.MkdirAll(filepath.Join(to, ".partial-1", "repos"), 0o700))
+	killed, alive := filepath.Join(string(data), "tmp", "backup-1"), filepath.Join(string(data), "tmp", "backup-2")
+	require.NoError(t, os.MkdirAll(filepath.Join(killed, "repo_x"), 0o700))
+	require.NoError(t, os.Mkdir(alive, 0o700))
+	f, err = os.Open(alive)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 
 	// Keys for a recipient, and for nobody else.
 	mine, err := age.GenerateX25519Identity()
@@ -83,6 +89,9 @@ func TestBackup_misuse(t *testing.T) {
 	_, err = run("backup", to, "--data", string(data), "--with-keys", "--recipient", mine.Recipient().String())
 	require.NoError(t, err)
 	require.NoDirExists(t, filepath.Join(to, ".partial-1"))
+	require.NoDirExists(t, killed)
+	require.DirExists(t, alive, "another backup works there")
+	require.NoError(t, f.Close())
 	names, err := backup.Backups(to)
 	require.NoError(t, err)
 	require.Len(t, names, 1)
