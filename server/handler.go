@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/headwater-git/headwater/core/access"
@@ -8,6 +9,7 @@ import (
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // newHandler returns what serves every request: webhooks from hosts, Git
@@ -27,7 +29,7 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 			rest.ServeHTTP(w, r)
 		}
 	})
-	return s.drain.wrap(forwarded(surfaces, o.TrustedProxies))
+	return s.drain.wrap(middleware.Pace(forwarded(surfaces, o.TrustedProxies), cmp.Or(o.FetchGrace, middleware.BodyGrace)))
 }
 
 // newREST returns the REST API.
@@ -60,6 +62,8 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Providers:    func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,
 		Version:      o.Version,
+		BodyGrace:    o.FetchGrace,
+		StreamGrace:  o.PushGrace,
 	})
 }
 
