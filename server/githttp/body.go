@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -16,8 +17,9 @@ import (
 // cut when it comes in too slowly.
 func (h *Handler) requestBody(w http.ResponseWriter, r *http.Request, grace time.Duration) (io.Reader, error) {
 	body := middleware.NewPaced(w, r, grace)
-	switch enc := r.Header.Get("Content-Encoding"); enc {
-	case "":
+	// Codings are named in any case (RFC 9110, section 8.4.1).
+	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
+	case "", "identity":
 		return body, nil
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(body)
