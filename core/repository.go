@@ -117,11 +117,14 @@ type DueSync struct {
 // its name is a folder of that, or that of it.
 type SkippedRef struct {
 	Ref           string `json:"ref"`
-	ConflictsWith string `json:"conflicts_with"` // what is mirrored in its place
+	ConflictsWith string `json:"conflicts_with"` // what is mirrored in its place; "" if its name is too long to be stored here
 }
 
 // Reason says why it is skipped, and what to do.
 func (r SkippedRef) Reason() string {
+	if r.ConflictsWith == "" {
+		return fmt.Sprintf("the upstream has %.80q..., whose name is too long to be stored here: %s; rename it there, then sync", r.Ref, refNameTooLong)
+	}
 	return fmt.Sprintf("the upstream has %q and %q, which cannot both be here: delete or rename one of them there, then sync", r.ConflictsWith, r.Ref)
 }
 

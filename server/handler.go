@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // newHandler returns what serves every request: webhooks from hosts, Git
@@ -32,7 +34,7 @@ func (s *Server) newHandler(ctx context.Context, o Options, cfg *config.Config) 
 			rest.ServeHTTP(w, r)
 		}
 	})
-	return s.drain.wrap(forwarded(surfaces, o.TrustedProxies)), nil
+	return s.drain.wrap(middleware.Pace(forwarded(surfaces, o.TrustedProxies), cmp.Or(o.FetchGrace, middleware.BodyGrace))), nil
 }
 
 // newREST returns the REST API.
@@ -72,6 +74,8 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		PublicURL:    o.PublicURL,
 		Version:      o.Version,
 		Measure:      s.metrics.Request,
+		BodyGrace:    o.FetchGrace,
+		StreamGrace:  o.PushGrace,
 	})
 }
 

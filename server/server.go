@@ -68,8 +68,9 @@ type Options struct {
 	Limits limit.Options     // what requests may use at the same time
 	Memory git.Memory        // how much one git may allocate
 	Trees  treeobject.Limits // how much of a tree git may be asked to unfold
-	// FetchGrace and PushGrace are how long the body of a Git request may come
-	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
+	// FetchGrace is how long the body of a request may come in below one kilobyte
+	// a second before it is cut, PushGrace the same for a push and for a commit
+	// whose contents are streamed; 0 is 10 s and one minute.
 	FetchGrace, PushGrace time.Duration
 	// Stall is how long a git that talks to an upstream may show no sign of life
 	// before it is ended, see [git.Options]; 0 is 2 min.

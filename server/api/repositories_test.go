@@ -111,6 +111,19 @@ func TestNew_unknownRoutesAndMethodsAreJSON(t *testing.T) {
 	}
 }
 
+func TestNew_encodedBodiesAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for coding, want := range map[string]int{"gzip": http.StatusUnsupportedMediaType, "br": http.StatusUnsupportedMediaType, "Identity": http.StatusCreated} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://git.example.com/api/v1/repos", strings.NewReader("{}"))
+		r.Header.Set("Authorization", "Bearer "+b.token(t, coding, access.RepoWrite))
+		r.Header.Set("Content-Encoding", coding)
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, r)
+		require.Equal(t, want, w.Code, "%s: %s", coding, w.Body)
+	}
+}
+
 func TestNew_health(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

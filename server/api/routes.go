@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
@@ -51,6 +53,10 @@ type Options struct {
 	PublicURL    string                  // that clients use; "" takes what each request came to
 	Measure      middleware.Measure
 	Version      string // of the server, for GET /healthz
+	// BodyGrace and StreamGrace are how long the body of a request, and that of a
+	// commit whose contents are streamed, may come in below one kilobyte a second
+	// before it is cut; 0 is 10 s and one minute.
+	BodyGrace, StreamGrace time.Duration
 }
 
 // server answers requests. It holds no state of its own.
@@ -66,6 +72,8 @@ func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	o.BodyGrace = cmp.Or(o.BodyGrace, middleware.BodyGrace)
+	o.StreamGrace = cmp.Or(o.StreamGrace, middleware.StreamGrace)
 	s := &server{Options: o}
 	s.stack = middleware.Stack{
 		IDs:      middleware.RequestIDs{Now: o.Clock.Now},
@@ -135,6 +143,11 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 			methodNotAllowed(x, methods)
 			return nil
 		}
+		if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") && r.ContentLength != 0 {
+			// A small body could become a large one.
+			writeStatusError(x, http.StatusUnsupportedMediaType, core.KindInvalid, "send the request body without content encoding")
+			return nil
+		}
 		err := s.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error { return s.operate(x, r, op) })
 		if err != nil {
 			return op.shapeError(err)
@@ -145,7 +158,7 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 
 // operate serves a request whose token is verified, and records it in the audit.
 func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) error {
-	c := &call{w: x, r: r, identity: x.Identity, action: op.audit}
+	c := &call{w: x, r: r, identity: x.Identity, action: op.audit, grace: s.BodyGrace}
 	err := s.authorise(c, op)
 	if err == nil {
 		err = op.handler()(s, c)

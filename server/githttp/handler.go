@@ -93,10 +93,10 @@ type Handler struct {
 // New returns the handler. Give it the requests for which [Match] is true.
 func New(o Options) *Handler {
 	if o.FetchGrace <= 0 {
-		o.FetchGrace = fetchGrace
+		o.FetchGrace = middleware.BodyGrace
 	}
 	if o.PushGrace <= 0 {
-		o.PushGrace = pushGrace
+		o.PushGrace = middleware.StreamGrace
 	}
 	return &Handler{
 		o: o, log: o.Logger.Named("git-http"),
@@ -335,9 +335,9 @@ func (h *Handler) fail(w *middleware.Exchange, r *http.Request, err error) {
 	}
 	kind := core.KindOf(err)
 	status, message := h.o.StatusOf(kind), core.MessageOf(err)
-	if errors.Is(err, errSlowBody) {
+	if errors.Is(err, middleware.ErrSlowBody) {
 		// The rest of the body is not waited for.
-		status, message = http.StatusRequestTimeout, errSlowBody.Error()
+		status, message = http.StatusRequestTimeout, middleware.ErrSlowBody.Error()
 		w.Header().Set("Connection", "close")
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
