@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
@@ -12,9 +11,9 @@ import (
 
 // newHandler returns what serves every request: webhooks from hosts, Git
 // remotes, and for all other paths the REST API.
-func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
+func (s *Server) newHandler(o Options) http.Handler {
 	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate)
-	rest := s.newREST(o, cfg, verifier)
+	rest := s.newREST(o, verifier)
 	remotes := s.newRemotes(o, verifier)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +30,7 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 }
 
 // newREST returns the REST API.
-func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifier) http.Handler {
+func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
 	parts := s.engine.Services()
 	return api.New(api.Options{
 		Repositories: s.engine,
@@ -57,7 +56,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Stopping:     s.drain.ending,
 		Audit:        s.store,
 		Logger:       o.Logger,
-		Providers:    func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, parts.Inbound.Replays()) },
+		Providers:    func() []api.ProviderStatus { return providerStatus(s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,
 		Version:      o.Version,
 	})

@@ -89,14 +89,15 @@ type Options struct {
 
 // Server is one Headwater server.
 type Server struct {
-	log     hclog.Logger
-	engine  *engine.Engine
-	store   *store.Store
-	catalog *host.Catalog
-	handler http.Handler
-	lock    *os.File
-	drain   *drain
-	backup  *backup.Gate
+	log        hclog.Logger
+	engine     *engine.Engine
+	store      *store.Store
+	catalog    *host.Catalog
+	loadConfig func() (*config.Config, error)
+	handler    http.Handler
+	lock       *os.File
+	drain      *drain
+	backup     *backup.Gate
 
 	stop    context.CancelFunc // ends Run
 	stopped sync.Once
@@ -119,7 +120,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: o.Logger, drain: newDrain()}
+	s := &Server{log: o.Logger, drain: newDrain(), loadConfig: func() (*config.Config, error) { return loadConfig(o) }}
 	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -152,7 +153,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
 		Released: s.engine.MaintenanceDue, Clock: o.Clock, Logger: o.Logger.Named("backup"),
 	})
-	s.handler = s.newHandler(o, cfg)
+	s.handler = s.newHandler(o)
 	return s, nil
 }
 
@@ -272,6 +273,17 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.engine.Run(ctx)
 	})
 	return g.Wait()
+}
+
+// Reload reads [Options.ConfigFile] again. A provider instance whose block did not change
+// goes on undisturbed; pushes and fetches in flight go on in any case. If the file
+// cannot be used, the former one stays in force and the error says why.
+func (s *Server) Reload(ctx context.Context) error {
+	cfg, err := s.loadConfig()
+	if err != nil {
+		return err
+	}
+	return s.catalog.Reload(ctx, cfg)
 }
 
 // Shutdown takes no new requests, waits for running ones (a push that is on
