@@ -68,8 +68,8 @@ func (c *Catalog) retire(i *Instance, after time.Duration) {
 		return
 	}
 	i.super.retire("it was taken out of providers.hcl; put its block back")
-	// However long the calls take: each has its own limit, and Close does not wait for
-	// it longer than it is told to.
+	// However long the calls take: each has its own limit, and Close ends them by force
+	// when its own time is over.
 	_ = i.super.close(context.Background())
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -162,7 +162,7 @@ func (a *acme) stop() {
 }
 
 // toHTTPS sends readers to HTTPS. What would write has sent its credential in the clear
-// already, and is told so instead.
+// already, and gets an error instead.
 func toHTTPS(port int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

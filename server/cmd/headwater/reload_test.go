@@ -43,7 +43,7 @@ func TestCertificate_reload(t *testing.T) {
 	require.Equal(t, first.SerialNumber, served().SerialNumber)
 
 	second := write()
-	require.Equal(t, first.SerialNumber, served().SerialNumber, "not before it is told to")
+	require.Equal(t, first.SerialNumber, served().SerialNumber, "not before a reload")
 	require.NoError(t, c.reload())
 	require.Equal(t, second.SerialNumber, served().SerialNumber)
 
