@@ -7,7 +7,6 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/token"
-	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
@@ -16,12 +15,12 @@ import (
 
 // newHandler returns what serves every request: webhooks from hosts, Git
 // remotes, and for all other paths the REST API.
-func (s *Server) newHandler(ctx context.Context, o Options, cfg *config.Config) (http.Handler, error) {
+func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error) {
 	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate).WithRevocations(s.store)
 	if err := verifier.Load(ctx); err != nil {
 		return nil, err
 	}
-	rest := s.newREST(o, cfg, verifier)
+	rest := s.newREST(o, verifier)
 	remotes := s.newRemotes(o, verifier)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +37,7 @@ func (s *Server) newHandler(ctx context.Context, o Options, cfg *config.Config) 
 }
 
 // newREST returns the REST API.
-func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifier) http.Handler {
+func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
 	parts := s.engine.Services()
 	return api.New(api.Options{
 		Lookup:       parts.Repos,
@@ -70,7 +69,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Stopping:     s.drain.ending,
 		Audit:        s.store,
 		Logger:       o.Logger,
-		Providers:    func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, parts.Inbound.Replays()) },
+		Providers:    func() []api.ProviderStatus { return providerStatus(s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,
 		Version:      o.Version,
 		Measure:      s.metrics.Request,

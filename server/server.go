@@ -95,16 +95,17 @@ type Options struct {
 
 // Server is one Headwater server.
 type Server struct {
-	log     hclog.Logger
-	engine  *engine.Engine
-	store   *store.Store
-	catalog *host.Catalog
-	handler http.Handler
-	lock    *os.File
-	drain   *drain
-	backup  *backup.Gate
-	metrics *metrics.Metrics
-	disk    *metrics.DiskMeter
+	log        hclog.Logger
+	engine     *engine.Engine
+	store      *store.Store
+	catalog    *host.Catalog
+	loadConfig func() (*config.Config, error)
+	handler    http.Handler
+	lock       *os.File
+	drain      *drain
+	backup     *backup.Gate
+	metrics    *metrics.Metrics
+	disk       *metrics.DiskMeter
 
 	version, gitVersion string
 	startedAt           time.Time
@@ -132,7 +133,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s := &Server{
 		log: o.Logger, version: o.Version, startedAt: o.Clock.Now(), drain: newDrain(), disk: metrics.NewDiskMeter(o.DataDir, o.Clock),
-		metrics: metrics.New(metrics.Options{Version: o.Version, Worst: o.MetricsWorst, Clock: o.Clock}),
+		metrics:    metrics.New(metrics.Options{Version: o.Version, Worst: o.MetricsWorst, Clock: o.Clock}),
+		loadConfig: func() (*config.Config, error) { return loadConfig(o) },
 	}
 	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
@@ -168,7 +170,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	s.gitVersion = g.Version().String()
 	s.watch()
-	if s.handler, err = s.newHandler(ctx, o, cfg); err != nil {
+	if s.handler, err = s.newHandler(ctx, o); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -292,6 +294,17 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.engine.Run(ctx)
 	})
 	return g.Wait()
+}
+
+// Reload reads [Options.ConfigFile] again. A provider instance whose block did not change
+// goes on undisturbed; pushes and fetches in flight go on in any case. If the file
+// cannot be used, the former one stays in force and the error says why.
+func (s *Server) Reload(ctx context.Context) error {
+	cfg, err := s.loadConfig()
+	if err != nil {
+		return err
+	}
+	return s.catalog.Reload(ctx, cfg)
 }
 
 // Shutdown takes no new requests, waits for running ones (a push that is on
