@@ -185,7 +185,7 @@ func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string, flags 
 		if raw, err := os.ReadFile(filepath.Join(h.data, "run", "address")); err == nil && len(raw) > 0 {
 			h.base = strings.TrimSpace(string(raw))
 			if api, err := h.api("", nil); err == nil {
-				if _, err := api.GetReadiness(ctx); err == nil {
+				if _, err := api.GetReadiness(ctx, nil); err == nil {
 					return h, nil
 				}
 			}

@@ -209,7 +209,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(t, "waiting\t%d deliveries, %d events, %d refs for a decision, %d writes without an outcome", p.Totals.Deliveries, p.Totals.Undispatched, p.Totals.Held, p.Totals.Unfinished)
 	if p.Totals.OldestUnfinished != nil {
-		fmt.Fprintf(t, " (the oldest for %s)", age(now.Sub(*p.Totals.OldestUnfinished)))
+		fmt.Fprintf(t, " (the oldest for %s)", timeSpan(now.Sub(*p.Totals.OldestUnfinished)))
 	}
 	fmt.Fprintln(t)
 	if p.Totals.FailingWebhooks > 0 {
@@ -228,7 +228,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	for _, m := range p.Worst {
 		lag := "never"
 		if m.ObservedAt != nil {
-			lag = age(now.Sub(*m.ObservedAt))
+			lag = timeSpan(now.Sub(*m.ObservedAt))
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", m.Org+": "+m.Name, lag, m.State, m.Class)
 	}
@@ -242,7 +242,7 @@ func (p *statusReport) printServer(t io.Writer, now time.Time) {
 		return
 	}
 	s := p.Server
-	fmt.Fprintf(t, "server\tHeadwater %s, up for %s, git %s\n", s.Version, age(now.Sub(s.StartedAt)), s.Git)
+	fmt.Fprintf(t, "server\tHeadwater %s, up for %s, git %s\n", s.Version, timeSpan(now.Sub(s.StartedAt)), s.Git)
 	if len(s.Problems) == 0 {
 		fmt.Fprintf(t, "ready\t%s\n", yesNo(s.Ready))
 	}
@@ -277,7 +277,7 @@ func (p *statusReport) printHosts(out io.Writer, now time.Time) {
 	for _, h := range p.Server.Hosts {
 		rest := ""
 		if h.PausedUntil != nil {
-			rest = fmt.Sprintf("left alone for %s, because it %s", age(h.PausedUntil.Sub(now)), map[string]string{
+			rest = fmt.Sprintf("left alone for %s, because it %s", timeSpan(h.PausedUntil.Sub(now)), map[string]string{
 				"down": "cannot be reached", "rate_limited": "limits requests",
 			}[h.Reason])
 		}
@@ -313,8 +313,8 @@ func counts(all map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// age writes a time span as people say it: the largest unit, and the next one.
-func age(d time.Duration) string {
+// timeSpan writes a time span as people say it: the largest unit, and the next one.
+func timeSpan(d time.Duration) string {
 	d = max(d, 0)
 	switch {
 	case d < time.Minute:
