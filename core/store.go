@@ -51,6 +51,7 @@ type Queries interface {
 	AuditStore
 	RetentionStore
 	DamageStore
+	OverviewStore
 }
 
 // SyncStore keeps sync states and runs.

@@ -16,7 +16,7 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate)
 	rest := s.newREST(o, cfg, verifier)
 	remotes := s.newRemotes(o, verifier)
-	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger})
+	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case githttp.Match(r):
@@ -64,6 +64,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Providers:    func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,
 		Version:      o.Version,
+		Measure:      s.metrics.Request,
 	})
 }
 
@@ -71,6 +72,7 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
 	parts := s.engine.Services()
 	return githttp.New(githttp.Options{
+		Measure:      s.metrics.Request,
 		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Fresh:        s.engine,

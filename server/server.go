@@ -26,6 +26,7 @@ import (
 	"github.com/headwater-git/headwater/providers/host"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server/backup"
+	"github.com/headwater-git/headwater/server/metrics"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 )
@@ -82,6 +83,10 @@ type Options struct {
 	// Nothing of the environment chooses one.
 	EgressProxy providers.Secret
 
+	// MetricsWorst is for how many mirrors the metrics name the lag; see
+	// [metrics.Options].
+	MetricsWorst int
+
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
 	// says where a request came from.
 	TrustedProxies []netip.Prefix
@@ -97,6 +102,11 @@ type Server struct {
 	lock    *os.File
 	drain   *drain
 	backup  *backup.Gate
+	metrics *metrics.Metrics
+	disk    *metrics.DiskMeter
+
+	version, gitVersion string
+	startedAt           time.Time
 
 	stop    context.CancelFunc // ends Run
 	stopped sync.Once
@@ -119,7 +129,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: o.Logger, drain: newDrain()}
+	s := &Server{
+		log: o.Logger, version: o.Version, startedAt: o.Clock.Now(), drain: newDrain(), disk: metrics.NewDiskMeter(o.DataDir, o.Clock),
+		metrics: metrics.New(metrics.Options{Version: o.Version, Worst: o.MetricsWorst, Clock: o.Clock}),
+	}
 	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -129,11 +142,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.lock, err = openDataDir(o.DataDir); err != nil {
 		return nil, err
 	}
-	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall})
+	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall, Ended: s.metrics.Git})
 	if err != nil {
 		return nil, err
 	}
-	if s.store, err = openStore(ctx, o); err != nil {
+	if s.store, err = openStore(ctx, o, s.metrics.StoreWrote); err != nil {
 		return nil, err
 	}
 	if s.catalog, err = newCatalog(o, cfg); err != nil {
@@ -142,7 +155,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.catalog.CheckBlocks(ctx); err != nil {
 		return nil, err
 	}
-	if s.engine, err = newEngine(o, g, s.store, s.catalog); err != nil {
+	if s.engine, err = newEngine(o, g, s.store, s.catalog, s.metrics); err != nil {
 		return nil, err
 	}
 	if err := s.engine.Recover(ctx); err != nil {
@@ -152,6 +165,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
 		Released: s.engine.Services().Maintain.Due, Clock: o.Clock, Logger: o.Logger.Named("backup"),
 	})
+	s.gitVersion = g.Version().String()
+	s.watch()
 	s.handler = s.newHandler(o, cfg)
 	return s, nil
 }
@@ -182,20 +197,20 @@ func loadConfig(o Options) (*config.Config, error) {
 }
 
 // openStore opens the database, unless the data directory looks like a loss.
-func openStore(ctx context.Context, o Options) (*store.Store, error) {
+func openStore(ctx context.Context, o Options, wrote func(waited, held time.Duration)) (*store.Store, error) {
 	if err := checkDataDir(ctx, o); err != nil {
 		return nil, err
 	}
-	return openDatabase(ctx, o)
+	return openDatabase(ctx, o, wrote)
 }
 
 // openDatabase opens the database. In an empty one it makes the first organisation.
-func openDatabase(ctx context.Context, o Options) (*store.Store, error) {
+func openDatabase(ctx context.Context, o Options, wrote func(waited, held time.Duration)) (*store.Store, error) {
 	sealer, err := openSealer(o)
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock})
+	st, err := store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock, Wrote: wrote})
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +242,7 @@ func newCatalog(o Options, cfg *config.Config) (*host.Catalog, error) {
 }
 
 // newEngine returns the core on git, the store and the providers.
-func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog) (*engine.Engine, error) {
+func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog, observer engine.Observer) (*engine.Engine, error) {
 	return engine.New(engine.Options{
 		DataDir:      o.DataDir,
 		Git:          g,
@@ -245,6 +260,7 @@ func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog) (*
 		Webhooks:     o.Webhooks,
 		Limits:       o.Limits,
 		Trees:        o.Trees,
+		Observer:     observer,
 	})
 }
 
@@ -267,6 +283,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer context.AfterFunc(s.runCtx, cancel)()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.backup.Run(ctx) })
+	g.Go(func() error { return s.disk.Run(ctx) })
 	g.Go(func() error {
 		defer cancel() // the gate goes with the engine, however that ends
 		return s.engine.Run(ctx)

@@ -62,6 +62,8 @@ type Options struct {
 	Limits limit.Options
 	// Trees are how much of a tree git may be asked to unfold for a request.
 	Trees treeobject.Limits
+	// Observer is notified of what was done; nil: nobody is.
+	Observer Observer
 }
 
 // Store is what the use cases need of [core.Store].
@@ -118,6 +120,9 @@ type Engine struct {
 
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
 	discover := discovery.New(o.Agent)
 	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.objects = catfile.NewPool(o.Git, catfile.Options{})
@@ -134,6 +139,7 @@ func New(o Options) (*Engine, error) {
 	e.store = o.Store
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
+	e.maintain.Done = o.Observer.Maintained
 	e.reach = reach.New(reach.Options{Git: o.Git, Path: e.repos.Path, Store: o.Store, Logger: o.Logger})
 	e.repos.OnApplied(func(id string, moved int) {
 		e.maintain.Applied(id, moved)
@@ -157,11 +163,13 @@ func New(o Options) (*Engine, error) {
 	e.sync = mirror.New(mirror.Options{
 		Rebuilds: e.rebuild,
 		Git:      o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Ended:  o.Observer.Synced,
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
 	e.events = events.New(events.Options{
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
+		Tried: o.Observer.Delivered,
 	})
 	e.inbound = inbound.New(inbound.Options{
 		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.monitor, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
@@ -170,12 +178,14 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
 		Confirm: e.monitor.Confirm, Recheck: e.monitor.Recheck, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
+		Finished: o.Observer.Pushed,
 	})
 	if err != nil {
 		return nil, err
 	}
 	// On the system's clock: how long a client waits is no matter of the dates
 	// that the rest of the core reckons with.
+	o.Limits.Queued = o.Observer.Queued
 	e.limiter = limit.New(o.Limits)
 	e.serve = serve.New(serve.Options{
 		Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Refused: e.reach.Refused, Logger: o.Logger,

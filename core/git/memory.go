@@ -37,7 +37,7 @@ func (m Memory) defaultsFor(all int64) Memory {
 // raises it.
 func (m Memory) ceiling(c Command) (bytes int64, flag string) {
 	switch {
-	case c.Remote != nil:
+	case c.Remote != nil, c.Name == "send-pack":
 		return m.Remote, "--git-memory-remote"
 	case c.Name == "upload-pack", c.Name == "pack-objects":
 		return m.Serve, "--git-memory-serve"

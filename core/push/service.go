@@ -60,8 +60,11 @@ type Options struct {
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
 	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
-	// ManyRefs is from how many refs on a push goes upstream in this process, since
-	// git compares each ref with each; 0 is 64.
+	// Finished is called after every write session, for whoever counts; it must not
+	// block. nil: nobody does.
+	Finished func(Finished)
+	// ManyRefs is from how many refs on git send-pack takes a push upstream, since
+	// git push would compare each with each; 0 is 64.
 	ManyRefs int
 	// SettlePeriod is over how long listings of the upstream must agree on an old
 	// id before an update without an answer counts as not taken; 0 is 2 min.
@@ -174,8 +177,8 @@ func (s *Service) named(ctx context.Context, w Session) (*results, error) {
 // written. After that there are results only. One that says "outcome
 // unknown" may still come true: its ref stays locked until Run has found out.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
-	start := s.clock.Now()
 	b := newResults(w)
+	b.watch = newStopwatch(s.clock.Now)
 	err := limit.Take(ctx, w.Repo.ID)
 	if err == nil {
 		err = s.writing(ctx, w, b)
@@ -186,17 +189,15 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	if w.Audited != nil {
 		w.Audited()
 	}
+	f := b.finished(err)
+	if s.o.Finished != nil {
+		s.o.Finished(f)
+	}
 	if err != nil {
 		return nil, err
 	}
-	refused := 0
-	for _, r := range b.list {
-		if !r.OK() {
-			refused++
-		}
-	}
 	s.log.Info("write session finished", "repo_id", w.Repo.ID, "source", w.Source, "actor", w.Actor.Subject, "namespace", w.Namespace,
-		"refs", len(w.Updates), "refused", refused, "duration", s.clock.Now().Sub(start))
+		"refs", len(w.Updates), "refused", f.Refused, "duration", f.Took)
 	return b.list, nil
 }
 
@@ -250,9 +251,11 @@ func (s *Service) locked(ctx context.Context, w Session, b *results) error {
 	if quota > 0 {
 		names = append(names, quotaLock)
 	}
+	b.watch.lap(PhaseCheck)
 	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
 	held, err := s.repos.LockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
 	cancel()
+	b.watch.lap(PhaseLock)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

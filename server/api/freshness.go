@@ -161,6 +161,10 @@ func (s *server) ensure(c *call) error {
 	if found.All {
 		return c.answer(http.StatusOK, view)
 	}
+	if found.Forgotten {
+		return &notHere{view: view, err: core.Errorf(core.KindUpstreamTimeout,
+			"what is not here was forgotten on purpose, or leads to what was, and is not waited for; \"ensured\" says which ids that are")}
+	}
 	why := ""
 	for _, ref := range found.Refs {
 		if ref.Reason != "" {

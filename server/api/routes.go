@@ -47,7 +47,8 @@ type Options struct {
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
-	Version      string                  // of the server, for GET /healthz
+	Measure      middleware.Measure
+	Version      string // of the server, for GET /healthz
 }
 
 // server answers requests. It holds no state of its own.
@@ -69,6 +70,7 @@ func New(o Options) http.Handler {
 		Log:      middleware.AccessLog{Now: o.Clock.Now, Line: s.logLine},
 		Recovery: middleware.Recovery{Logger: o.Logger},
 		Errors:   middleware.Errors{Answer: answerError},
+		Measure:  o.Measure,
 	}
 	s.access = middleware.Access{
 		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: bearerToken,

@@ -65,6 +65,7 @@ var (
 
 // Options configures [New]. All but Limiter and the graces is required.
 type Options struct {
+	Measure      middleware.Measure
 	Lookup       middleware.Repositories // finds repositories by name or id
 	Repositories Repositories
 	Fresh        Freshener
@@ -174,7 +175,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	stack := h.stack(m)
-	stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error { return h.serve(x, r, m) })
+	stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error {
+		x.Route = m.route()
+		return h.serve(x, r, m)
+	})
 }
 
 // stack returns what is done around a request for the remote.
@@ -191,7 +195,20 @@ func (h *Handler) stack(m remote) middleware.Stack {
 		Log:      middleware.AccessLog{Now: core.SystemClock{}.Now, Line: line},
 		Recovery: middleware.Recovery{Logger: h.log},
 		Errors:   middleware.Errors{Answer: h.fail},
+		Measure:  h.o.Measure,
 	}
+}
+
+// route is the template of the request's path, with the service.
+func (m remote) route() string {
+	service := m.service
+	if service != "git-upload-pack" && service != "git-receive-pack" {
+		service = "other" // whatever a client has put into the query
+	}
+	if m.advertise {
+		return "/{repo}/info/refs?service=" + service
+	}
+	return "/{repo}/" + service
 }
 
 func errText(err error) string {

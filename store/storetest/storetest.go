@@ -44,6 +44,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
+		{"Overview", overviewTests},
 		{"Tx", txTests},
 		{"Concurrency", concurrencyTests},
 		{"Reopen", reopenTests},

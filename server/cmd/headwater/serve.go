@@ -52,6 +52,7 @@ type serveOptions struct {
 	limits                          limit.Options
 	trees                           treeobject.Limits
 	memory                          git.Memory // in MiB
+	admin                           adminOptions
 }
 
 // sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
@@ -110,6 +111,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	bindLimits(f, &o.limits)
 	bindTrees(f, &o.trees)
 	bindMemory(f, &o.memory)
+	bindAdmin(f, &o.admin)
 	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
 	return cmd
 }
@@ -157,6 +159,13 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		return wrapf(err, "give another address with a port: --listen 127.0.0.1:0 takes a free one", "cannot listen on %s", o.listen)
 	}
 	defer func() { _ = listener.Close() }()
+	adminListener, err := o.admin.listenAdmin(cmd.Context(), log)
+	if err != nil {
+		return err
+	}
+	if adminListener != nil {
+		defer func() { _ = adminListener.Close() }()
+	}
 	base := baseURL(listener.Addr(), tlsConfig != nil)
 	srv, err := server.New(cmd.Context(), server.Options{
 		DataDir:        data,
@@ -173,6 +182,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		Limits:         o.limits,
 		Trees:          o.trees,
 		Memory:         memoryOf(o.memory),
+		MetricsWorst:   o.admin.worst,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
@@ -188,7 +198,8 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	default:
 		defer removeAddress()
 	}
-	printStarted(cmd, o, dir, base, public)
+	defer serveAdmin(dir, adminListener, srv.AdminHandler(), log)()
+	printStarted(cmd, o, dir, base, public, adminListener)
 	return runServer(cmd.Context(), srv, listener, tlsConfig, log, o.drain)
 }
 
@@ -359,7 +370,7 @@ func baseURL(addr net.Addr, secure bool) string {
 }
 
 // printStarted tells what a person needs next. It goes to stdout, the log to stderr.
-func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public string) {
+func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public string, admin net.Listener) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "Headwater %s is listening on %s\n", version(), base)
 	if public != "" {
@@ -370,6 +381,9 @@ func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public 
 	fmt.Fprintf(out, "  private key   %s\n", dir.keyFile())
 	if o.tlsSelfSigned {
 		fmt.Fprintf(out, "  trust this    %s\n", dir.caFile())
+	}
+	if admin != nil {
+		fmt.Fprintf(out, "  metrics       %s/metrics\n", baseURL(admin.Addr(), false))
 	}
 	fmt.Fprintf(out, "Next: headwater mirror https://github.com/octocat/Hello-World%s\n", dataFlag(dir))
 }

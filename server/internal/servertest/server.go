@@ -241,12 +241,10 @@ func (s *Server) SyncID(ctx context.Context, id string) error {
 func (s *Server) Refs(t testing.TB, name string) map[string]string {
 	t.Helper()
 	dir := s.Engine().Services().Repos.Path(s.Repo(t, name).ID)
-	refs := map[string]string{}
-	for line := range strings.Lines(bareGit(t, dir, "for-each-ref", "--format=%(objectname) %(refname)")) {
-		id, ref, _ := strings.Cut(strings.TrimSpace(line), " ")
-		refs[ref] = id
-	}
-	refs["HEAD"] = strings.TrimSpace(bareGit(t, dir, "symbolic-ref", "HEAD"))
+	refs, err := forgetest.ReadRefs(dir)
+	require.NoError(t, err)
+	refs["HEAD"], err = headRef(dir)
+	require.NoError(t, err)
 	return refs
 }
 
