@@ -62,7 +62,7 @@ func TestPush_firstBranches(t *testing.T) {
 	// A commit of the API can be the first, too.
 	s.Create(t, "made-here")
 	w := &writes{Server: s, repo: "made-here"}
-	w.commit(t, map[string]any{"target_branch": "made"}, file{path: "a", data: "1"})
+	w.commit(t, commitMeta{TargetBranch: "made"}, file{path: "a", data: "1"})
 	require.Equal(t, "made", s.Repository(t, "made-here").DefaultBranch)
 	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "made-here", "/files", nil).Status)
 }
@@ -71,8 +71,8 @@ func TestPush_firstBranches(t *testing.T) {
 func TestPush_deletesTheDefaultBranchOfAMirror(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, true)
-	w.commit(t, nil, file{path: "a", data: "1"})
-	w.commit(t, map[string]any{"target_branch": "other", "base_branch": "main"}, file{path: "b", data: "1"})
+	w.commit(t, commitMeta{}, file{path: "a", data: "1"})
+	w.commit(t, commitMeta{TargetBranch: "other", BaseBranch: new("main")}, file{path: "b", data: "1"})
 	c := w.WorkOf(t, w.repo)
 	out, err := c.Try("push", w.Remote(w.repo), ":refs/heads/main")
 	require.NotContains(t, out, "this is the default branch")

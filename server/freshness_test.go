@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -22,7 +23,7 @@ func agedBench(t *testing.T) (*bench, *servertest.Clock) {
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, mirror, forge, origin)
 	// The copy ages by the clock alone.
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"poll": "off"}).Status)
+	b.SetSettings(t, mirror, rest.SettingsRequest{Poll: new("off")})
 	return b, clock
 }
 
@@ -101,7 +102,7 @@ func TestInvariant09_readsSayHowOldTheCopyIs(t *testing.T) {
 	path := "/api/v1/repos/branches"
 	require.Equal(t, http.StatusServiceUnavailable, b.Call(t, http.MethodGet, path, strict, nil).Status)
 	require.Equal(t, http.StatusOK, b.Call(t, http.MethodGet, path+"?freshness=serve", strict, nil).Status)
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"max_staleness": "1m", "freshness": "fail"}).Status)
+	b.SetSettings(t, mirror, rest.SettingsRequest{MaxStaleness: new("1m"), Freshness: new(rest.FreshnessPolicy("fail"))})
 	require.Equal(t, http.StatusServiceUnavailable, b.asking(t, "").Status)
 }
 
@@ -149,19 +150,26 @@ func TestInvariant08_ensure(t *testing.T) {
 	t.Parallel()
 	b, _ := agedBench(t)
 	other := b.direct(t)
-	ensure := func(body map[string]any) servertest.Answer {
-		return b.API(t, http.MethodPost, mirror, "/ensure", body)
+	api := b.REST(t, mirror)
+	ensure := func(body rest.EnsureRequest) (rest.Ensured, error) { return api.Ensure(t.Context(), mirror, body) }
+	ref := func(name, id string) *[]rest.EnsureRef {
+		r := rest.EnsureRef{Name: &name}
+		if id != "" {
+			r.ID = &id
+		}
+		return &[]rest.EnsureRef{r}
 	}
 	head := other.Commit("one")
 	b.forgePush(t, other, "HEAD:main")
-	a := ensure(map[string]any{"refs": []any{map[string]any{"name": "main", "id": head}}, "ids": []string{head}})
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	ensured, err := ensure(rest.EnsureRequest{Refs: ref("main", head), Ids: &[]string{head}})
+	require.NoError(t, err)
 	require.Equal(t, head, b.Refs(t, mirror)["refs/heads/main"])
-	require.NotEmpty(t, a.At("observed_at"))
+	require.NotNil(t, ensured.ObservedAt)
 
 	// What is here is not asked about, even when the branch has gone on.
 	b.forge.ForgetRequests()
-	require.Equal(t, http.StatusOK, ensure(map[string]any{"refs": []any{map[string]any{"name": "refs/heads/main", "id": b.Refs(t, mirror)["refs/heads/main"]}}}).Status)
+	_, err = ensure(rest.EnsureRequest{Refs: ref("refs/heads/main", b.Refs(t, mirror)["refs/heads/main"])})
+	require.NoError(t, err)
 	require.Zero(t, b.forge.Count(forgetest.KindListRefs))
 
 	// A look that began before the call does not count: the change comes while
@@ -175,14 +183,17 @@ func TestInvariant08_ensure(t *testing.T) {
 			<-gate
 		}
 	}})
-	done := make(chan servertest.Answer, 2)
-	go func() { done <- ensure(map[string]any{"refs": []any{map[string]any{"name": "main"}}}) }()
+	done := make(chan error, 2)
+	wait := func() {
+		_, err := ensure(rest.EnsureRequest{Refs: ref("main", "")})
+		done <- err
+	}
+	go wait()
 	<-begun
-	go func() { done <- ensure(map[string]any{"refs": []any{map[string]any{"name": "main"}}}) }()
+	go wait()
 	close(gate)
 	for range 2 {
-		a = <-done
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		require.NoError(t, <-done)
 	}
 	undo()
 	require.GreaterOrEqual(t, b.forge.Count(forgetest.KindListRefs), 2)
@@ -193,24 +204,24 @@ func TestInvariant08_ensure(t *testing.T) {
 	other.Git("reset", "--quiet", "--hard", "HEAD~1")
 	other.Commit("instead")
 	b.forgePush(t, other, "HEAD:main")
-	a = ensure(map[string]any{"ids": []string{lost}})
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	_, err = ensure(rest.EnsureRequest{Ids: &[]string{lost}})
+	require.NoError(t, err)
 	reader := b.clone(t)
 	reader.Git("fetch", "--quiet", "origin", lost)
 
 	// What does not exist is named when the time is up.
 	nowhere := strings.Repeat("1", 40)
-	a = ensure(map[string]any{"ids": []string{nowhere, head}, "refs": []any{map[string]any{"name": "never"}}, "timeout": "1ms"})
-	require.Equal(t, http.StatusGatewayTimeout, a.Status, a.Raw)
-	require.Contains(t, a.Raw, nowhere)
-	for _, bad := range []map[string]any{
-		{}, {"ids": []string{"abc"}}, {"refs": []any{map[string]any{"name": "refs/notes/x"}}},
-		{"refs": []any{map[string]any{"name": "a..b"}}}, {"ids": []string{head}, "timeout": "5"},
+	_, err = ensure(rest.EnsureRequest{Ids: &[]string{nowhere, head}, Refs: ref("never", ""), Timeout: new("1ms")})
+	require.Contains(t, string(servertest.RequireRefused(t, http.StatusGatewayTimeout, err).Body), nowhere)
+	for _, bad := range []rest.EnsureRequest{
+		{}, {Ids: &[]string{"abc"}}, {Refs: ref("refs/notes/x", "")}, {Refs: ref("a..b", "")}, {Ids: &[]string{head}, Timeout: new("5")},
 	} {
-		require.Equal(t, http.StatusBadRequest, ensure(bad).Status, bad)
+		_, err = ensure(bad)
+		servertest.RequireRefused(t, http.StatusBadRequest, err)
 	}
 	b.Create(t, "plain")
-	require.Equal(t, http.StatusBadRequest, b.API(t, http.MethodPost, "plain", "/ensure", map[string]any{"ids": []string{head}}).Status)
+	_, err = b.REST(t, "plain").Ensure(t.Context(), "plain", rest.EnsureRequest{Ids: &[]string{head}})
+	servertest.RequireRefused(t, http.StatusBadRequest, err)
 }
 
 // A push through the server and a wait for the upstream, at the same time, on
@@ -224,17 +235,17 @@ func TestInvariant08_ensureRacesPushes(t *testing.T) {
 		theirs := other.Commit("at the upstream")
 		branch := "theirs"
 		b.forgePush(t, other, "HEAD:"+branch)
-		done := make(chan servertest.Answer, 2)
-		for _, want := range []map[string]any{{"name": branch, "id": theirs}, {"name": "main"}} {
+		done := make(chan error, 2)
+		for _, want := range []rest.EnsureRef{{Name: &branch, ID: &theirs}, {Name: new("main")}} {
 			go func() {
-				done <- b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"refs": []any{want}})
+				_, err := b.REST(t, mirror).Ensure(t.Context(), mirror, rest.EnsureRequest{Refs: &[]rest.EnsureRef{want}})
+				done <- err
 			}()
 		}
 		client.Git("push", "--quiet", "origin", "HEAD:main")
 		require.Equal(t, mine, b.Refs(t, mirror)["refs/heads/main"], "round %d", round)
 		for range 2 {
-			a := <-done
-			require.Equal(t, http.StatusOK, a.Status, a.Raw)
+			require.NoError(t, <-done)
 		}
 		refs := b.Refs(t, mirror)
 		require.Equal(t, mine, refs["refs/heads/main"], "round %d: the look that began before the push does not undo it", round)

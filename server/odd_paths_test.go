@@ -61,9 +61,9 @@ func TestServer_pathsWithControlCharacters(t *testing.T) {
 	a = w.API(t, http.MethodGet, w.repo, "/file?path=a%00b", nil)
 	require.Equal(t, http.StatusBadRequest, a.Status, a.Raw)
 
-	w.commit(t, m{"target_branch": "cleaned", "base_branch": "main"}, file{path: odd[0], del: true}, file{path: odd[1], del: true}, file{path: "/" + odd[2], del: true}, file{path: odd[3], del: true})
+	w.commit(t, commitMeta{TargetBranch: "cleaned", BaseBranch: new("main")}, file{path: odd[0], del: true}, file{path: odd[1], del: true}, file{path: "/" + odd[2], del: true}, file{path: odd[3], del: true})
 	require.Equal(t, map[string]string{"plain": "100644 plain"}, w.tree(t, "cleaned"))
-	w.commit(t, nil, file{path: "fol\nder", del: true})
+	w.commit(t, commitMeta{}, file{path: "fol\nder", del: true})
 	require.NotContains(t, w.tree(t, "main"), odd[0])
 	a = w.pack(t, nil, file{path: odd[1], data: "new"})
 	require.Equal(t, http.StatusBadRequest, a.Status, a.Raw)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/client"
+	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
 // force rewrites main at the forge, from its first commit on, and syncs. It
@@ -121,14 +123,17 @@ func TestRewrites_holdOverREST(t *testing.T) {
 	require.Equal(t, tip, row.New)
 	// What keeps the ref out is named to whoever waits for it, or looks.
 	reason := fmt.Sprintf("the upstream has moved refs/heads/main to %s, and a policy holds it at %s: approve %s to let it through", tip[:12], old[:12], row.ID)
-	for _, want := range []map[string]any{{"name": "main", "id": tip}, {"name": "main"}} {
-		late := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"refs": []any{want}, "timeout": "1s"})
-		require.Equal(t, http.StatusGatewayTimeout, late.Status, late.Raw)
-		require.Equal(t, reason, late.At("ensured.refs").([]any)[0].(map[string]any)["reason"])
-		require.Contains(t, late.At("detail"), reason)
+	for _, want := range []client.EnsureRef{{Name: new("main"), ID: &tip}, {Name: new("main")}} {
+		_, err := b.REST(t, mirror).Ensure(t.Context(), mirror, client.EnsureRequest{Refs: &[]client.EnsureRef{want}, Timeout: new("1s")})
+		late := servertest.RequireRefused(t, http.StatusGatewayTimeout, err)
+		require.Contains(t, late.Message, reason)
+		var body struct{ Ensured client.Ensured }
+		require.NoError(t, json.Unmarshal(late.Body, &body))
+		require.Equal(t, reason, body.Ensured.Refs[0].Reason)
 	}
-	require.Equal(t, []any{map[string]any{"ref": "refs/heads/main", "rewrite_id": row.ID, "state": "held", "reason": reason}},
-		b.API(t, http.MethodGet, mirror, "/sync", nil).At("held_refs"))
+	state, err := b.REST(t, mirror).GetSync(t.Context(), mirror)
+	require.NoError(t, err)
+	require.Equal(t, []client.Held{{Ref: "refs/heads/main", RewriteID: row.ID, State: "held", Reason: reason}}, state.HeldRefs)
 	approved, err := b.REST(t, mirror).ApproveRewrite(t.Context(), mirror, row.ID)
 	require.NoError(t, err)
 	require.Equal(t, "approved", approved.State)

@@ -255,11 +255,12 @@ func TestInvariant16_rotationDuringFirstMirror(t *testing.T) {
 			return // the first step has begun, with the old credential
 		}
 		defer close(rotated)
-		created := b.Call(t, http.MethodGet, "/api/v1/repo", b.Token(t, mirror), nil)
-		id, _ := created.At("credential.id").(string)
-		answer := b.API(t, http.MethodPut, mirror, "/git-credentials/"+id, map[string]any{"password": forge.Token()})
-		if answer.Status != http.StatusOK {
-			t.Error(answer.Raw)
+		r, err := b.REST(t, mirror).GetRepository(t.Context(), mirror)
+		if err == nil {
+			_, err = b.REST(t, mirror).UpdateCredential(t.Context(), mirror, r.Credential.ID, rest.UpdateCredentialRequest{Password: forge.Token()})
+		}
+		if err != nil {
+			t.Error(err)
 		}
 		forge.RevokeToken(secret)
 	}})

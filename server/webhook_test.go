@@ -154,7 +154,7 @@ func TestInvariant23_eventsWhenReadable(t *testing.T) {
 	require.Empty(t, r.got)
 }
 
-// TestServer_webhooks walks through the life of a webhook over the API.
+// TestServer_webhooks makes, changes and deletes a webhook over the API.
 func TestServer_webhooks(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.Options{Webhooks: lab})
@@ -162,8 +162,6 @@ func TestServer_webhooks(t *testing.T) {
 	s.Create(t, "team/app")
 	s.Create(t, "team/other")
 	id, secret := subscribe(t, s, client.CreateWebhookRequest{URL: r.URL + "/a", Events: []string{"push"}, Repo: new("team/app")})
-	path := "/api/webhooks/" + id
-
 	push := func(repo string) {
 		c := s.Client(t, repo).Clone("")
 		c.Commit(time.Now().String())
@@ -177,57 +175,64 @@ func TestServer_webhooks(t *testing.T) {
 	require.Equal(t, "local", d.field(t, "customer_id"))
 	require.Nil(t, d.field(t, "type"))
 
-	a := orgCall(t, s, http.MethodGet, path, nil)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Equal(t, "team/app", a.At("repo"))
-	require.Equal(t, "active", a.At("state"))
-	require.NotContains(t, a.Raw, secret)
+	api := s.REST(t, "org")
+	hook, err := api.GetWebhook(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "team/app", hook.Repo)
+	require.EqualValues(t, "active", hook.State)
 	list := orgCall(t, s, http.MethodGet, "/api/v1/webhooks", nil)
 	require.Len(t, list.At("webhooks"), 1)
-	require.NotContains(t, list.Raw, secret)
+	for _, raw := range []string{list.Raw, orgCall(t, s, http.MethodGet, "/api/webhooks/"+id, nil).Raw} {
+		require.NotContains(t, raw, secret)
+	}
 
 	// The log has the body and the answer.
-	var log servertest.Answer
+	var log client.DeliveryList
 	require.Eventually(t, func() bool {
-		log = orgCall(t, s, http.MethodGet, path+"/deliveries?limit=1", nil)
-		return strings.Contains(log.Raw, `"state":"delivered"`)
+		log, err = api.ListDeliveries(t.Context(), id, &client.ListDeliveriesParams{Limit: new(1)})
+		return err == nil && len(log.Deliveries) == 1 && log.Deliveries[0].State == "delivered"
 	}, time.Minute, 10*time.Millisecond)
-	first := log.At("deliveries").([]any)[0].(map[string]any)
-	body, err := json.Marshal(first["request"].(map[string]any)["body"])
+	first := log.Deliveries[0]
+	require.JSONEq(t, d.Body, string(first.Request.Body))
+	require.Len(t, first.Attempts, 1)
+	require.False(t, log.HasMore)
+
+	_, err = api.Redeliver(t.Context(), id, first.ID)
 	require.NoError(t, err)
-	require.JSONEq(t, d.Body, string(body))
-	require.Len(t, first["attempts"], 1)
-	require.Equal(t, false, log.At("has_more"))
-
-	again := orgCall(t, s, http.MethodPost, path+"/deliveries/"+first["id"].(string)+"/redeliver", nil)
-	require.Equal(t, http.StatusAccepted, again.Status, again.Raw)
 	require.Equal(t, d.Body, r.next(t).Body)
-	page := orgCall(t, s, http.MethodGet, path+"/deliveries?limit=1", nil)
-	require.Equal(t, true, page.At("has_more"))
-	rest := orgCall(t, s, http.MethodGet, path+"/deliveries?cursor="+page.At("next_cursor").(string), nil)
-	require.Equal(t, first["id"], rest.At("deliveries").([]any)[0].(map[string]any)["id"])
+	page, err := api.ListDeliveries(t.Context(), id, &client.ListDeliveriesParams{Limit: new(1)})
+	require.NoError(t, err)
+	require.True(t, page.HasMore)
+	rest, err := api.ListDeliveries(t.Context(), id, &client.ListDeliveriesParams{Cursor: &page.NextCursor})
+	require.NoError(t, err)
+	require.Equal(t, first.ID, rest.Deliveries[0].ID)
 
-	ping := orgCall(t, s, http.MethodPost, path+"/ping", nil)
-	require.Equal(t, http.StatusAccepted, ping.Status, ping.Raw)
+	_, err = api.PingWebhook(t.Context(), id)
+	require.NoError(t, err)
 	require.Equal(t, "ping", r.next(t).Header.Get("X-Pierre-Event"))
 
-	changed := orgCall(t, s, http.MethodPatch, path, map[string]any{"url": r.URL + "/b", "repo": "", "events": []string{"push", "ref.rewritten"}})
-	require.Equal(t, http.StatusOK, changed.Status, changed.Raw)
-	require.Nil(t, changed.At("secret"))
-	require.Nil(t, changed.At("repo"))
+	change := func(body client.UpdateWebhookRequest) client.ChangedWebhook {
+		changed, err := api.UpdateWebhook(t.Context(), id, body)
+		require.NoError(t, err)
+		return changed
+	}
+	changed := change(client.UpdateWebhookRequest{URL: new(r.URL + "/b"), Repo: new(""), Events: &[]string{"push", "ref.rewritten"}})
+	require.Empty(t, changed.Secret)
+	require.Empty(t, changed.Repo)
 	push("team/other")
 	require.Equal(t, "team/other", r.next(t).field(t, "repository.url"))
-	rotated := orgCall(t, s, http.MethodPatch, path, map[string]any{"secret": ""})
-	require.NotEqual(t, secret, rotated.At("secret"))
-	require.Len(t, rotated.At("secret"), 43)
+	rotated := change(client.UpdateWebhookRequest{Secret: new("")}).Secret
+	require.NotEqual(t, secret, rotated)
+	require.Len(t, rotated, 43)
 
-	off := orgCall(t, s, http.MethodPatch, path, map[string]any{"active": false})
-	require.Equal(t, "inactive", off.At("state"))
-	require.Equal(t, http.StatusConflict, orgCall(t, s, http.MethodPost, path+"/ping", nil).Status)
-	require.Equal(t, http.StatusNoContent, orgCall(t, s, http.MethodDelete, path, nil).Status)
-	require.Equal(t, http.StatusNotFound, orgCall(t, s, http.MethodGet, path, nil).Status)
+	require.EqualValues(t, "inactive", change(client.UpdateWebhookRequest{Active: new(false)}).State)
+	_, err = api.PingWebhook(t.Context(), id)
+	servertest.RequireRefused(t, http.StatusConflict, err)
+	require.NoError(t, api.DeleteWebhook(t.Context(), id))
+	_, err = api.GetWebhook(t.Context(), id)
+	servertest.RequireRefused(t, http.StatusNotFound, err)
 	require.Empty(t, r.got)
-	for _, text := range []string{secret, rotated.At("secret").(string)} {
+	for _, text := range []string{secret, rotated} {
 		require.NotContains(t, s.Log.String(), text)
 	}
 }

@@ -106,8 +106,8 @@ func BenchmarkMerge(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		branch := fmt.Sprint("side-", i)
-		w.commit(b, map[string]any{"target_branch": branch, "base_branch": "main"}, file{path: fmt.Sprint("new-", i), data: "x"})
-		w.commit(b, nil, file{path: fmt.Sprint("main-", i), data: "x"})
+		w.commit(b, commitMeta{TargetBranch: branch, BaseBranch: new("main")}, file{path: fmt.Sprint("new-", i), data: "x"})
+		w.commit(b, commitMeta{}, file{path: fmt.Sprint("main-", i), data: "x"})
 		i++
 		b.StartTimer()
 		a = w.post(b, "/merge", map[string]any{"source_branch": branch, "target_branch": "main", "strategy": "merge", "commit_message": "m", "author": author})

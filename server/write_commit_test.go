@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -70,7 +72,7 @@ func TestCommitPack_changesExactlyWhatItSays(t *testing.T) {
 				}
 			}
 			before := w.at(t, "main")
-			made := w.commit(t, map[string]any{"commit_message": step.name}, step.files...)
+			made := w.commit(t, commitMeta{CommitMessage: step.name}, step.files...)
 			require.Equal(t, want, w.tree(t, "main"), step.name)
 			require.Equal(t, before, w.bare(t, "rev-parse", made+"^"), step.name)
 			require.Empty(t, w.Fsck(t, w.repo), step.name)
@@ -81,8 +83,8 @@ func TestCommitPack_changesExactlyWhatItSays(t *testing.T) {
 func TestCommitPack_refusesAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
-	tip := w.commit(t, nil, file{path: "a", data: "1"}, file{path: "d/b", data: "2"})
-	w.commit(t, map[string]any{"target_branch": "other", "base_branch": "main"}, file{path: "c", data: "3"})
+	tip := w.commit(t, commitMeta{}, file{path: "a", data: "1"}, file{path: "d/b", data: "2"})
+	w.commit(t, commitMeta{TargetBranch: "other", BaseBranch: new("main")}, file{path: "c", data: "3"})
 	refs := w.Refs(t, w.repo)
 	zeros := strings.Repeat("0", 40)
 
@@ -191,7 +193,7 @@ func TestCommitPack_refusesAndLeavesNothing(t *testing.T) {
 func TestCommitPack_deletesInEveryForm(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
-	w.commit(t, nil, file{path: "a", data: "1"}, file{path: "b", data: "2"}, file{path: "c", data: "3"}, file{path: "keep", data: "4"})
+	w.commit(t, commitMeta{}, file{path: "a", data: "1"}, file{path: "b", data: "2"}, file{path: "c", data: "3"}, file{path: "keep", data: "4"})
 	body := io.MultiReader(bytes.NewReader(metaLine(t, map[string]any{"files": []map[string]any{
 		{"path": "a", "operation": "delete", "content_id": "never-sent"},
 		{"path": "b", "operation": "delete", "content_id": "sent-empty"},
@@ -206,15 +208,15 @@ func TestCommitPack_deletesInEveryForm(t *testing.T) {
 func TestCommitPack_branches(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
-		first := w.commit(t, map[string]any{"expected_head_sha": strings.Repeat("0", 40)}, file{path: "a", data: "1"})
-		side := w.commit(t, map[string]any{"target_branch": "side", "base_branch": "main"}, file{path: "b", data: "2"})
+		first := w.commit(t, commitMeta{ExpectedHeadSHA: new(strings.Repeat("0", 40))}, file{path: "a", data: "1"})
+		side := w.commit(t, commitMeta{TargetBranch: "side", BaseBranch: new("main")}, file{path: "b", data: "2"})
 		require.Equal(t, first, w.bare(t, "rev-parse", side+"^"))
 		// An existing branch does not begin anew.
-		w.commit(t, map[string]any{"target_branch": "side", "base_branch": "main", "expected_head_sha": side}, file{path: "c", data: "3"})
+		w.commit(t, commitMeta{TargetBranch: "side", BaseBranch: new("main"), ExpectedHeadSHA: new(side)}, file{path: "c", data: "3"})
 		require.Equal(t, side, w.bare(t, "rev-parse", "side^"))
 		// Ephemeral branches, in both vocabularies; nothing of them goes upstream.
-		eph := w.commit(t, map[string]any{"target_branch": "side", "ephemeral": true, "base_branch": "main"}, file{path: "e", data: "1"})
-		w.commit(t, map[string]any{"target_branch": "two", "target_is_ephemeral": true, "base_branch": "side", "base_is_ephemeral": true}, file{path: "f", data: "1"})
+		eph := w.commit(t, commitMeta{TargetBranch: "side", Ephemeral: new(true), BaseBranch: new("main")}, file{path: "e", data: "1"})
+		w.commit(t, commitMeta{TargetBranch: "two", TargetIsEphemeral: new(true), BaseBranch: new("side"), BaseIsEphemeral: new(true)}, file{path: "f", data: "1"})
 		require.Equal(t, eph, w.Refs(t, w.repo)["refs/namespaces/ephemeral/refs/heads/side"])
 		require.Equal(t, map[string]string{"a": "100644 1", "e": "100644 1", "f": "100644 1"}, w.tree(t, "refs/namespaces/ephemeral/refs/heads/two"))
 	})
@@ -223,7 +225,7 @@ func TestCommitPack_branches(t *testing.T) {
 func TestCommitPack_concurrentWritersWithGuard(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
-		tip := w.commit(t, nil, file{path: "a", data: "0"})
+		tip := w.commit(t, commitMeta{}, file{path: "a", data: "0"})
 		answers := w.together(t, 6, func(i int) (map[string]any, file) {
 			return map[string]any{"expected_head_sha": tip}, file{path: "a", data: fmt.Sprint("writer ", i)}
 		})
@@ -243,7 +245,7 @@ func TestCommitPack_concurrentWritersWithGuard(t *testing.T) {
 func TestCommitPack_concurrentWritersWithoutGuard(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
-		w.commit(t, nil, file{path: "a", data: "0"})
+		w.commit(t, commitMeta{}, file{path: "a", data: "0"})
 		const writers = 8
 		for _, status := range w.together(t, writers, func(i int) (map[string]any, file) {
 			return nil, file{path: fmt.Sprintf("d%d/f%d", i%2, i), data: "x"}
@@ -273,7 +275,7 @@ func (w *writes) together(t *testing.T, n int, change func(i int) (map[string]an
 func TestCommitPack_pushesComeBetween(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
-	w.commit(t, nil, file{path: "a", data: "0"})
+	w.commit(t, commitMeta{}, file{path: "a", data: "0"})
 	client := w.WorkOf(t, w.repo)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
@@ -357,7 +359,7 @@ func TestCommitPack_streamsLargeFilesInLittleMemory(t *testing.T) { //nolint:par
 func TestCommitPack_answersWhoIsStillSending(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
-	tip := w.commit(t, nil, file{path: "a", data: "1"})
+	tip := w.commit(t, commitMeta{}, file{path: "a", data: "1"})
 	large := strings.Repeat("0123456789abcdef", 3<<20/16)
 	var files []file
 	for i := range 6 {
@@ -373,7 +375,7 @@ func TestCommitPack_answersWhoIsStillSending(t *testing.T) {
 func TestCommitPack_policiesAndUpstreamDecide(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, true)
-	w.commit(t, nil, file{path: "a", data: "1"})
+	w.commit(t, commitMeta{}, file{path: "a", data: "1"})
 	refs := w.Refs(t, w.repo)
 	for pattern, op := range map[string]access.Op{"main": access.NoPush, "*": access.VerifySig} {
 		a := w.stream(t, w.policyToken(t, pattern, op), "/commit-pack", packBody(t, nil, file{path: "b", data: "2"}))
@@ -396,14 +398,14 @@ func TestCommitPack_policiesAndUpstreamDecide(t *testing.T) {
 	a = w.pack(t, nil, file{path: "b", data: "2"})
 	require.Equal(t, []any{409, "conflict"}, []any{a.Status, a.At("result.status")}, a.Raw)
 	require.NoError(t, w.Sync(t, w.repo))
-	w.commit(t, nil, file{path: "b", data: "2"})
+	w.commit(t, commitMeta{}, file{path: "b", data: "2"})
 	w.requireSound(t)
 }
 
 func TestCommitDiff(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
-		w.commit(t, nil, file{path: "a", data: "1\n2\n3\n"}, file{path: "bin", data: "\x00\x01\x02"}, file{path: "old", data: strings.Repeat("same\n", 20)})
+		w.commit(t, commitMeta{}, file{path: "a", data: "1\n2\n3\n"}, file{path: "bin", data: "\x00\x01\x02"}, file{path: "old", data: strings.Repeat("same\n", 20)})
 		client := w.WorkOf(t, w.repo)
 		client.Git("mv", "old", "new")
 		client.Commit("local")
@@ -457,11 +459,22 @@ func (w *writes) diff(t testing.TB, meta map[string]any, pieces ...string) (a se
 	return w.stream(t, w.Token(t, w.repo), "/diff-commit", &body)
 }
 
+// tryDiff makes a commit of a patch as a client does.
+func (w *writes) tryDiff(t testing.TB, meta client.CommitMetadata, patch string) error {
+	t.Helper()
+	var body bytes.Buffer
+	lines := json.NewEncoder(&body)
+	require.NoError(t, lines.Encode(client.DiffCommitLine{Metadata: &meta}))
+	require.NoError(t, lines.Encode(client.DiffCommitLine{DiffChunk: &client.DiffChunk{Data: new([]byte(patch)), EOF: new(true)}}))
+	_, err := w.REST(t, w.repo).CreateCommitFromDiff(t.Context(), w.repo, "application/x-ndjson", &body)
+	return err
+}
+
 func TestRestoreCommit(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
-		first := w.commit(t, nil, file{path: "a", data: "1"})
-		second := w.commit(t, nil, file{path: "a", data: "2"}, file{path: "b", data: "1"})
+		first := w.commit(t, commitMeta{}, file{path: "a", data: "1"})
+		second := w.commit(t, commitMeta{}, file{path: "a", data: "2"}, file{path: "b", data: "1"})
 		author := map[string]any{"name": "Ada", "email": "a@example.test"}
 		restore := func(meta map[string]any) servertest.Answer {
 			return w.post(t, "/restore-commit", map[string]any{"metadata": with(with(meta, "author", author), "target_branch", "main")})
@@ -480,7 +493,7 @@ func TestRestoreCommit(t *testing.T) {
 		require.NotContains(t, a.Raw, "blob_count")
 		require.Equal(t, second, w.bare(t, "rev-parse", "main^"))
 		require.Equal(t, w.bare(t, "rev-parse", first+"^{tree}"), a.At("commit.tree_sha"))
-		draft := w.commit(t, map[string]any{"target_branch": "draft", "ephemeral": true, "base_branch": "main"}, file{path: "e", data: "1"})
+		draft := w.commit(t, commitMeta{TargetBranch: "draft", Ephemeral: new(true), BaseBranch: new("main")}, file{path: "e", data: "1"})
 		a = restore(map[string]any{"base_ref": "draft", "base_is_ephemeral": true})
 		require.Equal(t, []any{201, w.bare(t, "rev-parse", draft+"^{tree}")}, []any{a.Status, a.At("commit.tree_sha")}, a.Raw)
 		require.Equal(t, 404, restore(map[string]any{"base_ref": "draft"}).Status)

@@ -14,20 +14,20 @@ func TestCommitPack_guardOfANewBranch(t *testing.T) {
 	t.Parallel()
 	type m = map[string]any
 	onBoth(t, func(t *testing.T, w *writes) {
-		first := w.commit(t, nil, file{path: "a", data: "1"})
-		tip := w.commit(t, nil, file{path: "a", data: "2"})
+		first := w.commit(t, commitMeta{}, file{path: "a", data: "1"})
+		tip := w.commit(t, commitMeta{}, file{path: "a", data: "2"})
 		refs := w.Refs(t, w.repo)
 		a := w.pack(t, m{"target_branch": "new", "base_branch": "main", "expected_head_sha": first}, file{path: "b", data: "1"})
 		require.Equal(t, []any{http.StatusConflict, "precondition_failed"}, []any{a.Status, a.At("result.status")}, a.Raw)
 		require.Equal(t, refs, w.Refs(t, w.repo))
-		made := w.commit(t, m{"target_branch": "new", "base_branch": "main", "expected_head_sha": tip}, file{path: "b", data: "1"})
+		made := w.commit(t, commitMeta{TargetBranch: "new", BaseBranch: new("main"), ExpectedHeadSHA: new(tip)}, file{path: "b", data: "1"})
 		require.Equal(t, tip, w.bare(t, "rev-parse", made+"^"))
 		// Once the branch is there, the guard is about itself.
 		a = w.pack(t, m{"target_branch": "new", "base_branch": "main", "expected_head_sha": tip}, file{path: "b", data: "2"})
 		require.Equal(t, http.StatusConflict, a.Status, a.Raw)
 		// Zeros are about the branch, whatever it begins at.
-		w.commit(t, m{"target_branch": "newer", "base_branch": "main", "expected_head_sha": strings.Repeat("0", 40)}, file{path: "b", data: "1"})
-		w.commit(t, m{"target_branch": "draft", "ephemeral": true, "base_branch": "main", "expected_target_sha": tip}, file{path: "b", data: "1"})
+		w.commit(t, commitMeta{TargetBranch: "newer", BaseBranch: new("main"), ExpectedHeadSHA: new(strings.Repeat("0", 40))}, file{path: "b", data: "1"})
+		w.commit(t, commitMeta{TargetBranch: "draft", Ephemeral: new(true), BaseBranch: new("main"), ExpectedTargetSHA: new(tip)}, file{path: "b", data: "1"})
 	})
 }
 
@@ -37,9 +37,9 @@ func TestCommit_guardsInEveryForm(t *testing.T) {
 	type m = map[string]any
 	onBoth(t, func(t *testing.T, w *writes) {
 		author := m{"name": "Ada", "email": "ada@example.test"}
-		w.commit(t, nil, file{path: "a", data: "1"})
-		w.commit(t, nil, file{path: "a", data: "2"}) // the commit before it can be restored
-		side := w.commit(t, m{"target_branch": "side", "base_branch": "main"}, file{path: "b", data: "1"})
+		w.commit(t, commitMeta{}, file{path: "a", data: "1"})
+		w.commit(t, commitMeta{}, file{path: "a", data: "2"}) // the commit before it can be restored
+		side := w.commit(t, commitMeta{TargetBranch: "side", BaseBranch: new("main")}, file{path: "b", data: "1"})
 		elsewhere := "f" + side[1:]
 		if side[0] == 'f' {
 			elsewhere = "0" + side[1:]
@@ -56,7 +56,7 @@ func TestCommit_guardsInEveryForm(t *testing.T) {
 				return a.Status, a.At("result.status"), a.Raw
 			},
 			"merge": func(guard any) (int, any, string) {
-				a := w.post(t, "/merge", m{"source_branch": w.commit(t, m{"target_branch": "side"}, file{path: "b", data: w.at(t, "side")}), "target_branch": "main",
+				a := w.post(t, "/merge", m{"source_branch": w.commit(t, commitMeta{TargetBranch: "side"}, file{path: "b", data: w.at(t, "side")}), "target_branch": "main",
 					"strategy": "merge", "commit_message": "M", "author": author, "expected_target_sha": guard})
 				if a.Status == http.StatusBadRequest {
 					return a.Status, "invalid", a.Raw
@@ -66,7 +66,7 @@ func TestCommit_guardsInEveryForm(t *testing.T) {
 			},
 		}
 		for name, write := range writes {
-			w.commit(t, m{"target_branch": "mark-" + name, "base_branch": "main"}, file{path: name, data: "1"})
+			w.commit(t, commitMeta{TargetBranch: "mark-" + name, BaseBranch: new("main")}, file{path: name, data: "1"})
 			for _, guard := range []func(tip string) string{
 				func(tip string) string { return strings.ToUpper(tip) },
 				func(tip string) string { return tip[:12] },

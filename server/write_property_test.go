@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/headwater-git/headwater/core/longtest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -75,7 +77,7 @@ type walk struct {
 	r     *rapid.T
 }
 
-var author = map[string]any{"name": "A", "email": "a@example.test"}
+var author = client.Person{Name: "A", Email: "a@example.test"}
 
 func (k *walk) branch(label string) string {
 	return rapid.SampledFrom([]string{"main", "main", "one", "two"}).Draw(k.r, label)
@@ -90,9 +92,15 @@ func (k *walk) checkout(branch string) {
 	k.model.Git("clean", "-qfd")
 }
 
-// require compares the answer's status.
-func (k *walk) require(a servertest.Answer, want int, what string) {
-	require.Equal(k.r, want, a.Status, "%s: %s", what, a.Raw)
+// require compares the outcome of a call of the API with the status of a refusal, or 0
+// for a success.
+func (k *walk) require(err error, want int, what string) {
+	status := 0
+	if refused, ok := errors.AsType[*client.Error](err); ok {
+		status, err = refused.Status, nil
+	}
+	require.NoError(k.r, err, what)
+	require.Equal(k.r, want, status, what)
 }
 
 // contradict reports whether two of the edits cannot both be.
@@ -120,23 +128,23 @@ func (k *walk) commit() {
 			mode: rapid.SampledFrom([]string{"", "100755"}).Draw(k.r, "mode"),
 		})
 	}
-	a := k.pack(k.t, map[string]any{"target_branch": branch}, edits...)
+	_, err := k.tryCommit(k.t, commitMeta{TargetBranch: branch}, edits...)
 	if contradict(edits) {
-		k.require(a, http.StatusBadRequest, "commit that says two things")
+		k.require(err, http.StatusBadRequest, "commit that says two things")
 		return
 	}
 	if !k.exists(branch) {
-		k.require(a, http.StatusNotFound, "commit on a missing branch")
+		k.require(err, http.StatusNotFound, "commit on a missing branch")
 		return
 	}
 	k.checkout(branch)
 	fits := k.model.edit(k.r, edits)
 	k.model.Git("add", "-A")
 	if !fits || k.model.try("diff", "--cached", "--quiet") {
-		k.require(a, http.StatusBadRequest, "commit that cannot be")
+		k.require(err, http.StatusBadRequest, "commit that cannot be")
 		return
 	}
-	k.require(a, http.StatusCreated, "commit")
+	k.require(err, 0, "commit")
 	k.model.Git("commit", "--quiet", "-m", "x")
 }
 
@@ -144,15 +152,17 @@ func (k *walk) merge() {
 	source, target := k.branch("source"), k.branch("target")
 	strategy := rapid.SampledFrom([]string{"merge", "ff_only", "ff_prefer"}).Draw(k.r, "strategy")
 	squash := strategy != "ff_only" && rapid.Bool().Draw(k.r, "squash")
-	a := k.post(k.t, "/merge", map[string]any{"source_branch": source, "target_branch": target, "strategy": strategy, "squash": squash, "commit_message": "m", "author": author})
+	merged, err := k.REST(k.t, k.repo).Merge(k.t.Context(), k.repo, client.MergeRequest{
+		SourceBranch: &source, TargetBranch: target, Strategy: client.MergeStrategy(strategy), Squash: &squash, CommitMessage: new("m"), Author: &author,
+	})
 	if !k.exists(source) || !k.exists(target) {
-		k.require(a, http.StatusNotFound, "merge of a missing branch")
+		k.require(err, http.StatusNotFound, "merge of a missing branch")
 		return
 	}
 	k.checkout(target)
 	if k.model.try("merge-base", "--is-ancestor", source, target) {
-		k.require(a, http.StatusOK, "nothing to merge")
-		require.Equal(k.r, "no_op", a.At("result"))
+		k.require(err, 0, "nothing to merge")
+		require.EqualValues(k.r, "no_op", merged.Result)
 		return
 	}
 	args := map[string][]string{"merge": {"--no-ff", "-m", "m"}, "ff_only": {"--ff-only"}, "ff_prefer": {"--ff", "-m", "m"}}[strategy]
@@ -164,29 +174,35 @@ func (k *walk) merge() {
 		k.model.Git("commit", "--quiet", "--allow-empty", "-m", "m")
 	}
 	if ok {
-		k.require(a, http.StatusOK, "merge")
+		k.require(err, 0, "merge")
 		return
 	}
 	k.model.Git("reset", "--quiet", "--hard")
-	k.require(a, http.StatusConflict, "merge in conflict")
+	k.require(err, http.StatusConflict, "merge in conflict")
 }
 
 func (k *walk) restore() {
 	branch, back := k.branch("branch"), rapid.IntRange(0, 3).Draw(k.r, "back")
 	revision := fmt.Sprintf("%s~%d", branch, back)
 	// The second is what the first published clients called it.
-	a := k.post(k.t, rapid.SampledFrom([]string{"/restore-commit", "/reset-commits"}).Draw(k.r, "name"), map[string]any{"metadata": map[string]any{"target_branch": branch, "base_ref": revision, "author": author}})
+	meta := client.RestoreMetadata{TargetBranch: branch, BaseRef: &revision, Author: author}
+	var err error
+	if api := k.REST(k.t, k.repo); rapid.Bool().Draw(k.r, "older name") {
+		_, err = api.ResetCommits(k.t.Context(), k.repo, client.RestoreRequest{Metadata: meta})
+	} else {
+		_, err = api.RestoreCommit(k.t.Context(), k.repo, client.RestoreRequest{Metadata: meta})
+	}
 	if !k.exists(branch) || !k.model.try("rev-parse", "--verify", "--quiet", revision) {
-		k.require(a, http.StatusNotFound, "restore of what is not there")
+		k.require(err, http.StatusNotFound, "restore of what is not there")
 		return
 	}
 	k.checkout(branch)
 	k.model.Git("read-tree", "--reset", "-u", revision)
 	if k.model.try("diff", "--cached", "--quiet") {
-		k.require(a, http.StatusBadRequest, "restore of the same")
+		k.require(err, http.StatusBadRequest, "restore of the same")
 		return
 	}
-	k.require(a, http.StatusCreated, "restore")
+	k.require(err, 0, "restore")
 	k.model.Git("commit", "--quiet", "-m", "r")
 }
 
@@ -199,17 +215,17 @@ func (k *walk) diff() {
 	if patch == "" {
 		return
 	}
-	a := k.writes.diff(k.t, map[string]any{"target_branch": branch}, patch+"\n")
+	err := k.writes.tryDiff(k.t, client.CommitMetadata{TargetBranch: branch, CommitMessage: "d", Author: author}, patch+"\n")
 	k.checkout(branch)
 	name := filepath.Join(filepath.Dir(k.model.Dir), "patch")
 	require.NoError(k.r, os.WriteFile(name, []byte(patch+"\n"), 0o600))
 	switch {
 	case !k.model.try("apply", "--cached", "--binary", name):
-		k.require(a, http.StatusConflict, "diff that does not apply")
+		k.require(err, http.StatusConflict, "diff that does not apply")
 	case k.model.try("diff", "--cached", "--quiet"):
-		k.require(a, http.StatusBadRequest, "diff without effect")
+		k.require(err, http.StatusBadRequest, "diff without effect")
 	default:
-		k.require(a, http.StatusCreated, "diff")
+		k.require(err, 0, "diff")
 		k.model.Git("commit", "--quiet", "-m", "d")
 	}
 	k.model.Git("reset", "--quiet", "--hard")
@@ -217,20 +233,20 @@ func (k *walk) diff() {
 
 func (k *walk) createBranch() {
 	branch, base, force := k.branch("branch"), k.branch("base"), rapid.Bool().Draw(k.r, "force")
-	a := k.post(k.t, "/branches/create", map[string]any{"target_branch": branch, "base_ref": base, "force": force})
+	_, err := k.REST(k.t, k.repo).CreateBranch(k.t.Context(), k.repo, client.CreateBranchRequest{TargetBranch: branch, BaseRef: &base, Force: &force})
 	switch {
 	case !k.exists(base):
-		k.require(a, http.StatusNotFound, "branch from nothing")
+		k.require(err, http.StatusNotFound, "branch from nothing")
 	case !k.exists(branch):
-		k.require(a, http.StatusOK, "branch")
+		k.require(err, 0, "branch")
 	case k.model.Git("rev-parse", branch) == k.model.Git("rev-parse", base):
-		k.require(a, http.StatusOK, "branch that is there")
+		k.require(err, 0, "branch that is there")
 		return
 	case !force:
-		k.require(a, http.StatusConflict, "branch elsewhere")
+		k.require(err, http.StatusConflict, "branch elsewhere")
 		return
 	default:
-		k.require(a, http.StatusOK, "branch moved")
+		k.require(err, 0, "branch moved")
 	}
 	if k.exists(base) {
 		k.model.Git("checkout", "--quiet", "--force", "--detach")
@@ -240,14 +256,14 @@ func (k *walk) createBranch() {
 
 func (k *walk) deleteBranch() {
 	branch := k.branch("branch")
-	a := k.API(k.t, http.MethodDelete, k.repo, "/branches", map[string]any{"name": branch})
+	_, err := k.REST(k.t, k.repo).DeleteBranch(k.t.Context(), k.repo, client.DeleteBranchRequest{Name: &branch})
 	switch {
 	case branch == "main":
-		k.require(a, http.StatusConflict, "delete the default branch")
+		k.require(err, http.StatusConflict, "delete the default branch")
 	case !k.exists(branch):
-		k.require(a, http.StatusNotFound, "delete a missing branch")
+		k.require(err, http.StatusNotFound, "delete a missing branch")
 	default:
-		k.require(a, http.StatusOK, "delete a branch")
+		k.require(err, 0, "delete a branch")
 		k.model.Git("checkout", "--quiet", "--force", "--detach")
 		k.model.Git("branch", "--delete", "--force", branch)
 	}
@@ -257,23 +273,23 @@ func (k *walk) tag() {
 	name, branch := rapid.SampledFrom([]string{"v1", "v2"}).Draw(k.r, "tag"), k.branch("branch")
 	there := k.model.try("rev-parse", "--verify", "--quiet", "refs/tags/"+name)
 	if rapid.Bool().Draw(k.r, "delete") {
-		a := k.API(k.t, http.MethodDelete, k.repo, "/tags/"+name, nil)
+		_, err := k.REST(k.t, k.repo).DeleteTag(k.t.Context(), k.repo, name)
 		if !there {
-			k.require(a, http.StatusNotFound, "delete a missing tag")
+			k.require(err, http.StatusNotFound, "delete a missing tag")
 			return
 		}
-		k.require(a, http.StatusOK, "delete a tag")
+		k.require(err, 0, "delete a tag")
 		k.model.Git("tag", "--delete", name)
 		return
 	}
-	a := k.post(k.t, "/tags", map[string]any{"name": name, "ref": branch})
+	_, err := k.REST(k.t, k.repo).CreateTag(k.t.Context(), k.repo, client.CreateTagRequest{Name: name, Ref: &branch})
 	switch {
 	case !k.exists(branch):
-		k.require(a, http.StatusNotFound, "tag of nothing")
+		k.require(err, http.StatusNotFound, "tag of nothing")
 	case there:
-		k.require(a, http.StatusConflict, "tag that is there")
+		k.require(err, http.StatusConflict, "tag that is there")
 	default:
-		k.require(a, http.StatusOK, "tag")
+		k.require(err, 0, "tag")
 		k.model.Git("tag", name, "refs/heads/"+branch)
 	}
 }
@@ -293,12 +309,13 @@ func TestWrites_keepInStepWithGit(t *testing.T) {
 		k.Create(t, k.repo)
 		k.model = &model{k.ClientWith(t, "").Clone("")}
 		begin := []file{{path: "a", data: "1\nsame\nsame\nsame\nsame\n1\n"}, {path: "d/b", data: "1\n"}}
-		k.require(k.pack(t, nil, begin...), http.StatusCreated, "first commit")
+		k.writes.commit(t, commitMeta{}, begin...)
 		require.True(r, k.model.edit(r, begin))
 		k.model.Git("add", "-A")
 		k.model.Git("commit", "--quiet", "-m", "first")
 		k.model.Git("branch", "one")
-		k.require(k.post(t, "/branches/create", map[string]any{"target_branch": "one"}), http.StatusOK, "second branch")
+		_, err := k.REST(t, k.repo).CreateBranch(t.Context(), k.repo, client.CreateBranchRequest{TargetBranch: "one", BaseRef: new("main")})
+		require.NoError(r, err)
 		steps := []func(){k.commit, k.commit, k.commit, k.merge, k.merge, k.restore, k.diff, k.createBranch, k.deleteBranch, k.tag}
 		for range rapid.IntRange(1, most).Draw(r, "steps") {
 			steps[rapid.IntRange(0, len(steps)-1).Draw(r, "step")]()

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -46,8 +48,8 @@ func (w *writes) requireRefused(t *testing.T, cases []refusal) {
 func TestBranches_createAndDelete(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
-		first := w.commit(t, nil, file{path: "a", data: "1"})
-		second := w.commit(t, nil, file{path: "a", data: "2"})
+		first := w.commit(t, commitMeta{}, file{path: "a", data: "1"})
+		second := w.commit(t, commitMeta{}, file{path: "a", data: "2"})
 		type m = map[string]any
 		create := func(body m) servertest.Answer { return w.post(t, "/branches/create", body) }
 
@@ -63,7 +65,7 @@ func TestBranches_createAndDelete(t *testing.T) {
 
 		// Ephemeral, and promoted.
 		require.Equal(t, http.StatusOK, create(m{"target_branch": "eph", "base_ref": "main", "target_is_ephemeral": true}).Status)
-		made := w.commit(t, m{"target_branch": "eph", "ephemeral": true}, file{path: "e", data: "1"})
+		made := w.commit(t, commitMeta{TargetBranch: "eph", Ephemeral: new(true)}, file{path: "e", data: "1"})
 		require.Equal(t, http.StatusOK, create(m{"target_branch": "promoted", "base_branch": "eph", "base_is_ephemeral": true}).Status)
 		require.Equal(t, made, w.at(t, "promoted"))
 
@@ -96,8 +98,8 @@ func TestBranches_createAndDelete(t *testing.T) {
 func TestTags_createAndDelete(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
-		first := w.commit(t, nil, file{path: "a", data: "1"})
-		second := w.commit(t, nil, file{path: "a", data: "2"})
+		first := w.commit(t, commitMeta{}, file{path: "a", data: "1"})
+		second := w.commit(t, commitMeta{}, file{path: "a", data: "2"})
 		type m = map[string]any
 		a := w.post(t, "/tags", m{"name": "v1", "target": first})
 		require.Equal(t, http.StatusOK, a.Status, a.Raw)
@@ -137,9 +139,10 @@ func TestTags_createAndDelete(t *testing.T) {
 func TestRefPolicies_applyToEveryWrite(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
-	tip := w.commit(t, nil, file{path: "a", data: "1"})
-	w.commit(t, map[string]any{"target_branch": "side", "base_branch": "main"}, file{path: "b", data: "1"})
-	require.Equal(t, http.StatusOK, w.post(t, "/tags", map[string]any{"name": "v1", "ref": "main"}).Status)
+	tip := w.commit(t, commitMeta{}, file{path: "a", data: "1"})
+	w.commit(t, commitMeta{TargetBranch: "side", BaseBranch: new("main")}, file{path: "b", data: "1"})
+	_, err := w.REST(t, w.repo).CreateTag(t.Context(), w.repo, client.CreateTagRequest{Name: "v1", Ref: new("main")})
+	require.NoError(t, err)
 	refs := w.Refs(t, w.repo)
 	type m = map[string]any
 	author := m{"name": "A", "email": "a@example.test"}
@@ -174,13 +177,13 @@ func TestMerge(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *writes) {
 		type m = map[string]any
 		author := m{"name": "Ada", "email": "ada@example.test"}
-		base := w.commit(t, nil, file{path: "a", data: "1\n2\n3\n4\n5\n"}, file{path: "d/x", data: "x\n"})
+		base := w.commit(t, commitMeta{}, file{path: "a", data: "1\n2\n3\n4\n5\n"}, file{path: "d/x", data: "x\n"})
 		branch := func(name, from string) {
 			require.Equal(t, http.StatusOK, w.post(t, "/branches/create", m{"target_branch": name, "base_ref": from, "force": true}).Status)
 		}
 		branch("side", base)
-		w.commit(t, m{"target_branch": "side"}, file{path: "a", data: "1\n2\n3\n4\nside\n"})
-		side := w.commit(t, m{"target_branch": "side"}, file{path: "b", data: "b\n"})
+		w.commit(t, commitMeta{TargetBranch: "side"}, file{path: "a", data: "1\n2\n3\n4\nside\n"})
+		side := w.commit(t, commitMeta{TargetBranch: "side"}, file{path: "b", data: "b\n"})
 
 		// Fast-forward needs neither message nor author.
 		branch("ff", base)
@@ -202,7 +205,7 @@ func TestMerge(t *testing.T) {
 		require.Equal(t, base+" "+side, w.bare(t, "log", "-1", "--format=%P", "noff"))
 
 		// Both sides moved.
-		main := w.commit(t, nil, file{path: "a", data: "main\n2\n3\n4\n5\n"}, file{path: "d/y", data: "y\n"})
+		main := w.commit(t, commitMeta{}, file{path: "a", data: "main\n2\n3\n4\n5\n"}, file{path: "d/y", data: "y\n"})
 		a = w.post(t, "/merge", m{"source_branch": "side", "target_branch": "main", "strategy": "ff_only"})
 		require.Equal(t, []any{409, "merge_conflict", []any{}}, []any{a.Status, a.At("conflict_type"), a.At("conflict_paths")}, a.Raw)
 		a = w.post(t, "/merge", m{"source_branch": "side", "target_branch": "main", "strategy": "ff_prefer", "expected_target_sha": base, "commit_message": "M", "author": author})
@@ -220,7 +223,7 @@ func TestMerge(t *testing.T) {
 
 		// Conflicts.
 		branch("theirs", base)
-		w.commit(t, m{"target_branch": "theirs"}, file{path: "a", data: "theirs\n2\n3\n4\n5\n"}, file{path: "d", del: true}, file{path: "sp ace\u00fc", data: "1"})
+		w.commit(t, commitMeta{TargetBranch: "theirs"}, file{path: "a", data: "theirs\n2\n3\n4\n5\n"}, file{path: "d", del: true}, file{path: "sp ace\u00fc", data: "1"})
 		a = w.post(t, "/merge", m{"source_branch": "theirs", "target_branch": "main", "strategy": "merge", "commit_message": "M", "author": author})
 		require.Equal(t, []any{409, "merge_conflict", []any{"a"}, base, "merge conflict in 1 paths"},
 			[]any{a.Status, a.At("conflict_type"), a.At("conflict_paths"), a.At("merge_base_sha"), a.At("error")}, a.Raw)
@@ -237,7 +240,7 @@ func TestMerge(t *testing.T) {
 		require.Nil(t, a.At("merge_base_sha"))
 
 		// Ephemeral on both sides.
-		eph := w.commit(t, m{"target_branch": "e", "ephemeral": true, "base_branch": "main"}, file{path: "e", data: "1"})
+		eph := w.commit(t, commitMeta{TargetBranch: "e", Ephemeral: new(true), BaseBranch: new("main")}, file{path: "e", data: "1"})
 		a = w.post(t, "/merge", m{"source_branch": "e", "source_is_ephemeral": true, "target_branch": "main", "strategy": "ff_only"})
 		require.Equal(t, []any{"fast_forward", true, false, eph}, []any{a.At("result"), a.At("source.ephemeral"), a.At("target.ephemeral"), w.at(t, "main")}, a.Raw)
 
@@ -257,23 +260,22 @@ func TestMerge(t *testing.T) {
 func TestMerge_concurrentOnesAllSucceed(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
-	w.commit(t, nil, file{path: "a", data: "1"})
+	w.commit(t, commitMeta{}, file{path: "a", data: "1"})
 	const n = 6
 	for i := range n {
-		w.commit(t, map[string]any{"target_branch": fmt.Sprint("side-", i), "base_branch": "main"}, file{path: fmt.Sprint("f", i), data: "x"})
+		w.commit(t, commitMeta{TargetBranch: fmt.Sprint("side-", i), BaseBranch: new("main")}, file{path: fmt.Sprint("f", i), data: "x"})
 	}
-	statuses := make([]int, n)
+	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			statuses[i] = w.post(t, "/merge", map[string]any{"source_branch": fmt.Sprint("side-", i), "target_branch": "main", "strategy": "merge",
-				"commit_message": "M", "author": map[string]any{"name": "A", "email": "a@example.test"}}).Status
+			_, errs[i] = w.REST(t, w.repo).Merge(t.Context(), w.repo, client.MergeRequest{
+				SourceBranch: new(fmt.Sprint("side-", i)), TargetBranch: "main", Strategy: client.Merge, CommitMessage: new("M"), Author: &author,
+			})
 		})
 	}
 	wg.Wait()
-	for _, status := range statuses {
-		require.Equal(t, http.StatusOK, status)
-	}
+	require.NoError(t, errors.Join(errs...))
 	require.Len(t, w.tree(t, "main"), n+1)
 	w.requireSound(t)
 }
@@ -282,7 +284,7 @@ func TestNotes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
 		type m = map[string]any
-		tip := w.commit(t, nil, file{path: "a", data: "1"})
+		tip := w.commit(t, commitMeta{}, file{path: "a", data: "1"})
 		a := w.post(t, "/notes", m{"sha": tip, "action": "add", "note": "first"})
 		require.Equal(t, http.StatusOK, a.Status, a.Raw)
 		one := w.Refs(t, w.repo)["refs/notes/commits"]
@@ -328,7 +330,7 @@ func TestNotes(t *testing.T) {
 func TestNotes_keepWithGit(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
-	w.commit(t, nil, file{path: "a", data: "1"})
+	w.commit(t, commitMeta{}, file{path: "a", data: "1"})
 	client := w.WorkOf(t, w.repo)
 	const noted, plain = 300, 200
 	var in strings.Builder
@@ -364,10 +366,10 @@ func TestCreate_forksAndSnapshots(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
 		type m = map[string]any
-		first := w.commit(t, nil, file{path: "a", data: "1"}, file{path: "d/b", data: "2"})
-		tip := w.commit(t, nil, file{path: "a", data: "2"})
-		side := w.commit(t, m{"target_branch": "side", "base_branch": "main"}, file{path: "s", data: "1"})
-		w.commit(t, m{"target_branch": "e", "ephemeral": true, "base_branch": "main"}, file{path: "e", data: "1"})
+		first := w.commit(t, commitMeta{}, file{path: "a", data: "1"}, file{path: "d/b", data: "2"})
+		tip := w.commit(t, commitMeta{}, file{path: "a", data: "2"})
+		side := w.commit(t, commitMeta{TargetBranch: "side", BaseBranch: new("main")}, file{path: "s", data: "1"})
+		w.commit(t, commitMeta{TargetBranch: "e", Ephemeral: new(true), BaseBranch: new("main")}, file{path: "e", data: "1"})
 		require.Equal(t, http.StatusOK, w.post(t, "/notes", m{"sha": tip, "note": "n"}).Status)
 		client := w.WorkOf(t, w.repo)
 		client.Git("tag", "-a", "-m", "annotated", "v1", "HEAD")
@@ -408,7 +410,7 @@ func TestCreate_forksAndSnapshots(t *testing.T) {
 		}
 		// A fork is its own: what happens there happens there alone.
 		fork := &writes{Server: w.Server, repo: "plain"}
-		fork.commit(t, nil, file{path: "fork", data: "1"})
+		fork.commit(t, commitMeta{}, file{path: "fork", data: "1"})
 		require.Equal(t, tip, w.at(t, "main"))
 
 		a := create("snap", m{"operation": "snapshot", "ref": "main~1"}, m{"initial_commit": m{"message": "Begin", "author": m{"name": "Ada", "email": "ada@example.test"}}})

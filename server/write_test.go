@@ -2,7 +2,7 @@ package server_test
 
 import (
 	"bytes"
-	"encoding/base64"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -83,28 +84,36 @@ type file struct {
 	del              bool
 }
 
-// packBody is the body of commit-pack.
-func packBody(t testing.TB, meta map[string]any, files ...file) io.Reader {
+// commitMeta is what a commit of files says beside them.
+type commitMeta = client.CommitPackMetadata
+
+// changes returns the files of commit-pack, and the lines with their contents.
+func changes(t testing.TB, files []file) ([]client.FileChange, io.Reader) {
 	t.Helper()
-	list := []map[string]any{}
+	list := []client.FileChange{}
 	var chunks bytes.Buffer
 	encoder := json.NewEncoder(&chunks)
 	for i, f := range files {
 		id := "content-" + string(rune('a'+i%26)) + strings.Repeat("x", i/26)
-		entry := map[string]any{"path": f.path, "content_id": id, "operation": "upsert"}
+		entry := client.FileChange{Path: f.path, ContentID: &id, Operation: new(client.Upsert)}
 		if f.mode != "" {
-			entry["mode"] = f.mode
+			entry.Mode = new(client.FileChangeMode(f.mode))
 		}
 		if f.del {
-			entry["operation"] = "delete"
+			entry.Operation = new(client.Delete)
 		} else {
-			require.NoError(t, encoder.Encode(map[string]any{"blob_chunk": map[string]any{
-				"content_id": id, "data": base64.StdEncoding.EncodeToString([]byte(f.data)), "eof": true,
-			}}))
+			require.NoError(t, encoder.Encode(client.CommitPackLine{BlobChunk: &client.BlobChunk{ContentID: id, Data: new([]byte(f.data)), EOF: new(true)}}))
 		}
 		list = append(list, entry)
 	}
-	return io.MultiReader(bytes.NewReader(metaLine(t, with(meta, "files", list))), &chunks)
+	return list, &chunks
+}
+
+// packBody is the body of commit-pack with metadata that no client sends.
+func packBody(t testing.TB, meta map[string]any, files ...file) io.Reader {
+	t.Helper()
+	list, chunks := changes(t, files)
+	return io.MultiReader(bytes.NewReader(metaLine(t, with(meta, "files", list))), chunks)
 }
 
 // metaLine is the first line of a stream; author and message are filled in.
@@ -154,12 +163,27 @@ func (w *writes) pack(t testing.TB, meta map[string]any, files ...file) serverte
 	return w.stream(t, w.Token(t, w.repo), "/commit-pack", packBody(t, meta, files...))
 }
 
-// commit is pack that must succeed; it returns the commit.
-func (w *writes) commit(t testing.TB, meta map[string]any, files ...file) string {
+// commit makes a commit from files as a client does, and returns its id. A branch
+// that is not named is main.
+func (w *writes) commit(t testing.TB, meta commitMeta, files ...file) string {
 	t.Helper()
-	a := w.pack(t, meta, files...)
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
-	return a.At("commit.commit_sha").(string)
+	made, err := w.tryCommit(t, meta, files...)
+	require.NoError(t, err)
+	return made.Commit.CommitSHA
+}
+
+// tryCommit is commit that may be refused.
+func (w *writes) tryCommit(t testing.TB, meta commitMeta, files ...file) (client.CommitResult, error) {
+	t.Helper()
+	meta.TargetBranch = cmp.Or(meta.TargetBranch, "main")
+	meta.CommitMessage = cmp.Or(meta.CommitMessage, "change")
+	meta.Author = cmp.Or(meta.Author, client.Person{Name: "Ada", Email: "ada@example.test"})
+	var chunks io.Reader
+	meta.Files, chunks = changes(t, files)
+	first, err := json.Marshal(client.CommitPackLine{Metadata: &meta})
+	require.NoError(t, err)
+	body := io.MultiReader(bytes.NewReader(append(first, '\n')), chunks)
+	return w.REST(t, w.repo).CreateCommit(t.Context(), w.repo, "application/x-ndjson", body)
 }
 
 // post calls a route of the repository.
