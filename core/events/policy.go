@@ -78,7 +78,11 @@ func (e *refusedError) Error() string {
 	if e.host != "" && e.host != subject {
 		subject = fmt.Sprintf("%s resolves to %s, which", e.host, e.addr)
 	}
-	return subject + " is " + e.why + "; webhooks are not sent there unless the operator of this server allows it"
+	text := subject + " is " + e.why + "; webhooks are not sent there"
+	if netguard.Refusal(e.addr, true) == "" { // some addresses nobody can allow
+		text += " unless the operator of this server allows it with --webhooks-allow-private or --webhooks-allow-network"
+	}
+	return text
 }
 
 // resolve returns the addresses of a host that may be contacted. Errors:
