@@ -19,7 +19,8 @@
 ##
 ## env("NAME") reads an environment variable that must be set, file("PATH") a
 ## file without its last newline. Paths are relative to this file. Never write a
-## secret in here: use env() or file(). The server reads the file at start.
+## secret in here: use env() or file(). The server reads the file at start
+## and on SIGHUP.
 
 ## --- GitHub through a GitHub App: private repositories, reads and pushes -----
 ##

@@ -16,6 +16,8 @@ type Actor struct {
 	Subject    string // claim "sub" of the token; [SystemSubject] for the server itself
 	Org        string
 	KeyID      string // id of the [Key] that verified the token
+	TokenID    string // claim "jti" of the token
+	TokenHash  string // by which a token is revoked, hexadecimal; see access.Hash
 	RemoteAddr string // address of the client, without port
 	UserAgent  string
 }

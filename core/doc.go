@@ -8,7 +8,7 @@
 // with one is synced, without one it is local. A sync is one run that makes the
 // local refs equal to the upstream's. A tracking ref (refs/internal/upstream/*)
 // is the last upstream state seen. A write session is one write, a push or an
-// API call, on its way through core/push and core/repo. A journal
+// API call, that core/push and core/repo carry out. A journal
 // entry is the intent row written before any ref moves. docs/architecture.md
-// tells the whole story.
+// describes how they work together.
 package core

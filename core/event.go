@@ -83,7 +83,7 @@ func RepositoryEvent(r Repository, typ string, body any, at time.Time) (Event, e
 // EventStore is the outbox.
 type EventStore interface {
 	// AddEvents appends. An event whose journal id and ref are there already
-	// is left out silently: it was told.
+	// is left out silently: it is recorded already.
 	AddEvents(ctx context.Context, events []Event) error
 	// Events lists events with Seq above after, in order.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
@@ -117,7 +117,7 @@ type EventFeed interface {
 // the Store, not of a transaction.
 type EventWatcher interface {
 	// WatchEvents returns a channel of size one that receives after every
-	// commit of this handle which added events, and a function that ends that.
-	// What another process adds is not told.
+	// commit of this handle which added events, and a function that stops it.
+	// What another process adds is not signalled.
 	WatchEvents() (added <-chan struct{}, stop func())
 }

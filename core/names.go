@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -85,13 +86,46 @@ func FirstBranch(configured string, branches []string) string {
 	return slices.Min(branches)
 }
 
+// What the name of a ref may have at most, in bytes. Git says nothing of it, but
+// stores refs as files: a part is a file's name, which has 255 bytes with the
+// ".lock" of a change and some room, and all of it is in one path.
+const (
+	maxRefPart = 245
+	maxRefName = 2000
+)
+
+var refNameTooLong = fmt.Sprintf("a part between slashes may have %d bytes, and all of it %d", maxRefPart, maxRefName)
+
+// RefNameTooLong reports whether no ref of that name can be stored here.
+func RefNameTooLong(name string) bool {
+	if len(name) > maxRefName {
+		return true
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > maxRefPart {
+			return true
+		}
+	}
+	return false
+}
+
+// RefNameWellFormed reports whether name is the full name of a ref by the rules of
+// git-check-ref-format(1), however long it is: what a host may have.
+func RefNameWellFormed(name string) bool {
+	return refNameFault(name) == "" && !strings.HasPrefix(name, "-")
+}
+
 // ValidateRefName reports, as a KindInvalid [*Error], why name is not a full
 // ref name such as "refs/heads/main". The rules are those of
-// git-check-ref-format(1) without options, which takes a leading '-' for one.
+// git-check-ref-format(1) without options, which takes a leading '-' for one, and
+// [RefNameTooLong].
 func ValidateRefName(name string) error {
 	reason := refNameFault(name)
-	if strings.HasPrefix(name, "-") {
+	switch {
+	case strings.HasPrefix(name, "-"):
 		reason = "it must not start with '-'"
+	case reason == "" && RefNameTooLong(name):
+		reason = refNameTooLong
 	}
 	if reason != "" {
 		return &Error{Kind: KindInvalid, Op: "check ref name", Subject: name, Message: "invalid ref name: " + reason}
@@ -102,7 +136,7 @@ func ValidateRefName(name string) error {
 // ValidateBranchName reports, as a KindInvalid [*Error], why name is not the
 // short name of a branch, such as "main". The rules are those of
 // git check-ref-format --branch, which refuses what other git commands would
-// take for an option or for a revision.
+// take for an option or for a revision, and [RefNameTooLong].
 func ValidateBranchName(name string) error {
 	var reason string
 	switch {
@@ -114,6 +148,9 @@ func ValidateBranchName(name string) error {
 		reason = `"HEAD" names the current commit`
 	default:
 		reason = refNameFault("refs/heads/" + name)
+		if reason == "" && RefNameTooLong("refs/heads/"+name) {
+			reason = refNameTooLong
+		}
 	}
 	if reason != "" {
 		return &Error{Kind: KindInvalid, Op: "check branch name", Subject: name, Message: "invalid branch name: " + reason}

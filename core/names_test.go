@@ -76,6 +76,18 @@ func TestValidateRepositoryName_refusesEveryID(t *testing.T) {
 	require.ErrorContains(t, ValidateRepositoryName(NewID("repo", SystemClock{}.Now())), "internal id")
 }
 
+func TestValidate_longNamesOfRefs(t *testing.T) {
+	t.Parallel()
+	part := strings.Repeat("x", 245)
+	require.NoError(t, ValidateBranchName(part))
+	require.NoError(t, ValidateRefName("refs/tags/"+part+"/"+part))
+	for _, name := range []string{part + "x", "a/" + part + "x/b", strings.Repeat(part+"/", 9) + "x"} {
+		require.Equal(t, KindInvalid, KindOf(ValidateBranchName(name)))
+		require.Equal(t, KindInvalid, KindOf(ValidateRefName("refs/tags/"+name)))
+		require.True(t, RefNameWellFormed("refs/tags/"+name), "a host may have it")
+	}
+}
+
 func TestFirstBranch(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -150,5 +162,15 @@ func TestMaybeObjectID(t *testing.T) {
 		strings.Repeat("0", 40): true, strings.Repeat("f", 64): true, strings.Repeat("f", 65): false, "abcd\n": false,
 	} {
 		require.Equal(t, want, MaybeObjectID(text), "%q", text)
+	}
+}
+
+func TestValidateUpstreamRef(t *testing.T) {
+	t.Parallel()
+	for _, ref := range []string{"refs/pull/1/head", "a..b", "refs/internal/x", "-x y", "refs/heads", ""} {
+		require.Equal(t, KindInvalid, KindOf(ValidateUpstreamRef(ref)), ref)
+	}
+	for _, ref := range []string{"main", "a/b", "refs/heads/main", "refs/tags/v1"} {
+		require.NoError(t, ValidateUpstreamRef(ref))
 	}
 }

@@ -21,6 +21,12 @@ type Key struct {
 	PublicPEM  string // SPKI
 	CreatedAt  time.Time
 	DisabledAt time.Time // zero: active
+	// Issuer: the server made it, and signs tokens with it itself. No other key can
+	// have its KeyID, see [ReservedKeyID].
+	Issuer bool
+	// VerifiesUntil is when the last token of an issuer key that signs no more has
+	// ended; zero: it has not been replaced.
+	VerifiesUntil time.Time
 }
 
 // OrgStore keeps organisations and their public keys.
@@ -29,7 +35,10 @@ type OrgStore interface {
 	Org(ctx context.Context, name string) (Org, error)
 	Orgs(ctx context.Context) ([]Org, error) // by name
 
+	// AddKey adds a key of the organisation's own. KindInvalid: its KeyID is reserved.
 	AddKey(ctx context.Context, k Key) error
 	Keys(ctx context.Context, org string) ([]Key, error) // oldest first, disabled ones too
+	// DisableKey makes a key verify no more. One that the server signs with loses its
+	// private half.
 	DisableKey(ctx context.Context, org, id string, at time.Time) error
 }

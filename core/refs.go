@@ -93,6 +93,23 @@ func (u RefUpdate) IsDelete() bool { return u.New.IsZero() }
 // IsCreate reports whether the update makes a new ref.
 func (u RefUpdate) IsCreate() bool { return u.Old.IsZero() && !u.New.IsZero() }
 
+// ValidateUpstreamRef checks the name of a branch or tag that a caller wants an
+// upstream to be asked for: a full name, or the short one of a branch. Errors:
+// KindInvalid.
+func ValidateUpstreamRef(name string) error {
+	full := name
+	if !strings.HasPrefix(full, "refs/") {
+		full = "refs/heads/" + full
+	}
+	if err := ValidateRefName(full); err != nil {
+		return err
+	}
+	if !UpstreamOwned(Default, full) {
+		return Errorf(KindInvalid, "ref %q is not a branch or tag", name)
+	}
+	return nil
+}
+
 // UpstreamOwned reports whether the upstream of a synced repository owns the
 // ref whatever its settings say: branches and tags of the default namespace. It
 // owns further refs that the settings name, see [Reserved].

@@ -117,11 +117,14 @@ type DueSync struct {
 // its name is a folder of that, or that of it.
 type SkippedRef struct {
 	Ref           string `json:"ref"`
-	ConflictsWith string `json:"conflicts_with"` // what is mirrored in its place
+	ConflictsWith string `json:"conflicts_with"` // what is mirrored in its place; "" if its name is too long to be stored here
 }
 
 // Reason says why it is skipped, and what to do.
 func (r SkippedRef) Reason() string {
+	if r.ConflictsWith == "" {
+		return fmt.Sprintf("the upstream has %.80q..., whose name is too long to be stored here: %s; rename it there, then sync", r.Ref, refNameTooLong)
+	}
 	return fmt.Sprintf("the upstream has %q and %q, which cannot both be here: delete or rename one of them there, then sync", r.ConflictsWith, r.Ref)
 }
 
@@ -194,12 +197,12 @@ type RepositoryStore interface {
 	SetObjectFormat(ctx context.Context, id, format string) error
 	// BumpVersion raises the version by one and returns the new one.
 	BumpVersion(ctx context.Context, id string) (int64, error)
-	// DeleteRepository removes the repository and everything that hangs on it
+	// DeleteRepository removes the repository and every row that belongs to it
 	// but its events.
 	DeleteRepository(ctx context.Context, id string) error
 	// DetachUpstream removes upstream link, sync state and credential. It is
 	// idempotent: no link is no error.
 	DetachUpstream(ctx context.Context, id string) error
-	// SetUpstreamID records what the host told of the linked repository.
+	// SetUpstreamID records the id by which the host knows the linked repository.
 	SetUpstreamID(ctx context.Context, id, upstreamID string) error
 }

@@ -35,6 +35,7 @@ type Transactor interface {
 // Queries is the union of what each noun needs.
 type Queries interface {
 	OrgStore
+	TokenStore
 	RepositoryStore
 	SyncStore
 	CredentialStore
@@ -51,6 +52,7 @@ type Queries interface {
 	AuditStore
 	RetentionStore
 	DamageStore
+	OverviewStore
 }
 
 // SyncStore keeps sync states and runs.

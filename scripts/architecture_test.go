@@ -6,8 +6,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -86,7 +90,7 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/git/internal/gittest", "core/internal/coretest", "core/mirror/mirrortest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest",
+		"core/git/internal/gittest", "core/internal/coretest", "core/longtest", "core/mirror/mirrortest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest", "providers/providertest/fixture",
 		"providers/forgetest", "providers/giteatest", "providers/plugintest",
 		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/storetest",
 	}
@@ -189,6 +193,35 @@ func TestArchitecture_testingOnlyInTestPackages(t *testing.T) {
 	for _, p := range listPackages(t) {
 		if slices.Contains(p.Imports, "testing") && !strings.HasSuffix(p.ImportPath, "test") {
 			t.Errorf("%s must not import testing: it is part of the programs", rel(p.ImportPath))
+		}
+	}
+}
+
+// TestArchitecture_wholeStore keeps the whole store to what wires the parts together:
+// every other field and parameter is an interface with what its package uses.
+func TestArchitecture_wholeStore(t *testing.T) {
+	t.Parallel()
+	wiring := append([]string{"core/engine", "server", "server/cmd/headwater", "store"}, testPackages()...)
+	for _, p := range listPackages(t) {
+		if under(rel(p.ImportPath), wiring...) {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			set := token.NewFileSet()
+			tree, err := parser.ParseFile(set, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(tree, func(n ast.Node) bool {
+				field, ok := n.(*ast.Field)
+				if !ok {
+					return true
+				}
+				if typ, ok := field.Type.(*ast.SelectorExpr); ok && typ.Sel.Name == "Store" {
+					if x, ok := typ.X.(*ast.Ident); ok && x.Name == "core" {
+						t.Errorf("%s takes the whole store: take an interface with what the package uses", set.Position(field.Pos()))
+					}
+				}
+				return true
+			})
 		}
 	}
 }

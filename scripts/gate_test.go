@@ -36,9 +36,13 @@ func TestGate_patternsNameTests(t *testing.T) {
 	}
 }
 
-// TestGate_oneVetIsEnough wants no file that is built only without one of the tags that
-// scripts/test gives to go vet.
+// TestGate_oneVetIsEnough wants the linters, of which go vet is one, to see every file:
+// they have all tags, and no file is built only without one of them.
 func TestGate_oneVetIsEnough(t *testing.T) {
+	rules, err := os.ReadFile("../.golangci.yml")
+	require.NoError(t, err)
+	require.Contains(t, string(rules), "\n    - govet ")
+	require.Contains(t, string(rules), "build-tags: [peers, npm, python]")
 	without := regexp.MustCompile(`!(npm|peers|python)\b`)
 	for _, file := range trackedFiles(t, "*.go") {
 		text, err := os.ReadFile(filepath.Join("..", file))

@@ -33,15 +33,6 @@ func standardWords() map[string]string {
 	}
 }
 
-// notYet are the packages that still use such words, as patterns of [under]. The list
-// only shrinks: a pattern under which none is used must be taken off it, and no new
-// one may be added.
-func notYet() []string {
-	return []string{
-		"core", "core/push",
-	}
-}
-
 var (
 	camel = regexp.MustCompile(`[A-Z]*[a-z]+|[A-Z]+`)
 	plain = regexp.MustCompile(`[A-Za-z]+`)
@@ -58,26 +49,15 @@ func partsOf(identifier string) []string {
 func TestWords_standard(t *testing.T) {
 	t.Parallel()
 	words := standardWords()
-	found := map[string][]string{}
 	for _, p := range listPackages(t) {
 		files, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
 		require.NoError(t, err)
+		var uses []string
 		for _, file := range files {
-			found[rel(p.ImportPath)] = append(found[rel(p.ImportPath)], unusualWords(t, file, words)...)
+			uses = append(uses, unusualWords(t, file, words)...)
 		}
-	}
-	for path, uses := range found {
-		if !under(path, notYet()...) && len(uses) > 0 {
-			t.Errorf("%s has words that strangers do not know:\n%s", path, strings.Join(uses, "\n"))
-		}
-	}
-	for _, pattern := range notYet() {
-		left := false
-		for path, uses := range found {
-			left = left || under(path, pattern) && len(uses) > 0
-		}
-		if !left {
-			t.Errorf("%s has none of these words any more: take it off the list notYet", pattern)
+		if len(uses) > 0 {
+			t.Errorf("%s has words that strangers do not know:\n%s", rel(p.ImportPath), strings.Join(uses, "\n"))
 		}
 	}
 }

@@ -284,7 +284,7 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	b.forge.Seed(other, forgetest.SeedOptions{Commits: 3, Branches: 1})
 	b.SetSettings(t, mirror, client.SettingsRequest{RefPolicies: &[]client.RefPolicy{{Pattern: "refs/heads/feature-2", Action: "hold"}}})
 	b.settle(t)
-	c := b.clone(t)
+	c := b.work(t)
 	c.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:refs/heads/draft")
 	wish := b.base(other)
 	wish.Username, wish.Password = nil, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -127,7 +128,7 @@ func TestInvariant17_killedAnywhereWithSQLFirst(t *testing.T) {
 	t.Parallel()
 	killedAt(t, 0, "sql-committed", sqlCommitted, true)
 	for i, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
-		if servertest.Long() || !testing.Short() && strings.HasPrefix(failpoint, "refs-") {
+		if longtest.Long() || !testing.Short() && strings.HasPrefix(failpoint, "refs-") {
 			killedAt(t, i, failpoint, failpoints[failpoint], true)
 		}
 	}
@@ -136,7 +137,7 @@ func TestInvariant17_killedAnywhereWithSQLFirst(t *testing.T) {
 // killedAt kills a server at one step with the named cases; i says with which half of
 // them where there is no time for all.
 func killedAt(t *testing.T, i int, failpoint string, names []string, sqlFirst bool) {
-	if !servertest.Long() && len(names) > 3 {
+	if !longtest.Long() && len(names) > 3 {
 		names = everyOther(names, i)
 	}
 	t.Run(failpoint, func(t *testing.T) {
@@ -187,8 +188,8 @@ func (c *crash) run(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, open)
 	c.checkEvents(t, s, before)
-	for _, cc := range c.cases {
-		t.Run(cc.name+" goes on", func(t *testing.T) { c.goOn(t, s, cc) })
+	for i, cc := range c.cases {
+		t.Run(cc.name+" goes on", func(t *testing.T) { c.goOn(t, s, cc, i == 0) })
 	}
 }
 
@@ -232,7 +233,9 @@ func (c *crash) prepare(t *testing.T, p *servertest.Process) {
 		}
 		p.Pull(t, cc.name)
 		p.WaitReady(t, cc.name)
-		client.Clone(p.Remote(cc.name)).Commit("a change")
+		dir, err := c.forge.RepoDir(path)
+		require.NoError(t, err)
+		client.Work(dir, p.Remote(cc.name)).Commit("a change")
 	}
 }
 
@@ -245,7 +248,7 @@ func (c *crash) change(t *testing.T, p *servertest.Process) {
 		if cc.push == nil {
 			other := p.ClientWith(t, "")
 			if !cc.sha256 {
-				other.Clone(c.forge.CloneURLAs("acme/" + cc.name))
+				other = p.WorkAtHost(t, c.forge, "acme/"+cc.name)
 			}
 			cc.upstream(t, c.forge, "acme/"+cc.name, other)
 			p.Pull(t, cc.name)
@@ -314,7 +317,7 @@ func (c *crash) checkEvents(t *testing.T, s *servertest.Server, before int) {
 			happened := true
 			if cc.push != nil {
 				// The change came about if the ref is where the push wanted it.
-				target := client.Git("rev-parse", "HEAD")
+				target := client.Head()
 				for _, spec := range cc.push {
 					if spec == ":"+ref {
 						target = ""
@@ -330,30 +333,32 @@ func (c *crash) checkEvents(t *testing.T, s *servertest.Server, before int) {
 	require.Equal(t, want, got, "push events")
 }
 
-// goOn uses a repository after the restart.
-func (c *crash) goOn(t *testing.T, s *servertest.Server, cc crashCase) {
-	client := s.Client(t, cc.name).Clone(s.Remote(cc.name))
-	client.Commit("after")
-	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/after")
-	head := client.Git("rev-parse", "HEAD")
-	require.Equal(t, head, client.LsRemote("origin")["refs/heads/after"])
+// goOn uses a repository after the restart: the client does the same push again, and
+// then another one. Where there is none, and for one of them, that is a new clone.
+func (c *crash) goOn(t *testing.T, s *servertest.Server, cc crashCase, clone bool) {
+	client := s.Client(t, cc.name)
+	if again := c.clients[cc.name]; cc.push != nil {
+		again.Env = client.Env // the server has another port now
+		remote := s.Remote(cc.name)
+		if cc.ephemeral {
+			remote = s.Remote(cc.name + "+ephemeral")
+		}
+		out, err := again.Try(append([]string{"push", "--quiet", remote}, cc.push...)...)
+		if err != nil {
+			// Only a deletion cannot be repeated, and its reason says why.
+			require.Equal(t, strings.Count(out, "rejected]"), strings.Count(out, "(the ref does not exist)"), out)
+		}
+	}
+	if clone || cc.push == nil {
+		client.Clone(s.Remote(cc.name))
+	} else {
+		client = c.clients[cc.name]
+	}
+	head := client.Commit("after")
+	client.Git("push", "--quiet", s.Remote(cc.name), "HEAD:refs/heads/after")
+	require.Equal(t, head, s.Refs(t, cc.name)["refs/heads/after"])
 	if !cc.local {
 		require.Equal(t, head, c.forge.Ref("acme/"+cc.name, "refs/heads/after"))
-	}
-	if cc.push == nil {
-		return
-	}
-	// What the client does next: the same push again.
-	again := c.clients[cc.name]
-	again.Env = client.Env // the server has another port now
-	remote := s.Remote(cc.name)
-	if cc.ephemeral {
-		remote = s.Remote(cc.name + "+ephemeral")
-	}
-	out, err := again.Try(append([]string{"push", "--quiet", remote}, cc.push...)...)
-	if err != nil {
-		// Only a deletion cannot be repeated, and its reason says why.
-		require.Equal(t, strings.Count(out, "rejected]"), strings.Count(out, "(the ref does not exist)"), out)
 	}
 }
 
@@ -454,10 +459,10 @@ func TestInvariant17_killedAtRandom(t *testing.T) {
 		stop := make(chan struct{})
 		for i := range repos {
 			name := fmt.Sprintf("random-%d", i)
-			client := p.Client(t, name).Clone(forge.CloneURLAs("acme/" + name))
-			remote, folder := p.Remote(name), ""
+			remote := p.Remote(name)
 			folder, err := forge.RepoDir("acme/" + name)
 			require.NoError(t, err)
+			client := p.Client(t, name).Work(folder, remote)
 			writers.Go(func() {
 				for n := 0; ; n++ {
 					select {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/providertest/fixture"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -60,7 +61,7 @@ func (*bearerProvider) Probe(context.Context, providers.ProbeRequest) (providers
 // token that was revoked pushes nothing, and is in no log.
 func TestCredentials_inAHeader(t *testing.T) {
 	t.Parallel()
-	forge := forgetest.StartForge(t, forgetest.ForgeOptions{Custom: &forgetest.CustomHost{
+	forge := forgetest.StartForge(t, forgetest.ForgeOptions{Custom: &fixture.Forge{
 		Token: func(r *http.Request) string {
 			token, _ := strings.CutPrefix(r.Header.Get("X-Host-Token"), "token ")
 			return token

@@ -105,7 +105,7 @@ func Prepare(ctx context.Context, dataDir string, sealKey providers.Secret) (_ *
 	o, err := Options{DataDir: dataDir, SealKey: sealKey}.withDefaults()
 	if err == nil {
 		var st *store.Store
-		if st, err = openDatabase(ctx, o); err == nil {
+		if st, err = openDatabase(ctx, o, nil); err == nil {
 			return st, func() error { return unlockDir(lock) }, nil
 		}
 	}

@@ -73,7 +73,7 @@ func TestPush_deletesTheDefaultBranchOfAMirror(t *testing.T) {
 	w := newWrites(t, true)
 	w.commit(t, nil, file{path: "a", data: "1"})
 	w.commit(t, map[string]any{"target_branch": "other", "base_branch": "main"}, file{path: "b", data: "1"})
-	c := w.Client(t, w.repo).Clone(w.Remote(w.repo))
+	c := w.WorkOf(t, w.repo)
 	out, err := c.Try("push", w.Remote(w.repo), ":refs/heads/main")
 	require.NotContains(t, out, "this is the default branch")
 	_, there := w.forge.Refs(origin)["refs/heads/main"]

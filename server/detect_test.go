@@ -167,7 +167,7 @@ func TestInvariant07_tenTagsInOnePush(t *testing.T) {
 	b.forge.Settle()
 	require.Len(t, b.forge.Deliveries(), 1, "of the branch alone")
 	for n := range 10 {
-		b.awaitRef(t, fmt.Sprintf("refs/tags/beside-%d", n), other.Git("rev-parse", "HEAD"))
+		b.awaitRef(t, fmt.Sprintf("refs/tags/beside-%d", n), other.Head())
 	}
 	b.settle(t)
 	b.requireSame(t)
@@ -177,7 +177,7 @@ func TestInvariant07_tenTagsInOnePush(t *testing.T) {
 	b.forge.Settle()
 	require.Len(t, b.forge.Deliveries(), 1)
 	b.untilPoll(t, clock)
-	b.awaitRef(t, "refs/tags/alone-9", other.Git("rev-parse", "HEAD"))
+	b.awaitRef(t, "refs/tags/alone-9", other.Head())
 	b.settle(t)
 	b.requireSame(t)
 	require.Len(t, b.events(t), 21)
@@ -199,7 +199,7 @@ func TestInvariant21_limitAtOneHost(t *testing.T) {
 	s.Mirror(t, "team/second", limited, "acme/second")
 	head := func(repo string) string { return s.Refs(t, repo)["refs/heads/main"] }
 	push := func(forge *forgetest.TestForge, path string) string {
-		c := s.ClientWith(t, "").Clone(forge.CloneURLAs(path))
+		c := s.WorkAtHost(t, forge, path)
 		id := c.Commit("after " + clock.Now().String())
 		c.Git("push", "--quiet", "origin", "HEAD:main")
 		return id
@@ -402,7 +402,7 @@ func TestInvariant25_renameAndImpostor(t *testing.T) {
 			require.Equal(t, own, b.forge.Ref(path, "refs/heads/main"))
 			require.Equal(t, impostor, b.forge.Refs(origin))
 			// Its webhook went with it; the impostor has none, and nothing comes from it.
-			other := b.ClientWith(t, "").Clone(b.forge.CloneURLAs(path))
+			other := b.WorkAtHost(t, b.forge, path)
 			id := other.Commit("by the webhook of the renamed one")
 			b.hostPush(t, other, "HEAD:main")
 			b.awaitRef(t, "refs/heads/main", id)

@@ -96,7 +96,7 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "may have 2 ephemeral branches and has them")
 	require.Equal(t, []string{"a", "b", "c"}, drafts(t, s, local))
-	require.Equal(t, c.Git("rev-parse", "HEAD"), s.Refs(t, local)[core.EphemeralPrefix+"refs/heads/a"], "an update goes")
+	require.Equal(t, c.Head(), s.Refs(t, local)[core.EphemeralPrefix+"refs/heads/a"], "an update goes")
 	_, err = s.REST(t, local).CreateBranch(t.Context(), local, client.CreateBranchRequest{
 		TargetBranch: "d", TargetIsEphemeral: new(true), BaseBranch: new("a"), BaseIsEphemeral: new(true),
 	})
@@ -114,7 +114,7 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 	// Together they must not take more than there is.
 	results := make(chan error, 8)
 	for i := range 8 {
-		own := s.Client(t, local).Clone(s.Remote(local))
+		own := s.WorkOf(t, local)
 		go func() {
 			_, err := own.Try("push", remote, "HEAD:refs/heads/at-once-"+string(rune('a'+i)))
 			results <- err
@@ -133,7 +133,7 @@ func TestEphemeral_quotaBoundsCreationsAlone(t *testing.T) {
 func TestEphemeral_orphansAreThoseWhoseBaseIsGone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
-	c := b.clone(t)
+	c := b.work(t)
 	remote := b.Remote(mirror + "+ephemeral")
 	orphans := func() []client.Orphan {
 		list, err := b.REST(t, mirror).ListOrphans(t.Context(), mirror, nil)
@@ -175,7 +175,7 @@ func TestEphemeral_orphansAreThoseWhoseBaseIsGone(t *testing.T) {
 func TestEphemeral_promotionIsAWriteThroughWithLease(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
-	c := b.clone(t)
+	c := b.work(t)
 	draft := c.Commit("draft")
 	c.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:refs/heads/draft")
 	promote := func(to string, force bool) servertest.Answer {

@@ -32,19 +32,19 @@ func newAppBench(t *testing.T) *bench {
 // requireReads checks that the copy is served, as it was.
 func (b *bench) requireReads(t *testing.T, want map[string]string) {
 	t.Helper()
-	require.Equal(t, want["refs/heads/main"], b.clone(t).Git("rev-parse", "HEAD"))
+	require.Equal(t, want["refs/heads/main"], b.clone(t).Head())
 	require.Equal(t, public(want), public(b.Refs(t, mirror)))
 }
 
 // requireFollowed checks that pushes go both ways, by webhook alone.
 func (b *bench) requireFollowed(t *testing.T, path string) {
 	t.Helper()
-	other := b.ClientWith(t, "").Clone(b.forge.CloneURLAs(path))
+	other := b.WorkAtHost(t, b.forge, path)
 	id := other.Commit("at the host " + path + time.Now().String())
 	b.hostPush(t, other, "HEAD:main")
 	b.awaitRef(t, "refs/heads/main", id)
 	b.settle(t)
-	work := b.clone(t)
+	work := b.work(t)
 	id = work.Commit("through the server " + path + time.Now().String())
 	work.Git("push", "--quiet", "origin", "HEAD:main")
 	require.Equal(t, id, b.forge.Ref(path, "refs/heads/main"))
@@ -117,7 +117,7 @@ func TestGitHubApp_grantStates(t *testing.T) {
 			require.Equal(t, c.state, e.At("state"), e.Raw)
 			require.Contains(t, e.At("message"), c.words)
 			b.requireReads(t, before)
-			work := b.clone(t)
+			work := b.work(t)
 			work.Commit("nowhere to go")
 			out, err := work.Try("push", "origin", "HEAD:main")
 			require.Error(t, err)
@@ -125,7 +125,7 @@ func TestGitHubApp_grantStates(t *testing.T) {
 			require.Equal(t, public(before), public(b.Refs(t, mirror)))
 
 			// Pushed past us meanwhile: of this, no webhook tells.
-			other := b.ClientWith(t, "").Clone(b.forge.CloneURLAs(origin))
+			other := b.WorkAtHost(t, b.forge, origin)
 			id := other.Commit("while it was " + name)
 			dir, err := b.forge.RepoDir(origin)
 			require.NoError(t, err)
@@ -204,7 +204,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		b.awaitUpstream(t, "archived")
 		require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"), "it can be read")
 		require.Equal(t, "archived", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
-		work := b.clone(t)
+		work := b.work(t)
 		work.Commit("too late")
 		out, err := work.Try("push", "origin", "HEAD:main")
 		require.Error(t, err)
@@ -224,7 +224,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		require.Contains(t, a.At("sync.last_error.message"), "deleted")
 		require.Equal(t, "deleted", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
 		b.requireReads(t, before)
-		work := b.clone(t)
+		work := b.work(t)
 		work.Commit("for nobody")
 		out, err := work.Try("push", "origin", "HEAD:main")
 		require.Error(t, err)

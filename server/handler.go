@@ -1,22 +1,28 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 
 	"github.com/headwater-git/headwater/core/access"
-	"github.com/headwater-git/headwater/providers/config"
+	"github.com/headwater-git/headwater/core/token"
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // newHandler returns what serves every request: webhooks from hosts, Git
 // remotes, and for all other paths the REST API.
-func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
-	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate)
-	rest := s.newREST(o, cfg, verifier)
+func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error) {
+	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate).WithRevocations(s.store)
+	if err := verifier.Load(ctx); err != nil {
+		return nil, err
+	}
+	rest := s.newREST(o, verifier)
 	remotes := s.newRemotes(o, verifier)
-	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger})
+	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case githttp.Match(r):
@@ -27,21 +33,24 @@ func (s *Server) newHandler(o Options, cfg *config.Config) http.Handler {
 			rest.ServeHTTP(w, r)
 		}
 	})
-	return s.drain.wrap(forwarded(surfaces, o.TrustedProxies))
+	return s.drain.wrap(middleware.Pace(forwarded(surfaces, o.TrustedProxies), cmp.Or(o.FetchGrace, middleware.BodyGrace))), nil
 }
 
 // newREST returns the REST API.
-func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifier) http.Handler {
+func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
 	parts := s.engine.Services()
 	return api.New(api.Options{
+		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Credentials:  s.engine,
+		Records:      s.store,
 		Syncs:        s.engine,
+		Schedule:     parts.Schedule,
 		Clock:        o.Clock,
-		Ready:        s.engine.Ready,
-		Problems:     s.engine.Problems,
-		Writable:     s.engine.Writable,
-		Damages:      s.engine,
+		Ready:        parts.Readiness.Check,
+		Problems:     parts.Readiness.Problems,
+		Writable:     parts.Readiness.Writable,
+		Damages:      parts.Rebuild,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,
 		Content:      parts.Content,
@@ -50,17 +59,22 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 		Purges:       parts.Purges,
 		Fresh:        s.engine,
 		Settings:     s.engine,
+		Plans:        parts.Mirror,
 		Links:        s.engine,
 		Ephemeral:    parts.Ephemeral,
-		Inbound:      s.engine,
+		Inbound:      parts.Inbound,
+		Tokens:       token.New(token.Options{Store: s.store, Clock: o.Clock, Operation: api.Operation, Changed: verifier.Outdate}),
 		Webhooks:     parts.Events,
 		Events:       parts.Events,
 		Stopping:     s.drain.ending,
 		Audit:        s.store,
 		Logger:       o.Logger,
-		Providers:    func() []api.ProviderStatus { return providerStatus(cfg, s.catalog, parts.Inbound.Replays()) },
+		Providers:    func() []api.ProviderStatus { return providerStatus(s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,
 		Version:      o.Version,
+		Measure:      s.metrics.Request,
+		BodyGrace:    o.FetchGrace,
+		StreamGrace:  o.PushGrace,
 	})
 }
 
@@ -68,8 +82,11 @@ func (s *Server) newREST(o Options, cfg *config.Config, verifier *access.Verifie
 func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
 	parts := s.engine.Services()
 	return githttp.New(githttp.Options{
+		Measure:      s.metrics.Request,
+		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Fresh:        s.engine,
+		Mirror:       parts.Mirror,
 		Copies:       parts.Repos,
 		Fetches:      parts.Serve,
 		Pushes:       parts.Push,

@@ -22,11 +22,11 @@ import (
 
 // deltaBomb puts a chain of deltas into a client's repository, of a few hundred
 // bytes on the wire: a blob of 64 KiB, one of 16 MiB that repeats it, and one of
-// 191 MiB that repeats that. It returns the lines of a tree with them. So many
+// 80 MiB that repeats that. It returns the lines of a tree with them. So many
 // small blobs are beside them that the server keeps the pack, with the deltas.
 func deltaBomb(t *testing.T, c *servertest.Client) (lines string) {
 	t.Helper()
-	const small, middle, part, parts = 64 << 10, 16 << 20, 0xff0000, 12
+	const small, middle, part, parts = 64 << 10, 16 << 20, 0xff0000, 5
 	base := []byte(strings.Repeat("0123456789abcde\n", small/16))
 	name := func(size int64, content io.Reader) string {
 		h := sha1.New() //nolint:gosec // see above

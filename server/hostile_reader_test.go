@@ -39,13 +39,18 @@ func newHostile(t *testing.T, s *servertest.Server, repo string) hostile {
 	return hostile{s, "Basic " + base64.StdEncoding.EncodeToString([]byte("t:"+token)), token}
 }
 
-// begin sends the head of a request on a connection of its own.
+// begin sends the head of a request on a connection of its own. The service is
+// one of git, or a method and a path.
 func (h hostile) begin(t *testing.T, service, rest string) net.Conn {
 	t.Helper()
+	target := service
+	if !strings.Contains(service, " ") {
+		target = "POST /r.git/" + service
+	}
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(h.s.URL, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = fmt.Fprintf(conn, "POST /r.git/%s HTTP/1.1\r\nHost: h\r\nAuthorization: %s\r\nGit-Protocol: version=2\r\n%s", service, h.auth, rest)
+	_, err = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: h\r\nAuthorization: %s\r\nGit-Protocol: version=2\r\n%s", target, h.auth, rest)
 	require.NoError(t, err)
 	return conn
 }
@@ -233,6 +238,9 @@ func TestHostileReader_slowBodiesAreCut(t *testing.T) { //nolint:paralleltest //
 	writer.auth = "Basic " + base64.StdEncoding.EncodeToString([]byte("t:"+s.Token(t, "r")))
 	line := strings.Repeat("0", 40) + " " + head + " refs/heads/left\x00report-status side-band-64k"
 	pack := fmt.Sprintf("%04x%s0000PACK\x00\x00\x00\x02\x00\x00\x00\x09", len(line)+4, line)
+	caller, stranger := h, h
+	caller.auth, stranger.auth = "Bearer "+s.Token(t, "r"), "none"
+	const metadata = `{"metadata":{"target_branch":"main","commit_message":"m","author":{"name":"a","email":"a@b.c"},"files":[{"path":"p","content_id":"1"}]}}` + "\n"
 	for name, tt := range map[string]struct {
 		by            hostile
 		service, sent string
@@ -244,6 +252,15 @@ func TestHostileReader_slowBodiesAreCut(t *testing.T) { //nolint:paralleltest //
 		"a push that stops at once":  {writer, "git-receive-pack", "00", false, "HTTP/1.1 408 Request Timeout"},
 		"a push that stops in mid":   {writer, "git-receive-pack", pack, false, ""},
 		"a push whose pack drips in": {writer, "git-receive-pack", pack, true, ""},
+		"a call that stops":          {caller, "POST /api/v1/repos/grep", "{", false, "HTTP/1.1 408 Request Timeout"},
+		"a call that drips":          {caller, "POST /api/v1/repos/grep", "{", true, "HTTP/1.1 408 Request Timeout"},
+		"a commit that stops":        {caller, "POST /api/v1/repos/commit-pack", `{"metadata"`, false, "HTTP/1.1 408 Request Timeout"},
+		"a commit that drips":        {caller, "POST /api/v1/repos/commit-pack", metadata, true, "HTTP/1.1 408 Request Timeout"},
+		"a read with a body":         {caller, "GET /api/v1/repos/branches", "{", false, "HTTP/1.1 408 Request Timeout"},
+		"no token":                   {stranger, "POST /api/v1/repos/grep", "{", false, "HTTP/1.1 401 Unauthorized"},
+		"no token for git":           {stranger, "git-upload-pack", "0011", false, "HTTP/1.1 401 Unauthorized"},
+		"no such path":               {stranger, "POST /nothing", "", false, "HTTP/1.1 404 Not Found"},
+		"no such webhook":            {stranger, "POST /webhooks/gitea/nothing", "{", false, "HTTP/1.1 404 Not Found"},
 	} {
 		conn := tt.by.begin(t, tt.service, "Content-Length: 1000000\r\n\r\n"+tt.sent)
 		ctx, stop := context.WithCancel(t.Context())

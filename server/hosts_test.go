@@ -158,7 +158,7 @@ func (d hostCase) follow(t *testing.T, b *bench) {
 // atHost clones the repository of the host, past the server.
 func (d hostCase) atHost(t *testing.T, b *bench) *servertest.Client {
 	t.Helper()
-	return b.ClientWith(t, "").Clone(b.forge.CloneURLAs(d.path))
+	return b.WorkAtHost(t, b.forge, d.path)
 }
 
 // pushAtHost pushes at the host as its users do; where that is only by SSH, as
@@ -286,7 +286,7 @@ func TestServer_everyHostEndToEnd(t *testing.T) {
 			}
 			requireMirrors(t, b.forge.Refs(d.path), b.Refs(t, mirror))
 
-			work := b.clone(t)
+			work := b.work(t)
 			before := len(b.forge.Deliveries())
 			own := work.Commit("through the server")
 			if !d.pushes {

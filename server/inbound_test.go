@@ -142,7 +142,7 @@ func TestInvariant05_echoOfOwnPushCostsNothing(t *testing.T) {
 	t.Parallel()
 	b := newHookedBench(t)
 	b.settle(t)
-	client := b.clone(t)
+	client := b.work(t)
 	fetches, events := b.forge.Count(forgetest.KindFetch), len(b.events(t))
 	for _, message := range []string{"one", "two", "three"} {
 		client.Commit(message)

@@ -33,7 +33,7 @@ func TestNew_twoServersInOneProcess(t *testing.T) {
 	out, err := one.ClientWith(t, two.Token(t, mirror)).Try("ls-remote", one.Remote(mirror))
 	require.Error(t, err, out)
 
-	client := one.clone(t)
+	client := one.work(t)
 	head := client.Commit("for one only")
 	client.Git("push", "--quiet", "origin", "HEAD:main")
 	require.NoError(t, two.Sync(t, mirror))
@@ -115,7 +115,7 @@ func write(t *testing.T, path, text string) {
 func TestServer_Shutdown_drainsPush(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
-	client := b.clone(t)
+	client := b.work(t)
 	head := client.Commit("in flight")
 	there, release := make(chan struct{}), make(chan struct{})
 	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, Times: 1, Before: func() { close(there); <-release }})
@@ -190,7 +190,7 @@ func TestServer_Shutdown_drainsClone(t *testing.T) {
 func TestServer_Shutdown_givesUpInTime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
-	client := b.clone(t)
+	client := b.work(t)
 	client.Commit("stuck")
 	there, release := make(chan struct{}), make(chan struct{})
 	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, Before: func() { close(there); <-release }, Drop: true})
@@ -254,10 +254,10 @@ func TestServer_relativeDirectory(t *testing.T) {
 	require.NoError(t, err)
 	s := servertest.Start(t, servertest.Options{Dir: dir})
 	s.Create(t, "relative")
-	client := s.Client(t, "relative").Clone(s.Remote("relative"))
+	client := s.WorkOf(t, "relative")
 	head := client.Commit("first")
 	client.Git("push", "--quiet", "origin", "HEAD:main")
-	require.Equal(t, head, s.Client(t, "relative").Clone(s.Remote("relative")).Git("rev-parse", "HEAD"))
+	require.Equal(t, head, s.Client(t, "relative").Clone(s.Remote("relative")).Head())
 }
 
 // TestServer_tokensOfDisabledKeys checks that a server notices soon when another

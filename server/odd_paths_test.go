@@ -27,7 +27,7 @@ func TestServer_pathsWithControlCharacters(t *testing.T) {
 	c.Git("add", "-A")
 	c.Git("commit", "--quiet", "-m", "odd")
 	c.Git("push", "--quiet", w.Remote(w.repo), "HEAD:refs/heads/main")
-	tip := c.Git("rev-parse", "HEAD")
+	tip := c.Head()
 	for _, path := range odd {
 		query := "path=" + url.QueryEscape(path)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.URL+"/api/repos/"+url.PathEscape(w.repo)+"/file?"+query, nil)

@@ -7,7 +7,6 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/upstream"
-	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/providers/host"
 	"github.com/headwater-git/headwater/server/api"
 )
@@ -55,8 +54,8 @@ func (p plugins) Instances() []string {
 }
 
 // providerStatus returns the state of every provider instance for GET /providers.
-func providerStatus(cfg *config.Config, catalog *host.Catalog, replays map[string]inbound.Replay) []api.ProviderStatus {
-	all := catalog.Status()
+func providerStatus(catalog *host.Catalog, replays map[string]inbound.Replay) []api.ProviderStatus {
+	all, cfg := catalog.Status(), catalog.Config()
 	out := make([]api.ProviderStatus, len(all))
 	for n, st := range all {
 		out[n] = api.ProviderStatus{

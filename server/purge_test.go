@@ -17,6 +17,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -96,7 +97,7 @@ func each(of map[string]bool, value bool) map[string]bool {
 // commit and the blob.
 func (b *bench) leak(t *testing.T) (commit, blob string) {
 	t.Helper()
-	client := b.clone(t)
+	client := b.work(t)
 	commit = client.Commit(secret)
 	blob = client.Git("rev-parse", "HEAD:file.txt")
 	client.Git("push", "--quiet", "origin", "HEAD:main")
@@ -170,12 +171,15 @@ func TestPurge_forgetsASecret(t *testing.T) {
 	tree := run(dir, "rev-parse", commit+"^{tree}")
 	other := run(dir, "commit-tree", "-m", "same files", tree)
 	free := run(dir, "commit-tree", "-m", "others", "main^{tree}")
-	a = b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{other, free}, "timeout": "10s"})
+	// Neither is waited for: a test does not last five minutes.
+	a = b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{other, free, commit}, "timeout": "5m"})
 	require.Equal(t, http.StatusGatewayTimeout, a.Status)
+	require.Contains(t, a.Raw, "forgotten on purpose")
 	ensured := a.At("ensured.ids").([]any)
 	require.Equal(t, false, ensured[0].(map[string]any)["here"], a.Raw)
 	require.Contains(t, ensured[0].(map[string]any)["reason"], "forgotten")
 	require.Equal(t, true, ensured[1].(map[string]any)["here"], a.Raw)
+	require.Equal(t, false, ensured[2].(map[string]any)["here"], a.Raw)
 	require.Empty(t, holds(t, folder, secret))
 
 	// What a ref at the host leads to is served again, and not kept when it goes.
@@ -227,7 +231,7 @@ func TestStrictWants(t *testing.T) {
 		require.NotEmpty(t, client.Git("show", "HEAD~1:"+name), "a blob of the past comes when it is needed")
 	}
 	// What is pushed is served at once, and what is rewritten is not any more.
-	client := b.clone(t)
+	client := b.work(t)
 	one := client.Commit("one")
 	client.Git("push", "--quiet", "origin", "HEAD:topic")
 	tree := client.Git("rev-parse", "HEAD^{tree}")
@@ -246,7 +250,7 @@ func TestPurge_losesNoPush(t *testing.T) {
 	t.Parallel()
 	const writers = 3
 	pushes := 4
-	if servertest.Long() {
+	if longtest.Long() {
 		pushes = 60
 	}
 	s := servertest.Start(t, servertest.Options{})
@@ -257,7 +261,7 @@ func TestPurge_losesNoPush(t *testing.T) {
 	tips := make([]string, writers)
 	var pushing sync.WaitGroup
 	for i := range writers {
-		client := s.Client(t, "plain").Clone(s.Remote("plain"))
+		client := s.WorkOf(t, "plain")
 		pushing.Go(func() {
 			for n := range pushes {
 				if n%2 == 1 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -67,10 +68,17 @@ func (b *bench) clone(t *testing.T) *servertest.Client {
 	return b.Client(t, mirror).Clone(b.Remote(mirror))
 }
 
-// direct clones the forge's repository, past the server.
+// direct returns a working tree of the forge's repository, past the server.
 func (b *bench) direct(t *testing.T) *servertest.Client {
 	t.Helper()
-	return b.ClientWith(t, "").Clone(b.forge.CloneURLAs(origin))
+	return b.WorkAtHost(t, b.forge, origin)
+}
+
+// work returns a working tree of the mirror, to push from. What a clone gets is
+// another matter, see [bench.clone].
+func (b *bench) work(t *testing.T) *servertest.Client {
+	t.Helper()
+	return b.WorkOf(t, mirror)
 }
 
 // events returns the push events of the mirror.
@@ -132,7 +140,7 @@ func TestInvariant01_okMeansVisible(t *testing.T) {
 	var all sync.WaitGroup
 	failed := make(chan error, writers)
 	for w := range writers {
-		client := b.clone(t)
+		client := b.work(t)
 		all.Go(func() {
 			ref := fmt.Sprintf("refs/heads/writer-%d", w)
 			for n := range pushes {
@@ -169,7 +177,7 @@ func TestInvariant02_refusedMovesNothing(t *testing.T) {
 	b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 2, Tags: 1})
 	b.forge.Protect(origin, "refs/heads/main")
 	b.forge.Refuse(origin, forgetest.Refusal{Pattern: "refs/heads/locked*", Reason: "branch is frozen for the release", Message: []string{"ask the release team"}})
-	client := b.clone(t)
+	client := b.work(t)
 	client.Commit("unwanted")
 	denied := b.ClientWith(t, b.TokenWith(t, access.Claims{
 		Repo: mirror, Scopes: access.Scopes(), Refs: []access.RefOps{{Pattern: "refs/heads/*", Ops: []access.Op{"no-push"}}, {Pattern: "*", Ops: []access.Op{"no-push"}}},
@@ -210,7 +218,7 @@ func TestInvariant02_refusedMovesNothing(t *testing.T) {
 	require.Contains(t, out, "[new branch]")
 	want := before
 	want.Here, want.There = maps.Clone(before.Here), maps.Clone(before.There)
-	head := client.Git("rev-parse", "HEAD")
+	head := client.Head()
 	want.There["refs/heads/fine"] = head
 	for _, ref := range []string{"refs/heads/fine", "refs/internal/upstream/heads/fine", "refs/notes/kept"} {
 		want.Here[ref] = head
@@ -233,7 +241,7 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 1})
-			client := b.clone(t)
+			client := b.work(t)
 			head := client.Commit("lost")
 			before := b.state(t)
 			b.forge.Inject(tt.fault)
@@ -260,7 +268,7 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 	t.Run("nobody to ask", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t, forgetest.SeedOptions{Commits: 3})
-		client := b.clone(t)
+		client := b.work(t)
 		head := client.Commit("lost")
 		// The push is applied, and from then on the forge is not reachable.
 		b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, DropReply: true, Times: 1, Before: func() {
@@ -322,7 +330,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 1, Tags: 1})
-				client, other := b.clone(t), b.direct(t)
+				client, other := b.work(t), b.direct(t)
 				client.Git("commit", "--quiet", "--amend", "--allow-empty", "-m", "mine")
 				theirs := other.Commit("theirs")
 				if name == "fast forward" {
@@ -355,10 +363,10 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 		t.Parallel()
 		b := newBench(t, forgetest.SeedOptions{Commits: 2})
 		rounds := 8
-		if servertest.Long() {
+		if longtest.Long() {
 			rounds = 100
 		}
-		clients := []*servertest.Client{b.clone(t), b.clone(t), b.direct(t)}
+		clients := []*servertest.Client{b.work(t), b.work(t), b.direct(t)}
 		accepted := make([][]string, len(clients))
 		var all sync.WaitGroup
 		for i, c := range clients {
@@ -395,7 +403,7 @@ func TestInvariant04_staleNeverOverwrites(t *testing.T) {
 func TestInvariant05_ownPushIsNoNews(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 1})
-	client := b.clone(t)
+	client := b.work(t)
 	client.Commit("own")
 	client.Git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/tags/own", ":feature-1", "HEAD:refs/notes/local")
 	before := b.events(t)
@@ -414,7 +422,7 @@ func TestInvariant05_ownPushIsNoNews(t *testing.T) {
 func TestInvariant20_ephemeralStaysHere(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
-	client := b.clone(t)
+	client := b.work(t)
 	head := client.Commit("draft")
 	client.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:main", "HEAD:draft")
 	client.Git("push", "--quiet", "origin", "HEAD:refs/notes/local")

@@ -75,7 +75,7 @@ func TestInvariant10_restoreOverREST(t *testing.T) {
 func TestInvariant20_keptTipsAreNotAdvertised(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 5})
-	client := b.clone(t)
+	client := b.work(t)
 	old, _ := b.force(t)
 	hidden := 0
 	for name, id := range b.Refs(t, mirror) {

@@ -32,7 +32,7 @@ func TestServer_servesThePublishedSDK(t *testing.T) {
 		return c
 	}
 	client := git().Clone(remotes.Synced)
-	require.Equal(t, forge.Ref(origin, "refs/heads/main"), client.Git("rev-parse", "HEAD"))
+	require.Equal(t, forge.Ref(origin, "refs/heads/main"), client.Head())
 	head := client.Commit("by way of the SDK's remote")
 	client.Git("push", "--quiet", "origin", "HEAD:main")
 	require.Equal(t, head, forge.Ref(origin, "refs/heads/main"))
@@ -52,7 +52,7 @@ func TestServer_servesThePublishedSDK(t *testing.T) {
 	require.Error(t, err, out)
 	local := git().Clone(remotes.Local)
 	require.Equal(t, "trunk", local.Git("branch", "--show-current"))
-	require.Equal(t, first, local.Git("rev-parse", "HEAD"))
+	require.Equal(t, first, local.Head())
 
 	for _, remote := range []string{remotes.Synced, remotes.Ephemeral, remotes.Import} {
 		u, err := url.Parse(remote)

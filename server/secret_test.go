@@ -64,7 +64,7 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	secret := b.Link(t, mirror, forge, origin)
 	planted.plant(forgetest.User, secret)
 	require.NoError(t, b.Sync(t, mirror))
-	client := b.clone(t)
+	client := b.work(t)
 	client.Commit("one")
 	client.Git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/tags/one")
 	b.forge.Protect(origin, "refs/heads/frozen")

@@ -26,6 +26,7 @@ import (
 	"github.com/headwater-git/headwater/providers/host"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server/backup"
+	"github.com/headwater-git/headwater/server/metrics"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 )
@@ -67,8 +68,9 @@ type Options struct {
 	Limits limit.Options     // what requests may use at the same time
 	Memory git.Memory        // how much one git may allocate
 	Trees  treeobject.Limits // how much of a tree git may be asked to unfold
-	// FetchGrace and PushGrace are how long the body of a Git request may come
-	// in below one kilobyte a second before it is cut; 0 is 10 s and one minute.
+	// FetchGrace is how long the body of a request may come in below one kilobyte
+	// a second before it is cut, PushGrace the same for a push and for a commit
+	// whose contents are streamed; 0 is 10 s and one minute.
 	FetchGrace, PushGrace time.Duration
 	// Stall is how long a git that talks to an upstream may show no sign of life
 	// before it is ended, see [git.Options]; 0 is 2 min.
@@ -82,6 +84,10 @@ type Options struct {
 	// Nothing of the environment chooses one.
 	EgressProxy providers.Secret
 
+	// MetricsWorst is for how many mirrors the metrics name the lag; see
+	// [metrics.Options].
+	MetricsWorst int
+
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
 	// says where a request came from.
 	TrustedProxies []netip.Prefix
@@ -89,14 +95,20 @@ type Options struct {
 
 // Server is one Headwater server.
 type Server struct {
-	log     hclog.Logger
-	engine  *engine.Engine
-	store   *store.Store
-	catalog *host.Catalog
-	handler http.Handler
-	lock    *os.File
-	drain   *drain
-	backup  *backup.Gate
+	log        hclog.Logger
+	engine     *engine.Engine
+	store      *store.Store
+	catalog    *host.Catalog
+	loadConfig func() (*config.Config, error)
+	handler    http.Handler
+	lock       *os.File
+	drain      *drain
+	backup     *backup.Gate
+	metrics    *metrics.Metrics
+	disk       *metrics.DiskMeter
+
+	version, gitVersion string
+	startedAt           time.Time
 
 	stop    context.CancelFunc // ends Run
 	stopped sync.Once
@@ -119,7 +131,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: o.Logger, drain: newDrain()}
+	s := &Server{
+		log: o.Logger, version: o.Version, startedAt: o.Clock.Now(), drain: newDrain(), disk: metrics.NewDiskMeter(o.DataDir, o.Clock),
+		metrics:    metrics.New(metrics.Options{Version: o.Version, Worst: o.MetricsWorst, Clock: o.Clock}),
+		loadConfig: func() (*config.Config, error) { return loadConfig(o) },
+	}
 	s.runCtx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -129,11 +145,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.lock, err = openDataDir(o.DataDir); err != nil {
 		return nil, err
 	}
-	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall})
+	g, err := git.New(ctx, git.Options{Path: o.GitPath, Logger: o.Logger, Memory: o.Memory, Stall: o.Stall, Ended: s.metrics.Git})
 	if err != nil {
 		return nil, err
 	}
-	if s.store, err = openStore(ctx, o); err != nil {
+	if s.store, err = openStore(ctx, o, s.metrics.StoreWrote); err != nil {
 		return nil, err
 	}
 	if s.catalog, err = newCatalog(o, cfg); err != nil {
@@ -142,7 +158,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.catalog.CheckBlocks(ctx); err != nil {
 		return nil, err
 	}
-	if s.engine, err = newEngine(o, g, s.store, s.catalog); err != nil {
+	if s.engine, err = newEngine(o, g, s.store, s.catalog, s.metrics); err != nil {
 		return nil, err
 	}
 	if err := s.engine.Recover(ctx); err != nil {
@@ -150,9 +166,13 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.backup = backup.NewGate(backup.GateOptions{
 		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
-		Released: s.engine.MaintenanceDue, Clock: o.Clock, Logger: o.Logger.Named("backup"),
+		Released: s.engine.Services().Maintain.Due, Clock: o.Clock, Logger: o.Logger.Named("backup"),
 	})
-	s.handler = s.newHandler(o, cfg)
+	s.gitVersion = g.Version().String()
+	s.watch()
+	if s.handler, err = s.newHandler(ctx, o); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -182,20 +202,20 @@ func loadConfig(o Options) (*config.Config, error) {
 }
 
 // openStore opens the database, unless the data directory looks like a loss.
-func openStore(ctx context.Context, o Options) (*store.Store, error) {
+func openStore(ctx context.Context, o Options, wrote func(waited, held time.Duration)) (*store.Store, error) {
 	if err := checkDataDir(ctx, o); err != nil {
 		return nil, err
 	}
-	return openDatabase(ctx, o)
+	return openDatabase(ctx, o, wrote)
 }
 
 // openDatabase opens the database. In an empty one it makes the first organisation.
-func openDatabase(ctx context.Context, o Options) (*store.Store, error) {
+func openDatabase(ctx context.Context, o Options, wrote func(waited, held time.Duration)) (*store.Store, error) {
 	sealer, err := openSealer(o)
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock})
+	st, err := store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock, Wrote: wrote})
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +247,7 @@ func newCatalog(o Options, cfg *config.Config) (*host.Catalog, error) {
 }
 
 // newEngine returns the core on git, the store and the providers.
-func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog) (*engine.Engine, error) {
+func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog, observer engine.Observer) (*engine.Engine, error) {
 	return engine.New(engine.Options{
 		DataDir:      o.DataDir,
 		Git:          g,
@@ -245,6 +265,7 @@ func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog) (*
 		Webhooks:     o.Webhooks,
 		Limits:       o.Limits,
 		Trees:        o.Trees,
+		Observer:     observer,
 	})
 }
 
@@ -267,11 +288,23 @@ func (s *Server) Run(ctx context.Context) error {
 	defer context.AfterFunc(s.runCtx, cancel)()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.backup.Run(ctx) })
+	g.Go(func() error { return s.disk.Run(ctx) })
 	g.Go(func() error {
 		defer cancel() // the gate goes with the engine, however that ends
 		return s.engine.Run(ctx)
 	})
 	return g.Wait()
+}
+
+// Reload reads [Options.ConfigFile] again. A provider instance whose block did not change
+// goes on undisturbed; pushes and fetches in flight go on in any case. If the file
+// cannot be used, the former one stays in force and the error says why.
+func (s *Server) Reload(ctx context.Context) error {
+	cfg, err := s.loadConfig()
+	if err != nil {
+		return err
+	}
+	return s.catalog.Reload(ctx, cfg)
 }
 
 // Shutdown takes no new requests, waits for running ones (a push that is on

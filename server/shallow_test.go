@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,10 +27,15 @@ func TestShallowUpstream_nothingIsBuiltOnWhatItLacks(t *testing.T) {
 	git("fetch", "--quiet", "--depth=1", "file://"+other.Dir, "+HEAD:refs/heads/main")
 
 	api := b.REST(t, mirror)
-	for range 2 { // the second time the object is here already
+	folder := b.Engine().Services().Repos.Path(b.Repo(t, mirror).ID)
+	ensure := func() bool {
 		_, err := api.Ensure(t.Context(), mirror, client.EnsureRequest{Ids: &[]string{three}, Timeout: new("1s")})
 		servertest.RequireRefused(t, http.StatusGatewayTimeout, err)
+		_, err = b.gitIn(t, folder, "cat-file", "-e", three)
+		return err == nil
 	}
+	require.Eventually(t, ensure, time.Minute, time.Millisecond)
+	ensure() // the object is here already
 	for path, body := range map[string]map[string]any{
 		"/branches/create": {"target_branch": "built", "base_branch": three},
 		"/tags":            {"name": "built", "ref": three[:12]},

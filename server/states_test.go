@@ -189,7 +189,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 		require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) >= len(events) }, time.Minute, 10*time.Millisecond)
 		require.Equal(t, events, b.upstreamEvents(t))
 		require.Equal(t, http.StatusOK, b.asking(t, "").Status, state)
-		require.Equal(t, content, b.clone(t).Git("rev-parse", "HEAD"), state)
+		require.Equal(t, content, b.clone(t).Head(), state)
 	}
 	nextDay := func() {
 		t.Helper()
@@ -200,7 +200,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 	require.NoError(t, b.forge.SetArchived(origin, true))
 	nextDay()
 	expect("archived", events...)
-	client := b.clone(t)
+	client := b.work(t)
 	client.Commit("refused by the host")
 	out, err := client.Try("push", "origin", "HEAD:main")
 	require.Error(t, err, out)

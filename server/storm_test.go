@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
@@ -25,7 +26,7 @@ import (
 func TestInvariant18_stormWhileTheHostHangs(t *testing.T) {
 	t.Parallel()
 	total := 500
-	if servertest.Long() {
+	if longtest.Long() {
 		total = 10_000
 	}
 	d := giteaCase()

@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -59,7 +59,7 @@ func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 	b.forgePush(t, other, "HEAD:main", "HEAD:left")
 	_, err := b.REST(t, mirror).PullUpstream(t.Context(), mirror, rest.PullUpstreamRequest{Ref: new("main")})
 	require.NoError(t, err)
-	head := other.Git("rev-parse", "HEAD")
+	head := other.Head()
 	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
 	require.NotContains(t, b.Refs(t, mirror), "refs/heads/left")
 	b.pullAndWait(t)
@@ -69,11 +69,11 @@ func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 func TestInvariant09_readsWorkWithoutUpstream(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 1})
-	client := b.clone(t)
+	client := b.work(t)
 	before := b.Refs(t, mirror)
 	require.NoError(t, b.forge.Close())
 
-	require.Equal(t, before["refs/heads/main"], b.clone(t).Git("rev-parse", "HEAD"))
+	require.Equal(t, before["refs/heads/main"], b.clone(t).Head())
 	client.Git("fetch", "--quiet", "origin")
 	require.Equal(t, before["refs/heads/main"], client.LsRemote("origin")["refs/heads/main"])
 	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
@@ -128,7 +128,7 @@ func TestInvariant11_defaultBranchFollowed(t *testing.T) {
 func TestInvariant12_pullRefsNeverAskedFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 5, Branches: 2, PullRefs: 20})
-	client := b.clone(t)
+	client := b.work(t)
 	client.Commit("a change")
 	client.Git("push", "--quiet", "origin", "HEAD:main")
 	b.forgePush(t, client, "HEAD:refs/pull/21/head", "HEAD~1:refs/heads/other")
@@ -177,7 +177,7 @@ func TestInvariant13_branchBecomesFolder(t *testing.T) {
 	rename(t, "a/b", "a")
 
 	// The same by a push through the server, in one go.
-	client := b.clone(t)
+	client := b.work(t)
 	client.Git("push", "--quiet", "origin", ":refs/heads/a", "HEAD:main")
 	client.Git("push", "--quiet", "origin", "HEAD:x")
 	// Git cannot do it in one transaction, so the upstream refuses that; then
@@ -204,7 +204,7 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 	b.forgePush(t, other, "HEAD:main")
 
 	failures := 300
-	if servertest.Long() {
+	if longtest.Long() {
 		failures = 1000
 	}
 	faults := []forgetest.Fault{
@@ -343,7 +343,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 		go func() { served <- inside.Serve(l) }()
 		t.Cleanup(func() { require.NoError(t, inside.Close()); <-served })
 
-		client := b.clone(t)
+		client := b.work(t)
 		client.Commit("x")
 		b.forge.RedirectRepo(origin, "http://"+l.Addr().String()+"/latest/meta-data")
 		before := b.Refs(t, mirror)
@@ -399,7 +399,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 		b.StoreCredential(t, mirror, forge)
 		b.pullAndWait(t)
 		b.requireSame(t)
-		client := b.clone(t)
+		client := b.work(t)
 		client.Commit("pinned")
 		client.Git("push", "--quiet", "origin", "HEAD:main")
 		b.requireSame(t)
@@ -427,7 +427,7 @@ func TestInvariant22_errorsTellClassAndSentence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, forgetest.SeedOptions{Commits: 2})
-			client := b.clone(t)
+			client := b.work(t)
 			client.Commit("x")
 			b.forge.Inject(tt.fault)
 			b.pullAndWait(t)
@@ -451,7 +451,7 @@ func TestInvariant22_errorsTellClassAndSentence(t *testing.T) {
 func TestInvariant23_eventMeansReadable(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
-	client, other := b.clone(t), b.direct(t)
+	client, other := b.work(t), b.direct(t)
 	id := b.Repo(t, mirror).ID
 	git := filepath.Join(b.Engine().Services().Repos.Path(id))
 	pushes := servertest.Rounds(4, 8, 60)
@@ -470,7 +470,7 @@ func TestInvariant23_eventMeansReadable(t *testing.T) {
 			if out, err := other.Try("push", "--quiet", dir, fmt.Sprintf("HEAD:refs/heads/sync-%d", n)); err != nil {
 				t.Error(out)
 			}
-			if err := b.Engine().WaitSync(t.Context(), core.Repository{ID: id}); err != nil {
+			if err := b.SyncID(t.Context(), id); err != nil {
 				t.Error(err)
 			}
 		}

@@ -141,7 +141,7 @@ func TestInvariant23_eventsWhenReadable(t *testing.T) {
 	}
 
 	s.Mirror(t, mirror, forge, origin) // a first mirror is no change of anything
-	synced := s.Client(t, mirror).Clone(s.Remote(mirror))
+	synced := s.WorkOf(t, mirror)
 	head := synced.Commit("through")
 	synced.Git("push", "--quiet", "origin", "HEAD:main")
 	require.Equal(t, head, r.next(t).found)

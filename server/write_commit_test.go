@@ -274,7 +274,7 @@ func TestCommitPack_pushesComeBetween(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
 	w.commit(t, nil, file{path: "a", data: "0"})
-	client := w.Client(t, w.repo).Clone(w.Remote(w.repo))
+	client := w.WorkOf(t, w.repo)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	pushed := 0
@@ -388,7 +388,7 @@ func TestCommitPack_policiesAndUpstreamDecide(t *testing.T) {
 	w.forge.Unprotect(origin)
 
 	// Somebody else pushed to the upstream: one attempt, and a conflict.
-	other := w.ClientWith(t, "").Clone(w.forge.CloneURLAs(origin))
+	other := w.WorkAtHost(t, w.forge, origin)
 	other.Commit("elsewhere")
 	dir, err := w.forge.RepoDir(origin)
 	require.NoError(t, err)
@@ -404,7 +404,7 @@ func TestCommitDiff(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *writes) {
 		w.commit(t, nil, file{path: "a", data: "1\n2\n3\n"}, file{path: "bin", data: "\x00\x01\x02"}, file{path: "old", data: strings.Repeat("same\n", 20)})
-		client := w.Client(t, w.repo).Clone(w.Remote(w.repo))
+		client := w.WorkOf(t, w.repo)
 		client.Git("mv", "old", "new")
 		client.Commit("local")
 		client.Git("rm", "-q", "bin")

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -283,7 +284,7 @@ func TestWrites_keepInStepWithGit(t *testing.T) {
 	t.Parallel()
 	server := servertest.Start(t, servertest.Options{})
 	runs, most := 0, 4
-	if servertest.Long() {
+	if longtest.Long() {
 		most = 30
 	}
 	rapid.Check(t, func(r *rapid.T) {

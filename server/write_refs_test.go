@@ -105,7 +105,7 @@ func TestTags_createAndDelete(t *testing.T) {
 		require.Equal(t, first, w.Refs(t, w.repo)["refs/tags/v1"])
 		require.Equal(t, http.StatusOK, w.post(t, "/tags", m{"name": "rel/2", "ref": "main"}).Status)
 		require.Equal(t, second, w.Refs(t, w.repo)["refs/tags/rel/2"])
-		client := w.Client(t, w.repo).Clone(w.Remote(w.repo))
+		client := w.WorkOf(t, w.repo)
 		client.Git("tag", "-a", "-m", "annotated", "big", "HEAD")
 		client.Git("push", "--quiet", "origin", "big")
 		require.Equal(t, http.StatusOK, w.post(t, "/tags", m{"name": "of-tag", "ref": "big"}).Status)
@@ -329,7 +329,7 @@ func TestNotes_keepWithGit(t *testing.T) {
 	t.Parallel()
 	w := newWrites(t, false)
 	w.commit(t, nil, file{path: "a", data: "1"})
-	client := w.Client(t, w.repo).Clone(w.Remote(w.repo))
+	client := w.WorkOf(t, w.repo)
 	const noted, plain = 300, 200
 	var in strings.Builder
 	for i := range noted + plain {
@@ -369,7 +369,7 @@ func TestCreate_forksAndSnapshots(t *testing.T) {
 		side := w.commit(t, m{"target_branch": "side", "base_branch": "main"}, file{path: "s", data: "1"})
 		w.commit(t, m{"target_branch": "e", "ephemeral": true, "base_branch": "main"}, file{path: "e", data: "1"})
 		require.Equal(t, http.StatusOK, w.post(t, "/notes", m{"sha": tip, "note": "n"}).Status)
-		client := w.Client(t, w.repo).Clone(w.Remote(w.repo))
+		client := w.WorkOf(t, w.repo)
 		client.Git("tag", "-a", "-m", "annotated", "v1", "HEAD")
 		client.Git("push", "--quiet", "origin", "v1")
 		read := w.TokenWith(t, access.Claims{Repo: w.repo, Scopes: []access.Scope{access.GitRead}})

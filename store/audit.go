@@ -7,11 +7,12 @@ import (
 )
 
 const auditColumns = `id, org, repo_id, repo_name, at, subject, actor_org, key_id, remote_addr, user_agent,
-	action, target, credential, host_login, updates, outcome, message`
+	action, target, credential, host_login, updates, outcome, message, token_id, token_hash`
 
 func scanAudit(row scanner) (e core.AuditEntry, err error) {
 	err = row.Scan(&e.ID, &e.Org, &e.RepoID, &e.RepoName, timeColumn{&e.At}, &e.Actor.Subject, &e.Actor.Org, &e.Actor.KeyID,
-		&e.Actor.RemoteAddr, &e.Actor.UserAgent, &e.Action, &e.Target, &e.Credential, &e.HostLogin, jsonColumn{&e.Updates}, &e.Outcome, &e.Message)
+		&e.Actor.RemoteAddr, &e.Actor.UserAgent, &e.Action, &e.Target, &e.Credential, &e.HostLogin, jsonColumn{&e.Updates}, &e.Outcome, &e.Message,
+		&e.Actor.TokenID, &e.Actor.TokenHash)
 	return e, err
 }
 
@@ -24,9 +25,10 @@ func (q *queries) AddAudit(ctx context.Context, e core.AuditEntry) error {
 	}
 	return q.exec(ctx, action, `
 		INSERT INTO audit (`+auditColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		e.ID, e.Org, e.RepoID, e.RepoName, micros(e.At), e.Actor.Subject, e.Actor.Org, e.Actor.KeyID,
-		e.Actor.RemoteAddr, e.Actor.UserAgent, e.Action, e.Target, e.Credential, e.HostLogin, updates, e.Outcome, e.Message)
+		e.Actor.RemoteAddr, e.Actor.UserAgent, e.Action, e.Target, e.Credential, e.HostLogin, updates, e.Outcome, e.Message,
+		e.Actor.TokenID, e.Actor.TokenHash)
 }
 
 // Audit implements [core.AuditStore]. KindInvalid: the limit is not positive.

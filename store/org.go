@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -31,31 +32,50 @@ func scanOrg(row scanner) (o core.Org, err error) {
 	return o, err
 }
 
+const keyColumns = `id, org, key_id, algorithm, public_pem, created_at, disabled_at, issuer, verifies_until`
+
 // AddKey implements [core.OrgStore]. KindNotFound: no such organisation.
 func (q *queries) AddKey(ctx context.Context, k core.Key) error {
-	return q.exec(ctx, op{name: "add key", subject: k.ID, missing: "no such organisation", taken: "a key of this id exists already"}, `
-		INSERT INTO keys (id, org, key_id, algorithm, public_pem, created_at, disabled_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		k.ID, k.Org, k.KeyID, k.Algorithm, k.PublicPEM, micros(k.CreatedAt), micros(k.DisabledAt))
+	action := op{name: "add key", subject: k.ID, missing: "no such organisation", taken: "a key of this id exists already"}
+	if core.ReservedKeyID(k.KeyID) {
+		return &core.Error{Kind: core.KindInvalid, Op: action.name, Subject: k.ID,
+			Message: "the key id " + strconv.Quote(k.KeyID) + " belongs to the server's own keys; choose one that does not begin with \"headwater\" and a colon"}
+	}
+	k.Issuer, k.VerifiesUntil = false, time.Time{}
+	return action.fail(q.write(ctx, func(tx runner) error { return insertKey(ctx, tx, k) }))
+}
+
+func insertKey(ctx context.Context, tx runner, k core.Key) error {
+	return touch(ctx, tx, `INSERT INTO keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		k.ID, k.Org, k.KeyID, k.Algorithm, k.PublicPEM, micros(k.CreatedAt), micros(k.DisabledAt), bit(k.Issuer), micros(k.VerifiesUntil))
 }
 
 // Keys implements [core.OrgStore]. An organisation that does not exist has no keys.
 func (q *queries) Keys(ctx context.Context, org string) ([]core.Key, error) {
-	all, err := collect(ctx, q.read, scanKey, `
-		SELECT id, org, key_id, algorithm, public_pem, created_at, disabled_at
-		FROM keys WHERE org = $1 ORDER BY created_at, id`, org)
+	all, err := collect(ctx, q.read, func(row scanner) (core.Key, error) { return scanKey(row) },
+		`SELECT `+keyColumns+` FROM keys WHERE org = $1 ORDER BY created_at, id`, org)
 	return all, op{name: "list keys", subject: org}.fail(err)
 }
 
-func scanKey(row scanner) (k core.Key, err error) {
-	err = row.Scan(&k.ID, &k.Org, &k.KeyID, &k.Algorithm, &k.PublicPEM, timeColumn{&k.CreatedAt}, timeColumn{&k.DisabledAt})
+// scanKey reads a row of keyColumns, and what the query has after them into more.
+func scanKey(row scanner, more ...any) (k core.Key, err error) {
+	err = row.Scan(append([]any{
+		&k.ID, &k.Org, &k.KeyID, &k.Algorithm, &k.PublicPEM, timeColumn{&k.CreatedAt}, timeColumn{&k.DisabledAt}, &k.Issuer, timeColumn{&k.VerifiesUntil},
+	}, more...)...)
 	return k, err
 }
 
 // DisableKey implements [core.OrgStore]. A key that is disabled keeps its time.
 func (q *queries) DisableKey(ctx context.Context, org, id string, at time.Time) error {
-	return q.exec(ctx, op{name: "disable key", subject: id, missing: "no such key"}, `
-		UPDATE keys SET disabled_at = CASE WHEN disabled_at = 0 THEN $1 ELSE disabled_at END
-		WHERE org = $2 AND id = $3`,
-		micros(at), org, id)
+	action := op{name: "disable key", subject: id, missing: "no such key"}
+	return action.fail(q.writeAll(ctx, func(tx runner) error {
+		err := touch(ctx, tx, `
+			UPDATE keys SET disabled_at = CASE WHEN disabled_at = 0 THEN $1 ELSE disabled_at END
+			WHERE org = $2 AND id = $3`,
+			micros(at), org, id)
+		if err != nil {
+			return err
+		}
+		return deleteIssuerKey(ctx, tx, id)
+	}))
 }

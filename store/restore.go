@@ -51,6 +51,13 @@ func (s *Store) MarkRestored(ctx context.Context, backupAt, now time.Time, empty
 		if err := set(`INSERT INTO sqlite_sequence (name, seq) VALUES ('events', $1)`, base); err != nil {
 			return err
 		}
+		// Servers that have read revocations that are lost now must not miss the next ones.
+		if err := set(`DELETE FROM sqlite_sequence WHERE name = 'revocations'`); err != nil {
+			return err
+		}
+		if err := set(`INSERT INTO sqlite_sequence (name, seq) VALUES ('revocations', $1)`, base); err != nil {
+			return err
+		}
 		if err := set(`
 			INSERT INTO restores (id, backup_at, restored_at, first_seq, confirmed_at) VALUES (1, $1, $2, $3, 0)
 			ON CONFLICT (id) DO UPDATE SET backup_at = $1, restored_at = $2, first_seq = $3, confirmed_at = 0`,

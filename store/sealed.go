@@ -45,6 +45,7 @@ func sealedColumns() []sealedColumn {
 		{"webhooks", "id", "sealed", itself},
 		{"inbound_webhooks", "repo_id", "sealed_token", tokenPlace},
 		{"inbound_webhooks", "repo_id", "sealed_secrets", secretsPlace},
+		{"issuer_keys", "key_id", "sealed", issuerKeyPlace},
 	}
 }
 

@@ -34,6 +34,10 @@ type Options struct {
 	Sealer Sealer       // required
 	Logger hclog.Logger // nil: logs nothing
 	Clock  core.Clock   // nil: the system clock
+	// Wrote is called after every write transaction, for whoever counts: how long it
+	// waited for the writer, and how long it held it. It must not block. nil: nobody
+	// does.
+	Wrote func(waited, held time.Duration)
 }
 
 // Store is the SQLite store. All methods are safe for concurrent use.
@@ -44,6 +48,7 @@ type Store struct {
 	logger   hclog.Logger
 	clock    core.Clock
 	watchers watchers
+	wrote    func(waited, held time.Duration)
 }
 
 var _ core.Store = (*Store)(nil)
@@ -95,7 +100,10 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}
 
-	s := &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock}
+	s := &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock, wrote: opts.Wrote}
+	if s.wrote == nil {
+		s.wrote = func(time.Duration, time.Duration) {}
+	}
 	s.queries = queries{
 		read: &prepared{DB: reader}, write: s.write, writeAll: s.write, eventsAdded: s.watchers.tell,
 		sealer: opts.Sealer, clock: opts.Clock,
@@ -131,15 +139,17 @@ func (s *Store) Tx(ctx context.Context, f func(q core.Queries) error) error {
 
 // write runs f in a transaction of the writer and commits it if f returns nil.
 func (s *Store) write(ctx context.Context, f func(tx runner) error) error {
+	asked := s.clock.Now()
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
+	began := s.clock.Now()
+	defer func() { s.wrote(began.Sub(asked), s.clock.Now().Sub(began)) }()
 	// After a commit this does nothing; it is for errors and panics of f. Its
 	// own error is of no use: a transaction that cannot be rolled back is
 	// ended by closing its connection, which database/sql does.
 	defer func() { _ = tx.Rollback() }()
-	began := s.clock.Now()
 	if err := f(tx); err != nil {
 		return err
 	}

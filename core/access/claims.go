@@ -67,10 +67,50 @@ func (c rawClaims) identity(now time.Time) (Identity, error) {
 		return Identity{}, refuse("%s", core.MessageOf(err))
 	}
 	id.Policy = policy
+	c.tokenID(&id)
 	if err := c.freshness(&id); err != nil {
 		return Identity{}, err
 	}
 	return id, nil
+}
+
+// tokenID reads the claim "jti". One that is not a string has no meaning here, as ever:
+// such a token is revoked by its hash.
+func (c rawClaims) tokenID(id *Identity) {
+	var text *string
+	if json.Unmarshal(c["jti"], &text) == nil && text != nil {
+		id.TokenID = *text
+	}
+}
+
+// issued reads what only tokens that the server issued say, and holds them to what
+// the server issues: the operations that they are for, at most a day, an id. Only with
+// them does the claim "operations" mean anything.
+func (c rawClaims) issued(id *Identity) error {
+	var operations []*string
+	if err := c.claim("operations", "an array of strings", &operations); err != nil {
+		return err
+	}
+	id.issued = true
+	id.operations = make(map[string]bool, len(operations))
+	for _, name := range operations {
+		if name == nil {
+			return refuse(`the claim "operations" of the token must be an array of strings`)
+		}
+		id.operations[*name] = true
+	}
+	if err := c.claim("issued_by", "a string", &id.IssuedBy); err != nil {
+		return err
+	}
+	switch {
+	case len(id.operations) == 0:
+		return refuse(`the token names no operations that it is for`)
+	case id.TokenID == "" || id.IssuedBy == "":
+		return refuse(`the token lacks the claim "jti" or "issued_by"`)
+	case id.IssuedAt.IsZero() || id.ExpiresAt.Sub(id.IssuedAt) > MaxIssuedLife:
+		return refuse("the token is valid for longer than the server issues any")
+	}
+	return nil
 }
 
 // freshness reads how fresh a copy the token demands.

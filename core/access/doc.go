@@ -1,10 +1,11 @@
 // Package access decides who may do what: it verifies the tokens that
-// organisations sign themselves, and reads from them the scopes, the
-// repository and the ref policy.
+// organisations sign themselves and those that the server issues for them, and reads
+// from them the scopes, the repository, the ref policy and the operations.
 //
 // Nothing here is remembered between requests but parsed public keys, for one
-// second: a disabled key stops working at once, and a token cannot be revoked
-// in any other way.
+// second, and what is revoked, which is in memory whole and compared with the database
+// twice a second: a disabled key and a revoked token stop working at once. No token that
+// verified is remembered.
 //
 // The algorithms are ES256, RS256 and EdDSA. Each key is pinned to the one it
 // was registered with, so that the header of a token, which its sender

@@ -22,11 +22,28 @@ type Identity struct {
 	IssuedAt  time.Time   // zero: the token does not tell
 	ExpiresAt time.Time
 	KeyID     string // id of the [core.Key] that verified the token
+	TokenID   string // claim "jti"; "" if there is none
+	TokenHash string // see [Hash]
+	IssuedBy  string // of a token that the server issued: id of the key whose token asked for it
+
+	// Unexported, so that no [Authenticator] can say them.
+	issued     bool
+	operations map[string]bool // of an issued token
+	external   bool            // of a token that an Authenticator knew
 }
+
+// Issued reports whether the server issued the token itself. Such a token opens no more
+// than the operations that it names, and issues no other.
+func (id Identity) Issued() bool { return id.issued }
+
+// Allows reports whether the token is for an operation, by its name in the API or
+// [GitFetch] or [GitPush]. Tokens that organisations sign are for every one. A name that
+// is unknown here opens nothing.
+func (id Identity) Allows(operation string) bool { return !id.issued || id.operations[operation] }
 
 // Actor returns who acts, as far as the token tells.
 func (id Identity) Actor() core.Actor {
-	return core.Actor{Subject: id.Subject, Org: id.Org, KeyID: id.KeyID}
+	return core.Actor{Subject: id.Subject, Org: id.Org, KeyID: id.KeyID, TokenID: id.TokenID, TokenHash: id.TokenHash}
 }
 
 // Caller returns for whom the use of the server is counted.

@@ -194,3 +194,24 @@ func (p Policy) ForbidsPush() bool {
 
 // IsZero reports whether the policy has no entries at all.
 func (p Policy) IsZero() bool { return len(p.entries) == 0 }
+
+// Refs returns the policy as a claim "refs" that means the same.
+func (p Policy) Refs() []RefOps {
+	var refs []RefOps
+	for _, e := range p.entries {
+		one := RefOps{Pattern: e.pattern, Ops: []Op{}}
+		if e.prefix {
+			one.Pattern += catchAll
+		}
+		for _, op := range []struct {
+			op    Op
+			holds bool
+		}{{NoPush, e.rule.NoPush}, {NoForcePush, e.rule.NoForcePush}, {VerifySig, e.rule.VerifySig}} {
+			if op.holds {
+				one.Ops = append(one.Ops, op.op)
+			}
+		}
+		refs = append(refs, one)
+	}
+	return refs
+}

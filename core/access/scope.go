@@ -13,3 +13,18 @@ const (
 
 // Scopes returns every scope there is.
 func Scopes() []Scope { return []Scope{GitRead, GitWrite, RepoWrite, OrgRead} }
+
+// The operations of the Git remotes, beside those of the API: what an issued token names
+// to read and to write there.
+const (
+	GitFetch = "gitFetch" // clone, fetch and list refs
+	GitPush  = "gitPush"
+)
+
+// Operation is one thing that a token can be used for.
+type Operation struct {
+	Name  string // in the API, or [GitFetch] or [GitPush]
+	Scope Scope  // that it takes; "": any
+	// SignedOnly: no token that the server issued does it, whatever that names.
+	SignedOnly bool
+}

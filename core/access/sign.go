@@ -26,7 +26,15 @@ type Claims struct {
 	// see, see [core.ParseDemand].
 	MaxStaleness string
 	Freshness    core.FreshnessPolicy
+	// TokenID is the claim "jti".
+	TokenID string
+	// Operations and IssuedBy are for tokens that the server issues, see [Identity].
+	Operations []string
+	IssuedBy   string
 }
+
+// MaxIssuedLife is how long a token that the server issues is valid at most.
+const MaxIssuedLife = 24 * time.Hour
 
 // RefOps is one entry of the claim "refs". No ops is an explicit "allow".
 type RefOps struct {
@@ -66,9 +74,14 @@ func Sign(key PrivateKey, c Claims) (string, error) {
 
 		MaxStaleness string               `json:"max_staleness,omitempty"`
 		Freshness    core.FreshnessPolicy `json:"freshness,omitempty"`
+
+		TokenID    string   `json:"jti,omitempty"`
+		Operations []string `json:"operations,omitempty"`
+		IssuedBy   string   `json:"issued_by,omitempty"`
 	}{
 		Issuer: c.Issuer, Subject: c.Subject, Repo: c.Repo, Scopes: c.Scopes, Refs: c.Refs, Ops: c.Ops,
 		MaxStaleness: c.MaxStaleness, Freshness: c.Freshness,
+		TokenID: c.TokenID, Operations: c.Operations, IssuedBy: c.IssuedBy,
 	}
 	if !c.IssuedAt.IsZero() {
 		body.IssuedAt = new(c.IssuedAt.Unix())

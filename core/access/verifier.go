@@ -49,19 +49,27 @@ type Verifier struct {
 	clock  core.Clock
 	others Authenticator // nil: there are tokens of ours alone
 
+	revoked revocations
+
 	mu    sync.Mutex
 	cache map[string]keySet // by organisation; only those that have keys
+	// outdated counts calls of Outdate, so that what was read before one is not
+	// kept after it.
+	outdated int
 }
 
 // keySet is the active keys of one organisation.
 type keySet struct {
-	keys   []verifyKey
-	broken error // of a stored key that cannot be read
-	loaded time.Time
+	keys     []verifyKey
+	disabled map[string]bool // by id
+	broken   error           // of a stored key that cannot be read
+	loaded   time.Time
 }
 
 type verifyKey struct {
 	id, keyID string
+	issuer    bool      // the server's own
+	until     time.Time // of a key of the server that signs no more; zero: no end
 	algorithm jose.SignatureAlgorithm
 	public    crypto.PublicKey
 }
@@ -79,6 +87,54 @@ func (v *Verifier) WithAuthenticator(a Authenticator) *Verifier {
 	return v
 }
 
+// WithRevocations makes the verifier refuse what the source says is revoked. It must
+// be called before the first use, and returns the verifier.
+//
+// A failure of the source is a failure of [Verifier.Verify]: a token that may be
+// revoked opens nothing.
+func (v *Verifier) WithRevocations(source RevocationSource) *Verifier {
+	v.revoked.source = source
+	return v
+}
+
+// Load reads all revocations, so that the first request does not wait for it.
+func (v *Verifier) Load(ctx context.Context) error { return v.revoked.current(ctx, v.clock.Now()) }
+
+// Outdate makes the verifier read keys and revocations anew: this process has changed
+// them. What other processes change counts within a second.
+func (v *Verifier) Outdate() {
+	v.revoked.outdate()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	clear(v.cache)
+	v.outdated++
+}
+
+// Recheck is for what goes on long after its token was verified, as streams do. It
+// returns KindUnauthenticated if the token has expired or was revoked since, or its key
+// disabled, and a failure of the sources as it is.
+func (v *Verifier) Recheck(ctx context.Context, id Identity) error {
+	now := v.clock.Now()
+	if !now.Before(id.ExpiresAt.Add(clockSkew)) {
+		return refuse("the token expired at %s", id.ExpiresAt.Format(time.RFC3339))
+	}
+	if err := v.revoked.check(ctx, id, now); err != nil {
+		return err
+	}
+	if id.external {
+		return nil
+	}
+	set, err := v.keys(ctx, id.Org)
+	if err != nil {
+		return err
+	}
+	verifies := func(key verifyKey) bool { return key.id == id.KeyID && key.verifies(now) }
+	if !slices.ContainsFunc(set.keys, verifies) || set.disabled[id.IssuedBy] {
+		return refuse("the key of the token is disabled")
+	}
+	return nil
+}
+
 // authenticate returns the identity of a token that is not one of ours.
 func (v *Verifier) authenticate(ctx context.Context, token string) (Identity, bool, error) {
 	if v.others == nil {
@@ -92,6 +148,12 @@ func (v *Verifier) authenticate(ctx context.Context, token string) (Identity, bo
 		return Identity{}, true, core.Errorf(core.KindInternal, "the authentication of this server names no organisation for a token")
 	case !v.clock.Now().Before(id.ExpiresAt):
 		return Identity{}, true, refuse("the token expired at %s", id.ExpiresAt.Format(time.RFC3339))
+	}
+	// Ours alone are these.
+	id.external, id.issued, id.operations, id.IssuedBy = true, false, nil, ""
+	id.TokenHash = Hash(token)
+	if err := v.revoked.check(ctx, id, v.clock.Now()); err != nil {
+		return Identity{}, true, err
 	}
 	return id, true, nil
 }
@@ -130,8 +192,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	header := parsed.Headers[0]
-	for _, key := range set.candidates(header) {
+	header, now := parsed.Headers[0], v.clock.Now()
+	for _, key := range set.candidates(header, now) {
 		var claims rawClaims
 		err := parsed.Claims(key.public, &claims)
 		switch {
@@ -140,11 +202,20 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		case err != nil:
 			return Identity{}, refuse("the token is malformed")
 		}
-		id, err := claims.identity(v.clock.Now())
+		id, err := claims.identity(now)
+		if err == nil && key.issuer {
+			err = claims.issued(&id)
+		}
 		if err != nil {
 			return Identity{}, err
 		}
-		id.KeyID = key.id
+		id.KeyID, id.TokenHash = key.id, Hash(token)
+		if set.disabled[id.IssuedBy] {
+			return Identity{}, refuse("the key on whose authority the token was issued is disabled")
+		}
+		if err := v.revoked.check(ctx, id, now); err != nil {
+			return Identity{}, err
+		}
 		return id, nil
 	}
 	if set.broken != nil {
@@ -162,20 +233,27 @@ func refuse(format string, args ...any) error {
 }
 
 // candidates returns the keys of the header's algorithm, those that its "kid"
-// names first. The kid is only a hint: SDKs leave it out.
-func (s keySet) candidates(header jose.Header) []verifyKey {
+// names first. The kid is only a hint: SDKs leave it out. A reserved one is more: it
+// names one key of the server, and no other key is tried, nor is such a key tried for
+// a token that does not name it. So no key of a customer makes a token that counts as
+// issued by the server, and none of the server one that counts as the customer's.
+func (s keySet) candidates(header jose.Header, now time.Time) []verifyKey {
+	reserved := core.ReservedKeyID(header.KeyID)
 	var named, others []verifyKey
 	for _, key := range s.keys {
 		switch {
-		case string(key.algorithm) != header.Algorithm:
+		case string(key.algorithm) != header.Algorithm || key.issuer != reserved || !key.verifies(now):
 		case header.KeyID != "" && (header.KeyID == key.keyID || header.KeyID == key.id):
 			named = append(named, key)
-		default:
+		case !reserved:
 			others = append(others, key)
 		}
 	}
 	return slices.Concat(named, others)
 }
+
+// verifies reports whether the key is still one.
+func (k verifyKey) verifies(now time.Time) bool { return k.until.IsZero() || now.Before(k.until) }
 
 // keys returns the active keys of an organisation, from the cache if they are
 // fresh. The mutex is not held while the source is asked; two callers may ask
@@ -184,6 +262,7 @@ func (v *Verifier) keys(ctx context.Context, org string) (keySet, error) {
 	now := v.clock.Now()
 	v.mu.Lock()
 	set, ok := v.cache[org]
+	outdated := v.outdated
 	v.mu.Unlock()
 	if age := now.Sub(set.loaded); ok && age >= 0 && age < keyLifetime {
 		return set, nil
@@ -193,9 +272,10 @@ func (v *Verifier) keys(ctx context.Context, org string) (keySet, error) {
 	if err != nil && core.KindOf(err) != core.KindNotFound {
 		return keySet{}, err
 	}
-	set = keySet{loaded: now}
+	set = keySet{loaded: now, disabled: map[string]bool{}}
 	for _, key := range stored {
 		if !key.DisabledAt.IsZero() {
+			set.disabled[key.ID] = true
 			continue
 		}
 		public, alg, err := parsePublicKey([]byte(key.PublicPEM))
@@ -208,15 +288,18 @@ func (v *Verifier) keys(ctx context.Context, org string) (keySet, error) {
 				Message: "a stored public key of the organisation cannot be used", Err: err}
 			continue
 		}
-		set.keys = append(set.keys, verifyKey{id: key.ID, keyID: key.KeyID, algorithm: alg, public: public})
+		set.keys = append(set.keys, verifyKey{
+			id: key.ID, keyID: key.KeyID, issuer: key.Issuer, until: key.VerifiesUntil, algorithm: alg, public: public,
+		})
 	}
 
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(stored) == 0 {
+	switch {
+	case len(stored) == 0:
 		// Nothing is kept for made-up issuers: they would fill the memory.
 		delete(v.cache, org)
-	} else {
+	case v.outdated == outdated:
 		v.cache[org] = set
 	}
 	return set, nil

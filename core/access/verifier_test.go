@@ -37,11 +37,12 @@ func TestVerifier_Verify_returnsTheIdentity(t *testing.T) {
 	c := claims()
 	c.Refs = []RefOps{{"main", []Op{NoForcePush}}, {"wip/*", nil}}
 	c.Ops = []Op{NoPush}
-	got, err := s.Verify(t.Context(), sign(t, s.signer, c))
+	token := sign(t, s.signer, c)
+	got, err := s.Verify(t.Context(), token)
 	require.NoError(t, err)
-	want := Identity{Org: "acme", Subject: "ci", Repo: "team/app", Scopes: []Scope{GitWrite},
+	want := Identity{TokenHash: Hash(token), Org: "acme", Subject: "ci", Repo: "team/app", Scopes: []Scope{GitWrite},
 		IssuedAt: start, ExpiresAt: start.Add(time.Hour), KeyID: s.table.keys["acme"][0].ID}
-	require.Empty(t, cmp.Diff(want, got, cmpopts.IgnoreFields(Identity{}, "Policy")))
+	require.Empty(t, cmp.Diff(want, got, cmpopts.IgnoreFields(Identity{}, "Policy"), cmp.AllowUnexported(Identity{})))
 	require.Equal(t, Rule{NoForcePush: true}, got.Policy.Rule("refs/heads/main"))
 	require.Equal(t, Rule{}, got.Policy.Rule("refs/heads/wip/1"))
 	require.Equal(t, Rule{NoPush: true}, got.Policy.Rule("refs/heads/other"))
@@ -376,7 +377,9 @@ func TestVerifier_WithAuthenticator(t *testing.T) {
 		id, err := s.Verify(t.Context(), token)
 		require.Equal(t, want, core.KindOf(err), "%q", token)
 		if want == "" {
-			require.Equal(t, good, id)
+			want := good
+			want.TokenHash, want.external = Hash(token), true
+			require.Equal(t, want, id)
 		} else {
 			require.Zero(t, id, "%q", token)
 		}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -83,8 +82,6 @@ func (s *Service) head(ctx context.Context, r core.Repository, commit core.Objec
 
 // empty reports whether the repository has no branches and tags at all.
 func (s *Service) empty(ctx context.Context, r core.Repository) (bool, error) {
-	out, err := s.git.Output(ctx, git.Command{
-		Name: "for-each-ref", Dir: s.repos.Path(r.ID), Flags: []string{"--count=1", "--format=%(refname)"}, Args: []string{"refs/heads/", "refs/tags/"},
-	})
-	return len(out) == 0, err
+	some, err := s.git.HasRefs(ctx, s.repos.Path(r.ID), "refs/heads/", "refs/tags/")
+	return !some, err
 }

@@ -1,7 +1,6 @@
 package content
 
 import (
-	"bufio"
 	"context"
 	"strings"
 	"time"
@@ -41,35 +40,22 @@ type RefsPage struct {
 // refs lists the refs below a prefix that come after a name, one more than the
 // limit. The names are those of the namespace.
 func (s *Service) refs(ctx context.Context, dir string, ns core.Namespace, prefix, after string, limit int) ([]git.Ref, error) {
-	out, err := s.git.Stream(ctx, git.Command{
-		Name: "for-each-ref",
-		Dir:  dir,
-		// Nothing here needs the objects, so none is read: refs of a page are
-		// few, those before it may be many.
-		Flags: []string{"--format=%(objectname) %(refname)", "--sort=refname"},
-		Args:  []string{strings.TrimSuffix(ns.Path(prefix[:strings.LastIndexByte(prefix, '/')]), "/")},
-	})
+	below := strings.TrimSuffix(ns.Path(prefix[:strings.LastIndexByte(prefix, '/')]), "/")
+	all, err := s.git.Refs(ctx, dir, below)
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
 	var refs []git.Ref
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		id, name, _ := strings.Cut(lines.Text(), " ")
-		name = strings.TrimPrefix(name, ns.Path(""))
-		if !strings.HasPrefix(name, prefix) || name <= after {
+	for _, ref := range all {
+		ref.Name = strings.TrimPrefix(ref.Name, ns.Path(""))
+		if !strings.HasPrefix(ref.Name, prefix) || ref.Name <= after {
 			continue
 		}
-		refs = append(refs, git.Ref{Name: name, ID: core.ObjectID(id)})
-		if len(refs) > limit {
-			return refs, nil
+		if refs = append(refs, ref); len(refs) > limit {
+			break
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, err
-	}
-	return refs, out.Wait()
+	return refs, nil
 }
 
 // page cuts a listing to its limit and returns the cursor of the next page.

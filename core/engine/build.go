@@ -62,11 +62,32 @@ type Options struct {
 	Limits limit.Options
 	// Trees are how much of a tree git may be asked to unfold for a request.
 	Trees treeobject.Limits
+	// Observer is notified of what was done; nil: nobody is.
+	Observer Observer
+}
+
+// Store is what the use cases need of [core.Store].
+type Store interface {
+	Repository(ctx context.Context, org, name string) (core.Repository, error)
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	RepositoryIDs(ctx context.Context) ([]string, error)
+	CreateRepository(ctx context.Context, r core.Repository) error
+	DetachUpstream(ctx context.Context, id string) error
+	core.CredentialStore
+	Settings(ctx context.Context, repoID string) (core.Settings, error)
+	SaveSettings(ctx context.Context, repoID string, s core.Settings) error
+	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
+	Runs(ctx context.Context, repoID, before string, limit int) ([]core.Run, error)
+	InterruptRuns(ctx context.Context, at time.Time) (int, error)
+	InboundWebhook(ctx context.Context, repoID string) (core.InboundWebhook, error)
+	Expectations(ctx context.Context, repoID string) ([]core.Expectation, error)
+	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
+	Forgotten(ctx context.Context, repoID string, ids []core.ObjectID) ([]core.ObjectID, error)
 }
 
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
 type Engine struct {
-	store     core.Store
+	store     Store
 	git       *git.Git
 	repos     *repo.Repos
 	push      *push.Service
@@ -90,13 +111,18 @@ type Engine struct {
 	inbound   *inbound.Service
 	upstreams *upstream.Service
 	discover  *discovery.Discoverer
-	disk      *disk
+	readiness *Readiness
+	retain    *retain.Service
+	rotation  *maintain.Rotation
 	clock     core.Clock
 	log       hclog.Logger
 }
 
 // New builds the parts and connects them.
 func New(o Options) (*Engine, error) {
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
 	discover := discovery.New(o.Agent)
 	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
 	e.objects = catfile.NewPool(o.Git, catfile.Options{})
@@ -108,12 +134,12 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.disk = &disk{dir: e.repos.TempDir(), clock: o.Clock}
 	// Only what changes refs has the store itself: a commit point may keep tables in it.
 	o.Store = describing{o.Store, e.describe}
 	e.store = o.Store
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
+	e.maintain.Done = o.Observer.Maintained
 	e.reach = reach.New(reach.Options{Git: o.Git, Path: e.repos.Path, Store: o.Store, Logger: o.Logger})
 	e.repos.OnApplied(func(id string, moved int) {
 		e.maintain.Applied(id, moved)
@@ -126,14 +152,24 @@ func New(o Options) (*Engine, error) {
 		WantSync: func(ctx context.Context, id string) { e.requestSync(ctx, id, schedule.TriggerRecovery) },
 	})
 	o.Git.OnDamaged(e.rebuild.SuspectFolder)
+	e.readiness = newReadiness(o.Store, e.rebuild, &disk{dir: e.repos.TempDir(), clock: o.Clock})
+	e.retain = retain.New(o.Store, o.Clock, o.Logger)
+	e.rotation = &maintain.Rotation{
+		IDs: o.Store.RepositoryIDs, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Suspect,
+		Failed: func(id string, err error) {
+			o.Logger.Error("the packs of a repository could not be read", "repo_id", id, "error", err)
+		},
+	}
 	e.sync = mirror.New(mirror.Options{
 		Rebuilds: e.rebuild,
 		Git:      o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Ended:  o.Observer.Synced,
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
 	e.events = events.New(events.Options{
 		Store: o.Store, Clock: o.Clock, Logger: o.Logger, Policy: o.Webhooks, Resolver: o.Resolver, Progress: e.sync.Running,
+		Tried: o.Observer.Delivered,
 	})
 	e.inbound = inbound.New(inbound.Options{
 		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.monitor, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
@@ -142,12 +178,17 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
 		Confirm: e.monitor.Confirm, Recheck: e.monitor.Recheck, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
+		Finished: o.Observer.Pushed,
 	})
 	if err != nil {
 		return nil, err
 	}
 	// On the system's clock: how long a client waits is no matter of the dates
 	// that the rest of the core reckons with.
+	o.Limits.Queued = o.Observer.Queued
+	if o.Limits.Server == 0 {
+		o.Limits.Server = limit.PlacesFor(git.MachineMemory())
+	}
 	e.limiter = limit.New(o.Limits)
 	e.serve = serve.New(serve.Options{
 		Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Refused: e.reach.Refused, Logger: o.Logger,
@@ -233,14 +274,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.sync.Serve(ctx) })
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return e.rebuild.Run(ctx) })
-	rotation := &maintain.Rotation{
-		IDs: e.store.RepositoryIDs, Path: e.repos.Path, Clock: e.clock, Suspect: e.rebuild.Suspect,
-		Failed: func(id string, err error) {
-			e.log.Error("the packs of a repository could not be read", "repo_id", id, "error", err)
-		},
-	}
-	g.Go(func() error { return rotation.Run(ctx) })
-	g.Go(func() error { return retain.New(e.store, e.clock, e.log).Run(ctx) })
+	g.Go(func() error { return e.rotation.Run(ctx) })
+	g.Go(func() error { return e.retain.Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.reach.Run(ctx) })
 	g.Go(func() error { return e.ephemeral.Run(ctx) })
@@ -250,9 +285,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.discover.CloseIdle()
 	return err
 }
-
-// MaintenanceDue has maintenance look at a repository soon.
-func (e *Engine) MaintenanceDue(repoID string) { e.maintain.Due(repoID) }
 
 // Services are the parts of the core that can be used one by one; what needs
 // several of them is a method of [Engine].
@@ -269,6 +301,11 @@ type Services struct {
 	Ephemeral *ephemeral.Service // ephemeral branches as a whole
 	Events    *events.Service    // webhooks and the event feed
 	Inbound   *inbound.Service   // webhooks from hosts
+	Schedule  *schedule.Service  // requests of syncs, and waiting for them
+	Mirror    *mirror.Service    // plans of syncs, and looks before pushes
+	Rebuild   *rebuild.Service   // missing or damaged folders
+	Maintain  *maintain.Service  // repacks
+	Readiness *Readiness         // whether requests can be served
 }
 
 // Services returns the parts.
@@ -276,33 +313,6 @@ func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
 		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound,
+		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Readiness: e.readiness,
 	}
-}
-
-// Ready reports whether requests can be served: the store answers, its disk is mounted as
-// far as can be seen, and can be written. KindDamaged: many repositories are missing at
-// once. KindResource: nothing can be written, so that no push and no sync can be recorded;
-// what is here is served all the same.
-func (e *Engine) Ready(ctx context.Context) error {
-	if _, err := e.store.Orgs(ctx); err != nil {
-		return err
-	}
-	if problems, waiting := e.rebuild.Problems(); waiting {
-		return core.Errorf(core.KindDamaged, "%s", problems[0])
-	}
-	return nil
-}
-
-// Writable returns why nothing can be written to the data directory, KindResource, and
-// nil if that can be done.
-func (e *Engine) Writable() error { return e.disk.writable() }
-
-// Problems are what an operator has to look at although requests are served, in one
-// sentence each.
-func (e *Engine) Problems() []string {
-	problems, _ := e.rebuild.Problems()
-	if err := e.disk.writable(); err != nil {
-		problems = append(problems, core.MessageOf(err))
-	}
-	return problems
 }

@@ -160,8 +160,3 @@ func (e *Engine) DeleteCredential(ctx context.Context, org, id string) error {
 	e.checkInbound(ctx, r.ID)
 	return nil
 }
-
-// CredentialByRepo returns the credential of a repository.
-func (e *Engine) CredentialByRepo(ctx context.Context, r core.Repository) (core.Credential, error) {
-	return e.store.CredentialByRepo(ctx, r.ID)
-}

@@ -60,11 +60,20 @@ func (b *bench) start() {
 	}
 }
 
-// pull asks for a sync of everything, or of one ref.
-func (b *bench) pull(r core.Repository, ref string) error {
+// pull asks for a sync.
+func (b *bench) pull(r core.Repository) {
 	b.Helper()
-	_, err := b.PullUpstream(b.Context(), r, ref, schedule.TriggerAPI)
-	return err
+	_, err := b.Services().Schedule.Request(b.Context(), r.ID, schedule.TriggerAPI, "")
+	require.NoError(b, err)
+}
+
+// sync asks for a sync, waits for it and returns its error.
+func (b *bench) sync(r core.Repository) error {
+	b.Helper()
+	parts := b.Services()
+	generation, err := parts.Schedule.Request(b.Context(), r.ID, schedule.TriggerAPI, "")
+	require.NoError(b, err)
+	return parts.Schedule.Wait(b.Context(), r.ID, generation)
 }
 
 // create makes a repository that follows "acme/NAME" of the forge.
@@ -94,20 +103,20 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.Equal(t, core.KindConflict, core.KindOf(err))
 	entered, release := make(chan struct{}, 10), make(chan struct{})
 	b.Forge.Inject(forgetest.Fault{Times: 1, Before: func() { entered <- struct{}{}; <-release }})
-	require.NoError(t, b.pull(r, ""))
+	b.pull(r)
 	<-entered
 	require.Equal(t, core.KindSyncing, core.KindOf(b.CheckReady(ctx, r)))
 	st, err := b.SyncStatus(ctx, r)
 	require.NoError(t, err)
 	require.True(t, st.Running)
 	close(release)
-	require.NoError(t, b.WaitSync(ctx, r))
+	require.NoError(t, b.sync(r))
 	require.NoError(t, b.CheckReady(ctx, r))
 	require.Equal(t, one, b.Refs(r)["refs/heads/main"])
 
 	// A push gets the refs that are there now.
 	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
-	b.Fresh(ctx, r)
+	b.Services().Mirror.BeforePush(ctx, r)
 	// It gives up waiting after two seconds, which a machine under load may need.
 	require.Eventually(t, func() bool { return b.Refs(r)["refs/heads/main"] == two }, time.Minute, 10*time.Millisecond)
 
@@ -115,7 +124,7 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.SetDefaultBranch(ctx, r, "nothing")
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
-	runs, err := b.Engine.Runs(ctx, r, "", 10)
+	runs, err := b.Store.Runs(ctx, r.ID, "", 10)
 	require.NoError(t, err)
 	require.NotEmpty(t, runs)
 
@@ -126,21 +135,20 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
 	require.Equal(t, core.KindNotFound, core.KindOf(b.DeleteCredential(ctx, "other", c.ID)))
 	b.Forge.RevokeToken(stored.Secret.Reveal())
-	require.NoError(t, b.WaitSync(ctx, r))
+	require.NoError(t, b.sync(r))
 
 	require.NoError(t, b.Detach(ctx, r))
 	require.NoError(t, b.Detach(ctx, r), "again")
 	require.NoError(t, b.CheckReady(ctx, r))
 	r = b.Reload(r)
 	require.Nil(t, r.Upstream)
-	require.Equal(t, core.KindInvalid, core.KindOf(b.pull(r, "")))
 	require.Equal(t, two, b.Refs(r)["refs/heads/main"], "the content stays")
 	results, err := b.Services().Push.Write(ctx, push.Session{Repo: r, Source: core.SourceAPI, Updates: []core.RefUpdate{{Name: "refs/heads/ours", New: one}}})
 	require.NoError(t, err)
 	require.True(t, results[0].OK())
 
 	require.NoError(t, b.DeleteRepository(ctx, r))
-	_, err = b.Repository(ctx, coretest.Org, "a")
+	_, err = b.World.Repos.Repository(ctx, coretest.Org, "a")
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
 }
 
@@ -176,15 +184,6 @@ func TestEngine_CreateRepository_refuses(t *testing.T) {
 	require.Empty(t, left)
 }
 
-func TestEngine_PullUpstream_checksTheRef(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	r := b.create("a")
-	for _, ref := range []string{"refs/pull/1/head", "a..b", "refs/internal/x", "-x y"} {
-		require.Equal(t, core.KindInvalid, core.KindOf(b.pull(r, ref)), ref)
-	}
-}
-
 func TestEngine_CreateCredential_refusesWhatNoHeaderCanHold(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -212,7 +211,7 @@ func TestEngine_deleteAndDetachDuringASync(t *testing.T) {
 			b.ForgeCommit(r, "refs/heads/main", "one")
 			entered := make(chan struct{}, 10)
 			b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Stall: true, Before: func() { entered <- struct{}{} }})
-			require.NoError(t, b.pull(r, ""))
+			b.pull(r)
 			<-entered
 			begin := time.Now()
 			require.NoError(t, end(b, r))
@@ -236,16 +235,17 @@ func TestInvariant17_restartGoesOn(t *testing.T) {
 	b.ForgeCommit(r, "refs/heads/main", "one")
 	entered := make(chan struct{}, 10)
 	b.Forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindFetch}, Times: 1, Stall: true, Before: func() { entered <- struct{}{} }})
-	require.NoError(t, b.pull(r, ""))
+	b.pull(r)
 	<-entered
 	b.stop()
 	b.start()
-	require.NoError(t, b.WaitSync(t.Context(), r))
+	require.NoError(t, b.sync(r))
 	require.Equal(t, b.UpstreamRefs(r), b.Refs(r))
 	require.NoError(t, os.Rename(b.Repos.TempDir(), b.Dir+"/away"))
-	require.Equal(t, core.KindResource, core.KindOf(b.Writable()), "nothing can be written")
-	require.NoError(t, b.Ready(t.Context()), "reads go on")
-	require.Len(t, b.Problems(), 1)
+	ready := b.Services().Readiness
+	require.Equal(t, core.KindResource, core.KindOf(ready.Writable()), "nothing can be written")
+	require.NoError(t, ready.Check(t.Context()), "reads go on")
+	require.Len(t, ready.Problems(), 1)
 	require.NoError(t, os.Rename(b.Dir+"/away", b.Repos.TempDir()))
 }
 
@@ -255,10 +255,10 @@ func TestInvariant09_upstreamDownReadsWork(t *testing.T) {
 	b.Forge.CreateRepo("acme/a", false)
 	r := b.create("a")
 	one := b.ForgeCommit(r, "refs/heads/main", "one")
-	require.NoError(t, b.WaitSync(t.Context(), r))
+	require.NoError(t, b.sync(r))
 	require.NoError(t, b.Forge.Close())
-	require.Error(t, b.WaitSync(t.Context(), r))
-	b.Fresh(t.Context(), r) // bounded, and no error for the client
+	require.Error(t, b.sync(r))
+	b.Services().Mirror.BeforePush(t.Context(), r) // bounded, and no error for the client
 	require.NoError(t, b.CheckReady(t.Context(), r))
 	require.NoError(t, b.Repos.Current(t.Context(), r))
 	require.Equal(t, one, b.Refs(r)["refs/heads/main"])
@@ -317,7 +317,7 @@ func TestEngine_firstSyncBegins(t *testing.T) {
 			_, err := b.CreateCredential(t.Context(), r, engine.CredentialRequest{Username: &stored.Username, Secret: stored.Secret})
 			require.NoError(t, err)
 			require.Zero(t, wanted())
-			require.NoError(t, b.pull(r, ""))
+			b.pull(r)
 			require.EqualValues(t, 1, wanted())
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/loop"
+	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -60,12 +61,15 @@ type Ensured struct {
 	IDs       []EnsuredID
 	Freshness core.Freshness
 	All       bool // everything is here
+	Forgotten bool // what is not here was forgotten here on purpose, and was not waited for
 }
 
 // Ensure waits until everything that is wanted is here, or ctx ends; then it
 // returns what is, without an error. Objects and refs that are here already are
 // not asked about. All else is looked up at the upstream, by looks that begin
-// after the call, again and again: hosts announce refs before they serve them.
+// after the call, again and again: hosts announce refs before they serve them. Only
+// ids that were forgotten here on purpose are not waited for: one look says whether a
+// ref leads to them again.
 // An id that no ref leads to is fetched by itself, if the host serves that.
 // Errors: KindInvalid (no upstream, too much or nothing wanted, bad names).
 func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest) (Ensured, error) {
@@ -75,9 +79,11 @@ func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest)
 	pause := ensurePause
 	looked := false
 	reasons := map[core.ObjectID]string{}
+	var forgotten []core.ObjectID
 	for {
 		found, err := e.ensured(context.WithoutCancel(ctx), r, q, looked, reasons)
-		if err != nil || found.All || ctx.Err() != nil {
+		found.Forgotten = err == nil && !found.All && looked && found.missesOnly(forgotten)
+		if err != nil || found.All || found.Forgotten || ctx.Err() != nil {
 			return found, err
 		}
 		if looked {
@@ -95,8 +101,14 @@ func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest)
 			pause = min(pause*2, ensurePauseMax)
 			continue
 		}
-		e.fetchMissing(ctx, r, q.IDs, reasons)
+		forgotten = e.fetchMissing(ctx, r, q.IDs, reasons)
 	}
+}
+
+// missesOnly reports whether nothing is waited for but some of the ids.
+func (f Ensured) missesOnly(ids []core.ObjectID) bool {
+	return !slices.ContainsFunc(f.Refs, func(r EnsuredRef) bool { return !r.Here }) &&
+		!slices.ContainsFunc(f.IDs, func(i EnsuredID) bool { return !i.Here && !slices.Contains(ids, i.ID) })
 }
 
 func (q EnsureRequest) check(r core.Repository) error {
@@ -109,15 +121,8 @@ func (q EnsureRequest) check(r core.Repository) error {
 		return core.Errorf(core.KindInvalid, "at most %d refs and ids can be waited for at once", maxEnsured)
 	}
 	for _, w := range q.Refs {
-		full := w.Name
-		if !strings.HasPrefix(full, "refs/") {
-			full = "refs/heads/" + full
-		}
-		if err := core.ValidateRefName(full); err != nil {
+		if err := core.ValidateUpstreamRef(w.Name); err != nil {
 			return err
-		}
-		if !core.UpstreamOwned(core.Default, full) {
-			return core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", w.Name)
 		}
 		if w.ID != "" && !w.ID.Valid() {
 			return core.Errorf(core.KindInvalid, "ref %q: %q is not an object id in full length", w.Name, w.ID)
@@ -248,11 +253,12 @@ func (e *Engine) hasWhole(ctx context.Context, dir string, id core.ObjectID) (bo
 
 // fetchMissing fetches the ids that are not here, each by itself: one that the
 // host does not serve must not keep the others away. It notes why some are not; a
-// fetch that the end of ctx cut short says nothing new of that.
-func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core.ObjectID, reasons map[core.ObjectID]string) {
+// fetch that the end of ctx cut short says nothing new of that. It returns which of
+// them are forgotten, or lead to what is.
+func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core.ObjectID, reasons map[core.ObjectID]string) []core.ObjectID {
 	strict, err := e.reach.Strict(ctx, r)
 	if err != nil {
-		return
+		return nil
 	}
 	forgotten, err := e.store.Forgotten(ctx, r.ID, ids)
 	for _, id := range ids {
@@ -265,8 +271,12 @@ func (e *Engine) fetchMissing(ctx context.Context, r core.Repository, ids []core
 			continue
 		}
 		err := e.sync.FetchObject(ctx, r, id)
+		if errors.Is(err, mirror.ErrForgotten) {
+			forgotten = append(forgotten, id)
+		}
 		if err != nil && (ctx.Err() == nil || reasons[id] == "") {
 			_, reasons[id] = upstream.Classify(err)
 		}
 	}
+	return forgotten
 }

@@ -16,10 +16,6 @@ import (
 // defaultBranch is the default branch of a repository that asks for none.
 const defaultBranch = "main"
 
-// freshTimeout bounds the look at the upstream before a push is advertised;
-// after it the push sees what is here.
-const freshTimeout = 2 * time.Second
-
 // CreateRepository makes a repository on disk and in the store and returns it
 // when it can be used. KindInvalid: bad name, branch, provider or host.
 // KindConflict: the name is taken (or is linked already). KindPrecondition: the
@@ -111,24 +107,6 @@ func (e *Engine) makeRepository(ctx context.Context, r core.Repository, from *Co
 	})
 }
 
-// Repository finds by public name or by internal id.
-func (e *Engine) Repository(ctx context.Context, org, nameOrID string) (core.Repository, error) {
-	r, err := e.store.Repository(ctx, org, nameOrID)
-	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(nameOrID, "repo_") {
-		return r, err
-	}
-	byID, idErr := e.store.RepositoryByID(ctx, nameOrID)
-	if idErr != nil || byID.Org != org {
-		return core.Repository{}, err
-	}
-	return byID, nil
-}
-
-// ListRepositories returns a page of repositories.
-func (e *Engine) ListRepositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
-	return e.store.Repositories(ctx, f)
-}
-
 // SetDefaultBranch returns the repository with its new default branch. KindNotFound:
 // the branch does not exist in a repository that has branches.
 func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch string) (core.Repository, error) {
@@ -197,28 +175,6 @@ func (e *Engine) Detach(ctx context.Context, r core.Repository) error {
 	}
 	e.log.Info("repository detached from its upstream", "repo_id", r.ID)
 	return nil
-}
-
-// PullUpstream requests a sync and returns at once: it has ended, well or not,
-// when [core.SyncState.Tried] has reached the number that it returns. KindInvalid:
-// no upstream configured, or a bad ref.
-func (e *Engine) PullUpstream(ctx context.Context, r core.Repository, ref, trigger string) (int64, error) {
-	if r.Upstream == nil {
-		return 0, core.Errorf(core.KindInvalid, "no upstream configured for this repository")
-	}
-	if ref != "" {
-		full := ref
-		if !strings.HasPrefix(full, "refs/") {
-			full = "refs/heads/" + full
-		}
-		if err := core.ValidateRefName(full); err != nil {
-			return 0, err
-		}
-		if !core.UpstreamOwned(core.Default, full) {
-			return 0, core.Errorf(core.KindInvalid, "ref %q is not a branch or tag", ref)
-		}
-	}
-	return e.schedule.Request(ctx, r.ID, trigger, ref)
 }
 
 // SyncStatus returns what a caller may know of a repository's state.
@@ -297,11 +253,6 @@ func (e *Engine) held(ctx context.Context, r core.Repository) ([]core.Rewrite, e
 	return held, nil
 }
 
-// Runs returns the runs of a repository before a run, latest first.
-func (e *Engine) Runs(ctx context.Context, r core.Repository, before string, limit int) ([]core.Run, error) {
-	return e.store.Runs(ctx, r.ID, before, limit)
-}
-
 // CheckReady is KindSyncing while the first sync of a repository runs or is about
 // to. After one that failed, the repository is an empty one. It is KindRebuilding or
 // KindDamaged where the content is not here, see [rebuild.Service.Check].
@@ -327,30 +278,4 @@ func (e *Engine) CheckReady(ctx context.Context, r core.Repository) error {
 		return &core.Error{Kind: core.KindSyncing, Message: "repository sync in progress. please retry shortly", RetryAfter: 2 * time.Second}
 	}
 	return nil
-}
-
-// Fresh brings the local copy of a synced repository up to its upstream before
-// a push gets the refs to negotiate against. It takes at most two seconds;
-// after that, or on an error, the push sees what is here.
-func (e *Engine) Fresh(ctx context.Context, r core.Repository) {
-	if r.Upstream == nil || r.Upstream.Mode == providers.ModePublic {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
-	defer cancel()
-	start := e.clock.Now()
-	if err := e.sync.Fresh(ctx, r); err != nil {
-		e.log.Debug("the local copy may be behind its upstream", "repo_id", r.ID, "error", err)
-	}
-	e.log.Debug("looked at the upstream before a push", "repo_id", r.ID, "duration", e.clock.Now().Sub(start))
-}
-
-// WaitSync asks for a sync and waits until a run that began after now has
-// ended; it returns that run's error.
-func (e *Engine) WaitSync(ctx context.Context, r core.Repository) error {
-	gen, err := e.schedule.Request(ctx, r.ID, schedule.TriggerAPI, "")
-	if err != nil {
-		return err
-	}
-	return e.schedule.Wait(ctx, r.ID, gen)
 }

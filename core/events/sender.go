@@ -31,6 +31,8 @@ type sender struct {
 	workers int // requests in flight at most
 	slots   int // of them to one webhook
 
+	tried func(Try) // nil: nobody counts
+
 	wake loop.Signal
 	done chan result // has room for every worker
 
@@ -64,7 +66,7 @@ type result struct {
 
 func newSender(o Options) *sender {
 	return &sender{
-		store: o.Store, clock: o.Clock, log: o.Logger, client: newClient(o), workers: o.Workers, slots: o.Slots,
+		store: o.Store, clock: o.Clock, log: o.Logger, client: newClient(o), workers: o.Workers, slots: o.Slots, tried: o.Tried,
 		wake: loop.NewSignal(), done: make(chan result, o.Workers),
 		started: map[string]struct{}{}, lanes: map[string]*lane{}, hurried: map[string]struct{}{},
 	}
@@ -324,6 +326,9 @@ func (s *sender) start(ctx context.Context, workers *sync.WaitGroup, w core.Webh
 		r.outcome = s.client.send(ctx, w, d)
 		if r.outcome.failure != "" && ctx.Err() != nil {
 			return // not the receiver's failure
+		}
+		if s.tried != nil {
+			s.tried(Try{Status: r.outcome.status, OK: r.outcome.failure == "", Took: r.outcome.duration})
 		}
 		s.done <- r
 	})

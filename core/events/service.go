@@ -37,8 +37,18 @@ type Options struct {
 	Resolver netguard.Resolver // nil is the system's
 	RootCAs  *x509.CertPool    // that sign receivers' certificates; nil is the system's
 	Timeout  time.Duration     // of one attempt; 0 is 10 s
-	Workers  int               // requests in flight; 0 is 128
-	Slots    int               // requests in flight to one webhook; 0 is 8
+	// Tried is called after every attempt of a delivery, for whoever counts; it must
+	// not block. nil: nobody does.
+	Tried   func(Try)
+	Workers int // requests in flight; 0 is 128
+	Slots   int // requests in flight to one webhook; 0 is 8
+}
+
+// Try is one attempt of a delivery.
+type Try struct {
+	Status int // of the answer; 0: none came
+	OK     bool
+	Took   time.Duration
 }
 
 // Service keeps webhooks, delivers events to them and feeds readers. It is

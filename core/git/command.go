@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ type Command struct {
 	Name  string   // subcommand
 	Verb  string   // of subcommands that have one, as "write" of commit-graph
 	Dir   string   // of the bare repository (GIT_DIR); "" for none
+	Stage string   // not empty: the refs and settings are those of this one, the objects those of Dir
 	Flags []string // written as constants at the call site; values are attached with "="
 	Args  []string // positionals from data; none may begin with "-"
 	Paths []string // after "--"
@@ -151,11 +153,15 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	}
 	cmd := exec.CommandContext(ctx, g.path, args...)
 	cmd.Env = append(append(append([]string(nil), g.env...), configEnv(append(cfg, c.Config...))...), c.Env...)
-	if c.Dir != "" {
+	switch {
+	case c.Dir == "":
+		cmd.Dir = os.TempDir()
+	case c.Stage != "":
+		cmd.Dir = c.Dir
+		cmd.Env = append(cmd.Env, "GIT_DIR="+c.Stage, "GIT_OBJECT_DIRECTORY="+filepath.Join(c.Dir, "objects"))
+	default:
 		cmd.Dir = c.Dir
 		cmd.Env = append(cmd.Env, "GIT_DIR="+c.Dir)
-	} else {
-		cmd.Dir = os.TempDir()
 	}
 	p := &Process{cmd: cmd, name: c.Name, start: time.Now(), git: g, ctx: ctx, watch: watch}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
@@ -252,7 +258,13 @@ func (p *Process) reap() error {
 // a [*core.Error], or the context's error when that ended the process. It is
 // called once.
 func (p *Process) Wait() error {
-	err := p.reap()
+	err := p.explain(p.reap())
+	p.git.count(p, err)
+	return err
+}
+
+// explain makes an error of how the process ended.
+func (p *Process) explain(err error) error {
 	p.git.starter.ended()
 	if p.watch != nil {
 		defer p.watch.stop() // after the context was asked why it ended

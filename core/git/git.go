@@ -25,6 +25,9 @@ type Options struct {
 	// before it is ended; 0 is [DefaultStall]. Only Linux shows what processes
 	// do; elsewhere curl's limit of 1 kB/s over 60 s stands in.
 	Stall time.Duration
+	// Ended is called when a git has ended, for whoever counts; it must not block.
+	// nil: nobody does.
+	Ended func(Usage)
 }
 
 // Git runs one git binary. It is safe for concurrent use.
@@ -37,6 +40,7 @@ type Git struct {
 	stall   time.Duration // 0: processes cannot be watched here
 	starter starter
 	damaged atomic.Pointer[func(dir, said string)]
+	ended   func(Usage) // nil: nobody counts
 }
 
 // OnDamaged sets the function that is called when a git says that the repository it
@@ -109,7 +113,7 @@ func New(ctx context.Context, o Options) (*Git, error) {
 	if o.AllowProtocols == "" {
 		o.AllowProtocols = "https:http"
 	}
-	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols), memory: o.Memory.WithDefaults()}
+	g := &Git{path: o.Path, log: o.Logger.Named("git"), env: baseEnv(o.AllowProtocols), memory: o.Memory.WithDefaults(), ended: o.Ended}
 	if canWatch() {
 		g.stall = cmp.Or(o.Stall, DefaultStall)
 	}

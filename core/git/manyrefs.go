@@ -25,8 +25,9 @@ const packedRefsWait = time.Second
 // of the same refs from before are removed after that, under their locks; until then
 // a reader sees their old values, as he may in the middle of git's renames.
 //
-// A failure that a ref causes is a [*RefError], and then nothing has changed.
-func (g *Git) UpdateManyRefs(ctx context.Context, dir string, transactions ...[]RefChange) (err error) {
+// A failure that a ref causes is a [*RefError], and then nothing has changed. step is
+// called by name after each step on disk, for crash tests.
+func (g *Git) UpdateManyRefs(ctx context.Context, dir string, step func(name string), transactions ...[]RefChange) (err error) {
 	if _, err := os.Stat(filepath.Join(dir, "reftable")); err == nil {
 		_, err := g.UpdateRefs(ctx, dir, transactions...) // which writes one file itself
 		return err
@@ -36,6 +37,7 @@ func (g *Git) UpdateManyRefs(ctx context.Context, dir string, transactions ...[]
 		return err
 	}
 	defer func() { err = errors.Join(err, packed.discard()) }()
+	step("packed-refs-locked")
 	refs, err := g.packable(ctx, dir)
 	if err != nil {
 		return err
@@ -51,10 +53,14 @@ func (g *Git) UpdateManyRefs(ctx context.Context, dir string, transactions ...[]
 		return err
 	}
 	loose, err := lockLooseRefs(dir, transactions)
-	defer func() { err = errors.Join(err, loose.unlock()) }()
+	defer func() {
+		err = errors.Join(err, loose.unlock())
+		step("loose-refs-unlocked")
+	}()
 	if err != nil {
 		return err
 	}
+	step("loose-refs-locked")
 	names := sortedNames(refs)
 	if err := checkFolders(refs, names); err != nil {
 		return err
@@ -62,7 +68,8 @@ func (g *Git) UpdateManyRefs(ctx context.Context, dir string, transactions ...[]
 	if err := packed.write(refs, names); err != nil {
 		return fmt.Errorf("write packed-refs: %w", err)
 	}
-	return loose.remove()
+	step("packed-refs-written")
+	return loose.remove(step)
 }
 
 // otherRefs reports whether a changed ref has a file, but is none of the refs that can
@@ -108,11 +115,12 @@ func lockLooseRefs(dir string, transactions [][]RefChange) (*looseRefs, error) {
 }
 
 // remove removes the files.
-func (l *looseRefs) remove() error {
+func (l *looseRefs) remove(step func(name string)) error {
 	for _, name := range l.names {
 		if err := os.Remove(filepath.Join(l.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove loose refs: %w", err)
 		}
+		step("loose-ref-removed")
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func TestGit_UpdateManyRefs(t *testing.T) {
 		RefStale: refChange("refs/heads/loose", a, b), RefConflict: refChange("refs/heads/folder/x", "", a),
 		RefNoObject: refChange("refs/heads/x", "", missing), RefLocked: refChange("refs/heads/loose", b, a),
 	} {
-		err := g.UpdateManyRefs(t.Context(), dir, []RefChange{refChange("refs/heads/gone-too", b, "")}, []RefChange{refChange("refs/heads/new", "", a), bad})
+		err := g.UpdateManyRefs(t.Context(), dir, noStep, []RefChange{refChange("refs/heads/gone-too", b, "")}, []RefChange{refChange("refs/heads/new", "", a), bad})
 		re, ok := errors.AsType[*RefError](err)
 		require.True(t, ok, err)
 		require.Equal(t, kind, re.Kind, err)
@@ -52,7 +52,7 @@ func TestGit_UpdateManyRefs(t *testing.T) {
 	}
 	require.NoError(t, os.Remove(locked))
 
-	require.NoError(t, g.UpdateManyRefs(t.Context(), dir,
+	require.NoError(t, g.UpdateManyRefs(t.Context(), dir, noStep,
 		[]RefChange{refChange("refs/heads/gone", a, ""), refChange("refs/heads/gone-too", b, ""), refChange("refs/heads/folder", b, "")},
 		[]RefChange{
 			refChange("refs/heads/packed", b, a), refChange("refs/heads/loose", b, a), refChange("refs/heads/deep/in/loose", b, a),
@@ -80,7 +80,9 @@ func TestGit_UpdateManyRefs(t *testing.T) {
 
 	// A symbolic ref is no ref that can be packed: git replaces it.
 	gittest.Run(t, dir, "symbolic-ref", "refs/heads/sym", "refs/heads/loose")
-	require.NoError(t, g.UpdateManyRefs(t.Context(), dir, []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/sym", New: b}, Force: true}}))
+	require.NoError(t, g.UpdateManyRefs(t.Context(), dir, noStep, []RefChange{{RefUpdate: core.RefUpdate{Name: "refs/heads/sym", New: b}, Force: true}}))
 	require.Equal(t, string(b), gittest.Run(t, dir, "rev-parse", "refs/heads/sym"))
 	require.Equal(t, string(a), gittest.Run(t, dir, "rev-parse", "refs/heads/loose"))
 }
+
+func noStep(string) {}

@@ -14,7 +14,7 @@ type Memory struct {
 // WithDefaults fills in what is zero: a part of the machine's memory, or of that
 // of the control group. Below the lower ends ordinary repositories fail; more
 // than the upper ones no git needs that works for one of many callers.
-func (m Memory) WithDefaults() Memory { return m.defaultsFor(machineMemory()) }
+func (m Memory) WithDefaults() Memory { return m.defaultsFor(MachineMemory()) }
 
 func (m Memory) defaultsFor(all int64) Memory {
 	part := func(value *int64, share, least, most int64) {
@@ -37,7 +37,7 @@ func (m Memory) defaultsFor(all int64) Memory {
 // raises it.
 func (m Memory) ceiling(c Command) (bytes int64, flag string) {
 	switch {
-	case c.Remote != nil:
+	case c.Remote != nil, c.Name == "send-pack":
 		return m.Remote, "--git-memory-remote"
 	case c.Name == "upload-pack", c.Name == "pack-objects":
 		return m.Serve, "--git-memory-serve"

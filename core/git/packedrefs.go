@@ -112,6 +112,9 @@ func (g *Git) checkRefFormat(ctx context.Context, dir string) error {
 // packable lists all refs with their peeled values, but for symbolic refs,
 // which a packed-refs file cannot hold.
 func (g *Git) packable(ctx context.Context, dir string) (map[string]packedRef, error) {
+	if read, ok := readRefs(dir, nil); ok && read.peeled {
+		return read.refs, nil
+	}
 	refs := make(map[string]packedRef)
 	err := g.eachRef(ctx, dir, "%(objectname) %(refname) %(*objectname) %(symref)", nil, func(line string) {
 		if f := strings.Split(line, " "); len(f) == 4 && f[3] == "" {

@@ -82,9 +82,9 @@ func limitMemory(pid int, ceiling int64) {
 	}
 }
 
-// machineMemory returns how much memory there is for the server and its gits:
+// MachineMemory returns how much memory there is for the server and its gits:
 // the machine's, or what its control group allows; 0 if that is unknown.
-func machineMemory() int64 {
+func MachineMemory() int64 {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {
 		return 0

@@ -22,5 +22,5 @@ func lowerPriority(pid int) { _ = unix.Setpriority(unix.PRIO_PGRP, pid, 10) }
 // limitMemory does nothing: no other system lets one process limit another.
 func limitMemory(int, int64) {}
 
-// machineMemory is unknown, so there are no ceilings to choose.
-func machineMemory() int64 { return 0 }
+// MachineMemory is unknown, so there are no ceilings to choose.
+func MachineMemory() int64 { return 0 }

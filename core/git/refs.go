@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
@@ -135,7 +136,25 @@ type Ref struct {
 
 // Refs lists the refs under the prefixes in byte order of their names. A
 // prefix that ends in "/" means everything below; another is an exact name.
+//
+// Where refs are files as git writes them it starts no process, see [readRefs].
 func (g *Git) Refs(ctx context.Context, dir string, prefixes ...string) ([]Ref, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if read, ok := readRefs(dir, prefixes); ok {
+		refs := make([]Ref, 0, len(read.refs))
+		for name, r := range read.refs {
+			refs = append(refs, Ref{Name: name, ID: r.id})
+		}
+		slices.SortFunc(refs, func(a, b Ref) int { return strings.Compare(a.Name, b.Name) })
+		return refs, nil
+	}
+	return g.askForRefs(ctx, dir, prefixes)
+}
+
+// askForRefs is Refs by git.
+func (g *Git) askForRefs(ctx context.Context, dir string, prefixes []string) ([]Ref, error) {
 	var refs []Ref
 	err := g.eachRef(ctx, dir, "%(objectname) %(refname)", prefixes, func(line string) {
 		if id, name, ok := strings.Cut(line, " "); ok {
@@ -191,9 +210,9 @@ func (g *Git) RefMap(ctx context.Context, dir string, prefixes ...string) (map[s
 	return m, nil
 }
 
-// maxRefArgs is how many names go onto one command line. More would come near
-// the kernel's limit, and for-each-ref compares every ref with every one.
-const maxRefArgs = 500
+// maxRefArgs is how many names are asked for by name: every ref is compared with
+// every one of them.
+const maxRefArgs = 50
 
 // RefsNamed returns those of the named refs that exist. There may be any
 // number of names.
@@ -216,6 +235,12 @@ func (g *Git) RefsNamed(ctx context.Context, dir string, names []string) (map[st
 		}
 	}
 	return m, nil
+}
+
+// HasRefs reports whether there is any ref under the prefixes.
+func (g *Git) HasRefs(ctx context.Context, dir string, prefixes ...string) (bool, error) {
+	refs, err := g.Refs(ctx, dir, prefixes...)
+	return len(refs) > 0, err
 }
 
 // IsAncestor reports whether a is reachable from b. A missing object is an error.

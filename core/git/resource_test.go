@@ -195,7 +195,7 @@ func TestMemory_defaults(t *testing.T) {
 	require.Equal(t, Memory{1024 * mib, 4096 * mib, 4096 * mib, 4096 * mib, 4096 * mib}, Memory{}.defaultsFor(1<<40))
 	require.Equal(t, Memory{-1, -1, -1, -1, -1}, Memory{}.defaultsFor(0))
 	require.Equal(t, Memory{5, -1, 7, 512 * mib, 512 * mib}, Memory{Read: 5, Serve: -1, Receive: 7}.defaultsFor(1<<29))
-	require.Positive(t, machineMemory())
+	require.Positive(t, MachineMemory())
 }
 
 // A real write that fails for want of space is none of git's own faults, and the sentence

@@ -37,13 +37,13 @@ type Sessions interface {
 // Announcer turns what hosts announce into looks at repositories and into what
 // these are expected to find. It is safe for concurrent use.
 type Announcer struct {
-	store    core.Store
+	store    core.Transactor
 	schedule Schedule
 	sessions Sessions
 }
 
 // NewAnnouncer returns an Announcer.
-func NewAnnouncer(store core.Store, schedule Schedule, sessions Sessions) *Announcer {
+func NewAnnouncer(store core.Transactor, schedule Schedule, sessions Sessions) *Announcer {
 	return &Announcer{store: store, schedule: schedule, sessions: sessions}
 }
 

@@ -51,6 +51,16 @@ type Options struct {
 	// per processor, but at least four.
 	Work  int
 	Clock core.Clock // nil is the system's
+	// Queued is called after a request for a slot has waited, for whoever counts;
+	// it must not block. nil: nobody does.
+	Queued func(Wait)
+}
+
+// Wait is one wait for a slot.
+type Wait struct {
+	Heavy   bool          // a piece of heavy work, not a request
+	Took    time.Duration // 0 if no more might wait
+	Refused bool          // no more might wait, or the time was up
 }
 
 // WithDefaults fills in what is zero.
@@ -60,7 +70,7 @@ func (o Options) WithDefaults() Options {
 			*value = def
 		}
 	}
-	or(&o.Server, 24)
+	or(&o.Server, mostPlaces)
 	or(&o.Organisation, max(1, o.Server*3/4))
 	or(&o.Repository, max(1, o.Server*2/3))
 	or(&o.Caller, max(1, o.Server/2))
@@ -75,10 +85,30 @@ func (o Options) WithDefaults() Options {
 	return o
 }
 
+// Without a number, the server has a place for each of these bytes of memory, within
+// these bounds. Half of what one git may take for an answer on the smallest machines:
+// a caller has half of the places, so that what one caller's reads may take at their
+// worst is what there is. Ordinary ones take a few megabytes.
+const (
+	memoryOfPlace = 128 << 20
+	leastPlaces   = 4
+	mostPlaces    = 24
+)
+
+// PlacesFor returns how many requests may run git at the same time where there is so
+// much memory, in bytes; 0 is unknown.
+func PlacesFor(memory int64) int {
+	if memory <= 0 {
+		return mostPlaces
+	}
+	return int(min(max(memory/memoryOfPlace, leastPlaces), mostPlaces))
+}
+
 // Limiter hands out slots. It is safe for concurrent use.
 type Limiter struct {
-	o    Options
-	work *Limiter // nil: this is the one of the heavy work
+	o     Options
+	work  *Limiter // nil: this is the one of the heavy work
+	heavy bool
 
 	mu        sync.Mutex
 	running   int
@@ -108,8 +138,9 @@ func New(o Options) *Limiter {
 	l.work = newLimiter(Options{
 		Ceilings: Ceilings{Caller: half, Repository: o.Work, Organisation: max(half, o.Work-1), Server: o.Work},
 		// Whoever has a slot may wait, so many as there are slots.
-		Waiting: 4 * o.Server, Wait: o.Wait, Clock: o.Clock,
+		Waiting: 4 * o.Server, Wait: o.Wait, Clock: o.Clock, Queued: o.Queued,
 	})
+	l.work.heavy = true
 	return l
 }
 
@@ -138,13 +169,16 @@ func (l *Limiter) Acquire(ctx context.Context, k Key) (release func(), err error
 	}
 	if l.waiting >= l.o.Waiting || l.waitingBy[k] >= max(1, l.o.Waiting/4) {
 		defer l.mu.Unlock()
+		l.queued(0, true)
 		return nil, l.refusal(k, "and no more may wait")
 	}
+	began := l.o.Clock.Now()
 	w := &waiter{key: k, slot: make(chan struct{})}
 	l.join(w)
 	l.mu.Unlock()
 	select {
 	case <-w.slot:
+		l.queued(l.o.Clock.Now().Sub(began), false)
 		return l.releaser(k), nil
 	case <-ctx.Done():
 		err = context.Cause(ctx)
@@ -152,17 +186,27 @@ func (l *Limiter) Acquire(ctx context.Context, k Key) (release func(), err error
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	waited := l.o.Clock.Now().Sub(began)
 	if !l.leave(w) { // it got the slot in the same moment
 		if err == nil {
+			l.queued(waited, false)
 			return l.releaser(k), nil
 		}
 		l.giveBack(k)
 		return nil, err
 	}
 	if err == nil {
+		l.queued(waited, true)
 		err = l.refusal(k, fmt.Sprintf("and none ended within %s", l.o.Wait))
 	}
 	return nil, err
+}
+
+// queued tells whoever counts of a wait.
+func (l *Limiter) queued(took time.Duration, refused bool) {
+	if l.o.Queued != nil {
+		l.o.Queued(Wait{Heavy: l.heavy, Took: took, Refused: refused})
+	}
 }
 
 // Load is how much is in use.
@@ -174,6 +218,9 @@ func (l *Limiter) Load() Load {
 	defer l.mu.Unlock()
 	return Load{l.running, l.waiting}
 }
+
+// HeavyLoad returns how much of the heavy work runs and waits now.
+func (l *Limiter) HeavyLoad() Load { return l.work.Load() }
 
 // over names the ceiling that keeps the key from a slot; "" is none.
 func (l *Limiter) over(k Key) string {

@@ -87,6 +87,16 @@ func queue(t *testing.T, ctx context.Context, l *limit.Limiter, keys ...limit.Ke
 	return out
 }
 
+// A caller has half of the places, so on a small machine the ceilings of one caller's
+// reads, 256 MiB each there, add up to what the machine has.
+func TestPlacesFor(t *testing.T) {
+	t.Parallel()
+	for memory, want := range map[int64]int{0: 24, 256 << 20: 4, 1 << 30: 8, 2 << 30: 16, 3 << 30: 24, 1 << 40: 24} {
+		require.Equal(t, want, limit.PlacesFor(memory), memory)
+	}
+	require.Equal(t, 4, limit.Options{Ceilings: limit.Ceilings{Server: limit.PlacesFor(1 << 30)}}.WithDefaults().Caller)
+}
+
 func TestLimiter_eachCeiling(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

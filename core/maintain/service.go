@@ -28,6 +28,10 @@ const every = 20
 // Service looks after repositories in the background. It is safe for
 // concurrent use.
 type Service struct {
+	// Done is called after every task, for whoever counts; it must not block, and is
+	// set before Run. nil: nobody does.
+	Done func(task Task, took time.Duration, err error)
+
 	git   *git.Git
 	repos *repo.Repos
 	clock core.Clock
@@ -119,7 +123,12 @@ func (s *Service) Maintain(ctx context.Context, id string) error {
 		return err
 	}
 	for _, task := range Plan(state) {
-		if err := s.do(ctx, id, dir, task); err != nil {
+		began := s.clock.Now()
+		err := s.do(ctx, id, dir, task)
+		if s.Done != nil {
+			s.Done(task, s.clock.Now().Sub(began), err)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", task, err)
 		}
 		s.log.Debug("maintenance task done", "repo_id", id, "task", task)

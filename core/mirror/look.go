@@ -6,10 +6,31 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers"
 )
 
 // lookTimeout bounds one look, and the run that it may cause.
 const lookTimeout = 30 * time.Second
+
+// pushTimeout bounds the look before a push is advertised; after it the push sees what
+// is here.
+const pushTimeout = 2 * time.Second
+
+// BeforePush brings the copy of a synced repository up to its upstream before a push
+// gets the refs to negotiate against. It takes at most two seconds; after that, or on
+// an error, which is logged, the push sees what is here.
+func (s *Service) BeforePush(ctx context.Context, r core.Repository) {
+	if r.Upstream == nil || r.Upstream.Mode == providers.ModePublic {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
+	defer cancel()
+	start := s.clock.Now()
+	if err := s.Fresh(ctx, r); err != nil {
+		s.log.Debug("the local copy may be behind its upstream", "repo_id", r.ID, "error", err)
+	}
+	s.log.Debug("looked at the upstream before a push", "repo_id", r.ID, "duration", s.clock.Now().Sub(start))
+}
 
 // Looker looks at upstreams for those who wait for it. Make one with
 // [NewLooker]; Close ends its looks.

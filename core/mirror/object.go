@@ -14,11 +14,14 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 )
 
+// ErrForgotten is the cause of a failure of [Mirror.FetchObject] that no later try ends.
+var ErrForgotten = errors.New("forgotten here on purpose")
+
 // FetchObject fetches one object with its history by its id, for callers that
 // want a commit which is on no ref any more. No ref is made: like every object
 // without one it stays for at least the two weeks of grace that maintenance
 // gives. Hosts refuse ids that they do not have or do not serve; the error has
-// their words. KindNotFound: it leads to something that was forgotten here on purpose,
+// their words. KindNotFound with [ErrForgotten]: it leads to something that was forgotten,
 // and so it was not taken.
 func (m *Mirror) FetchObject(ctx context.Context, r core.Repository, id core.ObjectID) error {
 	if !id.Valid() {
@@ -64,7 +67,9 @@ func (m *Mirror) fetchApart(ctx context.Context, r core.Repository, id core.Obje
 		return err
 	}
 	if len(found) > 0 {
-		return core.Errorf(core.KindNotFound, "object %s leads to %s, which was forgotten here on purpose", id, found[0])
+		err := core.Errorf(core.KindNotFound, "object %s leads to %s, which was forgotten here on purpose", id, found[0])
+		err.Err = ErrForgotten
+		return err
 	}
 	return install(apart, objects)
 }

@@ -99,6 +99,7 @@ func (x *run) record(ctx context.Context, failure error, stopped bool) (pollAt t
 	x.log.Log(level, "sync finished", "repo_id", x.RepoID, "run_id", x.ID, "trigger", x.Trigger, "outcome", x.Outcome, "class", x.Class,
 		"created", x.RefsCreated, "updated", x.RefsUpdated, "deleted", x.RefsDeleted, "bytes", x.Bytes,
 		"duration", x.FinishedAt.Sub(x.StartedAt), "host_text", x.Error)
+	x.ended(x.repo, x.Run)
 	return pollAt, err
 }
 

@@ -58,6 +58,9 @@ type Options struct {
 	Mirrored func(repoID string)
 	// Rebuilds replace folders that are missing or damaged; nil: none is.
 	Rebuilds Rebuilds
+	// Ended is called after every run, for whoever counts; it must not block. nil:
+	// nobody does.
+	Ended func(r core.Repository, run core.Run)
 	// Missed is called when a poll has found what a webhook was to announce; nil:
 	// nothing is.
 	Missed func()
@@ -77,6 +80,7 @@ type Mirror struct {
 	running  *running
 	rebuilds Rebuilds
 	fetches  *fetches
+	ended    func(r core.Repository, run core.Run)
 }
 
 // Service is what the scheduler calls: it makes the runs and looks that are due, and
@@ -99,6 +103,9 @@ func New(o Options) *Service {
 	if o.Mirrored == nil {
 		o.Mirrored = func(string) {}
 	}
+	if o.Ended == nil {
+		o.Ended = func(core.Repository, core.Run) {}
+	}
 	if o.Missed == nil {
 		o.Missed = func() {}
 	}
@@ -106,7 +113,7 @@ func New(o Options) *Service {
 		Mirror: &Mirror{
 			git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock,
 			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}}, rebuilds: o.Rebuilds,
-			fetches: &fetches{dirs: map[string]*folder{}},
+			fetches: &fetches{dirs: map[string]*folder{}}, ended: o.Ended,
 		},
 		mirrored: o.Mirrored, missed: o.Missed, observations: &observations{wake: loop.NewSignal()},
 	}

@@ -10,13 +10,19 @@ import (
 	"github.com/headwater-git/headwater/core/git/discovery"
 )
 
-// skip takes refs out of a listing until no name in it is a folder of another
-// one, and returns them. Not every host stores refs as files, and "a" and "a/b"
+// skip takes refs out of a listing whose names cannot be stored here, and then until
+// no name in it is a folder of another one, and returns them. Not every host stores refs as files, and "a" and "a/b"
 // cannot both be here. What is here stays, else the upstream's default branch,
 // else the shorter name.
 func (m *Mirror) skip(ctx context.Context, r core.Repository, adv discovery.Advertisement) ([]core.SkippedRef, error) {
+	var skipped []core.SkippedRef
 	involved := map[string]bool{}
 	for name := range adv.Refs {
+		if core.RefNameTooLong(name) {
+			delete(adv.Refs, name)
+			skipped = append(skipped, core.SkippedRef{Ref: name})
+			continue
+		}
 		for folder := range folders(name) {
 			if _, ok := adv.Refs[folder]; ok {
 				involved[name], involved[folder] = true, true
@@ -24,7 +30,7 @@ func (m *Mirror) skip(ctx context.Context, r core.Repository, adv discovery.Adve
 		}
 	}
 	if len(involved) == 0 {
-		return nil, nil
+		return inOrder(skipped), nil
 	}
 	names := make([]string, 0, len(involved))
 	for name := range involved {
@@ -49,7 +55,6 @@ func (m *Mirror) skip(ctx context.Context, r core.Repository, adv discovery.Adve
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 	})
-	var skipped []core.SkippedRef
 	kept, below := map[string]bool{}, map[string]string{} // below: by folder, a kept ref in it
 	for _, name := range names {
 		against := below[name]
@@ -68,8 +73,12 @@ func (m *Mirror) skip(ctx context.Context, r core.Repository, adv discovery.Adve
 			below[folder] = name
 		}
 	}
+	return inOrder(skipped), nil
+}
+
+func inOrder(skipped []core.SkippedRef) []core.SkippedRef {
 	slices.SortFunc(skipped, func(a, b core.SkippedRef) int { return strings.Compare(a.Ref, b.Ref) })
-	return skipped, nil
+	return skipped
 }
 
 // folders yields the folders that a ref's name is in.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,4 +113,26 @@ func TestService_firstSync_upstreamListsARefAndItsFolder(t *testing.T) {
 	plan, err := b.Mirror.Plan(t.Context(), b.Reload(r), core.Settings{})
 	require.NoError(t, err)
 	require.Empty(t, plan)
+}
+
+// A host that does not store refs as files may have names that cannot be here.
+func TestService_upstreamListsANameThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	b := mirrortest.New(t, coretest.Options{})
+	r := b.Synced("a")
+	one := b.ForgeCommit(r, "refs/heads/main", "one")
+	long := "refs/heads/" + strings.Repeat("x", 300)
+	deep := "refs/tags" + strings.Repeat("/"+strings.Repeat("y", 200), 15)
+	forgePacked(b, r, long, one)
+	forgePacked(b, r, deep, one)
+	require.NoError(t, b.Sync(r, ""))
+	two := b.ForgeCommit(r, "refs/heads/main", "two", one)
+	require.NoError(t, b.Sync(r, ""))
+	require.Equal(t, map[string]core.ObjectID{"refs/heads/main": two}, b.Refs(r))
+	require.Equal(t, []core.SkippedRef{{Ref: long}, {Ref: deep}}, b.State(r).Skipped)
+	require.Contains(t, b.State(r).Skipped[0].Reason(), "245 bytes")
+	for _, name := range []string{long, deep} {
+		result := b.Write(r, core.RefUpdate{Name: name, New: two})[0]
+		require.Equal(t, core.KindInvalid, result.Kind, result.Reason)
+	}
 }

@@ -15,8 +15,9 @@ const applyTimeout = 2 * time.Minute
 
 // commit takes the open updates through [repo.Repos.Transact]. From its journal on
 // the client may hang up, and there is no error any more: what cannot be found out
-// or written down is left to Run, with its locks, and the client is told.
+// or written down is left to Run, with its locks, and the client is notified.
 func (s *Service) commit(ctx context.Context, w Session, b *results, held *repo.RefLocks) error {
+	b.watch.lap(PhaseCheck)
 	in := repo.Intent{
 		Repo: w.Repo, Namespace: w.Namespace, Source: w.Source, Actor: w.Actor.Subject, Updates: b.updates(), Locks: held,
 		Audit: func(o repo.Outcome) *core.AuditEntry { return s.ended(b, o) }, LocalTimeout: applyTimeout,
@@ -28,6 +29,8 @@ func (s *Service) commit(ctx context.Context, w Session, b *results, held *repo.
 	}
 	if upstream := s.upstreamLeg(w, b); len(upstream) > 0 {
 		in.Upstream = func(ctx context.Context) repo.Answer {
+			b.watch.lap(PhaseJournal)
+			defer b.watch.lap(PhaseUpstream)
 			b.credential, b.login = s.credentialOf(ctx, w.Repo)
 			ctx, cancel := context.WithTimeout(ctx, s.o.PushTimeout)
 			defer cancel()
@@ -40,6 +43,7 @@ func (s *Service) commit(ctx context.Context, w Session, b *results, held *repo.
 		return err
 	}
 	b.journaled = true
+	b.watch.lap(PhaseApply)
 	switch {
 	case o.Err == nil:
 	case behind(o):

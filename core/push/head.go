@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git"
 )
 
 const reasonDefault = "this is the default branch; make another branch the default one first"
@@ -34,13 +33,11 @@ func (s *Service) firstHead(ctx context.Context, w Session, updates []core.RefUp
 	if len(pushed) == 0 || slices.Contains(pushed, w.Repo.DefaultBranch) {
 		return ""
 	}
-	out, err := s.git.Output(ctx, git.Command{
-		Name: "for-each-ref", Dir: s.repos.Path(w.Repo.ID), Flags: []string{"--count=1", "--format=%(refname)"}, Args: []string{"refs/heads/"},
-	})
+	more, err := s.git.HasRefs(ctx, s.repos.Path(w.Repo.ID), "refs/heads/")
 	if err != nil {
 		s.log.Warn("cannot tell whether these are the first branches", "repo_id", w.Repo.ID, "error", err)
 	}
-	if err != nil || len(out) > 0 {
+	if err != nil || more {
 		return ""
 	}
 	return "refs/heads/" + core.FirstBranch(w.Repo.DefaultBranch, pushed)

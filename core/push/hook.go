@@ -165,7 +165,7 @@ func (h *rendezvous) serve(ctx context.Context, write func(ctx context.Context, 
 	return err
 }
 
-// notify shows the client a line. A client that is gone hears nothing, and the
+// notify shows the client a line. A client that is gone receives nothing, and the
 // session goes on.
 func (h *rendezvous) notify(line string) { _, _ = h.messages.WriteString(line + "\n") }
 

@@ -25,7 +25,7 @@ func (b *bench) rewrites(r core.Repository) map[string]core.Rewrite {
 
 // Wherever the process ends in a push that forces one branch and deletes
 // another, the next one finds what was lost: every hidden ref has its row, every
-// row its hidden ref, each once, and each is told once.
+// row its hidden ref, each once, and each has one event.
 func TestInvariant10_crashAnywhereKeepsOldTipsOnce(t *testing.T) {
 	t.Parallel()
 	for order, sqlFirst := range coretest.CommitPoints {
@@ -73,13 +73,13 @@ func crashAnywhereKeepsOldTips(t *testing.T, sqlFirst bool) {
 				}
 				events, err := b.Store.Events(t.Context(), 0, 100)
 				require.NoError(t, err)
-				told := 0
+				rewritten := 0
 				for _, e := range events {
 					if e.Type == core.EventRefRewritten {
-						told++
+						rewritten++
 					}
 				}
-				require.Equal(t, len(rows), told)
+				require.Equal(t, len(rows), rewritten)
 			}
 		})
 	}

@@ -2,7 +2,9 @@ package push_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -61,7 +63,7 @@ func TestService_Write_manyRefsStartFewProcesses(t *testing.T) {
 			now := processes.Take()
 			require.Zero(t, now["push"])
 			if r.Upstream != nil {
-				require.Equal(t, 3, now["pack-objects"])
+				require.Equal(t, 4, now["send-pack"])
 				require.Equal(t, pushes+4, b.Forge.Count(forgetest.KindPush))
 				now["for-each-ref"] = 0 // the test's own
 			}
@@ -83,13 +85,16 @@ func TestService_Write_manyRefsKeepTheSameTruths(t *testing.T) {
 		atomic bool
 		reason string // substring of every update's; "" is done
 	}{
-		"the reply is lost":    {fault: forgetest.Fault{DropReply: true}},
-		"the request is lost":  {fault: forgetest.Fault{Drop: true}, reason: "outcome unknown"},
-		"the host fails":       {fault: forgetest.Fault{Status: 502}, atomic: true, reason: "outcome unknown"},
-		"the host says no":     {fault: forgetest.Fault{Status: 403, Body: "you may not"}, reason: "upstream refused the credential"},
-		"the host is in haste": {fault: forgetest.Fault{Status: 429, Body: "rate limit exceeded"}, reason: "upstream says slow down"},
+		"the reply is lost":         {fault: forgetest.Fault{DropReply: true}},
+		"the request is lost":       {fault: forgetest.Fault{Drop: true}, reason: "outcome unknown"},
+		"the host fails":            {fault: forgetest.Fault{Status: 502}, atomic: true, reason: "outcome unknown"},
+		"the host says no":          {fault: forgetest.Fault{Status: 403, Body: "you may not"}, reason: "upstream refused the credential"},
+		"the credential is no more": {fault: forgetest.Fault{Status: 401, Header: http.Header{"Www-Authenticate": {"Basic realm=x"}}}, reason: "upstream refused the credential"},
+		"it has moved":              {fault: forgetest.Fault{Status: 302, Header: http.Header{"Location": {"http://elsewhere.example/r.git"}}}, reason: "moved"},
+		"half of the reply is lost": {fault: forgetest.Fault{HalfReply: true}},
+		"the host is in haste":      {fault: forgetest.Fault{Status: 429, Body: "rate limit exceeded"}, reason: "upstream says slow down"},
 	} {
-		r := b.Synced(fmt.Sprintf("r%d", len(name)))
+		r := b.Synced(strings.ReplaceAll(name, " ", "-"))
 		_, id := b.seed(r, "refs/heads/main")
 		tc.fault.Kinds = []forgetest.Kind{forgetest.KindPush}
 		remove := b.Forge.Inject(tc.fault)

@@ -3,10 +3,12 @@ package push
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -63,7 +65,7 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	})
 }
 
-// ReceivePack serves one push from body to response. Verdicts travel in the
+// ReceivePack serves one push from body to response. Results travel in the
 // protocol; an error means that no complete answer was written.
 func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	body := bufio.NewReaderSize(r.Body, 64<<10)
@@ -73,6 +75,9 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	}
 	if len(head.Updates) == 0 && !head.Signed {
 		return nil // git's probe before a large push: an empty request
+	}
+	if err := sameFormat(head, r.Repo.ObjectFormat); err != nil {
+		return err
 	}
 	if head.Signed {
 		// The updates are within the certificate, where nobody has checked them.
@@ -132,6 +137,30 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		s.Refused(ctx, r.Session, core.Errorf(core.KindResource, "%s", refusal.short))
 	}
 	return err
+}
+
+// sameFormat is KindInvalid for a push of objects in another format than the
+// repository's: git receive-pack ends of it without an answer. A client that
+// says no format means SHA-1, see gitprotocol-capabilities(5), "object-format".
+func sameFormat(head pktline.ReceiveRequest, format string) error {
+	said, length := "sha1", 40
+	format = cmp.Or(format, said)
+	if format == "sha256" {
+		length = 64
+	}
+	for _, capability := range head.Capabilities {
+		if name, ok := strings.CutPrefix(capability, "object-format="); ok {
+			said = name
+		}
+	}
+	wrong := len(head.Updates) > 0 && said != format
+	for _, u := range head.Updates {
+		wrong = wrong || len(u.Old) != length
+	}
+	if wrong {
+		return core.Errorf(core.KindInvalid, "the push is of another object format than the repository, which is of %s; push from a clone of it", format)
+	}
+	return nil
 }
 
 // refusedAll reports whether every update is refused for its name alone.
@@ -246,7 +275,7 @@ func refuseRest(updates []core.RefUpdate) []pktline.RefReport {
 	return reports
 }
 
-// report runs the session and turns its results into the hook's words.
+// report runs the session and turns its results into the reports of the hook.
 func (s *Service) report(ctx context.Context, w Session) []pktline.RefReport {
 	s.repos.Failpoint("objects-received")
 	results, err := s.Write(ctx, w)
@@ -261,7 +290,7 @@ func (s *Service) report(ctx context.Context, w Session) []pktline.RefReport {
 	return reports(results)
 }
 
-// reports returns the results in the words of the protocol.
+// reports returns the results as the reports of the protocol.
 func reports(results []Result) []pktline.RefReport {
 	all := make([]pktline.RefReport, len(results))
 	for i, r := range results {

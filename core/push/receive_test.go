@@ -195,6 +195,8 @@ func TestService_ReceivePack_badRequests(t *testing.T) {
 		"garbage":        []byte("this is no packet line"),
 		"cut head":       request("report-status", nil, x)[:60],
 		"empty":          nil,
+		"object format":  request("report-status object-format=sha256", emptyPack(), x),
+		"long ids":       request("report-status", emptyPack(), core.RefUpdate{Name: "refs/heads/x", Old: core.ObjectID(strings.Repeat("0", 64)), New: core.ObjectID(strings.Repeat("1", 64))}),
 		"unknown object": request("report-status", emptyPack(), core.RefUpdate{Name: "refs/heads/x", New: core.ObjectID(strings.Repeat("1", 40))}),
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -202,6 +204,7 @@ func TestService_ReceivePack_badRequests(t *testing.T) {
 		require.NoError(t, ctx.Err(), "%s hangs", name)
 		cancel()
 		require.True(t, err != nil || strings.Contains(out, "ng refs/heads/x "), "%s: %q %v", name, out, err)
+		require.NotEqual(t, core.KindInternal, core.KindOf(err), "%s: %v", name, err)
 		require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id}, b.Refs(r), name)
 	}
 	out, err := b.receive(t.Context(), r, []byte(pktline.FlushPacket))

@@ -12,7 +12,7 @@ import (
 const askTimeout = 20 * time.Second
 
 // Recover tries every open journal entry once, due or not: those that a crash
-// left and those that sessions of this life did. The upstream is the source of
+// left and those that sessions of this process did. The upstream is the source of
 // truth, the journal says what to ask: what the upstream has is applied here (the
 // objects are in the local store already) and gets its event, once; the rest is
 // dropped, once that is sure. One entry that cannot be settled does not keep the
@@ -31,7 +31,7 @@ func (s *Service) Recover(ctx context.Context) error {
 // refs until they are settled: a sync or a session that came first would
 // find the change in place or make it, and the change would have two events. Call
 // it after [repo.Repos.Recover] and before anything is served: an entry that is
-// opened later belongs to a session that lives and settles it itself.
+// opened later belongs to a session that runs and settles it itself.
 func (s *Service) Survey(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -93,7 +93,7 @@ func crashAnywhereInAPush(t *testing.T, sqlFirst bool) {
 				case synced:
 					b.inSync(r)
 				case at == "refs-deleted" && !sqlFirst:
-					// The part that happened is told; the rest is not made up.
+					// The part that happened has its event; the rest is not made up.
 					require.Equal(t, map[string]core.ObjectID{"refs/heads/main": id}, refs)
 					require.Equal(t, []string{"refs/heads/old"}, b.Events(r))
 				}
@@ -112,7 +112,7 @@ func crashAnywhereInAPush(t *testing.T, sqlFirst bool) {
 				}
 				events := len(b.Events(r))
 				b.restarted()
-				require.Len(t, b.Events(r), events, "told once")
+				require.Len(t, b.Events(r), events, "one event each")
 				require.False(t, b.Repos.Locks().RefLocked(r.ID, "refs/heads/x"))
 			})
 		}
@@ -157,7 +157,7 @@ func TestService_Recover_oneBadRepositoryDoesNotBlockTheOthers(t *testing.T) {
 		require.Panics(t, func() { _, _ = b.push.Write(t.Context(), s) })
 	}
 	disarm()
-	// What is recovered is told from the refs that are in place.
+	// The events of what is recovered come from the refs that are in place.
 	coretest.Run(t, b.Path(good), "update-ref", "refs/heads/x", string(two))
 	require.NoError(t, os.RemoveAll(b.Path(bad)))
 	b.Open()

@@ -60,8 +60,11 @@ type Options struct {
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
 	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
-	// ManyRefs is from how many refs on a push goes upstream in this process, since
-	// git compares each ref with each; 0 is 64.
+	// Finished is called after every write session, for whoever counts; it must not
+	// block. nil: nobody does.
+	Finished func(Finished)
+	// ManyRefs is from how many refs on git send-pack takes a push upstream, since
+	// git push would compare each with each; 0 is 64.
 	ManyRefs int
 	// SettlePeriod is over how long listings of the upstream must agree on an old
 	// id before an update without an answer counts as not taken; 0 is 2 min.
@@ -125,9 +128,8 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// constraints returns what the repository's refs are subject to. The filter is about
-// what goes to and fro between here and the upstream: a local repository has
-// none.
+// constraints returns what the repository's refs are subject to. A local repository
+// has none: the filter is about what is exchanged with an upstream.
 func (s *Service) constraints(ctx context.Context, r core.Repository) (refConstraints, error) {
 	if r.Upstream == nil {
 		return refConstraints{}, nil
@@ -144,8 +146,8 @@ func (s *Service) constraints(ctx context.Context, r core.Repository) (refConstr
 }
 
 // Check returns what [Service.Write] would say of the updates for their names
-// alone, without locks, git and network: for who would else upload or build
-// something in vain.
+// alone, without locks, git and network: for callers that would else upload or build
+// something that is refused.
 func (s *Service) Check(ctx context.Context, w Session) ([]Result, error) {
 	b, err := s.named(ctx, w)
 	if err != nil {
@@ -169,13 +171,14 @@ func (s *Service) named(ctx context.Context, w Session) (*results, error) {
 	return b, nil
 }
 
-// Write carries the session out and returns one result per update, in order. An error means that nothing moved, nothing was journaled and no
-// result was reached: the store or the provider failed, or ctx ended before the
-// point of no return. Past it there are results only. One that says "outcome
+// Write carries the session out and returns one result per update, in order. An
+// error means that nothing moved, nothing was journaled and no result was reached:
+// the store or the provider failed, or ctx ended before the journal entry was
+// written. After that there are results only. One that says "outcome
 // unknown" may still come true: its ref stays locked until Run has found out.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
-	start := s.clock.Now()
 	b := newResults(w)
+	b.watch = newStopwatch(s.clock.Now)
 	err := limit.Take(ctx, w.Repo.ID)
 	if err == nil {
 		err = s.writing(ctx, w, b)
@@ -186,17 +189,15 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	if w.Audited != nil {
 		w.Audited()
 	}
+	f := b.finished(err)
+	if s.o.Finished != nil {
+		s.o.Finished(f)
+	}
 	if err != nil {
 		return nil, err
 	}
-	refused := 0
-	for _, r := range b.list {
-		if !r.OK() {
-			refused++
-		}
-	}
 	s.log.Info("write session finished", "repo_id", w.Repo.ID, "source", w.Source, "actor", w.Actor.Subject, "namespace", w.Namespace,
-		"refs", len(w.Updates), "refused", refused, "duration", s.clock.Now().Sub(start))
+		"refs", len(w.Updates), "refused", f.Refused, "duration", f.Took)
 	return b.list, nil
 }
 
@@ -220,7 +221,7 @@ func (s *Service) write(ctx context.Context, w Session, b *results) error {
 	b.owns = c.rules.Owns
 	for i, u := range w.Updates {
 		if r, ok := w.checkName(u, c); !ok {
-			b.refuse(i, r.Kind, r.Reason) // its own words, also where another one's refusal took it along
+			b.refuse(i, r.Kind, r.Reason) // its own reason, also where the refusal of another one refused it before
 		}
 	}
 	// Before the locks, since the host may take its time.
@@ -250,9 +251,11 @@ func (s *Service) locked(ctx context.Context, w Session, b *results) error {
 	if quota > 0 {
 		names = append(names, quotaLock)
 	}
+	b.watch.lap(PhaseCheck)
 	lockCtx, cancel := context.WithTimeout(ctx, s.o.LockTimeout)
 	held, err := s.repos.LockRefs(lockCtx, w.Repo.ID, names, func() { w.notify("waiting for another update of the same refs") })
 	cancel()
+	b.watch.lap(PhaseLock)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -291,7 +294,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *results) error {
 }
 
 // refuseUnsettled refuses updates of refs whose last update is not settled: to
-// wait for the lock would be in vain.
+// waiting for the lock would not help.
 func (s *Service) refuseUnsettled(w Session, b *results) {
 	for _, i := range b.pending() {
 		if b.open[i] && s.repos.Unsettled(w.Repo.ID, w.Namespace.Path(w.Updates[i].Name)) {

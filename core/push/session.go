@@ -149,6 +149,7 @@ type results struct {
 	journaled         bool                  // whoever settles the journal entry adds the audit entry too
 	owns              func(ref string) bool // the upstream does
 	uncertain         map[int]bool          // refused so far, but the upstream may have taken them
+	watch             *stopwatch            // nil: nobody times it
 }
 
 func newResults(s Session) *results {

@@ -45,7 +45,7 @@ func tick(t *testing.T, clock *coretest.Clock, done func() bool) {
 var onPush = []forgetest.Kind{forgetest.KindPush}
 
 // The upstream takes the push and answers half a report: git waits for the rest
-// for ever. The client hears of it, and what happened becomes true here.
+// for ever. The client is notified, and what happened becomes true here.
 func TestInvariant03_halfAReport(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{Stall: 3 * time.Second}, push.Options{})
@@ -208,7 +208,7 @@ func TestInvariant17_storeThatFailsPastTheJournal(t *testing.T) {
 			require.Eventually(t, func() bool { return b.Journal(r)[0] == tc.state }, time.Minute, 10*time.Millisecond)
 			require.Eventually(t, func() bool { return !b.Repos.Locks().RefLocked(r.ID, "refs/heads/x") }, time.Minute, 10*time.Millisecond)
 			if tc.kind == "" {
-				require.Equal(t, []string{"refs/heads/x"}, b.Events(r), "told once")
+				require.Equal(t, []string{"refs/heads/x"}, b.Events(r), "one event")
 				require.Equal(t, id, b.Refs(r)["refs/heads/x"])
 			} else {
 				require.Empty(t, b.Events(r))

@@ -287,7 +287,7 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 		exit.Stderr = hosterror.Redact(stderr.String(), r.Secrets()...)
 	}
 	if phase == git.PushAsked && len(lines) > 0 {
-		// Verdicts of git's own, on a list of refs that is none.
+		// Results of git's own, on a response that is not a list of refs.
 		lines, err = nil, &hosterror.Error{
 			Class: core.ClassProtocol, HostText: "a page, or the old \"dumb\" HTTP protocol", Err: err,
 		}

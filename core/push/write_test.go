@@ -20,10 +20,10 @@ import (
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
-// otherRef is what is said of a ref that no upstream would get.
+// otherRef is the reason for a ref that no upstream would get.
 const otherRef = "the upstream would not get this ref: only branches and tags are mirrored, and what the repository's include patterns name; notes stay here"
 
-func TestService_Write_verdictsByName(t *testing.T) {
+func TestService_Write_resultsByName(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{}, push.Options{})
 	r := b.Synced("a")
@@ -69,7 +69,7 @@ func TestService_Write_verdictsByName(t *testing.T) {
 	b.inSync(r)
 }
 
-func TestService_Write_ballotKeepsOwnWords(t *testing.T) {
+func TestService_Write_resultsKeepTheirOwnReasons(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, coretest.Options{}, push.Options{})
 	r := b.Synced("a")
@@ -213,19 +213,19 @@ func TestService_Write_lockTimeout(t *testing.T) {
 	unlock, err := b.Repos.Locks().LockRef(t.Context(), r.ID, "refs/heads/x", nil)
 	require.NoError(t, err)
 	defer unlock()
-	var told []string
+	var notified []string
 	s := b.session(r)
-	s.Updates, s.Notify = []core.RefUpdate{{Name: "refs/heads/x", New: id}}, func(line string) { told = append(told, line) }
+	s.Updates, s.Notify = []core.RefUpdate{{Name: "refs/heads/x", New: id}}, func(line string) { notified = append(notified, line) }
 	results, err := b.push.Write(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, core.KindLocked, results[0].Kind)
-	require.Equal(t, []string{"waiting for another update of the same refs"}, told)
+	require.Equal(t, []string{"waiting for another update of the same refs"}, notified)
 	require.Empty(t, b.Journal(r))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = b.push.Write(ctx, s)
-	require.ErrorIs(t, err, context.Canceled, "the client is gone: no verdict")
+	require.ErrorIs(t, err, context.Canceled, "the client is gone: no result")
 }
 
 func TestInvariant04_staleBaseNeverOverwrites(t *testing.T) {
@@ -246,7 +246,7 @@ func TestInvariant04_staleBaseNeverOverwrites(t *testing.T) {
 	require.Empty(t, b.Events(r))
 }
 
-// What a client was told is of the upstream that the repository had then.
+// The results that a client got are of the upstream that the repository had then.
 func TestService_Write_upstreamOfTheEndCounts(t *testing.T) {
 	t.Parallel()
 	moved := func(b *bench, r core.Repository) { // by its host, and followed
@@ -370,7 +370,7 @@ func TestInvariant03_lostReply(t *testing.T) {
 					require.Contains(t, results[i].Reason, want)
 				}
 			}
-			b.inSync(r) // whatever we told, it is true
+			b.inSync(r) // the results are true, whatever they are
 			_, here := b.Refs(r)["refs/heads/x"]
 			require.Equal(t, tc.reason[0] == "", here)
 			_, notes := b.Refs(r, "refs/notes/")["refs/notes/x"]

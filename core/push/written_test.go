@@ -33,7 +33,7 @@ func (l *refLock) unlock(t *testing.T) {
 }
 
 // A local apply that fails half-way, so that nobody can say what moved: the
-// client hears so, the refs stay locked, and what moved is told once.
+// client is notified, the refs stay locked, and what moved has one event each.
 func TestService_Write_halfAppliedHere(t *testing.T) {
 	t.Parallel()
 	var b *bench
@@ -64,8 +64,8 @@ func TestService_Write_halfAppliedHere(t *testing.T) {
 	require.True(t, b.write(r, false, core.RefUpdate{Name: "refs/heads/x", New: id})[0].OK())
 }
 
-// The same after the upstream took it: that is a yes, and nothing of it may be
-// told never, or twice.
+// The same after the upstream took it: the client gets "ok", and
+// each ref that moved has one event, not none and not two.
 func TestInvariant01_halfAppliedAfterTheUpstreamTookIt(t *testing.T) {
 	t.Parallel()
 	var b *bench

@@ -29,11 +29,22 @@ const (
 	manyMissing = 3
 )
 
+// Store is what this package needs of [core.Store].
+type Store interface {
+	core.DamageStore
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	RepositoryIDs(ctx context.Context) ([]string, error)
+	Journal(ctx context.Context, repoID string, limit int) ([]core.JournalEntry, error)
+	Rewrites(ctx context.Context, f core.RewriteFilter) ([]core.Rewrite, error)
+	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
+	core.Transactor
+}
+
 // Options configures [New].
 type Options struct {
 	Git    *git.Git
 	Repos  *repo.Repos
-	Store  core.Store
+	Store  Store
 	Clock  core.Clock
 	Logger hclog.Logger
 	// WantSync asks for the sync that rebuilds a repository.

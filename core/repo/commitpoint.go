@@ -142,7 +142,7 @@ func (d *diskFirst) move(ctx context.Context, dir string, c Change, step func(na
 		return d.git.WriteRefs(ctx, dir, c.Deletes, c.Sets)
 	}
 	if len(c.Deletes)+len(c.Sets) >= manyChanges {
-		return d.updateMany(ctx, dir, c)
+		return d.updateMany(ctx, dir, c, step)
 	}
 	if err := d.update(ctx, dir, c.Deletes); err != nil {
 		return err
@@ -172,8 +172,8 @@ func (d *diskFirst) move(ctx context.Context, dir string, c Change, step func(na
 const manyChanges = 200
 
 // updateMany makes a change of many refs in one transaction.
-func (d *diskFirst) updateMany(ctx context.Context, dir string, c Change) error {
-	err := d.git.UpdateManyRefs(ctx, dir, c.Deletes, c.Sets)
+func (d *diskFirst) updateMany(ctx context.Context, dir string, c Change, step func(name string)) error {
+	err := d.git.UpdateManyRefs(ctx, dir, step, c.Deletes, c.Sets)
 	if !trackingLocked(err) {
 		return err
 	}
@@ -181,7 +181,7 @@ func (d *diskFirst) updateMany(ctx context.Context, dir string, c Change) error 
 	if len(deletes)+len(sets) == 0 {
 		return err // they are what the change is about
 	}
-	return d.git.UpdateManyRefs(ctx, dir, deletes, sets)
+	return d.git.UpdateManyRefs(ctx, dir, step, deletes, sets)
 }
 
 // trackingLocked reports whether another process had a tracking ref locked.

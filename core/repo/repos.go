@@ -109,6 +109,20 @@ func (r *Repos) Locks() Locker { return r.locks }
 // Failpoint names a step of a ref change; see [Options.Failpoint].
 func (r *Repos) Failpoint(name string) { r.fail(name) }
 
+// Repository finds a repository of an organisation by public name or by internal id;
+// a name goes before an id. KindNotFound: there is none.
+func (r *Repos) Repository(ctx context.Context, org, nameOrID string) (core.Repository, error) {
+	found, err := r.store.Repository(ctx, org, nameOrID)
+	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(nameOrID, "repo_") {
+		return found, err
+	}
+	byID, idErr := r.store.RepositoryByID(ctx, nameOrID)
+	if idErr != nil || byID.Org != org {
+		return core.Repository{}, err
+	}
+	return byID, nil
+}
+
 // Path returns the folder of a repository.
 func (r *Repos) Path(id string) string { return PathIn(r.root, id) }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git/fsck"
 	"github.com/headwater-git/headwater/core/glob"
 )
 
@@ -34,6 +35,21 @@ type Rules struct {
 type rule struct {
 	pattern glob.List
 	action  core.RefAction
+}
+
+// CheckSettings returns a KindInvalid error for settings that cannot be meant.
+func CheckSettings(r core.Repository, s core.Settings) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if r.Upstream == nil && (s.Poll != "" || s.Demand() != (core.Demand{}) || len(s.Include)+len(s.Exclude) > 0 || s.PullRequests) {
+		return core.Errorf(core.KindInvalid, "poll, max_staleness, freshness, include, exclude and pull_requests are for repositories with an upstream")
+	}
+	if _, err := fsck.CheckTolerated(s.Tolerate); err != nil {
+		return err
+	}
+	_, err := NewRules(r, s)
+	return err
 }
 
 // NewRules parses the patterns of settings that [core.Settings.Validate] has

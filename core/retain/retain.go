@@ -21,6 +21,7 @@ const (
 	EventAge           = 7 * 24 * time.Hour // once their deliveries have been made
 	DeliveryAge        = 30 * 24 * time.Hour
 	InboundDeliveryAge = 7 * 24 * time.Hour // longer than any host repeats one
+	RevocationAge      = 24 * time.Hour     // once the last of its tokens has ended
 )
 
 const (
@@ -40,6 +41,7 @@ type Store interface {
 	DeleteEvents(ctx context.Context, before time.Time, limit int) (int, error)
 	DeleteDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 	DeleteInboundDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
+	DeleteRevocations(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 var _ Store = (core.Store)(nil)
@@ -81,6 +83,7 @@ func (s *Service) Pass(ctx context.Context) {
 		{"deliveries", DeliveryAge, s.store.DeleteDeliveries},
 		{"events", EventAge, s.store.DeleteEvents},
 		{"inbound_deliveries", InboundDeliveryAge, s.store.DeleteInboundDeliveries},
+		{"revocations", RevocationAge, s.store.DeleteRevocations},
 	} {
 		deleted, err := all(ctx, func() (int, error) { return kind.remove(ctx, now.Add(-kind.age), batch) })
 		if ctx.Err() != nil {

@@ -32,11 +32,15 @@ func fill(t *testing.T, w *coretest.World, r core.Repository, at time.Time) {
 		{ID: id("dlv"), WebhookID: "wh_1", State: core.DeliveryPending, Payload: []byte("{}"), CreatedAt: at},
 	}))
 	require.NoError(t, w.Store.AddInboundDelivery(ctx, core.InboundDelivery{Instance: "work", DeliveryID: id("x"), ReceivedAt: at}))
+	_, err := w.Store.AddRevocation(ctx, core.Revocation{ID: id("rev"), Org: r.Org, Kind: core.RevokedToken, Value: "x", ExpiresAt: at, CreatedAt: at})
+	require.NoError(t, err)
+	_, err = w.Store.AddRevocation(ctx, core.Revocation{ID: id("rev"), Org: r.Org, Kind: core.RevokedToken, Value: "x", CreatedAt: at})
+	require.NoError(t, err)
 	require.NoError(t, w.Store.AddAudit(ctx, core.AuditEntry{ID: id("aud"), Org: r.Org, RepoID: r.ID, At: at, Action: "push"}))
 }
 
 // counts are the rows that there are.
-type counts struct{ journal, runs, events, deliveries, audit int }
+type counts struct{ journal, runs, events, deliveries, revocations, audit int }
 
 func count(t *testing.T, w *coretest.World, r core.Repository) counts {
 	t.Helper()
@@ -49,9 +53,11 @@ func count(t *testing.T, w *coretest.World, r core.Repository) counts {
 	require.NoError(t, err)
 	deliveries, err := w.Store.Deliveries(ctx, "wh_1", "", 10_000)
 	require.NoError(t, err)
+	revocations, err := w.Store.RevocationsAfter(ctx, 0, 10_000)
+	require.NoError(t, err)
 	audit, err := w.Store.Audit(ctx, core.AuditFilter{Org: r.Org, Limit: 10_000})
 	require.NoError(t, err)
-	return counts{len(journal), len(runs), len(events), len(deliveries), len(audit)}
+	return counts{len(journal), len(runs), len(events), len(deliveries), len(revocations), len(audit)}
 }
 
 func TestService_Pass(t *testing.T) {
@@ -70,7 +76,7 @@ func TestService_Pass(t *testing.T) {
 	}
 	s := retain.New(w.Store, w.Clock, nil)
 	s.Pass(t.Context())
-	require.Equal(t, counts{journal: 7, runs: retain.RunsKept + 3, events: 4, deliveries: 6, audit: 4}, count(t, w, r),
+	require.Equal(t, counts{journal: 7, runs: retain.RunsKept + 3, events: 4, deliveries: 6, revocations: 5, audit: 4}, count(t, w, r),
 		"no event goes before its deliveries are made")
 
 	last, err := w.Store.LastSeq(t.Context())
@@ -78,7 +84,7 @@ func TestService_Pass(t *testing.T) {
 	require.NoError(t, w.Store.SetOutboxPosition(t.Context(), last))
 	for range 2 {
 		s.Pass(t.Context())
-		require.Equal(t, counts{journal: 7, runs: retain.RunsKept + 3, events: 1, deliveries: 6, audit: 4}, count(t, w, r))
+		require.Equal(t, counts{journal: 7, runs: retain.RunsKept + 3, events: 1, deliveries: 6, revocations: 5, audit: 4}, count(t, w, r))
 	}
 }
 
@@ -99,6 +105,8 @@ func (m *manyEvents) DeleteDeliveries(context.Context, time.Time, int) (int, err
 func (m *manyEvents) DeleteInboundDeliveries(context.Context, time.Time, int) (int, error) {
 	return 0, nil
 }
+
+func (m *manyEvents) DeleteRevocations(context.Context, time.Time, int) (int, error) { return 0, nil }
 
 func (m *manyEvents) DeleteEvents(_ context.Context, _ time.Time, limit int) (int, error) {
 	n := min(limit, m.left)

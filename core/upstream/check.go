@@ -110,7 +110,7 @@ func apiClosed(up core.Upstream, c Condition) string {
 }
 
 func replacedMessage(up core.Upstream) string {
-	return "another repository is called " + up.Owner + "/" + up.Name + " at " + up.Host + " now; it is not followed"
+	return "another repository is called " + up.Owner + "/" + up.Name + " at " + up.Host + " now; it is not followed: link this one to where it went, or to that one (headwater repo repoint), or detach it"
 }
 
 // found compares what the host tells with the link.
@@ -125,7 +125,7 @@ func found(up core.Upstream, remote providers.Remote) Condition {
 	c := Condition{Known: true, Upstream: up}
 	c.Upstream.ID = remote.UpstreamID
 	if remote.Archived {
-		c.State, c.Message = core.UpstreamArchived, "the repository is archived at "+up.Host+": it can be read and takes no pushes"
+		c.State, c.Message = core.UpstreamArchived, "the repository is archived at "+up.Host+": it can be read and takes no pushes; unarchive it there first"
 	}
 	owner, name, ok := cutLast(remote.Path)
 	// Hosts that ignore case tell the spelling of the owner; that is no move. One

@@ -30,6 +30,7 @@ package config
 
 import (
 	"encoding/json"
+	"reflect"
 	"time"
 
 	"github.com/headwater-git/headwater/providers"
@@ -67,6 +68,18 @@ type Provider struct {
 	Secrets []providers.Secret
 
 	attributes map[string]attribute
+}
+
+// Same reports whether another block says the same, wherever the two stand in their
+// files. What env() and file() gave counts by its value.
+func (p Provider) Same(other Provider) bool {
+	if (p.Pos == Pos{}) != (other.Pos == Pos{}) {
+		return false // one of the two is no block, but the default of a built-in provider
+	}
+	for _, b := range []*Provider{&p, &other} {
+		b.Pos, b.attributes = Pos{}, nil // Attributes has their values
+	}
+	return reflect.DeepEqual(p, other)
 }
 
 // The words of the attribute poll, and the shortest duration it may be.

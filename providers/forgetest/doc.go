@@ -1,7 +1,7 @@
 // Package forgetest is a fake forge that behaves like a real one: a loopback
 // server that speaks real smart HTTP (by git upload-pack and receive-pack, over
 // real repositories in a folder) in the manner of one of eight hosts or of a
-// [CustomHost]: its authentication scheme, its refusals in its own words, its
+// one that package fixture describes: its authentication scheme, its refusals in its own words, its
 // API.
 //
 // [NewForge] starts a [Forge] and needs no testing package, so scripts use it

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/providertest/fixture"
 )
 
 // User is the account that the tokens of [Forge.Token] belong to.
@@ -31,7 +32,7 @@ type ForgeOptions struct {
 	// HostKind is the host to look like; "" is [HostGitHub].
 	HostKind HostKind
 	// Custom describes another host in the place of HostKind.
-	Custom *CustomHost
+	Custom *fixture.Forge
 	// TLS serves https with a certificate of the forge's own; its PEM file is
 	// [Forge.CAFile].
 	TLS bool

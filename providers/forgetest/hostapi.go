@@ -17,7 +17,7 @@ func visibility(repo *forgeRepo) string {
 
 // branchOf returns the default branch of a repository.
 func (f *Forge) branchOf(repo *forgeRepo) string {
-	name, err := f.git(filepath.Join(f.root, repo.folder), nil, "symbolic-ref", "--short", "HEAD")
+	name, err := readHead(filepath.Join(f.root, repo.folder))
 	if err != nil {
 		return ""
 	}

@@ -34,8 +34,8 @@ type listing struct {
 const maxRefFiles = 300
 
 // serve answers a request for a listing from memory, or by serve, whose answer it
-// remembers unless the repository changed meanwhile.
-func (l *listings) serve(w http.ResponseWriter, dir, request string, serve func(w http.ResponseWriter)) {
+// remembers unless the repository changed meanwhile. The writer holds what is written.
+func (l *listings) serve(w *replyWriter, dir, request string, serve func(w http.ResponseWriter)) {
 	before, err := stateOf(dir)
 	if err != nil {
 		serve(w)
@@ -46,16 +46,15 @@ func (l *listings) serve(w http.ResponseWriter, dir, request string, serve func(
 	known, ok := l.byFile[key]
 	l.mu.Unlock()
 	if !ok || known.state != before {
-		answer := &recordedAnswer{ResponseWriter: w}
-		serve(answer)
-		if after, err := stateOf(dir); err == nil && after == before && answer.status == http.StatusOK {
+		serve(w)
+		if after, err := stateOf(dir); err == nil && after == before && w.status == http.StatusOK {
 			l.mu.Lock()
 			if l.byFile == nil {
 				l.byFile = map[string]listing{}
 			}
 			header := w.Header().Clone()
 			header.Del("Date") // of this answer alone
-			l.byFile[key] = listing{state: before, header: header, body: bytes.Clone(answer.body.Bytes())}
+			l.byFile[key] = listing{state: before, header: header, body: bytes.Clone(w.held.Bytes())}
 			l.mu.Unlock()
 		}
 		return
@@ -65,26 +64,6 @@ func (l *listings) serve(w http.ResponseWriter, dir, request string, serve func(
 	}
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(known.body)
-}
-
-// recordedAnswer keeps what it writes.
-type recordedAnswer struct {
-	http.ResponseWriter
-	status int
-	body   bytes.Buffer
-}
-
-func (a *recordedAnswer) WriteHeader(status int) {
-	a.status = status
-	a.ResponseWriter.WriteHeader(status)
-}
-
-func (a *recordedAnswer) Write(p []byte) (int, error) {
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
-	a.body.Write(p)
-	return a.ResponseWriter.Write(p)
 }
 
 // stateOf is a digest of all that a listing of a bare repository depends on. It is

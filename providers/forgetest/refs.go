@@ -75,3 +75,18 @@ func ReadRefs(dir string) (map[string]string, error) {
 	}
 	return refs, nil
 }
+
+// readHead returns the short name of the branch that HEAD of a bare repository is on.
+// With another format of refs, git is not to be read past (HEAD says refs/heads/.invalid
+// there, gitrepository-layout(5)): that is an error.
+func readHead(dir string) (string, error) {
+	head, err := os.ReadFile(filepath.Join(dir, "HEAD"))
+	if err != nil {
+		return "", err
+	}
+	branch, ok := strings.CutPrefix(strings.TrimSpace(string(head)), "ref: refs/heads/")
+	if !ok || branch == ".invalid" {
+		return "", errOtherFormat
+	}
+	return branch, nil
+}

@@ -255,5 +255,9 @@ func (f *Forge) Refs(repo string) (map[string]string, error) {
 
 // DefaultBranch returns the short name that HEAD points at.
 func (f *Forge) DefaultBranch(repo string) (string, error) {
-	return f.Git(repo, "symbolic-ref", "--short", "HEAD")
+	folder, err := f.RepoDir(repo)
+	if err != nil {
+		return "", err
+	}
+	return readHead(folder)
 }

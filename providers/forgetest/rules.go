@@ -3,6 +3,8 @@ package forgetest
 import (
 	"net/http"
 	"strings"
+
+	"github.com/headwater-git/headwater/providers/providertest/fixture"
 )
 
 // HostKind is the host that a forge looks like.
@@ -95,7 +97,7 @@ type hostRules struct {
 	// api serves the host's API, nil if it has none here.
 	api func(f *Forge, w http.ResponseWriter, r *http.Request) bool
 	// custom describes a host that is none of the known ones.
-	custom *CustomHost
+	custom *fixture.Forge
 }
 
 // rulesOf returns how a kind of host behaves. The texts of Gitea were read from a

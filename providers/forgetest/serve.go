@@ -208,7 +208,7 @@ func readPush(packets *pktReader, rec *Request) error {
 }
 
 // serveGit answers a smart HTTP request.
-func (f *Forge) serveGit(w http.ResponseWriter, r *http.Request, body io.Reader, service string, x Fault, rec *Request) {
+func (f *Forge) serveGit(w *replyWriter, r *http.Request, body io.Reader, service string, x Fault, rec *Request) {
 	if f.redirect(w, r, rec.Repo) {
 		return
 	}

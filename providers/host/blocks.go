@@ -31,8 +31,12 @@ func (i *Instance) CheckBlock(ctx context.Context) error {
 // misspelt attribute is found at the start and not when a repository needs it. All
 // faults are in one error.
 func (c *Catalog) CheckBlocks(ctx context.Context) error {
+	return checkBlocks(ctx, c.set.Load().instances)
+}
+
+func checkBlocks(ctx context.Context, instances []*Instance) error {
 	var faults []error
-	for _, i := range c.instances {
+	for _, i := range instances {
 		if err := i.CheckBlock(ctx); err != nil {
 			faults = append(faults, err)
 		}

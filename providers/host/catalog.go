@@ -9,16 +9,41 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/config"
 )
 
 // Catalog holds the provider instances: those of providers.hcl and one for
-// every built-in. It is safe for concurrent use.
+// every built-in. It is safe for concurrent use. [Catalog.Reload] replaces them.
 type Catalog struct {
+	o    Options
+	self []string
+	set  atomic.Pointer[set]
+
+	mu      sync.Mutex  // one Reload or Close at a time
+	closed  bool        // no Reload changes anything any more
+	retired []*Instance // no longer in the set and not closed yet
+	tasks   sync.WaitGroup
+	stop    chan struct{} // closed by Close
+}
+
+// set is what one providers.hcl comes to.
+type set struct {
+	config    *config.Config
 	instances []*Instance // sorted by name
 	order     []*Instance // blocks of providers.hcl in their order, then built-ins
+}
+
+// instance returns the instance of that name, or nil.
+func (s *set) instance(name string) *Instance {
+	for _, i := range s.instances {
+		if i.name == name {
+			return i
+		}
+	}
+	return nil
 }
 
 // New makes a catalog. It starts no process. Errors are
@@ -33,35 +58,53 @@ func New(o Options) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{}
+	c := &Catalog{o: o, self: self, stop: make(chan struct{})}
+	first, err := c.build(o.Config, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.set.Store(first)
+	return c, nil
+}
+
+// build makes the instances of a configuration. Those of the former set whose blocks
+// did not change stay as they are. It starts no process.
+func (c *Catalog) build(cfg *config.Config, former *set) (*set, error) {
+	s := &set{config: cfg}
 	var problems []error
 	add := func(block config.Provider) {
-		i, err := newInstance(o, self, block)
+		if former != nil {
+			if i := former.instance(block.Instance); i != nil && i.unchanged(block) {
+				s.order = append(s.order, i)
+				return
+			}
+		}
+		i, err := newInstance(c.o, c.self, block)
 		if err != nil {
 			problems = append(problems, err)
 			return
 		}
-		c.order = append(c.order, i)
+		s.order = append(s.order, i)
 	}
-	for _, block := range o.Config.Providers {
-		if _, builtin := o.Builtins[block.Instance]; builtin && block.Type != block.Instance {
+	for _, block := range cfg.Providers {
+		if _, builtin := c.o.Builtins[block.Instance]; builtin && block.Type != block.Instance {
 			problems = append(problems, providers.Errorf(providers.CodeInvalidConfig,
 				"%s: provider instance %q has the name of a built-in provider; give it another one", block.Pos, block.Instance))
 			continue
 		}
 		add(block)
 	}
-	for _, name := range slices.Sorted(maps.Keys(o.Builtins)) {
-		if o.Config.Instance(name) == nil {
+	for _, name := range slices.Sorted(maps.Keys(c.o.Builtins)) {
+		if cfg.Instance(name) == nil {
 			add(config.Provider{Type: name, Instance: name, Attributes: []byte("{}")})
 		}
 	}
 	if len(problems) > 0 {
 		return nil, &providers.Error{Code: providers.CodeInvalidConfig, Message: errors.Join(problems...).Error()}
 	}
-	c.instances = slices.Clone(c.order)
-	slices.SortFunc(c.instances, func(a, b *Instance) int { return strings.Compare(a.name, b.name) })
-	return c, nil
+	s.instances = slices.Clone(s.order)
+	slices.SortFunc(s.instances, func(a, b *Instance) int { return strings.Compare(a.name, b.name) })
+	return s, nil
 }
 
 // selfArgv returns the argv of this executable, with an absolute path: a
@@ -97,6 +140,7 @@ func newInstance(o Options, self []string, block config.Provider) (*Instance, er
 		name:  block.Instance,
 		typ:   block.Type,
 		block: block,
+		ca:    authorities(block),
 		proxy: o.Proxy,
 		log:   o.Logger.Named("provider").With("provider", block.Instance),
 		tail:  &tail{redact: redact},
@@ -153,7 +197,7 @@ func withoutRequired(m providers.Manifest) providers.Manifest {
 func (c *Catalog) Find(ctx context.Context, wireName string, public bool, upstreamHost string) (*Instance, error) {
 	var fits []*Instance
 	var unknown []*Instance
-	for _, i := range c.order {
+	for _, i := range c.set.Load().order {
 		m := i.manifest.Load()
 		switch {
 		case m == nil:
@@ -211,7 +255,7 @@ func prefer(fits []*Instance, upstreamHost string) *Instance {
 func (c *Catalog) notFound(wireName string, public bool, failures []error) error {
 	known := map[string]bool{}
 	other := false
-	for _, i := range c.order {
+	for _, i := range c.set.Load().order {
 		m := i.manifest.Load()
 		if m == nil {
 			continue
@@ -240,10 +284,8 @@ func (c *Catalog) notFound(wireName string, public bool, failures []error) error
 // [providers.CodeInvalidConfig], because a name that is stored with a repository
 // and no longer there has been taken out of providers.hcl.
 func (c *Catalog) Instance(name string) (*Instance, error) {
-	for _, i := range c.instances {
-		if i.name == name {
-			return i, nil
-		}
+	if i := c.set.Load().instance(name); i != nil {
+		return i, nil
 	}
 	return nil, providers.Errorf(providers.CodeInvalidConfig, "there is no provider instance %q; put its block back into providers.hcl", name)
 }
@@ -255,7 +297,7 @@ func (c *Catalog) Instance(name string) (*Instance, error) {
 func (c *Catalog) Webhook(name string) (*Instance, error) {
 	var bare *Instance
 	var found []*Instance
-	for _, i := range c.instances {
+	for _, i := range c.set.Load().instances {
 		switch {
 		case i.name == name && !i.configured():
 			bare = i
@@ -278,19 +320,30 @@ func (c *Catalog) Webhook(name string) (*Instance, error) {
 }
 
 // Instances returns all instances, sorted by name.
-func (c *Catalog) Instances() []*Instance { return slices.Clone(c.instances) }
+func (c *Catalog) Instances() []*Instance { return slices.Clone(c.set.Load().instances) }
+
+// Config returns the configuration that the instances are made from.
+func (c *Catalog) Config() *config.Config { return c.set.Load().config }
 
 // Close refuses new calls, waits for those in flight until ctx ends, and stops
 // all plugins, those with calls in flight by force. When it returns no process
 // and no goroutine of the catalog is left. It is safe to call more than once.
 // Its error is that of the context, if that ended first.
 func (c *Catalog) Close(ctx context.Context) error {
-	errs := make([]error, len(c.instances))
+	c.mu.Lock()
+	if !c.closed {
+		c.closed = true
+		close(c.stop)
+	}
+	all := slices.Concat(c.set.Load().instances, c.retired)
+	c.mu.Unlock()
+	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for n, i := range c.instances {
+	for n, i := range all {
 		wg.Go(func() { errs[n] = i.super.close(ctx) })
 	}
 	wg.Wait()
+	c.tasks.Wait()
 	for _, err := range errs {
 		if err != nil {
 			return fmt.Errorf("stop plugins: %w", err)

@@ -26,7 +26,8 @@ type Instance struct {
 	typ     string
 	builtin bool
 	block   config.Provider
-	proxy   providers.Secret // of hosts whose block names none
+	ca      map[string]string // by file: the authorities that its hosts are trusted by
+	proxy   providers.Secret  // of hosts whose block names none
 	recipe  recipe
 	log     hclog.Logger
 
@@ -34,6 +35,7 @@ type Instance struct {
 	tail        *tail
 	credentials *credentialCache
 	super       *supervisor
+	next        atomic.Pointer[Instance] // what replaced it at a reload
 }
 
 // Name returns the name of the instance: the second label of its block, or the
@@ -51,6 +53,7 @@ func (i *Instance) Builtin() bool { return i.builtin }
 
 // HostPolicy returns how a host, with its port if it has one, may be spoken to.
 func (i *Instance) HostPolicy(host string) providers.HostPolicy {
+	i = i.latest()
 	return providers.Config{Hosts: i.block.Hosts, Proxy: i.proxy}.Host(host)
 }
 
@@ -59,6 +62,7 @@ func (i *Instance) HostPolicy(host string) providers.HostPolicy {
 // "off" for a provider of the public mode and "auto" for the others, among them
 // an external plugin that never ran and whose mode is therefore unknown.
 func (i *Instance) Poll() string {
+	i = i.latest()
 	if i.block.Poll != "" {
 		return i.block.Poll
 	}
@@ -71,6 +75,7 @@ func (i *Instance) Poll() string {
 // Manifest returns what the provider is. That of a built-in is known; an
 // external plugin is launched for it once. The result is the caller's own.
 func (i *Instance) Manifest(ctx context.Context) (providers.Manifest, error) {
+	i = i.latest()
 	m := i.manifest.Load()
 	if m == nil {
 		err := i.Start(ctx)
@@ -101,11 +106,13 @@ func (i *Instance) Start(ctx context.Context) error {
 
 // Resolve is [providers.Provider.Resolve].
 func (i *Instance) Resolve(ctx context.Context, r providers.ResolveRequest) (providers.Remote, error) {
-	i.see(r.Stored)
-	remote, err := call(ctx, i.super, "Resolve", func(ctx context.Context, c *wire.Client) (providers.Remote, error) {
-		return c.Resolve(ctx, r)
+	return onLatest(i, func(i *Instance) (providers.Remote, error) {
+		i.see(r.Stored)
+		remote, err := call(ctx, i.super, "Resolve", func(ctx context.Context, c *wire.Client) (providers.Remote, error) {
+			return c.Resolve(ctx, r)
+		})
+		return remote, i.clean(err)
 	})
-	return remote, i.clean(err)
 }
 
 // Credential is [providers.Provider.Credential] behind a cache: an answer is
@@ -113,25 +120,29 @@ func (i *Instance) Resolve(ctx context.Context, r providers.ResolveRequest) (pro
 // valid for MinValidity, callers that ask for the same at once share one call,
 // and Fresh goes past the cache and replaces what is in it.
 func (i *Instance) Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error) {
-	i.see(r.Stored)
-	credential, err := i.credentials.get(ctx, r, func(ctx context.Context) (providers.Credential, error) {
-		return call(ctx, i.super, "Credential", func(ctx context.Context, c *wire.Client) (providers.Credential, error) {
-			return c.Credential(ctx, r)
+	return onLatest(i, func(i *Instance) (providers.Credential, error) {
+		i.see(r.Stored)
+		credential, err := i.credentials.get(ctx, r, func(ctx context.Context) (providers.Credential, error) {
+			return call(ctx, i.super, "Credential", func(ctx context.Context, c *wire.Client) (providers.Credential, error) {
+				return c.Credential(ctx, r)
+			})
 		})
+		if err == nil {
+			i.tail.redact.seeCredential(credential)
+		}
+		return credential, i.clean(err)
 	})
-	if err == nil {
-		i.tail.redact.seeCredential(credential)
-	}
-	return credential, i.clean(err)
 }
 
 // Probe is [providers.Provider.Probe].
 func (i *Instance) Probe(ctx context.Context, r providers.ProbeRequest) (providers.ProbeResult, error) {
-	i.see(r.Stored)
-	result, err := call(ctx, i.super, "Probe", func(ctx context.Context, c *wire.Client) (providers.ProbeResult, error) {
-		return c.Probe(ctx, r)
+	return onLatest(i, func(i *Instance) (providers.ProbeResult, error) {
+		i.see(r.Stored)
+		result, err := call(ctx, i.super, "Probe", func(ctx context.Context, c *wire.Client) (providers.ProbeResult, error) {
+			return c.Probe(ctx, r)
+		})
+		return result, i.clean(err)
 	})
-	return result, i.clean(err)
 }
 
 // see lets the redactor know the secrets of a call before the plugin does.

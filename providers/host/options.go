@@ -61,6 +61,10 @@ type Options struct {
 	BackoffMin   time.Duration
 	BackoffMax   time.Duration
 	HealthyAfter time.Duration
+
+	// RetireAfter is how long an instance that a reload took out still answers those
+	// who hold it. Zero is 10 minutes.
+	RetireAfter time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -78,6 +82,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.BackoffMin, time.Second)
 	setDefault(&o.BackoffMax, 2*time.Minute)
 	setDefault(&o.HealthyAfter, 5*time.Minute)
+	setDefault(&o.RetireAfter, 10*time.Minute)
 	return o
 }
 

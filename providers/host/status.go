@@ -31,8 +31,9 @@ type Status struct {
 
 // Status returns the state of every instance, sorted by name.
 func (c *Catalog) Status() []Status {
-	out := make([]Status, len(c.instances))
-	for n, i := range c.instances {
+	all := c.set.Load().instances
+	out := make([]Status, len(all))
+	for n, i := range all {
 		out[n] = i.Status()
 	}
 	return out

@@ -42,6 +42,7 @@ type supervisor struct {
 
 	mu         sync.Mutex
 	closed     bool
+	retired    string   // why it was closed, if the catalog goes on without it
 	current    *running // nil: none is ready
 	attempt    *attempt // nil: none is being started
 	generation int
@@ -66,14 +67,10 @@ func newSupervisor(name string, o Options, start starter) *supervisor {
 }
 
 // call runs one call of the contract on the current process, starting one if
-// need be. It is a function because methods have no type parameters.
+// need be. The caller has entered. It is a function because methods have no type
+// parameters.
 func call[T any](ctx context.Context, s *supervisor, method string, do func(context.Context, *wire.Client) (T, error)) (T, error) {
 	var zero T
-	if err := s.enter(); err != nil {
-		return zero, err
-	}
-	defer s.calls.Done()
-
 	// The second round is for a call whose process died under it. It waits for
 	// the first pause, as nobody else knows that this call was under way; a
 	// process that keeps crashing has longer pauses, and then the call fails.
@@ -136,6 +133,9 @@ func (s *supervisor) broken(r *running, method string, cause *wire.TransportErro
 func (s *supervisor) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.retired != "" {
+		return instanceError(s.name, providers.CodeInvalidConfig, "%s", s.retired)
+	}
 	if s.closed {
 		return s.unavailable("the server is shutting down")
 	}
@@ -319,6 +319,13 @@ func (s *supervisor) pauseError(pause time.Duration) *providers.Error {
 		}
 	}
 	return e
+}
+
+// retire refuses new calls for that reason.
+func (s *supervisor) retire(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired, s.closed = why, true
 }
 
 // close refuses new calls, waits for those in flight until ctx ends, and stops

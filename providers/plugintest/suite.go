@@ -13,6 +13,7 @@ import (
 
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/providers/providertest/fixture"
 )
 
 // plantedSecret is a token that must be seen nowhere. It has the form of no
@@ -31,7 +32,7 @@ type Fixture struct {
 	// HostKind is the host that the provider knows.
 	HostKind forgetest.HostKind
 	// Custom describes another host in the place of HostKind.
-	Custom *forgetest.CustomHost
+	Custom *fixture.Forge
 	// Repo is the path of the repository that the suite makes; "" is
 	// "acme/Widget-1.x". What else it makes has the same owner, or a name that
 	// begins with it.

@@ -45,14 +45,14 @@ type Name struct{ Owner, Name, Path string }
 // newProvider for every test; each call returns a provider of its own that has
 // not been configured. A provider in another process may be returned as well:
 // whoever launches it ends it, best with t.Cleanup of the outer test.
-func Run(t *testing.T, newProvider func() providers.Provider, fixture Fixture) {
+func Run(t *testing.T, newProvider func() providers.Provider, f Fixture) {
 	inner := plugintest.Fixture{
-		Custom: fixture.Forge.custom(), Repo: fixture.Repository, NestedOwners: fixture.NestedOwners,
-		KnownHosts: fixture.KnownHosts, BadAttributes: fixture.BadAttributes,
-		Names: names(fixture.Names), BadNames: names(fixture.BadNames),
+		Custom: &f.Forge, Repo: f.Repository, NestedOwners: f.NestedOwners,
+		KnownHosts: f.KnownHosts, BadAttributes: f.BadAttributes,
+		Names: names(f.Names), BadNames: names(f.BadNames),
 	}
-	if fixture.Attributes != nil {
-		inner.Attributes = func(f *forgetest.Forge) map[string]any { return fixture.Attributes(f.URL()) }
+	if f.Attributes != nil {
+		inner.Attributes = func(forge *forgetest.Forge) map[string]any { return f.Attributes(forge.URL()) }
 	}
 	plugintest.Run(t, newProvider, inner)
 }

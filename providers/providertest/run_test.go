@@ -58,7 +58,7 @@ func kilnForge() providertest.Forge {
 	}
 }
 
-func kilnPayload(_ *providertest.Server, repo providertest.Repository, e providertest.Event) (string, any) {
+func kilnPayload(_ providertest.Server, repo providertest.Repository, e providertest.Event) (string, any) {
 	name := map[providertest.EventKind]string{
 		providertest.EventPush: "moved", providertest.EventDefaultBranch: "branch", providertest.EventRenamed: "relabelled",
 		providertest.EventTransferred: "relabelled", providertest.EventVisibility: "relabelled",
@@ -74,7 +74,7 @@ func kilnPayload(_ *providertest.Server, repo providertest.Repository, e provide
 	return name, map[string]any{"repository": map[string]string{"id": repo.ID, "slug": repo.Path}, "moves": moves}
 }
 
-func kilnAPI(s *providertest.Server, w http.ResponseWriter, r *http.Request) bool {
+func kilnAPI(s providertest.Server, w http.ResponseWriter, r *http.Request) bool {
 	answer := func(status int, body any) bool {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(body) // the client has gone, or the value is ours
@@ -107,7 +107,7 @@ func kilnAPI(s *providertest.Server, w http.ResponseWriter, r *http.Request) boo
 	})
 }
 
-func kilnReceivers(s *providertest.Server, r *http.Request, path, id string) (int, any) {
+func kilnReceivers(s providertest.Server, r *http.Request, path, id string) (int, any) {
 	if r.Method == http.MethodGet {
 		list := []kilnReceiver{}
 		for _, w := range s.Webhooks(path) { // without their secrets

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // client runs git as a user would, apart from every configuration of the
@@ -53,14 +54,20 @@ func (c client) run(ctx context.Context, dir string, args ...string) (string, er
 
 // pipe is run with a standard input.
 func (c client) pipe(ctx context.Context, dir string, stdin io.Reader, args ...string) (string, error) {
+	out, _, err := c.spend(ctx, dir, stdin, args...)
+	return out, err
+}
+
+// spend is pipe that also returns the CPU time of git and its children.
+func (c client) spend(ctx context.Context, dir string, stdin io.Reader, args ...string) (string, time.Duration, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, c.env(), stdin
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
+		return "", 0, fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
 	}
-	return strings.TrimSpace(stdout.String()), nil
+	return strings.TrimSpace(stdout.String()), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
 // command runs a program of the machine for its effect.

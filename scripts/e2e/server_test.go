@@ -24,7 +24,7 @@ const (
 // passedOn are the variables of a script that its server sees.
 var passedOn = []string{
 	"PATH", "HOME", "TMPDIR", "GORACE", "HEADWATER_DATA", "HEADWATER_CONFIG", "HEADWATER_LISTEN", "HEADWATER_LOG_LEVEL",
-	"HEADWATER_PUBLIC_URL", "HEADWATER_SEAL_KEY", "HEADWATER_TLS_SELF_SIGNED", "HEADWATER_DRAIN", "E2E_SECRET",
+	"HEADWATER_PUBLIC_URL", "HEADWATER_SEAL_KEY", "HEADWATER_TLS_SELF_SIGNED", "HEADWATER_DRAIN", "HEADWATER_ADMIN_LISTEN", "E2E_SECRET",
 }
 
 // poison are variables that would break a git which inherits them.
@@ -53,6 +53,9 @@ func (w *world) startServer(ts *testscript.TestScript, neg bool, args []string) 
 	line := []string{"serve"}
 	if ts.Getenv("HEADWATER_LISTEN") == "" {
 		line = append(line, "--listen=127.0.0.1:0")
+	}
+	if ts.Getenv("HEADWATER_ADMIN_LISTEN") == "" {
+		line = append(line, "--admin-listen=") // servers of other scripts run beside it
 	}
 	if ts.Getenv("HEADWATER_LOG_LEVEL") == "" {
 		line = append(line, "--log-level=trace") // says the most, so it is searched

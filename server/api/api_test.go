@@ -67,9 +67,12 @@ func newBench(t *testing.T, change ...func(o *Options)) *bench {
 		}
 	}
 	o := Options{
+		Lookup:       b.ledger,
 		Repositories: b.ledger,
 		Credentials:  b.ledger,
+		Records:      b.ledger,
 		Syncs:        b.ledger,
+		Schedule:     b.ledger,
 		Clock:        core.SystemClock{},
 		Ready:        b.ledger.Ready,
 		Writable:     b.ledger.Writable,
@@ -83,6 +86,30 @@ func newBench(t *testing.T, change ...func(o *Options)) *bench {
 	}
 	b.Handler = New(o)
 	return b
+}
+
+// newIssuer is a bench whose key of acme is the server's own.
+func newIssuer(t *testing.T) *bench {
+	t.Helper()
+	private, public, err := access.GenerateES256()
+	require.NoError(t, err)
+	signer, err := access.ParsePrivateKey(private)
+	require.NoError(t, err)
+	key := core.Key{ID: "key_issuer", KeyID: core.IssuerKeyID("key_issuer"), Org: "acme", Algorithm: "ES256", PublicPEM: string(public), Issuer: true}
+	b := newBench(t, func(o *Options) { o.Verifier = access.NewVerifier(orgKeys{"acme": {key}}, core.SystemClock{}) })
+	b.signers["acme"] = signer
+	return b
+}
+
+// issued signs a token as the server does, see [newIssuer].
+func (b *bench) issued(t *testing.T, repo string, operations ...string) string {
+	t.Helper()
+	token, err := access.Sign(b.signers["acme"], access.Claims{
+		Issuer: "acme", Subject: "tester", Repo: repo, Scopes: access.Scopes(), IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
+		KeyID: core.IssuerKeyID("key_issuer"), TokenID: "tok_1", IssuedBy: "key_acme", Operations: operations,
+	})
+	require.NoError(t, err)
+	return token
 }
 
 // token signs a token of acme.

@@ -99,6 +99,8 @@ type actorView struct {
 	KeyID      string `json:"key_id,omitempty"`
 	RemoteAddr string `json:"remote_addr,omitempty"`
 	UserAgent  string `json:"user_agent,omitempty"`
+	TokenID    string `json:"jti,omitempty"`
+	TokenHash  string `json:"token_hash,omitempty"`
 }
 
 // refMovedView is a ref that was moved.
@@ -120,6 +122,7 @@ func viewAudit(e core.AuditEntry) auditView {
 		Target: e.Target, Credential: e.Credential, HostLogin: e.HostLogin, Updates: []refMovedView{},
 		Actor: actorView{
 			Subject: e.Actor.Subject, Org: e.Actor.Org, KeyID: e.Actor.KeyID, RemoteAddr: e.Actor.RemoteAddr, UserAgent: e.Actor.UserAgent,
+			TokenID: e.Actor.TokenID, TokenHash: e.Actor.TokenHash,
 		},
 	}
 	for _, u := range e.Updates {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -21,17 +22,18 @@ type call struct {
 	identity access.Identity
 	repo     core.Repository // with target oneRepository; else with credentialID or organisationOrRepository if the token names one
 	action   action
-	changed  string      // for the audit: id of what was changed, if it is not in the path
-	audited  atomic.Bool // a write session has made the audit entry
+	grace    time.Duration // of the body, see [middleware.Paced]
+	changed  string        // for the audit: id of what was changed, if it is not in the path
+	audited  atomic.Bool   // a write session, or the transaction of the change, has made the audit entry
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
 
 // body is [readBody].
-func (c *call) body(dest any) error { return readBody(c.w, c.r, dest) }
+func (c *call) body(dest any) error { return readBody(c.w, c.r, c.grace, dest) }
 
 // change is [readChange] for an operation to begin with.
-func (c *call) change(dest any) error { return readChange(c.w, c.r, dest) }
+func (c *call) change(dest any) error { return readChange(c.w, c.r, c.grace, dest) }
 
 // answer is [writeJSON] for an operation to end with.
 func (c *call) answer(status int, body any) error {
@@ -55,14 +57,8 @@ func (c *call) segment(name string) (string, error) {
 // Whether a path is about the token's repository is decided before the answer
 // shows whether anything exists there.
 func (s *server) authorise(c *call, op operation) error {
-	scope := op.scope
-	if op.target == organisationOrRepository && c.identity.OrgWide() {
-		scope = access.OrgRead
-	}
-	if scope != anyScope {
-		if err := s.access.CheckScope(c.identity, scope); err != nil {
-			return err
-		}
+	if err := s.access.Authorise(c.identity, op.opens(c.identity.OrgWide())); err != nil {
+		return err
 	}
 	switch op.target {
 	case anything:

@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // maxBody is the size limit of a request body, in bytes.
@@ -22,9 +24,10 @@ const maxBody = 1 << 20
 // readBody decodes the JSON object in the body into dest, a pointer to a
 // struct. No body and null leave dest as it is; unknown keys are ignored,
 // because SDKs pass on what their callers add. The Content-Type does not
-// matter. Errors: KindInvalid, with the field that is wrong; KindTooLarge.
-func readBody(w http.ResponseWriter, r *http.Request, dest any) error {
-	raw, err := rawBody(w, r)
+// matter. Errors: KindInvalid, with the field that is wrong; KindTooLarge;
+// KindTimeout.
+func readBody(w http.ResponseWriter, r *http.Request, grace time.Duration, dest any) error {
+	raw, err := rawBody(w, r, grace)
 	if err != nil || len(raw) == 0 {
 		return err
 	}
@@ -34,8 +37,8 @@ func readBody(w http.ResponseWriter, r *http.Request, dest any) error {
 // readChange is readBody for what changes something: a body that names none of the
 // fields of dest changes nothing, and who sent it thinks it did. Errors: those of
 // readBody, and KindInvalid with the names of the fields.
-func readChange(w http.ResponseWriter, r *http.Request, dest any) error {
-	raw, err := rawBody(w, r)
+func readChange(w http.ResponseWriter, r *http.Request, grace time.Duration, dest any) error {
+	raw, err := rawBody(w, r, grace)
 	if err != nil {
 		return err
 	}
@@ -68,15 +71,15 @@ func fieldNames(t reflect.Type) []string {
 	return names
 }
 
-// rawBody reads the body, nothing if it has only blanks. Errors: KindInvalid,
-// KindTooLarge.
-func rawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+// rawBody reads the body, nothing if it has only blanks; see [middleware.Paced]
+// for the grace. Errors: KindInvalid, KindTooLarge, KindTimeout.
+func rawBody(w http.ResponseWriter, r *http.Request, grace time.Duration) ([]byte, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, middleware.NewPaced(w, r, grace), maxBody))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, core.Errorf(core.KindTooLarge, "the request body is larger than %d bytes", maxBody)
 		}
-		return nil, &core.Error{Kind: core.KindInvalid, Message: "the request body could not be read", Err: err}
+		return nil, middleware.BodyError(err)
 	}
 	return bytes.TrimSpace(raw), nil
 }

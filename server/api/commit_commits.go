@@ -5,6 +5,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // commitMetadata is what commit calls say of the commit, in both vocabularies.
@@ -87,15 +88,15 @@ func (s *server) commitPatch(c *call) error {
 // commitStream serves a commit whose contents are streamed: it decodes the first
 // line into dest, of which meta is a part, and leaves the rest to run.
 func (s *server) commitStream(c *call, field string, dest any, meta *commitMetadata, run func(commit.Commit, commit.Chunks) (commit.Result, error)) error {
-	body := newPatientBody(c.w, c.r)
+	body := middleware.NewPaced(c.w, c.r, s.StreamGrace)
 	in := newStream(body, field)
 	err := in.metadata(dest)
 	var made commit.Result
 	if err == nil {
 		made, err = run(meta.commit(c), in)
 	}
-	body.end(err != nil)
 	if err != nil {
+		body.Discard(drainLimit, drainTime)
 		return &commitFailure{err: err, branch: meta.TargetBranch, conflict: true}
 	}
 	return c.answer(http.StatusCreated, commitAnswer(c, made, &made.Blobs))

@@ -38,10 +38,12 @@ func (s *server) copyRequest(c *call, body createBody) (*engine.CopyRequest, err
 		return nil, err
 	case opens.Org != c.identity.Org:
 		return nil, core.Errorf(core.KindPermission, "base_repo.auth.token is of another organisation")
-	case !opens.Can(access.GitRead):
-		return nil, core.Errorf(core.KindPermission, "base_repo.auth.token lacks the scope %q", access.GitRead)
 	}
-	source, err := s.Repositories.Repository(c.ctx(), c.identity.Org, b.Name)
+	// It gives the content away whole, as a clone does.
+	if err := s.access.Authorise(opens, access.Operation{Name: access.GitFetch, Scope: access.GitRead}); err != nil {
+		return nil, core.Errorf(core.KindPermission, "base_repo.auth.token: %s", core.MessageOf(err))
+	}
+	source, err := s.Lookup.Repository(c.ctx(), c.identity.Org, b.Name)
 	if err != nil && core.KindOf(err) != core.KindNotFound {
 		return nil, err
 	}

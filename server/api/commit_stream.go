@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
-	"os"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -23,8 +21,6 @@ const (
 	maxChunkLine = maxChunk/3*4 + 64<<10
 	// maxMetadataLine holds the paths of about 200,000 files.
 	maxMetadataLine = 32 << 20
-	// bodyStall is how long a client may send nothing.
-	bodyStall = time.Minute
 	// drainLimit is how much of a refused request is still read, in bytes: a
 	// client that is still sending would else see a broken connection instead
 	// of the answer.
@@ -135,7 +131,7 @@ func (s *stream) next(limit int) ([]byte, error) {
 				continue
 			}
 			if !errors.Is(err, io.EOF) {
-				return nil, bodyError(err)
+				return nil, middleware.BodyError(err)
 			}
 			if len(bytes.TrimSpace(s.line)) == 0 {
 				return nil, io.EOF
@@ -146,41 +142,4 @@ func (s *stream) next(limit int) ([]byte, error) {
 			return line, nil
 		}
 	}
-}
-
-// bodyError says why a body could not be read to its end.
-func bodyError(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &core.Error{Kind: core.KindTimeout, Message: "the client sent nothing for too long", Err: err}
-	}
-	return &core.Error{Kind: core.KindInvalid, Message: "the request body was cut off", Err: err}
-}
-
-// patientBody reads a body of any length from a client that may be slow, but
-// not silent.
-type patientBody struct {
-	body    io.Reader
-	control *http.ResponseController
-	stall   time.Duration
-}
-
-func newPatientBody(w http.ResponseWriter, r *http.Request) *patientBody {
-	return &patientBody{body: r.Body, control: http.NewResponseController(w), stall: bodyStall}
-}
-
-// Read gives the client time for the next bytes.
-func (b *patientBody) Read(p []byte) (int, error) {
-	// Where deadlines are not supported there is no connection to hang.
-	_ = b.control.SetReadDeadline(middleware.SocketTime().Add(b.stall))
-	return b.body.Read(p)
-}
-
-// end takes what a refused client still sends off the wire, within reason, and
-// lifts the deadline for the next request of the connection.
-func (b *patientBody) end(refused bool) {
-	if refused {
-		_ = b.control.SetReadDeadline(middleware.SocketTime().Add(drainTime))
-		_, _ = io.CopyN(io.Discard, b.body, drainLimit)
-	}
-	_ = b.control.SetReadDeadline(time.Time{})
 }

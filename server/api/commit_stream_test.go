@@ -4,13 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,29 +52,6 @@ func TestStream_bounds(t *testing.T) {
 	_, err = newStream(iotest.ErrReader(io.ErrUnexpectedEOF), "blob_chunk").Next()
 	require.Equal(t, core.KindInvalid, core.KindOf(err))
 	require.Contains(t, core.MessageOf(err), "cut off")
-}
-
-// TestPatientBody_doesNotWaitForTheSilent sends the first line and then nothing.
-func TestPatientBody_doesNotWaitForTheSilent(t *testing.T) {
-	t.Parallel()
-	answers := make(chan error, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := newPatientBody(w, r)
-		body.stall = 50 * time.Millisecond
-		in := newStream(body, "blob_chunk")
-		err := in.metadata(&commitMetadata{})
-		if err == nil {
-			_, err = in.Next()
-		}
-		answers <- err
-	}))
-	t.Cleanup(server.Close)
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"metadata\":{}}\n")
-	require.NoError(t, err)
-	require.Equal(t, core.KindTimeout, core.KindOf(<-answers))
 }
 
 func TestResultWords_everyKindHasOne(t *testing.T) {

@@ -67,7 +67,7 @@ func newContentBench(tb testing.TB) *contentBench {
 	require.NoError(tb, db.CreateOrg(tb.Context(), core.Org{Name: "acme", CreatedAt: core.SystemClock{}.Now()}))
 	verifier := access.NewVerifier(orgKeys{"acme": {{ID: "key_1", Org: "acme", Algorithm: "ES256", PublicPEM: string(public)}}}, core.SystemClock{})
 	b.Handler = New(Options{
-		Repositories: syncing{eng}, Credentials: eng, Syncs: eng, Clock: core.SystemClock{}, Content: eng.Services().Content, Verifier: verifier,
+		Lookup: eng.Services().Repos, Repositories: syncing{eng}, Credentials: eng, Records: db, Syncs: eng, Clock: core.SystemClock{}, Content: eng.Services().Content, Verifier: verifier,
 		Logger: hclog.New(&hclog.LoggerOptions{Output: b.log, JSONFormat: true, Level: hclog.Trace}),
 	})
 	return b

@@ -18,7 +18,6 @@ type Credentials interface {
 	// UpdateCredential: a nil username keeps the old one.
 	UpdateCredential(ctx context.Context, org, id string, q engine.CredentialRequest) (core.Credential, error)
 	DeleteCredential(ctx context.Context, org, id string) error
-	CredentialByRepo(ctx context.Context, repo core.Repository) (core.Credential, error)
 }
 
 // credentialBody is the body of every credential call.
@@ -139,7 +138,7 @@ func (s *server) credentialID(c *call, body credentialBody) (string, error) {
 	if c.repo.ID == "" {
 		return id, nil // an organisation-wide token; the engine checks the organisation
 	}
-	credential, err := s.Credentials.CredentialByRepo(c.ctx(), c.repo)
+	credential, err := s.Records.CredentialByRepo(c.ctx(), c.repo.ID)
 	if core.KindOf(err) == core.KindNotFound || err == nil && credential.ID != id {
 		return "", core.Errorf(core.KindNotFound, "there is no such credential")
 	}

@@ -10,15 +10,15 @@ import (
 
 // Damages knows which repositories are missing or damaged.
 type Damages interface {
-	// Damage returns what is wrong with a repository's folder, else what was found
-	// wrong with it last and has ended; nil if nothing ever was.
-	Damage(ctx context.Context, repo core.Repository) (*core.Damage, error)
-	// OpenDamage is Damage without what has ended.
-	OpenDamage(repo core.Repository) *core.Damage
-	// Rebuild has a repository that waits rebuilt, and any other verified now. It
-	// returns what is wrong with it then. KindLocked: it is being repacked.
-	Rebuild(ctx context.Context, repo core.Repository) (*core.Damage, error)
+	// Of returns what is wrong with a repository's folder, if something is.
+	Of(repo core.Repository) (core.Damage, bool)
+	// GoOn has a repository that waits rebuilt, and any other verified now. It returns
+	// what is wrong with it then. KindLocked: it is being repacked. KindResource: it
+	// could not be verified.
+	GoOn(ctx context.Context, repo core.Repository) (core.Damage, bool, error)
 }
+
+var _ Damages = (*rebuild.Service)(nil)
 
 // damageView is what was found wrong with a repository's folder.
 type damageView struct {
@@ -31,16 +31,12 @@ type damageView struct {
 	Lost       []core.LostRef   `json:"lost,omitempty"`
 }
 
-// viewDamage returns nil for nil.
-func viewDamage(repo core.Repository, d *core.Damage) *damageView {
-	if d == nil {
-		return nil
-	}
+func viewDamage(repo core.Repository, d core.Damage) *damageView {
 	view := &damageView{
 		State: d.State, Message: d.Reason, FoundAt: core.Timestamp(d.FoundAt), EndedAt: instant(d.EndedAt), Quarantine: d.ID, Carried: d.Carried, Lost: d.Lost,
 	}
 	if d.State.Open() {
-		view.Message = rebuild.Sentence(repo, *d)
+		view.Message = rebuild.Sentence(repo, d)
 	}
 	return view
 }
@@ -49,7 +45,7 @@ func (s *server) rebuildRepository(c *call) error {
 	if s.Damages == nil {
 		return core.Errorf(core.KindUnsupported, "this server cannot rebuild repositories")
 	}
-	if _, err := s.Damages.Rebuild(c.ctx(), c.repo); err != nil {
+	if _, _, err := s.Damages.GoOn(c.ctx(), c.repo); err != nil {
 		return err
 	}
 	view, err := s.repositoryView(c, c.repo)

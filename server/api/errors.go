@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 const (
@@ -90,6 +91,10 @@ func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	}
 	body := envelope(StatusOf(kind), kind, text)
+	if errors.Is(err, middleware.ErrSlowBody) {
+		body.Status, body.Title = http.StatusRequestTimeout, http.StatusText(http.StatusRequestTimeout)
+		w.Header().Set("Connection", "close")
+	}
 	if own, ok := errors.AsType[shaped](err); ok {
 		status, around := own.shape(body)
 		writeJSON(w, status, around)

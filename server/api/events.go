@@ -41,6 +41,8 @@ const (
 	heartbeat = 15 * time.Second
 	// progressInterval is how often a stream looks at the running syncs.
 	progressInterval = time.Second
+	// recheckInterval is how often a stream looks whether its token is still good.
+	recheckInterval = time.Second
 	// streamBatch is how many events are read for a stream at once.
 	streamBatch = 100
 	// streamWrite is how long a reader may take to make room for what is
@@ -121,7 +123,7 @@ func (s *server) feedRequest(c *call) (feedRequest, error) {
 	query := params{c.r.URL.Query()}
 	request := feedRequest{filter: events.FeedFilter{Org: c.identity.Org, RepoID: c.repo.ID}}
 	if name := query.Get("repo"); name != "" {
-		repo, err := s.Repositories.Repository(c.ctx(), c.identity.Org, name)
+		repo, err := s.Lookup.Repository(c.ctx(), c.identity.Org, name)
 		switch {
 		case c.repo.ID != "" && (err != nil || repo.ID != c.repo.ID):
 			return request, core.Errorf(core.KindPermission, "the token is for another repository than the parameter \"repo\"")
@@ -189,6 +191,9 @@ type eventStream struct {
 	// beat and progress are due with the next heartbeat and the next look at the
 	// running syncs; progress is nil in a stream without it.
 	beat, progress <-chan time.Time
+	// check says whether the token of the stream is still good; it is due with recheck.
+	check   func(ctx context.Context) error
+	recheck <-chan time.Time
 }
 
 // send writes what has been gathered.
@@ -219,7 +224,7 @@ func (s *eventStream) add(id, typ string, data any) error {
 }
 
 // streamEvents writes events as they become true, until the reader goes, its
-// token expires or the server stops. After the first byte there is no other
+// token expires or is revoked, or the server stops. After the first byte there is no other
 // way to tell an error than to end.
 func (s *server) streamEvents(c *call, request feedRequest) error {
 	reader, err := s.Events.Follow(request.filter)
@@ -243,6 +248,7 @@ func (s *server) streamEvents(c *call, request feedRequest) error {
 		return nil
 	}
 	stream := &eventStream{w: c.w, out: http.NewResponseController(c.w), sent: map[string]core.Progress{}}
+	stream.check = func(ctx context.Context) error { return s.Verifier.Recheck(ctx, c.identity) }
 	// The position goes out first, so that a stream which breaks before its
 	// first event is taken up from where it began.
 	fmt.Fprintf(&stream.text, "retry: %d\nid: %d\n\n", streamRetry.Milliseconds(), request.after)
@@ -258,12 +264,16 @@ func (s *server) streamEvents(c *call, request feedRequest) error {
 
 // follow writes events until ctx ends, the server stops, or something fails.
 func (s *server) follow(ctx context.Context, stream *eventStream, reader *events.Reader, request feedRequest) error {
-	stream.beat = s.Clock.After(heartbeat)
+	stream.beat, stream.recheck = s.Clock.After(heartbeat), s.Clock.After(recheckInterval)
 	if request.progress {
 		stream.progress = s.Clock.After(progressInterval)
 	}
 	after := request.after
 	for {
+		// Also here, because a stream that always has something to write waits for nothing.
+		if err := stream.check(ctx); err != nil {
+			return err
+		}
 		page, err := s.Events.Events(ctx, request.filter, after, streamBatch)
 		if err != nil {
 			return err
@@ -314,6 +324,11 @@ func (s *server) await(ctx context.Context, stream *eventStream, reader *events.
 			return errStreamEnds
 		case <-reader.Changed():
 			return nil
+		case <-stream.recheck:
+			stream.recheck = s.Clock.After(recheckInterval)
+			if err := stream.check(ctx); err != nil {
+				return err
+			}
 		case <-stream.beat:
 			stream.beat = s.Clock.After(heartbeat)
 			stream.text.WriteString(": heartbeat\n\n")

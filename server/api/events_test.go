@@ -53,7 +53,7 @@ func (w *stuckWriter) SetWriteDeadline(at time.Time) error {
 func (w *stuckWriter) Write([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
 
 func newEventStream(w http.ResponseWriter) *eventStream {
-	return &eventStream{w: w, out: http.NewResponseController(w), sent: map[string]core.Progress{}}
+	return &eventStream{w: w, out: http.NewResponseController(w), sent: map[string]core.Progress{}, check: func(context.Context) error { return nil }}
 }
 
 // TestServer_follow_cutsOffSlowReaders gives every write a deadline and ends

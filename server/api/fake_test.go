@@ -30,7 +30,9 @@ type ledger struct {
 var (
 	_ Repositories = (*ledger)(nil)
 	_ Credentials  = (*ledger)(nil)
+	_ Records      = (*ledger)(nil)
 	_ Syncs        = (*ledger)(nil)
+	_ Schedule     = (*ledger)(nil)
 )
 
 func newLedger() *ledger {
@@ -108,7 +110,7 @@ func (l *ledger) Repository(_ context.Context, org, nameOrID string) (core.Repos
 	return l.repos[i], nil
 }
 
-func (l *ledger) ListRepositories(_ context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
+func (l *ledger) Repositories(_ context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []core.Repository
@@ -159,12 +161,9 @@ func (l *ledger) Detach(_ context.Context, repo core.Repository) error {
 	return nil
 }
 
-func (l *ledger) PullUpstream(_ context.Context, repo core.Repository, ref, trigger string) (int64, error) {
+func (l *ledger) Request(_ context.Context, _, trigger, ref string) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if repo.Upstream == nil {
-		return 0, core.Errorf(core.KindInvalid, "repository %q has no upstream configured", repo.Name)
-	}
 	l.pulls = append(l.pulls, trigger+":"+ref)
 	return int64(len(l.pulls)), nil
 }
@@ -179,7 +178,7 @@ func (l *ledger) SyncStatus(_ context.Context, repo core.Repository) (engine.Syn
 	return status, nil
 }
 
-func (l *ledger) Runs(context.Context, core.Repository, string, int) ([]core.Run, error) {
+func (l *ledger) Runs(context.Context, string, string, int) ([]core.Run, error) {
 	return nil, nil
 }
 
@@ -239,10 +238,18 @@ func (l *ledger) DeleteCredential(_ context.Context, org, id string) error {
 	return nil
 }
 
-func (l *ledger) CredentialByRepo(_ context.Context, repo core.Repository) (core.Credential, error) {
+func (l *ledger) Settings(context.Context, string) (core.Settings, error) {
+	return core.Settings{}, nil
+}
+
+func (l *ledger) LastDamage(context.Context, string) (core.Damage, error) {
+	return core.Damage{}, core.Errorf(core.KindNotFound, "nothing was ever damaged")
+}
+
+func (l *ledger) CredentialByRepo(_ context.Context, repoID string) (core.Credential, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c, ok := l.credentials[repo.ID]
+	c, ok := l.credentials[repoID]
 	if !ok {
 		return core.Credential{}, core.Errorf(core.KindNotFound, "no credential is stored")
 	}

@@ -64,7 +64,7 @@ func (s *server) confirm(c *call) error {
 		return err
 	}
 	// The look may have brought another default branch.
-	c.repo, err = s.Repositories.Repository(c.ctx(), c.repo.Org, c.repo.ID)
+	c.repo, err = s.Lookup.Repository(c.ctx(), c.repo.Org, c.repo.ID)
 	return err
 }
 
@@ -160,6 +160,10 @@ func (s *server) ensure(c *call) error {
 	view := viewEnsured(found)
 	if found.All {
 		return c.answer(http.StatusOK, view)
+	}
+	if found.Forgotten {
+		return &notHere{view: view, err: core.Errorf(core.KindUpstreamTimeout,
+			"what is not here was forgotten on purpose, or leads to what was, and is not waited for; \"ensured\" says which ids that are")}
 	}
 	why := ""
 	for _, ref := range found.Refs {

@@ -8,13 +8,14 @@ import (
 	"github.com/headwater-git/headwater/core/inbound"
 )
 
-// Inbound is how hosts tell of changes. The engine implements it; see there for
-// the errors.
+// Inbound receives webhooks from hosts. See [inbound.Service] for the errors.
 type Inbound interface {
-	InboundWebhook(ctx context.Context, repo core.Repository) (core.InboundWebhook, error)
-	RotateInboundWebhook(ctx context.Context, repo core.Repository) (core.InboundWebhook, error)
-	ReplayDeliveries(ctx context.Context, instance string) (inbound.Replay, error)
+	Webhook(ctx context.Context, repoID string) (core.InboundWebhook, error)
+	Rotate(ctx context.Context, repoID string) (core.InboundWebhook, error)
+	Replay(ctx context.Context, instance string) (inbound.Replay, error)
 }
+
+var _ Inbound = (*inbound.Service)(nil)
 
 // inboundView says how a repository's inbound webhook is doing.
 type inboundView struct {
@@ -57,7 +58,10 @@ func (s *server) getInboundWebhook(c *call) error {
 	if err != nil {
 		return err
 	}
-	w, err := service.InboundWebhook(c.ctx(), c.repo)
+	if err := c.synced(); err != nil {
+		return err
+	}
+	w, err := service.Webhook(c.ctx(), c.repo.ID)
 	if err != nil {
 		return err
 	}
@@ -75,7 +79,10 @@ func (s *server) rotateInboundWebhook(c *call) error {
 	if err != nil {
 		return err
 	}
-	w, err := service.RotateInboundWebhook(c.ctx(), c.repo)
+	if err := c.synced(); err != nil {
+		return err
+	}
+	w, err := service.Rotate(c.ctx(), c.repo.ID)
 	if err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func (s *server) replayDeliveries(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := service.ReplayDeliveries(c.ctx(), name)
+	r, err := service.Replay(c.ctx(), name)
 	if err != nil {
 		return err
 	}

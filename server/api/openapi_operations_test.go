@@ -28,6 +28,7 @@ var tags = openapi3.Tags{
 	{Name: "notes", Description: "Git notes"},
 	{Name: "webhooks", Description: "Subscriptions to events, and what was sent to them"},
 	{Name: "events", Description: "What became true, as a list and as a stream"},
+	{Name: "tokens", Description: "Keys, tokens that the server issues, and revocation"},
 	{Name: "server", Description: "The server itself"},
 	{Name: legacyTag, Description: "The same operations below /api/v1, where the token alone names the repository"},
 }

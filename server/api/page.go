@@ -25,6 +25,7 @@ const (
 	auditListing      listing = "audit:"
 	deliveryListing   listing = "deliveries:"
 	rewriteListing    listing = "rewrites:"
+	revocationListing listing = "revocations:"
 )
 
 // page is the part of a listing, newest first, that a request asks for.

@@ -7,19 +7,17 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 )
 
-// Repositories makes, finds and changes repositories.
+// Repositories makes and changes repositories. [*engine.Engine] implements it.
 type Repositories interface {
 	// CreateRepository returns the repository when it can be used. KindInvalid: bad
 	// name, branch, provider or host. KindConflict: the name is taken (or is linked
 	// already). KindPrecondition: the provider lacks its configuration. KindNotFound:
 	// a public upstream that cannot be read.
 	CreateRepository(ctx context.Context, r engine.CreateRequest) (core.Repository, error)
-	// Repository finds by public name or by internal id.
-	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
-	ListRepositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error)
 	// SetDefaultBranch: KindNotFound if the branch does not exist in a repository
 	// that has branches.
 	SetDefaultBranch(ctx context.Context, repo core.Repository, branch string) (core.Repository, error)
@@ -29,6 +27,15 @@ type Repositories interface {
 	// CheckReady is KindSyncing while the first sync of a synced repository runs;
 	// calls about content ask it first.
 	CheckReady(ctx context.Context, repo core.Repository) error
+}
+
+// Records are rows that answers show as they are. [core.Store] implements it.
+type Records interface {
+	Repositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error)
+	Runs(ctx context.Context, repoID, before string, limit int) ([]core.Run, error)
+	Settings(ctx context.Context, repoID string) (core.Settings, error)
+	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)
+	LastDamage(ctx context.Context, repoID string) (core.Damage, error)
 }
 
 // createBody is the body of a create call.
@@ -146,7 +153,7 @@ func (s *server) listRepositories(c *call) error {
 	if err != nil {
 		return err
 	}
-	repos, err := s.Repositories.ListRepositories(c.ctx(), core.RepositoryFilter{
+	repos, err := s.Records.Repositories(c.ctx(), core.RepositoryFilter{
 		Org: c.identity.Org, Query: strings.TrimSpace(query.Get("q")), Before: page.before, Limit: page.fetch(),
 	})
 	if err != nil {
@@ -241,7 +248,15 @@ func (s *server) pullUpstream(c *call) error {
 	if err := c.body(&body); err != nil {
 		return err
 	}
-	wanted, err := s.Syncs.PullUpstream(c.ctx(), c.repo, body.Ref, "api")
+	if err := c.synced(); err != nil {
+		return err
+	}
+	if body.Ref != "" {
+		if err := core.ValidateUpstreamRef(body.Ref); err != nil {
+			return err
+		}
+	}
+	wanted, err := s.Schedule.Request(c.ctx(), c.repo.ID, schedule.TriggerAPI, body.Ref)
 	if err != nil {
 		return err
 	}

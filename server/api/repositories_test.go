@@ -111,6 +111,19 @@ func TestNew_unknownRoutesAndMethodsAreJSON(t *testing.T) {
 	}
 }
 
+func TestNew_encodedBodiesAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for coding, want := range map[string]int{"gzip": http.StatusUnsupportedMediaType, "br": http.StatusUnsupportedMediaType, "Identity": http.StatusCreated} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://git.example.com/api/v1/repos", strings.NewReader("{}"))
+		r.Header.Set("Authorization", "Bearer "+b.token(t, coding, access.RepoWrite))
+		r.Header.Set("Content-Encoding", coding)
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, r)
+		require.Equal(t, want, w.Code, "%s: %s", coding, w.Body)
+	}
+}
+
 func TestNew_health(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -471,6 +484,7 @@ func TestServer_pullUpstream_table(t *testing.T) {
 		{"one ref", "synced", `{"ref":"main"}`, 202, []string{"api:main"}},
 		{"after is ignored", "synced", `{"after":7}`, 202, []string{"api:"}},
 		{"ref of a wrong type", "synced", `{"ref":{}}`, 400, nil},
+		{"ref that no upstream is asked for", "synced", `{"ref":"refs/pull/1/head"}`, 400, nil},
 		{"no upstream", "local", `{}`, 400, nil},
 	} {
 		for _, family := range []string{"/api/v1/repos", "/api/repos/" + tt.repo} {

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
@@ -15,28 +17,33 @@ import (
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Options is what the REST layer stands on. Repositories, Credentials, Syncs,
-// Verifier and Clock are required.
+// Options is what the REST layer stands on. Lookup, Repositories, Credentials, Records,
+// Syncs, Schedule, Verifier and Clock are required.
 type Options struct {
+	Lookup       middleware.Repositories // finds repositories by name or id
 	Repositories Repositories
 	Credentials  Credentials
+	Records      Records
 	Syncs        Syncs
+	Schedule     Schedule
 	Clock        core.Clock
 	Ready        func(ctx context.Context) error // for GET /readyz: whether requests can be taken; nil: they can
 	Problems     func() []string                 // for GET /readyz: what an operator has to look at all the same; nil: nothing
 	Writable     func() error                    // for GET /readyz: why nothing can be written; nil: it can be
 	Damages      Damages                         // nil: no repository is damaged as far as is known
 	Verifier     *access.Verifier
-	Limiter      *limit.Limiter          // nil: requests are not bounded
-	Content      Content                 // nil: calls that read content are refused
-	Commits      Commits                 // nil: calls that write content are refused
-	Rewrites     Rewrites                // nil: calls about rewrites are refused
-	Purges       Purges                  // nil: calls that forget are refused
-	Fresh        Freshener               // nil: copies are served as they are
-	Settings     Settings                // required for the calls about settings
+	Limiter      *limit.Limiter // nil: requests are not bounded
+	Content      Content        // nil: calls that read content are refused
+	Commits      Commits        // nil: calls that write content are refused
+	Rewrites     Rewrites       // nil: calls about rewrites are refused
+	Purges       Purges         // nil: calls that forget are refused
+	Fresh        Freshener      // nil: copies are served as they are
+	Settings     Settings       // required for the calls about settings, like Plans
+	Plans        Plans
 	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
 	Ephemeral    Ephemeral               // nil: calls about ephemeral branches as a whole are refused
 	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
+	Tokens       Tokens                  // nil: calls that issue or revoke tokens are refused
 	Webhooks     Webhooks                // nil: calls about webhooks are refused
 	Events       EventFeed               // nil: calls that read events are refused
 	Stopping     <-chan struct{}         // closed when streams are to end; nil: they go on
@@ -44,7 +51,12 @@ type Options struct {
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
-	Version      string                  // of the server, for GET /healthz
+	Measure      middleware.Measure
+	Version      string // of the server, for GET /healthz
+	// BodyGrace and StreamGrace are how long the body of a request, and that of a
+	// commit whose contents are streamed, may come in below one kilobyte a second
+	// before it is cut; 0 is 10 s and one minute.
+	BodyGrace, StreamGrace time.Duration
 }
 
 // server answers requests. It holds no state of its own.
@@ -60,15 +72,18 @@ func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	o.BodyGrace = cmp.Or(o.BodyGrace, middleware.BodyGrace)
+	o.StreamGrace = cmp.Or(o.StreamGrace, middleware.StreamGrace)
 	s := &server{Options: o}
 	s.stack = middleware.Stack{
 		IDs:      middleware.RequestIDs{Now: o.Clock.Now},
 		Log:      middleware.AccessLog{Now: o.Clock.Now, Line: s.logLine},
 		Recovery: middleware.Recovery{Logger: o.Logger},
 		Errors:   middleware.Errors{Answer: answerError},
+		Measure:  o.Measure,
 	}
 	s.access = middleware.Access{
-		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Repositories, Token: bearerToken,
+		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: bearerToken,
 		LacksScope: "the token lacks the scope %q", OtherRepository: "the token is for another repository than the path",
 	}
 	// mux sees the escaped path, so that "team%2Fapp" stays one segment. It
@@ -128,6 +143,11 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 			methodNotAllowed(x, methods)
 			return nil
 		}
+		if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") && r.ContentLength != 0 {
+			// A small body could become a large one.
+			writeStatusError(x, http.StatusUnsupportedMediaType, core.KindInvalid, "send the request body without content encoding")
+			return nil
+		}
 		err := s.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error { return s.operate(x, r, op) })
 		if err != nil {
 			return op.shapeError(err)
@@ -138,7 +158,7 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 
 // operate serves a request whose token is verified, and records it in the audit.
 func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) error {
-	c := &call{w: x, r: r, identity: x.Identity, action: op.audit}
+	c := &call{w: x, r: r, identity: x.Identity, action: op.audit, grace: s.BodyGrace}
 	err := s.authorise(c, op)
 	if err == nil {
 		err = op.handler()(s, c)

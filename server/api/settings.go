@@ -8,15 +8,22 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/repo"
 )
 
 // Settings reads and writes what was chosen for repositories.
 // [*engine.Engine] implements it; see there for the errors.
 type Settings interface {
-	Settings(ctx context.Context, repo core.Repository) (core.Settings, error)
 	SaveSettings(ctx context.Context, repo core.Repository, s core.Settings) error
-	PlanSettings(ctx context.Context, repo core.Repository, s core.Settings) (mirror.Plan, error)
 }
+
+// Plans tells what a sync with other settings would do to the refs of a repository
+// that has an upstream.
+type Plans interface {
+	Plan(ctx context.Context, repo core.Repository, s core.Settings) (mirror.Plan, error)
+}
+
+var _ Plans = (*mirror.Service)(nil)
 
 // settingsBody is the settings in a request: what is absent stays as it is.
 type settingsBody settingsView
@@ -121,7 +128,7 @@ func viewPlan(p mirror.Plan) planView {
 }
 
 func (s *server) getSettings(c *call) error {
-	settings, err := s.Settings.Settings(c.ctx(), c.repo)
+	settings, err := s.Records.Settings(c.ctx(), c.repo.ID)
 	if err != nil {
 		return err
 	}
@@ -136,7 +143,7 @@ func (s *server) updateSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	settings, err := s.Settings.Settings(c.ctx(), c.repo)
+	settings, err := s.Records.Settings(c.ctx(), c.repo.ID)
 	if err != nil {
 		return err
 	}
@@ -151,9 +158,14 @@ func (s *server) updateSettings(c *call) error {
 	settings = settingsView(body).settings()
 	answer := settingsAnswer{Settings: viewSettings(settings)}
 	if dry {
-		plan, err := s.Settings.PlanSettings(c.ctx(), c.repo, settings)
-		if err != nil {
+		if err := repo.CheckSettings(c.repo, settings); err != nil {
 			return err
+		}
+		var plan mirror.Plan // without an upstream nothing happens to refs
+		if c.repo.Upstream != nil {
+			if plan, err = s.Plans.Plan(c.ctx(), c.repo, settings); err != nil {
+				return err
+			}
 		}
 		answer.Plan = new(viewPlan(plan))
 		return c.answer(http.StatusOK, answer)
@@ -161,7 +173,7 @@ func (s *server) updateSettings(c *call) error {
 	if err := s.Settings.SaveSettings(c.ctx(), c.repo, settings); err != nil {
 		return err
 	}
-	if settings, err = s.Settings.Settings(c.ctx(), c.repo); err != nil {
+	if settings, err = s.Records.Settings(c.ctx(), c.repo.ID); err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, settingsAnswer{Settings: viewSettings(settings)})

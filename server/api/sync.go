@@ -7,17 +7,23 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/core/schedule"
 )
 
-// Syncs requests syncs of repositories and tells how they went.
+// Syncs knows how syncs of repositories went. [*engine.Engine] implements it.
 type Syncs interface {
-	// PullUpstream requests a sync and returns at once: it has ended, well or not,
-	// when [core.SyncState.Tried] has reached wanted. KindInvalid: no upstream
-	// configured, or a bad ref.
-	PullUpstream(ctx context.Context, repo core.Repository, ref, trigger string) (wanted int64, err error)
 	SyncStatus(ctx context.Context, repo core.Repository) (engine.SyncStatus, error)
-	Runs(ctx context.Context, repo core.Repository, before string, limit int) ([]core.Run, error)
 }
+
+// Schedule takes requests of syncs.
+type Schedule interface {
+	// Request returns at once: the sync has ended, well or not, when
+	// [core.SyncState.Tried] has reached wanted. With a ref, a branch or tag, it is of
+	// that one. KindNotFound: the repository is not synced.
+	Request(ctx context.Context, repoID, trigger, ref string) (wanted int64, err error)
+}
+
+var _ Schedule = (*schedule.Service)(nil)
 
 // syncAnswer is the state of following an upstream, whole.
 type syncAnswer struct {
@@ -37,9 +43,17 @@ type runList struct {
 
 const errNoUpstream = "no upstream configured for this repository"
 
-func (s *server) getSync(c *call) error {
+// synced is KindInvalid for a repository without upstream.
+func (c *call) synced() error {
 	if c.repo.Upstream == nil {
 		return core.Errorf(core.KindInvalid, "%s", errNoUpstream)
+	}
+	return nil
+}
+
+func (s *server) getSync(c *call) error {
+	if err := c.synced(); err != nil {
+		return err
 	}
 	view, err := s.listItem(c, c.repo)
 	if err != nil {
@@ -63,15 +77,15 @@ func (s *server) getSync(c *call) error {
 }
 
 func (s *server) listRuns(c *call) error {
-	if c.repo.Upstream == nil {
-		return core.Errorf(core.KindInvalid, "%s", errNoUpstream)
+	if err := c.synced(); err != nil {
+		return err
 	}
 	query := params{c.r.URL.Query()}
 	page, err := query.page(runListing)
 	if err != nil {
 		return err
 	}
-	runs, err := s.Syncs.Runs(c.ctx(), c.repo, page.before, page.fetch())
+	runs, err := s.Records.Runs(c.ctx(), c.repo.ID, page.before, page.fetch())
 	if err != nil {
 		return err
 	}

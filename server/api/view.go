@@ -158,19 +158,23 @@ func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, 
 	if err != nil {
 		return view, err
 	}
-	credential, err := s.Credentials.CredentialByRepo(c.ctx(), repo)
+	credential, err := s.Records.CredentialByRepo(c.ctx(), repo.ID)
 	switch {
 	case err == nil:
 		view.Credential = new(viewCredential(credential))
 	case core.KindOf(err) != core.KindNotFound:
 		return repositoryView{}, err
 	}
-	if s.Damages != nil {
-		damage, err := s.Damages.Damage(c.ctx(), repo)
-		if err != nil {
-			return repositoryView{}, err
-		}
+	if s.Damages == nil || view.Damage != nil {
+		return view, nil
+	}
+	// What was found wrong last and has ended.
+	damage, err := s.Records.LastDamage(c.ctx(), repo.ID)
+	switch {
+	case err == nil:
 		view.Damage = viewDamage(repo, damage)
+	case core.KindOf(err) != core.KindNotFound:
+		return repositoryView{}, err
 	}
 	return view, nil
 }
@@ -191,7 +195,9 @@ func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error)
 		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
 	}
 	if s.Damages != nil {
-		view.Damage = viewDamage(repo, s.Damages.OpenDamage(repo))
+		if damage, ok := s.Damages.Of(repo); ok {
+			view.Damage = viewDamage(repo, damage)
+		}
 	}
 	if repo.Upstream == nil {
 		return view, nil

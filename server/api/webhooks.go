@@ -299,7 +299,7 @@ func (s *server) repoFilter(c *call, nameOrID string) (string, error) {
 	if nameOrID == "" {
 		return "", nil
 	}
-	repo, err := s.Repositories.Repository(c.ctx(), c.identity.Org, nameOrID)
+	repo, err := s.Lookup.Repository(c.ctx(), c.identity.Org, nameOrID)
 	if core.KindOf(err) == core.KindNotFound {
 		return "", core.Errorf(core.KindInvalid, "there is no repository %q in this organisation", nameOrID)
 	}
@@ -321,7 +321,7 @@ func (s *server) viewWebhook(c *call, w core.Webhook) (webhookView, error) {
 	if w.RepoID == "" {
 		return view, nil
 	}
-	repo, err := s.Repositories.Repository(c.ctx(), c.identity.Org, w.RepoID)
+	repo, err := s.Lookup.Repository(c.ctx(), c.identity.Org, w.RepoID)
 	if err != nil && core.KindOf(err) != core.KindNotFound {
 		return webhookView{}, err
 	}

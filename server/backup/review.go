@@ -19,6 +19,10 @@ type Review struct {
 	DisabledKeys []ReviewKey     `json:"disabled_keys"`
 	Webhooks     []ReviewWebhook `json:"webhooks"` // that are active
 	Held         int             `json:"held_deliveries"`
+
+	// Revocations are those that the backup had, newest first; of many, the newest.
+	Revocations     []ReviewRevocation `json:"revocations"`
+	MoreRevocations bool               `json:"more_revocations"`
 }
 
 // ReviewKey is a public key that verifies tokens.
@@ -29,6 +33,22 @@ type ReviewKey struct {
 	Algorithm    string     `json:"algorithm"`
 	CreatedAt    time.Time  `json:"created_at"`
 	DisabledAt   *time.Time `json:"disabled_at,omitempty"`
+	// Issuer: the server signs with it the tokens that it issues.
+	Issuer        bool       `json:"issuer"`
+	VerifiesUntil *time.Time `json:"verifies_until,omitempty"`
+}
+
+// maxRevocations is how many revocations of an organisation a review shows.
+const maxRevocations = 1000
+
+// ReviewRevocation is tokens that are refused.
+type ReviewRevocation struct {
+	Organisation string     `json:"organisation"`
+	ID           string     `json:"id"`
+	Kind         string     `json:"kind"`
+	Value        string     `json:"value"`
+	CreatedAt    time.Time  `json:"created_at"`
+	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
 }
 
 // ReviewWebhook is an outbound webhook.
@@ -49,7 +69,7 @@ func ReviewOf(ctx context.Context, s *store.Store) (Review, error) {
 	}
 	r := Review{
 		BackupAt: restored.BackupAt, RestoredAt: restored.RestoredAt, FirstSeq: restored.FirstSeq, Held: restored.Held,
-		LiveKeys: []ReviewKey{}, DisabledKeys: []ReviewKey{}, Webhooks: []ReviewWebhook{},
+		LiveKeys: []ReviewKey{}, DisabledKeys: []ReviewKey{}, Webhooks: []ReviewWebhook{}, Revocations: []ReviewRevocation{},
 	}
 	if !restored.ConfirmedAt.IsZero() {
 		r.ConfirmedAt = &restored.ConfirmedAt
@@ -65,13 +85,19 @@ func ReviewOf(ctx context.Context, s *store.Store) (Review, error) {
 			return Review{}, err
 		}
 		for _, k := range keys {
-			key := ReviewKey{Organisation: org.Name, ID: k.ID, KeyID: k.KeyID, Algorithm: k.Algorithm, CreatedAt: k.CreatedAt}
+			key := ReviewKey{Organisation: org.Name, ID: k.ID, KeyID: k.KeyID, Algorithm: k.Algorithm, CreatedAt: k.CreatedAt, Issuer: k.Issuer}
+			if !k.VerifiesUntil.IsZero() {
+				key.VerifiesUntil = &k.VerifiesUntil
+			}
 			if k.DisabledAt.IsZero() {
 				r.LiveKeys = append(r.LiveKeys, key)
 				continue
 			}
 			key.DisabledAt = &k.DisabledAt
 			r.DisabledKeys = append(r.DisabledKeys, key)
+		}
+		if err := r.addRevocations(ctx, s, org.Name); err != nil {
+			return Review{}, err
 		}
 	}
 	webhooks, err := s.ActiveWebhooks(ctx)
@@ -82,4 +108,23 @@ func ReviewOf(ctx context.Context, s *store.Store) (Review, error) {
 		r.Webhooks = append(r.Webhooks, ReviewWebhook{Organisation: w.Org, ID: w.ID, URL: w.URL})
 	}
 	return r, nil
+}
+
+// addRevocations adds what is revoked in an organisation.
+func (r *Review) addRevocations(ctx context.Context, s *store.Store, org string) error {
+	all, err := s.Revocations(ctx, org, 0, maxRevocations+1)
+	if err != nil {
+		return err
+	}
+	if len(all) > maxRevocations {
+		all, r.MoreRevocations = all[:maxRevocations], true
+	}
+	for _, one := range all {
+		row := ReviewRevocation{Organisation: org, ID: one.ID, Kind: string(one.Kind), Value: one.Value, CreatedAt: one.CreatedAt}
+		if !one.ExpiresAt.IsZero() {
+			row.ExpiresAt = &one.ExpiresAt
+		}
+		r.Revocations = append(r.Revocations, row)
+	}
+	return nil
 }

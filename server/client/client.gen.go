@@ -264,6 +264,8 @@ type ArchiveRequest struct {
 
 // AuditActor defines model for AuditActor.
 type AuditActor struct {
+	Jti string `json:"jti,omitempty"`
+
 	// KeyID Of the public key that verified the token.
 	KeyID      string `json:"key_id,omitempty"`
 	Org        string `json:"org"`
@@ -271,6 +273,7 @@ type AuditActor struct {
 
 	// Subject Claim `sub` of the token, or who used the command line on the server.
 	Subject   string `json:"subject"`
+	TokenHash string `json:"token_hash,omitempty"`
 	UserAgent string `json:"user_agent,omitempty"`
 }
 
@@ -1232,6 +1235,72 @@ type InboundWebhook struct {
 	URL string `json:"url"`
 }
 
+// IssueTokenRequest defines model for IssueTokenRequest.
+type IssueTokenRequest struct {
+	// ExpiresIn Seconds; 3600 if absent, 86400 at most.
+	ExpiresIn *int `json:"expires_in,omitempty"`
+
+	// Operations What the token is for: names of operations of this document, and `gitFetch` and `gitPush` for the Git remotes.
+	Operations []string `json:"operations"`
+
+	// RefPolicies As the claim `refs`: the first pattern that matches decides. A token that asks under a policy passes on that.
+	RefPolicies *[]TokenRefsRequest `json:"ref_policies,omitempty"`
+
+	// Repo Name or id of the repository that it opens; absent or `org`: it is for calls about the whole organisation.
+	Repo *string `json:"repo,omitempty"`
+
+	// Scopes Those that the operations need, if absent.
+	Scopes *[]string `json:"scopes,omitempty"`
+
+	// Subject Who it is for, as the audit and revocation name it; that of the token which asks, if absent.
+	Subject *string `json:"subject,omitempty"`
+}
+
+// IssuedToken defines model for IssuedToken.
+type IssuedToken struct {
+	ExpiresAt time.Time `json:"expires_at"`
+	IssuedAt  time.Time `json:"issued_at"`
+	Jti       string    `json:"jti"`
+
+	// KeyID Of the key that signed, as in listKeys.
+	KeyID string `json:"key_id"`
+
+	// Kid Header `kid` of the token.
+	Kid        string   `json:"kid"`
+	Operations []string `json:"operations"`
+	Repo       string   `json:"repo,omitempty"`
+	RepoID     string   `json:"repo_id,omitempty"`
+	Scopes     []string `json:"scopes"`
+	Subject    string   `json:"subject"`
+	Token      string   `json:"token"`
+
+	// TokenHash SHA-256 of what is signed; the audit shows it.
+	TokenHash string `json:"token_hash"`
+}
+
+// Key defines model for Key.
+type Key struct {
+	Algorithm  string     `json:"algorithm"`
+	CreatedAt  time.Time  `json:"created_at"`
+	DisabledAt *time.Time `json:"disabled_at,omitempty"`
+	ID         string     `json:"id"`
+
+	// Issuer The server made it, and signs tokens with it.
+	Issuer bool   `json:"issuer"`
+	Kid    string `json:"kid,omitempty"`
+
+	// PublicKey PEM, SPKI.
+	PublicKey string `json:"public_key"`
+
+	// VerifiesUntil Of a key of the server that signs no more: until when its tokens are good.
+	VerifiesUntil *time.Time `json:"verifies_until,omitempty"`
+}
+
+// KeyList defines model for KeyList.
+type KeyList struct {
+	Keys []Key `json:"keys"`
+}
+
 // LastCommit defines model for LastCommit.
 type LastCommit struct {
 	Author  string `json:"author"`
@@ -1746,6 +1815,54 @@ type RestoreRewriteRequest struct {
 	Branch *string `json:"branch,omitempty"`
 }
 
+// Revocation defines model for Revocation.
+type Revocation struct {
+	CreatedAt    time.Time  `json:"created_at"`
+	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+	ID           string     `json:"id"`
+	IssuedBefore *time.Time `json:"issued_before,omitempty"`
+	Kind         string     `json:"kind"`
+	Reason       string     `json:"reason,omitempty"`
+	RevokedBy    string     `json:"revoked_by"`
+
+	// Value The claim `jti` or `sub`, the hash, or the id of the key.
+	Value string `json:"value"`
+}
+
+// RevocationList defines model for RevocationList.
+type RevocationList struct {
+	HasMore     bool         `json:"has_more"`
+	NextCursor  string       `json:"next_cursor,omitempty"`
+	Revocations []Revocation `json:"revocations"`
+}
+
+// RevokeRequest defines model for RevokeRequest.
+type RevokeRequest struct {
+	// ExpiresAt When the last of the tokens ends by itself: after that the revocation is forgotten. Never if absent; a token given itself says it.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// IssuedBefore Of a subject: tokens with a later claim `iat` stay good. Now if absent; at most a minute ahead.
+	IssuedBefore *time.Time `json:"issued_before,omitempty"`
+
+	// Jti Claim `jti` of the token.
+	Jti *string `json:"jti,omitempty"`
+
+	// Key Id or `kid` of a key.
+	Key *string `json:"key,omitempty"`
+
+	// Reason For people.
+	Reason *string `json:"reason,omitempty"`
+
+	// Subject Claim `sub` of the tokens.
+	Subject *string `json:"subject,omitempty"`
+
+	// Token The token itself; only its hash is kept.
+	Token *string `json:"token,omitempty"`
+
+	// TokenHash As the audit shows it, 64 hexadecimal digits.
+	TokenHash *string `json:"token_hash,omitempty"`
+}
+
 // Rewrite defines model for Rewrite.
 type Rewrite struct {
 	Actor     string     `json:"actor"`
@@ -1994,6 +2111,13 @@ type TagList struct {
 	HasMore    bool   `json:"has_more"`
 	NextCursor string `json:"next_cursor,omitempty"`
 	Tags       []Tag  `json:"tags"`
+}
+
+// TokenRefsRequest defines model for TokenRefsRequest.
+type TokenRefsRequest struct {
+	// Ops `no-push`, `no-force-push`, `verify-sig`; none allows everything.
+	Ops     *[]string `json:"ops,omitempty"`
+	Pattern *string   `json:"pattern,omitempty"`
 }
 
 // TreeEntry defines model for TreeEntry.
@@ -2912,6 +3036,15 @@ type ListTagsParams struct {
 	HeadwaterFreshness *HeaderHeadwaterFreshness `json:"Headwater-Freshness,omitempty"`
 }
 
+// ListRevocationsParams defines parameters for ListRevocations.
+type ListRevocationsParams struct {
+	// Cursor `next_cursor` of the page before.
+	Cursor *QueryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Items of a page; a number out of range is brought into it.
+	Limit *QueryLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListDeliveriesParams defines parameters for ListDeliveries.
 type ListDeliveriesParams struct {
 	// Cursor `next_cursor` of the page before.
@@ -2992,6 +3125,12 @@ type DeleteTagByBodyJSONRequestBody = DeleteTagRequest
 
 // CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
 type CreateTagJSONRequestBody = CreateTagRequest
+
+// RevokeTokensJSONRequestBody defines body for RevokeTokens for application/json ContentType.
+type RevokeTokensJSONRequestBody = RevokeRequest
+
+// IssueTokenJSONRequestBody defines body for IssueToken for application/json ContentType.
+type IssueTokenJSONRequestBody = IssueTokenRequest
 
 // CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
 type CreateWebhookJSONRequestBody = CreateWebhookRequest
@@ -3090,6 +3229,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/events (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListKeys List the public keys that verify tokens
+	//
+	// Oldest first, disabled ones too: the organisation's own, and those with which the server signs the tokens that it issues.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/keys (the `ListKeys` operationId).
+	ListKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateIssuerKey Sign issued tokens with a new key
+	//
+	// The server does so itself every 30 days. Tokens of the old key are good until they end; to end them now, revoke the key.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
+	RotateIssuerKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOpenAPI Read this document
 	//
@@ -3856,6 +4013,59 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api/repos/{name}/tags/{tag} (the `DeleteTag` operationId).
 	DeleteTag(ctx context.Context, name PathName, tag PathTag, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListRevocations List what is revoked
+	//
+	// Newest first. What has ended by itself is left out some time after.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/revocations (the `ListRevocations` operationId).
+	ListRevocations(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeTokensWithBody Revoke tokens
+	//
+	// Of the organisation, its own or issued ones: one, by the token itself, its claim `jti` or the hash that the audit shows; those of a subject that were issued until now; or those of a key, which is disabled, and those that were issued on its authority. They are refused from the answer on, by other processes within a second. Event streams end; other requests under way finish. It cannot be taken back.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/revocations (the `RevokeTokens` operationId).
+	RevokeTokensWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeTokens Revoke tokens
+	//
+	// Of the organisation, its own or issued ones: one, by the token itself, its claim `jti` or the hash that the audit shows; those of a subject that were issued until now; or those of a key, which is disabled, and those that were issued on its authority. They are refused from the answer on, by other processes within a second. Event streams end; other requests under way finish. It cannot be taken back.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/revocations (the `RevokeTokens` operationId).
+	RevokeTokens(ctx context.Context, body RevokeTokensJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IssueTokenWithBody Issue a short token for some operations
+	//
+	// The token opens the operations that it names, in one repository or in calls about the whole organisation, and nothing else; it is valid for a day at most. It has no scope that the token which asks lacks, is under the same ref policy, and issues no other token. The answer is the only one that shows it.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/tokens (the `IssueToken` operationId).
+	IssueTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IssueToken Issue a short token for some operations
+	//
+	// The token opens the operations that it names, in one repository or in calls about the whole organisation, and nothing else; it is valid for a day at most. It has no scope that the token which asks lacks, is under the same ref policy, and issues no other token. The answer is the only one that shows it.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/tokens (the `IssueToken` operationId).
+	IssueToken(ctx context.Context, body IssueTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListWebhooks List the webhooks of the organisation
 	//
 	// Newest first.
@@ -4020,6 +4230,44 @@ func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEdit
 // Corresponds with GET /api/events (the `ListEvents` operationId).
 func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListKeys List the public keys that verify tokens
+//
+// Oldest first, disabled ones too: the organisation's own, and those with which the server signs the tokens that it issues.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/keys (the `ListKeys` operationId).
+func (c *Client) ListKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListKeysRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateIssuerKey Sign issued tokens with a new key
+//
+// The server does so itself every 30 days. Tokens of the old key are good until they end; to end them now, revoke the key.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
+func (c *Client) RotateIssuerKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateIssuerKeyRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -5605,6 +5853,109 @@ func (c *Client) DeleteTag(ctx context.Context, name PathName, tag PathTag, reqE
 	return c.Client.Do(req)
 }
 
+// ListRevocations List what is revoked
+//
+// Newest first. What has ended by itself is left out some time after.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/revocations (the `ListRevocations` operationId).
+func (c *Client) ListRevocations(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRevocationsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeTokensWithBody Revoke tokens
+//
+// Of the organisation, its own or issued ones: one, by the token itself, its claim `jti` or the hash that the audit shows; those of a subject that were issued until now; or those of a key, which is disabled, and those that were issued on its authority. They are refused from the answer on, by other processes within a second. Event streams end; other requests under way finish. It cannot be taken back.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/revocations (the `RevokeTokens` operationId).
+func (c *Client) RevokeTokensWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTokensRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeTokens Revoke tokens
+//
+// Of the organisation, its own or issued ones: one, by the token itself, its claim `jti` or the hash that the audit shows; those of a subject that were issued until now; or those of a key, which is disabled, and those that were issued on its authority. They are refused from the answer on, by other processes within a second. Event streams end; other requests under way finish. It cannot be taken back.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/revocations (the `RevokeTokens` operationId).
+func (c *Client) RevokeTokens(ctx context.Context, body RevokeTokensJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTokensRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IssueTokenWithBody Issue a short token for some operations
+//
+// The token opens the operations that it names, in one repository or in calls about the whole organisation, and nothing else; it is valid for a day at most. It has no scope that the token which asks lacks, is under the same ref policy, and issues no other token. The answer is the only one that shows it.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/tokens (the `IssueToken` operationId).
+func (c *Client) IssueTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIssueTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IssueToken Issue a short token for some operations
+//
+// The token opens the operations that it names, in one repository or in calls about the whole organisation, and nothing else; it is valid for a day at most. It has no scope that the token which asks lacks, is under the same ref policy, and issues no other token. The answer is the only one that shows it.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/tokens (the `IssueToken` operationId).
+func (c *Client) IssueToken(ctx context.Context, body IssueTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIssueTokenRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListWebhooks List the webhooks of the organisation
 //
 // Newest first.
@@ -6104,6 +6455,60 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 			req.Header.Set("Last-Event-ID", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListKeysRequest constructs an http.Request for the ListKeys method
+func NewListKeysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRotateIssuerKeyRequest constructs an http.Request for the RotateIssuerKey method
+func NewRotateIssuerKeyRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/keys/rotate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -10855,6 +11260,152 @@ func NewDeleteTagRequest(server string, name PathName, tag PathTag) (*http.Reque
 	return req, nil
 }
 
+// NewListRevocationsRequest constructs an http.Request for the ListRevocations method
+func NewListRevocationsRequest(server string, params *ListRevocationsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/revocations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevokeTokensRequest calls the generic RevokeTokens builder with application/json body
+func NewRevokeTokensRequest(server string, body RevokeTokensJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevokeTokensRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRevokeTokensRequestWithBody constructs an http.Request for the RevokeTokens method, with any body, and a specified content type
+func NewRevokeTokensRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/revocations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewIssueTokenRequest calls the generic IssueToken builder with application/json body
+func NewIssueTokenRequest(server string, body IssueTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewIssueTokenRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewIssueTokenRequestWithBody constructs an http.Request for the IssueToken method, with any body, and a specified content type
+func NewIssueTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/tokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListWebhooksRequest constructs an http.Request for the ListWebhooks method
 func NewListWebhooksRequest(server string) (*http.Request, error) {
 	var err error
@@ -11406,6 +11957,32 @@ func (a *API) ListAudit(ctx context.Context, params *ListAuditParams, editors ..
 // Corresponds with GET /api/events (the `ListEvents` operationId).
 func (a *API) ListEvents(ctx context.Context, params *ListEventsParams, editors ...RequestEditorFn) (EventList, error) {
 	return read[EventList](a.Client.ListEvents(ctx, params, editors...))
+}
+
+// ListKeys List the public keys that verify tokens
+//
+// Oldest first, disabled ones too: the organisation's own, and those with which the server signs the tokens that it issues.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/keys (the `ListKeys` operationId).
+func (a *API) ListKeys(ctx context.Context, editors ...RequestEditorFn) (KeyList, error) {
+	return read[KeyList](a.Client.ListKeys(ctx, editors...))
+}
+
+// RotateIssuerKey Sign issued tokens with a new key
+//
+// The server does so itself every 30 days. Tokens of the old key are good until they end; to end them now, revoke the key.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
+func (a *API) RotateIssuerKey(ctx context.Context, editors ...RequestEditorFn) (Key, error) {
+	return read[Key](a.Client.RotateIssuerKey(ctx, editors...))
 }
 
 // GetOpenAPI Read this document
@@ -12094,6 +12671,45 @@ func (a *API) CreateTag(ctx context.Context, name PathName, body CreateTagJSONRe
 // Corresponds with DELETE /api/repos/{name}/tags/{tag} (the `DeleteTag` operationId).
 func (a *API) DeleteTag(ctx context.Context, name PathName, tag PathTag, editors ...RequestEditorFn) (DeletedTag, error) {
 	return read[DeletedTag](a.Client.DeleteTag(ctx, name, tag, editors...))
+}
+
+// ListRevocations List what is revoked
+//
+// Newest first. What has ended by itself is left out some time after.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/revocations (the `ListRevocations` operationId).
+func (a *API) ListRevocations(ctx context.Context, params *ListRevocationsParams, editors ...RequestEditorFn) (RevocationList, error) {
+	return read[RevocationList](a.Client.ListRevocations(ctx, params, editors...))
+}
+
+// RevokeTokens Revoke tokens
+//
+// Of the organisation, its own or issued ones: one, by the token itself, its claim `jti` or the hash that the audit shows; those of a subject that were issued until now; or those of a key, which is disabled, and those that were issued on its authority. They are refused from the answer on, by other processes within a second. Event streams end; other requests under way finish. It cannot be taken back.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/revocations (the `RevokeTokens` operationId).
+func (a *API) RevokeTokens(ctx context.Context, body RevokeTokensJSONRequestBody, editors ...RequestEditorFn) (Revocation, error) {
+	return read[Revocation](a.Client.RevokeTokens(ctx, body, editors...))
+}
+
+// IssueToken Issue a short token for some operations
+//
+// The token opens the operations that it names, in one repository or in calls about the whole organisation, and nothing else; it is valid for a day at most. It has no scope that the token which asks lacks, is under the same ref policy, and issues no other token. The answer is the only one that shows it.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/tokens (the `IssueToken` operationId).
+func (a *API) IssueToken(ctx context.Context, body IssueTokenJSONRequestBody, editors ...RequestEditorFn) (IssuedToken, error) {
+	return read[IssuedToken](a.Client.IssueToken(ctx, body, editors...))
 }
 
 // ListWebhooks List the webhooks of the organisation

@@ -25,11 +25,17 @@ type Adoption struct {
 	Refused      string `json:"refused,omitempty"` // why it was not taken; nothing was changed then
 }
 
+// AdoptStore is what [Adopt] needs of [core.Store].
+type AdoptStore interface {
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	core.Transactor
+}
+
 // Adopt takes the folders of a data directory that the database does not know into it,
 // as they describe themselves; organisations that are missing are made, without keys.
 // Synced ones are looked at when the server runs: what is here is not fetched again.
 // Credentials were in the database and are lost. Each folder is taken or not by itself.
-func Adopt(ctx context.Context, dataDir string, s core.Store, g *git.Git, now time.Time) ([]Adoption, error) {
+func Adopt(ctx context.Context, dataDir string, s AdoptStore, g *git.Git, now time.Time) ([]Adoption, error) {
 	populated, err := repo.Populated(dataDir)
 	if err != nil {
 		return nil, err
@@ -54,7 +60,7 @@ func Adopt(ctx context.Context, dataDir string, s core.Store, g *git.Git, now ti
 	return all, nil
 }
 
-func (a *Adoption) adopt(ctx context.Context, s core.Store, g *git.Git, now time.Time) error {
+func (a *Adoption) adopt(ctx context.Context, s AdoptStore, g *git.Git, now time.Time) error {
 	d, err := repo.ReadDescription(a.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("it does not say whose it is: headwater repo adopt %s NAME takes a copy of it", a.Dir)

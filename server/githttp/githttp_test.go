@@ -222,6 +222,8 @@ func TestHandler_requestBodies(t *testing.T) {
 		"gzip":               {map[string]string{"Content-Encoding": "gzip"}, zip(wantRequest(head)), 200},
 		"x-gzip, chunked":    {map[string]string{"Content-Encoding": "x-gzip"}, io.MultiReader(zip(wantRequest(head))), 200},
 		"100-continue":       {map[string]string{"Expect": "100-continue"}, strings.NewReader(wantRequest(head)), 200},
+		"gzip in capitals":   {map[string]string{"Content-Encoding": "GZIP"}, zip(wantRequest(head)), 200},
+		"identity":           {map[string]string{"Content-Encoding": "identity"}, strings.NewReader(wantRequest(head)), 200},
 		"gzip that is none":  {map[string]string{"Content-Encoding": "gzip"}, strings.NewReader("plain"), 400},
 		"unknown encoding":   {map[string]string{"Content-Encoding": "br"}, strings.NewReader("plain"), 400},
 		"gzip that breaks":   {map[string]string{"Content-Encoding": "gzip"}, io.LimitReader(zip(wantRequest(head)), 30), 400},

@@ -21,19 +21,22 @@ import (
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
-// Repositories finds repositories and knows whether they can be read yet.
+// Repositories knows whether repositories can be read yet.
 type Repositories interface {
-	Repository(ctx context.Context, org, nameOrID string) (core.Repository, error)
 	// CheckReady is KindSyncing while the first sync of a repository runs.
 	CheckReady(ctx context.Context, repo core.Repository) error
 }
 
 // Freshener makes copies as fresh as clients demand.
 type Freshener interface {
-	// Fresh makes a copy fresh, if that is possible in a short time.
-	Fresh(ctx context.Context, repo core.Repository)
 	Freshness(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
 	Confirm(ctx context.Context, repo core.Repository, d core.Demand) (core.Freshness, error)
+}
+
+// Mirror knows the upstreams of repositories.
+type Mirror interface {
+	// BeforePush makes a copy fresh, if that is possible in a short time.
+	BeforePush(ctx context.Context, repo core.Repository)
 }
 
 // Copies knows whether the local copy of a repository is the newest there is.
@@ -62,8 +65,11 @@ var (
 
 // Options configures [New]. All but Limiter and the graces is required.
 type Options struct {
+	Measure      middleware.Measure
+	Lookup       middleware.Repositories // finds repositories by name or id
 	Repositories Repositories
 	Fresh        Freshener
+	Mirror       Mirror
 	Copies       Copies
 	Fetches      Fetches
 	Pushes       Pushes
@@ -87,15 +93,15 @@ type Handler struct {
 // New returns the handler. Give it the requests for which [Match] is true.
 func New(o Options) *Handler {
 	if o.FetchGrace <= 0 {
-		o.FetchGrace = fetchGrace
+		o.FetchGrace = middleware.BodyGrace
 	}
 	if o.PushGrace <= 0 {
-		o.PushGrace = pushGrace
+		o.PushGrace = middleware.StreamGrace
 	}
 	return &Handler{
 		o: o, log: o.Logger.Named("git-http"),
 		access: middleware.Access{
-			Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Repositories, Token: token,
+			Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: token,
 			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
 		},
 	}
@@ -169,7 +175,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	stack := h.stack(m)
-	stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error { return h.serve(x, r, m) })
+	stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error {
+		x.Route = m.route()
+		return h.serve(x, r, m)
+	})
 }
 
 // stack returns what is done around a request for the remote.
@@ -186,7 +195,20 @@ func (h *Handler) stack(m remote) middleware.Stack {
 		Log:      middleware.AccessLog{Now: core.SystemClock{}.Now, Line: line},
 		Recovery: middleware.Recovery{Logger: h.log},
 		Errors:   middleware.Errors{Answer: h.fail},
+		Measure:  h.o.Measure,
 	}
+}
+
+// route is the template of the request's path, with the service.
+func (m remote) route() string {
+	service := m.service
+	if service != "git-upload-pack" && service != "git-receive-pack" {
+		service = "other" // whatever a client has put into the query
+	}
+	if m.advertise {
+		return "/{repo}/info/refs?service=" + service
+	}
+	return "/{repo}/" + service
 }
 
 func errText(err error) string {
@@ -229,11 +251,11 @@ func (h *Handler) authorise(x *middleware.Exchange, r *http.Request, m remote) (
 
 // find returns the repository if the token opens it.
 func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write bool) (core.Repository, error) {
-	scope := access.GitRead
+	op := access.Operation{Name: access.GitFetch, Scope: access.GitRead}
 	if write {
-		scope = access.GitWrite
+		op = access.Operation{Name: access.GitPush, Scope: access.GitWrite}
 	}
-	if err := h.access.CheckScope(id, scope); err != nil {
+	if err := h.access.Authorise(id, op); err != nil {
 		return core.Repository{}, err
 	}
 	if m.name == "" {
@@ -313,9 +335,9 @@ func (h *Handler) fail(w *middleware.Exchange, r *http.Request, err error) {
 	}
 	kind := core.KindOf(err)
 	status, message := h.o.StatusOf(kind), core.MessageOf(err)
-	if errors.Is(err, errSlowBody) {
+	if errors.Is(err, middleware.ErrSlowBody) {
 		// The rest of the body is not waited for.
-		status, message = http.StatusRequestTimeout, errSlowBody.Error()
+		status, message = http.StatusRequestTimeout, middleware.ErrSlowBody.Error()
 		w.Header().Set("Connection", "close")
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -62,7 +62,7 @@ func (h *Handler) uploadPack(w *middleware.Exchange, r *http.Request, repo core.
 // what they see here whether a push is a fast-forward, so it is made fresh.
 func (h *Handler) advertisePush(w http.ResponseWriter, r *http.Request, repo core.Repository, m remote) error {
 	if m.namespace == core.Default {
-		h.o.Fresh.Fresh(r.Context(), repo)
+		h.o.Mirror.BeforePush(r.Context(), repo)
 	}
 	w.Header().Set("Content-Type", "application/x-git-receive-pack-advertisement")
 	return h.o.Pushes.Advertise(r.Context(), repo, m.namespace, w)

@@ -48,6 +48,7 @@ type Options struct {
 	Receiver Receiver
 	Logger   hclog.Logger // nil: nothing is logged
 	MaxBody  int64        // bytes of one body; 0 is [DefaultMaxBody]
+	Measure  middleware.Measure
 }
 
 // Handler serves inbound webhooks.
@@ -77,6 +78,7 @@ func New(o Options) *Handler {
 		Log:      middleware.AccessLog{Now: core.SystemClock{}.Now, Line: h.logLine},
 		Recovery: middleware.Recovery{Logger: h.log},
 		Errors:   middleware.Errors{Answer: answerError},
+		Measure:  o.Measure,
 	}
 	return h
 }
@@ -105,7 +107,10 @@ func busy() *refusal {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	h.stack.Serve(w, r, h.serve)
+	h.stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error {
+		x.Route = prefix // not the path: it may hold a token
+		return h.serve(x, r)
+	})
 }
 
 // answerError is the [middleware.Errors] of this package.

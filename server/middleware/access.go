@@ -44,10 +44,17 @@ func (a *Access) Serve(x *Exchange, r *http.Request, next Handler) error {
 	return next(x, r.WithContext(ctx))
 }
 
-// CheckScope is KindPermission if the token does not have the scope.
-func (a *Access) CheckScope(id access.Identity, scope access.Scope) error {
-	if !id.Can(scope) {
-		return core.Errorf(core.KindPermission, a.LacksScope, scope)
+// Authorise is KindPermission if the token does not open the operation: it lacks the
+// scope, or the server issued it for other operations. It is the one place that decides
+// so, for the API, the Git remotes and tokens inside bodies alike.
+func (a *Access) Authorise(id access.Identity, op access.Operation) error {
+	switch {
+	case op.SignedOnly && id.Issued():
+		return core.Errorf(core.KindPermission, "no token that the server issued opens %s; use one that is signed with a key of the organisation", op.Name)
+	case !id.Allows(op.Name):
+		return core.Errorf(core.KindPermission, "the token was issued for other operations than %s", op.Name)
+	case op.Scope != "" && !id.Can(op.Scope):
+		return core.Errorf(core.KindPermission, a.LacksScope, op.Scope)
 	}
 	return nil
 }

@@ -228,12 +228,14 @@ func TestAccess_Serve(t *testing.T) {
 	}
 }
 
-func TestAccess_CheckScope(t *testing.T) {
+func TestAccess_Authorise(t *testing.T) {
 	t.Parallel()
 	a, _ := newAccess(t)
 	id := access.Identity{Scopes: []access.Scope{access.GitRead}}
-	require.NoError(t, a.CheckScope(id, access.GitRead))
-	err := a.CheckScope(id, access.GitWrite)
+	for _, op := range []access.Operation{{Name: "read", Scope: access.GitRead}, {Name: "any"}, {Name: "signed", SignedOnly: true}} {
+		require.NoError(t, a.Authorise(id, op))
+	}
+	err := a.Authorise(id, access.Operation{Name: "write", Scope: access.GitWrite})
 	require.Equal(t, core.KindPermission, core.KindOf(err))
 	require.Equal(t, "not without "+string(access.GitWrite), core.MessageOf(err))
 }

@@ -21,6 +21,20 @@ type Stack struct {
 	Log      AccessLog
 	Recovery Recovery
 	Errors   Errors
+	Measure  Measure
+}
+
+// Measure is notified of every request when it is over, for whoever counts, with how long
+// it took by the system's clock. nil: nobody does.
+type Measure func(x *Exchange, r *http.Request, took time.Duration)
+
+// begin takes the time and returns what is to be called at the end.
+func (m Measure) begin(x *Exchange, r *http.Request) (end func()) {
+	if m == nil {
+		return func() {}
+	}
+	began := time.Now()
+	return func() { m(x, r, time.Since(began)) }
 }
 
 // Serve serves one request with the handler. The log line is written last, so
@@ -29,6 +43,7 @@ func (s *Stack) Serve(w http.ResponseWriter, r *http.Request, serve Handler) {
 	x := &Exchange{ResponseWriter: w}
 	s.IDs.assign(x)
 	defer s.Log.begin(x, r)()
+	defer s.Measure.begin(x, r)()
 	defer s.Recovery.catch(x, r, s.Errors)
 	if err := serve(x, r); err != nil {
 		x.Err = err

@@ -13,7 +13,7 @@ import (
 func audit(r core.Repository, action string) core.AuditEntry {
 	return core.AuditEntry{
 		ID: id("aud"), Org: r.Org, RepoID: r.ID, RepoName: r.Name, At: day(0), Action: action,
-		Actor:  core.Actor{Subject: "jo", Org: r.Org, KeyID: "key_1", RemoteAddr: "192.0.2.1", UserAgent: "git/2.39.5 \u00e9"},
+		Actor:  core.Actor{Subject: "jo", Org: r.Org, KeyID: "key_1", RemoteAddr: "192.0.2.1", UserAgent: "git/2.39.5 \u00e9", TokenID: "tok_1", TokenHash: "00ff"},
 		Target: "wh_1", Credential: "ggc_1", HostLogin: "robot", Updates: []core.RefUpdate{update("refs/heads/a", "1")}, Outcome: "ok", Message: "m",
 	}
 }

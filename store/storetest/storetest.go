@@ -25,6 +25,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		tests []namedTest
 	}{
 		{"Org", orgTests},
+		{"Token", tokenTests},
 		{"Repository", repositoryTests},
 		{"Sync", syncTests},
 		{"Run", runTests},
@@ -44,6 +45,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
+		{"Overview", overviewTests},
 		{"Tx", txTests},
 		{"Concurrency", concurrencyTests},
 		{"Reopen", reopenTests},

@@ -307,7 +307,7 @@ func (p *advertParser) parseLsRefs(in *pktline.Reader) error {
 		}
 		if isHead {
 			for a := range strings.FieldsSeq(string(attributes)) {
-				if to, ok := strings.CutPrefix(a, "symref-target:"); ok && validRefName(to) {
+				if to, ok := strings.CutPrefix(a, "symref-target:"); ok && validRefName(to) && !core.RefNameTooLong(to) {
 					p.HeadTarget = to
 				}
 			}
@@ -318,5 +318,5 @@ func (p *advertParser) parseLsRefs(in *pktline.Reader) error {
 // validRefName reports whether the ref can exist in a repository. A host that
 // sends another name may be after a file name.
 func validRefName(name string) bool {
-	return name == "HEAD" || core.ValidateRefName(name) == nil
+	return name == "HEAD" || core.RefNameWellFormed(name)
 }

@@ -117,7 +117,7 @@ func (d *Discoverer) refs(ctx context.Context, r git.Remote, prefixes []string, 
 	// An empty list is not sent, but tells the transport that it may repeat
 	// the request when a kept connection turns out to be dead.
 	post.Header["Idempotency-Key"] = []string{}
-	return d.exchange(transport, post, r, "application/x-git-upload-pack-result", w, p.parseLsRefs)
+	return d.exchange(transport, post, r, "application/x-git-upload-pack-result", w, packets(p.parseLsRefs))
 }
 
 // address returns the remote's URL, fit to be asked.
@@ -159,7 +159,7 @@ func (d *Discoverer) list(ctx context.Context, r git.Remote, u *url.URL, p *adve
 		if transport, err = d.pools.get(key); err != nil {
 			return nil, badRoots(err)
 		}
-		err = d.exchange(transport, get, r, "application/x-"+p.service+"-advertisement", w, p.parseAnswer)
+		err = d.exchange(transport, get, r, "application/x-"+p.service+"-advertisement", w, packets(p.parseAnswer))
 		if err == nil {
 			d.pools.answered(key)
 		}
@@ -183,8 +183,13 @@ func isDial(err error) bool {
 	return ok && op.Op == "dial"
 }
 
-// exchange sends one request and gives the packets of the answer to parse.
-func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote, contentType string, w *answerReader, parse func(*pktline.Reader) error) error {
+// packets returns a parser of bytes that reads them as packets.
+func packets(parse func(*pktline.Reader) error) func(*bufio.Reader) error {
+	return func(in *bufio.Reader) error { return parse(pktline.NewReader(in)) }
+}
+
+// exchange sends one request and gives the answer to parse.
+func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote, contentType string, w *answerReader, parse func(*bufio.Reader) error) error {
 	req.Header.Set("User-Agent", d.userAgent)
 	if name, value := r.Authorization(); name != "" {
 		req.Header.Set(name, value.Reveal())
@@ -224,7 +229,7 @@ func (d *Discoverer) exchange(t *http.Transport, req *http.Request, r git.Remote
 		}
 	}
 	w.body = resp.Body
-	if err := parse(pktline.NewReader(bufio.NewReaderSize(w, 64<<10))); err != nil {
+	if err := parse(bufio.NewReaderSize(w, 64<<10)); err != nil {
 		return err
 	}
 	// A connection is kept only if its answer was read to the end; a few bytes

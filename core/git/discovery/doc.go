@@ -1,5 +1,5 @@
-// Package discovery asks an upstream for its refs, and for changes of very many of
-// them, in process, over git's smart HTTP protocol.
+// Package discovery asks an upstream for its refs in process, over git's smart HTTP
+// protocol, and carries large pushes of git send-pack to it.
 //
 // "What refs does the upstream have?" is asked far more often than anything
 // else, once per poll, inbound webhook and push. [Discoverer] answers it with
@@ -9,6 +9,6 @@
 // prefixes (ls-remote --heads never lists HEAD, and asking for HEAD lists every
 // pull-request ref), the HTTP status and Retry-After.
 //
-// [Discoverer.Push] sends ref updates. "git push" does that for a few; with
-// thousands it compares each with each. Packs are made and read by git alone.
+// [Discoverer.Push] takes the place of git-remote-http between a host and git
+// send-pack. "git push" does for a few refs; with thousands it compares each with each.
 package discovery

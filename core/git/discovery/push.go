@@ -1,13 +1,13 @@
 package discovery
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 
@@ -35,38 +35,26 @@ type PushRequest struct {
 	Updates []core.RefUpdate
 	Atomic  bool     // all or none
 	Options []string // of git push --push-option
-	// Pack writes the pack with all that the updates need. It is not called for
-	// deletions alone.
-	Pack func(ctx context.Context, target PackTarget, w io.Writer) error
-	// Messages gets what the host tells the person who pushes, as it comes; not yet
-	// redacted.
-	Messages io.Writer
+	// Start starts the git send-pack of a push of these updates, which are those
+	// that have to go to the host.
+	Start func(ctx context.Context, updates []core.RefUpdate) (*git.Sender, error)
 }
 
-// PackTarget says what a host can do with a pack.
-type PackTarget struct {
-	// Has are tips that the host has with their whole history, each once.
-	Has []core.ObjectID
-	// Thin packs may refer to objects that the host has; OffsetDelta is a shorter form
-	// of reference within a pack. See gitprotocol-capabilities(5).
-	Thin, OffsetDelta bool
-}
-
-// Push sends ref updates to the remote, with one listing and one request, see
-// gitprotocol-pack(5), "Pushing Data To a Server".
-//
-// git push and git send-pack compare every refspec and every lease with every ref
-// of the host: 3,000 cost them half a minute of CPU. Here the cost is linear, and no
-// command line limits their number.
+// Push has git send-pack send ref updates to the remote, with one listing and one
+// request. It does what git-remote-http does between git and the host, see
+// gitprotocol-http(5), but for two things that git does once for each pair of refs
+// and this in one pass: leases are compared here, with the same listing that git
+// gets, and git's list is cut down to the refs of the push, see [git.Git.SendPack].
+// No command line limits their number.
 //
 // It returns a line for each update that is decided: by the host's report, by its
 // lease, or because the ref is there already. An update without a line is unknown if
 // sent is true, and untouched if it is false. A host that turned the request away
 // before it did any of it (a status as 401, 404 or 413) counts as not sent to.
 //
-// The host must take or say something every two minutes; the time that Pack takes
-// does not count. Every failure is a [*hosterror.Error], but for [ErrNoAtomic],
-// [ErrNoPushOptions], what Pack returned, and the end of ctx.
+// The host must take or say something every two minutes; the time that git takes
+// to pack does not count. Every failure is a [*hosterror.Error], but for
+// [ErrNoAtomic], [ErrNoPushOptions], what git returned, and the end of ctx.
 func (d *Discoverer) Push(ctx context.Context, r git.Remote, req PushRequest) (lines []git.PushLine, sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -82,17 +70,17 @@ func (d *Discoverer) Push(ctx context.Context, r git.Remote, req PushRequest) (l
 	if err != nil {
 		return nil, false, remoteError(ctx, err)
 	}
-	lines, commands, err := host.plan(req)
-	if err != nil || len(commands) == 0 {
+	lines, updates, err := host.plan(req)
+	if err != nil || len(updates) == 0 {
 		return lines, false, err
 	}
 	p := &pusher{
-		d: d, remote: r, host: host, request: req, commands: commands,
+		d: d, remote: r, host: host, request: req, updates: updates,
 		// Hosts print a byte now and then while their hooks run: any one counts.
 		stall: newStallTimer(d.pushStall, 1, stalled),
 	}
 	defer p.stall.stop()
-	reported, sent, err := p.send(ctx, transport, u.JoinPath(receivePack).String())
+	reported, sent, err := p.push(ctx, transport, u.JoinPath(receivePack).String())
 	return append(lines, reported...), sent, err
 }
 
@@ -137,126 +125,219 @@ func (p *advertParser) plan(req PushRequest) (lines []git.PushLine, commands []c
 
 // pusher is one request of a push.
 type pusher struct {
-	d        *Discoverer
-	remote   git.Remote
-	host     *advertParser
-	request  PushRequest
-	commands []core.RefUpdate
-	stall    *stallTimer
+	d       *Discoverer
+	remote  git.Remote
+	host    *advertParser
+	request PushRequest
+	updates []core.RefUpdate
+	stall   *stallTimer
 }
 
-// send sends the commands and returns what the host reports.
-func (p *pusher) send(ctx context.Context, transport *http.Transport, url string) (lines []git.PushLine, sent bool, err error) {
-	body, length, done, err := p.body(ctx)
+// push runs git and takes its request to the host.
+func (p *pusher) push(ctx context.Context, transport *http.Transport, url string) (lines []git.PushLine, sent bool, err error) {
+	running, end := context.WithCancel(ctx)
+	defer end()
+	sender, err := p.request.Start(running, p.updates)
 	if err != nil {
 		return nil, false, err
 	}
-	defer done()
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
+	body := &requestBody{packets: pktline.NewReader(sender.Out)}
+	lines, sent, err = p.talk(ctx, transport, url, sender, body)
+	ended, cut := body.state()
+	if !ended {
+		end() // it may be packing still, for nobody
+	}
+	waitErr := sender.Wait()
+	switch {
+	case len(lines) == len(p.updates):
+		// git exits with 1 where the host refused a ref.
+		return lines, sent, nil
+	case cut != nil && waitErr != nil && ctx.Err() == nil:
+		return lines, sent, waitErr // git failed, and so the request
+	case err == nil && waitErr != nil:
+		err = waitErr
+	case err == nil:
+		err = remoteError(ctx, malformed("no report of what became of the refs"))
+	}
+	return lines, sent, err
+}
+
+// talk carries git's words to the host, and the host's to git.
+func (p *pusher) talk(ctx context.Context, transport *http.Transport, url string, sender *git.Sender, body *requestBody) (lines []git.PushLine, sent bool, err error) {
+	if _, err := sender.In.Write(p.advertisement()); err != nil {
+		return nil, false, err
+	}
+	request, length, err := p.readRequest(body)
+	if err != nil {
+		return nil, false, err
+	}
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, url, request)
 	if err != nil {
 		return nil, false, remoteError(ctx, err)
 	}
 	post.ContentLength = length
 	post.Header.Set("Content-Type", "application/x-git-receive-pack-request")
 	post.Header.Set("Accept", "application/x-git-receive-pack-result")
-	answer := &report{sideband: p.host.offers["side-band-64k"], messages: p.request.Messages, remote: p.remote}
 	w := &answerReader{limit: maxAdvertisement, stall: p.stall}
-	err = p.d.exchange(transport, post, p.remote, "application/x-git-receive-pack-result", w, answer.read)
-	switch {
-	case answer.whole:
-		// What comes behind is not about the refs any more.
-		return answer.lines, true, nil
-	case err == nil:
-		err = malformed("no report of what became of the refs")
+	p.stall.restart()
+	var report sync.WaitGroup
+	err = p.d.exchange(transport, post, p.remote, "application/x-git-receive-pack-result", w, func(answer *bufio.Reader) error {
+		read := func() { lines, _ = git.ParseHelperStatus(sender.Out) } // what is cut off has no line
+		early := true                                                   // a host that refuses a pack need not take all of it
+		if ended, _ := body.state(); ended {
+			early = false
+			report.Go(read)
+		}
+		_, err := io.Copy(hostsWords{sender.In}, answer)
+		_ = sender.In.Close() // the end, as git sees it
+		if early {
+			_, _ = io.Copy(io.Discard, body)
+			read()
+		}
+		report.Wait()
+		return err
+	})
+	for i := range lines {
+		// A host may repeat in a reason what it was sent.
+		lines[i].Reason = hosterror.Redact(lines[i].Reason, p.remote.Secrets()...)
+	}
+	if err == nil {
+		return lines, true, nil
 	}
 	err = remoteError(ctx, err)
 	host, ok := errors.AsType[*hosterror.Error](err)
-	return answer.lines, !isDial(err) && (!ok || !hosterror.IsStatusWithoutEffect(host.Status)), err
+	return lines, !isDial(err) && (!ok || !hosterror.IsStatusWithoutEffect(host.Status)), err
 }
 
-// body returns the request's body and its length, -1 if that is not known, and a
-// function that ends what makes it.
-func (p *pusher) body(ctx context.Context) (body io.Reader, length int64, done func(), err error) {
-	var head bytes.Buffer
-	p.writeCommands(&head)
-	if !slices.ContainsFunc(p.commands, func(u core.RefUpdate) bool { return !u.IsDelete() }) {
-		return &requestBody{p.stall, &head}, int64(head.Len()), func() {}, nil
-	}
-	packing, cancel := context.WithCancel(ctx)
-	r, w := io.Pipe()
-	var ended sync.WaitGroup
-	ended.Go(func() { _ = w.CloseWithError(p.request.Pack(packing, p.target(), w)) })
-	done = func() {
-		cancel()
-		_ = r.Close()
-		ended.Wait()
-	}
-	switch _, err = io.CopyN(&head, &requestBody{p.stall, r}, postBuffer); {
-	case err == nil:
-		return &requestBody{p.stall, io.MultiReader(&head, r)}, -1, done, nil
-	case errors.Is(err, io.EOF):
-		return &requestBody{p.stall, &head}, int64(head.Len()), done, nil
-	}
-	done()
-	return nil, 0, nil, err
+// hostsWords is git's standard input. A git that has ended takes no more, and why is
+// said by how it ended.
+type hostsWords struct{ w io.Writer }
+
+// Write never fails.
+func (h hostsWords) Write(p []byte) (int, error) {
+	_, _ = h.w.Write(p)
+	return len(p), nil
 }
 
-// target describes the host for the pack.
-func (p *pusher) target() PackTarget {
-	t := PackTarget{Thin: !p.host.offers["no-thin"], OffsetDelta: p.host.offers["ofs-delta"]}
-	if p.host.shallow {
-		t.Thin = false
-		return t // its tips say nothing of what is below them
-	}
-	seen := make(map[core.ObjectID]bool, len(p.host.Refs))
-	for _, id := range p.host.Refs {
-		if !seen[id] {
-			seen[id] = true
-			t.Has = append(t.Has, id)
-		}
-	}
-	return t
-}
-
-// writeCommands writes all that comes before the pack.
-func (p *pusher) writeCommands(out *bytes.Buffer) {
+// advertisement returns the host's list as git is to see it: the refs of the push,
+// and the ids of all others as objects that the host has.
+func (p *pusher) advertisement() []byte {
 	var capabilities []string
-	for _, name := range []string{"report-status-v2", "report-status"} {
+	for _, name := range []string{"report-status", "report-status-v2", "delete-refs", "quiet", "atomic", "ofs-delta", "side-band-64k", "push-options", "no-thin"} {
 		if p.host.offers[name] {
 			capabilities = append(capabilities, name)
-			break
 		}
-	}
-	if p.host.offers["side-band-64k"] {
-		capabilities = append(capabilities, "side-band-64k")
 	}
 	if p.host.offers["object-format"] {
 		capabilities = append(capabilities, "object-format="+p.host.ObjectFormat)
 	}
 	if p.host.offers["agent"] {
-		capabilities = append(capabilities, "agent="+p.d.agent)
+		capabilities = append(capabilities, "agent="+p.host.Agent)
 	}
-	if p.request.Atomic {
-		capabilities = append(capabilities, "atomic")
+	end := "\x00" + strings.Join(capabilities, " ") + "\n"
+	var list []byte
+	add := func(id core.ObjectID, name string) {
+		list = pktline.Appendf(list, "%s %s%s", id, name, end)
+		end = "\n"
 	}
-	if len(p.request.Options) > 0 {
-		capabilities = append(capabilities, "push-options")
-	}
-	var line []byte
-	for i, u := range p.commands {
-		end := ""
-		if i == 0 {
-			end = "\x00 " + strings.Join(capabilities, " ")
+	named := make(map[core.ObjectID]bool, len(p.host.Refs))
+	for _, u := range p.updates {
+		if !u.Old.IsZero() {
+			add(u.Old, u.Name)
+			named[u.Old] = true
 		}
-		line = pktline.Appendf(line[:0], "%s %s %s%s", u.Old.OrZeros(u.New), u.New.OrZeros(u.Old), u.Name, end)
-		out.Write(line)
 	}
-	out.WriteString(pktline.FlushPacket)
-	if len(p.request.Options) == 0 {
-		return
+	for _, id := range p.host.Refs {
+		// The tips of a host that is shallow say nothing of what is below them.
+		if !named[id] && !p.host.shallow {
+			add(id, ".have")
+			named[id] = true
+		}
 	}
-	for _, option := range p.request.Options {
-		out.Write(pktline.Appendf(nil, "%s", option))
+	if len(list) == 0 {
+		add(core.ObjectID("").OrZeros(p.updates[0].New), "capabilities^{}")
 	}
-	out.WriteString(pktline.FlushPacket)
+	return append(list, pktline.FlushPacket...)
+}
+
+// readRequest returns the request of git's and its length, -1 if that is not known. It
+// fails unless the request asks for the updates and nothing else.
+func (p *pusher) readRequest(body *requestBody) (request io.Reader, length int64, err error) {
+	head, err := pktline.ParseReceiveCommands(pktline.NewReader(body))
+	if err != nil {
+		return nil, 0, fmt.Errorf("git send-pack: %w", err)
+	}
+	if !sameUpdates(head.Updates, p.updates) {
+		return nil, 0, fmt.Errorf("git send-pack asks for %d ref updates, which are not the %d that it was told", len(head.Updates), len(p.updates))
+	}
+	buffer := bytes.NewBuffer(head.Raw)
+	switch _, err = io.CopyN(buffer, body, postBuffer); {
+	case errors.Is(err, io.EOF):
+		return &timedBody{p.stall, buffer}, int64(buffer.Len()), nil
+	case err != nil:
+		return nil, 0, err
+	}
+	return &timedBody{p.stall, io.MultiReader(buffer, body)}, -1, nil
+}
+
+// sameUpdates reports whether both hold the same updates, in any order.
+func sameUpdates(asked, told []core.RefUpdate) bool {
+	byName := make(map[string]core.RefUpdate, len(told))
+	for _, u := range told {
+		byName[u.Name] = u
+	}
+	for _, u := range asked {
+		want, ok := byName[u.Name]
+		if !ok || !u.Old.Same(want.Old) || !u.New.Same(want.New) {
+			return false
+		}
+		delete(byName, u.Name)
+	}
+	return len(byName) == 0
+}
+
+// requestBody reads what is in git's packets up to the flush packet that ends them.
+// It is safe for concurrent use: who sends a request may read on while the answer
+// is there.
+type requestBody struct {
+	mu      sync.Mutex
+	packets *pktline.Reader
+	rest    []byte // of the last packet
+	ended   bool   // the flush packet was read
+	err     error  // git ended before it
+}
+
+// state reports whether the request was read to its end, and what cut it short.
+func (b *requestBody) state() (ended bool, cut error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ended, b.err
+}
+
+// Read reads the request.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.rest) == 0 {
+		if b.ended {
+			return 0, io.EOF
+		}
+		if b.err != nil {
+			return 0, b.err
+		}
+		kind, payload, err := b.packets.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			b.err = io.ErrUnexpectedEOF
+		case err != nil:
+			b.err = err
+		case kind == pktline.Flush:
+			b.ended = true
+		default:
+			b.rest = payload
+		}
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
 }

@@ -49,15 +49,15 @@ func (s *stallTimer) moved(n int64) {
 
 func (s *stallTimer) stop() { s.timer.Stop() }
 
-// requestBody is a request's body, of which every read shows that the host took the
+// timedBody is a request's body, of which every read shows that the host took the
 // last. While this machine makes what comes next, the host is not waited for.
-type requestBody struct {
+type timedBody struct {
 	stall *stallTimer
 	r     io.Reader
 }
 
 // Read reads from the body.
-func (b *requestBody) Read(p []byte) (int, error) {
+func (b *timedBody) Read(p []byte) (int, error) {
 	b.stall.restart()
 	b.stall.waiting.Store(true)
 	n, err := b.r.Read(p)

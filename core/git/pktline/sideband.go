@@ -151,7 +151,7 @@ func receiveLine(in *Reader) (line []byte, more bool, err error) {
 	case kind != Data:
 		return nil, false, core.Errorf(core.KindInvalid, "the push holds an unexpected packet")
 	case len(in.record) > maxReceiveHead:
-		return nil, false, core.Errorf(core.KindTooLarge, "the push updates too many refs at once: its commands exceed %d bytes", maxReceiveHead)
+		return nil, false, core.Errorf(core.KindTooLarge, "the push updates too many refs at once, or has too many options: they exceed %d bytes", maxReceiveHead)
 	}
 	return bytes.TrimSuffix(line, []byte("\n")), true, nil
 }

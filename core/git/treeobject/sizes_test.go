@@ -37,7 +37,7 @@ func treeBomb(t *testing.T, dir, leaf string, levels, n int) []string {
 		for i := range lines {
 			lines[i] = fmt.Sprintf("%s %s\t%c", kind, ids[0], 'a'+i)
 		}
-		ids = append([]string{gittest.Mktree(t, dir, lines...)}, ids...)
+		ids = append([]string{gittest.WriteTree(t, dir, lines...)}, ids...)
 	}
 	return ids
 }
@@ -72,18 +72,18 @@ func TestSizes_areWhatGitUnfolds(t *testing.T) {
 		dir := gittest.NewBare(t, "--object-format="+format)
 		b := newPool(t)
 		x, y := gittest.AddBlob(t, dir, "x"), gittest.AddBlob(t, dir, "y")
-		deep := gittest.Mktree(t, dir, "100644 blob "+x+"\tfile", "120000 blob "+y+"\tlink")
+		deep := gittest.WriteTree(t, dir, "100644 blob "+x+"\tfile", "120000 blob "+y+"\tlink")
 		for range 20 {
-			deep = gittest.Mktree(t, dir, "100644 blob "+x+"\ta", "040000 tree "+deep+"\tsome folder", "160000 commit "+strings.Repeat("1", len(x))+"\tmodule")
+			deep = gittest.WriteTree(t, dir, "100644 blob "+x+"\ta", "040000 tree "+deep+"\tsome folder", "160000 commit "+strings.Repeat("1", len(x))+"\tmodule")
 		}
 		var many []string
 		for i := range 40 {
-			many = append(many, fmt.Sprintf("040000 tree %s\t%c%d", gittest.Mktree(t, dir, fmt.Sprintf("100644 blob %s\t%d", x, i)), 'a'+i%7, i))
+			many = append(many, fmt.Sprintf("040000 tree %s\t%c%d", gittest.WriteTree(t, dir, fmt.Sprintf("100644 blob %s\t%d", x, i)), 'a'+i%7, i))
 		}
-		one := gittest.Mktree(t, dir, append(many, "040000 tree "+deep+"\tdeep", "100644 blob "+x+"\tname", "040000 tree "+gittest.Mktree(t, dir, many[:20]...)+"\tname-2")...)
-		two := gittest.Mktree(t, dir, append(many[3:], "040000 tree "+deep+"\tdeep-too", "040000 tree "+deep+"\tname", "100755 blob "+x+"\tnamf",
-			"040000 tree "+gittest.Mktree(t, dir, many[1:]...)+"\tname-2")...)
-		empty := gittest.Mktree(t, dir)
+		one := gittest.WriteTree(t, dir, append(many, "040000 tree "+deep+"\tdeep", "100644 blob "+x+"\tname", "040000 tree "+gittest.WriteTree(t, dir, many[:20]...)+"\tname-2")...)
+		two := gittest.WriteTree(t, dir, append(many[3:], "040000 tree "+deep+"\tdeep-too", "040000 tree "+deep+"\tname", "100755 blob "+x+"\tnamf",
+			"040000 tree "+gittest.WriteTree(t, dir, many[1:]...)+"\tname-2")...)
+		empty := gittest.WriteTree(t, dir)
 		for _, pair := range [][2]string{{one, two}, {two, one}, {empty, one}, {one, empty}, {empty, empty}, {one, one}} {
 			w := NewSizes(b, Limits{}).walk(dir)
 			size, err := w.pair(t.Context(), core.ObjectID(pair[0]), core.ObjectID(pair[1]), 0)
@@ -109,14 +109,14 @@ func TestSizes_refuseWhatUnfoldsTooFar(t *testing.T) {
 	vast := treeBomb(t, dir, leaf, 50, 26) // more than any number holds
 	deep := leaf
 	for i := range 62 {
-		deep = gittest.Mktree(t, dir, map[bool]string{true: "100644 blob ", false: "040000 tree "}[i == 0]+deep+"\ta")
+		deep = gittest.WriteTree(t, dir, map[bool]string{true: "100644 blob ", false: "040000 tree "}[i == 0]+deep+"\ta")
 	}
-	long := gittest.Mktree(t, dir, "100644 blob "+leaf+"\tf")
+	long := gittest.WriteTree(t, dir, "100644 blob "+leaf+"\tf")
 	for range 10 {
-		long = gittest.Mktree(t, dir, "040000 tree "+long+"\t"+strings.Repeat("n", 4000), "040000 tree "+long+"\t"+strings.Repeat("m", 4000))
+		long = gittest.WriteTree(t, dir, "040000 tree "+long+"\t"+strings.Repeat("n", 4000), "040000 tree "+long+"\t"+strings.Repeat("m", 4000))
 	}
-	aside := gittest.Mktree(t, dir, "040000 tree "+bomb[0]+"\tbomb", "100644 blob "+leaf+"\tf")
-	aside2 := gittest.Mktree(t, dir, "040000 tree "+bomb[0]+"\tbomb", "100644 blob "+other+"\tf")
+	aside := gittest.WriteTree(t, dir, "040000 tree "+bomb[0]+"\tbomb", "100644 blob "+leaf+"\tf")
+	aside2 := gittest.WriteTree(t, dir, "040000 tree "+bomb[0]+"\tbomb", "100644 blob "+other+"\tf")
 	commit := gittest.Run(t, dir, "commit-tree", "-m", "m", bomb[0])
 	read := &countedTrees{Pool: b}
 	sizes := NewSizes(read, Limits{Depth: 60})
@@ -139,7 +139,7 @@ func TestSizes_refuseWhatUnfoldsTooFar(t *testing.T) {
 	refused(check(leaf, vast[0]), tooMany)
 	refused(check(aside), tooMany)
 	refused(check(deep), "folders are nested more than 60 deep here")
-	refused(check(gittest.Mktree(t, dir, "040000 tree "+deep+"\tx")), "folders are nested more than 60 deep here")
+	refused(check(gittest.WriteTree(t, dir, "040000 tree "+deep+"\tx")), "folders are nested more than 60 deep here")
 	require.NoError(t, check(long))
 	refused(limited.Check(t.Context(), dir, "ask for less", long), "the paths of this are longer than 5120000 bytes together")
 
@@ -149,9 +149,9 @@ func TestSizes_refuseWhatUnfoldsTooFar(t *testing.T) {
 	require.NoError(t, diff(aside, aside2), "what is equal is not unfolded")
 	require.NoError(t, diff(bomb[0], commit))
 	refused(diff(bomb[0], second[0]), tooMany)
-	refused(diff(gittest.Mktree(t, dir), commit), tooMany)
+	refused(diff(gittest.WriteTree(t, dir), commit), tooMany)
 	refused(diff(vast[0], leaf), tooMany)
-	refused(diff(aside, gittest.Mktree(t, dir, "100644 blob "+leaf+"\tf")), tooMany)
+	refused(diff(aside, gittest.WriteTree(t, dir, "100644 blob "+leaf+"\tf")), tooMany)
 	refused(diff(deep, commit+":missing"), "folders are nested more than 60 deep here")
 }
 
@@ -164,10 +164,10 @@ func TestSizes_aTreeOfManyEntries(t *testing.T) {
 	for i := range lines {
 		lines[i] = fmt.Sprintf("100644 blob %s\t%05d", leaf, i)
 	}
-	flat := gittest.Mktree(t, dir, lines...)
+	flat := gittest.WriteTree(t, dir, lines...)
 	sizes := NewSizes(b, Limits{Entries: 4000})
 	require.Equal(t, core.KindTooLarge, core.KindOf(sizes.Check(t.Context(), dir, "", flat)))
-	require.Equal(t, core.KindTooLarge, core.KindOf(sizes.CheckDiff(t.Context(), dir, "", [2]string{flat, gittest.Mktree(t, dir, lines[1:]...)})), "nothing is cheap about it")
+	require.Equal(t, core.KindTooLarge, core.KindOf(sizes.CheckDiff(t.Context(), dir, "", [2]string{flat, gittest.WriteTree(t, dir, lines[1:]...)})), "nothing is cheap about it")
 	require.NoError(t, NewSizes(b, Limits{Entries: 9001}).Check(t.Context(), dir, "", flat))
 }
 
@@ -180,14 +180,14 @@ func TestSizes_rememberALargeRepository(t *testing.T) {
 	leaf := gittest.AddBlob(t, dir, "x")
 	var top []string
 	for i := range 60 {
-		top = append(top, fmt.Sprintf("040000 tree %s\t%d", gittest.Mktree(t, dir, fmt.Sprintf("100644 blob %s\t%d", leaf, i)), i))
+		top = append(top, fmt.Sprintf("040000 tree %s\t%d", gittest.WriteTree(t, dir, fmt.Sprintf("100644 blob %s\t%d", leaf, i)), i))
 	}
 	read := &countedTrees{Pool: b}
 	sizes := NewSizes(read, Limits{})
-	require.NoError(t, sizes.Check(t.Context(), dir, "", gittest.Mktree(t, dir, top...)))
+	require.NoError(t, sizes.Check(t.Context(), dir, "", gittest.WriteTree(t, dir, top...)))
 	require.Equal(t, 61, read.trees)
-	top[7] = "040000 tree " + gittest.Mktree(t, dir, "100644 blob "+leaf+"\tnew") + "\t7"
-	next := gittest.Mktree(t, dir, top...)
+	top[7] = "040000 tree " + gittest.WriteTree(t, dir, "100644 blob "+leaf+"\tnew") + "\t7"
+	next := gittest.WriteTree(t, dir, top...)
 	require.NoError(t, sizes.Check(t.Context(), dir, "", next))
 	require.Equal(t, 63, read.trees)
 	// It forgets what was not asked for during two generations.

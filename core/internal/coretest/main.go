@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/headwater-git/headwater/core/longtest"
 )
 
 // Main runs the tests of a package in an environment in which every git that
@@ -28,11 +30,11 @@ func Main(m *testing.M) {
 }
 
 // Checks is how many random cases a property test goes through, unless the flag
-// -rapid.checks says so: long with the environment variable HEADWATER_TEST_LONG,
+// -rapid.checks says so: long where there is time for it, see package longtest,
 // else gate. Call it before [Main].
 func Checks(gate, long int) {
 	n := gate
-	if os.Getenv("HEADWATER_TEST_LONG") != "" {
+	if longtest.Long() {
 		n = long
 	}
 	if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {

@@ -128,6 +128,21 @@ func (w *World) Open() {
 	require.NoError(w, err)
 }
 
+// At opens a copy of the data directory, which was made while this world was at work: it
+// holds what a kill at that moment leaves.
+func (w *World) At(dir string) *World {
+	w.Helper()
+	sealer, err := seal.LoadOrCreate(filepath.Join(dir, "seal.json"))
+	require.NoError(w, err)
+	s, err := store.Open(w.Context(), filepath.Join(dir, "headwater.db"), store.Options{Sealer: sealer, Clock: w.Clock})
+	require.NoError(w, err)
+	w.Cleanup(func() { require.NoError(w, s.Close()) })
+	killed := *w
+	killed.Dir, killed.Store = dir, &FaultyStore{Store: s}
+	killed.Open()
+	return &killed
+}
+
 // Local makes a repository without upstream.
 func (w *World) Local(name string) core.Repository {
 	w.Helper()

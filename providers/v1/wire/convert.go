@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/netguard"
 	providerv1 "github.com/headwater-git/headwater/providers/v1"
 )
 
@@ -353,6 +354,6 @@ func fromProbeResult(r *providerv1.ProbeResponse) providers.ProbeResult {
 		RateResetAt:   fromTime(r.GetRateResetAt()),
 		Latency:       r.GetLatency().AsDuration(),
 		ClockSkew:     r.GetClockSkew().AsDuration(),
-		Message:       r.GetMessage(),
+		Message:       netguard.PlainText(r.GetMessage()),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/netguard"
 	providerv1 "github.com/headwater-git/headwater/providers/v1"
 )
 
@@ -93,7 +94,7 @@ func fromStatus(err error) error {
 		}
 		e := &providers.Error{
 			Code:       providers.CodeUnavailable, // also for codes of a newer contract
-			Message:    detail.GetMessage(),
+			Message:    netguard.PlainText(detail.GetMessage()),
 			RetryAfter: max(0, detail.GetRetryAfter().AsDuration()).Truncate(time.Millisecond),
 			HTTPStatus: int(detail.GetHttpStatus()),
 			Reason:     providers.Reason(detail.GetReason()),

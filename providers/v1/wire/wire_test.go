@@ -314,6 +314,7 @@ func TestClient_errors(t *testing.T) {
 	}{
 		"untyped":     {errors.New("boom"), &providers.Error{Code: providers.CodeUnavailable, Message: "boom"}},
 		"deadline":    {context.DeadlineExceeded, &providers.Error{Code: providers.CodeUnavailable, Message: "the host did not answer in time"}},
+		"goWords":     {providers.Errorf(providers.CodeUnavailable, "h cannot be reached: dial tcp 192.0.2.1:443: i/o timeout"), &providers.Error{Code: providers.CodeUnavailable, Message: "h cannot be reached: no answer came in time"}},
 		"unknownCode": {providers.Errorf("made_up", "m"), &providers.Error{Code: providers.CodeUnavailable, Message: "m"}},
 		"notUTF8":     {providers.Errorf(providers.CodeNotFound, "caf\xe9"), &providers.Error{Code: providers.CodeNotFound, Message: "caf\uFFFD"}},
 		"allFields": {

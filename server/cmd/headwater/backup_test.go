@@ -37,6 +37,10 @@ func gitAt(t testing.TB, dir, token string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// pushPause is between two pushes: they are to meet a backup, not to take the processors
+// from all other tests.
+const pushPause = 200 * time.Millisecond
+
 // pusher pushes commits to a repository, one after another, and knows when which was
 // acknowledged.
 type pusher struct {
@@ -52,7 +56,7 @@ func (p *pusher) run(t *testing.T, url string, stop <-chan struct{}) {
 		select {
 		case <-stop:
 			return
-		default:
+		case <-time.After(pushPause):
 		}
 		_, err := gitAt(t, p.work, p.token, "commit", "--quiet", "--allow-empty", "-m", strconv.Itoa(n))
 		if err != nil {

@@ -154,8 +154,13 @@ func newClient(base *url.URL, sign *signer, transport *http.Client) (*client, er
 // as signs a call with a token for a repository, or for orgClaim, that has one
 // scope.
 func (c *client) as(repo string, scope access.Scope) rest.RequestEditorFn {
+	return c.asAny(repo, []access.Scope{scope})
+}
+
+// asAny is as with several scopes.
+func (c *client) asAny(repo string, scopes []access.Scope) rest.RequestEditorFn {
 	return func(_ context.Context, r *http.Request) error {
-		token, err := c.sign.token(grant{repo: repo, scopes: []access.Scope{scope}, life: callTokenLife})
+		token, err := c.sign.token(grant{repo: repo, scopes: scopes, life: callTokenLife})
 		if err != nil {
 			return err
 		}

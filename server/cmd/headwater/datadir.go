@@ -38,6 +38,9 @@ func (d dataDir) caFile() string   { return filepath.Join(d.tls(), "ca.pem") }
 // addressFile holds the base URL of the running server.
 func (d dataDir) addressFile() string { return filepath.Join(string(d), "run", "address") }
 
+// adminAddressFile holds the base URL of the operator's own address.
+func (d dataDir) adminAddressFile() string { return filepath.Join(string(d), "run", "admin-address") }
+
 // exists says whether a server has ever been started on the directory.
 func (d dataDir) exists() bool {
 	_, err := os.Stat(d.database())
@@ -65,11 +68,15 @@ func (d dataDir) address() (string, error) {
 // function that takes it back. The file appears whole or not at all: a client
 // may look at any moment.
 func (d dataDir) writeAddress(url string) (remove func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(d.addressFile()), 0o700); err != nil {
+	return writeAddressFile(d.addressFile(), url)
+}
+
+func writeAddressFile(path, url string) (remove func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	if err := durable.ReplaceFile(d.addressFile(), []byte(url+"\n"), 0o644); err != nil {
+	if err := durable.ReplaceFile(path, []byte(url+"\n"), 0o644); err != nil {
 		return nil, err
 	}
-	return func() { _ = os.Remove(d.addressFile()) }, nil
+	return func() { _ = os.Remove(path) }, nil
 }

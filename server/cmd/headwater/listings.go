@@ -42,6 +42,14 @@ func (c *client) deliveries(ctx context.Context, webhook string, limit int, each
 	}, each)
 }
 
+// revocations lists what is revoked in the organisation, newest first.
+func (c *client) revocations(ctx context.Context, each func(rest.Revocation) error) error {
+	return pages(noLimit, func(limit int, cursor *string) (page[rest.Revocation], error) {
+		p, err := c.ListRevocations(ctx, &rest.ListRevocationsParams{Limit: &limit, Cursor: cursor}, c.as(orgClaim, access.OrgRead))
+		return page[rest.Revocation]{p.Revocations, p.HasMore, p.NextCursor}, err
+	}, each)
+}
+
 // auditQuery selects audit entries.
 type auditQuery struct {
 	repo, actor, action string // "" is all

@@ -64,7 +64,7 @@ func startServer(t *testing.T, dir dataDir, args ...string) *testServer {
 	reader, writer := io.Pipe()
 	s := &testServer{dir: dir, log: &lockedBuffer{}}
 	cmd := newRoot(noEnv)
-	cmd.SetArgs(append([]string{"serve", "--data", string(dir), "--listen", "127.0.0.1:0", "--log-level", "debug"}, args...))
+	cmd.SetArgs(append([]string{"serve", "--data", string(dir), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-level", "debug"}, args...))
 	cmd.SetOut(writer)
 	cmd.SetErr(s.log)
 	ended := make(chan error, 1)

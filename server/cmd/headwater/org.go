@@ -91,7 +91,7 @@ func newOrgListCommand() *cobra.Command {
 					}
 					active := 0
 					for _, k := range keys {
-						if k.DisabledAt.IsZero() {
+						if k.DisabledAt.IsZero() && !k.Issuer {
 							active++
 						}
 					}
@@ -127,6 +127,9 @@ private half written to a file that only you can read.`,
 			if (len(args) == 2) == (generate != "") {
 				return usagef("see: headwater org key add --help", "give a public key file or --generate FILE, one of them")
 			}
+			if core.ReservedKeyID(kid) {
+				return usagef("give another --kid, or none", "the key id %q belongs to the keys with which the server issues tokens", kid)
+			}
 			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
 				if err := knownOrg(ctx, s, args[0], "add it first: headwater org add "+args[0]); err != nil {
 					return err
@@ -160,7 +163,7 @@ func newKeyListCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:     "list ORG",
-		Short:   "List an organisation's keys, oldest first",
+		Short:   "List an organisation's keys, oldest first, with those that the server signs with",
 		Example: "  headwater org key list local",
 		Args:    exactArgs("ORG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -174,12 +177,9 @@ func newKeyListCommand() *cobra.Command {
 				}
 				t := newTable(cmd.OutOrStdout())
 				fmt.Fprintln(t, "ID\tKID\tALGORITHM\tADDED\tSTATE")
+				now := time.Now()
 				for _, k := range keys {
-					state := "active"
-					if !k.DisabledAt.IsZero() {
-						state = "disabled " + k.DisabledAt.Local().Format(time.RFC3339)
-					}
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.KeyID, k.Algorithm, k.CreatedAt.Local().Format(time.RFC3339), state)
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.KeyID, k.Algorithm, k.CreatedAt.Local().Format(time.RFC3339), keyState(k, now))
 				}
 				return t.Flush()
 			})

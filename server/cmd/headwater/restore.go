@@ -125,9 +125,13 @@ func printReview(out io.Writer, dir dataDir, r backup.Review) {
 	fmt.Fprintf(out, "What happened after the backup of %s is not known here.\n", date(r.BackupAt))
 	fmt.Fprintf(out, "\nTokens of these keys are good. Disable what was revoked since: headwater org key disable ORG KEY --data %s\n", shellQuote(string(dir)))
 	table := newTable(out)
-	fmt.Fprintln(table, "ORGANISATION\tKEY\tKID\tALGORITHM\tCREATED")
+	fmt.Fprintln(table, "ORGANISATION\tKEY\tKID\tALGORITHM\tCREATED\tWHOSE")
 	for _, k := range r.LiveKeys {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.Organisation, k.ID, k.KeyID, k.Algorithm, date(k.CreatedAt))
+		whose := "the organisation's"
+		if k.Issuer {
+			whose = "the server's, of tokens that it issues"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Organisation, k.ID, k.KeyID, k.Algorithm, date(k.CreatedAt), whose)
 	}
 	_ = table.Flush()
 	if len(r.DisabledKeys) > 0 {
@@ -139,6 +143,7 @@ func printReview(out io.Writer, dir dataDir, r backup.Review) {
 		}
 		_ = table.Flush()
 	}
+	printRevocations(out, r)
 	fmt.Fprintln(out, "\nCredentials of upstreams that were changed since are the old ones: set them again (headwater credential set REPO).")
 	if r.ConfirmedAt != nil {
 		fmt.Fprintf(out, "Deliveries go out since %s.\n", date(*r.ConfirmedAt))
@@ -149,6 +154,27 @@ func printReview(out io.Writer, dir dataDir, r backup.Review) {
 		fmt.Fprintf(out, "  %s  %s  %s\n", w.Organisation, w.ID, w.URL)
 	}
 	fmt.Fprintf(out, "Then let them go out: headwater restore confirm --data %s (with --drop, without those that wait)\n", shellQuote(string(dir)))
+}
+
+// printRevocations prints which tokens are refused. What was revoked after the backup is
+// good again.
+func printRevocations(out io.Writer, r backup.Review) {
+	const most = 20
+	fmt.Fprintln(out, "\nTokens that were revoked after the backup are good again: revoke them anew (headwater token revoke).")
+	if len(r.Revocations) == 0 {
+		fmt.Fprintln(out, "The backup has no revocations.")
+		return
+	}
+	fmt.Fprintln(out, "These were revoked before, and still are.")
+	table := newTable(out)
+	fmt.Fprintln(table, "ORGANISATION\tKIND\tVALUE\tREVOKED")
+	for _, one := range r.Revocations[:min(most, len(r.Revocations))] {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.Organisation, one.Kind, printable(one.Value), one.CreatedAt.Local().Format(time.RFC3339))
+	}
+	_ = table.Flush()
+	if len(r.Revocations) > most {
+		fmt.Fprintln(out, "and more: headwater restore review --json")
+	}
 }
 
 // withRestored runs f on the database of a data directory.

@@ -31,6 +31,7 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
   headwater token --repo octocat/Hello-World --scope git:read --ttl 1h`,
 		Args:          cobra.ArbitraryArgs, // so that needsSubcommand words the error
 		RunE:          needsSubcommand,
+		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,13 +57,18 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 		newCredentialCommand(),
 		newRewriteCommand(),
 		newAuditCommand(),
+		newStatusCommand(),
 		newDoctorCommand(env),
 		newBackupCommand(env),
 		newRestoreCommand(env),
 		newProviderCommand(),
 		newGitHubAppCommand(),
 		newVersionCommand(),
+		newManCommand(env),
 	)
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.InitDefaultVersionFlag()
+	root.Flags().Lookup("version").Usage = "print the version"
 	documentEnv(root)
 	return root
 }
@@ -78,7 +84,7 @@ func envName(flag string) string {
 func applyEnv(flags *pflag.FlagSet, env lookupEnv) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if failed != nil || f.Changed || f.Name == "help" {
+		if failed != nil || f.Changed || f.Name == "help" || f.Name == "version" {
 			return
 		}
 		value, ok := env(envName(f.Name))
@@ -101,7 +107,7 @@ func applyEnv(flags *pflag.FlagSet, env lookupEnv) error {
 // documentEnv names the environment variable of each flag in its help text.
 func documentEnv(cmd *cobra.Command) {
 	note := func(f *pflag.Flag) {
-		if f.Name != "help" {
+		if f.Name != "help" && f.Name != "version" {
 			f.Usage = fmt.Sprintf("%s [$%s]", f.Usage, envName(f.Name))
 		}
 	}

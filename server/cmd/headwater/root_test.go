@@ -130,10 +130,13 @@ func TestRoot_wrongUsage(t *testing.T) {
 		"zero life":               {"token", "--repo", "a/b", "--ttl", "0s"},
 		"certificate without key": {"serve", "--tls-cert", "x.pem"},
 		"two certificates":        {"serve", "--tls-cert", "x.pem", "--tls-key", "y.pem", "--tls-self-signed"},
+		"a certificate too many":  {"serve", "--acme-domain", "git.example.org", "--tls-self-signed"},
+		"a domain of no host":     {"serve", "--acme-domain", "127.0.0.1"},
+		"an authority over HTTP":  {"serve", "--acme-domain", "git.example.org", "--acme-ca", "http://acme.example.org"},
 		"log level":               {"serve", "--log-level", "loud"},
 		"a proxy of no network":   {"serve", "--trusted-proxy", "proxy.example.org"},
 		"a public URL of no host": {"serve", "--public-url", "git.example.org"},
-		"no room at all":          {"serve", "--max-requests", "0"},
+		"no room at all":          {"serve", "--max-requests", "-1"},
 		"no time to wait":         {"serve", "--max-wait", "0s"},
 		"two keys":                {"org", "key", "add", "acme", "a.pem", "--generate", "b.pem"},
 	} {
@@ -159,7 +162,7 @@ func TestRoot_everyCommandTeaches(t *testing.T) {
 			require.NotEmpty(t, cmd.Example, cmd.CommandPath())
 		}
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if f.Name != "help" {
+			if f.Name != "help" && f.Name != "version" {
 				require.Contains(t, f.Usage, "$"+envName(f.Name), cmd.CommandPath())
 			}
 		})

@@ -9,11 +9,15 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
@@ -41,6 +45,7 @@ type serveOptions struct {
 	sealKeyFile                     string
 	tlsCert, tlsKey                 string
 	tlsSelfSigned                   bool
+	acme                            acmeOptions
 	drain                           time.Duration
 	logLevel                        string
 	logJSON                         bool
@@ -52,6 +57,7 @@ type serveOptions struct {
 	limits                          limit.Options
 	trees                           treeobject.Limits
 	memory                          git.Memory // in MiB
+	admin                           adminOptions
 }
 
 // sealKeyVariable holds the sealing keyset itself. It has no flag: a flag would
@@ -68,7 +74,9 @@ func newServeCommand(env lookupEnv) *cobra.Command {
 The first start in an empty data directory makes the database, an organisation
 named "local" and its ES256 key pair; the private key is written to
 DIR/keys/local.pem. On SIGINT or SIGTERM the server takes no new work and waits
-for running pushes and syncs; a second signal ends it at once.
+for running pushes and syncs; a second signal ends it at once. On SIGHUP it reads the
+certificate and providers.hcl again: what goes on is not disturbed, and a file that
+cannot be used leaves the former one in force.
 
 Stored credentials are encrypted with the keyset in DIR/keys/seal.json, made at
 the first start. To keep it elsewhere give its text in the environment variable
@@ -78,6 +86,9 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 
   # HTTPS with a certificate for localhost, for SDKs that insist on it
   headwater serve --listen 127.0.0.1:8443 --tls-self-signed
+
+  # HTTPS with a certificate of Let's Encrypt; ports 80 and 443 must be reachable
+  headwater serve --listen :443 --acme-domain git.example.com
 
   # Behind a reverse proxy that ends TLS
   headwater serve --data /var/lib/headwater --config /etc/headwater/providers.hcl \
@@ -100,6 +111,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM certificate chain for HTTPS")
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
+	bindACME(f, &o.acme)
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
 	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
 	f.BoolVar(&o.webhooksAllowHTTP, "webhooks-allow-http", false, "let outbound webhooks have http URLs")
@@ -110,6 +122,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	bindLimits(f, &o.limits)
 	bindTrees(f, &o.trees)
 	bindMemory(f, &o.memory)
+	bindAdmin(f, &o.admin)
 	f.BoolVar(&o.logJSON, "log-json", false, "log JSON lines")
 	return cmd
 }
@@ -128,7 +141,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	log := hclog.New(&hclog.LoggerOptions{
 		Name: "headwater", Level: level, JSONFormat: o.logJSON, Output: cmd.ErrOrStderr(), TimeFormat: "2006-01-02T15:04:05.000Z07:00",
 	})
-	tlsConfig, err := o.tlsConfig(dir)
+	cert, err := o.certificate(dir)
 	if err != nil {
 		return err
 	}
@@ -151,13 +164,45 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	if err != nil {
 		return err
 	}
-	// Listen first: a wrong address should not cost a start.
-	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
+	inherited, err := inheritedSockets()
 	if err != nil {
-		return wrapf(err, "give another address with a port: --listen 127.0.0.1:0 takes a free one", "cannot listen on %s", o.listen)
+		return err
+	}
+	// Listen first: a wrong address should not cost a start.
+	listener, err := listenOn(cmd.Context(), inherited.main, o.listen, "listen")
+	if err != nil {
+		return err
 	}
 	defer func() { _ = listener.Close() }()
-	base := baseURL(listener.Addr(), tlsConfig != nil)
+	adminListener, err := o.admin.listenAdmin(cmd.Context(), log)
+	if err != nil {
+		return err
+	}
+	if adminListener != nil {
+		defer func() { _ = adminListener.Close() }()
+	}
+	base := baseURL(listener.Addr(), cert != nil)
+	var tlsConfig *tls.Config
+	if cert != nil {
+		tlsConfig = cert.config()
+	}
+	if len(o.acme.domains) > 0 {
+		certificates, err := o.newACME(cmd.Context(), dir, listener, inherited.http, egress, log)
+		if err != nil {
+			return err
+		}
+		defer certificates.stop()
+		tlsConfig = certificates.tlsConfig()
+		// The certificate is for this name alone, so commands on this machine need it, too.
+		base = "https://" + withPort(o.acme.domains[0], listenerPort(listener))
+		if public == "" {
+			public = base
+		}
+		defer context.AfterFunc(cmd.Context(), certificates.stop)()
+		if err := certificates.start(cmd.Context(), log); err != nil {
+			return err
+		}
+	}
 	srv, err := server.New(cmd.Context(), server.Options{
 		DataDir:        data,
 		ConfigFile:     o.config,
@@ -173,6 +218,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		Limits:         o.limits,
 		Trees:          o.trees,
 		Memory:         memoryOf(o.memory),
+		MetricsWorst:   o.admin.worst,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
@@ -188,22 +234,69 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 	default:
 		defer removeAddress()
 	}
-	printStarted(cmd, o, dir, base, public)
-	return runServer(cmd.Context(), srv, listener, tlsConfig, log, o.drain)
+	defer serveAdmin(dir, adminListener, srv.AdminHandler(), log)()
+	printStarted(cmd, o, dir, base, public, adminListener)
+	hangup := make(chan os.Signal, 1) // what comes during a reload is one more
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	return runServer(cmd.Context(), serving{
+		server: srv, listener: listener, tls: tlsConfig, log: log, drain: o.drain,
+		hangup: hangup, reload: reloadAll(cert, srv),
+	})
+}
+
+// listenOn returns the socket of systemd if there is one, or listens on an address.
+func listenOn(ctx context.Context, inherited net.Listener, address, flag string) (net.Listener, error) {
+	if inherited != nil {
+		return inherited, nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EACCES) {
+		return nil, wrapf(err, "give a port above 1023, or let the unit grant CAP_NET_BIND_SERVICE", "cannot listen on %s", address)
+	}
+	if err != nil {
+		return nil, wrapf(err, "give another address with a port: --"+flag+" 127.0.0.1:0 takes a free one", "cannot listen on %s", address)
+	}
+	return l, nil
+}
+
+// newACME listens for challenges and prepares what --acme-domain asks for.
+func (o serveOptions) newACME(ctx context.Context, dir dataDir, main, inherited net.Listener, egress providers.Secret, log hclog.Logger) (*acme, error) {
+	plain := inherited
+	if plain == nil && o.acme.httpListen != "none" {
+		var err error
+		if plain, err = listenOn(ctx, nil, o.acme.httpListen, "acme-http-listen"); err != nil {
+			return nil, err
+		}
+	}
+	return newACME(o.acme, dir.acmeDir(), main, plain, egress, log)
 }
 
 // background is the part of the server that runs beside its handler.
 type background interface {
 	Handler() http.Handler
 	Run(ctx context.Context) error
+	Reload(ctx context.Context) error
 	Shutdown(ctx context.Context) error
 }
 
-// runServer serves until ctx ends, then drains for at most the given time.
-func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *tls.Config, log hclog.Logger, drain time.Duration) error {
+// serving is what [runServer] runs.
+type serving struct {
+	server   background
+	listener net.Listener
+	tls      *tls.Config // nil for plain HTTP
+	log      hclog.Logger
+	drain    time.Duration    // how long running work may go on after the end of the context
+	hangup   <-chan os.Signal // asks for reload; nil for never
+	reload   func(ctx context.Context) error
+}
+
+// runServer serves until ctx ends, then drains.
+func runServer(ctx context.Context, s serving) error {
+	srv, log := s.server, s.log
 	httpServer := &http.Server{
 		Handler:           srv.Handler(),
-		TLSConfig:         tlsConfig,
+		TLSConfig:         s.tls,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -217,18 +310,28 @@ func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *t
 	ran, served := make(chan error, 1), make(chan error, 1)
 	go func() { ran <- srv.Run(runCtx) }()
 	go func() {
-		if tlsConfig != nil {
-			served <- httpServer.ServeTLS(l, "", "")
+		if s.tls != nil {
+			served <- httpServer.ServeTLS(s.listener, "", "")
 			return
 		}
-		served <- httpServer.Serve(l)
+		served <- httpServer.Serve(s.listener)
 	}()
+	// The watchdog is served to the very end; a reload is not begun after the signal.
+	beside, stopBeside := context.WithCancel(context.WithoutCancel(ctx))
+	var tasks, reloads sync.WaitGroup
+	tasks.Go(func() { watchdog(beside, log, httpServer.Handler) })
+	defer tasks.Wait()
+	defer stopBeside()
+	reloadCtx, stopReloads := context.WithCancel(ctx)
+	defer stopReloads()
+	reloads.Go(func() { reloadOn(reloadCtx, log, s.hangup, s.reload) })
+	notify(log, daemon.SdNotifyReady)
 
 	var failed error
 	runEnded, serveEnded := false, false
 	select {
 	case <-ctx.Done():
-		log.Info("stopping", "drain", drain.String())
+		log.Info("stopping", "drain", s.drain.String())
 	case err := <-ran:
 		runEnded = true
 		failed = wrapf(err, "see the log above, then start the server again", "the background work ended")
@@ -237,7 +340,10 @@ func runServer(ctx context.Context, srv background, l net.Listener, tlsConfig *t
 		failed = fmt.Errorf("serve: %w", err)
 	}
 
-	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	notify(log, daemon.SdNotifyStopping)
+	stopReloads()
+	reloads.Wait() // what it changes must not be closed under it
+	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drain)
 	defer cancel()
 	drained := make(chan error, 1)
 	// Both at once: the handlers of running pushes end only as the pushes do.
@@ -322,21 +428,32 @@ func parseNetworks(flag string, texts []string) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// tlsConfig returns nil for plain HTTP.
-func (o serveOptions) tlsConfig(dir dataDir) (*tls.Config, error) {
+// certificate returns the certificate of the files, or nil for plain HTTP and
+// --acme-domain.
+func (o serveOptions) certificate(dir dataDir) (*certificate, error) {
+	given := 0
+	for _, way := range []bool{o.tlsSelfSigned, o.tlsCert != "", len(o.acme.domains) > 0} {
+		if way {
+			given++
+		}
+	}
 	switch {
 	case (o.tlsCert == "") != (o.tlsKey == ""):
 		return nil, usagef("give both", "--tls-cert and --tls-key belong together")
-	case o.tlsSelfSigned && o.tlsCert != "":
-		return nil, usagef("give one of them", "--tls-self-signed makes a certificate of its own, --tls-cert names one")
+	case given > 1:
+		return nil, usagef("give one of them", "--tls-self-signed and --acme-domain make a certificate, --tls-cert names one")
 	case o.tlsSelfSigned:
-		files, err := selfSigned(dir.tls(), time.Now())
-		if err != nil {
-			return nil, wrapf(err, "check that the data directory can be written", "make a certificate in %q", dir.tls())
-		}
-		return files.config()
+		return newCertificate(func() (tlsFiles, error) {
+			files, err := selfSigned(dir.tls(), time.Now())
+			if err != nil {
+				return files, wrapf(err, "check that the data directory can be written", "make a certificate in %q", dir.tls())
+			}
+			return files, nil
+		})
 	case o.tlsCert != "":
-		return tlsFiles{cert: o.tlsCert, key: o.tlsKey}.config()
+		return newCertificate(func() (tlsFiles, error) { return tlsFiles{cert: o.tlsCert, key: o.tlsKey}, nil })
+	case len(o.acme.domains) > 0:
+		return nil, o.acme.check()
 	default:
 		return nil, nil
 	}
@@ -359,7 +476,7 @@ func baseURL(addr net.Addr, secure bool) string {
 }
 
 // printStarted tells what a person needs next. It goes to stdout, the log to stderr.
-func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public string) {
+func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public string, admin net.Listener) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "Headwater %s is listening on %s\n", version(), base)
 	if public != "" {
@@ -370,6 +487,9 @@ func printStarted(cmd *cobra.Command, o serveOptions, dir dataDir, base, public 
 	fmt.Fprintf(out, "  private key   %s\n", dir.keyFile())
 	if o.tlsSelfSigned {
 		fmt.Fprintf(out, "  trust this    %s\n", dir.caFile())
+	}
+	if admin != nil {
+		fmt.Fprintf(out, "  metrics       %s/metrics\n", baseURL(admin.Addr(), false))
 	}
 	fmt.Fprintf(out, "Next: headwater mirror https://github.com/octocat/Hello-World%s\n", dataFlag(dir))
 }

@@ -103,6 +103,8 @@ func (s *slowServer) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+func (*slowServer) Reload(context.Context) error { return nil }
+
 func (s *slowServer) Shutdown(context.Context) error {
 	close(s.draining)
 	return nil
@@ -115,7 +117,9 @@ func TestRunServer_drainsRunningRequests(t *testing.T) {
 	s := &slowServer{entered: make(chan struct{}), draining: make(chan struct{})}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- runServer(ctx, s, l, nil, hclog.NewNullLogger(), time.Minute) }()
+	go func() {
+		ended <- runServer(ctx, serving{server: s, listener: l, log: hclog.NewNullLogger(), drain: time.Minute})
+	}()
 	answered := make(chan error, 1)
 	go func() {
 		resp, err := http.Get("http://" + l.Addr().String())
@@ -140,7 +144,7 @@ func TestRunServer_endsWithItsBackground(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &brokenServer{slowServer{draining: make(chan struct{})}}
-	require.ErrorContains(t, runServer(t.Context(), s, l, nil, hclog.NewNullLogger(), time.Minute), "disk gone")
+	require.ErrorContains(t, runServer(t.Context(), serving{server: s, listener: l, log: hclog.NewNullLogger(), drain: time.Minute}), "disk gone")
 }
 
 func TestSelfSigned_reusedAndRenewed(t *testing.T) {

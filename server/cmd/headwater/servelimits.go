@@ -16,7 +16,7 @@ import (
 // bindLimits adds the flags that bound what requests may use at the same time.
 func bindLimits(f *pflag.FlagSet, o *limit.Options) {
 	d := limit.Options{}.WithDefaults()
-	f.IntVar(&o.Server, "max-requests", d.Server, "requests that may run git at the same time")
+	f.IntVar(&o.Server, "max-requests", 0, "requests that may run git at the same time (default: one for each 128 MiB of memory, at least 4, at most 24)")
 	f.IntVar(&o.Organisation, "max-requests-per-org", 0, "of these, requests of one organisation (default: three quarters)")
 	f.IntVar(&o.Repository, "max-requests-per-repo", 0, "of these, requests for one repository (default: two thirds)")
 	f.IntVar(&o.Caller, "max-requests-per-caller", 0, "of these, requests of one token subject with one key (default: a half)")
@@ -69,7 +69,7 @@ func checkLimits(o limit.Options, trees treeobject.Limits, memory git.Memory) er
 		flag         string
 		value, least int
 	}{
-		{"max-requests", o.Server, 1}, {"max-requests-per-org", o.Organisation, 0}, {"max-requests-per-repo", o.Repository, 0},
+		{"max-requests", o.Server, 0}, {"max-requests-per-org", o.Organisation, 0}, {"max-requests-per-repo", o.Repository, 0},
 		{"max-requests-per-caller", o.Caller, 0}, {"max-waiting", o.Waiting, 1}, {"max-searches", o.Work, 0},
 		{"max-tree-entries", int(trees.Entries), 1}, {"max-tree-depth", trees.Depth, 1},
 	} {

@@ -27,15 +27,6 @@ const (
 // tlsFiles names a certificate and its key.
 type tlsFiles struct{ cert, key string }
 
-// config loads the pair.
-func (f tlsFiles) config() (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return nil, wrapf(err, "give a PEM certificate with --tls-cert and its key with --tls-key", "load TLS certificate %q", f.cert)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
-}
-
 // selfSigned returns a certificate for this machine's loopback names in
 // dir/{cert,key,ca}.pem, which it makes if it is missing or about to expire.
 //

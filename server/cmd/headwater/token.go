@@ -69,9 +69,11 @@ func newTokenCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Sign a token and print it",
+		Short: "Sign a token and print it; issue short ones, revoke them",
 		Long: `Sign a JSON Web Token with an organisation's private key and print it alone.
-No server is asked: the server knows the public key and verifies.
+No server is asked: the server knows the public key and verifies. The commands
+below ask the server: for tokens that it issues itself, short ones for named
+operations, and to revoke tokens of either kind.
 
 Scopes: git:read clones and reads, git:write pushes as well, repo:write creates,
 changes and deletes repositories and credentials, org:read lists repositories
@@ -130,6 +132,7 @@ without operations allows everything, as in 'agents/*='.`,
 	f.DurationVar(&ttl, "ttl", time.Hour, "how long the token is valid")
 	f.StringVar(&subject, "subject", defaultSubject, "who it is for; shown in the server's log")
 	f.StringArrayVar(&policies, "ref-policy", nil, "restriction of refs, PATTERN=OP[,OP...]; may be repeated")
+	cmd.AddCommand(newTokenIssueCommand(), newTokenRevokeCommand(), newTokenRevocationsCommand(), newTokenRotateCommand(), newTokenHashCommand())
 	return cmd
 }
 

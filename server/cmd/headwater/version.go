@@ -15,15 +15,28 @@ func newVersionCommand() *cobra.Command {
 		Example: "  headwater version",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "headwater %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 			return err
 		},
 	}
 }
 
-// version is the module version the binary was built from: a release tag, or
-// a pseudo-version with the commit. The go command stamps it.
+// versionLine is what version and --version print.
+func versionLine() string {
+	return fmt.Sprintf("headwater %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// stamped is the version of a release. scripts/release/build sets it by the linker,
+// because it builds without the stamps of the go command: those differ between a clone
+// and an archive of the same source.
+var stamped string
+
+// version is that of the release, or the module version that the binary was built
+// from: a tag, or a pseudo-version with the commit, which the go command stamps.
 func version() string {
+	if stamped != "" {
+		return stamped
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "devel"

@@ -117,21 +117,12 @@ func (c *Client) Git(args ...string) string {
 func (c *Client) Clone(url string) *Client {
 	c.t.Helper()
 	if url == "" {
-		c.Git("init", "--quiet", "work")
-	} else {
-		c.Git("clone", "--quiet", url, "work")
+		require.NoError(c.t, c.initWork(configOf("")))
+		return c
 	}
+	c.Git("clone", "--quiet", url, "work")
 	c.Dir = filepath.Join(c.Dir, "work")
 	return c
-}
-
-// Commit makes a commit with one changed file and returns its id.
-func (c *Client) Commit(message string) string {
-	c.t.Helper()
-	require.NoError(c.t, os.WriteFile(filepath.Join(c.Dir, "file.txt"), []byte(message+"\n"), 0o600))
-	c.Git("add", "file.txt")
-	c.Git("commit", "--quiet", "--allow-empty", "-m", message)
-	return c.Git("rev-parse", "HEAD")
 }
 
 // LsRemote lists a remote's refs by name.
@@ -143,13 +134,6 @@ func (c *Client) LsRemote(url string, args ...string) map[string]string {
 		refs[name] = id
 	}
 	return refs
-}
-
-// bareGit runs git in a bare repository of a server.
-func bareGit(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	c := &Client{t: t, Dir: dir, Env: append(gitEnv(os.TempDir()), "GIT_DIR="+dir)}
-	return c.Git(args...)
 }
 
 // Fsck checks a repository on disk and returns what is wrong with it.

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/plugins/builtin"
 )
 
@@ -51,16 +52,12 @@ func Main(m *testing.M) int {
 	return 0
 }
 
-// Long reports whether there is time for the long form of a test. The
-// environment variable HEADWATER_TEST_LONG says so.
-func Long() bool { return os.Getenv("HEADWATER_TEST_LONG") != "" }
-
 // Rounds is how often a test does what it does many times: short where the suite
 // runs once more for another version of git ("go test -short"), long where there
 // is time for it, else gate.
 func Rounds(short, gate, long int) int {
 	switch {
-	case Long():
+	case longtest.Long():
 		return long
 	case testing.Short():
 		return short

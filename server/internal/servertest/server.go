@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +74,8 @@ type Server struct {
 	Log  *Log
 	http *httptest.Server
 	stop func() error
+
+	store func() core.Store // opened once
 }
 
 // Start starts a server and stops it when the test ends.
@@ -105,6 +108,7 @@ func Start(t testing.TB, o Options) *Server {
 	} else {
 		s.http.Start()
 	}
+	s.store = sync.OnceValue(func() core.Store { return Store(t, o.Dir) })
 	s.Caller = newCaller(t, o.Dir, s.http.URL, o.Clock)
 	runCtx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
@@ -196,7 +200,7 @@ func (s *Server) CAFile(t testing.TB) string {
 // Repo returns the row of a repository.
 func (s *Server) Repo(t testing.TB, name string) core.Repository {
 	t.Helper()
-	r, err := s.Engine().Repository(t.Context(), Org, name)
+	r, err := s.Engine().Services().Repos.Repository(t.Context(), Org, name)
 	require.NoError(t, err)
 	return r
 }
@@ -212,7 +216,7 @@ func (s *Server) Status(t testing.TB, name string) engine.SyncStatus {
 // Runs returns the runs of a repository, newest first.
 func (s *Server) Runs(t testing.TB, name string) []core.Run {
 	t.Helper()
-	runs, err := s.Engine().Runs(t.Context(), s.Repo(t, name), "", 1000)
+	runs, err := s.store().Runs(t.Context(), s.Repo(t, name).ID, "", 1000)
 	require.NoError(t, err)
 	return runs
 }
@@ -220,19 +224,27 @@ func (s *Server) Runs(t testing.TB, name string) []core.Run {
 // Sync runs a sync to its end and returns its error.
 func (s *Server) Sync(t testing.TB, name string) error {
 	t.Helper()
-	return s.Engine().WaitSync(t.Context(), s.Repo(t, name))
+	return s.SyncID(t.Context(), s.Repo(t, name).ID)
+}
+
+// SyncID is Sync for a repository's id, for other goroutines than the test's own.
+func (s *Server) SyncID(ctx context.Context, id string) error {
+	schedule := s.Engine().Services().Schedule
+	generation, err := schedule.Request(ctx, id, "api", "")
+	if err != nil {
+		return err
+	}
+	return schedule.Wait(ctx, id, generation)
 }
 
 // Refs returns every ref on disk, the internal ones too, and HEAD's target.
 func (s *Server) Refs(t testing.TB, name string) map[string]string {
 	t.Helper()
 	dir := s.Engine().Services().Repos.Path(s.Repo(t, name).ID)
-	refs := map[string]string{}
-	for line := range strings.Lines(bareGit(t, dir, "for-each-ref", "--format=%(objectname) %(refname)")) {
-		id, ref, _ := strings.Cut(strings.TrimSpace(line), " ")
-		refs[ref] = id
-	}
-	refs["HEAD"] = strings.TrimSpace(bareGit(t, dir, "symbolic-ref", "HEAD"))
+	refs, err := forgetest.ReadRefs(dir)
+	require.NoError(t, err)
+	refs["HEAD"], err = headRef(dir)
+	require.NoError(t, err)
 	return refs
 }
 

@@ -1,0 +1,46 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// MirrorHealth is how one synced repository is, for a picture of all of them.
+type MirrorHealth struct {
+	RepoID, Org, Name        string
+	Provider, Instance, Host string
+	Upstream                 UpstreamState
+	Ready                    bool       // a first sync has succeeded
+	Failures                 int        // consecutive
+	Class                    ErrorClass // of the last failure; "" after a success
+	ObservedAt               time.Time  // the upstream last confirmed the copy; zero: never
+}
+
+// Totals are how much there is of what is not counted by what happens.
+type Totals struct {
+	Organisations int
+	Local         int // repositories without an upstream
+	// Undispatched are the events that no delivery was made of yet.
+	Undispatched int64
+	// Deliveries are those of outbound webhooks that wait for an attempt.
+	Deliveries int
+	// Unfinished are write sessions and syncs whose outcome is not settled, and
+	// OldestUnfinished is when the oldest of them began; zero: there is none.
+	Unfinished       int
+	OldestUnfinished time.Time
+	FailingWebhooks  int // outbound, of active ones
+	Webhooks         int // outbound and active
+	// Inbound are the registrations at hosts, by state.
+	Inbound map[InboundState]int
+	// Held are refs that wait for a decision about a rewrite of the upstream.
+	Held int
+}
+
+// OverviewStore reads all repositories at once, of every organisation: for the
+// operator, and never for an answer to a token.
+type OverviewStore interface {
+	// Mirrors calls f for every synced repository, in the order of their ids. It reads
+	// as it goes: f must not use the store.
+	Mirrors(ctx context.Context, f func(MirrorHealth) error) error
+	Totals(ctx context.Context) (Totals, error)
+}

@@ -1,0 +1,34 @@
+package schedule
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// HostLoad is what the scheduler does at one upstream host.
+type HostLoad struct {
+	Host        string
+	Runs, Looks int       // under way
+	Queued      int       // due, and without a place yet
+	PausedUntil time.Time // zero: it is not paused
+	Down        bool      // paused because it could not be reached
+}
+
+// Hosts returns the hosts where something is under way, due or paused, in the order
+// of their names. Of a host at rest nothing is kept.
+func (s *Service) Hosts() []HostLoad {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	loads := make([]HostLoad, 0, len(s.hosts))
+	for name, h := range s.hosts {
+		l := HostLoad{Host: name, Runs: h.running[Run], Looks: h.running[Look], Queued: len(h.queue[Run]) + len(h.queue[Look])}
+		if h.paused.After(now) {
+			l.PausedUntil, l.Down = h.paused, h.outages > 0
+		}
+		loads = append(loads, l)
+	}
+	slices.SortFunc(loads, func(a, b HostLoad) int { return strings.Compare(a.Host, b.Host) })
+	return loads
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+func TestStatus_ofARunningAndAStoppedServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "")
+	_, err := s.cli(t, "repo", "create", "team/local")
+	require.NoError(t, err)
+
+	out, err := s.cli(t, "status")
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^server +Headwater \S+, up for \d+ s, git 2\.`, out)
+	require.Regexp(t, `(?m)^ready +yes$`, out)
+	require.Regexp(t, `(?m)^repositories +1 local$`, out)
+	require.Regexp(t, `(?m)^disk +.* free \(\d+ %\)`, out)
+
+	out, err = s.cli(t, "status", "--json")
+	require.NoError(t, err)
+	var report statusReport
+	require.NoError(t, json.Unmarshal([]byte(out), &report))
+	require.True(t, report.Server.Ready)
+	require.Equal(t, 1, report.States["local"])
+
+	require.NoError(t, s.stop())
+	out, err = s.cli(t, "status")
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^server +no server is running on this data directory$`, out)
+	require.Regexp(t, `(?m)^repositories +1 local$`, out)
+}
+
+func TestStatus_print(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	at := func(ago time.Duration) *time.Time { at := now.Add(-ago); return &at }
+	var out strings.Builder
+	p := statusReport{
+		NoServer: "no server is running on this data directory",
+		States:   map[string]int{"ok": 40, "failing": 2, "waiting": 0}, Failing: map[string]int{"auth": 2}, Mirrors: 42, Recent: 39,
+		Totals: statusTotals{Deliveries: 3, Unfinished: 1, OldestUnfinished: at(90 * time.Minute)},
+		Worst:  []statusMirror{{Org: "acme", Name: "team/new", State: "waiting"}, {Org: "acme", Name: "team/old", State: "failing", Class: "auth", ObservedAt: at(3 * 24 * time.Hour)}},
+	}
+	require.NoError(t, p.print(&out, now))
+	require.Equal(t, `server        no server is running on this data directory
+repositories  40 ok, 2 failing
+failing       2 auth
+copies        39 of 42 confirmed within 15 minutes
+waiting       3 deliveries, 0 events, 0 refs for a decision, 1 writes without an outcome (the oldest for 1 h 30 min)
+
+Oldest copies
+  acme: team/new  never   waiting  
+  acme: team/old  3 days  failing  auth
+`, out.String())
+}
+
+func TestStatus_worstFirst(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "replaced", healthState(core.MirrorHealth{Upstream: core.UpstreamReplaced, Failures: 3}))
+	require.Equal(t, "failing", healthState(core.MirrorHealth{Failures: 1}))
+	require.Equal(t, "waiting", healthState(core.MirrorHealth{}))
+	require.Equal(t, "ok", healthState(core.MirrorHealth{Ready: true}))
+}
