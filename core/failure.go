@@ -77,6 +77,12 @@ func (c ErrorClass) NextStep(text string) string {
 		return "check the spelling of the upstream's host"
 	case c == ClassRefused && strings.Contains(text, "archived"):
 		return "unarchive it at the host"
+	case c == ClassRefused && strings.Contains(text, "is private"):
+		return "if the host is inside your network, have this server's operator set allow_private for it"
+	case c == ClassTooLarge && strings.Contains(text, "pack exceeds"):
+		return "push less at once, or have the host raise its limit"
+	case c == ClassResource && strings.Contains(text, "--git-memory"):
+		return "have this server's operator raise that, then try again"
 	case TellsOperator(text):
 		return "have this server's operator do that"
 	case strings.Contains(text, "--tolerate"):

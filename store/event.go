@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -19,19 +17,28 @@ func (q *queries) AddEvents(ctx context.Context, events []core.Event) error {
 	action := op{name: "add events", taken: "an event of this id exists already"}
 	added := false
 	err := q.writeAll(ctx, func(tx runner) error {
+		// An event without a journal entry is about no ref change and never
+		// a repetition: the index leaves it out. Prepared once, since a push of many
+		// refs makes an event for each.
+		insert, err := tx.PrepareContext(ctx, `
+			INSERT INTO events (id, repo_id, org, type, journal_id, ref, payload, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (journal_id, ref) WHERE journal_id <> '' DO NOTHING`)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
 		for _, e := range events {
 			action.subject = e.ID
-			// An event without a journal entry is about no ref change and never
-			// a repetition: the index leaves it out.
-			err := touch(ctx, tx, `
-				INSERT INTO events (id, repo_id, org, type, journal_id, ref, payload, created_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-				ON CONFLICT (journal_id, ref) WHERE journal_id <> '' DO NOTHING`,
-				e.ID, e.RepoID, e.Org, e.Type, e.JournalID, e.Ref, string(e.Payload), micros(e.CreatedAt))
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			done, err := insert.ExecContext(ctx, e.ID, e.RepoID, e.Org, e.Type, e.JournalID, e.Ref, string(e.Payload), micros(e.CreatedAt))
+			if err != nil {
 				return err
 			}
-			added = added || err == nil
+			n, err := done.RowsAffected()
+			if err != nil {
+				return err
+			}
+			added = added || n > 0
 		}
 		return nil
 	})

@@ -3,8 +3,6 @@ package git
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
@@ -31,6 +29,7 @@ func (g *Git) FindRefFailures(ctx context.Context, dir string, changes []RefChan
 	fail := func(i int, kind UpdateRefErrorKind, format string, args ...any) {
 		failed[i] = &RefError{Ref: changes[i].Name, Kind: kind, Err: fmt.Errorf(format, args...)}
 	}
+	files := newFolderCache(dir)
 	names := make(map[string]int, len(changes))
 	for i, c := range changes {
 		at := have[c.Name]
@@ -41,18 +40,33 @@ func (g *Git) FindRefFailures(ctx context.Context, dir string, changes []RefChan
 			fail(i, RefTwice, "named twice")
 		case core.ValidateRefName(c.Name) != nil || !c.IsDelete() && !c.New.Valid():
 			fail(i, RefBadName, "not a ref name and an object id")
+		case !c.IsDelete() && hasLongPart(c.Name):
+			fail(i, RefTooLong, "a part of the name has more than %d bytes", maxNamePart)
 		case !c.Force && !at.Same(c.Old), !c.Force && c.IsDelete() && at.IsZero():
 			fail(i, RefStale, "is at %q, not at %q", at, c.Old)
 		case !c.IsDelete() && (kind == "" || kind != "commit" && strings.HasPrefix(c.Name, "refs/heads/")):
 			fail(i, RefNoObject, "object %s is missing or no commit", c.New)
 		default:
-			if _, err := os.Lstat(filepath.Join(dir, c.Name+".lock")); err == nil {
+			if files.has(c.Name + ".lock") {
 				fail(i, RefLocked, "%s.lock exists", c.Name)
 			}
 		}
 	}
 	findFolderFailures(have, changes, failed)
 	return failed, nil
+}
+
+// maxNamePart is how long a part of a ref name may be in a file system whose names
+// have 255 bytes, as most have: git writes a file with ".lock" behind it.
+const maxNamePart = 250
+
+func hasLongPart(name string) bool {
+	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > maxNamePart {
+			return true
+		}
+	}
+	return false
 }
 
 // findFolderFailures adds the changes whose names exclude others, beside those that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,13 +76,42 @@ func (g *Git) UpdateManyRefs(ctx context.Context, dir string, step func(name str
 // otherRefs reports whether a changed ref has a file, but is none of the refs that can
 // be packed: a symbolic or a broken one.
 func otherRefs(dir string, refs map[string]packedRef, transactions [][]RefChange) bool {
+	files := newFolderCache(dir)
 	return slices.ContainsFunc(slices.Concat(transactions...), func(c RefChange) bool {
 		if _, ok := refs[c.Name]; ok {
 			return false
 		}
-		info, err := os.Lstat(filepath.Join(dir, c.Name))
-		return err == nil && !info.IsDir()
+		return files.has(c.Name)
 	})
+}
+
+// folderCache tells which files there are, and reads each folder once: of thousands of refs
+// most have none, and the system takes longer for a name than for a folder.
+type folderCache struct {
+	dir  string
+	seen map[string]map[string]bool // files by folder
+}
+
+func newFolderCache(dir string) *folderCache {
+	return &folderCache{dir, make(map[string]map[string]bool)}
+}
+
+// has reports whether there is a file of this name, which is no folder. What cannot be
+// read is not there.
+func (f *folderCache) has(name string) bool {
+	folder, base := path.Split(name)
+	names, ok := f.seen[folder]
+	if !ok {
+		names = make(map[string]bool)
+		entries, _ := os.ReadDir(filepath.Join(f.dir, folder))
+		for _, e := range entries {
+			if !e.IsDir() {
+				names[e.Name()] = true
+			}
+		}
+		f.seen[folder] = names
+	}
+	return names[base]
 }
 
 // looseRefs are locked refs that have a file of their own.
@@ -93,13 +123,12 @@ type looseRefs struct {
 // lockLooseRefs locks those of the changed refs that have a file. What it has locked
 // is returned with an error, too.
 func lockLooseRefs(dir string, transactions [][]RefChange) (*looseRefs, error) {
-	loose := &looseRefs{dir: dir}
+	loose, files := &looseRefs{dir: dir}, newFolderCache(dir)
 	for _, c := range slices.Concat(transactions...) {
-		path := filepath.Join(dir, c.Name)
-		if info, err := os.Lstat(path); err != nil || info.IsDir() {
+		if !files.has(c.Name) {
 			continue
 		}
-		lock, err := os.OpenFile(path+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		lock, err := os.OpenFile(filepath.Join(dir, c.Name)+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {
 			return loose, &RefError{Ref: c.Name, Kind: RefLocked, Err: err}
 		}

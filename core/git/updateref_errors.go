@@ -16,6 +16,7 @@ const (
 	RefLocked   UpdateRefErrorKind = "locked"          // another process holds the ref or packed-refs
 	RefNoObject UpdateRefErrorKind = "missing object"  // the new value is absent, or no commit where one must be
 	RefBadName  UpdateRefErrorKind = "bad name"        // no valid ref name
+	RefTooLong  UpdateRefErrorKind = "name too long"   // for a file or a path of the file system
 	RefTwice    UpdateRefErrorKind = "named twice"     // one transaction updates the ref twice
 	RefUnknown  UpdateRefErrorKind = "unknown failure" // git said something else
 )
@@ -29,7 +30,7 @@ func (k UpdateRefErrorKind) Kind() core.Kind {
 		return core.KindConflict
 	case RefLocked:
 		return core.KindLocked
-	case RefNoObject, RefBadName, RefTwice:
+	case RefNoObject, RefBadName, RefTooLong, RefTwice:
 		return core.KindInvalid
 	}
 	return core.KindInternal
@@ -48,6 +49,8 @@ func (k UpdateRefErrorKind) Reason() string {
 		return "the new value is missing or is not a commit"
 	case RefBadName:
 		return "not a valid ref name"
+	case RefTooLong:
+		return "the ref name is too long: no part of it may have more than 250 bytes"
 	case RefTwice:
 		return "named twice in one push"
 	}
@@ -62,6 +65,9 @@ var updateRefErrors = []struct {
 	kind UpdateRefErrorKind
 	re   *regexp.Regexp
 }{
+	// Before all others: it is the reason behind "unable to resolve reference", too.
+	{RefTooLong, regexp.MustCompile(`cannot lock ref '([^']*)': .*File name too long`)},
+	{RefTooLong, regexp.MustCompile(`File name too long`)},
 	{RefConflict, regexp.MustCompile(`'[^']*' exists; cannot create '([^']*)'`)},
 	{RefConflict, regexp.MustCompile(`there is a non-empty directory '[^']*' blocking reference '([^']*)'`)},
 	{RefConflict, regexp.MustCompile(`cannot process '[^']*' and '([^']*)' at the same time`)},

@@ -36,6 +36,8 @@ func TestParseUpdateRefError_words(t *testing.T) {
 		{"absent object", "fatal: prepare: cannot update ref 'refs/heads/a': trying to write ref 'refs/heads/a' with nonexistent object " + idA, "refs/heads/a", RefNoObject},
 		{"no commit", "fatal: prepare: cannot update ref 'refs/heads/a': trying to write non-commit object " + idA + " to branch 'refs/heads/a'", "refs/heads/a", RefNoObject},
 		{"bad name", "fatal: invalid ref format: refs/heads/a..b", "refs/heads/a..b", RefBadName},
+		{"long", prefix + "Unable to create '/srv/r.git/./refs/heads/a.lock': File name too long", "refs/heads/a", RefTooLong},
+		{"long, and looked up", prefix + "unable to resolve reference 'refs/heads/a': File name too long", "refs/heads/a", RefTooLong},
 		{"twice", "fatal: prepare: multiple updates for ref 'refs/heads/a' not allowed", "refs/heads/a", RefTwice},
 		{"anything else", "fatal: out of luck", "", RefUnknown},
 		{"nothing", "", "", RefUnknown},

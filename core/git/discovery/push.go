@@ -268,7 +268,7 @@ func (p *pusher) readRequest(body *requestBody) (request io.Reader, length int64
 		return nil, 0, fmt.Errorf("git send-pack: %w", err)
 	}
 	if !sameUpdates(head.Updates, p.updates) {
-		return nil, 0, fmt.Errorf("git send-pack asks for %d ref updates, which are not the %d that it was told", len(head.Updates), len(p.updates))
+		return nil, 0, fmt.Errorf("git send-pack asks for %d ref updates, which are not the %d that it was given", len(head.Updates), len(p.updates))
 	}
 	buffer := bytes.NewBuffer(head.Raw)
 	switch _, err = io.CopyN(buffer, body, postBuffer); {
@@ -281,9 +281,9 @@ func (p *pusher) readRequest(body *requestBody) (request io.Reader, length int64
 }
 
 // sameUpdates reports whether both hold the same updates, in any order.
-func sameUpdates(asked, told []core.RefUpdate) bool {
-	byName := make(map[string]core.RefUpdate, len(told))
-	for _, u := range told {
+func sameUpdates(asked, given []core.RefUpdate) bool {
+	byName := make(map[string]core.RefUpdate, len(given))
+	for _, u := range given {
 		byName[u.Name] = u
 	}
 	for _, u := range asked {

@@ -280,7 +280,8 @@ func sentence(found messages, cause string) string {
 		}
 		text = machinePath.ReplaceAllString(gitPrefix.ReplaceAllString(cause, ""), "${1}[path]")
 	}
-	text = decoration.ReplaceAllString(text, " ")
+	// A host's git says "fatal" of what it refuses; to whoever reads it, it is a refusal.
+	text = strings.TrimPrefix(decoration.ReplaceAllString(text, " "), "fatal: ")
 	text = Redact(strings.Join(strings.Fields(text), " "))
 	return truncate(strings.TrimSuffix(text, ":"), MaxText)
 }

@@ -128,6 +128,14 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 		return "if it is the right host, set ca_file in its host block in providers.hcl and start the server again"
 	case class == core.ClassRefused && strings.Contains(e.Message, "archived"):
 		return nextForUpstream(core.UpstreamArchived, r.RepoName)
+	case class == core.ClassRefused && strings.Contains(e.Message, "is private"):
+		return "if this is your own host inside your network, set allow_private for it in providers.hcl and start the server again"
+	case class == core.ClassTooLarge && strings.Contains(e.Message, "pack exceeds"):
+		return "push less at once, or have the host raise its limit"
+	case class == core.ClassResource && strings.Contains(e.Message, "--git-memory"):
+		return "start the server with a larger --git-memory-remote; it tries again by itself"
+	case class == core.ClassCorrupt && !strings.Contains(e.Message, "--tolerate"):
+		return "tell the owner of the upstream: its objects are incomplete or fail verification"
 	case core.TellsOperator(e.Message):
 		return "do that; the sync is tried again by itself"
 	case class == core.ClassNetwork && (strings.Contains(e.Message, "resolve") || strings.Contains(e.Message, "does not exist in the DNS")):
