@@ -94,7 +94,8 @@ const (
 	maxRefName = 2000
 )
 
-var refNameTooLong = fmt.Sprintf("a part between slashes may have %d bytes, and all of it %d", maxRefPart, maxRefName)
+// RefNameLimits says how long the name of a ref may be.
+var RefNameLimits = fmt.Sprintf("a part between slashes may have %d bytes, and all of it %d", maxRefPart, maxRefName)
 
 // RefNameTooLong reports whether no ref of that name can be stored here.
 func RefNameTooLong(name string) bool {
@@ -125,7 +126,7 @@ func ValidateRefName(name string) error {
 	case strings.HasPrefix(name, "-"):
 		reason = "it must not start with '-'"
 	case reason == "" && RefNameTooLong(name):
-		reason = refNameTooLong
+		reason = RefNameLimits
 	}
 	if reason != "" {
 		return &Error{Kind: KindInvalid, Op: "check ref name", Subject: name, Message: "invalid ref name: " + reason}
@@ -149,7 +150,7 @@ func ValidateBranchName(name string) error {
 	default:
 		reason = refNameFault("refs/heads/" + name)
 		if reason == "" && RefNameTooLong("refs/heads/"+name) {
-			reason = refNameTooLong
+			reason = RefNameLimits
 		}
 	}
 	if reason != "" {

@@ -123,7 +123,7 @@ type SkippedRef struct {
 // Reason says why it is skipped, and what to do.
 func (r SkippedRef) Reason() string {
 	if r.ConflictsWith == "" {
-		return fmt.Sprintf("the upstream has %.80q..., whose name is too long to be stored here: %s; rename it there, then sync", r.Ref, refNameTooLong)
+		return fmt.Sprintf("the upstream has %.80q..., whose name is too long to be stored here: %s; rename it there, then sync", r.Ref, RefNameLimits)
 	}
 	return fmt.Sprintf("the upstream has %q and %q, which cannot both be here: delete or rename one of them there, then sync", r.ConflictsWith, r.Ref)
 }

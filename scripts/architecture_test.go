@@ -110,6 +110,8 @@ func forbidden() []edge {
 		{name: "what git and hosts say is read without a git", from: []string{"core/git/pktline", "core/git/progress", "core/git/hosterror", "core/git/fsck"},
 			to: []string{"core/..."}, allow: []string{"core", "core/git/pktline", "core/git/progress", "core/git/hosterror", "core/git/fsck"}},
 		{name: "access knows nothing of git", from: []string{"core/access"}, to: []string{"core/..."}, allow: []string{"core", "core/access", "core/limit"}},
+		{name: "issued tokens know nothing of git", from: []string{"core/token"}, to: []string{"core/..."},
+			allow: []string{"core", "core/access", "core/limit", "core/token"}},
 		{name: "the schedule knows nothing of the work", from: []string{"core/schedule"}, to: []string{"core/..."}, allow: []string{"core", "core/loop", "core/schedule"}},
 		{name: "loops know nothing of what they repeat", from: []string{"core/loop"}, to: []string{"core/..."}, allow: []string{"core", "core/loop"}},
 		{name: "limits know nothing of what they bound", from: []string{"core/limit"}, to: []string{"core/..."}, allow: []string{"core", "core/limit"}},

@@ -40,8 +40,8 @@ func (g *Git) FindRefFailures(ctx context.Context, dir string, changes []RefChan
 			fail(i, RefTwice, "named twice")
 		case core.ValidateRefName(c.Name) != nil || !c.IsDelete() && !c.New.Valid():
 			fail(i, RefBadName, "not a ref name and an object id")
-		case !c.IsDelete() && hasLongPart(c.Name):
-			fail(i, RefTooLong, "a part of the name has more than %d bytes", maxNamePart)
+		case !c.IsDelete() && core.RefNameTooLong(c.Name):
+			fail(i, RefTooLong, "%s", core.RefNameLimits)
 		case !c.Force && !at.Same(c.Old), !c.Force && c.IsDelete() && at.IsZero():
 			fail(i, RefStale, "is at %q, not at %q", at, c.Old)
 		case !c.IsDelete() && (kind == "" || kind != "commit" && strings.HasPrefix(c.Name, "refs/heads/")):
@@ -54,19 +54,6 @@ func (g *Git) FindRefFailures(ctx context.Context, dir string, changes []RefChan
 	}
 	findFolderFailures(have, changes, failed)
 	return failed, nil
-}
-
-// maxNamePart is how long a part of a ref name may be in a file system whose names
-// have 255 bytes, as most have: git writes a file with ".lock" behind it.
-const maxNamePart = 250
-
-func hasLongPart(name string) bool {
-	for part := range strings.SplitSeq(name, "/") {
-		if len(part) > maxNamePart {
-			return true
-		}
-	}
-	return false
 }
 
 // findFolderFailures adds the changes whose names exclude others, beside those that

@@ -50,7 +50,7 @@ func (k UpdateRefErrorKind) Reason() string {
 	case RefBadName:
 		return "not a valid ref name"
 	case RefTooLong:
-		return "the ref name is too long: no part of it may have more than 250 bytes"
+		return "the ref name is too long: " + core.RefNameLimits
 	case RefTwice:
 		return "named twice in one push"
 	}

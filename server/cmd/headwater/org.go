@@ -73,6 +73,7 @@ func newOrgListCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:     "list",
+		Aliases: []string{"ls"},
 		Short:   "List organisations",
 		Example: "  headwater org list",
 		Args:    exactArgs(),
@@ -163,6 +164,7 @@ func newKeyListCommand() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:     "list ORG",
+		Aliases: []string{"ls"},
 		Short:   "List an organisation's keys, oldest first, with those that the server signs with",
 		Example: "  headwater org key list local",
 		Args:    exactArgs("ORG"),

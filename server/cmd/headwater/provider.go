@@ -36,8 +36,9 @@ func newProviderCommand() *cobra.Command {
 func newProviderListCommand() *cobra.Command {
 	var configFile string
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the provider instances of a configuration",
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the provider instances of a configuration",
 		Long: `List the instances that a server with this configuration has: one of each
 built-in provider, and those of providers.hcl. No server is asked.`,
 		Example: `  headwater provider list

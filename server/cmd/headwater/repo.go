@@ -34,8 +34,9 @@ func newRepoListCommand() *cobra.Command {
 		asJSON bool
 	)
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the organisation's repositories, newest first",
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the organisation's repositories, newest first",
 		Example: `  headwater repo list
   headwater repo list --query team/ --json`,
 		Args: exactArgs(),

@@ -34,8 +34,9 @@ func newRewriteListCommand() *cobra.Command {
 		asJSON     bool
 	)
 	cmd := &cobra.Command{
-		Use:   "list REPO",
-		Short: "List rewrites, newest first",
+		Use:     "list REPO",
+		Aliases: []string{"ls"},
+		Short:   "List rewrites, newest first",
 		Example: `  headwater rewrite list team/app
   headwater rewrite list team/app --state held,frozen
   headwater rewrite list team/app --ref main --json`,

@@ -41,7 +41,7 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		next := "see: " + cmd.CommandPath() + " --help"
 		if strings.Contains(err.Error(), "time: ") { // of time.ParseDuration
-			next = "write a duration like 90s, 30m or 24h; days have no unit of their own"
+			next = "write a duration like 90s, 30m or 24h; the life of a token may be in days, as 7d"
 		}
 		return &stepError{message: err.Error(), next: next, usage: true}
 	})
@@ -69,6 +69,7 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.InitDefaultVersionFlag()
 	root.Flags().Lookup("version").Usage = "print the version"
+	root.SetHelpCommand(newHelpCommand())
 	documentEnv(root)
 	return root
 }
@@ -154,4 +155,24 @@ func counted(n int) string {
 		return "one argument"
 	}
 	return fmt.Sprintf("%d arguments", n)
+}
+
+// newHelpCommand is cobra's, but that a command which does not exist is an error.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Explain a command",
+		Example: "  headwater help token issue",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usagef("see: "+cmd.Root().CommandPath()+" --help", "%s", err)
+			}
+			if len(rest) > 0 {
+				return needsSubcommand(found, rest)
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
 }

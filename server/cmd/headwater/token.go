@@ -129,7 +129,7 @@ without operations allows everything, as in 'agents/*='.`,
 	f.StringVar(&o.key, "key", "", "PEM private key of --org (default: DIR/keys/local.pem)")
 	f.StringVar(&repo, "repo", "", "repository the token opens; org for calls about the whole organisation")
 	f.StringSliceVar(&scopes, "scope", []string{string(access.GitRead)}, "what the token may do: git:read, git:write, repo:write, org:read")
-	f.DurationVar(&ttl, "ttl", time.Hour, "how long the token is valid")
+	bindLife(f, &ttl, "ttl", time.Hour, "how long the token is valid: 30m, 24h, 7d")
 	f.StringVar(&subject, "subject", defaultSubject, "who it is for; shown in the server's log")
 	f.StringArrayVar(&policies, "ref-policy", nil, "restriction of refs, PATTERN=OP[,OP...]; may be repeated")
 	cmd.AddCommand(newTokenIssueCommand(), newTokenRevokeCommand(), newTokenRevocationsCommand(), newTokenRotateCommand(), newTokenHashCommand())

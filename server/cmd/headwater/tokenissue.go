@@ -97,7 +97,7 @@ remotes: gitFetch and gitPush. The scopes are what the operations need, unless
 	f.StringVar(&repo, "repo", "", "repository the token opens; org for calls about the whole organisation")
 	f.StringSliceVar(&operations, "operation", nil, "what the token is for, by the names of the API, and gitFetch, gitPush; may be repeated")
 	f.StringSliceVar(&scopes, "scope", nil, "scopes of the token (default: what the operations need)")
-	f.DurationVar(&ttl, "ttl", time.Hour, "how long the token is valid, 24h at most")
+	bindLife(f, &ttl, "ttl", time.Hour, "how long the token is valid, 1d at most")
 	f.StringVar(&subject, "subject", "", "who it is for, as the audit and revocation name it (default: "+defaultSubject+")")
 	f.StringArrayVar(&policies, "ref-policy", nil, "restriction of refs, PATTERN=OP[,OP...]; may be repeated")
 	f.BoolVar(&asJSON, "json", false, "print JSON, with the id by which it is revoked")

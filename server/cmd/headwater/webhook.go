@@ -99,6 +99,7 @@ func newWebhookListCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:     "list",
+		Aliases: []string{"ls"},
 		Short:   "List the organisation's webhooks, newest first",
 		Example: "  headwater webhook list",
 		Args:    exactArgs(),

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// day is what people mean by one where they say how long something lives.
+const day = 24 * time.Hour
+
+// lifeFlag is a flag for a duration that also takes days: 90s, 24h, 7d, 1d12h.
+type lifeFlag struct{ value *time.Duration }
+
+var _ pflag.Value = lifeFlag{}
+
+// bindLife adds such a flag.
+func bindLife(f *pflag.FlagSet, value *time.Duration, name string, absent time.Duration, usage string) {
+	*value = absent
+	f.Var(lifeFlag{value}, name, usage)
+}
+
+// String writes the duration as Go does.
+func (l lifeFlag) String() string {
+	if l.value == nil {
+		return ""
+	}
+	return l.value.String()
+}
+
+// Type is what the help says.
+func (lifeFlag) Type() string { return "duration" }
+
+// Set reads the text of a flag.
+func (l lifeFlag) Set(text string) error {
+	parsed, err := parseLife(text)
+	if err == nil {
+		*l.value = parsed
+	}
+	return err
+}
+
+// parseLife reads a duration of days, and of what [time.ParseDuration] takes after them.
+func parseLife(text string) (time.Duration, error) {
+	count, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	days, err := strconv.ParseUint(count, 10, 32)
+	if err != nil || days > uint64(math.MaxInt64/day)-1 {
+		return 0, fmt.Errorf("time: invalid duration %q", text)
+	}
+	total := time.Duration(days) * day
+	if rest == "" {
+		return total, nil
+	}
+	more, err := time.ParseDuration(rest)
+	if err != nil || more < 0 || more >= day {
+		return 0, fmt.Errorf("time: invalid duration %q", text)
+	}
+	return total + more, nil
+}

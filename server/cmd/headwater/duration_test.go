@@ -1,0 +1,20 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseLife(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"90s": 90 * time.Second, "24h": day, "1d": day, "7d": 7 * day, "1d12h": 36 * time.Hour, "0d1m": time.Minute,
+		"": 0, "d": 0, "1.5d": 0, "-1d": 0, "1d1d": 0, "1d-1h": 0, "1d24h": 0, "999999999d": 0, "1 d": 0, "1day": 0,
+	} {
+		got, err := parseLife(text)
+		require.Equal(t, want, got, text)
+		require.Equal(t, want == 0, err != nil, text)
+	}
+}
