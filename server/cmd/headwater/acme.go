@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/hashicorp/go-hclog"
@@ -61,6 +62,7 @@ type acme struct {
 	http     *http.Server // answers HTTP-01; nil without --acme-http-listen
 	listener net.Listener // of http
 	domains  []string
+	stopped  sync.Once
 }
 
 // newACME prepares what --acme-domain asks for, without a word to the authority. main
@@ -153,12 +155,14 @@ func (a *acme) start(ctx context.Context, log hclog.Logger) error {
 	return a.config.ManageAsync(ctx, a.domains)
 }
 
-// stop ends what start began.
+// stop ends what start began. It may be called twice.
 func (a *acme) stop() {
-	if a.http != nil {
-		_ = a.http.Close()
-	}
-	a.cache.Stop()
+	a.stopped.Do(func() {
+		if a.http != nil {
+			_ = a.http.Close()
+		}
+		a.cache.Stop()
+	})
 }
 
 // toHTTPS sends readers to HTTPS. What would write has sent its credential in the clear

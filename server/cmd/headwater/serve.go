@@ -198,7 +198,6 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		if public == "" {
 			public = base
 		}
-		defer context.AfterFunc(cmd.Context(), certificates.stop)()
 		if err := certificates.start(cmd.Context(), log); err != nil {
 			return err
 		}
