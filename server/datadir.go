@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -20,14 +22,46 @@ import (
 // FirstOrg is the organisation that the first start makes.
 const FirstOrg = "local"
 
-// openDataDir makes what is missing of the data directory and locks it.
+// openDataDir makes what is missing of the data directory and locks it. A folder in
+// which no server ever was and in which something else lies is refused: a start clears
+// its tmp, and whoever wrote --data ~ did not mean that.
 func openDataDir(dir string) (*os.File, error) {
+	if err := checkForeign(dir); err != nil {
+		return nil, err
+	}
 	for _, d := range []string{"", "keys", "run"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			return nil, fmt.Errorf("make the data directory: %w", err)
 		}
 	}
 	return lockDir(dir)
+}
+
+// checkForeign refuses a folder that is not empty, has never been a data directory and
+// has what does not belong into one. What an operator puts there before the first start
+// may be there, and so may hidden files and what file systems make in their roots.
+func checkForeign(dir string) error {
+	for _, ours := range []string{"headwater.db", filepath.Join("run", "lock")} {
+		if _, err := os.Lstat(filepath.Join(dir, ours)); err == nil {
+			return nil
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look into the data directory: %w", err)
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case strings.HasPrefix(name, "."), strings.HasPrefix(name, "headwater"):
+		case slices.Contains([]string{"keys", "run", "tls", "acme", "repos", "quarantine", "providers.hcl", "lost+found"}, name):
+		default:
+			return fmt.Errorf("%s is not empty and has never been a data directory: %q lies in it; choose a new or an empty folder", dir, name)
+		}
+	}
+	return nil
 }
 
 // lockDir takes the data directory for this server. The lock goes with the

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -82,11 +83,11 @@ func TestServer_garbageIsNoInternalError(t *testing.T) {
 
 	texts := []string{"", "\x00", "\xff\xfe", "-x", "../../etc/passwd", "a\nb", "refs/heads/..", "1e400", "[]", strings.Repeat("a", 9000), "main", tip}
 	values := []string{`null`, `-1`, `1e300`, `[]`, `{}`, `true`, `"\u0000"`, `"-x"`, `"../../etc/passwd"`, `"a\nb"`, `["\u0000"]`, `[{}]`, `[null]`, `"main"`, `"` + tip + `"`, `"` + strings.Repeat("a", 9000) + `"`}
-	if !servertest.Long() {
+	if !longtest.Long() {
 		texts, values = []string{"\x00", "-x", "a\nb", strings.Repeat("a", 9000)}, []string{`null`, `[]`, `"\u0000"`, `"` + strings.Repeat("a", 9000) + `"`}
 	}
 	for path, methods := range doc.Paths {
-		if !servertest.Long() && strings.HasPrefix(path, "/api/v1/") {
+		if !longtest.Long() && strings.HasPrefix(path, "/api/v1/") {
 			continue // the older routes of the same operations
 		}
 		var shared []parameter
@@ -171,7 +172,7 @@ func TestServer_garbageIsNoInternalError(t *testing.T) {
 					var fields []string
 					for name := range of.Properties {
 						fields = append(fields, `"`+name+`":`+value)
-						if servertest.Long() {
+						if longtest.Long() {
 							send(method, target(), kind, `{"`+name+`":`+value+`}`)
 						}
 					}

@@ -30,7 +30,7 @@ func checkDataDir(ctx context.Context, o Options) error {
 	if found.Repositories == 0 && found.Damage == "" {
 		folders, err := repo.Populated(o.DataDir)
 		if err != nil {
-			return fmt.Errorf("look at the repositories: %w", err)
+			return fmt.Errorf("look at the repositories of the data directory: %w", err)
 		}
 		if len(folders) > 0 {
 			what := "has no repository"

@@ -105,3 +105,29 @@ func TestNew_refusesWhatLooksLikeALoss(t *testing.T) {
 	require.NoFileExists(t, key+".away", "nothing was made in its place")
 	servertest.Start(t, servertest.Options{Dir: b.Dir, Forges: []*forgetest.TestForge{b.forge}}).Get(t, mirror)
 }
+
+// A start clears tmp in the data directory, which must not be somebody's.
+func TestNew_refusesAFolderThatIsSomebodysElse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mine := filepath.Join(dir, "tmp", "thesis.txt")
+	require.NoError(t, os.MkdirAll(filepath.Dir(mine), 0o700))
+	require.NoError(t, os.WriteFile(mine, []byte("x"), 0o600))
+	o := servertest.ServerOptions(t, servertest.Options{Dir: t.TempDir()})
+	o.DataDir = dir
+	_, err := server.New(t.Context(), o)
+	require.ErrorContains(t, err, `has never been a data directory: "tmp" lies in it; choose a new or an empty folder`)
+	require.FileExists(t, mine)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "nothing was made in it")
+
+	fresh := t.TempDir()
+	for _, name := range []string{"lost+found", ".cache", "keys"} {
+		require.NoError(t, os.Mkdir(filepath.Join(fresh, name), 0o700))
+	}
+	o.DataDir = fresh
+	srv, err := server.New(t.Context(), o)
+	require.NoError(t, err)
+	require.NoError(t, srv.Shutdown(t.Context()))
+}

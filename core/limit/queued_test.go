@@ -9,7 +9,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 )
 
-// Whoever counts hears of those that had to wait, with how long, and of those that
+// Whoever counts is notified of those that had to wait, with how long, and of those that
 // were turned away; of nobody who could begin at once.
 func TestLimiter_queued(t *testing.T) {
 	t.Parallel()

@@ -54,8 +54,9 @@ func (d *DiskMeter) Disk() Disk {
 	var out Disk
 	var fs unix.Statfs_t
 	if unix.Statfs(d.dir, &fs) == nil {
+		block := int64(fs.Bsize) //nolint:unconvert // of another type on other systems
 		// Bavail: what is kept for root is none for us.
-		out.Size, out.Free = int64(fs.Blocks)*int64(fs.Bsize), int64(fs.Bavail)*int64(fs.Bsize)
+		out.Size, out.Free = int64(fs.Blocks)*block, int64(fs.Bavail)*block
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -33,8 +33,9 @@ func (m Measure) begin(x *Exchange, r *http.Request) (end func()) {
 	if m == nil {
 		return func() {}
 	}
-	began := time.Now()
-	return func() { m(x, r, time.Since(began)) }
+	clock := core.SystemClock{}
+	began := clock.Now()
+	return func() { m(x, r, clock.Now().Sub(began)) }
 }
 
 // Serve serves one request with the handler. The log line is written last, so

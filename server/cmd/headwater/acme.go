@@ -98,7 +98,7 @@ func newACME(o acmeOptions, dir string, main, plain net.Listener, egress provide
 	a.config.Issuers = []certmagic.Issuer{a.issuer}
 	if plain != nil {
 		a.http = &http.Server{
-			Handler:           a.issuer.HTTPChallengeHandler(http.HandlerFunc(toHTTPS(listenerPort(main)))),
+			Handler:           a.issuer.HTTPChallengeHandler(toHTTPS(listenerPort(main))),
 			ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 			ErrorLog: log.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 		}

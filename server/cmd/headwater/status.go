@@ -247,11 +247,9 @@ func (p *statusReport) printServer(t io.Writer, now time.Time) {
 		fmt.Fprintf(t, "ready\t%s\n", yesNo(s.Ready))
 	}
 	for i, problem := range s.Problems {
-		name := ""
+		name := "\t"
 		if i == 0 {
 			name = "ready\t" + yesNo(s.Ready) + "; "
-		} else {
-			name = "\t"
 		}
 		fmt.Fprintf(t, "%s%s\n", name, problem)
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +40,7 @@ func WriteTree(t *testing.T, dir string, lines ...string) string {
 	}
 	config, err := os.ReadFile(filepath.Join(dir, "config"))
 	require.NoError(t, err)
-	var sum hash.Hash = sha1.New() //nolint:gosec // git's object ids
+	sum := sha1.New() //nolint:gosec // git's object ids
 	if bytes.Contains(config, []byte("sha256")) {
 		sum = sha256.New()
 	}
