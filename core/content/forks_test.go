@@ -80,7 +80,7 @@ func TestService_forks(t *testing.T) {
 		{"branches", func() error {
 			_, _, err := s.Branches(t.Context(), f.repo, core.Default, RefsPage{Limit: 5})
 			return err
-		}, []string{"for-each-ref"}},
+		}, nil},
 		{"diff", func() error {
 			d, err := s.CommitDiff(t.Context(), f.repo, CommitDiffRequest{Head: at("main")})
 			if err == nil {

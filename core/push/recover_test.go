@@ -193,9 +193,9 @@ func TestService_Recover_hugeEntry(t *testing.T) {
 	r := b.Local("a")
 	_, id := b.seed(r, "refs/heads/main")
 	s := b.session(r)
-	const n = 900
+	const n = 1200
 	for i := range n { // together longer than a command line may be
-		s.Updates = append(s.Updates, core.RefUpdate{Name: fmt.Sprintf("refs/tags/%s%d", strings.Repeat(strings.Repeat("x", 240)+"/", 10), i), New: id})
+		s.Updates = append(s.Updates, core.RefUpdate{Name: fmt.Sprintf("refs/tags/%s%d", strings.Repeat(strings.Repeat("x", 240)+"/", 8), i), New: id})
 	}
 	require.Panics(t, func() { _, _ = b.push.Write(t.Context(), s) })
 	disarm()
