@@ -10,6 +10,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -34,16 +37,31 @@ const (
 type Server struct {
 	// Host is host:port of its loopback address.
 	Host string
+	// Path is what all of it is below, as "/git"; "" is nothing.
+	Path string
 	// Token is an all-scope token of [User].
 	Token string
 
 	binary, work string
+	listen       string // where Gitea itself is
 }
 
 // Start starts a Gitea and waits until it serves. At the end of the test it is
 // stopped, and its log is printed if the test failed. The test fails at once if
 // there is no Gitea here.
 func Start(t testing.TB) *Server {
+	t.Helper()
+	return start(t, "")
+}
+
+// StartBelow is [Start] for a Gitea that is below a path: behind a proxy that takes the
+// path off, as Gitea's documentation has it, and answers 404 to everything else.
+func StartBelow(t testing.TB, path string) *Server {
+	t.Helper()
+	return start(t, path)
+}
+
+func start(t testing.TB, path string) *Server {
 	t.Helper()
 	const how = "run scripts/test --peers, or set HEADWATER_GITEA to what scripts/peers/gitea-build prints"
 	s := &Server{binary: os.Getenv("HEADWATER_GITEA"), work: t.TempDir()}
@@ -55,8 +73,11 @@ func Start(t testing.TB) *Server {
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s.Host = listener.Addr().String()
+	s.listen, s.Path = listener.Addr().String(), path
 	require.NoError(t, listener.Close()) // Gitea listens there itself
+	if s.Host = s.listen; path != "" {
+		s.Host = s.proxy(t)
+	}
 	require.NoError(t, os.MkdirAll(filepath.Join(s.work, "data"), 0o700))
 	require.NoError(t, os.WriteFile(s.config(), []byte(s.settings(t, sources)), 0o600))
 
@@ -108,8 +129,22 @@ func (s *Server) serve(t testing.TB) {
 	}, readyTimeout, 100*time.Millisecond, "Gitea did not get ready")
 }
 
+// proxy starts what puts Gitea below its path, and returns its address.
+func (s *Server) proxy(t testing.TB) string {
+	t.Helper()
+	to := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: s.listen})
+		r.Out.Host = r.In.Host
+	}}
+	mux := http.NewServeMux()
+	mux.Handle(s.Path+"/", http.StripPrefix(s.Path, to))
+	p := httptest.NewServer(mux)
+	t.Cleanup(p.Close)
+	return p.Listener.Addr().String()
+}
+
 // URL is where Gitea serves, without a slash at the end.
-func (s *Server) URL() string { return "http://" + s.Host }
+func (s *Server) URL() string { return "http://" + s.Host + s.Path }
 
 // CloneURL is what git clones a repository of [User] from.
 func (s *Server) CloneURL(name string) string { return s.URL() + "/" + User + "/" + name + ".git" }
@@ -177,9 +212,9 @@ func (s *Server) settings(t testing.TB, sources string) string {
 	t.Helper()
 	me, err := user.Current()
 	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(s.Host)
+	_, port, err := net.SplitHostPort(s.listen)
 	require.NoError(t, err)
-	return strings.NewReplacer("{work}", s.work, "{sources}", sources, "{port}", port, "{user}", me.Username,
+	return strings.NewReplacer("{work}", s.work, "{sources}", sources, "{port}", port, "{url}", s.URL(), "{user}", me.Username,
 		"{secret}", rand.Text()+rand.Text()).Replace(`APP_NAME = peer
 RUN_USER = {user}
 RUN_MODE = prod
@@ -189,7 +224,7 @@ PROTOCOL = http
 HTTP_ADDR = 127.0.0.1
 HTTP_PORT = {port}
 DOMAIN = 127.0.0.1
-ROOT_URL = http://127.0.0.1:{port}/
+ROOT_URL = {url}/
 LOCAL_ROOT_URL = http://127.0.0.1:{port}/
 DISABLE_SSH = true
 OFFLINE_MODE = true

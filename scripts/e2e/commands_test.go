@@ -36,6 +36,7 @@ func commonCommands() map[string]commandFunc {
 		"token":       (*world).token,
 		"waitsync":    (*world).waitSync,
 		"forge":       (*world).forge,
+		"egress":      (*world).egressCommand,
 		"same":        (*world).same,
 		"plant":       (*world).plant,
 		"mode":        (*world).mode,

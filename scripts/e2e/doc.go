@@ -19,6 +19,9 @@
 //	waitsync [-pull] [-ref REF] REPO
 //	                         wait for a sync; stdout is the repository as JSON
 //	forge VERB ARG...        make and steer the upstream host; see forge_test.go
+//	egress VERB NAME         make and steer a forward proxy with a password: start (its URL
+//	                         is in .secrets/NAME.url), used (prints how many requests it
+//	                         has passed on since), lock (changes the password)
 //	same FILE FILE           compare two files or streams, white space at the ends left out
 //	mode FILE 0600           check the permissions of a file
 //	plant NAME FILE          remember what a file holds as a secret

@@ -33,12 +33,22 @@ import (
 //	gitea ref REPO REF               prints the object id, nothing if absent;
 //	                                 REPO may have another owner before a slash
 //	gitea unhook REPO                deletes every webhook, as a person would
-func TestPeers(t *testing.T) {
+func TestPeers(t *testing.T) { runPeers(t, giteatest.Start(t), "peers", "") }
+
+// TestPeers_belowAPath runs the scripts of testdata/below against a real Gitea that is
+// below a path of its host.
+func TestPeers_belowAPath(t *testing.T) {
+	runPeers(t, giteatest.StartBelow(t, "/git"), "below", "    base_path = \"/git\"\n")
+}
+
+// runPeers runs the scripts of a folder against a Gitea, with more lines in its host
+// block.
+func runPeers(t *testing.T, server *giteatest.Server, folder, lines string) {
 	s := newSuite(t)
-	g := gitea{giteatest.Start(t)}
+	g := gitea{server}
 	s.vault.add("Gitea's token", g.Token, giteatest.User)
 	t.Run("scripts", func(t *testing.T) {
-		p := s.params(filepath.Join("testdata", "peers"), map[string]commandFunc{"gitea": g.command})
+		p := s.params(filepath.Join("testdata", folder), map[string]commandFunc{"gitea": g.command})
 		setup := p.Setup
 		p.Setup = func(env *testscript.Env) error {
 			if err := setup(env); err != nil {
@@ -50,7 +60,7 @@ func TestPeers(t *testing.T) {
 			env.Setenv("GITEA_HOST", g.Host)
 			env.Setenv("GITEA_USER", giteatest.User)
 			env.Setenv("FREE_ADDRESS", "127.0.0.1:"+freePort(t))
-			block := fmt.Sprintf("provider \"gitea\" {\n  host %q {\n    scheme = \"http\"\n    allow_private = true\n  }\n}\n", g.Host)
+			block := fmt.Sprintf("provider \"gitea\" {\n  host %q {\n    scheme = \"http\"\n    allow_private = true\n%s  }\n}\n", g.Host, lines)
 			if err := os.WriteFile(filepath.Join(env.WorkDir, providersFile), []byte(block), 0o644); err != nil {
 				return err
 			}

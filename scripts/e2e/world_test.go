@@ -27,6 +27,7 @@ type world struct {
 	server  *process // nil: none is running
 	servers int      // started so far
 	forges  map[string]*forge
+	proxies map[string]*egress
 
 	mu      sync.Mutex
 	outputs *os.File
@@ -37,7 +38,7 @@ type worldKey struct{}
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
 func newWorld(s *suite, env *testscript.Env) (*world, error) {
-	w := &world{suite: s, vault: newVault(), work: env.WorkDir, data: filepath.Join(env.WorkDir, "data"), forges: map[string]*forge{}}
+	w := &world{suite: s, vault: newVault(), work: env.WorkDir, data: filepath.Join(env.WorkDir, "data"), forges: map[string]*forge{}, proxies: map[string]*egress{}}
 	w.fail = func(text string) {
 		env.T().Log(text)
 		env.T().FailNow()

@@ -45,6 +45,7 @@ type syncView struct {
 	ObservedAt    *core.Timestamp `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
 	ChangedAt     *core.Timestamp `json:"changed_at,omitempty"`   // it was last seen to have changed
 	NextPollAt    *core.Timestamp `json:"next_poll_at,omitempty"` // it is looked at unasked
+	UpstreamURL   string          `json:"upstream_url,omitempty"` // that git really uses, with its scheme and without a credential
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
 	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
@@ -209,6 +210,7 @@ func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error)
 	switch {
 	case err == nil:
 		view.Sync = new(viewSync(status))
+		view.Sync.UpstreamURL = repo.Upstream.URL
 	case core.KindOf(err) != core.KindNotFound:
 		return repositoryView{}, err
 	default:

@@ -2005,6 +2005,7 @@ type Sync struct {
 	Unconfirmed   []string      `json:"unconfirmed,omitempty"`
 	UpstreamSince *time.Time    `json:"upstream_since,omitempty"`
 	UpstreamState UpstreamState `json:"upstream_state"`
+	UpstreamURL   string        `json:"upstream_url,omitempty"`
 	Wanted        int64         `json:"wanted"`
 	Webhook       *Inbound      `json:"webhook,omitempty"`
 }
@@ -2036,6 +2037,7 @@ type SyncAnswer struct {
 	Upstream      BaseRepo      `json:"upstream"`
 	UpstreamSince *time.Time    `json:"upstream_since,omitempty"`
 	UpstreamState UpstreamState `json:"upstream_state"`
+	UpstreamURL   string        `json:"upstream_url,omitempty"`
 	Wanted        int64         `json:"wanted"`
 	Webhook       *Inbound      `json:"webhook,omitempty"`
 }

@@ -269,6 +269,9 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		row("clone URL", "%s", r.HTTPURL)
 	}
 	row("upstream", "%s", upstreamOf(r))
+	if r.Sync != nil && r.Sync.UpstreamURL != "" {
+		row("fetched from", "%s", r.Sync.UpstreamURL)
+	}
 	if r.Sync == nil {
 		row("state", "%s", stateOf(r))
 	}

@@ -209,7 +209,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(t, "waiting\t%d deliveries, %d events, %d refs for a decision, %d writes without an outcome", p.Totals.Deliveries, p.Totals.Undispatched, p.Totals.Held, p.Totals.Unfinished)
 	if p.Totals.OldestUnfinished != nil {
-		fmt.Fprintf(t, " (the oldest for %s)", timeSpan(now.Sub(*p.Totals.OldestUnfinished)))
+		fmt.Fprintf(t, " (the oldest for %s)", core.Ago(now.Sub(*p.Totals.OldestUnfinished)))
 	}
 	fmt.Fprintln(t)
 	if p.Totals.FailingWebhooks > 0 {
@@ -228,7 +228,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	for _, m := range p.Worst {
 		lag := "never"
 		if m.ObservedAt != nil {
-			lag = timeSpan(now.Sub(*m.ObservedAt))
+			lag = core.Ago(now.Sub(*m.ObservedAt))
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", m.Org+": "+m.Name, lag, m.State, m.Class)
 	}
@@ -242,7 +242,7 @@ func (p *statusReport) printServer(t io.Writer, now time.Time) {
 		return
 	}
 	s := p.Server
-	fmt.Fprintf(t, "server\tHeadwater %s, up for %s, git %s\n", s.Version, timeSpan(now.Sub(s.StartedAt)), s.Git)
+	fmt.Fprintf(t, "server\tHeadwater %s, up for %s, git %s\n", s.Version, core.Ago(now.Sub(s.StartedAt)), s.Git)
 	if len(s.Problems) == 0 {
 		fmt.Fprintf(t, "ready\t%s\n", yesNo(s.Ready))
 	}
@@ -275,7 +275,7 @@ func (p *statusReport) printHosts(out io.Writer, now time.Time) {
 	for _, h := range p.Server.Hosts {
 		rest := ""
 		if h.PausedUntil != nil {
-			rest = fmt.Sprintf("left alone for %s, because it %s", timeSpan(h.PausedUntil.Sub(now)), map[string]string{
+			rest = fmt.Sprintf("left alone for %s, because it %s", core.Ago(h.PausedUntil.Sub(now)), map[string]string{
 				"down": "cannot be reached", "rate_limited": "limits requests",
 			}[h.Reason])
 		}
@@ -309,18 +309,4 @@ func counts(all map[string]int) string {
 		return "none"
 	}
 	return strings.Join(parts, ", ")
-}
-
-// timeSpan writes a time span as people say it: the largest unit, and the next one.
-func timeSpan(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
