@@ -83,6 +83,8 @@ func (c ErrorClass) NextStep(text string) string {
 		return "push less at once, or have the host raise its limit"
 	case c == ClassResource && strings.Contains(text, "--git-memory"):
 		return "have this server's operator raise that, then try again"
+	case strings.Contains(text, "server's own proxy"):
+		return "have this server's operator look at the proxy to that host"
 	case TellsOperator(text):
 		return "have this server's operator do that"
 	case strings.Contains(text, "--tolerate"):

@@ -117,7 +117,9 @@ func TestService_proxy(t *testing.T) {
 	require.NotContains(t, err.Error(), proxyPassword)
 	_, err = git()
 	require.Error(t, err)
-	_, text = upstream.Classify(err)
+	class, text = upstream.Classify(err)
+	require.Equal(t, core.ClassRefused, class)
+	require.Equal(t, "the server's own proxy answered 407 Proxy Authentication Required", text, "git's words for it, too")
 	require.NotContains(t, err.Error()+text, proxyPassword)
 
 	_, before := proxy.count()

@@ -51,6 +51,9 @@ func statusError(resp *http.Response, r git.Remote) *hosterror.Error {
 			e.HostText = hosterror.Text("the repository has moved to "+to.Host+to.EscapedPath(), r.Secrets()...)
 		}
 	}
+	if resp.StatusCode == http.StatusProxyAuthRequired {
+		e.HostText = hosterror.ProxyWantsLogin // a proxy says that, and never the host
+	}
 	if e.HostText == "" {
 		e.HostText = strings.TrimSpace(fmt.Sprintf("the host answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 	}

@@ -40,6 +40,7 @@ var remoteErrors = []struct {
 	{core.ClassResource, fromGit, fullDisk},
 	{core.ClassInternal, fromGit, regexp.MustCompile(`Read-only file system`)},
 
+	{core.ClassRefused, fromGit, proxyRefused},
 	{core.ClassRateLimited, fromAny, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
 	// What a host says of a while stands before what it says for good: GitLab
 	// calls a repository that is being moved "temporarily read-only".
@@ -247,6 +248,12 @@ var (
 	decoration = regexp.MustCompile(`[=*_-]{4,}|(?m:^error:$)`)
 )
 
+// proxyRefused finds git's words for it, and curl's for a tunnel.
+var proxyRefused = regexp.MustCompile(`(?:returned error:|HTTP code|response) 407`)
+
+// ProxyWantsLogin says that the operator's forward proxy refused its user and password.
+const ProxyWantsLogin = "the server's own proxy answered 407 Proxy Authentication Required"
+
 // ours replaces lines of git and curl that tell a person nothing by what they mean;
 // the first that matches does. Where there is a group, its text ends the sentence.
 var ours = []struct {
@@ -258,6 +265,9 @@ var ours = []struct {
 	{regexp.MustCompile(`Could not resolve (?:host|proxy)`), "the host's name could not be resolved"},
 	{regexp.MustCompile(`SSL certificate problem: (.+)`), "the host's certificate is not trusted: "},
 	{regexp.MustCompile(`(?i)certificate`), "the host's certificate is not trusted"},
+	// Proxies alone say 407 (RFC 9110 section 15.5.8), and none but the operator's is
+	// between here and the host that could want something of us.
+	{proxyRefused, ProxyWantsLogin},
 	{regexp.MustCompile(`unable to update url base from redirection|returned error: 30[12378]`), "the host answered with a redirect, which is not followed"},
 	{regexp.MustCompile(`not valid: is this a git repository`), "the host's answer is not git's protocol"},
 	{regexp.MustCompile(`returned error: (\d{3})`), "the host answered with HTTP status "},

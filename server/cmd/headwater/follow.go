@@ -136,6 +136,8 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 		return "start the server with a larger --git-memory-remote; it tries again by itself"
 	case class == core.ClassCorrupt && !strings.Contains(e.Message, "--tolerate"):
 		return "tell the owner of the upstream: its objects are incomplete or fail verification"
+	case strings.Contains(e.Message, "server's own proxy"):
+		return "correct proxy in the host block of providers.hcl, or the file of --egress-proxy-file, and start the server again"
 	case core.TellsOperator(e.Message):
 		return "do that; the sync is tried again by itself"
 	case class == core.ClassNetwork && (strings.Contains(e.Message, "resolve") || strings.Contains(e.Message, "does not exist in the DNS")):
