@@ -73,7 +73,7 @@ func startProgram(t *testing.T, data string, args ...string) string {
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 
-	cmd := exec.Command(program, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen="}, args...)...)
+	cmd := exec.Command(program, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen=none"}, args...)...)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

@@ -167,7 +167,7 @@ func (b *bench) startHeadwaterWith(ctx context.Context, name, hcl string, flags 
 	defer log.Close()
 	// Debug lines tell how long each git process took; they cost microseconds.
 	cmd := exec.Command(filepath.Join(b.root, "bin", "headwater"), append([]string{ //nolint:noctx // ended by stop
-		"serve", "--data", h.data, "--listen", "127.0.0.1:0", "--admin-listen=", "--config", config, "--log-level", "debug", "--log-json",
+		"serve", "--data", h.data, "--listen", "127.0.0.1:0", "--admin-listen=none", "--config", config, "--log-level", "debug", "--log-json",
 	}, flags...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir()}
 	cmd.Stdout, cmd.Stderr = log, log

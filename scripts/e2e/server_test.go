@@ -55,7 +55,7 @@ func (w *world) startServer(ts *testscript.TestScript, neg bool, args []string) 
 		line = append(line, "--listen=127.0.0.1:0")
 	}
 	if ts.Getenv("HEADWATER_ADMIN_LISTEN") == "" {
-		line = append(line, "--admin-listen=") // servers of other scripts run beside it
+		line = append(line, "--admin-listen=none") // servers of other scripts run beside it
 	}
 	if ts.Getenv("HEADWATER_LOG_LEVEL") == "" {
 		line = append(line, "--log-level=trace") // says the most, so it is searched

@@ -89,7 +89,7 @@ func startBench(t *testing.T, program string, up upstream, args ...string) *benc
 	require.NoError(t, os.WriteFile(config, []byte(hcl), 0o600))
 	log, err := os.Create(b.log)
 	require.NoError(t, err)
-	args = append([]string{"serve", "--data", b.data, "--listen", "127.0.0.1:0", "--admin-listen=", "--config", config, "--tls-self-signed", "--log-json"}, args...)
+	args = append([]string{"serve", "--data", b.data, "--listen", "127.0.0.1:0", "--admin-listen=none", "--config", config, "--tls-self-signed", "--log-json"}, args...)
 	b.cmd = exec.Command(filepath.Join(programs, program), args...)
 	// GORACE: without it, a race-built program sleeps for a second before it ends.
 	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GORACE=atexit_sleep_ms=0 halt_on_error=1"}

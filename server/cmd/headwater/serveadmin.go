@@ -23,14 +23,14 @@ type adminOptions struct {
 }
 
 func bindAdmin(f *pflag.FlagSet, o *adminOptions) {
-	f.StringVar(&o.listen, "admin-listen", defaultAdminListen, "address of /metrics and /debug/pprof, which ask for no token; empty: none")
+	f.StringVar(&o.listen, "admin-listen", defaultAdminListen, "address of /metrics and /debug/pprof, which ask for no token; none: nowhere")
 	f.IntVar(&o.worst, "metrics-worst", 0, "name this many mirrors with the oldest copies in the metrics; names belong to tenants")
 }
 
 // listenAdmin returns the listener, nil without one. The default address is not
 // insisted on: a second server on the machine goes without.
 func (o adminOptions) listenAdmin(ctx context.Context, log hclog.Logger) (net.Listener, error) {
-	if o.listen == "" {
+	if o.listen == "" || o.listen == "none" {
 		return nil, nil
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
@@ -41,7 +41,7 @@ func (o adminOptions) listenAdmin(ctx context.Context, log hclog.Logger) (net.Li
 		log.Warn("metrics are not served, because the address is in use; give another with --admin-listen", "address", o.listen)
 		return nil, nil
 	}
-	return nil, wrapf(err, "give another address with --admin-listen, or --admin-listen= for none", "cannot listen on %s", o.listen)
+	return nil, wrapf(err, "give another address with --admin-listen, or --admin-listen none", "cannot listen on %s", o.listen)
 }
 
 // serveAdmin serves the handler until it is stopped, and leaves word in the data
