@@ -16,6 +16,20 @@ type MirrorHealth struct {
 	ObservedAt               time.Time  // the upstream last confirmed the copy; zero: never
 }
 
+// State returns the state in one word: what became of the upstream, else "failing",
+// "waiting" for the first sync, or "ok".
+func (m MirrorHealth) State() string {
+	switch {
+	case m.Upstream != UpstreamActive:
+		return string(m.Upstream)
+	case m.Failures > 0:
+		return "failing"
+	case !m.Ready:
+		return "waiting"
+	}
+	return "ok"
+}
+
 // Totals are how much there is of what is not counted by what happens.
 type Totals struct {
 	Organisations int

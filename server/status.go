@@ -77,12 +77,9 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
 	requests, heavy := parts.Limiter.Load(), parts.Limiter.HeavyLoad()
 	out.Requests, out.Heavy = StatusLoad(requests), StatusLoad(heavy)
 	for _, h := range parts.Schedule.Hosts() {
-		one := StatusHost{Host: h.Host, Runs: h.Runs, Looks: h.Looks, Queued: h.Queued}
+		one := StatusHost{Host: h.Host, Runs: h.Runs, Looks: h.Looks, Queued: h.Queued, Reason: h.Reason()}
 		if !h.PausedUntil.IsZero() {
-			one.PausedUntil, one.Reason = &h.PausedUntil, "rate_limited"
-			if h.Down {
-				one.Reason = "down"
-			}
+			one.PausedUntil = &h.PausedUntil
 		}
 		out.Hosts = append(out.Hosts, one)
 	}

@@ -47,6 +47,12 @@ func signRaw(t *testing.T, key PrivateKey, kid string, payload any) string {
 	if kid != "" {
 		options = options.WithHeader("kid", kid)
 	}
+	return signWith(t, key, options, payload)
+}
+
+// signWith signs any payload with any header.
+func signWith(t *testing.T, key PrivateKey, options *jose.SignerOptions, payload any) string {
+	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: key.algorithm, Key: key.signer}, options)
 	require.NoError(t, err)
 	raw, err := json.Marshal(payload)

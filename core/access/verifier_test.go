@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/elliptic"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -192,15 +191,7 @@ func TestVerifier_Verify_refusesForgedTokens(t *testing.T) {
 // embedKey signs a token that carries its own public key in the header.
 func embedKey(t *testing.T, key PrivateKey) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: key.algorithm, Key: key.signer}, &jose.SignerOptions{EmbedJWK: true})
-	require.NoError(t, err)
-	payload, err := json.Marshal(map[string]any{"iss": "acme", "exp": start.Add(time.Hour).Unix()})
-	require.NoError(t, err)
-	object, err := signer.Sign(payload)
-	require.NoError(t, err)
-	token, err := object.CompactSerialize()
-	require.NoError(t, err)
-	return token
+	return signWith(t, key, &jose.SignerOptions{EmbedJWK: true}, map[string]any{"iss": "acme", "exp": start.Add(time.Hour).Unix()})
 }
 
 func TestVerifier_Verify_triesEveryKeyOfTheAlgorithm(t *testing.T) {

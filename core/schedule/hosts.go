@@ -15,6 +15,17 @@ type HostLoad struct {
 	Down        bool      // paused because it could not be reached
 }
 
+// Reason returns why the host is paused: "down" or "rate_limited"; "" if it is not.
+func (l HostLoad) Reason() string {
+	switch {
+	case l.PausedUntil.IsZero():
+		return ""
+	case l.Down:
+		return "down"
+	}
+	return "rate_limited"
+}
+
 // Hosts returns the hosts where something is under way, due or paused, in the order
 // of their names. Of a host at rest nothing is kept.
 func (s *Service) Hosts() []HostLoad {

@@ -193,16 +193,7 @@ func (c *state) sum(ctx context.Context) (mirrors, error) {
 	}
 	now := c.clock.Now()
 	err := c.Store.Mirrors(ctx, func(m core.MirrorHealth) error {
-		switch {
-		case m.Upstream != core.UpstreamActive:
-			s.states[string(m.Upstream)]++
-		case m.Failures > 0:
-			s.states["failing"]++
-		case !m.Ready:
-			s.states["waiting"]++
-		default:
-			s.states["ok"]++
-		}
+		s.states[m.State()]++
 		if m.Failures > 0 && m.Class != "" {
 			s.failing[m.Class]++
 		}
@@ -267,11 +258,7 @@ func (c *state) host(out *output, l schedule.HostLoad) {
 	out.gauge("host_work", float64(l.Looks), l.Host, "look")
 	out.gauge("host_work", float64(l.Queued), l.Host, "queued")
 	if left := l.PausedUntil.Sub(c.clock.Now()); !l.PausedUntil.IsZero() && left > 0 {
-		reason := "rate_limited"
-		if l.Down {
-			reason = "down"
-		}
-		out.gauge("host_pause_seconds", left.Seconds(), l.Host, reason)
+		out.gauge("host_pause_seconds", left.Seconds(), l.Host, l.Reason())
 	}
 }
 

@@ -153,7 +153,7 @@ func (p *statusReport) read(ctx context.Context, s core.Store, now time.Time, wo
 	p.States, p.Failing, p.Worst = map[string]int{"local": t.Local}, map[string]int{}, []statusMirror{}
 	err = s.Mirrors(ctx, func(m core.MirrorHealth) error {
 		p.Mirrors++
-		one := statusMirror{Org: m.Org, Name: m.Name, State: healthState(m)}
+		one := statusMirror{Org: m.Org, Name: m.Name, State: m.State()}
 		p.States[one.State]++
 		if m.Failures > 0 {
 			one.Class = string(m.Class)
@@ -181,19 +181,6 @@ func observed(m statusMirror) time.Time {
 		return time.Time{}
 	}
 	return *m.ObservedAt
-}
-
-// healthState is the state of a mirror in one word, as in headwater_repositories.
-func healthState(m core.MirrorHealth) string {
-	switch {
-	case m.Upstream != core.UpstreamActive:
-		return string(m.Upstream)
-	case m.Failures > 0:
-		return "failing"
-	case !m.Ready:
-		return "waiting"
-	}
-	return "ok"
 }
 
 // print writes the screen.

@@ -62,10 +62,10 @@ Oldest copies
 `, out.String())
 }
 
-func TestStatus_worstFirst(t *testing.T) {
+func TestStatus_states(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "replaced", healthState(core.MirrorHealth{Upstream: core.UpstreamReplaced, Failures: 3}))
-	require.Equal(t, "failing", healthState(core.MirrorHealth{Failures: 1}))
-	require.Equal(t, "waiting", healthState(core.MirrorHealth{}))
-	require.Equal(t, "ok", healthState(core.MirrorHealth{Ready: true}))
+	require.Equal(t, "replaced", core.MirrorHealth{Upstream: core.UpstreamReplaced, Failures: 3}.State())
+	require.Equal(t, "failing", core.MirrorHealth{Failures: 1}.State())
+	require.Equal(t, "waiting", core.MirrorHealth{}.State())
+	require.Equal(t, "ok", core.MirrorHealth{Ready: true}.State())
 }
