@@ -3,7 +3,6 @@ package rebuild_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,9 +148,7 @@ func (b *bench) run(r core.Repository) error {
 	b.Helper()
 	gen, err := b.schedule.Request(b.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(b, err)
-	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute, fmt.Errorf("the sync does not end"))
-	defer cancel()
-	return b.schedule.Wait(ctx, r.ID, gen)
+	return coretest.Patiently(b, "the sync", func(ctx context.Context) error { return b.schedule.Wait(ctx, r.ID, gen) })
 }
 
 // rebuilt waits until the repository is whole again, and returns what became of the

@@ -2,11 +2,9 @@ package rewrite_test
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -97,12 +95,10 @@ func (b *bench) mirrored(name string) (r core.Repository, one core.ObjectID) {
 // run asks for a sync and waits for it; it returns the run.
 func (b *bench) run(r core.Repository) core.Run {
 	b.Helper()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), 3*time.Minute, fmt.Errorf("the sync does not end"))
-	defer cancel()
-	gen, err := b.schedule.Request(ctx, r.ID, schedule.TriggerAPI, "")
+	gen, err := b.schedule.Request(b.Context(), r.ID, schedule.TriggerAPI, "")
 	require.NoError(b, err)
-	require.NoError(b, b.schedule.Wait(ctx, r.ID, gen))
-	runs, err := b.Store.Runs(ctx, r.ID, "", 1)
+	require.NoError(b, coretest.Patiently(b, "the sync", func(ctx context.Context) error { return b.schedule.Wait(ctx, r.ID, gen) }))
+	runs, err := b.Store.Runs(b.Context(), r.ID, "", 1)
 	require.NoError(b, err)
 	return runs[0]
 }

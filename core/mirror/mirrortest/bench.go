@@ -3,7 +3,6 @@ package mirrortest
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,9 +151,7 @@ func (b *Bench) Sync(r core.Repository, ref string) error {
 
 func (b *Bench) Wait(r core.Repository, gen int64) error {
 	b.Helper()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), 3*time.Minute, fmt.Errorf("the sync does not end"))
-	defer cancel()
-	return b.Schedule.Wait(ctx, r.ID, gen)
+	return coretest.Patiently(b, "the sync", func(ctx context.Context) error { return b.Schedule.Wait(ctx, r.ID, gen) })
 }
 
 // Mirrored makes a repository whose upstream has main and whose first mirror
