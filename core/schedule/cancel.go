@@ -7,8 +7,10 @@ import (
 
 // Cancel ends what runs for a repository, if anything does, and waits until it has
 // ended: before the repository is detached or deleted. What is due is dropped and
-// read again with the next scan.
+// read again with the next scan. Callers of [Service.Wait] look whether the repository
+// is still synced: call it after a repository was detached or deleted, too.
 func (s *Service) Cancel(ctx context.Context, repoID string) error {
+	defer s.waiters.relinked(repoID)
 	s.mu.Lock()
 	delete(s.webhooks, repoID)
 	s.noteChanged(repoID)

@@ -147,7 +147,7 @@ func New(o Options) *Service {
 	}
 	return &Service{
 		store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("schedule"), o: o,
-		wake: loop.NewSignal(), waiters: waiters{byRepo: map[string][]chan Result{}},
+		wake: loop.NewSignal(), waiters: waiters{byRepo: map[string][]chan Result{}, failed: map[string]Result{}},
 		hosts: map[string]*host{}, running: map[string]*running{}, unrecorded: map[string]struct{}{},
 		rows: map[string]struct{}{}, halted: map[string]int{}, webhooks: map[string]time.Time{},
 	}
