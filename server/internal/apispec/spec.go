@@ -181,7 +181,9 @@ func (s *Spec) Route(id string) (method, path string) {
 }
 
 // TakesBody reports whether the operation reads a body.
-func (s *Spec) TakesBody(id string) bool { return s.operations[id] != nil && s.operations[id].RequestBody != nil }
+func (s *Spec) TakesBody(id string) bool {
+	return s.operations[id] != nil && s.operations[id].RequestBody != nil
+}
 
 // Find returns the id of the operation that a request is for; path is the
 // escaped one. HEAD is found as GET where it is not an operation by itself.
