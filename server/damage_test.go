@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,6 +52,37 @@ func TestDamage_isNoticedByACloneAndRebuilt(t *testing.T) {
 	require.Eventually(t, func() bool { return b.Get(t, mirror).At("damage.state") == "rebuilt" }, time.Minute, 20*time.Millisecond, "%s", b.Log)
 	b.clone(t)
 	b.requireSame(t)
+}
+
+// A local repository loses its folder, or a part of it, while the server runs: who asks
+// reads that its content is gone and how it is restored, also if it was found whole a
+// moment ago.
+func TestDamage_ofALocalRepositoryIsSaid(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	s.Create(t, "r")
+	own := s.Client(t, "r").Clone("")
+	own.Commit("one")
+	own.Git("push", "--quiet", s.Remote("r"), "HEAD:main")
+	folder := s.Engine().Services().Repos.Path(s.Repo(t, "r").ID)
+	aside := filepath.Join(t.TempDir(), "aside")
+	for _, what := range []string{"", "objects", "HEAD", "refs"} {
+		require.NoError(t, os.Rename(filepath.Join(folder, what), aside))
+		_, err := s.Client(t, "r").Try("ls-remote", s.Remote("r"))
+		require.Error(t, err, what)
+		require.Eventually(t, func() bool {
+			out, err := s.Client(t, "r").Try("ls-remote", s.Remote("r"))
+			return err != nil && strings.Contains(out, "restore its folder from a backup")
+		}, time.Minute, 50*time.Millisecond, "%q: %s", what, s.Log)
+		a := s.Call(t, http.MethodGet, "/api/repos/r/branches", s.Token(t, "r"), nil)
+		require.Equal(t, http.StatusServiceUnavailable, a.Status, a.Raw)
+		require.Contains(t, a.Raw, "restore its folder from a backup")
+		require.NoError(t, os.Rename(aside, filepath.Join(folder, what)))
+		a = s.Call(t, http.MethodPost, "/api/repos/r/rebuild", s.Token(t, "r"), nil)
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		out, err := s.Client(t, "r").Try("ls-remote", s.Remote("r"))
+		require.NoError(t, err, "%q: %s", what, out)
+	}
 }
 
 // The server is killed at each step of a rebuild, with all that it had in memory, and

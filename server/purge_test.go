@@ -191,11 +191,25 @@ func TestPurge_forgetsASecret(t *testing.T) {
 	require.Len(t, sent, 1, "and people are notified")
 	require.Equal(t, []any{"refs/heads/back"}, sent[0].At("refs"))
 	require.Contains(t, sent[0].At("ids"), blob)
+	require.EqualValues(t, 1, sent[0].At("refs_changed"))
+	require.EqualValues(t, 1, sent[0].At("refs_examined"))
 	run(dir, "update-ref", "-d", "refs/heads/back")
 	b.pullAndWait(t)
 	gone := b.ways(t, commit, blob)
 	require.Equal(t, each(gone, false), gone)
 	require.Empty(t, b.rewrites(t, client.ListRewritesParams{State: new("retained")}))
+	// Many at once: those beyond the first hundred are counted, and not named.
+	many := []string{"push", "--quiet", dir}
+	for i := range 120 {
+		many = append(many, fmt.Sprintf("%s:refs/heads/many%03d", commit, i))
+	}
+	run(dir, many...)
+	b.pullAndWait(t)
+	sent = b.eventsOf(t, core.EventForgottenReturned)
+	require.Len(t, sent, 2)
+	require.Len(t, sent[1].At("refs"), 100)
+	require.EqualValues(t, 120, sent[1].At("refs_changed"))
+	require.EqualValues(t, 100, sent[1].At("refs_examined"))
 }
 
 // With strict_wants nothing is served by its id that no ref leads to, and everything

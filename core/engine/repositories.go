@@ -151,6 +151,12 @@ func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error 
 		return err
 	}
 	gone()
+	if r.Upstream != nil {
+		// Whoever waits for a run learns that there will be none.
+		if err := e.sync.Cancel(context.WithoutCancel(ctx), r.ID); err != nil {
+			return err
+		}
+	}
 	e.rebuild.Forget(r.ID)
 	e.log.Info("repository deleted", "repo_id", r.ID, "org", r.Org, "name", r.Name)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -186,6 +187,13 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	if err := g.starter.start(cmd); err != nil {
 		if watch != nil {
 			watch.stop()
+		}
+		if _, serr := os.Stat(cmd.Dir); cmd.Dir != "" && errors.Is(serr, fs.ErrNotExist) {
+			// The system calls it a program that is not there.
+			if p.suspect != nil {
+				p.suspect([]byte("its folder is missing"))
+			}
+			err = fmt.Errorf("the folder %s is missing", cmd.Dir)
 		}
 		return nil, fmt.Errorf("start git %s: %w", c.Name, err)
 	}

@@ -98,6 +98,9 @@ func (s *Service) confirm(ctx context.Context, p suspicion) error {
 		// One that is missing is rarely alone: see what a disk looks like as a whole.
 		return s.missing(ctx, ids)
 	}
+	if p.brief {
+		return nil
+	}
 	// A repack would take packs away while they are read.
 	unlock, ok := s.o.Repos.Locks().TryMaintain(p.repoID)
 	if !ok {
@@ -245,7 +248,7 @@ func (s *Service) GoOn(ctx context.Context, r core.Repository) (core.Damage, boo
 			return d, true, err
 		}
 	default:
-		if err := s.confirm(ctx, suspicion{r.ID, "a person asked"}); err != nil {
+		if err := s.confirm(ctx, suspicion{repoID: r.ID, reason: "a person asked"}); err != nil {
 			return core.Damage{}, false, err
 		}
 	}

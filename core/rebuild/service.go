@@ -73,6 +73,9 @@ type Service struct {
 type suspicion struct {
 	repoID string
 	reason string
+	// brief: it was verified a short time ago. Only what is missing of its folder is
+	// looked for, which costs nothing.
+	brief bool
 }
 
 // New returns a service that knows nothing yet.
@@ -162,10 +165,8 @@ func (s *Service) Suspect(repoID, reason string) {
 	if _, known := s.open[repoID]; known || slices.ContainsFunc(s.queue, func(o suspicion) bool { return o.repoID == repoID }) {
 		return
 	}
-	if at, ok := s.looked[repoID]; ok && s.o.Clock.Now().Sub(at) < quiet {
-		return
-	}
-	s.queue = append(s.queue, suspicion{repoID, reason})
+	at, ok := s.looked[repoID]
+	s.queue = append(s.queue, suspicion{repoID, reason, ok && s.o.Clock.Now().Sub(at) < quiet})
 	s.wake.Set()
 }
 

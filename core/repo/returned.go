@@ -13,9 +13,11 @@ import (
 
 // returned is what refs lead to again although it was forgotten on purpose.
 type returned struct {
-	Refs    []string        `json:"refs"`    // of this change that lead to it, among the first hundred
-	Objects int             `json:"objects"` // how many there are
-	IDs     []core.ObjectID `json:"ids"`     // some of them
+	Refs     []string        `json:"refs"`          // of those that were examined, the ones that lead to it
+	Changed  int             `json:"refs_changed"`  // how many refs the change set
+	Examined int             `json:"refs_examined"` // how many of them were looked at one by one: the first hundred
+	Objects  int             `json:"objects"`       // how many there are, of all refs that the change set
+	IDs      []core.ObjectID `json:"ids"`           // some of them
 }
 
 // maxReturnedIDs bounds the ids in an event, and maxReturnedRefs how many refs are looked
@@ -46,8 +48,11 @@ func (r *Repos) returned(ctx context.Context, t *transaction, j core.JournalEntr
 	if err != nil || len(found) == 0 {
 		return nil, r.untold(t.Repo.ID, err)
 	}
-	back := &returned{Objects: len(found), IDs: found[:min(len(found), maxReturnedIDs)]}
-	for _, u := range all[:min(len(all), maxReturnedRefs)] {
+	back := &returned{
+		Refs: []string{}, Changed: len(all), Examined: min(len(all), maxReturnedRefs),
+		Objects: len(found), IDs: found[:min(len(found), maxReturnedIDs)],
+	}
+	for _, u := range all[:back.Examined] {
 		if len(all) > 1 {
 			one, err := r.forgottenIn(ctx, t.Repo.ID, r.brings(t, j, []core.RefUpdate{u}), true)
 			if err != nil {

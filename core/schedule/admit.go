@@ -51,48 +51,48 @@ type queuedItem struct {
 // admit takes in what a scan has read, starts everything that may start, and
 // returns what is left to do outside the lock. It is the only place where items
 // are started, but for the promotion of a look.
-func (s *Service) admit(ctx context.Context, read rows) decision {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.clock.Now()
-	s.take(read, now)
+func (a *agenda) admit(ctx context.Context, read rows) decision {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now()
+	a.take(read, now)
 	var d decision
-	names := s.waitingHosts()
+	names := a.waitingHosts()
 	for _, name := range names {
-		s.setAside(s.hosts[name], now, &d)
+		a.setAside(a.hosts[name], now, &d)
 	}
 	// One item per host and round, so that no host takes all the places.
 	for started := true; started; {
 		started = false
 		for _, name := range names {
-			if r := s.startOne(ctx, s.hosts[name], now); r != nil {
+			if r := a.startOne(ctx, a.hosts[name], now); r != nil {
 				d.start = append(d.start, r)
 				started = true
 			}
 		}
 	}
 	for _, name := range names {
-		if h := s.hosts[name]; h.paused.After(now) && len(h.queue[Run]) > 0 {
+		if h := a.hosts[name]; h.paused.After(now) && len(h.queue[Run]) > 0 {
 			d.next = core.Sooner(d.next, h.paused)
 		}
-		s.tidy(name)
+		a.tidy(name)
 	}
 	for _, kind := range []Kind{Run, Look} {
-		at := s.scanTime(kind)
+		at := a.scanTime(kind)
 		if at.IsZero() || at.After(now) {
 			d.next = core.Sooner(d.next, at)
 			continue
 		}
 		// Before the rows are read: see the package comment.
 		d.scan[kind] = true
-		s.scanAt[kind], s.scanned[kind] = time.Time{}, now
+		a.scanAt[kind], a.scanned[kind] = time.Time{}, now
 	}
-	d.rows = s.takeRows()
+	d.rows = a.takeRows()
 	if d.scan[Run] {
 		d.rows = nil // they are among all
 	}
-	if s.changed == nil && d.reads() {
-		s.changed = map[string]struct{}{}
+	if a.changed == nil && d.reads() {
+		a.changed = map[string]struct{}{}
 	}
 	return d
 }
@@ -100,66 +100,66 @@ func (s *Service) admit(ctx context.Context, read rows) decision {
 // reads reports whether rows are to be read.
 func (d decision) reads() bool { return d.scan[Run] || d.scan[Look] || len(d.rows) > 0 }
 
-// take replaces the queues by what a scan has read; s.mu is held.
-func (s *Service) take(read rows, now time.Time) {
-	changed := s.changed
-	s.changed = nil
+// take replaces the queues by what a scan has read; a.mu is held.
+func (a *agenda) take(read rows, now time.Time) {
+	changed := a.changed
+	a.changed = nil
 	for _, kind := range []Kind{Run, Look} {
-		s.scanAt[kind] = core.Sooner(s.scanAt[kind], read.next[kind])
+		a.scanAt[kind] = core.Sooner(a.scanAt[kind], read.next[kind])
 		if !read.read[kind] {
 			continue
 		}
-		for _, h := range s.hosts {
+		for _, h := range a.hosts {
 			h.queue[kind] = nil
 		}
 		for _, item := range read.due[kind] {
 			if _, ok := changed[item.RepoID]; ok {
 				// What was read may be from before that. It is read again.
 				if kind == Run {
-					s.readRow(item.RepoID)
+					a.readRow(item.RepoID)
 				} else {
-					s.scanAt[kind] = core.Sooner(s.scanAt[kind], now)
+					a.scanAt[kind] = core.Sooner(a.scanAt[kind], now)
 				}
 				continue
 			}
-			if s.passOver(item.Item) {
+			if a.passOver(item.Item) {
 				continue
 			}
-			h := s.hostOf(item.Host)
+			h := a.hostOf(item.Host)
 			h.queue[kind] = append(h.queue[kind], item)
 		}
 	}
 	for _, row := range read.single {
-		s.takeSingle(row, changed)
+		a.takeSingle(row, changed)
 	}
 }
 
 // passOver reports whether an item cannot be started although it has a place, and
-// sees to it that its row is read again once that has changed; s.mu is held.
-func (s *Service) passOver(item Item) bool {
-	if r := s.running[item.RepoID]; r != nil {
+// sees to it that its row is read again once that has changed; a.mu is held.
+func (a *agenda) passOver(item Item) bool {
+	if r := a.running[item.RepoID]; r != nil {
 		r.rescan[item.Kind] = true // see release
 		return true
 	}
-	if s.halted[item.RepoID] > 0 {
+	if a.halted[item.RepoID] > 0 {
 		return true // whoever resumes it has the rows read
 	}
-	_, unrecorded := s.unrecorded[item.RepoID]
+	_, unrecorded := a.unrecorded[item.RepoID]
 	return unrecorded && item.Kind == Look // see Recorded
 }
 
 // waitingHosts returns the hosts that have queues: those with requests first, else
-// in an order that changes each time, so that none is always first; s.mu is held.
-func (s *Service) waitingHosts() []string {
-	names := make([]string, 0, len(s.hosts))
-	for name, h := range s.hosts {
+// in an order that changes each time, so that none is always first; a.mu is held.
+func (a *agenda) waitingHosts() []string {
+	names := make([]string, 0, len(a.hosts))
+	for name, h := range a.hosts {
 		if len(h.queue[Run])+len(h.queue[Look]) > 0 {
 			names = append(names, name)
 		}
 	}
 	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] }) //nolint:gosec // fairness, no secret
 	requested := func(name string) int {
-		if q := s.hosts[name].queue[Run]; len(q) > 0 && q[0].NotBefore.IsZero() {
+		if q := a.hosts[name].queue[Run]; len(q) > 0 && q[0].NotBefore.IsZero() {
 			return 0
 		}
 		return 1
@@ -169,8 +169,8 @@ func (s *Service) waitingHosts() []string {
 }
 
 // setAside takes what has to wait for the end of a host's pause out of its queues;
-// s.mu is held.
-func (s *Service) setAside(h *host, now time.Time, d *decision) {
+// a.mu is held.
+func (a *agenda) setAside(h *host, now time.Time, d *decision) {
 	if !h.paused.After(now) {
 		return
 	}
@@ -188,22 +188,22 @@ func (s *Service) setAside(h *host, now time.Time, d *decision) {
 }
 
 // startOne starts the first item of a host that may start, runs before looks, or
-// returns nil; s.mu is held.
-func (s *Service) startOne(ctx context.Context, h *host, now time.Time) *running {
+// returns nil; a.mu is held.
+func (a *agenda) startOne(ctx context.Context, h *host, now time.Time) *running {
 	for _, kind := range []Kind{Run, Look} {
-		for s.count[kind] < s.limit(kind) && len(h.queue[kind]) > 0 {
+		for a.count[kind] < a.limit(kind) && len(h.queue[kind]) > 0 {
 			item := h.queue[kind][0]
 			if !h.hasPlace(item, now) {
 				break
 			}
 			h.queue[kind] = h.queue[kind][1:]
-			if s.passOver(item.Item) {
+			if a.passOver(item.Item) {
 				continue
 			}
 			r := &running{Item: item.Item, places: item.places, done: make(chan struct{})}
-			r.ctx, r.cancel = context.WithTimeout(ctx, s.o.RunTimeout)
-			s.running[item.RepoID] = r
-			s.count[kind]++
+			r.ctx, r.cancel = context.WithTimeout(ctx, a.o.RunTimeout)
+			a.running[item.RepoID] = r
+			a.count[kind]++
 			h.running[kind]++
 			return r
 		}
@@ -212,91 +212,91 @@ func (s *Service) startOne(ctx context.Context, h *host, now time.Time) *running
 }
 
 // limit is how many items of a kind run at once.
-func (s *Service) limit(kind Kind) int {
+func (a *agenda) limit(kind Kind) int {
 	if kind == Run {
-		return s.o.Runs
+		return a.o.Runs
 	}
-	return s.o.Looks
+	return a.o.Looks
 }
 
-// scanTime returns when the rows of a kind are to be read next; s.mu is held.
-func (s *Service) scanTime(kind Kind) time.Time {
-	at := s.scanAt[kind]
-	if kind == Look && !at.IsZero() && s.queuedLooks() > 0 {
-		return core.Later(at, s.scanned[Look].Add(scanPause))
+// scanTime returns when the rows of a kind are to be read next; a.mu is held.
+func (a *agenda) scanTime(kind Kind) time.Time {
+	at := a.scanAt[kind]
+	if kind == Look && !at.IsZero() && a.queuedLooks() > 0 {
+		return core.Later(at, a.scanned[Look].Add(scanPause))
 	}
 	return at
 }
 
 // promote turns a running look into a run, if there is a place for one.
-func (s *Service) promote(r *running) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.hostOf(r.Host)
-	if s.count[Run] >= s.o.Runs || h.running[Run] >= r.places.runs {
+func (a *agenda) promote(r *running) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.hostOf(r.Host)
+	if a.count[Run] >= a.o.Runs || h.running[Run] >= r.places.runs {
 		return false
 	}
-	s.move(h, r, Run)
-	s.wakeUp() // the place of the look is free
+	a.move(h, r, Run)
+	a.wakeUp() // the place of the look is free
 	return true
 }
 
-// move makes a running item one of another kind; s.mu is held.
-func (s *Service) move(h *host, r *running, kind Kind) {
-	s.count[r.Kind]--
+// move makes a running item one of another kind; a.mu is held.
+func (a *agenda) move(h *host, r *running, kind Kind) {
+	a.count[r.Kind]--
 	h.running[r.Kind]--
 	r.Kind = kind
-	s.count[r.Kind]++
+	a.count[r.Kind]++
 	h.running[r.Kind]++
 }
 
 // release ends an item, has the rows read that it may have changed, and tells
 // those who wait for its generation.
-func (s *Service) release(r *running, result Result) {
-	s.mu.Lock()
-	now := s.clock.Now()
-	delete(s.running, r.RepoID)
-	s.count[r.Kind]--
-	s.hostOf(r.Host).running[r.Kind]--
-	s.tidy(r.Host)
+func (a *agenda) release(r *running, result Result) {
+	a.mu.Lock()
+	now := a.clock.Now()
+	delete(a.running, r.RepoID)
+	a.count[r.Kind]--
+	a.hostOf(r.Host).running[r.Kind]--
+	a.tidy(r.Host)
 	if result.Unrecorded {
-		s.unrecorded[r.RepoID] = struct{}{}
+		a.unrecorded[r.RepoID] = struct{}{}
 	} else {
-		s.noteChanged(r.RepoID)
+		a.noteChanged(r.RepoID)
 	}
 	if r.Kind == Run || r.rescan[Run] {
-		s.readRow(r.RepoID)
+		a.readRow(r.RepoID)
 	}
 	// While a run is waiting no look is due, and after it one may have been for long.
 	if !result.Unrecorded || r.rescan[Look] {
-		s.scanBy(Look, now.Add(rescanPause))
+		a.scanBy(Look, now.Add(rescanPause))
 	}
-	s.wakeUp() // its place is free
-	s.mu.Unlock()
+	a.wakeUp() // its place is free
+	a.mu.Unlock()
 	close(r.done)
 	if r.Kind == Run {
-		s.waiters.tell(r.RepoID, result)
+		a.waiters.tell(r.RepoID, result)
 	}
 }
 
-// noteChanged tells a scan in progress that it may have read an old row; s.mu is
+// noteChanged tells a scan in progress that it may have read an old row; a.mu is
 // held.
-func (s *Service) noteChanged(repoID string) {
-	if s.changed != nil {
-		s.changed[repoID] = struct{}{}
+func (a *agenda) noteChanged(repoID string) {
+	if a.changed != nil {
+		a.changed[repoID] = struct{}{}
 	}
 }
 
 // Recorded ends what an Unrecorded result began: the rows of these looks have been
 // written, or could not be. next is when the soonest of them is due again.
-func (s *Service) Recorded(repoIDs []string, next time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (a *agenda) Recorded(repoIDs []string, next time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, id := range repoIDs {
-		delete(s.unrecorded, id)
-		s.noteChanged(id)
+		delete(a.unrecorded, id)
+		a.noteChanged(id)
 	}
-	s.scanBy(Look, next)
+	a.scanBy(Look, next)
 }
 
 // scan reads the rows of the kinds that are due, and single ones.
@@ -337,16 +337,16 @@ func (s *Service) scan(ctx context.Context, d decision) (rows, error) {
 }
 
 // known is how many due looks need not be read again.
-func (s *Service) known() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.queuedLooks() + s.count[Look] + len(s.unrecorded)
+func (a *agenda) known() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.queuedLooks() + a.count[Look] + len(a.unrecorded)
 }
 
-// queuedLooks is how many looks are queued at all hosts; s.mu is held.
-func (s *Service) queuedLooks() int {
+// queuedLooks is how many looks are queued at all hosts; a.mu is held.
+func (a *agenda) queuedLooks() int {
 	n := 0
-	for _, h := range s.hosts {
+	for _, h := range a.hosts {
 		n += len(h.queue[Look])
 	}
 	return n

@@ -25,7 +25,7 @@ const (
 )
 
 // host is what is known of one upstream host. It is kept in memory: after a
-// restart the first answers teach it anew. Guarded by the service's mutex.
+// restart the first answers teach it anew. Guarded by the lock of the agenda.
 type host struct {
 	queue   [2][]queuedItem // what is due and has not started, by kind, the longest due first
 	running [2]int          // by kind
@@ -36,24 +36,24 @@ type host struct {
 	outages int // consecutive pauses because it was down
 }
 
-// hostOf returns the host; s.mu is held.
-func (s *Service) hostOf(name string) *host {
-	h := s.hosts[name]
+// hostOf returns the host; a.mu is held.
+func (a *agenda) hostOf(name string) *host {
+	h := a.hosts[name]
 	if h == nil {
 		h = &host{}
-		s.hosts[name] = h
+		a.hosts[name] = h
 	}
 	return h
 }
 
-// tidy forgets a host of which nothing is worth knowing; s.mu is held.
-func (s *Service) tidy(name string) {
-	h := s.hosts[name]
-	if h == nil || h.paused.After(s.clock.Now()) {
+// tidy forgets a host of which nothing is worth knowing; a.mu is held.
+func (a *agenda) tidy(name string) {
+	h := a.hosts[name]
+	if h == nil || h.paused.After(a.clock.Now()) {
 		return
 	}
 	if h.running[Run]+h.running[Look]+h.outages+len(h.down)+len(h.queue[Run])+len(h.queue[Look]) == 0 {
-		delete(s.hosts, name)
+		delete(a.hosts, name)
 	}
 }
 
@@ -85,10 +85,10 @@ func (h *host) hasPlace(item queuedItem, now time.Time) bool {
 
 // PausedUntil returns until when a host is not contacted unasked, because it limits
 // requests or cannot be reached; zero: it is not paused.
-func (s *Service) PausedUntil(name string) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := s.hosts[name]; h != nil && h.paused.After(s.clock.Now()) {
+func (a *agenda) PausedUntil(name string) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if h := a.hosts[name]; h != nil && h.paused.After(a.clock.Now()) {
 		return h.paused
 	}
 	return time.Time{}
@@ -97,15 +97,15 @@ func (s *Service) PausedUntil(name string) time.Time {
 // RecordContact takes in the outcome of a contact with a host on behalf of a
 // repository: the class of the failure, "" for a success, and the pause that the
 // host asked for, 0 for none.
-func (s *Service) RecordContact(name, repoID string, class core.ErrorClass, hostAsked time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.hostOf(name)
-	defer s.tidy(name)
-	now := s.clock.Now()
+func (a *agenda) RecordContact(name, repoID string, class core.ErrorClass, hostAsked time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.hostOf(name)
+	defer a.tidy(name)
+	now := a.clock.Now()
 	switch class {
 	case core.ClassRateLimited:
-		s.pause(h, now.Add(PauseAfter(hostAsked)))
+		a.pause(h, now.Add(PauseAfter(hostAsked)))
 	case core.ClassNetwork, core.ClassTimeout:
 		if h.down == nil {
 			h.down = map[string]struct{}{}
@@ -114,7 +114,7 @@ func (s *Service) RecordContact(name, repoID string, class core.ErrorClass, host
 			h.down[repoID] = struct{}{}
 		}
 		if len(h.down) == downAfter && !h.paused.After(now) {
-			s.pause(h, now.Add(min(outagePause<<min(h.outages, 10), maxOutagePause)))
+			a.pause(h, now.Add(min(outagePause<<min(h.outages, 10), maxOutagePause)))
 			h.outages++
 		}
 	case core.ClassInternal, core.ClassCorrupt, core.ClassResource:
@@ -124,11 +124,11 @@ func (s *Service) RecordContact(name, repoID string, class core.ErrorClass, host
 	}
 }
 
-// pause pauses the host at least until then; s.mu is held.
-func (s *Service) pause(h *host, until time.Time) {
+// pause pauses the host at least until then; a.mu is held.
+func (a *agenda) pause(h *host, until time.Time) {
 	if until.After(h.paused) {
 		h.paused = until
-		s.wakeUp() // its queue is postponed
+		a.wakeUp() // its queue is postponed
 	}
 }
 

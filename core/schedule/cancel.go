@@ -7,13 +7,11 @@ import (
 
 // Cancel ends what runs for a repository, if anything does, and waits until it has
 // ended: before the repository is detached or deleted. What is due is dropped and
-// read again with the next scan.
+// read again with the next scan. Callers of [Service.Wait] look whether the repository
+// is still synced: call it after a repository was detached or deleted, too.
 func (s *Service) Cancel(ctx context.Context, repoID string) error {
-	s.mu.Lock()
-	delete(s.webhooks, repoID)
-	s.noteChanged(repoID)
-	r := s.running[repoID]
-	s.mu.Unlock()
+	defer s.waiters.relinked(repoID)
+	r := s.forget(repoID)
 	if r == nil {
 		return nil
 	}
@@ -31,9 +29,7 @@ func (s *Service) Cancel(ctx context.Context, repoID string) error {
 // made between Halt and resume: no work then has read the link before the change
 // and goes on after it.
 func (s *Service) Halt(ctx context.Context, repoID string) (resume func(), err error) {
-	s.mu.Lock()
-	s.halted[repoID]++
-	s.mu.Unlock()
+	s.hold(repoID)
 	resume = sync.OnceFunc(func() { s.resume(repoID) })
 	if err := s.Cancel(ctx, repoID); err != nil {
 		resume()
@@ -42,22 +38,22 @@ func (s *Service) Halt(ctx context.Context, repoID string) (resume func(), err e
 	return resume, nil
 }
 
-func (s *Service) resume(repoID string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.halted[repoID]--; s.halted[repoID] == 0 {
-		delete(s.halted, repoID)
+func (a *agenda) resume(repoID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.halted[repoID]--; a.halted[repoID] == 0 {
+		delete(a.halted, repoID)
 	}
 	// What is queued names the host from before the change.
-	for _, h := range s.hosts {
+	for _, h := range a.hosts {
 		for kind, queue := range h.queue {
 			h.queue[kind] = without(queue, repoID)
 		}
 	}
-	s.noteChanged(repoID)
-	now := s.clock.Now()
-	s.scanBy(Run, now)
-	s.scanBy(Look, now)
+	a.noteChanged(repoID)
+	now := a.clock.Now()
+	a.scanBy(Run, now)
+	a.scanBy(Look, now)
 }
 
 // without returns a queue without the items of a repository. It leaves the queue
@@ -72,8 +68,8 @@ func without(queue []queuedItem, repoID string) []queuedItem {
 }
 
 // Running reports whether a run or look is under way for a repository.
-func (s *Service) Running(repoID string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.running[repoID] != nil
+func (a *agenda) Running(repoID string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.running[repoID] != nil
 }

@@ -24,6 +24,15 @@
 // are read next; admit clears that time before the rows are read. A row that was
 // committed after the read has therefore set the time again.
 //
+// # Where the lock is
+//
+// All of this is in one type, agenda, whose methods alone lock. admit and release are
+// where work starts and ends. The others are short: a note that a row has changed or a
+// host has failed, a look that becomes a run, and questions of those who want to know
+// what runs. Notes could be sent to the loop as messages, and admit be the only place
+// that locks; then Halt, a promotion and every question would wait for the loop, which
+// may be reading rows, and would need answers of their own for a loop that has ended.
+//
 // # Budgets
 //
 // Every host has its own number of places, so that one that is slow, limits

@@ -37,20 +37,20 @@ func (s *Service) NotifyAll() {
 
 // webhookTurn returns when the look of a webhook may begin: now, or at the end of
 // the pause after the last one.
-func (s *Service) webhookTurn(repoID string, now time.Time) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.webhooks) > 1000 {
-		for id, at := range s.webhooks {
+func (a *agenda) webhookTurn(repoID string, now time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.webhooks) > 1000 {
+		for id, at := range a.webhooks {
 			if now.Sub(at) >= webhookPause {
-				delete(s.webhooks, id)
+				delete(a.webhooks, id)
 			}
 		}
 	}
-	last, ok := s.webhooks[repoID]
+	last, ok := a.webhooks[repoID]
 	if ok && now.Sub(last) < webhookPause {
 		return last.Add(webhookPause)
 	}
-	s.webhooks[repoID] = now
+	a.webhooks[repoID] = now
 	return now
 }

@@ -28,12 +28,12 @@ func (l HostLoad) Reason() string {
 
 // Hosts returns the hosts where something is under way, due or paused, in the order
 // of their names. Of a host at rest nothing is kept.
-func (s *Service) Hosts() []HostLoad {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.clock.Now()
-	loads := make([]HostLoad, 0, len(s.hosts))
-	for name, h := range s.hosts {
+func (a *agenda) Hosts() []HostLoad {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now()
+	loads := make([]HostLoad, 0, len(a.hosts))
+	for name, h := range a.hosts {
 		l := HostLoad{Host: name, Runs: h.running[Run], Looks: h.running[Look], Queued: len(h.queue[Run]) + len(h.queue[Look])}
 		if h.paused.After(now) {
 			l.PausedUntil, l.Down = h.paused, h.outages > 0

@@ -53,11 +53,17 @@ func newBench(t *testing.T, o schedule.Options, wrap ...func(schedule.Store) sch
 // start runs the scheduler until the end of the test.
 func (b *bench) start() {
 	b.Helper()
+	b.startWith(b)
+}
+
+// startWith runs the scheduler with a worker until the end of the test.
+func (b *bench) startWith(w schedule.Worker) {
+	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		_ = b.s.Run(ctx, b)
+		_ = b.s.Run(ctx, w)
 	}()
 	b.Cleanup(func() {
 		cancel()

@@ -95,37 +95,10 @@ type Options struct {
 
 // Service is the scheduler. It is safe for concurrent use.
 type Service struct {
+	*agenda
 	store Store
 	up    Upstreams
-	clock core.Clock
 	log   hclog.Logger
-	o     Options
-
-	wake    loop.Signal // see the package comment
-	waiters waiters
-
-	mu         sync.Mutex
-	hosts      map[string]*host
-	running    map[string]*running // by repository id
-	count      [2]int              // of running, by kind
-	scanAt     [2]time.Time        // when the rows of a kind are read next; zero: not before a Notify
-	scanned    [2]time.Time        // when they were read last
-	unrecorded map[string]struct{} // looks whose rows are not written yet, by repository id
-	changed    map[string]struct{} // repositories whose rows changed since the scan in progress began; nil: there is none
-	rows       map[string]struct{} // repositories whose rows are to be read singly
-	halted     map[string]int      // repositories that nothing may start for
-	webhooks   map[string]time.Time
-}
-
-// running is an item that was admitted and has not ended.
-type running struct {
-	Item
-	places places
-	ctx    context.Context //nolint:containedctx // the item's lifetime, made when it is admitted
-	cancel context.CancelFunc
-	done   chan struct{} // closed at its end
-	// rescan are the kinds whose rows were due while it ran.
-	rescan [2]bool
 }
 
 // New returns a scheduler that starts nothing before [Service.Run].
@@ -145,12 +118,7 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
-	return &Service{
-		store: o.Store, up: o.Upstreams, clock: o.Clock, log: o.Logger.Named("schedule"), o: o,
-		wake: loop.NewSignal(), waiters: waiters{byRepo: map[string][]chan Result{}},
-		hosts: map[string]*host{}, running: map[string]*running{}, unrecorded: map[string]struct{}{},
-		rows: map[string]struct{}{}, halted: map[string]int{}, webhooks: map[string]time.Time{},
-	}
+	return &Service{agenda: newAgenda(o), store: o.Store, up: o.Upstreams, log: o.Logger.Named("schedule")}
 }
 
 // Request asks for a run and returns its generation. With a ref (a branch or tag,
@@ -161,31 +129,9 @@ func (s *Service) Request(ctx context.Context, repoID, trigger, ref string) (int
 	if err != nil {
 		return 0, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.readRow(repoID)
+	s.readSoon(repoID)
 	return gen, nil
 }
-
-// Notify has the rows of a kind read at a time, if that is sooner than planned. It
-// is called after a row was committed that is due then. A zero time is never.
-func (s *Service) Notify(kind Kind, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.scanBy(kind, at)
-}
-
-// scanBy is Notify; s.mu is held.
-func (s *Service) scanBy(kind Kind, at time.Time) {
-	if at.IsZero() || !s.scanAt[kind].IsZero() && !at.Before(s.scanAt[kind]) {
-		return
-	}
-	s.scanAt[kind] = at
-	s.wakeUp()
-}
-
-// wakeUp makes the loop call admit again; s.mu is held.
-func (s *Service) wakeUp() { s.wake.Set() }
 
 // storePause is how long the scheduler waits when the store fails.
 const storePause = 5 * time.Second

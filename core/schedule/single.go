@@ -15,16 +15,16 @@ import (
 // not have the rows of all others read again. The same holds of it as of a scan: see
 // the package comment.
 
-// readRow has the row of a repository read, for a run; s.mu is held.
-func (s *Service) readRow(repoID string) {
-	s.rows[repoID] = struct{}{}
-	s.wakeUp()
+// readRow has the row of a repository read, for a run; a.mu is held.
+func (a *agenda) readRow(repoID string) {
+	a.rows[repoID] = struct{}{}
+	a.wakeUp()
 }
 
-// takeRows returns whose rows are to be read singly now; s.mu is held.
-func (s *Service) takeRows() []string {
-	ids := slices.Collect(maps.Keys(s.rows))
-	clear(s.rows)
+// takeRows returns whose rows are to be read singly now; a.mu is held.
+func (a *agenda) takeRows() []string {
+	ids := slices.Collect(maps.Keys(a.rows))
+	clear(a.rows)
 	return ids
 }
 
@@ -75,19 +75,19 @@ type singleRow struct {
 }
 
 // takeSingle puts a row that was read by itself into the queue of its host, in the
-// order that a scan has; s.mu is held.
-func (s *Service) takeSingle(row singleRow, changed map[string]struct{}) {
+// order that a scan has; a.mu is held.
+func (a *agenda) takeSingle(row singleRow, changed map[string]struct{}) {
 	if _, ok := changed[row.repoID]; ok {
-		s.readRow(row.repoID) // what was read may be from before that
+		a.readRow(row.repoID) // what was read may be from before that
 		return
 	}
-	for _, h := range s.hosts {
+	for _, h := range a.hosts {
 		h.queue[Run] = slices.DeleteFunc(h.queue[Run], func(q queuedItem) bool { return q.RepoID == row.repoID })
 	}
-	if row.item == nil || s.passOver(row.item.Item) {
+	if row.item == nil || a.passOver(row.item.Item) {
 		return
 	}
-	h := s.hostOf(row.item.Host)
+	h := a.hostOf(row.item.Host)
 	at, _ := slices.BinarySearchFunc(h.queue[Run], *row.item, func(a, b queuedItem) int {
 		return cmp.Or(a.NotBefore.Compare(b.NotBefore), cmp.Compare(a.RepoID, b.RepoID))
 	})

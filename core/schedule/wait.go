@@ -6,28 +6,37 @@ import (
 	"sync"
 )
 
-// waiters are the callers of [Service.Wait], by repository id.
+// waiters are the callers of [Service.Wait], and the failures that they may have
+// come too late for, by repository id.
 type waiters struct {
 	mu     sync.Mutex
 	byRepo map[string][]chan Result
+	// failed is the last run of a repository, if it failed. It has served nothing, so
+	// the store does not tell whoever asks after its end that it has ended.
+	failed map[string]Result
 }
 
 // Wait waits until a run that started with the generation, or a later one, has
-// ended, and returns its error. A run that had started before does not count; one
-// that the store did not let start does, although it will be tried again.
-// Errors: KindNotFound if the repository is not synced; ctx's cause.
+// ended, and returns its error, also if it had ended before the call. A run that had
+// started before does not count; one that the store did not let start does, although
+// it will be tried again.
+// Errors: KindNotFound if the repository is not synced, or is detached or deleted
+// meanwhile; ctx's cause.
 func (s *Service) Wait(ctx context.Context, repoID string, generation int64) error {
 	// Before the state is read, so that no end is missed between the two.
-	ch := s.waiters.add(repoID)
+	ch, failed := s.waiters.add(repoID)
 	defer s.waiters.remove(repoID, ch)
-	state, err := s.store.SyncState(ctx, repoID)
-	if err != nil {
-		return err
-	}
-	if state.Served >= generation {
-		return nil
+	if failed.Err != nil && failed.Generation >= generation {
+		return failed.Err
 	}
 	for {
+		state, err := s.store.SyncState(ctx, repoID)
+		if err != nil {
+			return err
+		}
+		if state.Served >= generation {
+			return nil
+		}
 		select {
 		case r := <-ch:
 			// A run that failed before it knew its generation failed for all who
@@ -35,18 +44,20 @@ func (s *Service) Wait(ctx context.Context, repoID string, generation int64) err
 			if r.Generation >= generation || r.Generation == 0 && r.Err != nil {
 				return r.Err
 			}
+			// It may have been detached.
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-func (w *waiters) add(repoID string) chan Result {
-	ch := make(chan Result, 8)
+// add registers a caller, and returns the last run of the repository if that failed.
+func (w *waiters) add(repoID string) (ch chan Result, failed Result) {
+	ch = make(chan Result, 8)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.byRepo[repoID] = append(w.byRepo[repoID], ch)
-	return ch
+	return ch, w.failed[repoID]
 }
 
 func (w *waiters) remove(repoID string, ch chan Result) {
@@ -60,14 +71,33 @@ func (w *waiters) remove(repoID string, ch chan Result) {
 	w.byRepo[repoID] = all
 }
 
-// tell passes the end of a run to those who wait.
+// tell passes the end of a run to those who wait, and keeps it if it failed.
 func (w *waiters) tell(repoID string, r Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if r.Err != nil && r.Generation > 0 {
+		w.failed[repoID] = r
+	} else {
+		delete(w.failed, repoID)
+	}
+	w.pass(repoID, r)
+}
+
+// relinked has those who wait look whether the repository is still synced: no run
+// would tell them if it is not. What failed was of the link from before.
+func (w *waiters) relinked(repoID string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.failed, repoID)
+	w.pass(repoID, Result{})
+}
+
+// pass passes a result to those who wait; w.mu is held.
+func (w *waiters) pass(repoID string, r Result) {
 	for _, ch := range w.byRepo[repoID] {
 		select {
 		case ch <- r:
-		default: // a waiter that does not receive is ended by its context
+		default: // it has eight to read, and then reads the state
 		}
 	}
 }

@@ -71,6 +71,9 @@ func fieldNames(t reflect.Type) []string {
 	return names
 }
 
+// errBodyCoding refuses a body with a content coding. Its answer is 415.
+var errBodyCoding = core.Errorf(core.KindInvalid, "send the request body without content encoding")
+
 // rawBody reads the body, nothing if it has only blanks; see [middleware.Paced]
 // for the grace. Errors: KindInvalid, KindTooLarge, KindTimeout.
 func rawBody(w http.ResponseWriter, r *http.Request, grace time.Duration) ([]byte, error) {

@@ -91,9 +91,12 @@ func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	}
 	body := envelope(StatusOf(kind), kind, text)
-	if errors.Is(err, middleware.ErrSlowBody) {
+	switch {
+	case errors.Is(err, middleware.ErrSlowBody):
 		body.Status, body.Title = http.StatusRequestTimeout, http.StatusText(http.StatusRequestTimeout)
 		w.Header().Set("Connection", "close")
+	case errors.Is(err, errBodyCoding):
+		body.Status, body.Title = http.StatusUnsupportedMediaType, http.StatusText(http.StatusUnsupportedMediaType)
 	}
 	if own, ok := errors.AsType[shaped](err); ok {
 		status, around := own.shape(body)

@@ -76,6 +76,9 @@ func (op operation) errorStatuses() []int {
 	if op.target != anything {
 		all = append(all, http.StatusBadRequest)
 	}
+	if op.in.body != nil || op.in.media != "" {
+		all = append(all, http.StatusRequestTimeout, http.StatusUnsupportedMediaType) // see dispatch and WriteError
+	}
 	switch op.target {
 	case oneRepository, credentialID, organisationOrRepository, newRepository:
 		all = append(all, http.StatusNotFound)
@@ -109,6 +112,12 @@ var freshnessParameters = []parameter{paramMaxStaleness, paramFreshness, paramHe
 // codesText names the codes of a status, from the table that answers use.
 func codesText(status int) string {
 	var codes []string
+	switch status { // said of the request's body, beside the status of the code
+	case http.StatusRequestTimeout:
+		return "The body came in too slowly. `code`: `timeout`."
+	case http.StatusUnsupportedMediaType:
+		return "The body has a content coding. `code`: `invalid`."
+	}
 	for _, kind := range core.Kinds() {
 		if statuses[kind] == status {
 			codes = append(codes, "`"+string(kind)+"`")

@@ -145,8 +145,7 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 		}
 		if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") && r.ContentLength != 0 {
 			// A small body could become a large one.
-			writeStatusError(x, http.StatusUnsupportedMediaType, core.KindInvalid, "send the request body without content encoding")
-			return nil
+			return op.shapeError(errBodyCoding)
 		}
 		err := s.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error { return s.operate(x, r, op) })
 		if err != nil {

@@ -111,7 +111,7 @@ func newTokenRotateCommand() *cobra.Command {
 		Short: "Have the server sign the tokens that it issues with a new key",
 		Long: `Have the server sign the tokens that it issues with a new key. It does so itself
 every 30 days. Tokens of the old key are good until they end; to end them now,
-revoke the key: headwater token revoke --key-id.`,
+revoke the key: headwater token revoke --key-id KEY-ID.`,
 		Example: "  headwater token rotate",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

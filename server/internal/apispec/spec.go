@@ -180,6 +180,11 @@ func (s *Spec) Route(id string) (method, path string) {
 	return "", ""
 }
 
+// TakesBody reports whether the operation reads a body.
+func (s *Spec) TakesBody(id string) bool {
+	return s.operations[id] != nil && s.operations[id].RequestBody != nil
+}
+
 // Find returns the id of the operation that a request is for; path is the
 // escaped one. HEAD is found as GET where it is not an operation by itself.
 func (s *Spec) Find(method, path string) (id string, ok bool) {

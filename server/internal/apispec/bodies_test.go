@@ -1,0 +1,69 @@
+package apispec_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// TestServer_bodiesThatAreNotRead sends every operation that takes a body one with a
+// content coding, and one that stops, and holds the refusals against the document.
+func TestServer_bodiesThatAreNotRead(t *testing.T) {
+	t.Parallel()
+	server := servertest.Start(t, servertest.Options{FetchGrace: 300 * time.Millisecond, PushGrace: 300 * time.Millisecond})
+	server.Create(t, "r")
+	spec := fetchSpec(t, server.URL)
+	variable := regexp.MustCompile(`\{[a-z]+\}`)
+	send := func(t *testing.T, id string, header http.Header) int {
+		method, path := spec.Route(id)
+		path = variable.ReplaceAllString(strings.ReplaceAll(path, "{name}", "r"), "1")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		body, stopped := io.Pipe()
+		defer stopped.Close()
+		go func() { _, _ = stopped.Write([]byte("{")) }() // and no more
+		r, err := http.NewRequestWithContext(ctx, method, server.URL+path+"?"+url.Values{"branch": {"main"}}.Encode(), body)
+		require.NoError(t, err)
+		r.ContentLength = 1000
+		r.Header = header
+		repo := "r"
+		switch {
+		case strings.HasPrefix(id, "createRepository"):
+			repo = "new"
+		case strings.Contains(id, "Webhook"), strings.Contains(id, "Token"):
+			repo = "" // they are the organisation's
+		}
+		r.Header.Set("Authorization", "Bearer "+server.Token(t, repo))
+		r.Close = true
+		resp, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, spec.CheckResponse(id, resp.StatusCode, resp.Header, raw), "%s", raw)
+		require.NoError(t, sdkReads(strings.TrimSuffix(id, "Legacy"), resp.StatusCode, raw), "%s: %s", id, raw)
+		return resp.StatusCode
+	}
+	n := 0
+	for _, id := range spec.Operations() {
+		if !spec.TakesBody(id) {
+			continue
+		}
+		n++
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, http.StatusUnsupportedMediaType, send(t, id, http.Header{"Content-Encoding": {"gzip"}}))
+			require.Equal(t, http.StatusRequestTimeout, send(t, id, http.Header{}))
+		})
+	}
+	require.Greater(t, n, 30)
+}
