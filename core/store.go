@@ -53,6 +53,7 @@ type Queries interface {
 	RetentionStore
 	DamageStore
 	OverviewStore
+	ConsoleStore
 }
 
 // SyncStore keeps sync states and runs.
