@@ -115,7 +115,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, s *session) err
 	var done string
 	switch r.PathValue("what") {
 	case "restore":
-		_, err = c.api.RestoreRewrite(ctx, repo.ID, id, client.RestoreRewriteRequest{})
+		_, err = c.api.RestoreRewrite(ctx, repo.ID, id, client.RestoreRewriteRequest{Branch: new(r.PostFormValue("branch"))})
 		done = "restored"
 	case "approve":
 		_, err = c.api.ApproveRewrite(ctx, repo.ID, id)
