@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/console"
@@ -39,7 +41,9 @@ func newBench(t *testing.T) *bench {
 	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo(upstream, true)
 	forge.Seed(upstream, forgetest.SeedOptions{Commits: 5, Branches: 3, Tags: 2})
-	b := &bench{Server: servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}}), forge: forge}
+	b := &bench{Server: servertest.Start(t, servertest.Options{
+		Forges: []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
+	}), forge: forge}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, widget, forge, upstream)
 	b.Create(t, "notes")
@@ -61,6 +65,17 @@ func (b *bench) rewrite(t *testing.T) {
 	require.NoError(t, err)
 	work.Git("push", "--quiet", "--force", dir, "HEAD:main")
 	require.NoError(t, b.Sync(t, widget))
+}
+
+// receiver returns the address of a receiver of webhooks that takes none.
+func (b *bench) receiver(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = w.Write([]byte("no: " + script))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 func (b *bench) id(t *testing.T) string { return b.Repo(t, widget).ID }
