@@ -100,7 +100,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) e
 	for _, name := range []string{"lag", "syncs", "pushes"} {
 		o.Plots = append(o.Plots, c.overviewPlot(name, minutes))
 	}
-	if o.Events, err = c.events(r, s, "", 12); err != nil {
+	if o.Events, err = c.events(r, s, core.EventFilter{Org: s.Org}, 12); err != nil {
 		return err
 	}
 	if s.Owner() {
@@ -216,17 +216,18 @@ const eventsBack = 1000
 
 // events lists what happened last, newest first; of one repository, or of all that the
 // session sees.
-func (c *Console) events(r *http.Request, s *session, repoID string, n int) ([]eventRow, error) {
+func (c *Console) events(r *http.Request, s *session, of core.EventFilter, n int) ([]eventRow, error) {
 	last, err := c.Store.LastSeq(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	after := max(last-eventsBack, 0)
+	of.After, of.Limit = after, eventsBack
 	var events []core.Event
-	if s.Owner() && repoID == "" {
+	if of.Org == "" {
 		events, err = c.Store.Events(r.Context(), after, eventsBack)
 	} else {
-		events, err = c.Store.EventsOf(r.Context(), core.EventFilter{Org: s.Org, RepoID: repoID, After: after, Limit: eventsBack})
+		events, err = c.Store.EventsOf(r.Context(), of)
 	}
 	if err != nil {
 		return nil, err

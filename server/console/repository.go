@@ -131,7 +131,7 @@ func (c *Console) readRepository(r *http.Request, s *session, repo core.Reposito
 	v.Audit = audit.Entries
 	v.Health = healthWord(v.View)
 	v.FreshWords = freshWords(v.View, now)
-	v.Events, err = c.events(r, s, repo.ID, 8)
+	v.Events, err = c.events(r, s, core.EventFilter{Org: repo.Org, RepoID: repo.ID}, 8)
 	part("events", err)
 	return v, nil
 }

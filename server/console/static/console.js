@@ -5,6 +5,7 @@
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const tones = { ok: '--ok', calm: '--calm', held: '--held-line', bad: '--bad' };
   const span = v => v == null ? '–' : v < 1 ? `${Math.round(v * 1000)} ms` : v < 90 ? `${Math.round(v)} s` : v < 5400 ? `${Math.round(v / 60)} min` : v < 172800 ? `${Math.round(v / 3600)} h` : `${Math.round(v / 86400)} d`;
+  const marks = [0.1, 1, 10, 60, 600, 3600, 21600, 86400, 604800, 2592000, 31536000];
   const pictures = new Map();
 
   // stacked turns parts of bars into tops of bars, the last part first.
@@ -25,7 +26,7 @@
       width: canvas.clientWidth, height: 170, legend: { show: true, live: true }, cursor: { drag: { x: false, y: false }, points: { show: !bars } },
       padding: [8, 6, 0, 0],
       scales: { x: { time: true, range: [plot.from, plot.to] }, y: bars ? { range: (u, min, max) => [0, Math.max(max, 1)] } : { distr: seconds ? 3 : 1, log: 10 } },
-      axes: [axis, { ...axis, size: 52, values: (u, all) => all.map(v => v === null ? '' : value(v)) }],
+      axes: [axis, { ...axis, size: 52, ...(seconds && !bars ? { splits: u => marks.filter(m => m >= u.scales.y.min && m <= u.scales.y.max) } : {}), values: (u, all) => all.map(v => v === null ? '' : value(v)) }],
       series: [{ value: (u, t) => t == null ? '–' : new Date(t * 1000).toLocaleString([], { weekday: 'short', hour: '2-digit', minute: '2-digit' }) },
         ...order.map(i => ({
           label: plot.series[i].name, stroke: colour(tones[plot.series[i].class]), width: bars ? 0 : 1.8, points: { show: false }, spanGaps: false,
