@@ -130,8 +130,8 @@ func (w *chromium) keep(name string) {
 	require.NoError(w.t, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600))
 }
 
-// fits wants that the page is not wider than the screen, and that its text can be told
-// from what is behind it.
+// fits wants that the page is not wider than the screen, that its text stands out from
+// what is behind it, and that every control has a name.
 func (w *chromium) fits(where string) {
 	w.t.Helper()
 	var wide int64

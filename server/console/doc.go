@@ -3,7 +3,7 @@
 //
 // It decides nothing by itself. What changes something, and most of what is shown of one
 // repository, is a call of the API inside the process, with the identity of who is signed
-// in: scopes, issued operations, the audit and the one door for refs hold as for any
+// in: scopes, issued operations, the audit and the rules for refs hold as for any
 // token. Lists of all repositories come from the store, filtered by organisation in one
 // place, [session.sees] and the organisation that a query is asked for.
 //
