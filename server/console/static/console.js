@@ -26,7 +26,7 @@
       width: canvas.clientWidth, height: 170, legend: { show: true, live: true }, cursor: { drag: { x: false, y: false }, points: { show: !bars } },
       padding: [8, 6, 0, 0],
       scales: { x: { time: true, range: [plot.from, plot.to] }, y: bars ? { range: (u, min, max) => [0, Math.max(max, 1)] } : { distr: seconds ? 3 : 1, log: 10 } },
-      axes: [axis, { ...axis, size: 52, ...(seconds && !bars ? { splits: u => marks.filter(m => m >= u.scales.y.min && m <= u.scales.y.max) } : {}), values: (u, all) => all.map(v => v === null ? '' : value(v)) }],
+      axes: [axis, { ...axis, size: 52, ...(seconds && !bars ? { filter: (u, all) => all, splits: u => marks.filter(m => m >= u.scales.y.min && m <= u.scales.y.max) } : {}), values: (u, all) => all.map(v => v === null ? '' : value(v)) }],
       series: [{ value: (u, t) => t == null ? '–' : new Date(t * 1000).toLocaleString([], { weekday: 'short', hour: '2-digit', minute: '2-digit' }) },
         ...order.map(i => ({
           label: plot.series[i].name, stroke: colour(tones[plot.series[i].class]), width: bars ? 0 : 1.8, points: { show: false }, spanGaps: false,
