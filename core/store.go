@@ -50,4 +50,5 @@ type Queries interface {
 	RetentionStore
 	DamageStore
 	OverviewStore
+	ConsoleStore
 }

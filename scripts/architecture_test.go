@@ -125,7 +125,7 @@ func forbidden() []edge {
 		{name: "the plugin host knows no core", from: []string{"providers/host/...", "providers/config", "providers/v1/...", "providers/netguard"},
 			to: everything, allow: []string{"providers/..."}},
 		{name: "a store knows core alone", from: []string{"store/..."}, to: everything, allow: []string{"core", "core/durable", "providers", "store/..."}},
-		{name: "the edges know the engine, not what is behind it", from: []string{"server/api", "server/githttp", "server/inbound", "server/middleware"},
+		{name: "the edges know the engine, not what is behind it", from: []string{"server/api", "server/console", "server/githttp", "server/inbound", "server/middleware"},
 			to: []string{"store/...", "plugins/...", "providers/host", "providers/config", "providers/sdk"}},
 		{name: "the middleware knows no surface", from: []string{"server/middleware"}, to: everything,
 			allow: []string{"core", "core/access", "core/limit", "providers"}},

@@ -8,19 +8,24 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/token"
 	"github.com/headwater-git/headwater/server/api"
+	"github.com/headwater-git/headwater/server/console"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // newHandler returns what serves every request: webhooks from hosts, Git
-// remotes, and for all other paths the REST API.
+// remotes, the console, and for all other paths the REST API.
 func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error) {
 	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate).WithRevocations(s.store)
 	if err := verifier.Load(ctx); err != nil {
 		return nil, err
 	}
-	rest := s.newREST(o, verifier)
+	rest := api.New(s.restOptions(o, verifier))
+	pages, err := s.newConsole(o, verifier)
+	if err != nil {
+		return nil, err
+	}
 	remotes := s.newRemotes(o, verifier)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -29,6 +34,8 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 			remotes.ServeHTTP(w, r)
 		case inbound.Match(r):
 			hooks.ServeHTTP(w, r)
+		case console.Match(r):
+			pages.ServeHTTP(w, r)
 		default:
 			rest.ServeHTTP(w, r)
 		}
@@ -36,10 +43,10 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 	return s.drain.wrap(middleware.Pace(forwarded(surfaces, o.TrustedProxies), cmp.Or(o.FetchGrace, middleware.BodyGrace))), nil
 }
 
-// newREST returns the REST API.
-func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
+// restOptions are what the REST API stands on.
+func (s *Server) restOptions(o Options, verifier *access.Verifier) api.Options {
 	parts := s.engine.Services()
-	return api.New(api.Options{
+	return api.Options{
 		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Credentials:  s.engine,
@@ -75,7 +82,7 @@ func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
 		Measure:      s.metrics.Request,
 		BodyGrace:    o.FetchGrace,
 		StreamGrace:  o.PushGrace,
-	})
+	}
 }
 
 // newRemotes returns the Git remotes.

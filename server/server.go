@@ -26,6 +26,7 @@ import (
 	"github.com/headwater-git/headwater/providers/host"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server/backup"
+	"github.com/headwater-git/headwater/server/console"
 	"github.com/headwater-git/headwater/server/metrics"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
@@ -106,6 +107,7 @@ type Server struct {
 	backup     *backup.Gate
 	metrics    *metrics.Metrics
 	disk       *metrics.DiskMeter
+	recorder   *console.Recorder
 
 	version, gitVersion string
 	startedAt           time.Time
@@ -158,7 +160,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.catalog.CheckBlocks(ctx); err != nil {
 		return nil, err
 	}
-	if s.engine, err = newEngine(o, g, s.store, s.catalog, s.metrics); err != nil {
+	s.recorder = console.NewRecorder(console.RecorderOptions{Store: s.store, Clock: o.Clock, Logger: o.Logger.Named("console")})
+	if s.engine, err = newEngine(o, g, s.store, s.catalog, observers{s.metrics, s.recorder}); err != nil {
 		return nil, err
 	}
 	if err := s.engine.Recover(ctx); err != nil {
@@ -289,6 +292,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.backup.Run(ctx) })
 	g.Go(func() error { return s.disk.Run(ctx) })
+	g.Go(func() error { return s.recorder.Run(ctx, s.engine.Services().Repos.Path) })
 	g.Go(func() error {
 		defer cancel() // the gate goes with the engine, however that ends
 		return s.engine.Run(ctx)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -62,12 +63,18 @@ type StatusDisk struct {
 
 // serveStatus answers with the [Status].
 func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.status(r.Context())) // who asked has left
+}
+
+// status returns how the server is.
+func (s *Server) status(ctx context.Context) Status {
 	parts := s.engine.Services()
 	out := Status{
 		Version: s.version, Git: s.gitVersion, StartedAt: s.startedAt, Problems: parts.Readiness.Problems(),
 		Hosts: []StatusHost{}, Plugins: []StatusPlugin{},
 	}
-	err := parts.Readiness.Check(r.Context())
+	err := parts.Readiness.Check(ctx)
 	if out.Ready = err == nil; err != nil {
 		out.Problems = append(out.Problems, core.MessageOf(err))
 	}
@@ -88,6 +95,5 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	disk := s.disk.Disk()
 	out.Disk = StatusDisk(disk)
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(out) // who asked has left
+	return out
 }

@@ -30,6 +30,7 @@ const (
 
 // Finished is a write session that is over.
 type Finished struct {
+	Org     string // of the repository
 	Source  core.Source
 	Ending  Ending
 	Refs    int
@@ -40,7 +41,7 @@ type Finished struct {
 
 // finished sums a session up; err is why it has no results.
 func (b *results) finished(err error) Finished {
-	f := Finished{Source: b.session.Source, Ending: EndedWell, Refs: len(b.list), Took: b.watch.took(), Phases: b.watch.phases}
+	f := Finished{Org: b.session.Repo.Org, Source: b.session.Source, Ending: EndedWell, Refs: len(b.list), Took: b.watch.took(), Phases: b.watch.phases}
 	for _, r := range b.list {
 		if !r.OK() {
 			f.Refused++

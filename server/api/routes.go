@@ -32,27 +32,30 @@ type Options struct {
 	Writable     func() error                    // for GET /readyz: why nothing can be written; nil: it can be
 	Damages      Damages                         // nil: no repository is damaged as far as is known
 	Verifier     *access.Verifier
-	Limiter      *limit.Limiter // nil: requests are not bounded
-	Content      Content        // nil: calls that read content are refused
-	Commits      Commits        // nil: calls that write content are refused
-	Rewrites     Rewrites       // nil: calls about rewrites are refused
-	Purges       Purges         // nil: calls that forget are refused
-	Fresh        Freshener      // nil: copies are served as they are
-	Settings     Settings       // required for the calls about settings, like Plans
-	Plans        Plans
-	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
-	Ephemeral    Ephemeral               // nil: calls about ephemeral branches as a whole are refused
-	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
-	Tokens       Tokens                  // nil: calls that issue or revoke tokens are refused
-	Webhooks     Webhooks                // nil: calls about webhooks are refused
-	Events       EventFeed               // nil: calls that read events are refused
-	Stopping     <-chan struct{}         // closed when streams are to end; nil: they go on
-	Audit        core.AuditStore         // nil: nothing is recorded
-	Logger       hclog.Logger            // nil: nothing is logged
-	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
-	PublicURL    string                  // that clients use; "" takes what each request came to
-	Measure      middleware.Measure
-	Version      string // of the server, for GET /healthz
+	// Identify says who calls, in place of tokens, where another part of the server uses
+	// the operations: see [middleware.Access]. It must be nil in what a listener serves.
+	Identify  func(ctx context.Context) (access.Identity, error)
+	Limiter   *limit.Limiter // nil: requests are not bounded
+	Content   Content        // nil: calls that read content are refused
+	Commits   Commits        // nil: calls that write content are refused
+	Rewrites  Rewrites       // nil: calls about rewrites are refused
+	Purges    Purges         // nil: calls that forget are refused
+	Fresh     Freshener      // nil: copies are served as they are
+	Settings  Settings       // required for the calls about settings, like Plans
+	Plans     Plans
+	Links     Links                   // nil: repositories that exist cannot be linked to upstreams
+	Ephemeral Ephemeral               // nil: calls about ephemeral branches as a whole are refused
+	Inbound   Inbound                 // nil: calls about inbound webhooks are refused
+	Tokens    Tokens                  // nil: calls that issue or revoke tokens are refused
+	Webhooks  Webhooks                // nil: calls about webhooks are refused
+	Events    EventFeed               // nil: calls that read events are refused
+	Stopping  <-chan struct{}         // closed when streams are to end; nil: they go on
+	Audit     core.AuditStore         // nil: nothing is recorded
+	Logger    hclog.Logger            // nil: nothing is logged
+	Providers func() []ProviderStatus // for GET /providers; nil: there are none
+	PublicURL string                  // that clients use; "" takes what each request came to
+	Measure   middleware.Measure
+	Version   string // of the server, for GET /healthz
 	// BodyGrace and StreamGrace are how long the body of a request, and that of a
 	// commit whose contents are streamed, may come in below one kilobyte a second
 	// before it is cut; 0 is 10 s and one minute.
@@ -83,7 +86,7 @@ func New(o Options) http.Handler {
 		Measure:  o.Measure,
 	}
 	s.access = middleware.Access{
-		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: bearerToken,
+		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: bearerToken, Identify: o.Identify,
 		LacksScope: "the token lacks the scope %q", OtherRepository: "the token is for another repository than the path",
 	}
 	// mux sees the escaped path, so that "team%2Fapp" stays one segment. It

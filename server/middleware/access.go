@@ -24,6 +24,9 @@ type Access struct {
 	// Token takes the token from a request; KindUnauthenticated, with a text that
 	// says how to send one, if there is none.
 	Token func(r *http.Request) (string, error)
+	// Identify, if it is set, says who calls in place of a token, which is not read then.
+	// It is for handlers that no listener serves.
+	Identify func(ctx context.Context) (access.Identity, error)
 
 	LacksScope      string // text of a refusal, with a verb for the scope
 	OtherRepository string // text of a refusal
@@ -32,16 +35,26 @@ type Access struct {
 // Serve serves a request with the handler once the token is verified. What the
 // handler starts counts for the token's owner.
 func (a *Access) Serve(x *Exchange, r *http.Request, next Handler) error {
-	token, err := a.Token(r)
+	identity, err := a.identify(r)
 	if err != nil {
 		return err
 	}
-	if x.Identity, err = a.Verifier.Verify(r.Context(), token); err != nil {
-		return err
-	}
+	x.Identity = identity
 	ctx, end := a.Limiter.Request(r.Context(), x.Identity.Caller())
 	defer end()
 	return next(x, r.WithContext(ctx))
+}
+
+// identify returns who sends a request.
+func (a *Access) identify(r *http.Request) (access.Identity, error) {
+	if a.Identify != nil {
+		return a.Identify(r.Context())
+	}
+	token, err := a.Token(r)
+	if err != nil {
+		return access.Identity{}, err
+	}
+	return a.Verifier.Verify(r.Context(), token)
 }
 
 // Authorise is KindPermission if the token does not open the operation: it lacks the

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/engine"
+	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/server/api"
+	"github.com/headwater-git/headwater/server/console"
+	"github.com/headwater-git/headwater/server/metrics"
+)
+
+// observers has both the metrics and the recorder of the console count what was done.
+type observers struct {
+	*metrics.Metrics
+	recorder *console.Recorder
+}
+
+var _ engine.Observer = observers{}
+
+// Pushed implements [engine.Observer].
+func (o observers) Pushed(f push.Finished) {
+	o.Metrics.Pushed(f)
+	o.recorder.Pushed(f)
+}
+
+// Synced implements [engine.Observer].
+func (o observers) Synced(r core.Repository, run core.Run) {
+	o.Metrics.Synced(r, run)
+	o.recorder.Synced(r, run)
+}
+
+// newConsole returns the console. It calls the same operations as the API's clients; the
+// handler that takes its word for who calls is reached by it alone.
+func (s *Server) newConsole(o Options, verifier *access.Verifier) (*console.Console, error) {
+	parts := s.engine.Services()
+	return console.New(console.Options{
+		Store: s.store, Clock: o.Clock, Logger: o.Logger.Named("console"), Verifier: verifier,
+		API: func(identify func(ctx context.Context) (access.Identity, error)) http.Handler {
+			rest := s.restOptions(o, verifier)
+			rest.Identify = identify
+			return api.New(rest)
+		},
+		Plans: parts.Mirror, Hosts: parts.Schedule.Hosts, Server: s.consoleServer, Recorder: s.recorder, PublicURL: o.PublicURL,
+	})
+}
+
+// consoleServer is what the console shows of the server to its owner.
+func (s *Server) consoleServer(ctx context.Context) console.Server {
+	status := s.status(ctx)
+	return console.Server{
+		Version: status.Version, Git: status.Git, StartedAt: status.StartedAt, Problems: status.Problems,
+		DiskSize: status.Disk.Size, DiskFree: status.Disk.Free, Disk: status.Disk.Used,
+		Running: status.Requests.Running, Waiting: status.Requests.Waiting,
+	}
+}

@@ -1,0 +1,236 @@
+package console
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/schedule"
+	"github.com/headwater-git/headwater/server/client"
+)
+
+// Prefix is where the console is.
+const Prefix = "/console"
+
+// Match reports whether a request is for the console.
+func Match(r *http.Request) bool {
+	return r.URL.Path == Prefix || strings.HasPrefix(r.URL.Path, Prefix+"/")
+}
+
+// Store is what the console reads past the API.
+type Store interface {
+	core.ConsoleStore
+	core.OrgStore
+	core.AuditStore
+	EventsOf(ctx context.Context, f core.EventFilter) ([]core.Event, error)
+	Events(ctx context.Context, after int64, limit int) ([]core.Event, error)
+	LastSeq(ctx context.Context) (int64, error)
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	Settings(ctx context.Context, repoID string) (core.Settings, error)
+}
+
+// Plans says what a sync would do now. It asks the upstream.
+type Plans interface {
+	Plan(ctx context.Context, repo core.Repository, s core.Settings) (mirror.Plan, error)
+}
+
+// Server is what is known of the server itself, for its owner.
+type Server struct {
+	Version, Git string
+	StartedAt    time.Time
+	Problems     []string
+	DiskSize     int64
+	DiskFree     int64
+	Disk         map[string]int64 // by class
+	Running      int
+	Waiting      int
+}
+
+// Options is what the console stands on. All of it is required but for PublicURL.
+type Options struct {
+	Store    Store
+	Clock    core.Clock
+	Logger   hclog.Logger
+	Verifier *access.Verifier
+	// API returns the operations for callers that identify names. No listener serves it.
+	API      func(identify func(ctx context.Context) (access.Identity, error)) http.Handler
+	Plans    Plans
+	Hosts    func() []schedule.HostLoad
+	Server   func(ctx context.Context) Server
+	Recorder *Recorder
+	// PublicURL is the base that browsers use; "" takes what each request came to.
+	PublicURL string
+}
+
+// Console serves the pages. It is safe for concurrent use.
+type Console struct {
+	Options
+	base      string // of every path, without a slash at its end
+	api       *client.API
+	templates map[string]*template.Template
+	assets    string // names the version of the static files in links to them
+	handler   http.Handler
+}
+
+//go:embed static templates
+var files embed.FS
+
+// New returns the console. It panics if its own templates are broken.
+func New(o Options) (*Console, error) {
+	c := &Console{Options: o, base: Prefix}
+	protection := http.NewCrossOriginProtection()
+	if public, err := url.Parse(o.PublicURL); err == nil && public.Host != "" {
+		c.base = strings.TrimSuffix(public.Path, "/") + Prefix
+		if err := protection.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if c.api, err = newAPI(o.API(identityOf)); err != nil {
+		return nil, err
+	}
+	if c.templates, err = parseTemplates(); err != nil {
+		return nil, err
+	}
+	if c.assets, err = assetsVersion(); err != nil {
+		return nil, err
+	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.fail(w, r, nil, core.Errorf(core.KindPermission, "this form was sent from another site; open the console itself and send it there"))
+	}))
+	c.handler = protection.Handler(c.routes())
+	return c, nil
+}
+
+// assetsVersion returns a name that changes with any static file.
+func assetsVersion() (string, error) {
+	sum := sha256.New()
+	err := fs.WalkDir(files, "static", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		content, err := files.ReadFile(path)
+		sum.Write(content)
+		return err
+	})
+	return hex.EncodeToString(sum.Sum(nil))[:12], err
+}
+
+// routes returns what serves each path.
+func (c *Console) routes() http.Handler {
+	mux := http.NewServeMux()
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		panic(err) // the folder is part of the program
+	}
+	assets := http.StripPrefix(Prefix+"/static/", http.FileServerFS(static))
+	mux.HandleFunc("GET "+Prefix+"/static/{file}", func(w http.ResponseWriter, r *http.Request) {
+		// The version is in the query of each link, so that an old file is never met.
+		w.Header().Set("Cache-Control", "public, max-age=604800, immutable")
+		assets.ServeHTTP(w, r)
+	})
+	mux.HandleFunc("GET "+Prefix+"/sign-in", c.open(c.signInPage))
+	mux.HandleFunc("POST "+Prefix+"/sign-in", c.open(c.signInByToken))
+	mux.HandleFunc("GET "+Prefix+"/link/{code}", c.open(c.linkPage))
+	mux.HandleFunc("POST "+Prefix+"/link", c.open(c.signInByLink))
+	mux.HandleFunc("POST "+Prefix+"/sign-out", c.signed(c.signOut))
+	for path, h := range map[string]handler{
+		"GET /{$}":                                c.overview,
+		"GET /data/{plot}":                        c.overviewData,
+		"GET /repositories":                       c.repositories,
+		"GET /repositories/{id}":                  c.repository,
+		"GET /repositories/{id}/data/{plot}":      c.repositoryData,
+		"GET /repositories/{id}/compare":          c.compare,
+		"GET /hosts":                              c.hosts,
+		"GET /deliveries":                         c.deliveries,
+		"GET /audit":                              c.audit,
+		"GET /organisations":                      c.organisations,
+		"POST /repositories/bulk":                 c.bulk,
+		"POST /repositories/{id}/sync":            c.sync,
+		"POST /repositories/{id}/settings":        c.changeSettings,
+		"POST /repositories/{id}/rewrites/{what}": c.decide,
+		"POST /redeliver":                         c.redeliver,
+		"POST /ping":                              c.ping,
+		"POST /sessions/end":                      c.endSession,
+	} {
+		method, rest, _ := strings.Cut(path, " ")
+		mux.HandleFunc(method+" "+Prefix+rest, c.signed(h))
+	}
+	mux.HandleFunc("GET "+Prefix, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, c.base+"/", http.StatusSeeOther)
+	})
+	mux.HandleFunc(Prefix+"/", c.signed(func(_ http.ResponseWriter, _ *http.Request, _ *session) error {
+		return core.Errorf(core.KindNotFound, "there is no such page")
+	}))
+	return mux
+}
+
+// ServeHTTP serves a page. What it answers may be shown by nobody else's page, and runs
+// nothing that is not the console's own.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+			c.Logger.Error("a page of the console panicked", "path", r.Pattern, "panic", p)
+			http.Error(w, "internal error", http.StatusInternalServerError)
+		}
+	}()
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "+
+		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	c.handler.ServeHTTP(w, r)
+}
+
+// maxForm bounds what a form may hold, in bytes.
+const maxForm = 1 << 20
+
+// handler serves a page for somebody who is signed in.
+type handler func(w http.ResponseWriter, r *http.Request, s *session) error
+
+// signed is a page for those who are signed in.
+func (c *Console) signed(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s, err := c.session(r)
+		if core.KindOf(err) == core.KindUnauthenticated {
+			c.toSignIn(w, r)
+			return
+		}
+		if err == nil {
+			err = h(w, r.WithContext(withCaller(r.Context(), r)), s)
+		}
+		if err != nil {
+			c.fail(w, r, s, err)
+		}
+	}
+}
+
+// open is a page for anybody.
+func (c *Console) open(h func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r.WithContext(withCaller(r.Context(), r))); err != nil {
+			c.fail(w, r, nil, err)
+		}
+	}
+}

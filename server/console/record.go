@@ -1,0 +1,229 @@
+package console
+
+import (
+	"context"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/push"
+)
+
+const (
+	// keepMinutes is how long minutes and lags are kept.
+	keepMinutes = 7 * 24 * time.Hour
+	lagSlot     = 15 * time.Minute
+	// measureEvery is how long the sizes of repositories are taken for true.
+	measureEvery = time.Hour
+)
+
+// RecorderOptions configures [NewRecorder].
+type RecorderOptions struct {
+	Store  core.ConsoleStore
+	Clock  core.Clock
+	Logger hclog.Logger
+}
+
+// Recorder writes down, minute by minute, how the mirrors are and what was done. Its
+// methods are safe for concurrent use.
+type Recorder struct {
+	o RecorderOptions
+
+	mu     sync.Mutex
+	counts map[string]*core.ConsoleMinute // by organisation, since the last minute
+	lags   map[string]core.ConsoleLag     // by repository, of the quarter of an hour
+	sizes  map[string]int64               // by repository
+}
+
+// NewRecorder returns a recorder that has recorded nothing.
+func NewRecorder(o RecorderOptions) *Recorder {
+	return &Recorder{o: o, counts: map[string]*core.ConsoleMinute{}, lags: map[string]core.ConsoleLag{}, sizes: map[string]int64{}}
+}
+
+// count changes the minute of an organisation and that of all.
+func (r *Recorder) count(org string, change func(m *core.ConsoleMinute)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range []string{org, ""} {
+		if r.counts[name] == nil {
+			r.counts[name] = &core.ConsoleMinute{}
+		}
+		change(r.counts[name])
+	}
+}
+
+// Pushed counts a write.
+func (r *Recorder) Pushed(f push.Finished) {
+	r.count(f.Org, func(m *core.ConsoleMinute) {
+		if f.Ending == push.EndedWell {
+			m.PushesOK++
+		} else {
+			m.PushesFailed++
+		}
+		m.PushTime += f.Took
+		m.PushSlowest = max(m.PushSlowest, f.Took)
+	})
+}
+
+// Synced counts a sync.
+func (r *Recorder) Synced(repo core.Repository, run core.Run) {
+	r.count(repo.Org, func(m *core.ConsoleMinute) {
+		switch run.Outcome {
+		case "succeeded":
+			m.Succeeded++
+		case "unchanged":
+			m.Unchanged++
+		case "held":
+			m.SyncsHeld++
+		default:
+			m.SyncsFailed++
+		}
+	})
+}
+
+// Size returns how large a repository is on disk, in bytes; false: it is not known yet.
+func (r *Recorder) Size(repoID string) (int64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, ok := r.sizes[repoID]
+	return n, ok
+}
+
+// Run records until ctx ends. A minute that cannot be written is logged and lost.
+func (r *Recorder) Run(ctx context.Context, path func(repoID string) string) error {
+	var measured time.Time
+	for {
+		if err := r.Record(ctx); err != nil && ctx.Err() == nil {
+			r.o.Logger.Warn("a minute of the console's pictures could not be written", "error", err)
+		}
+		if now := r.o.Clock.Now(); now.Sub(measured) >= measureEvery {
+			measured = now
+			r.measure(ctx, path)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.o.Clock.After(time.Minute):
+		}
+	}
+}
+
+// Record writes one minute.
+func (r *Recorder) Record(ctx context.Context) error {
+	now := r.o.Clock.Now()
+	at := now.Truncate(time.Minute)
+	minutes := map[string]*core.ConsoleMinute{"": {}}
+	lags := map[string][]time.Duration{}
+	var slots []core.ConsoleLag
+	r.mu.Lock()
+	for org, m := range r.counts {
+		minutes[org] = m
+	}
+	r.counts = map[string]*core.ConsoleMinute{}
+	r.mu.Unlock()
+	err := r.o.Store.Health(ctx, "", func(h core.RepositoryHealth) error {
+		for _, org := range []string{"", h.Org} {
+			if minutes[org] == nil {
+				minutes[org] = &core.ConsoleMinute{}
+			}
+			addState(minutes[org], h)
+			if h.Synced && !h.ObservedAt.IsZero() {
+				lags[org] = append(lags[org], now.Sub(h.ObservedAt))
+			}
+		}
+		if h.Synced && !h.ObservedAt.IsZero() {
+			slots = append(slots, core.ConsoleLag{RepoID: h.RepoID, At: now.Truncate(lagSlot), Lag: now.Sub(h.ObservedAt)})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	all := make([]core.ConsoleMinute, 0, len(minutes))
+	for org, m := range minutes {
+		m.Org, m.At = org, at
+		if l := lags[org]; len(l) > 0 {
+			slices.Sort(l)
+			m.LagMedian, m.LagMost, m.LagMax = l[(len(l)-1)/2], l[(len(l)-1)*19/20], l[len(l)-1]
+		}
+		all = append(all, *m)
+	}
+	if err := r.o.Store.AddConsoleMinutes(ctx, all, r.worse(slots)); err != nil {
+		return err
+	}
+	return r.o.Store.DeleteConsoleRows(ctx, now.Add(-keepMinutes), now)
+}
+
+// addState counts a repository by its state. One that is gone fails, too.
+func addState(m *core.ConsoleMinute, h core.RepositoryHealth) {
+	switch h.State() {
+	case core.StateLocal:
+	case core.StateFresh:
+		m.Fresh++
+	case core.StateSyncing:
+		m.Syncing++
+	case core.StateHeld:
+		m.Held++
+	case core.StateCredential, core.StateWaiting:
+		m.Waiting++
+	default:
+		m.Failing++
+	}
+}
+
+// worse returns those lags that are longer than what was written in the same quarter of
+// an hour by a good part: a lag that grows by the second would be written every minute.
+func (r *Recorder) worse(now []core.ConsoleLag) []core.ConsoleLag {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	written := make(map[string]core.ConsoleLag, len(now))
+	var out []core.ConsoleLag
+	for _, l := range now {
+		last, ok := r.lags[l.RepoID]
+		if ok && last.At.Equal(l.At) && l.Lag <= last.Lag+last.Lag/4 {
+			written[l.RepoID] = last
+			continue
+		}
+		written[l.RepoID] = l
+		out = append(out, l)
+	}
+	r.lags = written
+	return out
+}
+
+// measure walks over the folders of all repositories.
+func (r *Recorder) measure(ctx context.Context, path func(repoID string) string) {
+	sizes := map[string]int64{}
+	var ids []string
+	err := r.o.Store.Health(ctx, "", func(h core.RepositoryHealth) error {
+		ids = append(ids, h.RepoID)
+		return nil
+	})
+	if err != nil {
+		return // the next hour tries again
+	}
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return
+		}
+		var size int64
+		_ = filepath.WalkDir(path(id), func(_ string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() {
+				return nil //nolint:nilerr // it went: it is not counted
+			}
+			if info, err := e.Info(); err == nil {
+				size += info.Size()
+			}
+			return nil
+		})
+		sizes[id] = size
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sizes = sizes
+}

@@ -1,0 +1,213 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/headwater-git/headwater/core"
+)
+
+// page is what every template gets.
+type page struct {
+	Base    string
+	Version string
+	Title   string
+	Nav     string // which part of the console it belongs to
+	Session *session
+	Now     time.Time
+	Done    string // what a form has just done
+	Error   string // what a form could not do
+	Body    any
+}
+
+// doneWords are what a page says after a form. A code leads to them, so that no link can
+// put words of its own on a page.
+var doneWords = map[string]string{
+	"sync":      "A sync was asked for; how it goes is shown here.",
+	"settings":  "The settings are changed; a sync applies them now.",
+	"restored":  "The old commits are back on the branch that is named below.",
+	"approved":  "The rewrite is approved; a sync follows the upstream now.",
+	"dismissed": "The rewrite is dismissed; the ref stays where it is.",
+	"delivery":  "The delivery is sent again.",
+	"ping":      "A ping is on its way to the webhook.",
+	"session":   "The session is ended.",
+	"bulk":      "Done for every repository that was chosen.",
+}
+
+// functions of templates.
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"ago":      ago,
+		"seconds":  seconds,
+		"stamp":    func(t any) string { return instant(t).Format("2006-01-02 15:04:05 UTC") },
+		"iso":      func(t any) string { return instant(t).Format(time.RFC3339) },
+		"bytes":    byteSize,
+		"short":    func(id any) string { s := fmt.Sprint(id); return s[:min(len(s), 10)] },
+		"refname":  refName,
+		"millis":   func(ms int64) string { return took(time.Duration(ms) * time.Millisecond) },
+		"took":     took,
+		"list":     func(l []string) string { return strings.Join(l, "\n") },
+		"percent":  func(part, whole int64) int64 { return part * 100 / max(whole, 1) },
+		"word":     func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
+		"zero":     func(id any) bool { return strings.Trim(fmt.Sprint(id), "0") == "" },
+		"nextstep": func(class core.ErrorClass, text string) string { return class.NextStep(text) },
+		"describe": func(class core.ErrorClass, text string) string { return class.Describe(text) },
+		"pretty": func(raw json.RawMessage) string {
+			var b bytes.Buffer
+			if json.Indent(&b, raw, "", "  ") != nil {
+				return string(raw)
+			}
+			return b.String()
+		},
+		"sub64": func(a, b int64) int64 { return a - b },
+		// What is said of reads of a copy that is too old; "" is the default.
+		"freshnesses": func() []string {
+			return []string{"", string(core.FreshServe), string(core.FreshRevalidate), string(core.FreshFail)}
+		},
+		"add":   func(a, b int) int { return a + b },
+		"dict":  dict,
+		"query": url.QueryEscape,
+	}
+}
+
+// dict makes a map of pairs, for templates inside others.
+func dict(pairs ...any) map[string]any {
+	m := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		m[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	return m
+}
+
+func instant(t any) time.Time {
+	switch t := t.(type) {
+	case time.Time:
+		return t.UTC()
+	case *time.Time:
+		if t != nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// ago writes how long before now something was.
+func ago(now time.Time, t any) string {
+	at := instant(t)
+	switch {
+	case at.IsZero():
+		return "never"
+	case at.After(now):
+		return "in " + core.Ago(at.Sub(now))
+	}
+	return core.Ago(now.Sub(at)) + " ago"
+}
+
+func seconds(d time.Duration) string { return core.Ago(d) }
+
+func took(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return core.Ago(d)
+}
+
+func byteSize(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	v, i := float64(n), 0
+	for v >= 1024 && i < len(units)-1 {
+		v, i = v/1024, i+1
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", v, units[i])
+}
+
+// refName shortens the name of a ref as people say it.
+func refName(name string) string {
+	for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
+		if short, ok := strings.CutPrefix(name, prefix); ok {
+			return short
+		}
+	}
+	return name
+}
+
+// parseTemplates reads every page with the layout around it.
+func parseTemplates() (map[string]*template.Template, error) {
+	layout, err := template.New("layout.html").Funcs(functions()).ParseFS(files, "templates/layout.html", "templates/parts.html")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*template.Template{}
+	for _, name := range []string{"signin", "link", "error", "overview", "repositories", "repository", "settings", "compare", "bulk", "hosts", "deliveries", "audit", "organisations"} {
+		t, err := layout.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if all[name], err = t.ParseFS(files, "templates/"+name+".html"); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// show writes a page.
+func (c *Console) show(w http.ResponseWriter, r *http.Request, s *session, status int, name string, p page) error {
+	p.Base, p.Session, p.Now = c.base, s, c.Clock.Now()
+	p.Version = c.assets
+	p.Done = cmp.Or(p.Done, doneWords[r.URL.Query().Get("done")])
+	var b bytes.Buffer
+	if err := c.templates[name].ExecuteTemplate(&b, "layout.html", p); err != nil {
+		return fmt.Errorf("write the page %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w) // who asked has left
+	return nil
+}
+
+// fail shows why there is no page.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err error) {
+	status := statusOf(err)
+	text := refusal(err)
+	if status >= http.StatusInternalServerError {
+		c.Logger.Error("a page of the console failed", "path", r.Pattern, "error", err)
+	}
+	if err := c.show(w, r, s, status, "error", page{Title: http.StatusText(status), Body: text}); err != nil {
+		c.Logger.Error("a page of the console failed", "error", err)
+		http.Error(w, text, status)
+	}
+}
+
+// done leads from a form to the page that shows what it did.
+func (c *Console) done(w http.ResponseWriter, r *http.Request, path, code string) error {
+	path, fragment, _ := strings.Cut(path, "#")
+	mark := "?"
+	if strings.Contains(path, "?") {
+		mark = "&"
+	}
+	if fragment != "" {
+		fragment = "#" + fragment
+	}
+	http.Redirect(w, r, c.base+path+mark+"done="+code+fragment, http.StatusSeeOther)
+	return nil
+}
+
+// json answers with a plot.
+func (c *Console) json(w http.ResponseWriter, body any) error {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body) // who asked has left
+	return nil
+}
