@@ -37,6 +37,7 @@ type Plugin interface {
 	EnsureWebhook(ctx context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error)
 	RemoveWebhook(ctx context.Context, r providers.RemoveWebhookRequest) error
 	ReplayDeliveries(ctx context.Context, r providers.ReplayRequest) (providers.ReplayResult, error)
+	ListRepositories(ctx context.Context, r providers.ListRequest) (providers.RepositoryPage, error)
 }
 
 // Plugins finds provider instances.
