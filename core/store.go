@@ -39,6 +39,8 @@ type Queries interface {
 	RepositoryStore
 	SyncStore
 	CredentialStore
+	SharedCredentialStore
+	MirrorSetStore
 	JournalStore
 	EventStore
 	EventFeed

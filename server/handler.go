@@ -43,6 +43,8 @@ func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
 		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Credentials:  s.engine,
+		Shared:       s.engine,
+		Sets:         parts.Sets,
 		Records:      s.store,
 		Syncs:        s.engine,
 		Schedule:     parts.Schedule,

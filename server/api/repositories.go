@@ -212,15 +212,18 @@ func (s *server) deleteRepository(c *call) error {
 // mayRelink refuses a call that decides where pushes go, if the token's policy
 // forbids any push: without its upstream a branch would be free of what the
 // host allows, and behind another one it would be another branch.
-func mayRelink(c *call) error {
+func (s *server) mayRelink(c *call) error {
 	if c.identity.Policy.ForbidsPush() {
 		return core.Errorf(core.KindPermission, "denied by policy: a token that may not push every ref cannot change the upstream; use one without no-push")
+	}
+	if s.Shared != nil {
+		return s.Shared.MayRelink(c.ctx(), c.repo)
 	}
 	return nil
 }
 
 func (s *server) detach(c *call) error {
-	if err := mayRelink(c); err != nil {
+	if err := s.mayRelink(c); err != nil {
 		return err
 	}
 	if err := s.Repositories.Detach(c.ctx(), c.repo); err != nil {
