@@ -61,6 +61,9 @@ func (s *server) link(c *call, do linking) error {
 	}
 	if dry {
 		c.action.word = "" // nothing is written
+		if err := s.keepsShared(c); err != nil {
+			return err
+		}
 	} else if err := s.mayRelink(c); err != nil {
 		return err
 	}

@@ -216,10 +216,16 @@ func (s *server) mayRelink(c *call) error {
 	if c.identity.Policy.ForbidsPush() {
 		return core.Errorf(core.KindPermission, "denied by policy: a token that may not push every ref cannot change the upstream; use one without no-push")
 	}
-	if s.Shared != nil {
-		return s.Shared.MayRelink(c.ctx(), c.repo)
+	return s.keepsShared(c)
+}
+
+// keepsShared refuses a call that would point a repository elsewhere, or try that,
+// while it uses a shared credential: such a call comes with the repository's own token.
+func (s *server) keepsShared(c *call) error {
+	if s.Shared == nil {
+		return nil
 	}
-	return nil
+	return s.Shared.MayRelink(c.ctx(), c.repo)
 }
 
 func (s *server) detach(c *call) error {
