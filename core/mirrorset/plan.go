@@ -47,16 +47,26 @@ func below(s core.MirrorSet, path string) string {
 
 // leftOut returns why a repository is not mirrored, "" if it is.
 func (r rules) leftOut(s core.MirrorSet, one providers.ListedRepository) string {
+	reason := r.unmatched(s, one)
+	switch {
+	case reason != "":
+		return reason
+	case one.Remote.Archived && !s.Archived:
+		return "it is archived"
+	case one.Fork && !s.Forks:
+		return "it is a fork"
+	}
+	return ""
+}
+
+// unmatched returns why the patterns leave a repository out, "" if they do not.
+func (r rules) unmatched(s core.MirrorSet, one providers.ListedRepository) string {
 	path := below(s, one.Remote.Path)
 	switch {
 	case len(s.Include) > 0 && !r.include.Match(path):
 		return "it is not included"
 	case r.exclude.Match(path):
 		return "it is excluded"
-	case one.Remote.Archived && !s.Archived:
-		return "it is archived"
-	case one.Fork && !s.Forks:
-		return "it is a fork"
 	}
 	return ""
 }
@@ -129,6 +139,12 @@ func (s *Service) decide(
 	switch {
 	case err == nil:
 		i.repo, i.RepoID, i.Name, i.Action = repo, repo.ID, repo.Name, core.MirrorKeep
+		// What the patterns leave out is none of the set's business, and gets nothing
+		// of it. One that became archived, or a fork that was mirrored, is followed on.
+		if reason := r.unmatched(set, one); reason != "" {
+			i.Action, i.Reason = core.MirrorSkip, reason
+			return nil
+		}
 		if !strings.EqualFold(repo.Upstream.Owner+"/"+repo.Upstream.Name, one.Remote.Path) {
 			i.Action, i.Reason = core.MirrorMove, "it was at "+repo.Upstream.Owner+"/"+repo.Upstream.Name
 		}

@@ -89,7 +89,7 @@ var sharedOperations = []operation{
 		serve: shared((*server).unassignShared),
 	},
 	{
-		id: "planMirrorSet", method: http.MethodPost, preferred: "/api/mirror-sets/plan",
+		id: "planMirrorSet", method: http.MethodPost, preferred: "/api/mirror-plans",
 		scope: access.RepoWrite, target: organisation, audit: action{word: "mirror_set.plan"},
 		doc: doc{tag: "mirror sets", summary: "Show what mirroring all repositories of an owner would do",
 			text: "The host's list is read now, and nothing is made."},

@@ -3193,11 +3193,11 @@ type UnassignSharedCredentialJSONRequestBody = AssignRequest
 // AssignSharedCredentialJSONRequestBody defines body for AssignSharedCredential for application/json ContentType.
 type AssignSharedCredentialJSONRequestBody = AssignRequest
 
-// CreateMirrorSetJSONRequestBody defines body for CreateMirrorSet for application/json ContentType.
-type CreateMirrorSetJSONRequestBody = MirrorSetRequest
-
 // PlanMirrorSetJSONRequestBody defines body for PlanMirrorSet for application/json ContentType.
 type PlanMirrorSetJSONRequestBody = MirrorSetRequest
+
+// CreateMirrorSetJSONRequestBody defines body for CreateMirrorSet for application/json ContentType.
+type CreateMirrorSetJSONRequestBody = MirrorSetRequest
 
 // CreateRepositoryJSONRequestBody defines body for CreateRepository for application/json ContentType.
 type CreateRepositoryJSONRequestBody = CreateRepositoryRequest
@@ -3507,6 +3507,28 @@ type ClientInterface interface {
 	// Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
 	RotateIssuerKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
+	//
+	// The host's list is read now, and nothing is made.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+	PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanMirrorSet Show what mirroring all repositories of an owner would do
+	//
+	// The host's list is read now, and nothing is made.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+	PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListMirrorSets List the mirror sets of the organisation
 	//
 	// By host and owner, without their repositories.
@@ -3537,28 +3559,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
 	CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
-	//
-	// The host's list is read now, and nothing is made.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /api/mirror-sets/plan (the `PlanMirrorSet` operationId).
-	PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// PlanMirrorSet Show what mirroring all repositories of an owner would do
-	//
-	// The host's list is read now, and nothing is made.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /api/mirror-sets/plan (the `PlanMirrorSet` operationId).
-	PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteMirrorSet Forget a mirror set
 	//
@@ -4848,6 +4848,48 @@ func (c *Client) RotateIssuerKey(ctx context.Context, reqEditors ...RequestEdito
 	return c.Client.Do(req)
 }
 
+// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
+//
+// The host's list is read now, and nothing is made.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+func (c *Client) PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanMirrorSetRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanMirrorSet Show what mirroring all repositories of an owner would do
+//
+// The host's list is read now, and nothing is made.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+func (c *Client) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanMirrorSetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListMirrorSets List the mirror sets of the organisation
 //
 // By host and owner, without their repositories.
@@ -4899,48 +4941,6 @@ func (c *Client) CreateMirrorSetWithBody(ctx context.Context, contentType string
 // Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
 func (c *Client) CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateMirrorSetRequest(c.Server, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
-//
-// The host's list is read now, and nothing is made.
-//
-// Scope: `repo:write`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /api/mirror-sets/plan (the `PlanMirrorSet` operationId).
-func (c *Client) PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPlanMirrorSetRequestWithBody(c.Server, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// PlanMirrorSet Show what mirroring all repositories of an owner would do
-//
-// The host's list is read now, and nothing is made.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /api/mirror-sets/plan (the `PlanMirrorSet` operationId).
-func (c *Client) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPlanMirrorSetRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7535,6 +7535,46 @@ func NewRotateIssuerKeyRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewPlanMirrorSetRequest calls the generic PlanMirrorSet builder with application/json body
+func NewPlanMirrorSetRequest(server string, body PlanMirrorSetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlanMirrorSetRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPlanMirrorSetRequestWithBody constructs an http.Request for the PlanMirrorSet method, with any body, and a specified content type
+func NewPlanMirrorSetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mirror-plans")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListMirrorSetsRequest constructs an http.Request for the ListMirrorSets method
 func NewListMirrorSetsRequest(server string) (*http.Request, error) {
 	var err error
@@ -7583,46 +7623,6 @@ func NewCreateMirrorSetRequestWithBody(server string, contentType string, body i
 	}
 
 	operationPath := fmt.Sprintf("/api/mirror-sets")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
-// NewPlanMirrorSetRequest calls the generic PlanMirrorSet builder with application/json body
-func NewPlanMirrorSetRequest(server string, body PlanMirrorSetJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewPlanMirrorSetRequestWithBody(server, "application/json", bodyReader)
-}
-
-// NewPlanMirrorSetRequestWithBody constructs an http.Request for the PlanMirrorSet method, with any body, and a specified content type
-func NewPlanMirrorSetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/mirror-sets/plan")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -13283,6 +13283,19 @@ func (a *API) RotateIssuerKey(ctx context.Context, editors ...RequestEditorFn) (
 	return read[Key](a.Client.RotateIssuerKey(ctx, editors...))
 }
 
+// PlanMirrorSet Show what mirroring all repositories of an owner would do
+//
+// The host's list is read now, and nothing is made.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+func (a *API) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, editors ...RequestEditorFn) (MirrorSet, error) {
+	return read[MirrorSet](a.Client.PlanMirrorSet(ctx, body, editors...))
+}
+
 // ListMirrorSets List the mirror sets of the organisation
 //
 // By host and owner, without their repositories.
@@ -13307,19 +13320,6 @@ func (a *API) ListMirrorSets(ctx context.Context, editors ...RequestEditorFn) (M
 // Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
 func (a *API) CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, editors ...RequestEditorFn) (MirrorSet, error) {
 	return read[MirrorSet](a.Client.CreateMirrorSet(ctx, body, editors...))
-}
-
-// PlanMirrorSet Show what mirroring all repositories of an owner would do
-//
-// The host's list is read now, and nothing is made.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/mirror-sets/plan (the `PlanMirrorSet` operationId).
-func (a *API) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, editors ...RequestEditorFn) (MirrorSet, error) {
-	return read[MirrorSet](a.Client.PlanMirrorSet(ctx, body, editors...))
 }
 
 // DeleteMirrorSet Forget a mirror set
