@@ -16,6 +16,12 @@ type Credential struct {
 	Secret    providers.Secret // sealed at rest
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// Shared is the name of the shared credential that this is; "": it is the
+	// repository's own.
+	Shared string
+	// Previous is what a rotation of a shared credential replaced, while that may
+	// still be used; nil: nothing.
+	Previous *PreviousCredential
 }
 
 // CredentialStore keeps upstream credentials, sealed.
@@ -26,6 +32,8 @@ type CredentialStore interface {
 	UpdateCredential(ctx context.Context, c Credential) error
 	DeleteCredential(ctx context.Context, id string) error
 	CredentialByID(ctx context.Context, id string) (Credential, error)
+	// CredentialByRepo returns the repository's own credential or, as if it were that,
+	// the shared one that it uses, if that one covers the repository's upstream.
 	CredentialByRepo(ctx context.Context, repoID string) (Credential, error)
 	// ResealCredentials opens and seals every secret anew, those of webhooks
 	// too, after a change of the sealing key; it returns how many there were.

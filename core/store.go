@@ -36,6 +36,8 @@ type Queries interface {
 	RepositoryStore
 	SyncStore
 	CredentialStore
+	SharedCredentialStore
+	MirrorSetStore
 	JournalStore
 	EventStore
 	EventFeed

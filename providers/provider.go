@@ -78,6 +78,9 @@ type Capabilities struct {
 	// AGit says that a push to refs/for/BRANCH makes or updates a pull request,
 	// and that the host's answer names the ref that came of it.
 	AGit bool
+	// Listing says that the repositories of an owner can be listed, and that the
+	// provider is a [RepositoryLister].
+	Listing bool
 }
 
 // Attribute describes one attribute of a provider block in providers.hcl.

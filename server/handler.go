@@ -50,6 +50,8 @@ func (s *Server) restOptions(o Options, verifier *access.Verifier) api.Options {
 		Lookup:       parts.Repos,
 		Repositories: s.engine,
 		Credentials:  s.engine,
+		Shared:       s.engine,
+		Sets:         parts.Sets,
 		Records:      s.store,
 		Syncs:        s.engine,
 		Schedule:     parts.Schedule,

@@ -36,6 +36,11 @@ func (q *queries) openCredential(c sealedCredential) (core.Credential, error) {
 // repository.
 func (q *queries) CreateCredential(ctx context.Context, c core.Credential) error {
 	action := op{name: "create credential", subject: c.ID, missing: noRepository, taken: "the repository has a credential already"}
+	if shared, err := q.SharedCredentialOf(ctx, c.RepoID); err == nil {
+		return action.fail(core.Errorf(core.KindConflict, "the repository uses the shared credential %q: a token of the organisation takes it away first", shared.Name))
+	} else if core.KindOf(err) != core.KindNotFound {
+		return action.fail(err)
+	}
 	sealed, err := q.seal(c.Secret.Reveal(), c.ID)
 	if err != nil {
 		return action.fail(err)
@@ -70,12 +75,6 @@ func (q *queries) DeleteCredential(ctx context.Context, id string) error {
 // secret does not open.
 func (q *queries) CredentialByID(ctx context.Context, id string) (core.Credential, error) {
 	return q.credential(ctx, id, selectCredential+` WHERE id = $1`)
-}
-
-// CredentialByRepo implements [core.CredentialStore]. KindInternal also if the
-// secret does not open.
-func (q *queries) CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error) {
-	return q.credential(ctx, repoID, selectCredential+` WHERE repo_id = $1`)
 }
 
 func (q *queries) credential(ctx context.Context, id, query string) (core.Credential, error) {

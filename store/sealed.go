@@ -46,6 +46,8 @@ func sealedColumns() []sealedColumn {
 		{"inbound_webhooks", "repo_id", "sealed_token", tokenPlace},
 		{"inbound_webhooks", "repo_id", "sealed_secrets", secretsPlace},
 		{"issuer_keys", "key_id", "sealed", issuerKeyPlace},
+		{"shared_credentials", "id", "sealed", sharedPlace},
+		{"previous_credentials", "credential_id", "sealed", previousPlace},
 	}
 }
 

@@ -93,6 +93,7 @@ func (q *queries) DetachUpstream(ctx context.Context, id string) error {
 		}
 		for _, statement := range []string{
 			`DELETE FROM credentials WHERE repo_id = $1`,
+			`DELETE FROM credential_uses WHERE repo_id = $1`,
 			`DELETE FROM sync_states WHERE repo_id = $1`,
 			`DELETE FROM upstreams WHERE repo_id = $1`,
 		} {

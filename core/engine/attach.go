@@ -150,7 +150,9 @@ func (e *Engine) storedFor(ctx context.Context, r core.Repository, up core.Upstr
 	if core.KindOf(err) == core.KindNotFound {
 		return nil, "", nil
 	}
-	if err != nil || up.Mode != providers.ModeGeneric || !strings.EqualFold(up.Host, stored.Host) {
+	// A shared one opens other repositories of the host, too, which whoever attaches
+	// this one may not read.
+	if err != nil || stored.Shared != "" || up.Mode != providers.ModeGeneric || !strings.EqualFold(up.Host, stored.Host) {
 		return nil, "", err
 	}
 	return &providers.StoredCredential{Username: stored.Username, Secret: stored.Secret}, stored.ID, nil
@@ -167,6 +169,10 @@ func (e *Engine) replaceCredential(ctx context.Context, q core.Queries, r core.R
 		return err
 	case stored.ID == kept && strings.EqualFold(stored.Host, r.Upstream.Host):
 		return nil
+	case stored.Shared != "":
+		if err := q.UnassignSharedCredential(ctx, r.ID); err != nil {
+			return err
+		}
 	default:
 		if err := q.DeleteCredential(ctx, stored.ID); err != nil {
 			return err

@@ -23,6 +23,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
+	"github.com/headwater-git/headwater/core/mirrorset"
 	"github.com/headwater-git/headwater/core/purge"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/reach"
@@ -74,6 +75,7 @@ type Store interface {
 	CreateRepository(ctx context.Context, r core.Repository) error
 	DetachUpstream(ctx context.Context, id string) error
 	core.CredentialStore
+	core.SharedCredentialStore
 	Settings(ctx context.Context, repoID string) (core.Settings, error)
 	SaveSettings(ctx context.Context, repoID string, s core.Settings) error
 	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
@@ -109,6 +111,7 @@ type Engine struct {
 	content   *content.Service
 	events    *events.Service
 	inbound   *inbound.Service
+	sets      *mirrorset.Service
 	upstreams *upstream.Service
 	discover  *discovery.Discoverer
 	readiness *Readiness
@@ -173,6 +176,9 @@ func New(o Options) (*Engine, error) {
 	})
 	e.inbound = inbound.New(inbound.Options{
 		Store: o.Store, Plugins: o.Plugins, Announcements: inbound.NewAnnouncer(o.Store, e.schedule, e.sync), Upstreams: e.monitor, Clock: o.Clock, Logger: o.Logger, PublicURL: o.PublicURL,
+	})
+	e.sets = mirrorset.New(mirrorset.Options{
+		Store: o.Store, Upstreams: e.upstreams, Repositories: repositories{e}, Clock: o.Clock, Logger: o.Logger, Failpoint: e.repos.Failpoint,
 	})
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
@@ -281,6 +287,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.ephemeral.Run(ctx) })
 	g.Go(func() error { return e.inbound.Run(ctx) })
 	g.Go(func() error { return e.events.Run(ctx) })
+	g.Go(func() error { return e.sets.Run(ctx) })
+	g.Go(func() error { return e.watchCredentials(ctx) })
 	err := g.Wait()
 	e.discover.CloseIdle()
 	return err
@@ -301,6 +309,7 @@ type Services struct {
 	Ephemeral *ephemeral.Service // ephemeral branches as a whole
 	Events    *events.Service    // webhooks and the event feed
 	Inbound   *inbound.Service   // webhooks from hosts
+	Sets      *mirrorset.Service // owners whose repositories are mirrored all together
 	Schedule  *schedule.Service  // requests of syncs, and waiting for them
 	Mirror    *mirror.Service    // plans of syncs, and looks before pushes
 	Rebuild   *rebuild.Service   // missing or damaged folders
@@ -312,7 +321,7 @@ type Services struct {
 func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
-		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound,
+		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound, Sets: e.sets,
 		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Readiness: e.readiness,
 	}
 }

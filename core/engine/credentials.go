@@ -70,6 +70,11 @@ func (e *Engine) CreateCredential(ctx context.Context, r core.Repository, q Cred
 	if err != nil {
 		return core.Credential{}, err
 	}
+	if shared, err := e.store.SharedCredentialOf(ctx, r.ID); err == nil {
+		return core.Credential{}, core.Errorf(core.KindConflict, "the repository uses the shared credential %q of the organisation; a token of the organisation takes it away first", shared.Name)
+	} else if core.KindOf(err) != core.KindNotFound {
+		return core.Credential{}, err
+	}
 	c := e.newCredential(r.ID, host, username, q.Secret)
 	if err := e.store.CreateCredential(ctx, c); err != nil {
 		if core.KindOf(err) == core.KindConflict {

@@ -10,6 +10,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
 	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/providers"
 )
 
 // UpstreamRequest is the wish to link a new repository to an upstream, in the
@@ -21,6 +22,9 @@ type UpstreamRequest struct {
 	Name          string
 	Host          string // upstream_host; "" is the provider's default
 	DefaultBranch string // base_repo.default_branch; "" follows the upstream
+	// Listed is what a listing of the host said of the repository a moment ago; the
+	// host is not asked about it again. nil: none did.
+	Listed *providers.Remote
 }
 
 // CreateRequest is the wish for a new repository.

@@ -37,6 +37,7 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 	if r.Upstream != nil {
 		up, remote, err := e.upstreams.Link(ctx, upstream.LinkRequest{
 			Provider: r.Upstream.Provider, Public: r.Upstream.Public, Owner: r.Upstream.Owner, Name: r.Upstream.Name, Host: r.Upstream.Host,
+			Listed: r.Upstream.Listed,
 		})
 		if err != nil {
 			return core.Repository{}, err

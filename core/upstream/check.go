@@ -48,7 +48,7 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 	if !m.Capabilities.StableIDs {
 		return Condition{Unknown: "the server has no way to ask " + up.Host + " for a stable id"}, nil
 	}
-	stored, err := s.stored(ctx, repo)
+	stored, err := s.stored(ctx, repo, false)
 	if err != nil {
 		return Condition{}, err
 	}

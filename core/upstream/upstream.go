@@ -37,6 +37,7 @@ type Plugin interface {
 	EnsureWebhook(ctx context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error)
 	RemoveWebhook(ctx context.Context, r providers.RemoveWebhookRequest) error
 	ReplayDeliveries(ctx context.Context, r providers.ReplayRequest) (providers.ReplayResult, error)
+	ListRepositories(ctx context.Context, r providers.ListRequest) (providers.RepositoryPage, error)
 }
 
 // Plugins finds provider instances.
@@ -99,6 +100,9 @@ type LinkRequest struct {
 	Owner    string
 	Name     string
 	Host     string
+	// Listed is what a listing of the host said of the repository a moment ago; nil:
+	// none did, and hosts that can be are asked.
+	Listed *providers.Remote
 }
 
 // Link finds the provider for the request and returns the upstream it means.
@@ -140,10 +144,13 @@ func (s *Service) Link(ctx context.Context, r LinkRequest) (core.Upstream, provi
 	}
 	remote, err := p.Resolve(ctx, providers.ResolveRequest{
 		Locator: providers.Locator{Host: host, Owner: r.Owner, Name: r.Name},
-		Contact: m.Mode != providers.ModeGeneric,
+		Contact: m.Mode != providers.ModeGeneric && r.Listed == nil,
 	})
 	if err != nil {
 		return core.Upstream{}, providers.Remote{}, coreError(op, err)
+	}
+	if r.Listed != nil {
+		remote.UpstreamID, remote.DefaultBranch = r.Listed.UpstreamID, r.Listed.DefaultBranch
 	}
 	return core.Upstream{
 		Provider: wire, Instance: p.Name(), Mode: m.Mode, Host: remote.Host, Owner: r.Owner, Name: r.Name,
@@ -201,7 +208,10 @@ func (s *Service) Manifest(ctx context.Context, up core.Upstream) (providers.Man
 // since, with another credential, which must not reach the old host: so the link
 // is read again after the credential, and must be the caller's. Errors:
 // KindConflict if it is not.
-func (s *Service) stored(ctx context.Context, repo core.Repository) (*providers.StoredCredential, error) {
+//
+// With fresh, the host has refused the credential: if it came of a rotation whose
+// overlap has not ended, the one of before is returned.
+func (s *Service) stored(ctx context.Context, repo core.Repository, fresh bool) (*providers.StoredCredential, error) {
 	if repo.Upstream.Mode != providers.ModeGeneric {
 		return nil, nil
 	}
@@ -225,6 +235,9 @@ func (s *Service) stored(ctx context.Context, repo core.Repository) (*providers.
 	if !strings.EqualFold(c.Host, repo.Upstream.Host) {
 		return nil, nil // stored for another host, which must not see it sent elsewhere
 	}
+	if fresh && c.Previous != nil {
+		return &providers.StoredCredential{Username: c.Previous.Username, Secret: c.Previous.Secret}, nil
+	}
 	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, nil
 }
 
@@ -241,7 +254,7 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 	if err != nil {
 		return git.Remote{}, coreError(op, err)
 	}
-	stored, err := s.stored(ctx, repo)
+	stored, err := s.stored(ctx, repo, fresh)
 	if err != nil {
 		return git.Remote{}, err
 	}

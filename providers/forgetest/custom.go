@@ -27,8 +27,22 @@ func (s customServer) Repository(pathOrID string) (fixture.Repository, bool) {
 func (f *Forge) snapshot(repo *forgeRepo) fixture.Repository {
 	return fixture.Repository{
 		ID: f.stableID(repo), Path: repo.path, Private: repo.private, Archived: repo.archived, DefaultBranch: f.branchOf(repo),
+		Fork: repo.fork,
 	}
 }
+
+// Repositories implements [fixture.Server].
+func (s customServer) Repositories(owner string) []fixture.Repository {
+	list, _ := s.owned(&token{}, owner, true)
+	out := make([]fixture.Repository, 0, len(list))
+	for _, repo := range list {
+		out = append(out, s.snapshot(repo))
+	}
+	return out
+}
+
+// PageSize implements [fixture.Server].
+func (s customServer) PageSize(most int) int { return s.most(most) }
 
 // Access implements [fixture.Server].
 func (s customServer) Access(r *http.Request, path string) fixture.Access {

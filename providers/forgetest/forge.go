@@ -83,6 +83,8 @@ type Forge struct {
 	webhooks forgeHooks
 	skew     time.Duration // of the forge's clock
 	limit    RateLimit
+	owners   map[string]bool // that have no repository; by key
+	pageMost int             // see LimitPages
 }
 
 // NewForge starts a forge that keeps its files in dir, which is created if it
@@ -123,6 +125,7 @@ func NewForge(dir string, o ForgeOptions) (*Forge, error) {
 		repos:   map[string]*forgeRepo{},
 		moved:   map[string]string{},
 		tokens:  map[string]*token{},
+		owners:  map[string]bool{},
 
 		manifests: appManifests{pending: map[string]pendingManifest{}},
 	}

@@ -30,7 +30,7 @@ func (f *Forge) isAPI(path string) bool {
 		return false
 	}
 	// api.github.com has no prefix.
-	for _, root := range []string{"/app/", "/repos/", "/repositories/", "/orgs/", "/users/"} {
+	for _, root := range []string{"/app/", "/repos/", "/repositories/", "/orgs/", "/users/", "/installation/"} {
 		if strings.HasPrefix(path, root) {
 			return true
 		}
@@ -67,6 +67,10 @@ func (f *Forge) serveGitHubAPI(w http.ResponseWriter, r *http.Request) bool {
 		f.githubRepoByID(w, r, parts[1])
 	case get && len(parts) == 3 && (parts[0] == "orgs" || parts[0] == "users") && parts[2] == "installation":
 		f.githubInstallation(w, r, func(i *installation) bool { return strings.EqualFold(i.owner, parts[1]) })
+	case get && len(parts) == 3 && parts[0] == "users" && parts[2] == "repos":
+		f.githubListing(w, r, parts[1])
+	case get && len(parts) == 2 && parts[0] == "installation" && parts[1] == "repositories":
+		f.githubListing(w, r, "")
 	default:
 		return f.serveGitHubManifest(w, r, parts)
 	}
@@ -255,7 +259,12 @@ func (f *Forge) writeGitHubRepo(w http.ResponseWriter, r *http.Request, repo *fo
 		githubError(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	writeJSON(w, http.StatusOK, object{
+	writeJSON(w, http.StatusOK, f.githubRepoBody(repo, t))
+}
+
+// githubRepoBody is a repository as GitHub shows it to a token.
+func (f *Forge) githubRepoBody(repo *forgeRepo, t *token) object {
+	return object{
 		"id":             repo.id,
 		"name":           repo.name(),
 		"full_name":      repo.path,
@@ -268,5 +277,6 @@ func (f *Forge) writeGitHubRepo(w http.ResponseWriter, r *http.Request, repo *fo
 		"archived":       repo.archived,
 		"size":           f.kilobytes(repo),
 		"permissions":    object{"pull": true, "push": t.sees(repo) && !t.ReadOnly},
-	})
+		"fork":           repo.fork,
+	}
 }

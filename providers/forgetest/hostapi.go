@@ -79,7 +79,7 @@ func (f *Forge) moveAPI(w http.ResponseWriter, path, base string, escape func(st
 func (f *Forge) serveGitLabAPI(w http.ResponseWriter, r *http.Request) bool {
 	escaped, ok := f.apiRest(r, "/projects/")
 	if !ok {
-		return false
+		return f.serveGitLabListing(w, r)
 	}
 	id, err := url.PathUnescape(escaped)
 	if err != nil || strings.Contains(escaped, "/") {
@@ -96,6 +96,12 @@ func (f *Forge) serveGitLabAPI(w http.ResponseWriter, r *http.Request) bool {
 	if !ok {
 		return true
 	}
+	writeJSON(w, http.StatusOK, f.gitlabListed(repo, t))
+	return true
+}
+
+// gitlabListed is a project as GitLab shows it to a token.
+func (f *Forge) gitlabListed(repo *forgeRepo, t *token) object {
 	body := object{
 		"id":                  repo.id,
 		"path":                repo.name(),
@@ -114,12 +120,17 @@ func (f *Forge) serveGitLabAPI(w http.ResponseWriter, r *http.Request) bool {
 		body["permissions"] = object{"project_access": object{"access_level": level}, "group_access": nil}
 		body["statistics"] = object{"repository_size": f.kilobytes(repo) * 1024}
 	}
-	writeJSON(w, http.StatusOK, body)
-	return true
+	if repo.fork {
+		body["forked_from_project"] = object{"id": 1, "path_with_namespace": "elsewhere/" + repo.name()}
+	}
+	return body
 }
 
 // serveGiteaAPI serves GET /repos/:owner/:name and /repositories/:id.
 func (f *Forge) serveGiteaAPI(w http.ResponseWriter, r *http.Request) bool {
+	if f.serveGiteaListing(w, r) {
+		return true
+	}
 	var repo *forgeRepo
 	if id, ok := f.apiRest(r, "/repositories/"); ok {
 		if _, given := f.lookup(r); !given {
@@ -140,8 +151,14 @@ func (f *Forge) serveGiteaAPI(w http.ResponseWriter, r *http.Request) bool {
 	if !ok {
 		return true
 	}
+	writeJSON(w, http.StatusOK, f.giteaRepo(repo, t))
+	return true
+}
+
+// giteaRepo is a repository as Gitea shows it to a token.
+func (f *Forge) giteaRepo(repo *forgeRepo, t *token) object {
 	push := t.sees(repo) && !t.ReadOnly
-	writeJSON(w, http.StatusOK, object{
+	return object{
 		"id":             repo.id,
 		"name":           repo.name(),
 		"full_name":      repo.path,
@@ -151,15 +168,18 @@ func (f *Forge) serveGiteaAPI(w http.ResponseWriter, r *http.Request) bool {
 		"clone_url":      f.CloneURL(repo.path),
 		"default_branch": f.branchOf(repo),
 		"archived":       repo.archived,
+		"fork":           repo.fork,
 		"size":           f.kilobytes(repo),
 		"permissions":    object{"admin": false, "push": push, "pull": true},
-	})
-	return true
+	}
 }
 
 // serveBitbucketAPI serves GET /repositories/:workspace/:name, where the name
 // may be the UUID.
 func (f *Forge) serveBitbucketAPI(w http.ResponseWriter, r *http.Request) bool {
+	if f.serveBitbucketListing(w, r) {
+		return true
+	}
 	escaped, ok := f.apiRest(r, "/repositories/")
 	path, err := url.PathUnescape(escaped)
 	if !ok || err != nil || strings.Count(path, "/") != 1 {
@@ -178,11 +198,17 @@ func (f *Forge) serveBitbucketAPI(w http.ResponseWriter, r *http.Request) bool {
 		failure("Repository "+path+" not found")); !ok {
 		return true
 	}
+	writeJSON(w, http.StatusOK, f.bitbucketRepo(repo))
+	return true
+}
+
+// bitbucketRepo is a repository as Bitbucket shows it.
+func (f *Forge) bitbucketRepo(repo *forgeRepo) object {
 	links := object{
 		"html":  object{"href": f.URL() + "/" + repo.path},
 		"clone": []object{{"name": "https", "href": f.CloneURL(repo.path)}},
 	}
-	writeJSON(w, http.StatusOK, object{
+	body := object{
 		"type":       "repository",
 		"uuid":       f.stableID(repo),
 		"name":       repo.name(),
@@ -191,6 +217,9 @@ func (f *Forge) serveBitbucketAPI(w http.ResponseWriter, r *http.Request) bool {
 		"mainbranch": object{"type": "branch", "name": f.branchOf(repo)},
 		"size":       f.kilobytes(repo) * 1024,
 		"links":      links,
-	})
-	return true
+	}
+	if repo.fork {
+		body["parent"] = object{"type": "repository", "full_name": "elsewhere/" + repo.name()}
+	}
+	return body
 }

@@ -26,6 +26,7 @@ type forgeRepo struct {
 	folder   string // below the forge's root; never moves
 	private  bool
 	archived bool
+	fork     bool
 	refusals []Refusal
 }
 

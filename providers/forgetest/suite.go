@@ -20,6 +20,8 @@ type Traits struct {
 	// EventHeader is the header that names the event of a webhook; "" if the
 	// body does.
 	EventHeader string
+	// NoArchive: the host has no archived repositories.
+	NoArchive bool
 }
 
 // Traits returns what the suite must know about the forge's host.
@@ -28,6 +30,7 @@ func (f *Forge) Traits() Traits {
 	t := Traits{
 		HostKey: r.hostKey, OpenBody: r.openBody, Apps: f.app != nil, RateWords: r.api != nil && r.custom == nil,
 		Registers: r.hooks != nil || r.custom != nil, EventHeader: r.eventHeader,
+		NoArchive: f.options.HostKind == HostBitbucket,
 	}
 	if f.options.HostKind == HostSourceHut {
 		t.OwnerPrefix = "~"

@@ -106,6 +106,8 @@ func Run(t *testing.T, newProvider func() providers.Provider, fixture Fixture) {
 		{"webhook registration corrects", s.testRegistrationCorrects},
 		{"webhook registration refused", s.testRegistrationRefused},
 		{"webhook replay", s.testReplay},
+		{"listing", s.testListing},
+		{"listing refused", s.testListingRefused},
 		{"probe", s.testProbe},
 		{"no secret in errors", s.testSecrets},
 		{"cancelled context", s.testCancelled},

@@ -23,12 +23,14 @@ type Loopback struct {
 	EnsureWebhookFunc    func(context.Context, providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error)
 	RemoveWebhookFunc    func(context.Context, providers.RemoveWebhookRequest) error
 	ReplayDeliveriesFunc func(context.Context, providers.ReplayRequest) (providers.ReplayResult, error)
+	ListRepositoriesFunc func(context.Context, providers.ListRequest) (providers.RepositoryPage, error)
 }
 
 var (
 	_ providers.Provider         = (*Loopback)(nil)
 	_ providers.WebhookRegistrar = (*Loopback)(nil)
 	_ providers.DeliveryReplayer = (*Loopback)(nil)
+	_ providers.RepositoryLister = (*Loopback)(nil)
 )
 
 // Manifest implements [providers.Provider].
@@ -122,4 +124,12 @@ func (l *Loopback) ReplayDeliveries(ctx context.Context, r providers.ReplayReque
 		return l.ReplayDeliveriesFunc(ctx, r)
 	}
 	return providers.ReplayResult{}, providers.Errorf(providers.CodeUnsupported, "the loopback provider replays no webhooks")
+}
+
+// ListRepositories implements [providers.RepositoryLister].
+func (l *Loopback) ListRepositories(ctx context.Context, r providers.ListRequest) (providers.RepositoryPage, error) {
+	if l.ListRepositoriesFunc != nil {
+		return l.ListRepositoriesFunc(ctx, r)
+	}
+	return providers.RepositoryPage{}, providers.Errorf(providers.CodeUnsupported, "the loopback provider lists no repositories")
 }

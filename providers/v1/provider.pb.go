@@ -641,7 +641,10 @@ type Capabilities struct {
 	Replay bool `protobuf:"varint,9,opt,name=replay,proto3" json:"replay,omitempty"`
 	// A push to refs/for/BRANCH makes or updates a pull request (AGit), and the
 	// answer names the ref that came of it.
-	Agit          bool `protobuf:"varint,10,opt,name=agit,proto3" json:"agit,omitempty"`
+	Agit bool `protobuf:"varint,10,opt,name=agit,proto3" json:"agit,omitempty"`
+	// The repositories of an owner can be listed: ListRepositories is
+	// implemented.
+	Listing       bool `protobuf:"varint,11,opt,name=listing,proto3" json:"listing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -742,6 +745,13 @@ func (x *Capabilities) GetReplay() bool {
 func (x *Capabilities) GetAgit() bool {
 	if x != nil {
 		return x.Agit
+	}
+	return false
+}
+
+func (x *Capabilities) GetListing() bool {
+	if x != nil {
+		return x.Listing
 	}
 	return false
 }
@@ -2691,6 +2701,197 @@ func (x *ReplayDeliveriesResponse) GetIncomplete() bool {
 	return false
 }
 
+type ListRepositoriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Host or host:port; empty: the provider's default.
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// Organisation, group, workspace or user. May hold slashes.
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Absent: what anybody may see, or what the App may.
+	Stored *StoredCredential `protobuf:"bytes,3,opt,name=stored,proto3" json:"stored,omitempty"`
+	// Empty: the first page; else next of the page before.
+	Cursor        string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRepositoriesRequest) Reset() {
+	*x = ListRepositoriesRequest{}
+	mi := &file_providers_v1_provider_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRepositoriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRepositoriesRequest) ProtoMessage() {}
+
+func (x *ListRepositoriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRepositoriesRequest.ProtoReflect.Descriptor instead.
+func (*ListRepositoriesRequest) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListRepositoriesRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ListRepositoriesRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ListRepositoriesRequest) GetStored() *StoredCredential {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
+func (x *ListRepositoriesRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type ListRepositoriesResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Repositories []*ListedRepository    `protobuf:"bytes,1,rep,name=repositories,proto3" json:"repositories,omitempty"`
+	// The cursor of the next page, in words of the plugin's own; empty: this is
+	// the last one.
+	Next string `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	// When the stored credential expires; absent if the host does not say or it
+	// does not expire.
+	CredentialExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=credential_expires_at,json=credentialExpiresAt,proto3" json:"credential_expires_at,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *ListRepositoriesResponse) Reset() {
+	*x = ListRepositoriesResponse{}
+	mi := &file_providers_v1_provider_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRepositoriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRepositoriesResponse) ProtoMessage() {}
+
+func (x *ListRepositoriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRepositoriesResponse.ProtoReflect.Descriptor instead.
+func (*ListRepositoriesResponse) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListRepositoriesResponse) GetRepositories() []*ListedRepository {
+	if x != nil {
+		return x.Repositories
+	}
+	return nil
+}
+
+func (x *ListRepositoriesResponse) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *ListRepositoriesResponse) GetCredentialExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CredentialExpiresAt
+	}
+	return nil
+}
+
+// ListedRepository is one repository of a listing.
+type ListedRepository struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Resolve with contact returns it; upstream_id is never empty.
+	Remote *Remote `protobuf:"bytes,1,opt,name=remote,proto3" json:"remote,omitempty"`
+	// The repository was made from another one at the host.
+	Fork          bool `protobuf:"varint,2,opt,name=fork,proto3" json:"fork,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListedRepository) Reset() {
+	*x = ListedRepository{}
+	mi := &file_providers_v1_provider_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListedRepository) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListedRepository) ProtoMessage() {}
+
+func (x *ListedRepository) ProtoReflect() protoreflect.Message {
+	mi := &file_providers_v1_provider_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListedRepository.ProtoReflect.Descriptor instead.
+func (*ListedRepository) Descriptor() ([]byte, []int) {
+	return file_providers_v1_provider_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListedRepository) GetRemote() *Remote {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *ListedRepository) GetFork() bool {
+	if x != nil {
+		return x.Fork
+	}
+	return false
+}
+
 var File_providers_v1_provider_proto protoreflect.FileDescriptor
 
 const file_providers_v1_provider_proto_rawDesc = "" +
@@ -2723,7 +2924,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"attributes\x12'\n" +
 	"\x0fwebhook_headers\x18\n" +
 	" \x03(\tR\x0ewebhookHeaders\x122\n" +
-	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\xdf\x02\n" +
+	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\xf9\x02\n" +
 	"\fCapabilities\x12\x1d\n" +
 	"\n" +
 	"push_https\x18\x01 \x01(\bR\tpushHttps\x12)\n" +
@@ -2738,7 +2939,8 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x14webhook_registration\x18\b \x01(\bR\x13webhookRegistration\x12\x16\n" +
 	"\x06replay\x18\t \x01(\bR\x06replay\x12\x12\n" +
 	"\x04agit\x18\n" +
-	" \x01(\bR\x04agit\"\x7f\n" +
+	" \x01(\bR\x04agit\x12\x18\n" +
+	"\alisting\x18\v \x01(\bR\alisting\"\x7f\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
@@ -2887,7 +3089,19 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\breplayed\x18\x02 \x01(\x05R\breplayed\x12\x1e\n" +
 	"\n" +
 	"incomplete\x18\x03 \x01(\bR\n" +
-	"incomplete*\xd2\x02\n" +
+	"incomplete\"\x9c\x01\n" +
+	"\x17ListRepositoriesRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12?\n" +
+	"\x06stored\x18\x03 \x01(\v2'.headwater.provider.v1.StoredCredentialR\x06stored\x12\x16\n" +
+	"\x06cursor\x18\x04 \x01(\tR\x06cursor\"\xcb\x01\n" +
+	"\x18ListRepositoriesResponse\x12K\n" +
+	"\frepositories\x18\x01 \x03(\v2'.headwater.provider.v1.ListedRepositoryR\frepositories\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\x12N\n" +
+	"\x15credential_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x13credentialExpiresAt\"]\n" +
+	"\x10ListedRepository\x125\n" +
+	"\x06remote\x18\x01 \x01(\v2\x1d.headwater.provider.v1.RemoteR\x06remote\x12\x12\n" +
+	"\x04fork\x18\x02 \x01(\bR\x04fork*\xd2\x02\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ERROR_CODE_NOT_FOUND\x10\x01\x12\x1e\n" +
@@ -2920,7 +3134,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x14WEBHOOK_KIND_DELETED\x10\x05\x12\x1d\n" +
 	"\x19WEBHOOK_KIND_INSTALLATION\x10\x06\x12\x15\n" +
 	"\x11WEBHOOK_KIND_PING\x10\a\x12\x18\n" +
-	"\x14WEBHOOK_KIND_IGNORED\x10\b2\x95\a\n" +
+	"\x14WEBHOOK_KIND_IGNORED\x10\b2\x8a\b\n" +
 	"\x0fProviderService\x12[\n" +
 	"\bManifest\x12&.headwater.provider.v1.ManifestRequest\x1a'.headwater.provider.v1.ManifestResponse\x12^\n" +
 	"\tConfigure\x12'.headwater.provider.v1.ConfigureRequest\x1a(.headwater.provider.v1.ConfigureResponse\x12X\n" +
@@ -2931,7 +3145,8 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x05Probe\x12#.headwater.provider.v1.ProbeRequest\x1a$.headwater.provider.v1.ProbeResponse\x12j\n" +
 	"\rEnsureWebhook\x12+.headwater.provider.v1.EnsureWebhookRequest\x1a,.headwater.provider.v1.EnsureWebhookResponse\x12j\n" +
 	"\rRemoveWebhook\x12+.headwater.provider.v1.RemoveWebhookRequest\x1a,.headwater.provider.v1.RemoveWebhookResponse\x12s\n" +
-	"\x10ReplayDeliveries\x12..headwater.provider.v1.ReplayDeliveriesRequest\x1a/.headwater.provider.v1.ReplayDeliveriesResponseB<Z:github.com/headwater-git/headwater/providers/v1;providerv1b\x06proto3"
+	"\x10ReplayDeliveries\x12..headwater.provider.v1.ReplayDeliveriesRequest\x1a/.headwater.provider.v1.ReplayDeliveriesResponse\x12s\n" +
+	"\x10ListRepositories\x12..headwater.provider.v1.ListRepositoriesRequest\x1a/.headwater.provider.v1.ListRepositoriesResponseB<Z:github.com/headwater-git/headwater/providers/v1;providerv1b\x06proto3"
 
 var (
 	file_providers_v1_provider_proto_rawDescOnce sync.Once
@@ -2946,7 +3161,7 @@ func file_providers_v1_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_providers_v1_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_providers_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_providers_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_providers_v1_provider_proto_goTypes = []any{
 	(ErrorCode)(0),                   // 0: headwater.provider.v1.ErrorCode
 	(Mode)(0),                        // 1: headwater.provider.v1.Mode
@@ -2984,12 +3199,15 @@ var file_providers_v1_provider_proto_goTypes = []any{
 	(*RemoveWebhookResponse)(nil),    // 33: headwater.provider.v1.RemoveWebhookResponse
 	(*ReplayDeliveriesRequest)(nil),  // 34: headwater.provider.v1.ReplayDeliveriesRequest
 	(*ReplayDeliveriesResponse)(nil), // 35: headwater.provider.v1.ReplayDeliveriesResponse
-	(*durationpb.Duration)(nil),      // 36: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 37: google.protobuf.Timestamp
+	(*ListRepositoriesRequest)(nil),  // 36: headwater.provider.v1.ListRepositoriesRequest
+	(*ListRepositoriesResponse)(nil), // 37: headwater.provider.v1.ListRepositoriesResponse
+	(*ListedRepository)(nil),         // 38: headwater.provider.v1.ListedRepository
+	(*durationpb.Duration)(nil),      // 39: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 40: google.protobuf.Timestamp
 }
 var file_providers_v1_provider_proto_depIdxs = []int32{
 	0,  // 0: headwater.provider.v1.ProviderError.code:type_name -> headwater.provider.v1.ErrorCode
-	36, // 1: headwater.provider.v1.ProviderError.retry_after:type_name -> google.protobuf.Duration
+	39, // 1: headwater.provider.v1.ProviderError.retry_after:type_name -> google.protobuf.Duration
 	7,  // 2: headwater.provider.v1.ManifestResponse.manifest:type_name -> headwater.provider.v1.Manifest
 	1,  // 3: headwater.provider.v1.Manifest.mode:type_name -> headwater.provider.v1.Mode
 	8,  // 4: headwater.provider.v1.Manifest.capabilities:type_name -> headwater.provider.v1.Capabilities
@@ -3001,50 +3219,56 @@ var file_providers_v1_provider_proto_depIdxs = []int32{
 	14, // 10: headwater.provider.v1.CredentialRequest.remote:type_name -> headwater.provider.v1.Remote
 	2,  // 11: headwater.provider.v1.CredentialRequest.operation:type_name -> headwater.provider.v1.Operation
 	15, // 12: headwater.provider.v1.CredentialRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	36, // 13: headwater.provider.v1.CredentialRequest.min_validity:type_name -> google.protobuf.Duration
+	39, // 13: headwater.provider.v1.CredentialRequest.min_validity:type_name -> google.protobuf.Duration
 	20, // 14: headwater.provider.v1.CredentialResponse.none:type_name -> headwater.provider.v1.NoCredential
 	21, // 15: headwater.provider.v1.CredentialResponse.basic:type_name -> headwater.provider.v1.BasicCredential
 	22, // 16: headwater.provider.v1.CredentialResponse.header:type_name -> headwater.provider.v1.HeaderCredential
-	37, // 17: headwater.provider.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
+	40, // 17: headwater.provider.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
 	23, // 18: headwater.provider.v1.ParseWebhookRequest.headers:type_name -> headwater.provider.v1.Header
-	37, // 19: headwater.provider.v1.ParseWebhookRequest.received_at:type_name -> google.protobuf.Timestamp
+	40, // 19: headwater.provider.v1.ParseWebhookRequest.received_at:type_name -> google.protobuf.Timestamp
 	14, // 20: headwater.provider.v1.ParseWebhookRequest.repository:type_name -> headwater.provider.v1.Remote
 	3,  // 21: headwater.provider.v1.ParseWebhookResponse.kind:type_name -> headwater.provider.v1.WebhookKind
 	25, // 22: headwater.provider.v1.ParseWebhookResponse.refs:type_name -> headwater.provider.v1.RefHint
 	27, // 23: headwater.provider.v1.ParseWebhookResponse.repositories:type_name -> headwater.provider.v1.RepositoryHint
 	14, // 24: headwater.provider.v1.ProbeRequest.remote:type_name -> headwater.provider.v1.Remote
 	15, // 25: headwater.provider.v1.ProbeRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	37, // 26: headwater.provider.v1.ProbeResponse.rate_reset_at:type_name -> google.protobuf.Timestamp
-	36, // 27: headwater.provider.v1.ProbeResponse.latency:type_name -> google.protobuf.Duration
-	36, // 28: headwater.provider.v1.ProbeResponse.clock_skew:type_name -> google.protobuf.Duration
+	40, // 26: headwater.provider.v1.ProbeResponse.rate_reset_at:type_name -> google.protobuf.Timestamp
+	39, // 27: headwater.provider.v1.ProbeResponse.latency:type_name -> google.protobuf.Duration
+	39, // 28: headwater.provider.v1.ProbeResponse.clock_skew:type_name -> google.protobuf.Duration
 	14, // 29: headwater.provider.v1.EnsureWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
 	15, // 30: headwater.provider.v1.EnsureWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
 	14, // 31: headwater.provider.v1.RemoveWebhookRequest.remote:type_name -> headwater.provider.v1.Remote
 	15, // 32: headwater.provider.v1.RemoveWebhookRequest.stored:type_name -> headwater.provider.v1.StoredCredential
-	37, // 33: headwater.provider.v1.ReplayDeliveriesRequest.since:type_name -> google.protobuf.Timestamp
-	5,  // 34: headwater.provider.v1.ProviderService.Manifest:input_type -> headwater.provider.v1.ManifestRequest
-	10, // 35: headwater.provider.v1.ProviderService.Configure:input_type -> headwater.provider.v1.ConfigureRequest
-	16, // 36: headwater.provider.v1.ProviderService.Resolve:input_type -> headwater.provider.v1.ResolveRequest
-	18, // 37: headwater.provider.v1.ProviderService.Credential:input_type -> headwater.provider.v1.CredentialRequest
-	24, // 38: headwater.provider.v1.ProviderService.ParseWebhook:input_type -> headwater.provider.v1.ParseWebhookRequest
-	28, // 39: headwater.provider.v1.ProviderService.Probe:input_type -> headwater.provider.v1.ProbeRequest
-	30, // 40: headwater.provider.v1.ProviderService.EnsureWebhook:input_type -> headwater.provider.v1.EnsureWebhookRequest
-	32, // 41: headwater.provider.v1.ProviderService.RemoveWebhook:input_type -> headwater.provider.v1.RemoveWebhookRequest
-	34, // 42: headwater.provider.v1.ProviderService.ReplayDeliveries:input_type -> headwater.provider.v1.ReplayDeliveriesRequest
-	6,  // 43: headwater.provider.v1.ProviderService.Manifest:output_type -> headwater.provider.v1.ManifestResponse
-	11, // 44: headwater.provider.v1.ProviderService.Configure:output_type -> headwater.provider.v1.ConfigureResponse
-	17, // 45: headwater.provider.v1.ProviderService.Resolve:output_type -> headwater.provider.v1.ResolveResponse
-	19, // 46: headwater.provider.v1.ProviderService.Credential:output_type -> headwater.provider.v1.CredentialResponse
-	26, // 47: headwater.provider.v1.ProviderService.ParseWebhook:output_type -> headwater.provider.v1.ParseWebhookResponse
-	29, // 48: headwater.provider.v1.ProviderService.Probe:output_type -> headwater.provider.v1.ProbeResponse
-	31, // 49: headwater.provider.v1.ProviderService.EnsureWebhook:output_type -> headwater.provider.v1.EnsureWebhookResponse
-	33, // 50: headwater.provider.v1.ProviderService.RemoveWebhook:output_type -> headwater.provider.v1.RemoveWebhookResponse
-	35, // 51: headwater.provider.v1.ProviderService.ReplayDeliveries:output_type -> headwater.provider.v1.ReplayDeliveriesResponse
-	43, // [43:52] is the sub-list for method output_type
-	34, // [34:43] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	40, // 33: headwater.provider.v1.ReplayDeliveriesRequest.since:type_name -> google.protobuf.Timestamp
+	15, // 34: headwater.provider.v1.ListRepositoriesRequest.stored:type_name -> headwater.provider.v1.StoredCredential
+	38, // 35: headwater.provider.v1.ListRepositoriesResponse.repositories:type_name -> headwater.provider.v1.ListedRepository
+	40, // 36: headwater.provider.v1.ListRepositoriesResponse.credential_expires_at:type_name -> google.protobuf.Timestamp
+	14, // 37: headwater.provider.v1.ListedRepository.remote:type_name -> headwater.provider.v1.Remote
+	5,  // 38: headwater.provider.v1.ProviderService.Manifest:input_type -> headwater.provider.v1.ManifestRequest
+	10, // 39: headwater.provider.v1.ProviderService.Configure:input_type -> headwater.provider.v1.ConfigureRequest
+	16, // 40: headwater.provider.v1.ProviderService.Resolve:input_type -> headwater.provider.v1.ResolveRequest
+	18, // 41: headwater.provider.v1.ProviderService.Credential:input_type -> headwater.provider.v1.CredentialRequest
+	24, // 42: headwater.provider.v1.ProviderService.ParseWebhook:input_type -> headwater.provider.v1.ParseWebhookRequest
+	28, // 43: headwater.provider.v1.ProviderService.Probe:input_type -> headwater.provider.v1.ProbeRequest
+	30, // 44: headwater.provider.v1.ProviderService.EnsureWebhook:input_type -> headwater.provider.v1.EnsureWebhookRequest
+	32, // 45: headwater.provider.v1.ProviderService.RemoveWebhook:input_type -> headwater.provider.v1.RemoveWebhookRequest
+	34, // 46: headwater.provider.v1.ProviderService.ReplayDeliveries:input_type -> headwater.provider.v1.ReplayDeliveriesRequest
+	36, // 47: headwater.provider.v1.ProviderService.ListRepositories:input_type -> headwater.provider.v1.ListRepositoriesRequest
+	6,  // 48: headwater.provider.v1.ProviderService.Manifest:output_type -> headwater.provider.v1.ManifestResponse
+	11, // 49: headwater.provider.v1.ProviderService.Configure:output_type -> headwater.provider.v1.ConfigureResponse
+	17, // 50: headwater.provider.v1.ProviderService.Resolve:output_type -> headwater.provider.v1.ResolveResponse
+	19, // 51: headwater.provider.v1.ProviderService.Credential:output_type -> headwater.provider.v1.CredentialResponse
+	26, // 52: headwater.provider.v1.ProviderService.ParseWebhook:output_type -> headwater.provider.v1.ParseWebhookResponse
+	29, // 53: headwater.provider.v1.ProviderService.Probe:output_type -> headwater.provider.v1.ProbeResponse
+	31, // 54: headwater.provider.v1.ProviderService.EnsureWebhook:output_type -> headwater.provider.v1.EnsureWebhookResponse
+	33, // 55: headwater.provider.v1.ProviderService.RemoveWebhook:output_type -> headwater.provider.v1.RemoveWebhookResponse
+	35, // 56: headwater.provider.v1.ProviderService.ReplayDeliveries:output_type -> headwater.provider.v1.ReplayDeliveriesResponse
+	37, // 57: headwater.provider.v1.ProviderService.ListRepositories:output_type -> headwater.provider.v1.ListRepositoriesResponse
+	48, // [48:58] is the sub-list for method output_type
+	38, // [38:48] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_providers_v1_provider_proto_init() }
@@ -3063,7 +3287,7 @@ func file_providers_v1_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_providers_v1_provider_proto_rawDesc), len(file_providers_v1_provider_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   32,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

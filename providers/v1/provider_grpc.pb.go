@@ -44,6 +44,7 @@ const (
 	ProviderService_EnsureWebhook_FullMethodName    = "/headwater.provider.v1.ProviderService/EnsureWebhook"
 	ProviderService_RemoveWebhook_FullMethodName    = "/headwater.provider.v1.ProviderService/RemoveWebhook"
 	ProviderService_ReplayDeliveries_FullMethodName = "/headwater.provider.v1.ProviderService/ReplayDeliveries"
+	ProviderService_ListRepositories_FullMethodName = "/headwater.provider.v1.ProviderService/ListRepositories"
 )
 
 // ProviderServiceClient is the client API for ProviderService service.
@@ -129,6 +130,21 @@ type ProviderServiceClient interface {
 	// other: a plugin that does not get through the host's log in time answers
 	// what it did, with incomplete set.
 	ReplayDeliveries(ctx context.Context, in *ReplayDeliveriesRequest, opts ...grpc.CallOption) (*ReplayDeliveriesResponse, error)
+	// ListRepositories returns one page of the repositories that an owner at the
+	// host has: an organisation, a group with all groups below it, a workspace or
+	// a user. Only called when the manifest says listing: when an operator mirrors
+	// all of an owner, and from time to time when that is to keep up.
+	//
+	// Each call makes as few requests as the host allows, so that a limit of the
+	// host costs one page: RATE_LIMITED with retry_after, and the same page is
+	// asked for again. Pages are in an order that new repositories do not change,
+	// where the host has one. Archived repositories and forks are among them.
+	//
+	// NOT_FOUND: there is no such owner, or the credential does not show it.
+	// UNAUTHENTICATED and PERMISSION_DENIED: the credential opens no listing.
+	// INVALID_ARGUMENT: the owner or the cursor makes no sense. REVOKED: the App
+	// is not installed there. UNSUPPORTED: this host cannot.
+	ListRepositories(ctx context.Context, in *ListRepositoriesRequest, opts ...grpc.CallOption) (*ListRepositoriesResponse, error)
 }
 
 type providerServiceClient struct {
@@ -229,6 +245,16 @@ func (c *providerServiceClient) ReplayDeliveries(ctx context.Context, in *Replay
 	return out, nil
 }
 
+func (c *providerServiceClient) ListRepositories(ctx context.Context, in *ListRepositoriesRequest, opts ...grpc.CallOption) (*ListRepositoriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRepositoriesResponse)
+	err := c.cc.Invoke(ctx, ProviderService_ListRepositories_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProviderServiceServer is the server API for ProviderService service.
 // All implementations must embed UnimplementedProviderServiceServer
 // for forward compatibility.
@@ -312,6 +338,21 @@ type ProviderServiceServer interface {
 	// other: a plugin that does not get through the host's log in time answers
 	// what it did, with incomplete set.
 	ReplayDeliveries(context.Context, *ReplayDeliveriesRequest) (*ReplayDeliveriesResponse, error)
+	// ListRepositories returns one page of the repositories that an owner at the
+	// host has: an organisation, a group with all groups below it, a workspace or
+	// a user. Only called when the manifest says listing: when an operator mirrors
+	// all of an owner, and from time to time when that is to keep up.
+	//
+	// Each call makes as few requests as the host allows, so that a limit of the
+	// host costs one page: RATE_LIMITED with retry_after, and the same page is
+	// asked for again. Pages are in an order that new repositories do not change,
+	// where the host has one. Archived repositories and forks are among them.
+	//
+	// NOT_FOUND: there is no such owner, or the credential does not show it.
+	// UNAUTHENTICATED and PERMISSION_DENIED: the credential opens no listing.
+	// INVALID_ARGUMENT: the owner or the cursor makes no sense. REVOKED: the App
+	// is not installed there. UNSUPPORTED: this host cannot.
+	ListRepositories(context.Context, *ListRepositoriesRequest) (*ListRepositoriesResponse, error)
 	mustEmbedUnimplementedProviderServiceServer()
 }
 
@@ -348,6 +389,9 @@ func (UnimplementedProviderServiceServer) RemoveWebhook(context.Context, *Remove
 }
 func (UnimplementedProviderServiceServer) ReplayDeliveries(context.Context, *ReplayDeliveriesRequest) (*ReplayDeliveriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplayDeliveries not implemented")
+}
+func (UnimplementedProviderServiceServer) ListRepositories(context.Context, *ListRepositoriesRequest) (*ListRepositoriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRepositories not implemented")
 }
 func (UnimplementedProviderServiceServer) mustEmbedUnimplementedProviderServiceServer() {}
 func (UnimplementedProviderServiceServer) testEmbeddedByValue()                         {}
@@ -532,6 +576,24 @@ func _ProviderService_ReplayDeliveries_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProviderService_ListRepositories_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRepositoriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServiceServer).ListRepositories(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProviderService_ListRepositories_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServiceServer).ListRepositories(ctx, req.(*ListRepositoriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ProviderService_ServiceDesc is the grpc.ServiceDesc for ProviderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -574,6 +636,10 @@ var ProviderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplayDeliveries",
 			Handler:    _ProviderService_ReplayDeliveries_Handler,
+		},
+		{
+			MethodName: "ListRepositories",
+			Handler:    _ProviderService_ListRepositories_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -61,7 +61,10 @@ func (s *server) link(c *call, do linking) error {
 	}
 	if dry {
 		c.action.word = "" // nothing is written
-	} else if err := mayRelink(c); err != nil {
+		if err := s.keepsShared(c); err != nil {
+			return err
+		}
+	} else if err := s.mayRelink(c); err != nil {
 		return err
 	}
 	if s.Links == nil {

@@ -52,7 +52,7 @@ func (s *server) audit(c *call, cause error) {
 	if c.action.providers {
 		e.Target, _ = c.segment("name")
 	}
-	for _, name := range []string{"id", "delivery", "webhook", "tag"} {
+	for _, name := range []string{"id", "delivery", "webhook", "credential", "set", "tag"} {
 		if e.Target == "" {
 			e.Target, _ = c.segment(name) // one that is badly encoded names nothing
 		}

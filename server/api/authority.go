@@ -30,6 +30,7 @@ var organisationAuthority = []authority{
 	{noun: "issued tokens", root: "tokens", text: "They open what they name, in any repository.", signedOnly: []string{"issueToken"}},
 	{noun: "revocations", root: "revocations", text: "They end the tokens of others.", signedOnly: []string{"revokeTokens"}},
 	{noun: "shared credentials", root: "credentials", text: "They open upstreams of many repositories."},
+	{noun: "mirror sets", root: "mirror-sets", operations: []string{"planMirrorSet"}, text: "They make repositories of all that an owner at a host has, with a shared credential."},
 	{noun: "signing keys", root: "signing-keys", text: "They decide whose commits count as signed."},
 	{noun: "issuers", root: "issuers", text: "They decide whose tokens are exchanged for ours."},
 	{noun: "the organisation itself", root: "organisation", text: "It owns every repository: settings of all, limits, deletion."},

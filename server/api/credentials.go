@@ -56,6 +56,7 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 // credentialView is a credential in answers: never with its secret.
 type credentialView struct {
 	ID        string         `json:"id"`
+	Shared    string         `json:"shared,omitempty"` // name of the shared credential that it is
 	Username  string         `json:"username,omitempty"`
 	Host      string         `json:"upstream_host,omitempty"` // the only one that it is sent to
 	CreatedAt core.Timestamp `json:"created_at"`
@@ -63,7 +64,7 @@ type credentialView struct {
 }
 
 func viewCredential(c core.Credential) credentialView {
-	return credentialView{ID: c.ID, Username: c.Username, Host: c.Host, CreatedAt: core.Timestamp(c.CreatedAt), UpdatedAt: core.Timestamp(c.UpdatedAt)}
+	return credentialView{ID: c.ID, Shared: c.Shared, Username: c.Username, Host: c.Host, CreatedAt: core.Timestamp(c.CreatedAt), UpdatedAt: core.Timestamp(c.UpdatedAt)}
 }
 
 func (s *server) createCredential(c *call) error {

@@ -151,6 +151,8 @@ var pathVariables = map[string]string{
 	"id":   "Id of the credential.",
 	"tag":  "Name of the tag, percent-encoded into one segment.",
 
-	"webhook":  "Id of the webhook.",
-	"delivery": "Id of the delivery.",
+	"credential": "Name or id of the shared credential.",
+	"set":        "Id of the mirror set.",
+	"webhook":    "Id of the webhook.",
+	"delivery":   "Id of the delivery.",
 }

@@ -103,7 +103,7 @@ var (
 // operations is the whole API, but for what answers without a token.
 var operations = slices.Concat(
 	repositoryOperations, credentialOperations, fileOperations, commitOperations, branchOperations, tagOperations, noteOperations,
-	rewriteOperations, webhookOperations, eventOperations, tokenOperations, serverOperations,
+	rewriteOperations, webhookOperations, eventOperations, tokenOperations, sharedOperations, serverOperations,
 )
 
 // handler returns what serves the operation.

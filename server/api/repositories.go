@@ -212,15 +212,24 @@ func (s *server) deleteRepository(c *call) error {
 // mayRelink refuses a call that decides where pushes go, if the token's policy
 // forbids any push: without its upstream a branch would be free of what the
 // host allows, and behind another one it would be another branch.
-func mayRelink(c *call) error {
+func (s *server) mayRelink(c *call) error {
 	if c.identity.Policy.ForbidsPush() {
 		return core.Errorf(core.KindPermission, "denied by policy: a token that may not push every ref cannot change the upstream; use one without no-push")
 	}
-	return nil
+	return s.keepsShared(c)
+}
+
+// keepsShared refuses a call that would point a repository elsewhere, or try that,
+// while it uses a shared credential: such a call comes with the repository's own token.
+func (s *server) keepsShared(c *call) error {
+	if s.Shared == nil {
+		return nil
+	}
+	return s.Shared.MayRelink(c.ctx(), c.repo)
 }
 
 func (s *server) detach(c *call) error {
-	if err := mayRelink(c); err != nil {
+	if err := s.mayRelink(c); err != nil {
 		return err
 	}
 	if err := s.Repositories.Detach(c.ctx(), c.repo); err != nil {

@@ -23,6 +23,8 @@ type Options struct {
 	Lookup       middleware.Repositories // finds repositories by name or id
 	Repositories Repositories
 	Credentials  Credentials
+	Shared       SharedCredentials // nil: there are none
+	Sets         MirrorSets        // nil: there are none
 	Records      Records
 	Syncs        Syncs
 	Schedule     Schedule

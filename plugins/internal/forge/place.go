@@ -180,3 +180,13 @@ func printable(s string) string {
 	}
 	return s
 }
+
+// Below reports whether an owner is another one, or a group somewhere below it.
+// Hosts compare owners without regard to case.
+func Below(owner, top string) bool {
+	owner, top = strings.ToLower(owner), strings.ToLower(top)
+	return owner == top || strings.HasPrefix(owner, top+"/")
+}
+
+// Digits reports whether a text has nothing but ASCII digits; "" has.
+func Digits(s string) bool { return strings.Trim(s, "0123456789") == "" }

@@ -31,6 +31,9 @@ type Host struct {
 	// sentence that says what to do instead.
 	Webhooks            *Webhooks
 	WebhooksUnsupported string
+	// Listing says how the API lists the repositories of an owner, nil if it does
+	// not.
+	Listing *Listing
 }
 
 // API says how to ask a host about a repository.

@@ -59,6 +59,7 @@ func New(f Flavor) *generic.Provider {
 		},
 		ParseWebhook: f.parseWebhook,
 		Webhooks:     webhooks(),
+		Listing:      listing(),
 	}, sdk.HTTPClient)
 }
 
@@ -77,7 +78,7 @@ func (f Flavor) manifest() providers.Manifest {
 		DefaultHost:     f.DefaultHost,
 		Capabilities: providers.Capabilities{
 			PushHTTPS: true, AtomicPush: true, PushOptions: true, AnonymousFetch: true, StableIDs: true,
-			Webhooks: true, WebhookRegistration: true, AGit: true,
+			Webhooks: true, WebhookRegistration: true, AGit: true, Listing: true,
 		},
 		WebhookHeaders:      headers,
 		ExcludedRefPrefixes: []string{"refs/pull/", "refs/for/"},

@@ -31,6 +31,7 @@ func Manifest(m providers.Manifest) providers.Manifest {
 	m.DefaultHost = DefaultHost
 	m.Capabilities.AnonymousFetch = true
 	m.Capabilities.StableIDs = true
+	m.Capabilities.Listing = true
 	m.Capabilities.Webhooks = true
 	m.WebhookHeaders = []string{
 		"Content-Type",

@@ -106,3 +106,12 @@ func (c *Client) ReplayDeliveries(ctx context.Context, r providers.ReplayRequest
 	}
 	return fromReplayResult(out), nil
 }
+
+// ListRepositories is [providers.RepositoryLister.ListRepositories].
+func (c *Client) ListRepositories(ctx context.Context, r providers.ListRequest) (providers.RepositoryPage, error) {
+	out, err := c.rpc.ListRepositories(ctx, toListRequest(r))
+	if err != nil {
+		return providers.RepositoryPage{}, fromStatus(err)
+	}
+	return fromRepositoryPage(out), nil
+}

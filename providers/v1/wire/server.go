@@ -175,3 +175,18 @@ func (s *Server) ReplayDeliveries(ctx context.Context, r *providerv1.ReplayDeliv
 		return toReplayResult(result), nil
 	})
 }
+
+// ListRepositories implements the service.
+func (s *Server) ListRepositories(ctx context.Context, r *providerv1.ListRepositoriesRequest) (*providerv1.ListRepositoriesResponse, error) {
+	impl, ok := s.impl.(providers.RepositoryLister)
+	if !ok {
+		return s.UnimplementedProviderServiceServer.ListRepositories(ctx, r)
+	}
+	return answer(ctx, s, "ListRepositories", func(ctx context.Context) (*providerv1.ListRepositoriesResponse, error) {
+		page, err := impl.ListRepositories(ctx, fromListRequest(r))
+		if err != nil {
+			return nil, err
+		}
+		return toRepositoryPage(page), nil
+	})
+}

@@ -41,6 +41,11 @@ type registrar struct {
 	ensure func(context.Context, providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error)
 	remove func(context.Context, providers.RemoveWebhookRequest) error
 	replay func(context.Context, providers.ReplayRequest) (providers.ReplayResult, error)
+	list   func(context.Context, providers.ListRequest) (providers.RepositoryPage, error)
+}
+
+func (r *registrar) ListRepositories(ctx context.Context, q providers.ListRequest) (providers.RepositoryPage, error) {
+	return r.list(ctx, q)
 }
 
 func (r *registrar) EnsureWebhook(ctx context.Context, q providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
@@ -221,6 +226,7 @@ func TestClient_roundTrip_registrar(t *testing.T) {
 	var ensure providers.EnsureWebhookRequest
 	var remove providers.RemoveWebhookRequest
 	var replay providers.ReplayRequest
+	var list providers.ListRequest
 	c := serve(t, &registrar{
 		ensure: func(_ context.Context, r providers.EnsureWebhookRequest) (providers.RegisteredWebhook, error) {
 			ensure = r
@@ -230,6 +236,10 @@ func TestClient_roundTrip_registrar(t *testing.T) {
 		replay: func(_ context.Context, r providers.ReplayRequest) (providers.ReplayResult, error) {
 			replay = r
 			return filled[providers.ReplayResult](), nil
+		},
+		list: func(_ context.Context, r providers.ListRequest) (providers.RepositoryPage, error) {
+			list = r
+			return filled[providers.RepositoryPage](), nil
 		},
 	})
 	hook, err := c.EnsureWebhook(t.Context(), filled[providers.EnsureWebhookRequest]())
@@ -244,6 +254,11 @@ func TestClient_roundTrip_registrar(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(filled[providers.ReplayRequest](), replay, reveal))
 	require.Empty(t, cmp.Diff(filled[providers.ReplayResult](), result, reveal))
+
+	page, err := c.ListRepositories(t.Context(), filled[providers.ListRequest]())
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(filled[providers.ListRequest](), list, reveal))
+	require.Empty(t, cmp.Diff(filled[providers.RepositoryPage](), page, reveal))
 }
 
 func TestClient_registrar_errors(t *testing.T) {
@@ -392,6 +407,8 @@ func TestClient_unimplemented_isUnsupported(t *testing.T) {
 			requireUnsupported(t, err)
 			requireUnsupported(t, c.RemoveWebhook(t.Context(), providers.RemoveWebhookRequest{}))
 			_, err = c.ReplayDeliveries(t.Context(), providers.ReplayRequest{})
+			requireUnsupported(t, err)
+			_, err = c.ListRepositories(t.Context(), providers.ListRequest{})
 			requireUnsupported(t, err)
 		})
 	}

@@ -15,10 +15,11 @@ import (
 func newCredentialCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "credential",
-		Short: "Store or remove the upstream credential of a repository",
+		Short: "Store the upstream credentials of repositories, and those that many share",
 		RunE:  needsSubcommand,
 	}
 	cmd.AddCommand(newCredentialSetCommand(), newCredentialDeleteCommand(), newCredentialResealCommand())
+	cmd.AddCommand(sharedCredentialCommands()...)
 	return cmd
 }
 

@@ -58,6 +58,7 @@ func (o *upstreamOptions) prepare(cmd *cobra.Command, up *upstreamRef) (c *clien
 // mirrorOptions are the flags of mirror.
 type mirrorOptions struct {
 	upstreamOptions
+	allOptions
 	id string
 }
 
@@ -73,7 +74,13 @@ of the same upstream, it replaces the credential and brings the mirror up to dat
 github.com, gitlab.com, bitbucket.org, codeberg.org and git.sr.ht are known by
 name. For another host the server looks for a provider in providers.hcl that
 names it; --provider says it outright. A password or token comes from a file,
-or from standard input with --password-file -, and never from the command line.`,
+or from standard input with --password-file -, and never from the command line.
+
+With --all, URL is that of an organisation, a group with all groups below it, a
+workspace or a user. What it has is listed and planned first; then the server makes
+what is missing, named by the path below the owner. Said again, it goes on where it
+was. With --follow the server looks again every 15 minutes; a repository that
+vanishes at the host is never deleted here.`,
 		Example: `  # A public repository
   headwater mirror https://github.com/octocat/Hello-World
 
@@ -82,11 +89,24 @@ or from standard input with --password-file -, and never from the command line.`
 
   # Your own Gitea, under another name
   headwater mirror https://git.example.org/team/app --provider gitea --id app \
-      --username river --password-file ./token`,
+      --username river --password-file ./token
+
+  # All of a group, with one credential for all of them, but for its sandbox
+  headwater credential create acme https://gitlab.com/acme --password-file ./token
+  headwater mirror --all https://gitlab.com/acme --credential acme --exclude 'sandbox/**' --follow`,
 		Args: exactArgs("URL"),
-		RunE: func(cmd *cobra.Command, args []string) error { return mirror(cmd, o, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.allOptions.check(cmd); err != nil {
+				return err
+			}
+			if o.all {
+				return mirrorAll(cmd, o, args[0])
+			}
+			return mirror(cmd, o, args[0])
+		},
 	}
 	bindUpstream(cmd, &o.upstreamOptions)
+	bindAll(cmd, &o.allOptions)
 	cmd.Flags().StringVar(&o.id, "id", "", "name of the repository here (default: OWNER/NAME of the URL)")
 	return cmd
 }

@@ -47,7 +47,7 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 	})
 	root.AddCommand(
 		newServeCommand(env),
-		newMirrorCommand(),
+		newMirrorCommand(), newMirrorSetCommand(),
 		newRepoCommand(),
 		newTokenCommand(),
 		newGitCredentialCommand(),

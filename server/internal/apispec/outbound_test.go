@@ -35,6 +35,7 @@ func (c *client) outbound() {
 	one("deleteWebhook", 404, id, nil)
 
 	c.tokens()
+	c.shared()
 
 	page := c.do(request{op: "listEvents", want: 200, query: url.Values{"type": {"push"}, "limit": {"1"}}})
 	require.Len(c.t, page.at("events"), 1)
