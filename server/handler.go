@@ -20,8 +20,9 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 	if err := verifier.Load(ctx); err != nil {
 		return nil, err
 	}
-	rest := s.newREST(o, verifier)
-	remotes := s.newRemotes(o, verifier)
+	rates := middleware.NewRates(s.engine.Services().Quotas.Limits, o.Clock)
+	rest := s.newREST(o, verifier, rates)
+	remotes := s.newRemotes(o, verifier, rates)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -37,7 +38,7 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 }
 
 // newREST returns the REST API.
-func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
+func (s *Server) newREST(o Options, verifier *access.Verifier, rates *middleware.Rates) http.Handler {
 	parts := s.engine.Services()
 	return api.New(api.Options{
 		Lookup:       parts.Repos,
@@ -53,7 +54,11 @@ func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
 		Damages:      parts.Rebuild,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,
+		Rates:        rates,
+		ReadOnly:     s.store.ReadOnly,
 		Content:      parts.Content,
+		Quotas:       parts.Quotas,
+		Organisation: s.store,
 		Commits:      parts.Commit,
 		Rewrites:     parts.Rewrites,
 		Purges:       parts.Purges,
@@ -79,7 +84,7 @@ func (s *Server) newREST(o Options, verifier *access.Verifier) http.Handler {
 }
 
 // newRemotes returns the Git remotes.
-func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
+func (s *Server) newRemotes(o Options, verifier *access.Verifier, rates *middleware.Rates) http.Handler {
 	parts := s.engine.Services()
 	return githttp.New(githttp.Options{
 		Measure:      s.metrics.Request,
@@ -92,6 +97,8 @@ func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
 		Pushes:       parts.Push,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,
+		Rates:        rates,
+		ReadOnly:     s.store.ReadOnly,
 		Logger:       o.Logger,
 		StatusOf:     api.StatusOf,
 		FetchGrace:   o.FetchGrace,

@@ -32,13 +32,17 @@ type Options struct {
 	Writable     func() error                    // for GET /readyz: why nothing can be written; nil: it can be
 	Damages      Damages                         // nil: no repository is damaged as far as is known
 	Verifier     *access.Verifier
-	Limiter      *limit.Limiter // nil: requests are not bounded
-	Content      Content        // nil: calls that read content are refused
-	Commits      Commits        // nil: calls that write content are refused
-	Rewrites     Rewrites       // nil: calls about rewrites are refused
-	Purges       Purges         // nil: calls that forget are refused
-	Fresh        Freshener      // nil: copies are served as they are
-	Settings     Settings       // required for the calls about settings, like Plans
+	Limiter      *limit.Limiter                                       // nil: requests are not bounded
+	Rates        *middleware.Rates                                    // nil: requests are not counted
+	Organisation Organisation                                         // nil: the call about the organisation is refused
+	Quotas       Quotas                                               // nil: nothing is limited
+	ReadOnly     func(ctx context.Context) (core.ReadOnlyMode, error) // nil: writes are taken
+	Content      Content                                              // nil: calls that read content are refused
+	Commits      Commits                                              // nil: calls that write content are refused
+	Rewrites     Rewrites                                             // nil: calls about rewrites are refused
+	Purges       Purges                                               // nil: calls that forget are refused
+	Fresh        Freshener                                            // nil: copies are served as they are
+	Settings     Settings                                             // required for the calls about settings, like Plans
 	Plans        Plans
 	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
 	Ephemeral    Ephemeral               // nil: calls about ephemeral branches as a whole are refused
@@ -83,7 +87,7 @@ func New(o Options) http.Handler {
 		Measure:  o.Measure,
 	}
 	s.access = middleware.Access{
-		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: bearerToken,
+		Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: bearerToken,
 		LacksScope: "the token lacks the scope %q", OtherRepository: "the token is for another repository than the path",
 	}
 	// mux sees the escaped path, so that "team%2Fapp" stays one segment. It
@@ -160,10 +164,25 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) error {
 	c := &call{w: x, r: r, identity: x.Identity, action: op.audit, grace: s.BodyGrace}
 	err := s.authorise(c, op)
+	if err == nil && op.audit.word != "" {
+		err = s.checkWritable(c.ctx())
+	}
 	if err == nil {
 		err = op.handler()(s, c)
 	}
 	s.audit(c, err)
+	return err
+}
+
+// checkWritable is KindReadOnly while an operator has the server change nothing.
+func (s *server) checkWritable(ctx context.Context) error {
+	if s.ReadOnly == nil {
+		return nil
+	}
+	mode, err := s.ReadOnly(ctx)
+	if err == nil && mode.On() {
+		err = &core.Error{Kind: core.KindReadOnly, Message: mode.Sentence(), RetryAfter: middleware.RetryReadOnly}
+	}
 	return err
 }
 

@@ -197,6 +197,7 @@ const (
 const (
 	SyncStateFailing     SyncState = "failing"
 	SyncStateHeld        SyncState = "held"
+	SyncStatePaused      SyncState = "paused"
 	SyncStatePending     SyncState = "pending"
 	SyncStateReady       SyncState = "ready"
 	SyncStateRebuilding  SyncState = "rebuilding"
@@ -706,13 +707,15 @@ type CreatedBranch struct {
 // CreatedRepository defines model for CreatedRepository.
 type CreatedRepository struct {
 	// BaseRepo Of a synced repository: what it follows.
-	BaseRepo  *BaseRepo `json:"base_repo,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	BaseRepo  *BaseRepo  `json:"base_repo,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
@@ -1308,6 +1311,14 @@ type LastCommit struct {
 	Message string `json:"message"`
 }
 
+// Limits defines model for Limits.
+type Limits struct {
+	DiskBytes              int64 `json:"disk_bytes"`
+	Repositories           int   `json:"repositories"`
+	RequestsPerSecond      int   `json:"requests_per_second"`
+	TokenRequestsPerSecond int   `json:"token_requests_per_second"`
+}
+
 // LinkRepositoryRequest defines model for LinkRepositoryRequest.
 type LinkRepositoryRequest struct {
 	// BaseRepo The upstream, as in createRepository. Required.
@@ -1321,13 +1332,15 @@ type LinkRepositoryRequest struct {
 // LinkedRepository defines model for LinkedRepository.
 type LinkedRepository struct {
 	// BaseRepo Of a synced repository: what it follows.
-	BaseRepo  *BaseRepo `json:"base_repo,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	BaseRepo  *BaseRepo  `json:"base_repo,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
@@ -1575,6 +1588,14 @@ type OneCommit struct {
 	Commit Commit `json:"commit"`
 }
 
+// Organisation defines model for Organisation.
+type Organisation struct {
+	CreatedAt time.Time `json:"created_at"`
+	Limits    Limits    `json:"limits"`
+	Name      string    `json:"name"`
+	Usage     Usage     `json:"usage"`
+}
+
 // Orphan defines model for Orphan.
 type Orphan struct {
 	// Base The id of a Git object in full; zeros or "" where there is none.
@@ -1736,13 +1757,15 @@ type ReplayStatus struct {
 // Repository defines model for Repository.
 type Repository struct {
 	// BaseRepo Of a synced repository: what it follows.
-	BaseRepo  *BaseRepo `json:"base_repo,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	BaseRepo  *BaseRepo  `json:"base_repo,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
@@ -1995,6 +2018,7 @@ type Sync struct {
 	NextAttemptAt *time.Time       `json:"next_attempt_at,omitempty"`
 	NextPollAt    *time.Time       `json:"next_poll_at,omitempty"`
 	ObservedAt    *time.Time       `json:"observed_at,omitempty"`
+	PausedAt      *time.Time       `json:"paused_at,omitempty"`
 	Progress      *SyncProgress    `json:"progress,omitempty"`
 	Runs          int64            `json:"runs"`
 	SkippedRefs   []Skipped        `json:"skipped_refs,omitempty"`
@@ -2026,6 +2050,7 @@ type SyncAnswer struct {
 	NextAttemptAt *time.Time       `json:"next_attempt_at,omitempty"`
 	NextPollAt    *time.Time       `json:"next_poll_at,omitempty"`
 	ObservedAt    *time.Time       `json:"observed_at,omitempty"`
+	PausedAt      *time.Time       `json:"paused_at,omitempty"`
 	Progress      *SyncProgress    `json:"progress,omitempty"`
 	Runs          int64            `json:"runs"`
 	SkippedRefs   []Skipped        `json:"skipped_refs,omitempty"`
@@ -2186,6 +2211,12 @@ type UpstreamIdentityState string
 // UpstreamState defines model for UpstreamState.
 type UpstreamState string
 
+// Usage defines model for Usage.
+type Usage struct {
+	DiskBytes    int64 `json:"disk_bytes"`
+	Repositories int   `json:"repositories"`
+}
+
 // Webhook defines model for Webhook.
 type Webhook struct {
 	Active    bool      `json:"active"`
@@ -2285,6 +2316,9 @@ type QueryBaseRef = string
 // QueryBranch defines model for query.branch.
 type QueryBranch = string
 
+// QueryClass defines model for query.class.
+type QueryClass = string
+
 // QueryCursor defines model for query.cursor.
 type QueryCursor = string
 
@@ -2317,6 +2351,9 @@ type QueryFreshness = string
 
 // QueryGitApplyCompatible defines model for query.git_apply_compatible.
 type QueryGitApplyCompatible = bool
+
+// QueryHost defines model for query.host.
+type QueryHost = string
 
 // QueryIncludeContent defines model for query.include_content.
 type QueryIncludeContent = bool
@@ -2363,6 +2400,9 @@ type QueryPathTouched = string
 // QueryPrefix defines model for query.prefix.
 type QueryPrefix = string
 
+// QueryProvider defines model for query.provider.
+type QueryProvider = string
+
 // QueryQ defines model for query.q.
 type QueryQ = string
 
@@ -2393,11 +2433,20 @@ type QueryRepoEvents = string
 // QueryRepoID defines model for query.repo_id.
 type QueryRepoID = string
 
+// QuerySince defines model for query.since.
+type QuerySince = string
+
+// QuerySort defines model for query.sort.
+type QuerySort = string
+
 // QuerySourceIsEphemeral defines model for query.source_is_ephemeral.
 type QuerySourceIsEphemeral = bool
 
 // QuerySourceRef defines model for query.source_ref.
 type QuerySourceRef = string
+
+// QueryStateRepositories defines model for query.state.repositories.
+type QueryStateRepositories = string
 
 // QueryStateRewrite defines model for query.state.rewrite.
 type QueryStateRewrite = string
@@ -2410,6 +2459,9 @@ type QueryTargetIsEphemeral = bool
 
 // QueryType defines model for query.type.
 type QueryType = []string
+
+// QueryUntil defines model for query.until.
+type QueryUntil = string
 
 // QueryWrites defines model for query.writes.
 type QueryWrites = bool
@@ -2430,6 +2482,15 @@ type ListAuditParams struct {
 
 	// Limit Items of a page; a number out of range is brought into it.
 	Limit *QueryLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	// Since Only what was written at this time, as in RFC 3339, or after it.
+	Since *QuerySince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only what was written before this time, as in RFC 3339.
+	Until *QueryUntil `form:"until,omitempty" json:"until,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -2457,6 +2518,21 @@ type ListEventsParams struct {
 type ListRepositoriesParams struct {
 	// Q Only repositories with this text in their name; case does not matter.
 	Q *QueryQ `form:"q,omitempty" json:"q,omitempty"`
+
+	// State Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; or `local`, without an upstream.
+	State *QueryStateRepositories `form:"state,omitempty" json:"state,omitempty"`
+
+	// Class Only those whose last contact with the upstream failed with this class: `auth`, `revoked`, `not_found`, `moved`, `protocol`, `rate_limited`, `network`, `timeout`, `too_large`, `refused`, `diverged`, `corrupt`, `unavailable`, `resource`, `internal`.
+	Class *QueryClass `form:"class,omitempty" json:"class,omitempty"`
+
+	// Host Only those with an upstream at this host; case does not matter.
+	Host *QueryHost `form:"host,omitempty" json:"host,omitempty"`
+
+	// Provider Only those with an upstream of this provider, by its word or the name of its block.
+	Provider *QueryProvider `form:"provider,omitempty" json:"provider,omitempty"`
+
+	// Sort `newest` (the usual order), `name`, `size` (largest first), `last-change` (refs that moved last first) or `lag` (longest without a confirmation by the upstream first; those without an upstream last).
+	Sort *QuerySort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *QueryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -3223,6 +3299,15 @@ type ClientInterface interface {
 	// Corresponds with GET /api/audit (the `ListAudit` operationId).
 	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportAudit Export the audit of the organisation
+	//
+	// One JSON object on each line, newest first, in the form of an entry of listAudit: all of it, or what was written at or after `since` and before `until`. An answer that ends without its last line end is not whole.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/audit/export (the `ExportAudit` operationId).
+	ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListEvents Read or follow events
 	//
 	// Oldest first. With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on until the reader leaves; `id` is the position, `event` the type, `data` the same object as in a page. It begins after `Last-Event-ID` or `after`, else with what comes next. While syncs run it tells of them once a second, as the type `sync.progress` without an id. Any other Accept gets a page; it begins after `after`, else with the oldest event that is kept.
@@ -3257,9 +3342,18 @@ type ClientInterface interface {
 	// Corresponds with GET /api/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetOrganisation Show the organisation, what it uses, and what it may use
+	//
+	// The limits are the operator's to set. A limit of 0 is none.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/organisation (the `GetOrganisation` operationId).
+	GetOrganisation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRepositories List the repositories of the organisation
 	//
-	// Newest first. The token must not name a repository.
+	// Newest first, or as `sort` says. The token must not name a repository. A value that a filter cannot have is 400. A cursor is for the same filters and order that gave it.
 	//
 	// Scope: `org:read`.
 	//
@@ -3758,6 +3852,15 @@ type ClientInterface interface {
 	// Corresponds with GET /api/repos/{name}/notes/refs (the `ListNotesRefs` operationId).
 	ListNotesRefs(ctx context.Context, name PathName, params *ListNotesRefsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PauseRepository Leave the upstream of a repository alone
+	//
+	// A sync that runs ends; none begins, the upstream is not polled, and what its webhooks announce waits for resumeRepository. Reads go on with what is here. Pushes that would go to the upstream are refused; ephemeral branches and notes that stay here are not. Doing it again is no error.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/repos/{name}/pause (the `PauseRepository` operationId).
+	PauseRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PullUpstreamWithBody Ask for a sync with the upstream
 	//
 	// Answers at once. How the sync goes is in `sync` of the repository: it has ended, well or not, when `tried` there has reached the `wanted` of this answer.
@@ -3850,6 +3953,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/repos/{name}/restore-commit (the `RestoreCommit` operationId).
 	RestoreCommit(ctx context.Context, name PathName, body RestoreCommitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeRepository Follow the upstream of a paused repository again
+	//
+	// What was announced or requested meanwhile runs at once. Doing it again is no error.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/repos/{name}/resume (the `ResumeRepository` operationId).
+	ResumeRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRewrites List forced moves and deletions of refs
 	//
@@ -4223,6 +4335,25 @@ func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEdit
 	return c.Client.Do(req)
 }
 
+// ExportAudit Export the audit of the organisation
+//
+// One JSON object on each line, newest first, in the form of an entry of listAudit: all of it, or what was written at or after `since` and before `until`. An answer that ends without its last line end is not whole.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/audit/export (the `ExportAudit` operationId).
+func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportAuditRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListEvents Read or follow events
 //
 // Oldest first. With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on until the reader leaves; `id` is the position, `event` the type, `data` the same object as in a page. It begins after `Last-Event-ID` or `after`, else with what comes next. While syncs run it tells of them once a second, as the type `sync.progress` without an id. Any other Accept gets a page; it begins after `after`, else with the oldest event that is kept.
@@ -4297,9 +4428,28 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
+// GetOrganisation Show the organisation, what it uses, and what it may use
+//
+// The limits are the operator's to set. A limit of 0 is none.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/organisation (the `GetOrganisation` operationId).
+func (c *Client) GetOrganisation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOrganisationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRepositories List the repositories of the organisation
 //
-// Newest first. The token must not name a repository.
+// Newest first, or as `sort` says. The token must not name a repository. A value that a filter cannot have is 400. A cursor is for the same filters and order that gave it.
 //
 // Scope: `org:read`.
 //
@@ -5328,6 +5478,25 @@ func (c *Client) ListNotesRefs(ctx context.Context, name PathName, params *ListN
 	return c.Client.Do(req)
 }
 
+// PauseRepository Leave the upstream of a repository alone
+//
+// A sync that runs ends; none begins, the upstream is not polled, and what its webhooks announce waits for resumeRepository. Reads go on with what is here. Pushes that would go to the upstream are refused; ephemeral branches and notes that stay here are not. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/repos/{name}/pause (the `PauseRepository` operationId).
+func (c *Client) PauseRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseRepositoryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PullUpstreamWithBody Ask for a sync with the upstream
 //
 // Answers at once. How the sync goes is in `sync` of the repository: it has ended, well or not, when `tried` there has reached the `wanted` of this answer.
@@ -5501,6 +5670,25 @@ func (c *Client) RestoreCommitWithBody(ctx context.Context, name PathName, conte
 // Corresponds with POST /api/repos/{name}/restore-commit (the `RestoreCommit` operationId).
 func (c *Client) RestoreCommit(ctx context.Context, name PathName, body RestoreCommitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRestoreCommitRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeRepository Follow the upstream of a paused repository again
+//
+// What was announced or requested meanwhile runs at once. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/repos/{name}/resume (the `ResumeRepository` operationId).
+func (c *Client) ResumeRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeRepositoryRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -6345,6 +6533,72 @@ func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request,
 	return req, nil
 }
 
+// NewExportAuditRequest constructs an http.Request for the ExportAudit method
+func NewExportAuditRequest(server string, params *ExportAuditParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/audit/export")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListEventsRequest constructs an http.Request for the ListEvents method
 func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
 	var err error
@@ -6543,6 +6797,33 @@ func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetOrganisationRequest constructs an http.Request for the GetOrganisation method
+func NewGetOrganisationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/organisation")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRepositoriesRequest constructs an http.Request for the ListRepositories method
 func NewListRepositoriesRequest(server string, params *ListRepositoriesParams) (*http.Request, error) {
 	var err error
@@ -6574,6 +6855,66 @@ func NewListRepositoriesRequest(server string, params *ListRepositoriesParams) (
 		if params.Q != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Class != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "class", *params.Class, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Host != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "host", *params.Host, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Provider != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "provider", *params.Provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -10159,6 +10500,40 @@ func NewListNotesRefsRequest(server string, name PathName, params *ListNotesRefs
 	return req, nil
 }
 
+// NewPauseRepositoryRequest constructs an http.Request for the PauseRepository method
+func NewPauseRepositoryRequest(server string, name PathName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPullUpstreamRequest calls the generic PullUpstream builder with application/json body
 func NewPullUpstreamRequest(server string, name PathName, body PullUpstreamJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -10377,6 +10752,40 @@ func NewRestoreCommitRequestWithBody(server string, name PathName, contentType s
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResumeRepositoryRequest constructs an http.Request for the ResumeRepository method
+func NewResumeRepositoryRequest(server string, name PathName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -11998,9 +12407,22 @@ func (a *API) GetOpenAPI(ctx context.Context, editors ...RequestEditorFn) (APIDo
 	return read[APIDocument](a.Client.GetOpenAPI(ctx, editors...))
 }
 
+// GetOrganisation Show the organisation, what it uses, and what it may use
+//
+// The limits are the operator's to set. A limit of 0 is none.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/organisation (the `GetOrganisation` operationId).
+func (a *API) GetOrganisation(ctx context.Context, editors ...RequestEditorFn) (Organisation, error) {
+	return read[Organisation](a.Client.GetOrganisation(ctx, editors...))
+}
+
 // ListRepositories List the repositories of the organisation
 //
-// Newest first. The token must not name a repository.
+// Newest first, or as `sort` says. The token must not name a repository. A value that a filter cannot have is 400. A cursor is for the same filters and order that gave it.
 //
 // Scope: `org:read`.
 //
@@ -12442,6 +12864,19 @@ func (a *API) ListNotesRefs(ctx context.Context, name PathName, params *ListNote
 	return read[NotesRefList](a.Client.ListNotesRefs(ctx, name, params, editors...))
 }
 
+// PauseRepository Leave the upstream of a repository alone
+//
+// A sync that runs ends; none begins, the upstream is not polled, and what its webhooks announce waits for resumeRepository. Reads go on with what is here. Pushes that would go to the upstream are refused; ephemeral branches and notes that stay here are not. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/pause (the `PauseRepository` operationId).
+func (a *API) PauseRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.PauseRepository(ctx, name, editors...))
+}
+
 // PullUpstream Ask for a sync with the upstream
 //
 // Answers at once. How the sync goes is in `sync` of the repository: it has ended, well or not, when `tried` there has reached the `wanted` of this answer.
@@ -12503,6 +12938,19 @@ func (a *API) ResetCommits(ctx context.Context, name PathName, body ResetCommits
 // Corresponds with POST /api/repos/{name}/restore-commit (the `RestoreCommit` operationId).
 func (a *API) RestoreCommit(ctx context.Context, name PathName, body RestoreCommitJSONRequestBody, editors ...RequestEditorFn) (CommitResult, error) {
 	return read[CommitResult](a.Client.RestoreCommit(ctx, name, body, editors...))
+}
+
+// ResumeRepository Follow the upstream of a paused repository again
+//
+// What was announced or requested meanwhile runs at once. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/resume (the `ResumeRepository` operationId).
+func (a *API) ResumeRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.ResumeRepository(ctx, name, editors...))
 }
 
 // ListRewrites List forced moves and deletions of refs
