@@ -1,5 +1,5 @@
 // Package quota holds organisations to what they may use: repositories and disk. What
-// they may ask for in a second is held at the door, in server/middleware.
+// they may request in a second is held in server/middleware, before anything else.
 //
 // A repository is made, and content is taken, while there is room. The last write may go
 // over the limit by its own size: how much it takes up is known only when it is here.

@@ -56,6 +56,8 @@ func (m *manyOptions) each(cmd *cobra.Command, c *client, doing string, do func(
 		fmt.Fprintln(out, "No repository is so.")
 	case failed > 0:
 		return manyFailed(doing, failed, len(names))
+	case len(names) == 1:
+		fmt.Fprintln(out, "One repository.")
 	default:
 		fmt.Fprintf(out, "%d repositories.\n", len(names))
 	}
