@@ -33,6 +33,7 @@ const (
 	KindResource            Kind = "resource"             // this server ran out of memory, disk space, open files or processes
 	KindRebuilding          Kind = "rebuilding"           // the content was damaged here, and is fetched again
 	KindDamaged             Kind = "damaged"              // the content is missing or damaged here, and a person has to act
+	KindReadOnly            Kind = "read_only"            // an operator has the server change nothing for a while
 	KindInternal            Kind = "internal"             // our fault
 )
 
@@ -40,7 +41,7 @@ const (
 var kinds = []Kind{
 	KindInvalid, KindUnauthenticated, KindPermission, KindNotFound, KindConflict, KindSyncing, KindPrecondition, KindStale,
 	KindTooLarge, KindUnsupported, KindUpstreamRejected, KindLocked, KindRateLimited, KindUpstreamUnavailable,
-	KindUpstreamTimeout, KindTimeout, KindNotFresh, KindResource, KindRebuilding, KindDamaged, KindInternal,
+	KindUpstreamTimeout, KindTimeout, KindNotFresh, KindResource, KindRebuilding, KindDamaged, KindReadOnly, KindInternal,
 }
 
 // Kinds returns every kind there is.

@@ -65,6 +65,7 @@ type Freshness struct {
 	Stale      bool          // older than was demanded
 	Looked     bool          // the upstream was looked at for this call
 	Failing    bool          // the last contact failed
+	Paused     bool          // the upstream is left alone: nobody looks
 	State      UpstreamState
 	Class      ErrorClass // of the last contact, if it failed
 	Reason     string     // why it failed, redacted; "" if it did not
@@ -81,6 +82,8 @@ func (f Freshness) Notice() string {
 		line = fmt.Sprintf("this mirror was last confirmed by its upstream %s ago", Ago(f.Staleness))
 	}
 	switch {
+	case f.Paused:
+		line += "; the mirror is paused"
 	case f.State != UpstreamActive:
 		line += "; the upstream is " + string(f.State)
 	case f.Failing && f.Class.isOutage():

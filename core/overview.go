@@ -10,16 +10,19 @@ type MirrorHealth struct {
 	RepoID, Org, Name        string
 	Provider, Instance, Host string
 	Upstream                 UpstreamState
+	Paused                   bool       // the upstream is left alone
 	Ready                    bool       // a first sync has succeeded
 	Failures                 int        // consecutive
 	Class                    ErrorClass // of the last failure; "" after a success
 	ObservedAt               time.Time  // the upstream last confirmed the copy; zero: never
 }
 
-// State returns the state in one word: what became of the upstream, else "failing",
-// "waiting" for the first sync, or "ok".
+// State returns the state in one word: "paused", else what became of the upstream, else
+// "failing", "waiting" for the first sync, or "ok".
 func (m MirrorHealth) State() string {
 	switch {
+	case m.Paused:
+		return "paused"
 	case m.Upstream != UpstreamActive:
 		return string(m.Upstream)
 	case m.Failures > 0:

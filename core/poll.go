@@ -7,7 +7,7 @@ import (
 
 // PollStore schedules looks at upstreams.
 type PollStore interface {
-	// DuePolls lists synced repositories with no work waiting whose PollAt is
+	// DuePolls lists synced repositories that are not paused, with no work waiting, whose PollAt is
 	// set and not after now, oldest first, at most limit.
 	DuePolls(ctx context.Context, now time.Time, limit int) ([]DueSync, error)
 	// NextPollAt returns the earliest PollAt after now; zero: none.

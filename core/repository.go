@@ -16,8 +16,18 @@ type Repository struct {
 	ObjectFormat  string // "sha1" or "sha256"
 	Version       int64  // raised by every applied ref transaction
 	CreatedAt     time.Time
+	ChangedAt     time.Time // refs last moved here; zero: never, or not since that is recorded
+	DiskBytes     int64     // of its folder, as it was last measured; 0: not yet
+	PausedAt      time.Time // since when a person has its upstream left alone; zero: it is followed
 	Upstream      *Upstream
 }
+
+// Paused reports whether the repository's upstream is left alone.
+func (r Repository) Paused() bool { return r.Upstream != nil && !r.PausedAt.IsZero() }
+
+// PausedSentence says why something that needs the upstream is not done for a paused
+// repository, and what to do.
+const PausedSentence = "the mirror is paused: nothing is sent to its upstream or fetched from it until it is resumed (headwater repo resume)"
 
 // ErrorClass says why a sync failed. Each class has its own retry plan.
 type ErrorClass string
@@ -40,6 +50,14 @@ const (
 	ClassResource    ErrorClass = "resource"     // this server ran out of memory, disk space, open files or processes
 	ClassInternal    ErrorClass = "internal"     // our fault
 )
+
+// ErrorClasses returns every class there is.
+func ErrorClasses() []ErrorClass {
+	return []ErrorClass{
+		ClassAuth, ClassRevoked, ClassNotFound, ClassMoved, ClassProtocol, ClassRateLimited, ClassNetwork, ClassTimeout, ClassTooLarge,
+		ClassRefused, ClassDiverged, ClassCorrupt, ClassUnavailable, ClassResource, ClassInternal,
+	}
+}
 
 // SyncState is the state of following one upstream.
 //
@@ -80,6 +98,8 @@ type SyncState struct {
 	UpstreamSince time.Time     // since when it is so; zero: it never changed
 	// Skipped are the upstream's refs that are not mirrored, by name.
 	Skipped []SkippedRef
+	// PausedAt is since when a person has the upstream left alone; zero: it is followed.
+	PausedAt time.Time
 }
 
 // NoticeKind is what the last event of a repository's syncs said.
@@ -173,10 +193,50 @@ type Progress struct {
 
 // RepositoryFilter selects repositories of one organisation.
 type RepositoryFilter struct {
-	Org    string
-	Query  string // case-insensitive substring of the name; "" matches all
-	Before string // only ids below this one: the cursor; "" starts at the newest
-	Limit  int    // at most this many; must be positive
+	Org      string
+	Query    string     // case-insensitive substring of the name; "" matches all
+	Provider string     // word or instance of the upstream's provider; "" matches all
+	Host     string     // of the upstream, in any case; "" matches all
+	Class    ErrorClass // of the failure that the last contact ended with; "" matches all
+	// State leaves out what its rows say is in another state; "" matches all. What is
+	// left may be in another one by what is not in the store, such as a run under way.
+	State RepositoryState
+	Sort  RepositorySort
+	// Before is the id of the last repository of the page before, "" for the first page;
+	// AfterKey is its Key. With [SortNewest] the id is enough.
+	Before   string
+	AfterKey string
+	Limit    int // at most this many; must be positive
+}
+
+// RepositoryState is a state that repositories can be listed by.
+type RepositoryState string
+
+// The states that rows tell apart. Every other word matches all that have an upstream.
+const (
+	RepositoryLocal   RepositoryState = "local"   // has no upstream
+	RepositoryPaused  RepositoryState = "paused"  // its upstream is left alone
+	RepositoryFailing RepositoryState = "failing" // the last run failed
+	RepositoryHeld    RepositoryState = "held"    // a person must confirm what the upstream lost
+	RepositoryPending RepositoryState = "pending" // no sync has succeeded or failed yet
+)
+
+// RepositorySort is an order of repositories.
+type RepositorySort string
+
+// The orders. Those that are equal in one are newest first.
+const (
+	SortNewest     RepositorySort = ""
+	SortName       RepositorySort = "name"
+	SortSize       RepositorySort = "size"        // largest first
+	SortLastChange RepositorySort = "last-change" // refs that moved last first
+	SortLag        RepositorySort = "lag"         // longest without a confirmation first, never confirmed before all; those without an upstream last
+)
+
+// ListedRepository is a repository of a listing.
+type ListedRepository struct {
+	Repository
+	Key string // where it is in the order, for AfterKey
 }
 
 // RepositoryStore keeps repositories and their upstream links.
@@ -186,8 +246,15 @@ type RepositoryStore interface {
 	CreateRepository(ctx context.Context, r Repository) error
 	Repository(ctx context.Context, org, name string) (Repository, error)
 	RepositoryByID(ctx context.Context, id string) (Repository, error)
-	// Repositories lists newest first (ids are ULIDs).
-	Repositories(ctx context.Context, f RepositoryFilter) ([]Repository, error)
+	// Repositories lists in the order of the filter. KindInvalid: the limit is not
+	// positive, or AfterKey is none that the order has.
+	Repositories(ctx context.Context, f RepositoryFilter) ([]ListedRepository, error)
+	// SetDiskSize records how much a repository's folder holds, in bytes.
+	SetDiskSize(ctx context.Context, id string, bytes int64, at time.Time) error
+	// SetPaused has the upstream of a repository left alone since a time, or with the zero
+	// time followed again. It reports false if it was so already. KindNotFound: the
+	// repository has no upstream.
+	SetPaused(ctx context.Context, id string, at time.Time) (bool, error)
 	// RepositoryIDs lists every id of every organisation, in order.
 	RepositoryIDs(ctx context.Context) ([]string, error)
 	SetDefaultBranch(ctx context.Context, id, branch string) error
@@ -195,7 +262,7 @@ type RepositoryStore interface {
 	// branch whatever the upstream's HEAD says; "" follows the upstream.
 	PinDefaultBranch(ctx context.Context, id, branch string) error
 	SetObjectFormat(ctx context.Context, id, format string) error
-	// BumpVersion raises the version by one and returns the new one.
+	// BumpVersion raises the version by one, sets ChangedAt to now and returns the new version.
 	BumpVersion(ctx context.Context, id string) (int64, error)
 	// DeleteRepository removes the repository and every row that belongs to it
 	// but its events.

@@ -53,4 +53,6 @@ type Queries interface {
 	DamageStore
 	OverviewStore
 	ConsoleStore
+	LimitStore
+	SwitchStore
 }

@@ -27,10 +27,10 @@ type SyncStore interface {
 	SetNotice(ctx context.Context, repoID string, n SyncNotice) error
 	// PostponeSync sets NextAttemptAt alone, if there is work waiting.
 	PostponeSync(ctx context.Context, repoID string, at time.Time) error
-	// DueSyncs lists repositories with Served < Wanted and NextAttemptAt zero
+	// DueSyncs lists repositories that are not paused, with Served < Wanted and NextAttemptAt zero
 	// or not after now, oldest NextAttemptAt first, at most limit.
 	DueSyncs(ctx context.Context, now time.Time, limit int) ([]DueSync, error)
-	// NextSyncAt returns the earliest NextAttemptAt after now of a repository
+	// NextSyncAt returns the earliest NextAttemptAt after now of a repository that is not paused
 	// with Served < Wanted, and the zero time if there is none.
 	NextSyncAt(ctx context.Context, now time.Time) (time.Time, error)
 

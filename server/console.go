@@ -35,12 +35,12 @@ func (o observers) Synced(r core.Repository, run core.Run) {
 
 // newConsole returns the console. It calls the same operations as the API's clients; the
 // handler that takes its word for who calls is reached by it alone.
-func (s *Server) newConsole(o Options, verifier *access.Verifier) (*console.Console, error) {
+func (s *Server) newConsole(o Options, verifier *access.Verifier, rates *middleware.Rates) (*console.Console, error) {
 	parts := s.engine.Services()
 	return console.New(console.Options{
 		Store: s.store, Clock: o.Clock, Logger: o.Logger.Named("console"), Verifier: verifier,
 		API: func(identify func(ctx context.Context) (access.Identity, error)) http.Handler {
-			rest := s.restOptions(o, verifier)
+			rest := s.restOptions(o, verifier, rates)
 			rest.Identify = identify
 			return api.New(rest)
 		},

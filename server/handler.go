@@ -21,12 +21,13 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 	if err := verifier.Load(ctx); err != nil {
 		return nil, err
 	}
-	rest := api.New(s.restOptions(o, verifier))
-	pages, err := s.newConsole(o, verifier)
+	rates := middleware.NewRates(s.engine.Services().Quotas.Limits, o.Clock)
+	rest := api.New(s.restOptions(o, verifier, rates))
+	pages, err := s.newConsole(o, verifier, rates)
 	if err != nil {
 		return nil, err
 	}
-	remotes := s.newRemotes(o, verifier)
+	remotes := s.newRemotes(o, verifier, rates)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -44,7 +45,7 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 }
 
 // restOptions are what the REST API stands on.
-func (s *Server) restOptions(o Options, verifier *access.Verifier) api.Options {
+func (s *Server) restOptions(o Options, verifier *access.Verifier, rates *middleware.Rates) api.Options {
 	parts := s.engine.Services()
 	return api.Options{
 		Lookup:       parts.Repos,
@@ -62,7 +63,11 @@ func (s *Server) restOptions(o Options, verifier *access.Verifier) api.Options {
 		Damages:      parts.Rebuild,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,
+		Rates:        rates,
+		ReadOnly:     s.store.ReadOnly,
 		Content:      parts.Content,
+		Quotas:       parts.Quotas,
+		Organisation: s.store,
 		Commits:      parts.Commit,
 		Rewrites:     parts.Rewrites,
 		Purges:       parts.Purges,
@@ -88,7 +93,7 @@ func (s *Server) restOptions(o Options, verifier *access.Verifier) api.Options {
 }
 
 // newRemotes returns the Git remotes.
-func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
+func (s *Server) newRemotes(o Options, verifier *access.Verifier, rates *middleware.Rates) http.Handler {
 	parts := s.engine.Services()
 	return githttp.New(githttp.Options{
 		Measure:      s.metrics.Request,
@@ -101,6 +106,8 @@ func (s *Server) newRemotes(o Options, verifier *access.Verifier) http.Handler {
 		Pushes:       parts.Push,
 		Verifier:     verifier,
 		Limiter:      parts.Limiter,
+		Rates:        rates,
+		ReadOnly:     s.store.ReadOnly,
 		Logger:       o.Logger,
 		StatusOf:     api.StatusOf,
 		FetchGrace:   o.FetchGrace,

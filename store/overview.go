@@ -11,7 +11,7 @@ import (
 func (q *queries) Mirrors(ctx context.Context, f func(core.MirrorHealth) error) (err error) {
 	action := op{name: "read mirrors"}
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT r.id, r.org, r.name, u.provider, u.instance, u.host, s.upstream_state, s.first_synced_at > 0, s.failures, s.last_class, s.observed_at
+		SELECT r.id, r.org, r.name, u.provider, u.instance, u.host, s.upstream_state, s.first_synced_at > 0, s.failures, s.last_class, s.observed_at, s.paused_at > 0
 		FROM sync_states s JOIN repositories r ON r.id = s.repo_id JOIN upstreams u ON u.repo_id = s.repo_id
 		ORDER BY s.repo_id`)
 	if err != nil {
@@ -21,7 +21,7 @@ func (q *queries) Mirrors(ctx context.Context, f func(core.MirrorHealth) error) 
 	for rows.Next() {
 		var m core.MirrorHealth
 		if err := rows.Scan(&m.RepoID, &m.Org, &m.Name, &m.Provider, &m.Instance, &m.Host, &m.Upstream, &m.Ready, &m.Failures, &m.Class,
-			timeColumn{&m.ObservedAt}); err != nil {
+			timeColumn{&m.ObservedAt}, &m.Paused); err != nil {
 			return action.fail(err)
 		}
 		if err := f(m); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// The conditions on poll_at and served are those of the index, word for word.
+// The conditions on poll_at, served and idle are those of the index, word for word.
 
 // DuePolls implements [core.PollStore]. KindInvalid: the limit is not positive.
 func (q *queries) DuePolls(ctx context.Context, now time.Time, limit int) ([]core.DueSync, error) {
@@ -19,7 +19,7 @@ func (q *queries) DuePolls(ctx context.Context, now time.Time, limit int) ([]cor
 	}
 	all, err := collect(ctx, q.read, scanDueSync, `
 		SELECT repo_id, `+upstreamOfDue+`, cause, poll_at
-		FROM sync_states WHERE poll_at > 0 AND served >= wanted AND poll_at <= $1
+		FROM sync_states WHERE poll_at > 0 AND served >= wanted AND idle = 0 AND poll_at <= $1
 		ORDER BY poll_at LIMIT $2`, micros(now), limit)
 	return all, action.fail(err)
 }
@@ -28,7 +28,7 @@ func (q *queries) DuePolls(ctx context.Context, now time.Time, limit int) ([]cor
 // not count: its next poll is set anew after that.
 func (q *queries) NextPollAt(ctx context.Context, now time.Time) (time.Time, error) {
 	return q.next(ctx, op{name: "find next poll"}, `
-		SELECT poll_at FROM sync_states WHERE poll_at > 0 AND served >= wanted AND poll_at > $1
+		SELECT poll_at FROM sync_states WHERE poll_at > 0 AND served >= wanted AND idle = 0 AND poll_at > $1
 		ORDER BY poll_at LIMIT 1`, micros(now))
 }
 

@@ -11,7 +11,8 @@ const noRepository = "no such repository"
 
 // selectRepository reads repositories as scanRepository wants them.
 const selectRepository = `
-	SELECT r.id, r.org, r.name, r.default_branch, r.object_format, r.version, r.created_at,
+	SELECT r.id, r.org, r.name, r.default_branch, r.object_format, r.version, r.created_at, r.changed_at, r.disk_bytes,
+		COALESCE((SELECT p.paused_at FROM sync_states p WHERE p.repo_id = r.id), 0),
 		u.repo_id IS NOT NULL, COALESCE(u.provider, ''), COALESCE(u.instance, ''), COALESCE(u.mode, ''),
 		COALESCE(u.host, ''), COALESCE(u.owner, ''), COALESCE(u.name, ''), COALESCE(u.upstream_id, ''),
 		COALESCE(u.url, ''), COALESCE(u.default_branch, '')
@@ -21,7 +22,7 @@ func scanRepository(row scanner) (r core.Repository, err error) {
 	var synced bool
 	var u core.Upstream
 	err = row.Scan(&r.ID, &r.Org, &r.Name, &r.DefaultBranch, &r.ObjectFormat, &r.Version, timeColumn{&r.CreatedAt},
-		&synced, &u.Provider, &u.Instance, &u.Mode, &u.Host, &u.Owner, &u.Name, &u.ID, &u.URL, &u.DefaultBranch)
+		timeColumn{&r.ChangedAt}, &r.DiskBytes, timeColumn{&r.PausedAt}, &synced, &u.Provider, &u.Instance, &u.Mode, &u.Host, &u.Owner, &u.Name, &u.ID, &u.URL, &u.DefaultBranch)
 	if synced {
 		r.Upstream = &u
 	}
@@ -58,20 +59,6 @@ func (q *queries) RepositoryByID(ctx context.Context, id string) (core.Repositor
 	return r, op{name: "read repository", subject: id, missing: noRepository}.fail(err)
 }
 
-// Repositories implements [core.RepositoryStore]. KindInvalid: the limit is
-// not positive.
-func (q *queries) Repositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
-	action := op{name: "list repositories", subject: f.Org}
-	if err := checkLimit(action, f.Limit); err != nil {
-		return nil, err
-	}
-	all, err := collect(ctx, q.read, scanRepository, selectRepository+`
-		WHERE r.org = $1 AND r.id < $2 AND ($3 = '' OR r.search_name LIKE $3 ESCAPE '!')
-		ORDER BY r.id DESC LIMIT $4`,
-		f.Org, orLast(f.Before), containing(f.Query), f.Limit)
-	return all, action.fail(err)
-}
-
 // containing returns the LIKE pattern, with escape character "!", of names
 // that contain s in whatever case; "" for an empty s.
 func containing(s string) string {
@@ -105,7 +92,7 @@ func (q *queries) SetObjectFormat(ctx context.Context, id, format string) error 
 func (q *queries) BumpVersion(ctx context.Context, id string) (version int64, err error) {
 	err = q.write(ctx, func(tx runner) error {
 		return tx.QueryRowContext(ctx, `
-			UPDATE repositories SET version = version + 1 WHERE id = $1 RETURNING version`, id).Scan(&version)
+			UPDATE repositories SET version = version + 1, changed_at = $2 WHERE id = $1 RETURNING version`, id, micros(q.clock.Now())).Scan(&version)
 	})
 	return version, op{name: "bump version", subject: id, missing: noRepository}.fail(err)
 }

@@ -19,13 +19,13 @@ const noSyncState = "the repository is not synced"
 
 const syncColumns = `repo_id, wanted, served, tried, wanted_ref, cause, next_attempt_at, failures, runs,
 	first_synced_at, last_success_at, last_error_at, last_class, last_error, digest, brake_digest, brake_since,
-	observed_at, changed_at, poll_at, notice_kind, notice_class, notice_generation, upstream_state, upstream_since, skipped_refs`
+	observed_at, changed_at, poll_at, notice_kind, notice_class, notice_generation, upstream_state, upstream_since, skipped_refs, paused_at`
 
 func scanSyncState(row scanner) (s core.SyncState, err error) {
 	err = row.Scan(&s.RepoID, &s.Wanted, &s.Served, &s.Tried, &s.WantedRef, &s.Trigger, timeColumn{&s.NextAttemptAt}, &s.Failures, &s.Runs,
 		timeColumn{&s.FirstSyncedAt}, timeColumn{&s.LastSuccessAt}, timeColumn{&s.LastErrorAt}, &s.LastClass, &s.LastError,
 		&s.Digest, &s.BrakeDigest, timeColumn{&s.BrakeSince}, timeColumn{&s.ObservedAt}, timeColumn{&s.ChangedAt}, timeColumn{&s.PollAt},
-		&s.Notice.Kind, &s.Notice.Class, &s.Notice.Generation, &s.UpstreamState, timeColumn{&s.UpstreamSince}, jsonColumn{&s.Skipped})
+		&s.Notice.Kind, &s.Notice.Class, &s.Notice.Generation, &s.UpstreamState, timeColumn{&s.UpstreamSince}, jsonColumn{&s.Skipped}, timeColumn{&s.PausedAt})
 	return s, err
 }
 
@@ -132,7 +132,7 @@ func (q *queries) DueSyncs(ctx context.Context, now time.Time, limit int) ([]cor
 	// The zero time is stored as 0, which is not after any now.
 	all, err := collect(ctx, q.read, scanDueSync, `
 		SELECT repo_id, `+upstreamOfDue+`, cause, next_attempt_at
-		FROM sync_states WHERE served < wanted AND next_attempt_at <= $1
+		FROM sync_states WHERE served < wanted AND idle = 0 AND next_attempt_at <= $1
 		ORDER BY next_attempt_at, repo_id LIMIT $2`, micros(now), limit)
 	return all, action.fail(err)
 }
@@ -151,6 +151,6 @@ func scanDueSync(row scanner) (d core.DueSync, err error) {
 // NextSyncAt implements [core.SyncStore].
 func (q *queries) NextSyncAt(ctx context.Context, now time.Time) (time.Time, error) {
 	return q.next(ctx, op{name: "find next sync"}, `
-		SELECT next_attempt_at FROM sync_states WHERE served < wanted AND next_attempt_at > $1
+		SELECT next_attempt_at FROM sync_states WHERE served < wanted AND idle = 0 AND next_attempt_at > $1
 		ORDER BY next_attempt_at LIMIT 1`, micros(now))
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/headwater-git/headwater/core/mirrorset"
 	"github.com/headwater-git/headwater/core/purge"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/quota"
 	"github.com/headwater-git/headwater/core/reach"
 	"github.com/headwater-git/headwater/core/rebuild"
 	"github.com/headwater-git/headwater/core/repo"
@@ -34,6 +35,7 @@ import (
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/serve"
 	"github.com/headwater-git/headwater/core/upstream"
+	"github.com/headwater-git/headwater/core/usage"
 	"github.com/headwater-git/headwater/providers/netguard"
 )
 
@@ -74,6 +76,7 @@ type Store interface {
 	RepositoryIDs(ctx context.Context) ([]string, error)
 	CreateRepository(ctx context.Context, r core.Repository) error
 	DetachUpstream(ctx context.Context, id string) error
+	SetPaused(ctx context.Context, id string, at time.Time) (bool, error)
 	core.CredentialStore
 	core.SharedCredentialStore
 	Settings(ctx context.Context, repoID string) (core.Settings, error)
@@ -117,6 +120,8 @@ type Engine struct {
 	readiness *Readiness
 	retain    *retain.Service
 	rotation  *maintain.Rotation
+	usage     *usage.Service
+	quota     *quota.Service
 	clock     core.Clock
 	log       hclog.Logger
 }
@@ -142,10 +147,15 @@ func New(o Options) (*Engine, error) {
 	e.store = o.Store
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
+	e.quota = quota.New(o.Store, o.Clock)
+	room := func(ctx context.Context, r core.Repository) error { return e.quota.CheckRoom(ctx, r.Org) }
+	e.usage = usage.New(usage.Options{Store: o.Store, Path: e.repos.Path, Clock: o.Clock, Logger: o.Logger})
 	e.maintain.Done = o.Observer.Maintained
+	e.maintain.Worked = e.usage.Due
 	e.reach = reach.New(reach.Options{Git: o.Git, Path: e.repos.Path, Store: o.Store, Logger: o.Logger})
 	e.repos.OnApplied(func(id string, moved int) {
 		e.maintain.Applied(id, moved)
+		e.usage.Due(id)
 		e.reach.Applied(id)
 	})
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
@@ -164,8 +174,8 @@ func New(o Options) (*Engine, error) {
 		},
 	}
 	e.sync = mirror.New(mirror.Options{
-		Rebuilds: e.rebuild,
-		Git:      o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: e.maintain.Due,
+		Rebuilds: e.rebuild, Room: room,
+		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: func(id string) { e.maintain.Due(id); e.usage.Due(id) },
 		Ended:  o.Observer.Synced,
 		Missed: func() { e.inbound.CheckDue() },
 	})
@@ -184,7 +194,7 @@ func New(o Options) (*Engine, error) {
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
 		Confirm: e.monitor.Confirm, Recheck: e.monitor.Recheck, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
-		Finished: o.Observer.Pushed,
+		Finished: o.Observer.Pushed, Room: room,
 	})
 	if err != nil {
 		return nil, err
@@ -282,6 +292,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.rebuild.Run(ctx) })
 	g.Go(func() error { return e.rotation.Run(ctx) })
 	g.Go(func() error { return e.retain.Run(ctx) })
+	g.Go(func() error { return e.usage.Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.reach.Run(ctx) })
 	g.Go(func() error { return e.ephemeral.Run(ctx) })
@@ -314,6 +325,7 @@ type Services struct {
 	Mirror    *mirror.Service    // plans of syncs, and looks before pushes
 	Rebuild   *rebuild.Service   // missing or damaged folders
 	Maintain  *maintain.Service  // repacks
+	Quotas    *quota.Service     // what organisations may use
 	Readiness *Readiness         // whether requests can be served
 }
 
@@ -322,6 +334,6 @@ func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
 		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound, Sets: e.sets,
-		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Readiness: e.readiness,
+		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, Readiness: e.readiness,
 	}
 }

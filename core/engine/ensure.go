@@ -86,6 +86,9 @@ func (e *Engine) Ensure(ctx context.Context, r core.Repository, q EnsureRequest)
 		if err != nil || found.All || found.Forgotten || ctx.Err() != nil {
 			return found, err
 		}
+		if r.Paused() {
+			return Ensured{}, core.Errorf(core.KindConflict, core.PausedSentence)
+		}
 		if looked {
 			if !loop.Sleep(ctx, e.clock, pause, nil) {
 				continue // once more, for the answer

@@ -22,6 +22,9 @@ const noticeAge = 24 * time.Hour
 // retryStale is the Retry-After of an answer whose copy cannot be made fresh.
 const retryStale = 5 * time.Second
 
+// retryPaused is that of an answer whose copy is not made fresh before a person acts.
+const retryPaused = 5 * time.Minute
+
 // Freshness returns how fresh the copy is, by what is known already: it never
 // asks the upstream.
 func (e *Engine) Freshness(ctx context.Context, r core.Repository, d core.Demand) (core.Freshness, error) {
@@ -53,6 +56,9 @@ func (e *Engine) freshness(ctx context.Context, r core.Repository, d core.Demand
 		Failing: state.Failures > 0 || !state.UpstreamState.Readable(),
 		Class:   state.LastClass, Reason: state.LastError,
 	}
+	if !state.PausedAt.IsZero() {
+		f.Paused, f.Failing, f.Class, f.Reason = true, false, "", ""
+	}
 	limit := noticeAge
 	if d.MaxStaleness != nil {
 		limit = *d.MaxStaleness
@@ -79,6 +85,14 @@ func (e *Engine) Confirm(ctx context.Context, r core.Repository, d core.Demand) 
 	}
 	// Nothing that was seen before the call is young enough for a demand of zero.
 	if !f.Stale && *d.MaxStaleness > 0 {
+		return f, nil
+	}
+	if f.Paused {
+		// Whoever paused it wants no look; who demands one is refused without waiting.
+		f.Stale = true
+		if d.Policy == core.FreshFail {
+			return f, &core.Error{Kind: core.KindNotFresh, Message: f.Notice() + "; fresher was demanded", RetryAfter: retryPaused}
+		}
 		return f, nil
 	}
 	wait := revalidateTimeout

@@ -30,6 +30,9 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 	} else if core.KindOf(err) != core.KindNotFound {
 		return core.Repository{}, err
 	}
+	if err := e.quota.CheckCreate(ctx, r.Org); err != nil {
+		return core.Repository{}, err
+	}
 	now := e.clock.Now()
 	repo := core.Repository{
 		ID: core.NewID("repo", now), Org: r.Org, Name: r.Name, DefaultBranch: r.DefaultBranch, ObjectFormat: "sha1", CreatedAt: now,
@@ -82,6 +85,7 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 			return core.Repository{}, err
 		}
 	}
+	e.usage.Due(repo.ID)
 	if r.Copy != nil {
 		e.maintain.Due(repo.ID) // a bitmap for the first clones
 	}
@@ -219,6 +223,9 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	if r.Upstream != nil {
 		st.HostRests = e.schedule.PausedUntil(r.Upstream.Host)
 		st.Identity = e.monitor.Identity(r)
+	}
+	if !st.PausedAt.IsZero() {
+		st.PollAt, st.NextAttemptAt = time.Time{}, time.Time{} // nothing comes by itself
 	}
 	if !st.PollAt.IsZero() {
 		st.PollAt = e.nextPoll(st.SyncState)

@@ -31,6 +31,9 @@ type Service struct {
 	// Done is called after every task, for whoever counts; it must not block, and is
 	// set before Run. nil: nobody does.
 	Done func(task Task, took time.Duration, err error)
+	// Worked is called with a repository after tasks changed its folder, under the rules
+	// of Done.
+	Worked func(repoID string)
 
 	git   *git.Git
 	repos *repo.Repos
@@ -132,6 +135,9 @@ func (s *Service) Maintain(ctx context.Context, id string) error {
 			return fmt.Errorf("%s: %w", task, err)
 		}
 		s.log.Debug("maintenance task done", "repo_id", id, "task", task)
+		if s.Worked != nil {
+			s.Worked(id)
+		}
 	}
 	return nil
 }

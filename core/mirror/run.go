@@ -272,6 +272,11 @@ func (x *run) fetchAndApply(ctx context.Context, only string, fetch func(context
 		return err
 	}
 	defer done()
+	if err := x.room(ctx, x.repo); core.KindOf(err) == core.KindTooLarge {
+		return &upstream.ClassifiedError{Class: core.ClassTooLarge, Text: core.MessageOf(err), Cause: err}
+	} else if err != nil {
+		return err
+	}
 	// From here on the tracking refs may be others than those of the digest.
 	x.taken.Digest, x.fetched, x.refs = "", true, nil
 	if err := x.fetchIdentified(ctx, fetch); err != nil {

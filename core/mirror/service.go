@@ -54,6 +54,9 @@ type Options struct {
 	Clock     core.Clock
 	Logger    hclog.Logger
 
+	// Room is an error if nothing may be added to the repository: why a run fails that
+	// would fetch. Nil: there always is room.
+	Room func(ctx context.Context, r core.Repository) error
 	// Mirrored is called after every finished first mirror; nil: nothing is.
 	Mirrored func(repoID string)
 	// Rebuilds replace folders that are missing or damaged; nil: none is.
@@ -80,6 +83,7 @@ type Mirror struct {
 	running  *running
 	rebuilds Rebuilds
 	fetches  *fetches
+	room     func(ctx context.Context, r core.Repository) error
 	ended    func(r core.Repository, run core.Run)
 }
 
@@ -103,6 +107,9 @@ func New(o Options) *Service {
 	if o.Mirrored == nil {
 		o.Mirrored = func(string) {}
 	}
+	if o.Room == nil {
+		o.Room = func(context.Context, core.Repository) error { return nil }
+	}
 	if o.Ended == nil {
 		o.Ended = func(core.Repository, core.Run) {}
 	}
@@ -113,7 +120,7 @@ func New(o Options) *Service {
 		Mirror: &Mirror{
 			git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock,
 			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}}, rebuilds: o.Rebuilds,
-			fetches: &fetches{dirs: map[string]*folder{}}, ended: o.Ended,
+			fetches: &fetches{dirs: map[string]*folder{}}, ended: o.Ended, room: o.Room,
 		},
 		mirrored: o.Mirrored, missed: o.Missed, observations: &observations{wake: loop.NewSignal()},
 	}
@@ -222,6 +229,9 @@ func (s *Service) Fresh(ctx context.Context, r core.Repository) error {
 	}
 	if !state.Ready() {
 		return nil // nothing to be behind of
+	}
+	if !state.PausedAt.IsZero() {
+		return core.Errorf(core.KindConflict, core.PausedSentence)
 	}
 	if until := s.schedule.PausedUntil(r.Upstream.Host); !until.IsZero() {
 		return &core.Error{

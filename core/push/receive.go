@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +113,16 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
 		return err
 	}
+	if err := s.room(ctx, r); err != nil {
+		// As above: before anything is stored, in the words that every client shows.
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return err
+		}
+		s.log.Info("push refused, there is no room for it", "repo_id", r.Repo.ID, "actor", r.Actor.Subject)
+		s.Refused(ctx, r.Session, err)
+		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
+		return err
+	}
 	tolerated, err := s.repos.Tolerated(ctx, r.Repo.ID)
 	if err != nil {
 		return err
@@ -137,6 +148,15 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		s.Refused(ctx, r.Session, core.Errorf(core.KindResource, "%s", refusal.short))
 	}
 	return err
+}
+
+// room is the error of [Options.Room] for a push that adds something; one that only
+// deletes makes room.
+func (s *Service) room(ctx context.Context, r Receive) error {
+	if s.o.Room == nil || !slices.ContainsFunc(r.Updates, func(u core.RefUpdate) bool { return !u.IsDelete() }) {
+		return nil
+	}
+	return s.o.Room(ctx, r.Repo)
 }
 
 // sameFormat is KindInvalid for a push of objects in another format than the

@@ -57,6 +57,10 @@ type Options struct {
 	// Accepted notes that the upstream took a write. Nil: nobody does.
 	Accepted func(ctx context.Context, r core.Repository)
 
+	// Room is an error if nothing may be added to the repository: the refusal of a push
+	// that does. Nil: there always is room.
+	Room func(ctx context.Context, r core.Repository) error
+
 	LockTimeout  time.Duration // waiting for another writer; 0 is 30 s
 	PushTimeout  time.Duration // the whole upstream leg; 0 is 30 min (a stall ends it sooner)
 	MaxInputSize int64         // bytes of one pushed pack; 0 is no limit
@@ -142,7 +146,7 @@ func (s *Service) constraints(ctx context.Context, r core.Repository) (refConstr
 	if err != nil {
 		return refConstraints{}, err
 	}
-	return refConstraints{manifest: &m, rules: rules}, nil
+	return refConstraints{manifest: &m, rules: rules, paused: r.Paused()}, nil
 }
 
 // Check returns what [Service.Write] would say of the updates for their names

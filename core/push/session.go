@@ -59,6 +59,7 @@ const (
 	reasonSigned    = "signed pushes are not supported; push without --signed"
 	reasonEphemeral = "only branches can be pushed to the ephemeral remote"
 	reasonOther     = "the upstream would not get this ref: only branches and tags are mirrored, and what the repository's include patterns name; notes stay here"
+	reasonPaused    = "the mirror is paused, so this is not sent to its upstream; resume it (headwater repo resume), or push to its ephemeral remote"
 	reasonFiltered  = "the repository's ref filter leaves this ref out; it is neither mirrored nor pushed"
 )
 
@@ -72,6 +73,7 @@ func refuse(u core.RefUpdate, kind core.Kind, reason string) Result {
 type refConstraints struct {
 	manifest *providers.Manifest // of the upstream's provider; nil: there is no upstream
 	rules    repo.Rules
+	paused   bool // the upstream is left alone
 }
 
 // checkName says whether an update is refused for its name alone: no disk, no
@@ -106,6 +108,9 @@ func (s Session) checkName(u core.RefUpdate, c refConstraints) (Result, bool) {
 	}
 	if m == nil || s.Namespace != core.Default {
 		return Result{}, true
+	}
+	if c.paused && !core.OursAlone(s.Namespace, u.Name) {
+		return refuse(u, core.KindConflict, reasonPaused), false
 	}
 	if forReview(u.Name) && m.Capabilities.AGit {
 		return s.checkReview(u, *m)

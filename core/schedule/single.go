@@ -52,7 +52,7 @@ func (s *Service) readOne(ctx context.Context, id string, now time.Time) (item *
 	switch {
 	case err != nil:
 		return nil, time.Time{}, err
-	case state.Served >= state.Wanted:
+	case state.Served >= state.Wanted, !state.PausedAt.IsZero():
 		return nil, time.Time{}, nil
 	case state.NextAttemptAt.After(now):
 		return nil, state.NextAttemptAt, nil

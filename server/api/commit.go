@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/commit"
@@ -34,6 +35,11 @@ func writer(write func(s *server, c *call) error) func(s *server, c *call) error
 		}
 		if err := s.Repositories.CheckReady(c.ctx(), c.repo); err != nil {
 			return err
+		}
+		if s.Quotas != nil && c.r.Method != http.MethodDelete { // what is deleted makes room
+			if err := s.Quotas.CheckRoom(c.ctx(), c.repo.Org); err != nil {
+				return err
+			}
 		}
 		return write(s, c)
 	}

@@ -31,6 +31,7 @@ var resultWords = map[core.Kind]string{
 	core.KindResource:            "unavailable",
 	core.KindRebuilding:          "unavailable",
 	core.KindDamaged:             "unavailable",
+	core.KindReadOnly:            "unavailable",
 	core.KindInternal:            "internal",
 }
 

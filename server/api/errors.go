@@ -40,6 +40,7 @@ var statuses = map[core.Kind]int{
 	core.KindResource:            http.StatusServiceUnavailable,
 	core.KindRebuilding:          http.StatusServiceUnavailable,
 	core.KindDamaged:             http.StatusServiceUnavailable,
+	core.KindReadOnly:            http.StatusServiceUnavailable,
 	core.KindInternal:            http.StatusInternalServerError,
 }
 

@@ -110,17 +110,25 @@ func (l *ledger) Repository(_ context.Context, org, nameOrID string) (core.Repos
 	return l.repos[i], nil
 }
 
-func (l *ledger) Repositories(_ context.Context, f core.RepositoryFilter) ([]core.Repository, error) {
+func (l *ledger) Repositories(_ context.Context, f core.RepositoryFilter) ([]core.ListedRepository, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var found []core.Repository
+	var found []core.ListedRepository
 	for _, r := range slices.Backward(l.repos) {
 		if r.Org == f.Org && (f.Before == "" || r.ID < f.Before) && len(found) < f.Limit &&
 			strings.Contains(strings.ToLower(r.Name), strings.ToLower(f.Query)) {
-			found = append(found, r)
+			found = append(found, core.ListedRepository{Repository: r})
 		}
 	}
 	return found, nil
+}
+
+func (l *ledger) Pause(_ context.Context, repo core.Repository) (core.Repository, error) {
+	return repo, nil
+}
+
+func (l *ledger) Resume(_ context.Context, repo core.Repository) (core.Repository, error) {
+	return repo, nil
 }
 
 func (l *ledger) SetDefaultBranch(_ context.Context, repo core.Repository, branch string) (core.Repository, error) {

@@ -104,7 +104,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[webhookState]():         wordsOf(webhookActive, webhookFailing, webhookInactive),
 	reflect.TypeFor[core.InboundState]():    wordsOf(core.InboundNone, core.InboundActive, core.InboundFailing),
 	reflect.TypeFor[core.Outcome]():         wordsOf(core.OutcomeOK, core.OutcomePartial, core.OutcomeRefused, core.OutcomeFailed),
-	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncHeld, syncUnconfirmed, syncRebuilding, syncWaiting),
+	reflect.TypeFor[syncStateWord]():        wordsOf(syncPending, syncSyncing, syncReady, syncFailing, syncPaused, syncHeld, syncUnconfirmed, syncRebuilding, syncWaiting),
 	reflect.TypeFor[core.DamageState]():     wordsOf(core.DamageRebuilding, core.DamageWaiting, core.DamageLost, core.DamagePartial, core.DamageRebuilt, core.DamageGone),
 	reflect.TypeFor[content.EntryType]():    wordsOf(content.TypeBlob, content.TypeTree, content.TypeSymlink, content.TypeSubmodule),
 	reflect.TypeFor[content.MergeResult]():  wordsOf(content.MergeCommit, content.FastForward, content.NoOp),

@@ -26,6 +26,7 @@ const (
 	deliveryListing   listing = "deliveries:"
 	rewriteListing    listing = "rewrites:"
 	revocationListing listing = "revocations:"
+	sortedListing     listing = "sorted:" // repositories in another order than newest first
 )
 
 // page is the part of a listing, newest first, that a request asks for.

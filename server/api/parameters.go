@@ -18,10 +18,17 @@ type parameter struct {
 // a variable for each.
 var (
 	paramQ                       = parameter{name: "q", text: "Only repositories with this text in their name; case does not matter."}
+	paramListState               = parameter{key: "state.repositories", name: "state", text: "Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; or `local`, without an upstream."}
+	paramListClass               = parameter{name: "class", text: "Only those whose last contact with the upstream failed with this class: `auth`, `revoked`, `not_found`, `moved`, `protocol`, `rate_limited`, `network`, `timeout`, `too_large`, `refused`, `diverged`, `corrupt`, `unavailable`, `resource`, `internal`."}
+	paramListHost                = parameter{name: "host", text: "Only those with an upstream at this host; case does not matter."}
+	paramListProvider            = parameter{name: "provider", text: "Only those with an upstream of this provider, by its word or the name of its block."}
+	paramListSort                = parameter{name: "sort", text: "`newest` (the usual order), `name`, `size` (largest first), `last-change` (refs that moved last first) or `lag` (longest without a confirmation by the upstream first; those without an upstream last)."}
 	paramDefaultBranch           = parameter{name: "default_branch", text: "As in the body, which wins."}
 	paramActor                   = parameter{name: "actor", text: "Only entries of this token subject."}
 	paramAction                  = parameter{name: "action", text: "Only entries of this action."}
 	paramRepoID                  = parameter{name: "repo_id", text: "Only entries of the repository with this id, also after it was deleted."}
+	paramSince                   = parameter{name: "since", text: "Only what was written at this time, as in RFC 3339, or after it."}
+	paramUntil                   = parameter{name: "until", text: "Only what was written before this time, as in RFC 3339."}
 	paramCursor                  = parameter{name: "cursor", text: "`next_cursor` of the page before."}
 	paramLimit                   = parameter{name: "limit", text: "Items of a page; a number out of range is brought into it.", kind: "integer", absent: defaultLimit, top: maxLimit}
 	paramDryRun                  = parameter{name: "dry_run", text: "Change nothing; show what would be done.", kind: "boolean", absent: false}

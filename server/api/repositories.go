@@ -24,6 +24,10 @@ type Repositories interface {
 	DeleteRepository(ctx context.Context, repo core.Repository) error
 	// Detach forgets link and credential and keeps the content. Idempotent.
 	Detach(ctx context.Context, repo core.Repository) error
+	// Pause has the upstream left alone, and Resume followed again. Both are
+	// idempotent. KindInvalid: there is no upstream.
+	Pause(ctx context.Context, repo core.Repository) (core.Repository, error)
+	Resume(ctx context.Context, repo core.Repository) (core.Repository, error)
 	// CheckReady is KindSyncing while the first sync of a synced repository runs;
 	// calls about content ask it first.
 	CheckReady(ctx context.Context, repo core.Repository) error
@@ -31,7 +35,7 @@ type Repositories interface {
 
 // Records are rows that answers show as they are. [core.Store] implements it.
 type Records interface {
-	Repositories(ctx context.Context, f core.RepositoryFilter) ([]core.Repository, error)
+	Repositories(ctx context.Context, f core.RepositoryFilter) ([]core.ListedRepository, error)
 	Runs(ctx context.Context, repoID, before string, limit int) ([]core.Run, error)
 	Settings(ctx context.Context, repoID string) (core.Settings, error)
 	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)
@@ -141,36 +145,6 @@ func (s *server) createRepository(c *call) error {
 	return c.answer(http.StatusCreated, createdRepository{view, repo.ID, "repository created"})
 }
 
-// repositoryList is a page of repositories, newest first.
-type repositoryList struct {
-	Repos []repositoryView `json:"repos"`
-	pageFields
-}
-
-func (s *server) listRepositories(c *call) error {
-	query := params{c.r.URL.Query()}
-	page, err := query.page(repositoryListing)
-	if err != nil {
-		return err
-	}
-	repos, err := s.Records.Repositories(c.ctx(), core.RepositoryFilter{
-		Org: c.identity.Org, Query: strings.TrimSpace(query.Get("q")), Before: page.before, Limit: page.fetch(),
-	})
-	if err != nil {
-		return err
-	}
-	repos, rest := cut(page, repos, func(r core.Repository) string { return r.ID })
-	answer := repositoryList{Repos: []repositoryView{}, pageFields: rest}
-	for _, repo := range repos {
-		view, err := s.listItem(c, repo)
-		if err != nil {
-			return err
-		}
-		answer.Repos = append(answer.Repos, view)
-	}
-	return c.answer(http.StatusOK, answer)
-}
-
 func (s *server) getRepository(c *call) error {
 	view, err := s.repositoryView(c, c.repo)
 	if err != nil {
@@ -213,10 +187,18 @@ func (s *server) deleteRepository(c *call) error {
 // forbids any push: without its upstream a branch would be free of what the
 // host allows, and behind another one it would be another branch.
 func (s *server) mayRelink(c *call) error {
-	if c.identity.Policy.ForbidsPush() {
-		return core.Errorf(core.KindPermission, "denied by policy: a token that may not push every ref cannot change the upstream; use one without no-push")
+	if err := mayPushEverything(c, "change the upstream"); err != nil {
+		return err
 	}
 	return s.keepsShared(c)
+}
+
+// mayPushEverything refuses to do something to a token whose policy forbids any push.
+func mayPushEverything(c *call, what string) error {
+	if c.identity.Policy.ForbidsPush() {
+		return core.Errorf(core.KindPermission, "denied by policy: a token that may not push every ref cannot %s; use one without no-push", what)
+	}
+	return nil
 }
 
 // keepsShared refuses a call that would point a repository elsewhere, or try that,
@@ -259,6 +241,9 @@ func (s *server) pullUpstream(c *call) error {
 	}
 	if err := c.synced(); err != nil {
 		return err
+	}
+	if c.repo.Paused() {
+		return core.Errorf(core.KindConflict, core.PausedSentence)
 	}
 	if body.Ref != "" {
 		if err := core.ValidateUpstreamRef(body.Ref); err != nil {

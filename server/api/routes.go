@@ -36,28 +36,32 @@ type Options struct {
 	Verifier     *access.Verifier
 	// Identify says who calls, in place of tokens, where another part of the server uses
 	// the operations: see [middleware.Access]. It must be nil in what a listener serves.
-	Identify  func(ctx context.Context) (access.Identity, error)
-	Limiter   *limit.Limiter // nil: requests are not bounded
-	Content   Content        // nil: calls that read content are refused
-	Commits   Commits        // nil: calls that write content are refused
-	Rewrites  Rewrites       // nil: calls about rewrites are refused
-	Purges    Purges         // nil: calls that forget are refused
-	Fresh     Freshener      // nil: copies are served as they are
-	Settings  Settings       // required for the calls about settings, like Plans
-	Plans     Plans
-	Links     Links                   // nil: repositories that exist cannot be linked to upstreams
-	Ephemeral Ephemeral               // nil: calls about ephemeral branches as a whole are refused
-	Inbound   Inbound                 // nil: calls about inbound webhooks are refused
-	Tokens    Tokens                  // nil: calls that issue or revoke tokens are refused
-	Webhooks  Webhooks                // nil: calls about webhooks are refused
-	Events    EventFeed               // nil: calls that read events are refused
-	Stopping  <-chan struct{}         // closed when streams are to end; nil: they go on
-	Audit     core.AuditStore         // nil: nothing is recorded
-	Logger    hclog.Logger            // nil: nothing is logged
-	Providers func() []ProviderStatus // for GET /providers; nil: there are none
-	PublicURL string                  // that clients use; "" takes what each request came to
-	Measure   middleware.Measure
-	Version   string // of the server, for GET /healthz
+	Identify     func(ctx context.Context) (access.Identity, error)
+	Limiter      *limit.Limiter                                       // nil: requests are not bounded
+	Rates        *middleware.Rates                                    // nil: requests are not counted
+	Organisation Organisation                                         // nil: the call about the organisation is refused
+	Quotas       Quotas                                               // nil: nothing is limited
+	ReadOnly     func(ctx context.Context) (core.ReadOnlyMode, error) // nil: writes are taken
+	Content      Content                                              // nil: calls that read content are refused
+	Commits      Commits                                              // nil: calls that write content are refused
+	Rewrites     Rewrites                                             // nil: calls about rewrites are refused
+	Purges       Purges                                               // nil: calls that forget are refused
+	Fresh        Freshener                                            // nil: copies are served as they are
+	Settings     Settings                                             // required for the calls about settings, like Plans
+	Plans        Plans
+	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
+	Ephemeral    Ephemeral               // nil: calls about ephemeral branches as a whole are refused
+	Inbound      Inbound                 // nil: calls about inbound webhooks are refused
+	Tokens       Tokens                  // nil: calls that issue or revoke tokens are refused
+	Webhooks     Webhooks                // nil: calls about webhooks are refused
+	Events       EventFeed               // nil: calls that read events are refused
+	Stopping     <-chan struct{}         // closed when streams are to end; nil: they go on
+	Audit        core.AuditStore         // nil: nothing is recorded
+	Logger       hclog.Logger            // nil: nothing is logged
+	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
+	PublicURL    string                  // that clients use; "" takes what each request came to
+	Measure      middleware.Measure
+	Version      string // of the server, for GET /healthz
 	// BodyGrace and StreamGrace are how long the body of a request, and that of a
 	// commit whose contents are streamed, may come in below one kilobyte a second
 	// before it is cut; 0 is 10 s and one minute.
@@ -88,7 +92,7 @@ func New(o Options) http.Handler {
 		Measure:  o.Measure,
 	}
 	s.access = middleware.Access{
-		Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: bearerToken, Identify: o.Identify,
+		Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: bearerToken, Identify: o.Identify,
 		LacksScope: "the token lacks the scope %q", OtherRepository: "the token is for another repository than the path",
 	}
 	// mux sees the escaped path, so that "team%2Fapp" stays one segment. It
@@ -164,10 +168,25 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) error {
 	c := &call{w: x, r: r, identity: x.Identity, action: op.audit, grace: s.BodyGrace}
 	err := s.authorise(c, op)
+	if err == nil && op.audit.word != "" {
+		err = s.checkWritable(c.ctx())
+	}
 	if err == nil {
 		err = op.handler()(s, c)
 	}
 	s.audit(c, err)
+	return err
+}
+
+// checkWritable is KindReadOnly while an operator has the server change nothing.
+func (s *server) checkWritable(ctx context.Context) error {
+	if s.ReadOnly == nil {
+		return nil
+	}
+	mode, err := s.ReadOnly(ctx)
+	if err == nil && mode.On() {
+		err = &core.Error{Kind: core.KindReadOnly, Message: mode.Sentence(), RetryAfter: middleware.RetryReadOnly}
+	}
 	return err
 }
 

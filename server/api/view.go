@@ -18,6 +18,8 @@ type repositoryView struct {
 	HTTPURL       string          `json:"http_url"`
 	DefaultBranch string          `json:"default_branch"`
 	CreatedAt     core.Timestamp  `json:"created_at"`
+	DiskBytes     int64           `json:"disk_bytes"`           // of its folder, as it was last measured
+	ChangedAt     *core.Timestamp `json:"changed_at,omitempty"` // refs last moved here
 	BaseRepo      *baseRepoView   `json:"base_repo,omitempty"`  // of a synced repository
 	Sync          *syncView       `json:"sync,omitempty"`       // of a synced repository
 	Credential    *credentialView `json:"credential,omitempty"` // if one is stored; not in lists
@@ -45,6 +47,7 @@ type syncView struct {
 	ObservedAt    *core.Timestamp `json:"observed_at,omitempty"`  // the upstream last confirmed the copy
 	ChangedAt     *core.Timestamp `json:"changed_at,omitempty"`   // it was last seen to have changed
 	NextPollAt    *core.Timestamp `json:"next_poll_at,omitempty"` // it is looked at unasked
+	PausedAt      *core.Timestamp `json:"paused_at,omitempty"`    // since when the upstream is left alone
 	UpstreamURL   string          `json:"upstream_url,omitempty"` // that git really uses, with its scheme and without a credential
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
@@ -98,6 +101,7 @@ const (
 	syncSyncing syncStateWord = "syncing" // a run is under way
 	syncReady   syncStateWord = "ready"   // the last run succeeded
 	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
+	syncPaused  syncStateWord = "paused"  // a person has the upstream left alone
 	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
 	// The upstream has not answered for a push, and is being asked what it has.
 	syncUnconfirmed syncStateWord = "unconfirmed"
@@ -105,6 +109,11 @@ const (
 	syncRebuilding syncStateWord = "rebuilding" // it is fetched again
 	syncWaiting    syncStateWord = "waiting"    // a person must say go on
 )
+
+// syncStateWords returns all of them.
+func syncStateWords() []syncStateWord {
+	return []syncStateWord{syncPending, syncSyncing, syncReady, syncFailing, syncPaused, syncHeld, syncUnconfirmed, syncRebuilding, syncWaiting}
+}
 
 // upstreamWord is a [core.UpstreamState], where "active" has its name.
 type upstreamWord string
@@ -194,6 +203,7 @@ func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error)
 	view := repositoryView{
 		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + (&url.URL{Path: "/" + repo.Name + ".git"}).EscapedPath(),
 		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
+		DiskBytes: repo.DiskBytes, ChangedAt: instant(repo.ChangedAt),
 	}
 	if s.Damages != nil {
 		if damage, ok := s.Damages.Of(repo); ok {
@@ -242,6 +252,7 @@ func viewSync(status engine.SyncStatus) syncView {
 		ObservedAt:    instant(status.ObservedAt),
 		ChangedAt:     instant(status.ChangedAt),
 		NextPollAt:    instant(status.PollAt),
+		PausedAt:      instant(status.PausedAt),
 		Upstream:      upstreamWordOf(status.UpstreamState),
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
@@ -298,6 +309,8 @@ func syncState(status engine.SyncStatus) syncStateWord {
 		return syncRebuilding
 	case status.Running:
 		return syncSyncing
+	case !status.PausedAt.IsZero():
+		return syncPaused
 	case status.BrakeDigest != "":
 		return syncHeld
 	case status.LastError != "" && status.LastClass == core.ClassDiverged:

@@ -197,6 +197,7 @@ const (
 const (
 	SyncStateFailing     SyncState = "failing"
 	SyncStateHeld        SyncState = "held"
+	SyncStatePaused      SyncState = "paused"
 	SyncStatePending     SyncState = "pending"
 	SyncStateReady       SyncState = "ready"
 	SyncStateRebuilding  SyncState = "rebuilding"
@@ -260,23 +261,6 @@ type ArchiveRequest struct {
 
 	// Rev Older name of `ref`, which wins.
 	Rev *string `json:"rev,omitempty"`
-}
-
-// AssignRequest defines model for AssignRequest.
-type AssignRequest struct {
-	Repositories *[]string `json:"repositories,omitempty"`
-}
-
-// Assigned defines model for Assigned.
-type Assigned struct {
-	Assigned []string     `json:"assigned"`
-	Failed   []Assignment `json:"failed"`
-}
-
-// Assignment defines model for Assignment.
-type Assignment struct {
-	Error      string `json:"error"`
-	Repository string `json:"repository"`
 }
 
 // AuditActor defines model for AuditActor.
@@ -682,16 +666,6 @@ type CreateRepositoryRequest struct {
 	} `json:"initial_commit,omitempty"`
 }
 
-// CreateSharedRequest defines model for CreateSharedRequest.
-type CreateSharedRequest struct {
-	Name         *string `json:"name,omitempty"`
-	Owner        *string `json:"owner,omitempty"`
-	Password     *string `json:"password,omitempty"`
-	Provider     *string `json:"provider,omitempty"`
-	UpstreamHost *string `json:"upstream_host,omitempty"`
-	Username     *string `json:"username,omitempty"`
-}
-
 // CreateTagRequest defines model for CreateTagRequest.
 type CreateTagRequest struct {
 	Name string `json:"name"`
@@ -733,13 +707,15 @@ type CreatedBranch struct {
 // CreatedRepository defines model for CreatedRepository.
 type CreatedRepository struct {
 	// BaseRepo Of a synced repository: what it follows.
-	BaseRepo  *BaseRepo `json:"base_repo,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	BaseRepo  *BaseRepo  `json:"base_repo,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
@@ -800,7 +776,6 @@ type CreatedWebhook struct {
 type Credential struct {
 	CreatedAt time.Time `json:"created_at"`
 	ID        string    `json:"id"`
-	Shared    string    `json:"shared,omitempty"`
 	UpdatedAt time.Time `json:"updated_at"`
 
 	// UpstreamHost The only host that it is sent to. Absent: none yet, so it must be given again when an upstream is attached.
@@ -1336,6 +1311,14 @@ type LastCommit struct {
 	Message string `json:"message"`
 }
 
+// Limits defines model for Limits.
+type Limits struct {
+	DiskBytes              int64 `json:"disk_bytes"`
+	Repositories           int   `json:"repositories"`
+	RequestsPerSecond      int   `json:"requests_per_second"`
+	TokenRequestsPerSecond int   `json:"token_requests_per_second"`
+}
+
 // LinkRepositoryRequest defines model for LinkRepositoryRequest.
 type LinkRepositoryRequest struct {
 	// BaseRepo The upstream, as in createRepository. Required.
@@ -1349,13 +1332,15 @@ type LinkRepositoryRequest struct {
 // LinkedRepository defines model for LinkedRepository.
 type LinkedRepository struct {
 	// BaseRepo Of a synced repository: what it follows.
-	BaseRepo  *BaseRepo `json:"base_repo,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	BaseRepo  *BaseRepo  `json:"base_repo,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
@@ -1510,61 +1495,6 @@ type MessageAnswer struct {
 	Message string `json:"message"`
 }
 
-// MirrorEntry defines model for MirrorEntry.
-type MirrorEntry struct {
-	Action     string         `json:"action"`
-	Class      SyncErrorClass `json:"class,omitempty"`
-	Error      string         `json:"error,omitempty"`
-	Name       string         `json:"name"`
-	Path       string         `json:"path"`
-	Ready      bool           `json:"ready"`
-	Reason     string         `json:"reason,omitempty"`
-	RepoID     string         `json:"repo_id,omitempty"`
-	UpstreamID string         `json:"upstream_id"`
-}
-
-// MirrorSet defines model for MirrorSet.
-type MirrorSet struct {
-	Archived     bool            `json:"archived"`
-	CredentialID string          `json:"credential_id,omitempty"`
-	Entries      []MirrorEntry   `json:"entries,omitempty"`
-	Error        string          `json:"error,omitempty"`
-	Exclude      []string        `json:"exclude"`
-	Failures     int             `json:"failures"`
-	Follow       bool            `json:"follow"`
-	Forks        bool            `json:"forks"`
-	ID           string          `json:"id,omitempty"`
-	Include      []string        `json:"include"`
-	LookedAt     *time.Time      `json:"looked_at,omitempty"`
-	Looking      bool            `json:"looking"`
-	NextLookAt   *time.Time      `json:"next_look_at,omitempty"`
-	Owner        string          `json:"owner"`
-	Prefix       string          `json:"prefix,omitempty"`
-	Provider     string          `json:"provider"`
-	Totals       *map[string]int `json:"totals,omitempty"`
-	UpstreamHost string          `json:"upstream_host"`
-}
-
-// MirrorSetList defines model for MirrorSetList.
-type MirrorSetList struct {
-	MirrorSets []MirrorSet `json:"mirror_sets"`
-}
-
-// MirrorSetRequest defines model for MirrorSetRequest.
-type MirrorSetRequest struct {
-	Archived     *bool     `json:"archived,omitempty"`
-	Credential   *string   `json:"credential,omitempty"`
-	Exclude      *[]string `json:"exclude,omitempty"`
-	Follow       *bool     `json:"follow,omitempty"`
-	Forks        *bool     `json:"forks,omitempty"`
-	Include      *[]string `json:"include,omitempty"`
-	Owner        *string   `json:"owner,omitempty"`
-	Prefix       *string   `json:"prefix,omitempty"`
-	Provider     *string   `json:"provider,omitempty"`
-	Public       *bool     `json:"public,omitempty"`
-	UpstreamHost *string   `json:"upstream_host,omitempty"`
-}
-
 // NoteAnswer defines model for NoteAnswer.
 type NoteAnswer struct {
 	// BaseCommit The id of a Git object in full; zeros or "" where there is none.
@@ -1656,6 +1586,14 @@ type ObjectID = string
 // OneCommit defines model for OneCommit.
 type OneCommit struct {
 	Commit Commit `json:"commit"`
+}
+
+// Organisation defines model for Organisation.
+type Organisation struct {
+	CreatedAt time.Time `json:"created_at"`
+	Limits    Limits    `json:"limits"`
+	Name      string    `json:"name"`
+	Usage     Usage     `json:"usage"`
 }
 
 // Orphan defines model for Orphan.
@@ -1819,13 +1757,15 @@ type ReplayStatus struct {
 // Repository defines model for Repository.
 type Repository struct {
 	// BaseRepo Of a synced repository: what it follows.
-	BaseRepo  *BaseRepo `json:"base_repo,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	BaseRepo  *BaseRepo  `json:"base_repo,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Credential If one is stored; not in lists.
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
@@ -1974,13 +1914,6 @@ type RewriteList struct {
 	Rewrites   []Rewrite `json:"rewrites"`
 }
 
-// RotateSharedRequest defines model for RotateSharedRequest.
-type RotateSharedRequest struct {
-	OverlapSeconds *int64  `json:"overlap_seconds,omitempty"`
-	Password       *string `json:"password,omitempty"`
-	Username       *string `json:"username,omitempty"`
-}
-
 // RotatedInboundWebhook defines model for RotatedInboundWebhook.
 type RotatedInboundWebhook struct {
 	// CheckedAt The host was last asked to register it.
@@ -2064,29 +1997,6 @@ type SettingsRequest struct {
 	Tolerate       *[]string `json:"tolerate,omitempty"`
 }
 
-// Shared defines model for Shared.
-type Shared struct {
-	CheckedAt     *time.Time `json:"checked_at,omitempty"`
-	CreatedAt     time.Time  `json:"created_at"`
-	ExpiresAt     *time.Time `json:"expires_at,omitempty"`
-	ID            string     `json:"id"`
-	Name          string     `json:"name"`
-	Owner         string     `json:"owner"`
-	PreviousUntil *time.Time `json:"previous_until,omitempty"`
-	Provider      string     `json:"provider"`
-	Repositories  []string   `json:"repositories,omitempty"`
-	UpdatedAt     time.Time  `json:"updated_at"`
-	UpstreamHost  string     `json:"upstream_host"`
-	UsedBy        int        `json:"used_by"`
-	Username      string     `json:"username,omitempty"`
-	Warning       string     `json:"warning,omitempty"`
-}
-
-// SharedList defines model for SharedList.
-type SharedList struct {
-	Credentials []Shared `json:"credentials"`
-}
-
 // Skipped defines model for Skipped.
 type Skipped struct {
 	ConflictsWith string `json:"conflicts_with"`
@@ -2108,6 +2018,7 @@ type Sync struct {
 	NextAttemptAt *time.Time       `json:"next_attempt_at,omitempty"`
 	NextPollAt    *time.Time       `json:"next_poll_at,omitempty"`
 	ObservedAt    *time.Time       `json:"observed_at,omitempty"`
+	PausedAt      *time.Time       `json:"paused_at,omitempty"`
 	Progress      *SyncProgress    `json:"progress,omitempty"`
 	Runs          int64            `json:"runs"`
 	SkippedRefs   []Skipped        `json:"skipped_refs,omitempty"`
@@ -2139,6 +2050,7 @@ type SyncAnswer struct {
 	NextAttemptAt *time.Time       `json:"next_attempt_at,omitempty"`
 	NextPollAt    *time.Time       `json:"next_poll_at,omitempty"`
 	ObservedAt    *time.Time       `json:"observed_at,omitempty"`
+	PausedAt      *time.Time       `json:"paused_at,omitempty"`
 	Progress      *SyncProgress    `json:"progress,omitempty"`
 	Runs          int64            `json:"runs"`
 	SkippedRefs   []Skipped        `json:"skipped_refs,omitempty"`
@@ -2299,6 +2211,12 @@ type UpstreamIdentityState string
 // UpstreamState defines model for UpstreamState.
 type UpstreamState string
 
+// Usage defines model for Usage.
+type Usage struct {
+	DiskBytes    int64 `json:"disk_bytes"`
+	Repositories int   `json:"repositories"`
+}
+
 // Webhook defines model for Webhook.
 type Webhook struct {
 	Active    bool      `json:"active"`
@@ -2359,9 +2277,6 @@ type HeaderLastEventID = string
 // HeaderRange defines model for header.Range.
 type HeaderRange = string
 
-// PathCredential defines model for path.credential.
-type PathCredential = string
-
 // PathDelivery defines model for path.delivery.
 type PathDelivery = string
 
@@ -2370,9 +2285,6 @@ type PathID = string
 
 // PathName defines model for path.name.
 type PathName = string
-
-// PathSet defines model for path.set.
-type PathSet = string
 
 // PathTag defines model for path.tag.
 type PathTag = string
@@ -2403,6 +2315,9 @@ type QueryBaseRef = string
 
 // QueryBranch defines model for query.branch.
 type QueryBranch = string
+
+// QueryClass defines model for query.class.
+type QueryClass = string
 
 // QueryCursor defines model for query.cursor.
 type QueryCursor = string
@@ -2436,6 +2351,9 @@ type QueryFreshness = string
 
 // QueryGitApplyCompatible defines model for query.git_apply_compatible.
 type QueryGitApplyCompatible = bool
+
+// QueryHost defines model for query.host.
+type QueryHost = string
 
 // QueryIncludeContent defines model for query.include_content.
 type QueryIncludeContent = bool
@@ -2482,6 +2400,9 @@ type QueryPathTouched = string
 // QueryPrefix defines model for query.prefix.
 type QueryPrefix = string
 
+// QueryProvider defines model for query.provider.
+type QueryProvider = string
+
 // QueryQ defines model for query.q.
 type QueryQ = string
 
@@ -2512,11 +2433,20 @@ type QueryRepoEvents = string
 // QueryRepoID defines model for query.repo_id.
 type QueryRepoID = string
 
+// QuerySince defines model for query.since.
+type QuerySince = string
+
+// QuerySort defines model for query.sort.
+type QuerySort = string
+
 // QuerySourceIsEphemeral defines model for query.source_is_ephemeral.
 type QuerySourceIsEphemeral = bool
 
 // QuerySourceRef defines model for query.source_ref.
 type QuerySourceRef = string
+
+// QueryStateRepositories defines model for query.state.repositories.
+type QueryStateRepositories = string
 
 // QueryStateRewrite defines model for query.state.rewrite.
 type QueryStateRewrite = string
@@ -2529,6 +2459,9 @@ type QueryTargetIsEphemeral = bool
 
 // QueryType defines model for query.type.
 type QueryType = []string
+
+// QueryUntil defines model for query.until.
+type QueryUntil = string
 
 // QueryWrites defines model for query.writes.
 type QueryWrites = bool
@@ -2549,6 +2482,15 @@ type ListAuditParams struct {
 
 	// Limit Items of a page; a number out of range is brought into it.
 	Limit *QueryLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	// Since Only what was written at this time, as in RFC 3339, or after it.
+	Since *QuerySince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only what was written before this time, as in RFC 3339.
+	Until *QueryUntil `form:"until,omitempty" json:"until,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -2576,6 +2518,21 @@ type ListEventsParams struct {
 type ListRepositoriesParams struct {
 	// Q Only repositories with this text in their name; case does not matter.
 	Q *QueryQ `form:"q,omitempty" json:"q,omitempty"`
+
+	// State Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; or `local`, without an upstream.
+	State *QueryStateRepositories `form:"state,omitempty" json:"state,omitempty"`
+
+	// Class Only those whose last contact with the upstream failed with this class: `auth`, `revoked`, `not_found`, `moved`, `protocol`, `rate_limited`, `network`, `timeout`, `too_large`, `refused`, `diverged`, `corrupt`, `unavailable`, `resource`, `internal`.
+	Class *QueryClass `form:"class,omitempty" json:"class,omitempty"`
+
+	// Host Only those with an upstream at this host; case does not matter.
+	Host *QueryHost `form:"host,omitempty" json:"host,omitempty"`
+
+	// Provider Only those with an upstream of this provider, by its word or the name of its block.
+	Provider *QueryProvider `form:"provider,omitempty" json:"provider,omitempty"`
+
+	// Sort `newest` (the usual order), `name`, `size` (largest first), `last-change` (refs that moved last first) or `lag` (longest without a confirmation by the upstream first; those without an upstream last).
+	Sort *QuerySort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *QueryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -3181,24 +3138,6 @@ type GetReadinessParams struct {
 	Writes *QueryWrites `form:"writes,omitempty" json:"writes,omitempty"`
 }
 
-// CreateSharedCredentialJSONRequestBody defines body for CreateSharedCredential for application/json ContentType.
-type CreateSharedCredentialJSONRequestBody = CreateSharedRequest
-
-// RotateSharedCredentialJSONRequestBody defines body for RotateSharedCredential for application/json ContentType.
-type RotateSharedCredentialJSONRequestBody = RotateSharedRequest
-
-// UnassignSharedCredentialJSONRequestBody defines body for UnassignSharedCredential for application/json ContentType.
-type UnassignSharedCredentialJSONRequestBody = AssignRequest
-
-// AssignSharedCredentialJSONRequestBody defines body for AssignSharedCredential for application/json ContentType.
-type AssignSharedCredentialJSONRequestBody = AssignRequest
-
-// PlanMirrorSetJSONRequestBody defines body for PlanMirrorSet for application/json ContentType.
-type PlanMirrorSetJSONRequestBody = MirrorSetRequest
-
-// CreateMirrorSetJSONRequestBody defines body for CreateMirrorSet for application/json ContentType.
-type CreateMirrorSetJSONRequestBody = MirrorSetRequest
-
 // CreateRepositoryJSONRequestBody defines body for CreateRepository for application/json ContentType.
 type CreateRepositoryJSONRequestBody = CreateRepositoryRequest
 
@@ -3360,125 +3299,14 @@ type ClientInterface interface {
 	// Corresponds with GET /api/audit (the `ListAudit` operationId).
 	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSharedCredentials List the shared credentials of the organisation
+	// ExportAudit Export the audit of the organisation
 	//
-	// By name, without secrets.
-	//
-	// Scope: `org:read`.
-	//
-	// Corresponds with GET /api/credentials (the `ListSharedCredentials` operationId).
-	ListSharedCredentials(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// CreateSharedCredentialWithBody Store a credential for many repositories
-	//
-	// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
-	CreateSharedCredentialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// CreateSharedCredential Store a credential for many repositories
-	//
-	// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
-	CreateSharedCredential(ctx context.Context, body CreateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// DeleteSharedCredential Delete a shared credential
-	//
-	// One that repositories use is not deleted: 409.
-	//
-	// Scope: `repo:write`.
-	//
-	// Corresponds with DELETE /api/credentials/{credential} (the `DeleteSharedCredential` operationId).
-	DeleteSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// GetSharedCredential Show a shared credential
-	//
-	// With the repositories that use it.
+	// One JSON object on each line, newest first, in the form of an entry of listAudit: all of it, or what was written at or after `since` and before `until`. An answer that ends without its last line end is not whole.
 	//
 	// Scope: `org:read`.
 	//
-	// Corresponds with GET /api/credentials/{credential} (the `GetSharedCredential` operationId).
-	GetSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// RotateSharedCredentialWithBody Replace the secret of a shared credential
-	//
-	// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
-	RotateSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// RotateSharedCredential Replace the secret of a shared credential
-	//
-	// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
-	RotateSharedCredential(ctx context.Context, credential PathCredential, body RotateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// CheckSharedCredential Ask the host about a shared credential
-	//
-	// Whether it takes it and, where the host says so, when it expires. The server asks once a day by itself.
-	//
-	// Scope: `repo:write`.
-	//
-	// Corresponds with POST /api/credentials/{credential}/check (the `CheckSharedCredential` operationId).
-	CheckSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// UnassignSharedCredentialWithBody Take a shared credential from repositories
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
-	UnassignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// UnassignSharedCredential Take a shared credential from repositories
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
-	UnassignSharedCredential(ctx context.Context, credential PathCredential, body UnassignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// AssignSharedCredentialWithBody Have repositories use a shared credential
-	//
-	// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
-	AssignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// AssignSharedCredential Have repositories use a shared credential
-	//
-	// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
-	AssignSharedCredential(ctx context.Context, credential PathCredential, body AssignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	// Corresponds with GET /api/audit/export (the `ExportAudit` operationId).
+	ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListEvents Read or follow events
 	//
@@ -3507,77 +3335,6 @@ type ClientInterface interface {
 	// Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
 	RotateIssuerKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
-	//
-	// The host's list is read now, and nothing is made.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
-	PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// PlanMirrorSet Show what mirroring all repositories of an owner would do
-	//
-	// The host's list is read now, and nothing is made.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
-	PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// ListMirrorSets List the mirror sets of the organisation
-	//
-	// By host and owner, without their repositories.
-	//
-	// Scope: `org:read`.
-	//
-	// Corresponds with GET /api/mirror-sets (the `ListMirrorSets` operationId).
-	ListMirrorSets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// CreateMirrorSetWithBody Mirror all repositories of an owner
-	//
-	// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
-	CreateMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// CreateMirrorSet Mirror all repositories of an owner
-	//
-	// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
-	//
-	// Scope: `repo:write`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
-	CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// DeleteMirrorSet Forget a mirror set
-	//
-	// Its repositories stay, and are followed on.
-	//
-	// Scope: `repo:write`.
-	//
-	// Corresponds with DELETE /api/mirror-sets/{set} (the `DeleteMirrorSet` operationId).
-	DeleteMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// GetMirrorSet Show a mirror set
-	//
-	// With each repository that the last look found, and how it is doing.
-	//
-	// Scope: `org:read`.
-	//
-	// Corresponds with GET /api/mirror-sets/{set} (the `GetMirrorSet` operationId).
-	GetMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// GetOpenAPI Read this document
 	//
 	// No token is needed.
@@ -3585,9 +3342,18 @@ type ClientInterface interface {
 	// Corresponds with GET /api/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetOrganisation Show the organisation, what it uses, and what it may use
+	//
+	// The limits are the operator's to set. A limit of 0 is none.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/organisation (the `GetOrganisation` operationId).
+	GetOrganisation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRepositories List the repositories of the organisation
 	//
-	// Newest first. The token must not name a repository.
+	// Newest first, or as `sort` says. The token must not name a repository. A value that a filter cannot have is 400. A cursor is for the same filters and order that gave it.
 	//
 	// Scope: `org:read`.
 	//
@@ -4086,6 +3852,15 @@ type ClientInterface interface {
 	// Corresponds with GET /api/repos/{name}/notes/refs (the `ListNotesRefs` operationId).
 	ListNotesRefs(ctx context.Context, name PathName, params *ListNotesRefsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PauseRepository Leave the upstream of a repository alone
+	//
+	// A sync that runs ends; none begins, the upstream is not polled, and what its webhooks announce waits for resumeRepository. Reads go on with what is here. Pushes that would go to the upstream are refused; ephemeral branches and notes that stay here are not. Doing it again is no error.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/repos/{name}/pause (the `PauseRepository` operationId).
+	PauseRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PullUpstreamWithBody Ask for a sync with the upstream
 	//
 	// Answers at once. How the sync goes is in `sync` of the repository: it has ended, well or not, when `tried` there has reached the `wanted` of this answer.
@@ -4178,6 +3953,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/repos/{name}/restore-commit (the `RestoreCommit` operationId).
 	RestoreCommit(ctx context.Context, name PathName, body RestoreCommitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeRepository Follow the upstream of a paused repository again
+	//
+	// What was announced or requested meanwhile runs at once. Doing it again is no error.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/repos/{name}/resume (the `ResumeRepository` operationId).
+	ResumeRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRewrites List forced moves and deletions of refs
 	//
@@ -4551,236 +4335,15 @@ func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// ListSharedCredentials List the shared credentials of the organisation
+// ExportAudit Export the audit of the organisation
 //
-// By name, without secrets.
-//
-// Scope: `org:read`.
-//
-// Corresponds with GET /api/credentials (the `ListSharedCredentials` operationId).
-func (c *Client) ListSharedCredentials(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListSharedCredentialsRequest(c.Server)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// CreateSharedCredentialWithBody Store a credential for many repositories
-//
-// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
-//
-// Scope: `repo:write`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
-func (c *Client) CreateSharedCredentialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateSharedCredentialRequestWithBody(c.Server, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// CreateSharedCredential Store a credential for many repositories
-//
-// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
-func (c *Client) CreateSharedCredential(ctx context.Context, body CreateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateSharedCredentialRequest(c.Server, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// DeleteSharedCredential Delete a shared credential
-//
-// One that repositories use is not deleted: 409.
-//
-// Scope: `repo:write`.
-//
-// Corresponds with DELETE /api/credentials/{credential} (the `DeleteSharedCredential` operationId).
-func (c *Client) DeleteSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteSharedCredentialRequest(c.Server, credential)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// GetSharedCredential Show a shared credential
-//
-// With the repositories that use it.
+// One JSON object on each line, newest first, in the form of an entry of listAudit: all of it, or what was written at or after `since` and before `until`. An answer that ends without its last line end is not whole.
 //
 // Scope: `org:read`.
 //
-// Corresponds with GET /api/credentials/{credential} (the `GetSharedCredential` operationId).
-func (c *Client) GetSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetSharedCredentialRequest(c.Server, credential)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// RotateSharedCredentialWithBody Replace the secret of a shared credential
-//
-// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
-//
-// Scope: `repo:write`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
-func (c *Client) RotateSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRotateSharedCredentialRequestWithBody(c.Server, credential, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// RotateSharedCredential Replace the secret of a shared credential
-//
-// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
-func (c *Client) RotateSharedCredential(ctx context.Context, credential PathCredential, body RotateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRotateSharedCredentialRequest(c.Server, credential, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// CheckSharedCredential Ask the host about a shared credential
-//
-// Whether it takes it and, where the host says so, when it expires. The server asks once a day by itself.
-//
-// Scope: `repo:write`.
-//
-// Corresponds with POST /api/credentials/{credential}/check (the `CheckSharedCredential` operationId).
-func (c *Client) CheckSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCheckSharedCredentialRequest(c.Server, credential)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// UnassignSharedCredentialWithBody Take a shared credential from repositories
-//
-// Scope: `repo:write`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
-func (c *Client) UnassignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUnassignSharedCredentialRequestWithBody(c.Server, credential, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// UnassignSharedCredential Take a shared credential from repositories
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
-func (c *Client) UnassignSharedCredential(ctx context.Context, credential PathCredential, body UnassignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUnassignSharedCredentialRequest(c.Server, credential, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// AssignSharedCredentialWithBody Have repositories use a shared credential
-//
-// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
-//
-// Scope: `repo:write`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
-func (c *Client) AssignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAssignSharedCredentialRequestWithBody(c.Server, credential, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// AssignSharedCredential Have repositories use a shared credential
-//
-// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
-func (c *Client) AssignSharedCredential(ctx context.Context, credential PathCredential, body AssignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAssignSharedCredentialRequest(c.Server, credential, body)
+// Corresponds with GET /api/audit/export (the `ExportAudit` operationId).
+func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportAuditRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4848,147 +4411,6 @@ func (c *Client) RotateIssuerKey(ctx context.Context, reqEditors ...RequestEdito
 	return c.Client.Do(req)
 }
 
-// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
-//
-// The host's list is read now, and nothing is made.
-//
-// Scope: `repo:write`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
-func (c *Client) PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPlanMirrorSetRequestWithBody(c.Server, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// PlanMirrorSet Show what mirroring all repositories of an owner would do
-//
-// The host's list is read now, and nothing is made.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
-func (c *Client) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPlanMirrorSetRequest(c.Server, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// ListMirrorSets List the mirror sets of the organisation
-//
-// By host and owner, without their repositories.
-//
-// Scope: `org:read`.
-//
-// Corresponds with GET /api/mirror-sets (the `ListMirrorSets` operationId).
-func (c *Client) ListMirrorSets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListMirrorSetsRequest(c.Server)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// CreateMirrorSetWithBody Mirror all repositories of an owner
-//
-// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
-//
-// Scope: `repo:write`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
-func (c *Client) CreateMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateMirrorSetRequestWithBody(c.Server, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// CreateMirrorSet Mirror all repositories of an owner
-//
-// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
-func (c *Client) CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateMirrorSetRequest(c.Server, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// DeleteMirrorSet Forget a mirror set
-//
-// Its repositories stay, and are followed on.
-//
-// Scope: `repo:write`.
-//
-// Corresponds with DELETE /api/mirror-sets/{set} (the `DeleteMirrorSet` operationId).
-func (c *Client) DeleteMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteMirrorSetRequest(c.Server, set)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// GetMirrorSet Show a mirror set
-//
-// With each repository that the last look found, and how it is doing.
-//
-// Scope: `org:read`.
-//
-// Corresponds with GET /api/mirror-sets/{set} (the `GetMirrorSet` operationId).
-func (c *Client) GetMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetMirrorSetRequest(c.Server, set)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
 // GetOpenAPI Read this document
 //
 // No token is needed.
@@ -5006,9 +4428,28 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
+// GetOrganisation Show the organisation, what it uses, and what it may use
+//
+// The limits are the operator's to set. A limit of 0 is none.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/organisation (the `GetOrganisation` operationId).
+func (c *Client) GetOrganisation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOrganisationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRepositories List the repositories of the organisation
 //
-// Newest first. The token must not name a repository.
+// Newest first, or as `sort` says. The token must not name a repository. A value that a filter cannot have is 400. A cursor is for the same filters and order that gave it.
 //
 // Scope: `org:read`.
 //
@@ -6037,6 +5478,25 @@ func (c *Client) ListNotesRefs(ctx context.Context, name PathName, params *ListN
 	return c.Client.Do(req)
 }
 
+// PauseRepository Leave the upstream of a repository alone
+//
+// A sync that runs ends; none begins, the upstream is not polled, and what its webhooks announce waits for resumeRepository. Reads go on with what is here. Pushes that would go to the upstream are refused; ephemeral branches and notes that stay here are not. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/repos/{name}/pause (the `PauseRepository` operationId).
+func (c *Client) PauseRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseRepositoryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PullUpstreamWithBody Ask for a sync with the upstream
 //
 // Answers at once. How the sync goes is in `sync` of the repository: it has ended, well or not, when `tried` there has reached the `wanted` of this answer.
@@ -6210,6 +5670,25 @@ func (c *Client) RestoreCommitWithBody(ctx context.Context, name PathName, conte
 // Corresponds with POST /api/repos/{name}/restore-commit (the `RestoreCommit` operationId).
 func (c *Client) RestoreCommit(ctx context.Context, name PathName, body RestoreCommitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRestoreCommitRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeRepository Follow the upstream of a paused repository again
+//
+// What was announced or requested meanwhile runs at once. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/repos/{name}/resume (the `ResumeRepository` operationId).
+func (c *Client) ResumeRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeRepositoryRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -7054,8 +6533,8 @@ func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request,
 	return req, nil
 }
 
-// NewListSharedCredentialsRequest constructs an http.Request for the ListSharedCredentials method
-func NewListSharedCredentialsRequest(server string) (*http.Request, error) {
+// NewExportAuditRequest constructs an http.Request for the ExportAudit method
+func NewExportAuditRequest(server string, params *ExportAuditParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -7063,7 +6542,7 @@ func NewListSharedCredentialsRequest(server string) (*http.Request, error) {
 		return nil, err
 	}
 
-	operationPath := fmt.Sprintf("/api/credentials")
+	operationPath := fmt.Sprintf("/api/audit/export")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7071,295 +6550,51 @@ func NewListSharedCredentialsRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-
-	return req, nil
-}
-
-// NewCreateSharedCredentialRequest calls the generic CreateSharedCredential builder with application/json body
-func NewCreateSharedCredentialRequest(server string, body CreateSharedCredentialJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewCreateSharedCredentialRequestWithBody(server, "application/json", bodyReader)
-}
-
-// NewCreateSharedCredentialRequestWithBody constructs an http.Request for the CreateSharedCredential method, with any body, and a specified content type
-func NewCreateSharedCredentialRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/credentials")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
-// NewDeleteSharedCredentialRequest constructs an http.Request for the DeleteSharedCredential method
-func NewDeleteSharedCredentialRequest(server string, credential PathCredential) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/credentials/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewGetSharedCredentialRequest constructs an http.Request for the GetSharedCredential method
-func NewGetSharedCredentialRequest(server string, credential PathCredential) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/credentials/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewRotateSharedCredentialRequest calls the generic RotateSharedCredential builder with application/json body
-func NewRotateSharedCredentialRequest(server string, credential PathCredential, body RotateSharedCredentialJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewRotateSharedCredentialRequestWithBody(server, credential, "application/json", bodyReader)
-}
-
-// NewRotateSharedCredentialRequestWithBody constructs an http.Request for the RotateSharedCredential method, with any body, and a specified content type
-func NewRotateSharedCredentialRequestWithBody(server string, credential PathCredential, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/credentials/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
-// NewCheckSharedCredentialRequest constructs an http.Request for the CheckSharedCredential method
-func NewCheckSharedCredentialRequest(server string, credential PathCredential) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/credentials/%s/check", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewUnassignSharedCredentialRequest calls the generic UnassignSharedCredential builder with application/json body
-func NewUnassignSharedCredentialRequest(server string, credential PathCredential, body UnassignSharedCredentialJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewUnassignSharedCredentialRequestWithBody(server, credential, "application/json", bodyReader)
-}
-
-// NewUnassignSharedCredentialRequestWithBody constructs an http.Request for the UnassignSharedCredential method, with any body, and a specified content type
-func NewUnassignSharedCredentialRequestWithBody(server string, credential PathCredential, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/credentials/%s/repositories", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
-// NewAssignSharedCredentialRequest calls the generic AssignSharedCredential builder with application/json body
-func NewAssignSharedCredentialRequest(server string, credential PathCredential, body AssignSharedCredentialJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewAssignSharedCredentialRequestWithBody(server, credential, "application/json", bodyReader)
-}
-
-// NewAssignSharedCredentialRequestWithBody constructs an http.Request for the AssignSharedCredential method, with any body, and a specified content type
-func NewAssignSharedCredentialRequestWithBody(server string, credential PathCredential, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/credentials/%s/repositories", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7535,181 +6770,6 @@ func NewRotateIssuerKeyRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
-// NewPlanMirrorSetRequest calls the generic PlanMirrorSet builder with application/json body
-func NewPlanMirrorSetRequest(server string, body PlanMirrorSetJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewPlanMirrorSetRequestWithBody(server, "application/json", bodyReader)
-}
-
-// NewPlanMirrorSetRequestWithBody constructs an http.Request for the PlanMirrorSet method, with any body, and a specified content type
-func NewPlanMirrorSetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/mirror-plans")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
-// NewListMirrorSetsRequest constructs an http.Request for the ListMirrorSets method
-func NewListMirrorSetsRequest(server string) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/mirror-sets")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewCreateMirrorSetRequest calls the generic CreateMirrorSet builder with application/json body
-func NewCreateMirrorSetRequest(server string, body CreateMirrorSetJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewCreateMirrorSetRequestWithBody(server, "application/json", bodyReader)
-}
-
-// NewCreateMirrorSetRequestWithBody constructs an http.Request for the CreateMirrorSet method, with any body, and a specified content type
-func NewCreateMirrorSetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/mirror-sets")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
-// NewDeleteMirrorSetRequest constructs an http.Request for the DeleteMirrorSet method
-func NewDeleteMirrorSetRequest(server string, set PathSet) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "set", set, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/mirror-sets/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewGetMirrorSetRequest constructs an http.Request for the GetMirrorSet method
-func NewGetMirrorSetRequest(server string, set PathSet) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "set", set, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/mirror-sets/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
 // NewGetOpenAPIRequest constructs an http.Request for the GetOpenAPI method
 func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	var err error
@@ -7720,6 +6780,33 @@ func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/api/openapi.json")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetOrganisationRequest constructs an http.Request for the GetOrganisation method
+func NewGetOrganisationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/organisation")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7768,6 +6855,66 @@ func NewListRepositoriesRequest(server string, params *ListRepositoriesParams) (
 		if params.Q != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Class != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "class", *params.Class, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Host != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "host", *params.Host, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Provider != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "provider", *params.Provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -11353,6 +10500,40 @@ func NewListNotesRefsRequest(server string, name PathName, params *ListNotesRefs
 	return req, nil
 }
 
+// NewPauseRepositoryRequest constructs an http.Request for the PauseRepository method
+func NewPauseRepositoryRequest(server string, name PathName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPullUpstreamRequest calls the generic PullUpstream builder with application/json body
 func NewPullUpstreamRequest(server string, name PathName, body PullUpstreamJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -11571,6 +10752,40 @@ func NewRestoreCommitRequestWithBody(server string, name PathName, contentType s
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResumeRepositoryRequest constructs an http.Request for the ResumeRepository method
+func NewResumeRepositoryRequest(server string, name PathName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -13142,108 +12357,6 @@ func (a *API) ListAudit(ctx context.Context, params *ListAuditParams, editors ..
 	return read[AuditList](a.Client.ListAudit(ctx, params, editors...))
 }
 
-// ListSharedCredentials List the shared credentials of the organisation
-//
-// By name, without secrets.
-//
-// Scope: `org:read`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /api/credentials (the `ListSharedCredentials` operationId).
-func (a *API) ListSharedCredentials(ctx context.Context, editors ...RequestEditorFn) (SharedList, error) {
-	return read[SharedList](a.Client.ListSharedCredentials(ctx, editors...))
-}
-
-// CreateSharedCredential Store a credential for many repositories
-//
-// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
-func (a *API) CreateSharedCredential(ctx context.Context, body CreateSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Shared, error) {
-	return read[Shared](a.Client.CreateSharedCredential(ctx, body, editors...))
-}
-
-// DeleteSharedCredential Delete a shared credential
-//
-// One that repositories use is not deleted: 409.
-//
-// Scope: `repo:write`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with DELETE /api/credentials/{credential} (the `DeleteSharedCredential` operationId).
-func (a *API) DeleteSharedCredential(ctx context.Context, credential PathCredential, editors ...RequestEditorFn) error {
-	return done(a.Client.DeleteSharedCredential(ctx, credential, editors...))
-}
-
-// GetSharedCredential Show a shared credential
-//
-// With the repositories that use it.
-//
-// Scope: `org:read`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /api/credentials/{credential} (the `GetSharedCredential` operationId).
-func (a *API) GetSharedCredential(ctx context.Context, credential PathCredential, editors ...RequestEditorFn) (Shared, error) {
-	return read[Shared](a.Client.GetSharedCredential(ctx, credential, editors...))
-}
-
-// RotateSharedCredential Replace the secret of a shared credential
-//
-// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
-func (a *API) RotateSharedCredential(ctx context.Context, credential PathCredential, body RotateSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Shared, error) {
-	return read[Shared](a.Client.RotateSharedCredential(ctx, credential, body, editors...))
-}
-
-// CheckSharedCredential Ask the host about a shared credential
-//
-// Whether it takes it and, where the host says so, when it expires. The server asks once a day by itself.
-//
-// Scope: `repo:write`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/credentials/{credential}/check (the `CheckSharedCredential` operationId).
-func (a *API) CheckSharedCredential(ctx context.Context, credential PathCredential, editors ...RequestEditorFn) (Shared, error) {
-	return read[Shared](a.Client.CheckSharedCredential(ctx, credential, editors...))
-}
-
-// UnassignSharedCredential Take a shared credential from repositories
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
-func (a *API) UnassignSharedCredential(ctx context.Context, credential PathCredential, body UnassignSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Assigned, error) {
-	return read[Assigned](a.Client.UnassignSharedCredential(ctx, credential, body, editors...))
-}
-
-// AssignSharedCredential Have repositories use a shared credential
-//
-// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
-func (a *API) AssignSharedCredential(ctx context.Context, credential PathCredential, body AssignSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Assigned, error) {
-	return read[Assigned](a.Client.AssignSharedCredential(ctx, credential, body, editors...))
-}
-
 // ListEvents Read or follow events
 //
 // Oldest first. With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on until the reader leaves; `id` is the position, `event` the type, `data` the same object as in a page. It begins after `Last-Event-ID` or `after`, else with what comes next. While syncs run it tells of them once a second, as the type `sync.progress` without an id. Any other Accept gets a page; it begins after `after`, else with the oldest event that is kept.
@@ -13283,71 +12396,6 @@ func (a *API) RotateIssuerKey(ctx context.Context, editors ...RequestEditorFn) (
 	return read[Key](a.Client.RotateIssuerKey(ctx, editors...))
 }
 
-// PlanMirrorSet Show what mirroring all repositories of an owner would do
-//
-// The host's list is read now, and nothing is made.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
-func (a *API) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, editors ...RequestEditorFn) (MirrorSet, error) {
-	return read[MirrorSet](a.Client.PlanMirrorSet(ctx, body, editors...))
-}
-
-// ListMirrorSets List the mirror sets of the organisation
-//
-// By host and owner, without their repositories.
-//
-// Scope: `org:read`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /api/mirror-sets (the `ListMirrorSets` operationId).
-func (a *API) ListMirrorSets(ctx context.Context, editors ...RequestEditorFn) (MirrorSetList, error) {
-	return read[MirrorSetList](a.Client.ListMirrorSets(ctx, editors...))
-}
-
-// CreateMirrorSet Mirror all repositories of an owner
-//
-// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
-//
-// Scope: `repo:write`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
-func (a *API) CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, editors ...RequestEditorFn) (MirrorSet, error) {
-	return read[MirrorSet](a.Client.CreateMirrorSet(ctx, body, editors...))
-}
-
-// DeleteMirrorSet Forget a mirror set
-//
-// Its repositories stay, and are followed on.
-//
-// Scope: `repo:write`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with DELETE /api/mirror-sets/{set} (the `DeleteMirrorSet` operationId).
-func (a *API) DeleteMirrorSet(ctx context.Context, set PathSet, editors ...RequestEditorFn) error {
-	return done(a.Client.DeleteMirrorSet(ctx, set, editors...))
-}
-
-// GetMirrorSet Show a mirror set
-//
-// With each repository that the last look found, and how it is doing.
-//
-// Scope: `org:read`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /api/mirror-sets/{set} (the `GetMirrorSet` operationId).
-func (a *API) GetMirrorSet(ctx context.Context, set PathSet, editors ...RequestEditorFn) (MirrorSet, error) {
-	return read[MirrorSet](a.Client.GetMirrorSet(ctx, set, editors...))
-}
-
 // GetOpenAPI Read this document
 //
 // No token is needed.
@@ -13359,9 +12407,22 @@ func (a *API) GetOpenAPI(ctx context.Context, editors ...RequestEditorFn) (APIDo
 	return read[APIDocument](a.Client.GetOpenAPI(ctx, editors...))
 }
 
+// GetOrganisation Show the organisation, what it uses, and what it may use
+//
+// The limits are the operator's to set. A limit of 0 is none.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/organisation (the `GetOrganisation` operationId).
+func (a *API) GetOrganisation(ctx context.Context, editors ...RequestEditorFn) (Organisation, error) {
+	return read[Organisation](a.Client.GetOrganisation(ctx, editors...))
+}
+
 // ListRepositories List the repositories of the organisation
 //
-// Newest first. The token must not name a repository.
+// Newest first, or as `sort` says. The token must not name a repository. A value that a filter cannot have is 400. A cursor is for the same filters and order that gave it.
 //
 // Scope: `org:read`.
 //
@@ -13803,6 +12864,19 @@ func (a *API) ListNotesRefs(ctx context.Context, name PathName, params *ListNote
 	return read[NotesRefList](a.Client.ListNotesRefs(ctx, name, params, editors...))
 }
 
+// PauseRepository Leave the upstream of a repository alone
+//
+// A sync that runs ends; none begins, the upstream is not polled, and what its webhooks announce waits for resumeRepository. Reads go on with what is here. Pushes that would go to the upstream are refused; ephemeral branches and notes that stay here are not. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/pause (the `PauseRepository` operationId).
+func (a *API) PauseRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.PauseRepository(ctx, name, editors...))
+}
+
 // PullUpstream Ask for a sync with the upstream
 //
 // Answers at once. How the sync goes is in `sync` of the repository: it has ended, well or not, when `tried` there has reached the `wanted` of this answer.
@@ -13864,6 +12938,19 @@ func (a *API) ResetCommits(ctx context.Context, name PathName, body ResetCommits
 // Corresponds with POST /api/repos/{name}/restore-commit (the `RestoreCommit` operationId).
 func (a *API) RestoreCommit(ctx context.Context, name PathName, body RestoreCommitJSONRequestBody, editors ...RequestEditorFn) (CommitResult, error) {
 	return read[CommitResult](a.Client.RestoreCommit(ctx, name, body, editors...))
+}
+
+// ResumeRepository Follow the upstream of a paused repository again
+//
+// What was announced or requested meanwhile runs at once. Doing it again is no error.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/resume (the `ResumeRepository` operationId).
+func (a *API) ResumeRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.ResumeRepository(ctx, name, editors...))
 }
 
 // ListRewrites List forced moves and deletions of refs

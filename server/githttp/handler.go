@@ -74,8 +74,11 @@ type Options struct {
 	Fetches      Fetches
 	Pushes       Pushes
 	Verifier     *access.Verifier
-	Limiter      *limit.Limiter // nil: requests are not bounded
-	Logger       hclog.Logger
+	Limiter      *limit.Limiter    // nil: requests are not bounded
+	Rates        *middleware.Rates // nil: requests are not counted
+	// ReadOnly is the mode in which pushes are refused; nil: there is none.
+	ReadOnly func(ctx context.Context) (core.ReadOnlyMode, error)
+	Logger   hclog.Logger
 	// StatusOf maps an error kind to an HTTP status.
 	StatusOf func(core.Kind) int
 	// FetchGrace and PushGrace are how long the body of a request may come in
@@ -101,7 +104,7 @@ func New(o Options) *Handler {
 	return &Handler{
 		o: o, log: o.Logger.Named("git-http"),
 		access: middleware.Access{
-			Verifier: o.Verifier, Limiter: o.Limiter, Repositories: o.Lookup, Token: token,
+			Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: token,
 			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
 		},
 	}
@@ -270,6 +273,15 @@ func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write 
 
 // dispatch gives an authorised request to the service that it is for.
 func (h *Handler) dispatch(x *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
+	if m.service == "git-receive-pack" && h.o.ReadOnly != nil {
+		mode, err := h.o.ReadOnly(r.Context())
+		if err == nil && mode.On() {
+			err = &core.Error{Kind: core.KindReadOnly, Message: mode.Sentence(), RetryAfter: middleware.RetryReadOnly}
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := h.o.Repositories.CheckReady(r.Context(), repo); err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (m *Metrics) Watch(s Sources) {
 		name, help string
 		labels     []string
 	}{
-		{"repositories", "Repositories by state: local, waiting for their first sync, ok, failing, or what became of the upstream (archived, private, revoked, suspended, deleted, replaced).", []string{"state"}},
+		{"repositories", "Repositories by state: local, waiting for their first sync, ok, failing, paused, or what became of the upstream (archived, private, revoked, suspended, deleted, replaced).", []string{"state"}},
 		{"mirrors_failing", "Mirrors whose last sync failed, by the class of the failure.", []string{"class"}},
 		{"mirror_lag_seconds", "Of all mirrors that were synced once: how long ago the upstream last confirmed the copy. A distribution as of now, so it does not only grow.", nil},
 		{"mirror_worst_lag_seconds", "The mirrors whose copies are the oldest, by name; only with --metrics-worst.", []string{"organisation", "repository"}},
@@ -194,11 +194,11 @@ func (c *state) sum(ctx context.Context) (mirrors, error) {
 	now := c.clock.Now()
 	err := c.Store.Mirrors(ctx, func(m core.MirrorHealth) error {
 		s.states[m.State()]++
-		if m.Failures > 0 && m.Class != "" {
+		if m.Failures > 0 && !m.Paused && m.Class != "" {
 			s.failing[m.Class]++
 		}
-		if m.ObservedAt.IsZero() {
-			return nil
+		if m.ObservedAt.IsZero() || m.Paused {
+			return nil // one that is paused is old on purpose
 		}
 		l := lag{m.Org, m.Name, max(now.Sub(m.ObservedAt), 0).Seconds()}
 		s.count++

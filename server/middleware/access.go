@@ -4,11 +4,15 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/limit"
 )
+
+// RetryReadOnly is when to come again to a server that an operator has change nothing.
+const RetryReadOnly = time.Minute
 
 // Repositories finds a repository of an organisation by its public name or its
 // internal id; KindNotFound if there is none.
@@ -20,6 +24,7 @@ type Repositories interface {
 type Access struct {
 	Verifier     *access.Verifier
 	Limiter      *limit.Limiter // nil: requests are not bounded
+	Rates        *Rates         // nil: requests are not counted
 	Repositories Repositories
 	// Token takes the token from a request; KindUnauthenticated, with a text that
 	// says how to send one, if there is none.
@@ -40,6 +45,9 @@ func (a *Access) Serve(x *Exchange, r *http.Request, next Handler) error {
 		return err
 	}
 	x.Identity = identity
+	if err := a.Rates.Take(r.Context(), x.Header(), x.Identity); err != nil {
+		return err
+	}
 	ctx, end := a.Limiter.Request(r.Context(), x.Identity.Caller())
 	defer end()
 	return next(x, r.WithContext(ctx))

@@ -76,6 +76,8 @@ var repositoryTests = []namedTest{
 		want.DefaultBranch, want.ObjectFormat, want.Version, want.Upstream.ID = "trunk", "sha256", 3, "4711"
 		got, err := f.store.RepositoryByID(f.ctx, want.ID)
 		require.NoError(f, err)
+		require.False(f, got.ChangedAt.IsZero())
+		got.ChangedAt = time.Time{}
 		same(f, want, got)
 	}},
 	{"list is newest first and pages by id", func(f *fixture) {
@@ -107,7 +109,7 @@ var repositoryTests = []namedTest{
 		r := f.synced()
 		got, err := f.store.Repositories(f.ctx, core.RepositoryFilter{Org: "acme", Limit: 10})
 		require.NoError(f, err)
-		same(f, []core.Repository{r}, got)
+		same(f, []core.ListedRepository{{Repository: r}}, got)
 	}},
 	{"list by query", func(f *fixture) {
 		f.org("acme")

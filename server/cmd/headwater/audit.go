@@ -82,6 +82,7 @@ Refused attempts with a valid token are listed too.`,
 			return c.explain(err, "list the audit")
 		},
 	}
+	cmd.AddCommand(newAuditExportCommand())
 	bindConnect(cmd, &o)
 	cmd.Flags().StringVar(&query.actor, "actor", "", "only of this token subject")
 	cmd.Flags().StringVar(&query.action, "action", "", "only of this action, for example push or credential.update")

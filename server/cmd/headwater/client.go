@@ -247,6 +247,8 @@ func (c *client) explain(err error, doing string) error {
 		next = "see what exists: " + listOf(e)
 	case http.StatusConflict:
 		next = "see its state: headwater repo show " + repoOf(e)
+	case http.StatusRequestEntityTooLarge:
+		next = "make it smaller, or make room: headwater repo list --sort size"
 	case http.StatusPreconditionFailed:
 		next = "configure the provider in providers.hcl, then check it: headwater provider check"
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:

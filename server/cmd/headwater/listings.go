@@ -9,10 +9,13 @@ import (
 
 // The listings of the API, each page by page and with the token that it takes.
 
-// repos lists the organisation's repositories, newest first.
-func (c *client) repos(ctx context.Context, query string, each func(rest.Repository) error) error {
+// repos lists the organisation's repositories that a filter selects, in its order.
+func (c *client) repos(ctx context.Context, f repoFilter, each func(rest.Repository) error) error {
 	return pages(noLimit, func(limit int, cursor *string) (page[rest.Repository], error) {
-		p, err := c.ListRepositories(ctx, &rest.ListRepositoriesParams{Q: optional(query), Limit: &limit, Cursor: cursor}, c.as(orgClaim, access.OrgRead))
+		p, err := c.ListRepositories(ctx, &rest.ListRepositoriesParams{
+			Q: optional(f.query), State: optional(f.state), Class: optional(f.class), Host: optional(f.host), Provider: optional(f.provider), Sort: optional(f.sort),
+			Limit: &limit, Cursor: cursor,
+		}, c.as(orgClaim, access.OrgRead))
 		return page[rest.Repository]{p.Repos, p.HasMore, p.NextCursor}, err
 	}, each)
 }

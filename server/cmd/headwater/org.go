@@ -26,7 +26,7 @@ running server sees the change within a second.`,
 	}
 	key := &cobra.Command{Use: "key", Short: "Manage an organisation's public keys", RunE: needsSubcommand}
 	key.AddCommand(newKeyAddCommand(), newKeyListCommand(), newKeyDisableCommand())
-	cmd.AddCommand(newOrgAddCommand(), newOrgListCommand(), key)
+	cmd.AddCommand(newOrgAddCommand(), newOrgListCommand(), newOrgLimitsCommand(), key)
 	return cmd
 }
 

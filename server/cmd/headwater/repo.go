@@ -21,43 +21,9 @@ func newRepoCommand() *cobra.Command {
 		RunE:  needsSubcommand,
 	}
 	cmd.AddCommand(
-		newRepoCreateCommand(), newRepoAdoptCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
+		newRepoCreateCommand(), newRepoAdoptCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoPauseCommand(), newRepoResumeCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
 		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoRebuildCommand(), newRepoDeleteCommand(),
 	)
-	return cmd
-}
-
-func newRepoListCommand() *cobra.Command {
-	var (
-		o      connectOptions
-		query  string
-		asJSON bool
-	)
-	cmd := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List the organisation's repositories, newest first",
-		Example: `  headwater repo list
-  headwater repo list --query team/ --json`,
-		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := o.connect()
-			if err != nil {
-				return err
-			}
-			list := listing[rest.Repository]{
-				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Copy one from its host: headwater mirror URL, or make an empty one: headwater repo create NAME",
-				row: func(table io.Writer, r rest.Repository) {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.RepoName, r.DefaultBranch, upstreamOf(r), stateOf(r))
-				},
-			}
-			err = list.print(cmd, asJSON, func(each func(rest.Repository) error) error { return c.repos(cmd.Context(), query, each) })
-			return c.explain(err, "list repositories")
-		},
-	}
-	bindConnect(cmd, &o)
-	cmd.Flags().StringVar(&query, "query", "", "only names that hold this text")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	return cmd
 }
 
@@ -88,53 +54,6 @@ func newRepoShowCommand() *cobra.Command {
 	}
 	bindConnect(cmd, &o)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
-}
-
-func newRepoSyncCommand() *cobra.Command {
-	var (
-		o    connectOptions
-		wait bool
-		ref  string
-	)
-	cmd := &cobra.Command{
-		Use:   "sync REPO",
-		Short: "Fetch what is new from the upstream",
-		Example: `  headwater repo sync octocat/Hello-World
-  headwater repo sync --wait --ref main team/app`,
-		Args: exactArgs("REPO"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.connect()
-			if err != nil {
-				return err
-			}
-			name := args[0]
-			pull, err := c.PullUpstream(cmd.Context(), name, rest.PullUpstreamRequest{Ref: optional(ref)}, c.as(name, access.GitWrite))
-			if err != nil {
-				return c.explain(err, "sync "+name)
-			}
-			if !wait {
-				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
-				return nil
-			}
-			r, err := follow(cmd.Context(), c, name, pull.Wanted, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			if kept := keptOut(*r.Sync, name); len(kept) > 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream but for:\n", name)
-				for _, line := range kept {
-					fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", line)
-				}
-				return nil
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
-			return nil
-		},
-	}
-	bindConnect(cmd, &o)
-	cmd.Flags().BoolVar(&wait, "wait", false, "follow the sync until it has finished")
-	cmd.Flags().StringVar(&ref, "ref", "", "only this branch or tag")
 	return cmd
 }
 
@@ -272,6 +191,9 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 	if r.Sync != nil && r.Sync.UpstreamURL != "" {
 		row("fetched from", "%s", r.Sync.UpstreamURL)
 	}
+	if r.DiskBytes > 0 {
+		row("size on disk", "%s", byteSize(r.DiskBytes))
+	}
 	if r.Sync == nil {
 		row("state", "%s", stateOf(r))
 	}
@@ -280,6 +202,10 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 	}
 	if s := r.Sync; s != nil {
 		row("state", "%s", s.State)
+		if s.PausedAt != nil {
+			row("paused since", "%s", s.PausedAt.Local().Format(time.RFC3339))
+			row("next", "%s", "follow the upstream again: headwater repo resume "+r.RepoName)
+		}
 		row("freshness", "%s", freshness(*s, now))
 		row("upstream is", "%s", upstreamIs(*s))
 		if s.Identity.State != "" { // an older server sends none

@@ -36,13 +36,15 @@ Reads go on meanwhile.`,
 }
 
 func newRepoRepointCommand() *cobra.Command {
-	return newLinkCommand((*client).repoint, "repoint REPO URL", "Give a synced repository another upstream",
+	cmd := newLinkCommand((*client).repoint, "repoint REPO URL", "Give a synced repository another upstream",
 		`Follow another upstream from now on: after a move that the host did not tell, or
 to another host. What would become of branches and tags is shown first. Settings,
 rewrites, notes and ephemeral branches stay. The stored credential stays if the
 host is the same and no other is given; else it is deleted.`,
 		`  headwater repo repoint team/app https://git.example.org/new/app --dry-run
-  headwater repo repoint team/app https://gitlab.com/new/app --password-file ./token`)
+  headwater repo repoint team/app https://gitlab.com/new/app --password-file ./token
+  headwater repo repoint --all --from https://old.example.org/team --to https://new.example.org/team --dry-run`)
+	return withMany(cmd)
 }
 
 // linking attaches a repository to an upstream, or re-points it.

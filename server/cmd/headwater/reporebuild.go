@@ -43,7 +43,7 @@ mounted, is rebuilt without a question. --all says so for all that wait.`,
 				return rebuildOne(cmd.Context(), c, args[0], cmd.OutOrStdout())
 			}
 			waiting := 0
-			err = c.repos(cmd.Context(), "", func(r rest.Repository) error {
+			err = c.repos(cmd.Context(), repoFilter{}, func(r rest.Repository) error {
 				if r.Damage == nil || core.DamageState(r.Damage.State) != core.DamageWaiting {
 					return nil
 				}

@@ -155,7 +155,7 @@ func (p *statusReport) read(ctx context.Context, s core.Store, now time.Time, wo
 		p.Mirrors++
 		one := statusMirror{Org: m.Org, Name: m.Name, State: m.State()}
 		p.States[one.State]++
-		if m.Failures > 0 {
+		if m.Failures > 0 && !m.Paused {
 			one.Class = string(m.Class)
 			p.Failing[one.Class]++
 		}
@@ -165,7 +165,9 @@ func (p *statusReport) read(ctx context.Context, s core.Store, now time.Time, wo
 				p.Recent++
 			}
 		}
-		p.Worst = append(p.Worst, one)
+		if !m.Paused { // it is old on purpose
+			p.Worst = append(p.Worst, one)
+		}
 		return nil
 	})
 	slices.SortFunc(p.Worst, func(a, b statusMirror) int {

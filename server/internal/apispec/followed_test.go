@@ -90,6 +90,8 @@ func (c *client) followed() {
 	require.NotEmpty(c.t, c.get("rotateInboundWebhook", http.StatusOK).at("url"))
 	require.NotEmpty(c.t, c.get("listRepositoryAudit", 200).at("entries"))
 	c.do(request{op: "listAudit", want: 200, token: c.orgToken(), query: values("limit", "1")})
+	c.do(request{op: "exportAudit", want: 200, token: c.orgToken(), query: values("since", "2026-01-01T00:00:00Z")})
+	c.do(request{op: "getOrganisation", want: 200, token: c.orgToken()})
 }
 
 // relinked attaches a repository again after it was detached, and points it

@@ -191,6 +191,9 @@ func (c *client) synced() {
 	require.Equal(c.t, "ready", c.get("getRepository", 200).at("sync.state"))
 	c.followed()
 	require.Nil(c.t, c.get("rebuildRepository", 200).at("damage"))
+	require.Equal(c.t, "paused", c.get("pauseRepository", 200).at("sync.state"))
+	c.send("pullUpstream", 409, m{"ref": ""})
+	require.Equal(c.t, "ready", c.get("resumeRepository", 200).at("sync.state"))
 	remove := request{op: "deleteCredential", want: 204, variables: []string{"id", id}}
 	if c.legacy {
 		remove.body, remove.token = m{"id": id}, c.orgToken()

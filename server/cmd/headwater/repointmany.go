@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	rest "github.com/headwater-git/headwater/server/client"
+)
+
+// withMany lets the command that re-points one repository re-point many.
+func withMany(cmd *cobra.Command) *cobra.Command {
+	var (
+		all      bool
+		from, to string
+	)
+	f := cmd.Flags()
+	f.BoolVar(&all, "all", false, "every mirror whose upstream is below --from; it keeps its path below --to")
+	f.StringVar(&from, "from", "", "with --all: address of a host, or of an owner there")
+	f.StringVar(&to, "to", "", "with --all: what stands for it from now on")
+	one, args := cmd.RunE, cmd.Args
+	cmd.Args = func(cmd *cobra.Command, given []string) error {
+		if all {
+			return exactArgs()(cmd, given)
+		}
+		if from != "" || to != "" {
+			return usagef("add --all", "--from and --to are about many repositories")
+		}
+		return args(cmd, given)
+	}
+	cmd.RunE = func(cmd *cobra.Command, given []string) error {
+		if !all {
+			return one(cmd, given)
+		}
+		return repointMany(cmd, from, to)
+	}
+	return cmd
+}
+
+// move is one mirror that is to be re-pointed.
+type move struct {
+	name string
+	body rest.LinkRepositoryRequest
+	to   string
+}
+
+// repointMany shows what would become of the refs of each mirror, asks, and re-points
+// those whose plan could be made.
+func repointMany(cmd *cobra.Command, from, to string) error {
+	fromHost, fromPath, err := parseOwner("--from", from)
+	if err != nil {
+		return err
+	}
+	toHost, toPath, err := parseOwner("--to", to)
+	if err != nil {
+		return err
+	}
+	o, err := readRepointFlags(cmd)
+	if err != nil {
+		return err
+	}
+	secret, err := readSecret(cmd, o.passwordFile)
+	if err != nil {
+		return err
+	}
+	c, err := o.connect()
+	if err != nil {
+		return err
+	}
+	var moves []move
+	err = c.repos(cmd.Context(), repoFilter{host: fromHost, sort: "name"}, func(r rest.Repository) error {
+		path := strings.TrimPrefix(r.BaseRepo.Owner+"/"+r.BaseRepo.Name, "/")
+		tail, ok := below(path, fromPath)
+		if !ok {
+			return nil
+		}
+		path = strings.TrimPrefix(toPath+"/"+tail, "/")
+		slash := strings.LastIndexByte(path, '/')
+		if slash < 0 {
+			return failf("add the owner to --to, like --to https://"+toHost+"/team", "%s would have no owner at %s", r.RepoName, toHost)
+		}
+		provider := r.BaseRepo.Provider
+		if o.provider != "" {
+			provider, _ = wireName(o.provider)
+		}
+		m := move{name: r.RepoName, to: toHost + "/" + path}
+		base := rest.BaseRepoRequest{Provider: &provider, Owner: new(path[:slash]), Name: path[slash+1:], UpstreamHost: &toHost}
+		m.body = rest.LinkRepositoryRequest{BaseRepo: &base}
+		if secret != "" {
+			m.body.Username, m.body.Password = &o.username, new(secret.Reveal())
+		}
+		moves = append(moves, m)
+		return nil
+	})
+	if err != nil {
+		return c.explain(err, "list repositories")
+	}
+	out := cmd.OutOrStdout()
+	if len(moves) == 0 {
+		fmt.Fprintf(out, "No mirror follows an upstream below %s.\n", from)
+		return nil
+	}
+	var ready []move
+	lost := 0
+	for _, m := range moves {
+		plan, err := c.repoint(cmd.Context(), m.name, m.body, true)
+		if cmd.Context().Err() != nil {
+			return cmd.Context().Err()
+		}
+		if err != nil {
+			fmt.Fprintf(out, "%s -> %s: stays as it is: %s\n", m.name, m.to, explainLink(c, err, "re-point "+m.name, m.name))
+			continue
+		}
+		p := plan.Plan
+		lost += len(p.Deleted) + len(p.Forced)
+		fmt.Fprintf(out, "%s -> %s: create %d, move %d, force %d, delete %d, hold %d\n", m.name, m.to,
+			len(p.Created), len(p.Moved), len(p.Forced), len(p.Deleted), len(p.Held))
+		ready = append(ready, m)
+	}
+	failed := len(moves) - len(ready)
+	switch {
+	case o.dry:
+		fmt.Fprintf(out, "Nothing was changed. %d of %d mirrors can be re-pointed.\n", len(ready), len(moves))
+		return manyFailed("plan", failed, len(moves))
+	case len(ready) > 0 && !o.yes:
+		if err := confirm(cmd, fmt.Sprintf("Re-point %d mirror(s)? %d ref(s) lose history here; their old tips are kept as the ref policies say.", len(ready), lost)); err != nil {
+			return err
+		}
+	}
+	done := 0
+	for _, m := range ready {
+		if _, err := c.repoint(cmd.Context(), m.name, m.body, false); err != nil {
+			failed++
+			fmt.Fprintf(out, "%s: failed: %s\n", m.name, explainLink(c, err, "re-point "+m.name, m.name))
+			continue
+		}
+		done++
+	}
+	fmt.Fprintf(out, "%d mirrors follow their new upstreams. Watch them: headwater repo list --host %s --sort lag\n", done, toHost)
+	return manyFailed("re-point", failed, len(moves))
+}
+
+// manyFailed is the error of a command that did not do everything.
+func manyFailed(doing string, failed, of int) error {
+	if failed == 0 {
+		return nil
+	}
+	return failf("see the lines above; the others are done, and doing it again does them no harm", "%s: %d of %d repositories failed", doing, failed, of)
+}
+
+// readRepointFlags returns the flags that the command for one repository has.
+func readRepointFlags(cmd *cobra.Command) (o linkOptions, err error) {
+	f := cmd.Flags()
+	for flag, into := range map[string]*string{
+		"data": &o.data, "server": &o.server, "org": &o.org, "key": &o.key, "ca-file": &o.caFile,
+		"provider": &o.provider, "username": &o.username, "password-file": &o.passwordFile,
+	} {
+		if *into, err = f.GetString(flag); err != nil {
+			return o, err
+		}
+	}
+	if o.dry, err = f.GetBool("dry-run"); err == nil {
+		o.yes, err = f.GetBool("yes")
+	}
+	return o, err
+}
+
+// parseOwner reads the address of a host, or of an owner at one.
+func parseOwner(flag, address string) (host, path string, err error) {
+	raw := address
+	if !strings.Contains(raw, "://") {
+		raw = "https://" + raw
+	}
+	u, perr := url.Parse(raw)
+	if perr != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(u.Path, " \t\\") {
+		// The parser's error repeats its input, which may hold a password.
+		return "", "", usagef("write it like "+flag+" https://git.example.org/team", "%s is not the address of a host or an owner", flag)
+	}
+	return strings.ToLower(u.Host), strings.Trim(u.Path, "/"), nil
+}
+
+// below returns the rest of a path that is below another; everything is below "".
+func below(path, owner string) (string, bool) {
+	if owner == "" {
+		return path, true
+	}
+	if len(path) <= len(owner) || !strings.EqualFold(path[:len(owner)], owner) || path[len(owner)] != '/' {
+		return "", false
+	}
+	return path[len(owner)+1:], true
+}
