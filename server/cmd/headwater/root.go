@@ -41,7 +41,7 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		next := "see: " + cmd.CommandPath() + " --help"
 		if strings.Contains(err.Error(), "time: ") { // of time.ParseDuration
-			next = "write a duration like 90s, 30m or 24h; the life of a token may be in days, as 7d"
+			next = "write a duration like 90s, 30m, 24h or 7d"
 		}
 		return &stepError{message: err.Error(), next: next, usage: true}
 	})

@@ -109,7 +109,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
 	bindACME(f, &o.acme)
-	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
+	bindLife(f, &o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
 	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
 	f.BoolVar(&o.webhooksAllowHTTP, "webhooks-allow-http", false, "let outbound webhooks have http URLs")
 	f.BoolVar(&o.webhooksAllowPrivate, "webhooks-allow-private", false, "let outbound webhooks lead to private and loopback addresses")
