@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,10 +46,11 @@ func newRepoListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			colours := coloursOf(cmd)
 			list := listing[rest.Repository]{
 				header: "NAME\tBRANCH\tUPSTREAM\tSTATE", none: "No repositories. Copy one from its host: headwater mirror URL, or make an empty one: headwater repo create NAME",
 				row: func(table io.Writer, r rest.Repository) {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.RepoName, r.DefaultBranch, upstreamOf(r), stateOf(r))
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.RepoName, r.DefaultBranch, upstreamOf(r), colours.state(stateOf(r)))
 				},
 			}
 			err = list.print(cmd, asJSON, func(each func(rest.Repository) error) error { return c.repos(cmd.Context(), query, each) })
@@ -114,22 +116,16 @@ func newRepoSyncCommand() *cobra.Command {
 				return c.explain(err, "sync "+name)
 			}
 			if !wait {
-				fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
-				return nil
+				return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, name)
 			}
 			r, err := follow(cmd.Context(), c, name, pull.Wanted, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			if kept := keptOut(*r.Sync, name); len(kept) > 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream but for:\n", name)
-				for _, line := range kept {
-					fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", line)
-				}
-				return nil
+				return answer(cmd, r, "%s is up to date with its upstream but for:\n  %s", name, strings.Join(kept, "\n  "))
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
-			return nil
+			return answer(cmd, r, "%s is up to date with its upstream.", name)
 		},
 	}
 	bindConnect(cmd, &o)
@@ -155,8 +151,7 @@ here. To link it again: headwater repo attach.`,
 			if _, err := c.DetachUpstream(cmd.Context(), args[0], c.as(args[0], access.GitWrite)); err != nil {
 				return c.explain(err, "detach "+args[0])
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is a local repository now.\n", args[0])
-			return nil
+			return answer(cmd, done{Repo: args[0], Result: "detached"}, "%s is a local repository now.", args[0])
 		},
 	}
 	bindConnect(cmd, &o)
@@ -184,8 +179,7 @@ func newRepoDeleteCommand() *cobra.Command {
 			if _, err := c.DeleteRepository(cmd.Context(), args[0], c.as(args[0], access.RepoWrite)); err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted.\n", args[0])
-			return nil
+			return answer(cmd, done{Repo: args[0], Result: "deleted"}, "%s is deleted.", args[0])
 		},
 	}
 	bindConnect(cmd, &o)
