@@ -8,6 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/providers/host"
+	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server/metrics"
 )
 
@@ -54,19 +55,12 @@ func (s *Server) AdminHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
-		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && isLoopback(local.String()) && !isAddressOrLocal(r.Host) {
+		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && netguard.IsLoopback(local.String()) && !isAddressOrLocal(r.Host) {
 			http.Error(w, "name this server by its address", http.StatusMisdirectedRequest)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// isLoopback reports whether an address with a port is of this machine alone.
-func isLoopback(hostPort string) bool {
-	name, _, err := net.SplitHostPort(hostPort)
-	ip := net.ParseIP(name)
-	return err == nil && ip != nil && ip.IsLoopback()
 }
 
 // isAddressOrLocal reports whether the Host of a request is an address or localhost.

@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/console"
 	"github.com/headwater-git/headwater/server/metrics"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // observers has both the metrics and the recorder of the console count what was done.

@@ -41,7 +41,7 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 			rest.ServeHTTP(w, r)
 		}
 	})
-	return s.drain.wrap(middleware.Pace(forwarded(surfaces, o.TrustedProxies), cmp.Or(o.FetchGrace, middleware.BodyGrace))), nil
+	return s.drain.wrap(s.tracing.Wrap(middleware.Pace(forwarded(cors(surfaces, o.CORSOrigins), o.TrustedProxies), cmp.Or(o.FetchGrace, middleware.BodyGrace)))), nil
 }
 
 // restOptions are what the REST API stands on.

@@ -28,9 +28,13 @@ import (
 	"github.com/headwater-git/headwater/server/backup"
 	"github.com/headwater-git/headwater/server/console"
 	"github.com/headwater-git/headwater/server/metrics"
+	"github.com/headwater-git/headwater/server/tracing"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 )
+
+// traceFlush is how long the end of the server waits for a collector, which may be gone.
+const traceFlush = 2 * time.Second
 
 // Options configures [New]. Only DataDir is required.
 type Options struct {
@@ -89,6 +93,14 @@ type Options struct {
 	// [metrics.Options].
 	MetricsWorst int
 
+	// TraceEndpoint is the URL of the OTLP collector that traces are sent to; "" traces
+	// nothing.
+	TraceEndpoint string
+
+	// CORSOrigins are the origins whose web pages may call the API, like
+	// https://app.example.org; "*" is every one. A browser's credentials never are.
+	CORSOrigins []string
+
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
 	// says where a request came from.
 	TrustedProxies []netip.Prefix
@@ -108,6 +120,7 @@ type Server struct {
 	metrics    *metrics.Metrics
 	disk       *metrics.DiskMeter
 	recorder   *console.Recorder
+	tracing    *tracing.Tracing
 
 	version, gitVersion string
 	startedAt           time.Time
@@ -144,6 +157,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 		}
 	}()
+	if o.TraceEndpoint != "" {
+		if s.tracing, err = tracing.New(ctx, o.TraceEndpoint, o.Version); err != nil {
+			return nil, err
+		}
+	}
 	if s.lock, err = openDataDir(o.DataDir); err != nil {
 		return nil, err
 	}
@@ -289,7 +307,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.runCtx, cancel)()
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := errgroup.WithContext(s.tracing.With(ctx))
 	g.Go(func() error { return s.backup.Run(ctx) })
 	g.Go(func() error { return s.disk.Run(ctx) })
 	g.Go(func() error { return s.recorder.Run(ctx, s.engine.Services().Repos.Path) })
@@ -354,6 +372,11 @@ func (s *Server) close(ctx context.Context) error {
 	}
 	if s.lock != nil {
 		errs = append(errs, unlockDir(s.lock))
+	}
+	flush, cancel := context.WithTimeout(ctx, traceFlush)
+	defer cancel()
+	if err := s.tracing.Shutdown(flush); err != nil {
+		s.log.Warn("the last traces were not sent", "error", err) // nothing that was done is lost
 	}
 	return errors.Join(errs...)
 }

@@ -10,10 +10,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/providers/netguard"
 )
 
@@ -107,6 +109,15 @@ func (c *client) send(ctx context.Context, w core.Webhook, d core.Delivery) (o o
 	defer cancel()
 	began := c.clock.Now()
 	o.at = began
+	ctx, span := trace.Start(ctx, "webhook attempt", began)
+	defer func() {
+		span.Set("http.response.status_code", strconv.Itoa(o.status))
+		var failed error
+		if o.failure != "" {
+			failed = core.Errorf(core.KindInternal, "the attempt failed")
+		}
+		span.End(c.clock.Now(), failed)
+	}()
 	defer func() { o.duration = max(c.clock.Now().Sub(began), 0) }()
 	// The rules may have become stricter since the webhook was made.
 	if _, err := c.policy.parseURL(w.URL); err != nil {
@@ -124,6 +135,9 @@ func (c *client) send(ctx context.Context, w core.Webhook, d core.Delivery) (o o
 		"X-Pierre-Event":     {d.EventType},
 		"X-Pierre-Signature": {Sign(w.Secret, began, d.Payload)},
 		"X-Pierre-Delivery":  {d.ID},
+	}
+	if parent := trace.Parent(ctx); parent != "" {
+		req.Header.Set("Traceparent", parent)
 	}
 	// The transport itself follows no redirect.
 	resp, err := c.transport.RoundTrip(req)

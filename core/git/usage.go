@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/trace"
 )
 
 // Ending is how a git ended.
@@ -31,6 +32,7 @@ type Usage struct {
 
 // count tells whoever counts of a process that has ended.
 func (g *Git) count(p *Process, err error) {
+	trace.Record(p.ctx, "git "+p.name, p.start, p.start.Add(time.Since(p.start)), err)
 	if g.ended == nil {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
+	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -61,7 +62,11 @@ func (m *Mirror) Run(ctx context.Context, q Request) Result {
 			return Result{Run: x.Run, Record: fmt.Errorf("start a sync: %w", err)}
 		}
 	}
-	err := x.follow(ctx)
+	traced, span := trace.Start(ctx, "sync", x.clock.Now())
+	span.Set("headwater.repository_id", x.repo.ID)
+	span.Set("headwater.trigger", x.Trigger)
+	err := x.follow(traced)
+	span.End(x.clock.Now(), err)
 	// Whatever failed when the run was cancelled: the cancellation is why.
 	stopped := err != nil && errors.Is(ctx.Err(), context.Canceled)
 	pollAt, rerr := x.record(context.WithoutCancel(ctx), err, stopped)

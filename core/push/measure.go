@@ -1,10 +1,12 @@
 package push
 
 import (
+	"context"
 	"slices"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/trace"
 )
 
 // The phases of a write session.
@@ -62,14 +64,15 @@ func (b *results) finished(err error) Finished {
 
 // stopwatch takes the times of phases that follow one another.
 type stopwatch struct {
+	ctx         context.Context //nolint:containedctx // its span is the parent of those of the phases
 	now         func() time.Time
 	began, last time.Time
 	phases      []core.Phase
 }
 
-func newStopwatch(now func() time.Time) *stopwatch {
+func newStopwatch(ctx context.Context, now func() time.Time) *stopwatch {
 	t := now()
-	return &stopwatch{now: now, began: t, last: t}
+	return &stopwatch{ctx: ctx, now: now, began: t, last: t}
 }
 
 // lap ends a phase, which began with the end of the one before. A nil stopwatch
@@ -80,6 +83,7 @@ func (w *stopwatch) lap(name string) {
 	}
 	now := w.now()
 	took := now.Sub(w.last)
+	trace.Record(w.ctx, "push "+name, w.last, now, nil)
 	w.last = now
 	if i := slices.IndexFunc(w.phases, func(p core.Phase) bool { return p.Name == name }); i >= 0 {
 		w.phases[i].Duration += took

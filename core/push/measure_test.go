@@ -26,7 +26,7 @@ func TestResults_finished(t *testing.T) {
 		"nothing decided": {change: func(*results) {}, err: errors.New("store"), want: EndedFailed},
 	} {
 		b := newResults(two)
-		b.watch = newStopwatch(time.Now)
+		b.watch = newStopwatch(t.Context(), time.Now)
 		tt.change(b)
 		f := b.finished(tt.err)
 		require.Equal(t, tt.want, f.Ending, name)
@@ -38,7 +38,7 @@ func TestResults_finished(t *testing.T) {
 func TestStopwatch(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
-	w := newStopwatch(func() time.Time { return now })
+	w := newStopwatch(t.Context(), func() time.Time { return now })
 	for _, lap := range []struct {
 		name string
 		took time.Duration

@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/loop"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -182,7 +183,8 @@ func (s *Service) named(ctx context.Context, w Session) (*results, error) {
 // unknown" may still come true: its ref stays locked until Run has found out.
 func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 	b := newResults(w)
-	b.watch = newStopwatch(s.clock.Now)
+	ctx, span := trace.Start(ctx, "push", s.clock.Now())
+	b.watch = newStopwatch(ctx, s.clock.Now)
 	err := limit.Take(ctx, w.Repo.ID)
 	if err == nil {
 		err = s.writing(ctx, w, b)
@@ -194,6 +196,9 @@ func (s *Service) Write(ctx context.Context, w Session) ([]Result, error) {
 		w.Audited()
 	}
 	f := b.finished(err)
+	span.Set("headwater.outcome", string(f.Ending))
+	span.Set("headwater.repository_id", w.Repo.ID)
+	span.End(s.clock.Now(), err)
 	if s.o.Finished != nil {
 		s.o.Finished(f)
 	}

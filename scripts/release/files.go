@@ -62,6 +62,7 @@ func (r *release) files(t target, binary, generated string) ([]file, error) {
 		{filepath.Join(r.root, "README.md"), file{path: "/usr/share/doc/headwater/README.md", archive: "README.md"}},
 		{filepath.Join(r.root, "docs", "CHANGELOG.md"), file{path: "/usr/share/doc/headwater/CHANGELOG.md", archive: "CHANGELOG.md"}},
 		{filepath.Join(r.root, "providers.hcl"), file{path: "/etc/headwater/providers.hcl", archive: "etc/headwater/providers.hcl", kind: files.TypeConfigNoReplace}},
+		{r.packaging("headwater.hcl"), file{path: "/etc/headwater/headwater.hcl", archive: "etc/headwater/headwater.hcl", kind: files.TypeConfigNoReplace}},
 		{r.packaging("headwater.env"), file{path: "/etc/headwater/headwater.env", archive: "etc/headwater/headwater.env", kind: files.TypeConfigNoReplace, mode: 0o600}},
 		{r.packaging("headwater.service"), file{path: "/usr/lib/systemd/system/headwater.service", archive: "lib/systemd/system/headwater.service"}},
 		{r.packaging("headwater.socket"), file{path: "/usr/lib/systemd/system/headwater.socket", archive: "lib/systemd/system/headwater.socket"}},

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
@@ -35,6 +36,9 @@ func (s *server) logLine(x *middleware.Exchange, r *http.Request, took time.Dura
 	fields := []any{
 		"request_id", x.ID, "method", r.Method, "route", x.Route, "status", x.Status(),
 		"duration", took, "org", x.Identity.Org, "subject", x.Identity.Subject,
+	}
+	if id := trace.ID(r.Context()); id != "" {
+		fields = append(fields, "trace_id", id)
 	}
 	if x.Err != nil {
 		fields = append(fields, "error", x.Err)

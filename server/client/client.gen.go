@@ -263,6 +263,23 @@ type ArchiveRequest struct {
 	Rev *string `json:"rev,omitempty"`
 }
 
+// AssignRequest defines model for AssignRequest.
+type AssignRequest struct {
+	Repositories *[]string `json:"repositories,omitempty"`
+}
+
+// Assigned defines model for Assigned.
+type Assigned struct {
+	Assigned []string     `json:"assigned"`
+	Failed   []Assignment `json:"failed"`
+}
+
+// Assignment defines model for Assignment.
+type Assignment struct {
+	Error      string `json:"error"`
+	Repository string `json:"repository"`
+}
+
 // AuditActor defines model for AuditActor.
 type AuditActor struct {
 	Jti string `json:"jti,omitempty"`
@@ -666,6 +683,16 @@ type CreateRepositoryRequest struct {
 	} `json:"initial_commit,omitempty"`
 }
 
+// CreateSharedRequest defines model for CreateSharedRequest.
+type CreateSharedRequest struct {
+	Name         *string `json:"name,omitempty"`
+	Owner        *string `json:"owner,omitempty"`
+	Password     *string `json:"password,omitempty"`
+	Provider     *string `json:"provider,omitempty"`
+	UpstreamHost *string `json:"upstream_host,omitempty"`
+	Username     *string `json:"username,omitempty"`
+}
+
 // CreateTagRequest defines model for CreateTagRequest.
 type CreateTagRequest struct {
 	Name string `json:"name"`
@@ -776,6 +803,7 @@ type CreatedWebhook struct {
 type Credential struct {
 	CreatedAt time.Time `json:"created_at"`
 	ID        string    `json:"id"`
+	Shared    string    `json:"shared,omitempty"`
 	UpdatedAt time.Time `json:"updated_at"`
 
 	// UpstreamHost The only host that it is sent to. Absent: none yet, so it must be given again when an upstream is attached.
@@ -1495,6 +1523,61 @@ type MessageAnswer struct {
 	Message string `json:"message"`
 }
 
+// MirrorEntry defines model for MirrorEntry.
+type MirrorEntry struct {
+	Action     string         `json:"action"`
+	Class      SyncErrorClass `json:"class,omitempty"`
+	Error      string         `json:"error,omitempty"`
+	Name       string         `json:"name"`
+	Path       string         `json:"path"`
+	Ready      bool           `json:"ready"`
+	Reason     string         `json:"reason,omitempty"`
+	RepoID     string         `json:"repo_id,omitempty"`
+	UpstreamID string         `json:"upstream_id"`
+}
+
+// MirrorSet defines model for MirrorSet.
+type MirrorSet struct {
+	Archived     bool            `json:"archived"`
+	CredentialID string          `json:"credential_id,omitempty"`
+	Entries      []MirrorEntry   `json:"entries,omitempty"`
+	Error        string          `json:"error,omitempty"`
+	Exclude      []string        `json:"exclude"`
+	Failures     int             `json:"failures"`
+	Follow       bool            `json:"follow"`
+	Forks        bool            `json:"forks"`
+	ID           string          `json:"id,omitempty"`
+	Include      []string        `json:"include"`
+	LookedAt     *time.Time      `json:"looked_at,omitempty"`
+	Looking      bool            `json:"looking"`
+	NextLookAt   *time.Time      `json:"next_look_at,omitempty"`
+	Owner        string          `json:"owner"`
+	Prefix       string          `json:"prefix,omitempty"`
+	Provider     string          `json:"provider"`
+	Totals       *map[string]int `json:"totals,omitempty"`
+	UpstreamHost string          `json:"upstream_host"`
+}
+
+// MirrorSetList defines model for MirrorSetList.
+type MirrorSetList struct {
+	MirrorSets []MirrorSet `json:"mirror_sets"`
+}
+
+// MirrorSetRequest defines model for MirrorSetRequest.
+type MirrorSetRequest struct {
+	Archived     *bool     `json:"archived,omitempty"`
+	Credential   *string   `json:"credential,omitempty"`
+	Exclude      *[]string `json:"exclude,omitempty"`
+	Follow       *bool     `json:"follow,omitempty"`
+	Forks        *bool     `json:"forks,omitempty"`
+	Include      *[]string `json:"include,omitempty"`
+	Owner        *string   `json:"owner,omitempty"`
+	Prefix       *string   `json:"prefix,omitempty"`
+	Provider     *string   `json:"provider,omitempty"`
+	Public       *bool     `json:"public,omitempty"`
+	UpstreamHost *string   `json:"upstream_host,omitempty"`
+}
+
 // NoteAnswer defines model for NoteAnswer.
 type NoteAnswer struct {
 	// BaseCommit The id of a Git object in full; zeros or "" where there is none.
@@ -1914,6 +1997,13 @@ type RewriteList struct {
 	Rewrites   []Rewrite `json:"rewrites"`
 }
 
+// RotateSharedRequest defines model for RotateSharedRequest.
+type RotateSharedRequest struct {
+	OverlapSeconds *int64  `json:"overlap_seconds,omitempty"`
+	Password       *string `json:"password,omitempty"`
+	Username       *string `json:"username,omitempty"`
+}
+
 // RotatedInboundWebhook defines model for RotatedInboundWebhook.
 type RotatedInboundWebhook struct {
 	// CheckedAt The host was last asked to register it.
@@ -1995,6 +2085,29 @@ type SettingsRequest struct {
 	RetentionBytes *int64    `json:"retention_bytes,omitempty"`
 	StrictWants    *bool     `json:"strict_wants,omitempty"`
 	Tolerate       *[]string `json:"tolerate,omitempty"`
+}
+
+// Shared defines model for Shared.
+type Shared struct {
+	CheckedAt     *time.Time `json:"checked_at,omitempty"`
+	CreatedAt     time.Time  `json:"created_at"`
+	ExpiresAt     *time.Time `json:"expires_at,omitempty"`
+	ID            string     `json:"id"`
+	Name          string     `json:"name"`
+	Owner         string     `json:"owner"`
+	PreviousUntil *time.Time `json:"previous_until,omitempty"`
+	Provider      string     `json:"provider"`
+	Repositories  []string   `json:"repositories,omitempty"`
+	UpdatedAt     time.Time  `json:"updated_at"`
+	UpstreamHost  string     `json:"upstream_host"`
+	UsedBy        int        `json:"used_by"`
+	Username      string     `json:"username,omitempty"`
+	Warning       string     `json:"warning,omitempty"`
+}
+
+// SharedList defines model for SharedList.
+type SharedList struct {
+	Credentials []Shared `json:"credentials"`
 }
 
 // Skipped defines model for Skipped.
@@ -2277,6 +2390,9 @@ type HeaderLastEventID = string
 // HeaderRange defines model for header.Range.
 type HeaderRange = string
 
+// PathCredential defines model for path.credential.
+type PathCredential = string
+
 // PathDelivery defines model for path.delivery.
 type PathDelivery = string
 
@@ -2285,6 +2401,9 @@ type PathID = string
 
 // PathName defines model for path.name.
 type PathName = string
+
+// PathSet defines model for path.set.
+type PathSet = string
 
 // PathTag defines model for path.tag.
 type PathTag = string
@@ -3138,6 +3257,24 @@ type GetReadinessParams struct {
 	Writes *QueryWrites `form:"writes,omitempty" json:"writes,omitempty"`
 }
 
+// CreateSharedCredentialJSONRequestBody defines body for CreateSharedCredential for application/json ContentType.
+type CreateSharedCredentialJSONRequestBody = CreateSharedRequest
+
+// RotateSharedCredentialJSONRequestBody defines body for RotateSharedCredential for application/json ContentType.
+type RotateSharedCredentialJSONRequestBody = RotateSharedRequest
+
+// UnassignSharedCredentialJSONRequestBody defines body for UnassignSharedCredential for application/json ContentType.
+type UnassignSharedCredentialJSONRequestBody = AssignRequest
+
+// AssignSharedCredentialJSONRequestBody defines body for AssignSharedCredential for application/json ContentType.
+type AssignSharedCredentialJSONRequestBody = AssignRequest
+
+// PlanMirrorSetJSONRequestBody defines body for PlanMirrorSet for application/json ContentType.
+type PlanMirrorSetJSONRequestBody = MirrorSetRequest
+
+// CreateMirrorSetJSONRequestBody defines body for CreateMirrorSet for application/json ContentType.
+type CreateMirrorSetJSONRequestBody = MirrorSetRequest
+
 // CreateRepositoryJSONRequestBody defines body for CreateRepository for application/json ContentType.
 type CreateRepositoryJSONRequestBody = CreateRepositoryRequest
 
@@ -3308,6 +3445,126 @@ type ClientInterface interface {
 	// Corresponds with GET /api/audit/export (the `ExportAudit` operationId).
 	ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListSharedCredentials List the shared credentials of the organisation
+	//
+	// By name, without secrets.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/credentials (the `ListSharedCredentials` operationId).
+	ListSharedCredentials(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSharedCredentialWithBody Store a credential for many repositories
+	//
+	// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
+	CreateSharedCredentialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSharedCredential Store a credential for many repositories
+	//
+	// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
+	CreateSharedCredential(ctx context.Context, body CreateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSharedCredential Delete a shared credential
+	//
+	// One that repositories use is not deleted: 409.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with DELETE /api/credentials/{credential} (the `DeleteSharedCredential` operationId).
+	DeleteSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSharedCredential Show a shared credential
+	//
+	// With the repositories that use it.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/credentials/{credential} (the `GetSharedCredential` operationId).
+	GetSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSharedCredentialWithBody Replace the secret of a shared credential
+	//
+	// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
+	RotateSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSharedCredential Replace the secret of a shared credential
+	//
+	// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
+	RotateSharedCredential(ctx context.Context, credential PathCredential, body RotateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckSharedCredential Ask the host about a shared credential
+	//
+	// Whether it takes it and, where the host says so, when it expires. The server asks once a day by itself.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/credentials/{credential}/check (the `CheckSharedCredential` operationId).
+	CheckSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnassignSharedCredentialWithBody Take a shared credential from repositories
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
+	UnassignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnassignSharedCredential Take a shared credential from repositories
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
+	UnassignSharedCredential(ctx context.Context, credential PathCredential, body UnassignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AssignSharedCredentialWithBody Have repositories use a shared credential
+	//
+	// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
+	AssignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AssignSharedCredential Have repositories use a shared credential
+	//
+	// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
+	AssignSharedCredential(ctx context.Context, credential PathCredential, body AssignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListEvents Read or follow events
 	//
 	// Oldest first. With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on until the reader leaves; `id` is the position, `event` the type, `data` the same object as in a page. It begins after `Last-Event-ID` or `after`, else with what comes next. While syncs run it tells of them once a second, as the type `sync.progress` without an id. Any other Accept gets a page; it begins after `after`, else with the oldest event that is kept.
@@ -3334,6 +3591,77 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
 	RotateIssuerKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
+	//
+	// The host's list is read now, and nothing is made.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+	PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanMirrorSet Show what mirroring all repositories of an owner would do
+	//
+	// The host's list is read now, and nothing is made.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+	PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMirrorSets List the mirror sets of the organisation
+	//
+	// By host and owner, without their repositories.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/mirror-sets (the `ListMirrorSets` operationId).
+	ListMirrorSets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMirrorSetWithBody Mirror all repositories of an owner
+	//
+	// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
+	CreateMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMirrorSet Mirror all repositories of an owner
+	//
+	// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
+	CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteMirrorSet Forget a mirror set
+	//
+	// Its repositories stay, and are followed on.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with DELETE /api/mirror-sets/{set} (the `DeleteMirrorSet` operationId).
+	DeleteMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMirrorSet Show a mirror set
+	//
+	// With each repository that the last look found, and how it is doing.
+	//
+	// Scope: `org:read`.
+	//
+	// Corresponds with GET /api/mirror-sets/{set} (the `GetMirrorSet` operationId).
+	GetMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOpenAPI Read this document
 	//
@@ -4354,6 +4682,246 @@ func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, req
 	return c.Client.Do(req)
 }
 
+// ListSharedCredentials List the shared credentials of the organisation
+//
+// By name, without secrets.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/credentials (the `ListSharedCredentials` operationId).
+func (c *Client) ListSharedCredentials(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSharedCredentialsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSharedCredentialWithBody Store a credential for many repositories
+//
+// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
+func (c *Client) CreateSharedCredentialWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSharedCredentialRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSharedCredential Store a credential for many repositories
+//
+// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
+func (c *Client) CreateSharedCredential(ctx context.Context, body CreateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSharedCredentialRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSharedCredential Delete a shared credential
+//
+// One that repositories use is not deleted: 409.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with DELETE /api/credentials/{credential} (the `DeleteSharedCredential` operationId).
+func (c *Client) DeleteSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSharedCredentialRequest(c.Server, credential)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSharedCredential Show a shared credential
+//
+// With the repositories that use it.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/credentials/{credential} (the `GetSharedCredential` operationId).
+func (c *Client) GetSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSharedCredentialRequest(c.Server, credential)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSharedCredentialWithBody Replace the secret of a shared credential
+//
+// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
+func (c *Client) RotateSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSharedCredentialRequestWithBody(c.Server, credential, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSharedCredential Replace the secret of a shared credential
+//
+// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
+func (c *Client) RotateSharedCredential(ctx context.Context, credential PathCredential, body RotateSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSharedCredentialRequest(c.Server, credential, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckSharedCredential Ask the host about a shared credential
+//
+// Whether it takes it and, where the host says so, when it expires. The server asks once a day by itself.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/credentials/{credential}/check (the `CheckSharedCredential` operationId).
+func (c *Client) CheckSharedCredential(ctx context.Context, credential PathCredential, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckSharedCredentialRequest(c.Server, credential)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnassignSharedCredentialWithBody Take a shared credential from repositories
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
+func (c *Client) UnassignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnassignSharedCredentialRequestWithBody(c.Server, credential, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnassignSharedCredential Take a shared credential from repositories
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
+func (c *Client) UnassignSharedCredential(ctx context.Context, credential PathCredential, body UnassignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnassignSharedCredentialRequest(c.Server, credential, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AssignSharedCredentialWithBody Have repositories use a shared credential
+//
+// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
+func (c *Client) AssignSharedCredentialWithBody(ctx context.Context, credential PathCredential, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAssignSharedCredentialRequestWithBody(c.Server, credential, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AssignSharedCredential Have repositories use a shared credential
+//
+// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
+func (c *Client) AssignSharedCredential(ctx context.Context, credential PathCredential, body AssignSharedCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAssignSharedCredentialRequest(c.Server, credential, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListEvents Read or follow events
 //
 // Oldest first. With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on until the reader leaves; `id` is the position, `event` the type, `data` the same object as in a page. It begins after `Last-Event-ID` or `after`, else with what comes next. While syncs run it tells of them once a second, as the type `sync.progress` without an id. Any other Accept gets a page; it begins after `after`, else with the oldest event that is kept.
@@ -4401,6 +4969,147 @@ func (c *Client) ListKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*
 // Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
 func (c *Client) RotateIssuerKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateIssuerKeyRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanMirrorSetWithBody Show what mirroring all repositories of an owner would do
+//
+// The host's list is read now, and nothing is made.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+func (c *Client) PlanMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanMirrorSetRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanMirrorSet Show what mirroring all repositories of an owner would do
+//
+// The host's list is read now, and nothing is made.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+func (c *Client) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanMirrorSetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMirrorSets List the mirror sets of the organisation
+//
+// By host and owner, without their repositories.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/mirror-sets (the `ListMirrorSets` operationId).
+func (c *Client) ListMirrorSets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMirrorSetsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMirrorSetWithBody Mirror all repositories of an owner
+//
+// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
+func (c *Client) CreateMirrorSetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMirrorSetRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMirrorSet Mirror all repositories of an owner
+//
+// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
+func (c *Client) CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMirrorSetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteMirrorSet Forget a mirror set
+//
+// Its repositories stay, and are followed on.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with DELETE /api/mirror-sets/{set} (the `DeleteMirrorSet` operationId).
+func (c *Client) DeleteMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteMirrorSetRequest(c.Server, set)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMirrorSet Show a mirror set
+//
+// With each repository that the last look found, and how it is doing.
+//
+// Scope: `org:read`.
+//
+// Corresponds with GET /api/mirror-sets/{set} (the `GetMirrorSet` operationId).
+func (c *Client) GetMirrorSet(ctx context.Context, set PathSet, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMirrorSetRequest(c.Server, set)
 	if err != nil {
 		return nil, err
 	}
@@ -6599,6 +7308,316 @@ func NewExportAuditRequest(server string, params *ExportAuditParams) (*http.Requ
 	return req, nil
 }
 
+// NewListSharedCredentialsRequest constructs an http.Request for the ListSharedCredentials method
+func NewListSharedCredentialsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSharedCredentialRequest calls the generic CreateSharedCredential builder with application/json body
+func NewCreateSharedCredentialRequest(server string, body CreateSharedCredentialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSharedCredentialRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateSharedCredentialRequestWithBody constructs an http.Request for the CreateSharedCredential method, with any body, and a specified content type
+func NewCreateSharedCredentialRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteSharedCredentialRequest constructs an http.Request for the DeleteSharedCredential method
+func NewDeleteSharedCredentialRequest(server string, credential PathCredential) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSharedCredentialRequest constructs an http.Request for the GetSharedCredential method
+func NewGetSharedCredentialRequest(server string, credential PathCredential) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRotateSharedCredentialRequest calls the generic RotateSharedCredential builder with application/json body
+func NewRotateSharedCredentialRequest(server string, credential PathCredential, body RotateSharedCredentialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateSharedCredentialRequestWithBody(server, credential, "application/json", bodyReader)
+}
+
+// NewRotateSharedCredentialRequestWithBody constructs an http.Request for the RotateSharedCredential method, with any body, and a specified content type
+func NewRotateSharedCredentialRequestWithBody(server string, credential PathCredential, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCheckSharedCredentialRequest constructs an http.Request for the CheckSharedCredential method
+func NewCheckSharedCredentialRequest(server string, credential PathCredential) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUnassignSharedCredentialRequest calls the generic UnassignSharedCredential builder with application/json body
+func NewUnassignSharedCredentialRequest(server string, credential PathCredential, body UnassignSharedCredentialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUnassignSharedCredentialRequestWithBody(server, credential, "application/json", bodyReader)
+}
+
+// NewUnassignSharedCredentialRequestWithBody constructs an http.Request for the UnassignSharedCredential method, with any body, and a specified content type
+func NewUnassignSharedCredentialRequestWithBody(server string, credential PathCredential, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials/%s/repositories", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAssignSharedCredentialRequest calls the generic AssignSharedCredential builder with application/json body
+func NewAssignSharedCredentialRequest(server string, credential PathCredential, body AssignSharedCredentialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAssignSharedCredentialRequestWithBody(server, credential, "application/json", bodyReader)
+}
+
+// NewAssignSharedCredentialRequestWithBody constructs an http.Request for the AssignSharedCredential method, with any body, and a specified content type
+func NewAssignSharedCredentialRequestWithBody(server string, credential PathCredential, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "credential", credential, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/credentials/%s/repositories", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListEventsRequest constructs an http.Request for the ListEvents method
 func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
 	var err error
@@ -6763,6 +7782,181 @@ func NewRotateIssuerKeyRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPlanMirrorSetRequest calls the generic PlanMirrorSet builder with application/json body
+func NewPlanMirrorSetRequest(server string, body PlanMirrorSetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlanMirrorSetRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPlanMirrorSetRequestWithBody constructs an http.Request for the PlanMirrorSet method, with any body, and a specified content type
+func NewPlanMirrorSetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mirror-plans")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListMirrorSetsRequest constructs an http.Request for the ListMirrorSets method
+func NewListMirrorSetsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mirror-sets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateMirrorSetRequest calls the generic CreateMirrorSet builder with application/json body
+func NewCreateMirrorSetRequest(server string, body CreateMirrorSetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateMirrorSetRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateMirrorSetRequestWithBody constructs an http.Request for the CreateMirrorSet method, with any body, and a specified content type
+func NewCreateMirrorSetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mirror-sets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteMirrorSetRequest constructs an http.Request for the DeleteMirrorSet method
+func NewDeleteMirrorSetRequest(server string, set PathSet) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "set", set, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mirror-sets/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMirrorSetRequest constructs an http.Request for the GetMirrorSet method
+func NewGetMirrorSetRequest(server string, set PathSet) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "set", set, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mirror-sets/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -12357,6 +13551,108 @@ func (a *API) ListAudit(ctx context.Context, params *ListAuditParams, editors ..
 	return read[AuditList](a.Client.ListAudit(ctx, params, editors...))
 }
 
+// ListSharedCredentials List the shared credentials of the organisation
+//
+// By name, without secrets.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/credentials (the `ListSharedCredentials` operationId).
+func (a *API) ListSharedCredentials(ctx context.Context, editors ...RequestEditorFn) (SharedList, error) {
+	return read[SharedList](a.Client.ListSharedCredentials(ctx, editors...))
+}
+
+// CreateSharedCredential Store a credential for many repositories
+//
+// It is tried first, and stored if the host takes it. It is sent to repositories of this host whose owner is this one or below it, and to no others.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/credentials (the `CreateSharedCredential` operationId).
+func (a *API) CreateSharedCredential(ctx context.Context, body CreateSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Shared, error) {
+	return read[Shared](a.Client.CreateSharedCredential(ctx, body, editors...))
+}
+
+// DeleteSharedCredential Delete a shared credential
+//
+// One that repositories use is not deleted: 409.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/credentials/{credential} (the `DeleteSharedCredential` operationId).
+func (a *API) DeleteSharedCredential(ctx context.Context, credential PathCredential, editors ...RequestEditorFn) error {
+	return done(a.Client.DeleteSharedCredential(ctx, credential, editors...))
+}
+
+// GetSharedCredential Show a shared credential
+//
+// With the repositories that use it.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/credentials/{credential} (the `GetSharedCredential` operationId).
+func (a *API) GetSharedCredential(ctx context.Context, credential PathCredential, editors ...RequestEditorFn) (Shared, error) {
+	return read[Shared](a.Client.GetSharedCredential(ctx, credential, editors...))
+}
+
+// RotateSharedCredential Replace the secret of a shared credential
+//
+// The new one is tried with the owner and with some of the repositories that use it; if the host refuses it, nothing is changed. The old one is tried where the host refuses the new one, until the overlap has ended.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/credentials/{credential} (the `RotateSharedCredential` operationId).
+func (a *API) RotateSharedCredential(ctx context.Context, credential PathCredential, body RotateSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Shared, error) {
+	return read[Shared](a.Client.RotateSharedCredential(ctx, credential, body, editors...))
+}
+
+// CheckSharedCredential Ask the host about a shared credential
+//
+// Whether it takes it and, where the host says so, when it expires. The server asks once a day by itself.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/credentials/{credential}/check (the `CheckSharedCredential` operationId).
+func (a *API) CheckSharedCredential(ctx context.Context, credential PathCredential, editors ...RequestEditorFn) (Shared, error) {
+	return read[Shared](a.Client.CheckSharedCredential(ctx, credential, editors...))
+}
+
+// UnassignSharedCredential Take a shared credential from repositories
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/credentials/{credential}/repositories (the `UnassignSharedCredential` operationId).
+func (a *API) UnassignSharedCredential(ctx context.Context, credential PathCredential, body UnassignSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Assigned, error) {
+	return read[Assigned](a.Client.UnassignSharedCredential(ctx, credential, body, editors...))
+}
+
+// AssignSharedCredential Have repositories use a shared credential
+//
+// In the place of any other shared one. A repository with a credential of its own is refused. A repository that uses one cannot be pointed elsewhere or detached by its own token.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/credentials/{credential}/repositories (the `AssignSharedCredential` operationId).
+func (a *API) AssignSharedCredential(ctx context.Context, credential PathCredential, body AssignSharedCredentialJSONRequestBody, editors ...RequestEditorFn) (Assigned, error) {
+	return read[Assigned](a.Client.AssignSharedCredential(ctx, credential, body, editors...))
+}
+
 // ListEvents Read or follow events
 //
 // Oldest first. With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on until the reader leaves; `id` is the position, `event` the type, `data` the same object as in a page. It begins after `Last-Event-ID` or `after`, else with what comes next. While syncs run it tells of them once a second, as the type `sync.progress` without an id. Any other Accept gets a page; it begins after `after`, else with the oldest event that is kept.
@@ -12394,6 +13690,71 @@ func (a *API) ListKeys(ctx context.Context, editors ...RequestEditorFn) (KeyList
 // Corresponds with POST /api/keys/rotate (the `RotateIssuerKey` operationId).
 func (a *API) RotateIssuerKey(ctx context.Context, editors ...RequestEditorFn) (Key, error) {
 	return read[Key](a.Client.RotateIssuerKey(ctx, editors...))
+}
+
+// PlanMirrorSet Show what mirroring all repositories of an owner would do
+//
+// The host's list is read now, and nothing is made.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mirror-plans (the `PlanMirrorSet` operationId).
+func (a *API) PlanMirrorSet(ctx context.Context, body PlanMirrorSetJSONRequestBody, editors ...RequestEditorFn) (MirrorSet, error) {
+	return read[MirrorSet](a.Client.PlanMirrorSet(ctx, body, editors...))
+}
+
+// ListMirrorSets List the mirror sets of the organisation
+//
+// By host and owner, without their repositories.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/mirror-sets (the `ListMirrorSets` operationId).
+func (a *API) ListMirrorSets(ctx context.Context, editors ...RequestEditorFn) (MirrorSetList, error) {
+	return read[MirrorSetList](a.Client.ListMirrorSets(ctx, editors...))
+}
+
+// CreateMirrorSet Mirror all repositories of an owner
+//
+// An organisation, a group with all below it, a workspace or a user. The server lists them and makes what is missing, named by the path below the owner; with `follow` it looks again every 15 minutes. Nothing that vanishes at the host is deleted here. Said again of the same owner, it replaces what is wished for and goes on where it was.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mirror-sets (the `CreateMirrorSet` operationId).
+func (a *API) CreateMirrorSet(ctx context.Context, body CreateMirrorSetJSONRequestBody, editors ...RequestEditorFn) (MirrorSet, error) {
+	return read[MirrorSet](a.Client.CreateMirrorSet(ctx, body, editors...))
+}
+
+// DeleteMirrorSet Forget a mirror set
+//
+// Its repositories stay, and are followed on.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/mirror-sets/{set} (the `DeleteMirrorSet` operationId).
+func (a *API) DeleteMirrorSet(ctx context.Context, set PathSet, editors ...RequestEditorFn) error {
+	return done(a.Client.DeleteMirrorSet(ctx, set, editors...))
+}
+
+// GetMirrorSet Show a mirror set
+//
+// With each repository that the last look found, and how it is doing.
+//
+// Scope: `org:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/mirror-sets/{set} (the `GetMirrorSet` operationId).
+func (a *API) GetMirrorSet(ctx context.Context, set PathSet, editors ...RequestEditorFn) (MirrorSet, error) {
+	return read[MirrorSet](a.Client.GetMirrorSet(ctx, set, editors...))
 }
 
 // GetOpenAPI Read this document

@@ -18,6 +18,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/serve"
+	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
@@ -186,15 +187,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // stack returns what is done around a request for the remote.
 func (h *Handler) stack(m remote) middleware.Stack {
-	line := func(x *middleware.Exchange, _ *http.Request, took time.Duration) {
+	line := func(x *middleware.Exchange, r *http.Request, took time.Duration) {
 		status := x.Status()
 		if status == 0 {
 			status = http.StatusOK // net/http's own
 		}
-		h.log.Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", x.Identity.Org,
+		fields := []any{"request_id", x.ID}
+		if id := trace.ID(r.Context()); id != "" {
+			fields = append(fields, "trace_id", id)
+		}
+		h.log.With(fields...).Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", x.Identity.Org,
 			"subject", x.Identity.Subject, "status", status, "bytes_out", x.Bytes(), "duration", took, "error", errText(x.Err))
 	}
 	return middleware.Stack{
+		IDs:      middleware.RequestIDs{Now: core.SystemClock{}.Now},
 		Log:      middleware.AccessLog{Now: core.SystemClock{}.Now, Line: line},
 		Recovery: middleware.Recovery{Logger: h.log},
 		Errors:   middleware.Errors{Answer: h.fail},

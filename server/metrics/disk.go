@@ -16,7 +16,7 @@ import (
 
 // measureEvery is how long the data directory is left alone between two walks over
 // it. A walk reads the inode of every file: with five hundred repositories that is a
-// second.
+// second. Where nobody asks there is none.
 const measureEvery = 15 * time.Minute
 
 // Disk is what is known of the disk of the data directory, in bytes.
@@ -29,17 +29,25 @@ type Disk struct {
 type DiskMeter struct {
 	dir   string
 	clock core.Clock
+	asked chan struct{} // holds one question
 
 	mu   sync.Mutex
 	used map[string]int64
 }
 
-// NewDiskMeter returns a meter that knows nothing of what is used before Run.
-func NewDiskMeter(dir string, clock core.Clock) *DiskMeter { return &DiskMeter{dir: dir, clock: clock} }
+// NewDiskMeter returns a meter that knows nothing of what is used before it was asked.
+func NewDiskMeter(dir string, clock core.Clock) *DiskMeter {
+	return &DiskMeter{dir: dir, clock: clock, asked: make(chan struct{}, 1)}
+}
 
-// Run measures from time to time until ctx ends.
+// Run measures when [DiskMeter.Disk] asks, from time to time, until ctx ends.
 func (d *DiskMeter) Run(ctx context.Context) error {
 	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.asked:
+		}
 		d.measure(ctx)
 		select {
 		case <-ctx.Done():
@@ -49,8 +57,13 @@ func (d *DiskMeter) Run(ctx context.Context) error {
 	}
 }
 
-// Disk returns what was measured last; what is free, as of now.
+// Disk returns what was measured last, and has it measured anew if that is long ago;
+// what is free, as of now.
 func (d *DiskMeter) Disk() Disk {
+	select {
+	case d.asked <- struct{}{}:
+	default: // somebody has asked
+	}
 	var out Disk
 	var fs unix.Statfs_t
 	if unix.Statfs(d.dir, &fs) == nil {

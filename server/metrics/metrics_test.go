@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -194,14 +195,26 @@ func TestDiskMeter(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, path), make([]byte, size), 0o600))
 	}
-	d := metrics.NewDiskMeter(dir, core.SystemClock{})
-	require.Nil(t, d.Disk().Used)
-	require.Positive(t, d.Disk().Free)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
-	require.Eventually(t, func() bool { return d.Disk().Used != nil }, time.Minute, time.Millisecond)
-	cancel()
-	require.NoError(t, <-done)
-	require.Equal(t, map[string]int64{"database": 110, "repositories": 1000, "quarantine": 7, "other": 3}, d.Disk().Used)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		d := metrics.NewDiskMeter(dir, core.SystemClock{})
+		done := make(chan error, 1)
+		go func() { done <- d.Run(ctx) }()
+		synctest.Wait()
+		// What comes before the first question is in the first answer: nothing was measured yet.
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "later"), make([]byte, 5), 0o600))
+		require.Nil(t, d.Disk().Used)
+		require.Positive(t, d.Disk().Free)
+		synctest.Wait()
+		want := map[string]int64{"database": 110, "repositories": 1000, "quarantine": 7, "other": 8}
+		require.Equal(t, want, d.Disk().Used)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "later"), make([]byte, 6), 0o600))
+		require.Equal(t, want, d.Disk().Used, "measured a moment ago")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		want["other"] = 9
+		require.Equal(t, want, d.Disk().Used)
+		cancel()
+		require.NoError(t, <-done)
+	})
 }

@@ -3,11 +3,13 @@ package middleware
 import (
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/trace"
 )
 
 // Handler serves one request. The error that it returns is answered by [Errors];
@@ -43,12 +45,33 @@ func (m Measure) begin(x *Exchange, r *http.Request) (end func()) {
 func (s *Stack) Serve(w http.ResponseWriter, r *http.Request, serve Handler) {
 	x := &Exchange{ResponseWriter: w}
 	s.IDs.assign(x)
+	r, end := traced(x, r)
+	defer end()
 	defer s.Log.begin(x, r)()
 	defer s.Measure.begin(x, r)()
 	defer s.Recovery.catch(x, r, s.Errors)
 	if err := serve(x, r); err != nil {
 		x.Err = err
 		s.Errors.Answer(x, r, err)
+	}
+}
+
+// traced begins the span of a request and returns what is to be called at the end.
+func traced(x *Exchange, r *http.Request) (request *http.Request, end func()) {
+	clock := core.SystemClock{}
+	ctx, span := trace.Start(r.Context(), r.Method, clock.Now())
+	if !span.On() {
+		return r, func() {}
+	}
+	return r.WithContext(ctx), func() {
+		if x.Route != "" {
+			span.Name(r.Method + " " + x.Route)
+		}
+		span.Set("http.route", x.Route)
+		span.Set("http.response.status_code", strconv.Itoa(x.Status()))
+		span.Set("headwater.request_id", x.ID)
+		span.Set("headwater.organisation", x.Identity.Org)
+		span.End(clock.Now(), x.Err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/providers/netguard"
 )
 
 const (
@@ -39,7 +40,7 @@ func Listen(ctx context.Context, address string) (*Page, error) {
 	if err != nil {
 		return nil, providers.Errorf(providers.CodeInvalidArgument, "%q is not an address like 127.0.0.1:0", address)
 	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+	if !netguard.IsLoopback(host) {
 		return nil, providers.Errorf(providers.CodeInvalidArgument, "the page may only listen on a loopback address like 127.0.0.1, not on %q", host)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -49,8 +48,7 @@ again. Without --password-file it is read from standard input.`,
 			if err := c.setCredential(cmd.Context(), args[0], username, cmd.Flags().Changed("username"), secret); err != nil {
 				return c.explain(err, "store the credential of "+args[0])
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Stored. Use it: headwater repo sync --wait %s\n", args[0])
-			return nil
+			return answer(cmd, done{Repo: args[0], Result: "stored"}, "Stored. Use it: headwater repo sync --wait %s", args[0])
 		},
 	}
 	bindConnect(cmd, &o)
@@ -74,8 +72,7 @@ func newCredentialDeleteCommand() *cobra.Command {
 			if err := c.deleteCredential(cmd.Context(), args[0]); err != nil {
 				return c.explain(err, "remove the credential of "+args[0])
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "Removed.")
-			return nil
+			return answer(cmd, done{Repo: args[0], Result: "removed"}, "Removed.")
 		},
 	}
 	bindConnect(cmd, &o)

@@ -240,11 +240,15 @@ func adoptOne(cmd *cobra.Command, s core.Store, dir dataDir, from, org, name str
 	if err := repos.Describe(ctx, r.ID); err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "Adopted %s as %s: %d refs", from, name, a.Refs)
+	leftOut := ""
 	if a.LeftOut > 0 {
-		fmt.Fprintf(out, "; %d that are neither branches, tags nor notes were left out", a.LeftOut)
+		leftOut = fmt.Sprintf("; %d that are neither branches, tags nor notes were left out", a.LeftOut)
 	}
-	_, err = fmt.Fprintf(out, ".\nTo follow its upstream: headwater repo attach %s URL\n", name)
-	return err
+	value := struct {
+		Repo    string `json:"repo"`
+		RepoID  string `json:"repo_id"`
+		Refs    int    `json:"refs"`
+		LeftOut int    `json:"left_out"`
+	}{name, r.ID, a.Refs, a.LeftOut}
+	return answer(cmd, value, "Adopted %s as %s: %d refs%s.\nTo follow its upstream: headwater repo attach %s URL", from, name, a.Refs, leftOut, name)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/providers/netguard"
 )
 
 // gitUser is the user name that goes with a token in Git's Basic auth.
@@ -49,7 +49,7 @@ or a configuration file.`,
 	f.StringVar(&o.org, "org", localOrg, "organisation that signs")
 	f.StringVar(&o.key, "key", "", "PEM private key of --org (default: DIR/keys/local.pem)")
 	f.BoolVar(&readOnly, "read-only", false, "sign tokens that cannot push")
-	f.DurationVar(&ttl, "ttl", time.Hour, "how long a token is valid; a push must have begun by then")
+	bindLife(f, &ttl, "ttl", time.Hour, "how long a token is valid; a push must have begun by then")
 	return cmd
 }
 
@@ -97,7 +97,7 @@ func sameServer(base *url.URL, protocol, host string) bool {
 	if protocol != base.Scheme || portOf(asked) != portOf(*base) {
 		return false
 	}
-	return strings.EqualFold(asked.Hostname(), base.Hostname()) || isLoopback(asked.Hostname()) && isLoopback(base.Hostname())
+	return strings.EqualFold(asked.Hostname(), base.Hostname()) || netguard.IsLoopback(asked.Hostname()) && netguard.IsLoopback(base.Hostname())
 }
 
 // portOf returns the port of a URL, that of its scheme if it names none.
@@ -106,12 +106,6 @@ func portOf(u url.URL) string {
 		return port
 	}
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
-}
-
-// isLoopback reports whether a host is this machine: localhost, 127.0.0.0/8 or ::1.
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
 // repoOfPath returns the repository that the path of a Git URL names.

@@ -122,12 +122,11 @@ days.`,
 			if err != nil {
 				return c.explain(err, "replay the webhooks of "+args[0])
 			}
-			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%d webhook(s) lost since %s, %d sent again.\n", r.Failed, r.Since.Local().Format(time.RFC3339), r.Replayed)
+			rest := ""
 			if r.Incomplete {
-				fmt.Fprintln(out, "The host does not know all of them any more. Polling finds the rest; for one repository: headwater repo sync NAME")
+				rest = "\nThe host does not know all of them any more. Polling finds the rest; for one repository: headwater repo sync NAME"
 			}
-			return nil
+			return answer(cmd, r, "%d webhook(s) lost since %s, %d sent again.%s", r.Failed, r.Since.Local().Format(time.RFC3339), r.Replayed, rest)
 		},
 	}
 	bindConnect(cmd, &o)

@@ -31,7 +31,7 @@ func run(argv []string) int {
 	// The first signal asks for a graceful end; a second one must end at once.
 	context.AfterFunc(ctx, stop)
 
-	cmd := newRoot(os.LookupEnv)
+	cmd := newRoot(withDefaultSettings(os.LookupEnv))
 	cmd.SetArgs(argv[1:])
 	return report(os.Stderr, cmd.ExecuteContext(ctx))
 }
@@ -41,7 +41,7 @@ func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(w, "headwater: %v\n", err)
+	fmt.Fprintf(w, "%s %v\n", colourOf(w, os.LookupEnv).paint(red, "headwater:"), err)
 	step, ok := errors.AsType[*stepError](err)
 	if ok && step.next != "" {
 		fmt.Fprintf(w, "  next: %s\n", step.next)

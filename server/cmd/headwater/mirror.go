@@ -113,7 +113,7 @@ vanishes at the host is never deleted here.`,
 
 // mirror creates, authorises, pulls and follows.
 func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
-	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	ctx, out := cmd.Context(), forPeople(cmd)
 	up, err := parseUpstream(address)
 	if err != nil {
 		return err
@@ -160,12 +160,14 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 	if err != nil {
 		return c.explain(err, "start the first sync of "+name)
 	}
-	done, err := follow(ctx, c, name, pull.Wanted, cmd.ErrOrStderr())
+	synced, err := follow(ctx, c, name, pull.Wanted, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	clone := c.cloneURL(name, done.HTTPURL)
-	fmt.Fprintf(out, "Done. %s is at %s\n", name, clone)
+	clone := c.cloneURL(name, synced.HTTPURL)
+	if err := answer(cmd, synced, "Done. %s is at %s", name, clone); err != nil || wantsJSON(cmd) {
+		return err
+	}
 	return printCloneHint(cmd, o.connectOptions, clone)
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -60,8 +62,7 @@ func newOrgAddCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added %s. Give it a key: headwater org key add %s --generate %s.pem\n", args[0], args[0], args[0])
-				return err
+				return answer(cmd, orgView{Name: args[0]}, "Added %s. Give it a key: headwater org key add %s --generate %s.pem", args[0], args[0], args[0])
 			})
 		},
 	}
@@ -83,22 +84,21 @@ func newOrgListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t := newTable(cmd.OutOrStdout())
-				fmt.Fprintln(t, "NAME\tACTIVE KEYS\tCREATED")
-				for _, o := range orgs {
-					keys, err := s.Keys(ctx, o.Name)
-					if err != nil {
-						return err
-					}
-					active := 0
-					for _, k := range keys {
-						if k.DisabledAt.IsZero() && !k.Issuer {
-							active++
+				list := listing[orgView]{header: "NAME\tACTIVE KEYS\tCREATED", none: "No organisations.", row: func(t io.Writer, o orgView) {
+					fmt.Fprintf(t, "%s\t%d\t%s\n", o.Name, o.ActiveKeys, o.CreatedAt.Local().Format(time.RFC3339))
+				}}
+				return list.print(cmd, wantsJSON(cmd), func(each func(orgView) error) error {
+					for _, o := range orgs {
+						keys, err := s.Keys(ctx, o.Name)
+						if err != nil {
+							return err
+						}
+						if err := each(orgView{Name: o.Name, ActiveKeys: activeKeys(keys), CreatedAt: &o.CreatedAt}); err != nil {
+							return err
 						}
 					}
-					fmt.Fprintf(t, "%s\t%d\t%s\n", o.Name, active, o.CreatedAt.Local().Format(time.RFC3339))
-				}
-				return t.Flush()
+					return nil
+				})
 			})
 		},
 	}
@@ -149,8 +149,7 @@ private half written to a file that only you can read.`,
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Added %s (%s) to %s.\n", k.ID, k.Algorithm, k.Org)
-				return err
+				return answer(cmd, viewOfKey(k, now), "Added %s (%s) to %s.", k.ID, k.Algorithm, k.Org)
 			})
 		},
 	}
@@ -177,13 +176,15 @@ func newKeyListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t := newTable(cmd.OutOrStdout())
-				fmt.Fprintln(t, "ID\tKID\tALGORITHM\tADDED\tSTATE")
 				now := time.Now()
-				for _, k := range keys {
+				list := listing[core.Key]{header: "ID\tKID\tALGORITHM\tADDED\tSTATE", none: "No keys.", row: func(t io.Writer, k core.Key) {
 					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.KeyID, k.Algorithm, k.CreatedAt.Local().Format(time.RFC3339), keyState(k, now))
+				}}
+				if !wantsJSON(cmd) {
+					return list.print(cmd, false, func(each func(core.Key) error) error { return eachOf(keys, each) })
 				}
-				return t.Flush()
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				return eachOf(keys, func(k core.Key) error { return encoder.Encode(viewOfKey(k, now)) })
 			})
 		},
 	}
@@ -209,13 +210,55 @@ func newKeyDisableCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Disabled %s; its tokens are refused from now on.\n", args[1])
-				return err
+				return answer(cmd, done{ID: args[1], Result: "disabled"}, "Disabled %s; its tokens are refused from now on.", args[1])
 			})
 		},
 	}
 	bindDataDir(cmd.Flags(), &data)
 	return cmd
+}
+
+// orgView is an organisation in JSON.
+type orgView struct {
+	Name       string     `json:"name"`
+	ActiveKeys int        `json:"active_keys"` // of its own
+	CreatedAt  *time.Time `json:"created_at,omitempty"`
+}
+
+// activeKeys counts the keys of an organisation's own that open something.
+func activeKeys(keys []core.Key) int {
+	active := 0
+	for _, k := range keys {
+		if k.DisabledAt.IsZero() && !k.Issuer {
+			active++
+		}
+	}
+	return active
+}
+
+// keyView is a public key in JSON.
+type keyView struct {
+	ID        string    `json:"id"`
+	KeyID     string    `json:"kid,omitempty"`
+	Org       string    `json:"org"`
+	Algorithm string    `json:"algorithm"`
+	PublicPEM string    `json:"public_pem"`
+	State     string    `json:"state"` // in words
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func viewOfKey(k core.Key, now time.Time) keyView {
+	return keyView{ID: k.ID, KeyID: k.KeyID, Org: k.Org, Algorithm: string(k.Algorithm), PublicPEM: string(k.PublicPEM), State: keyState(k, now), CreatedAt: k.CreatedAt}
+}
+
+// eachOf calls each for the items until one fails.
+func eachOf[T any](items []T, each func(T) error) error {
+	for _, item := range items {
+		if err := each(item); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // validOrgName accepts what can be a DNS label, because SDKs build host names

@@ -50,22 +50,42 @@ built-in provider, and those of providers.hcl. No server is asked.`,
 				return err
 			}
 			return withCatalog(cmd, cfg, func(ctx context.Context, catalog *host.Catalog) error {
-				t := newTable(cmd.OutOrStdout())
-				fmt.Fprintln(t, "INSTANCE\tPROVIDER\tMODE\tDEFAULT HOST\tPUSH")
-				for _, i := range catalog.Instances() {
-					m, err := i.Manifest(ctx)
-					if err != nil {
-						fmt.Fprintf(t, "%s\t%s\t-\t-\tfailed: %v\n", i.Name(), i.Type(), err)
-						continue
+				list := listing[providerView]{header: "INSTANCE\tPROVIDER\tMODE\tDEFAULT HOST\tPUSH", none: "No providers.", row: func(t io.Writer, p providerView) {
+					if p.Error != "" {
+						fmt.Fprintf(t, "%s\t%s\t-\t-\tfailed: %s\n", p.Instance, p.Type, p.Error)
+						return
 					}
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", i.Name(), i.Type(), m.Mode, orDash(m.DefaultHost), yesNo(canPush(m)))
-				}
-				return t.Flush()
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", p.Instance, p.Type, p.Mode, orDash(p.DefaultHost), yesNo(p.Push))
+				}}
+				return list.print(cmd, wantsJSON(cmd), func(each func(providerView) error) error {
+					return eachOf(catalog.Instances(), func(i *host.Instance) error { return each(viewOfProvider(ctx, i)) })
+				})
 			})
 		},
 	}
 	cmd.Flags().StringVar(&configFile, "config", "", "providers.hcl (default: built-in providers only)")
 	return cmd
+}
+
+// providerView is a provider instance in JSON.
+type providerView struct {
+	Instance    string `json:"instance"`
+	Type        string `json:"type"`
+	Mode        string `json:"mode,omitempty"`
+	DefaultHost string `json:"default_host,omitempty"`
+	Push        bool   `json:"push"`
+	Error       string `json:"error,omitempty"` // why it could not be asked
+}
+
+func viewOfProvider(ctx context.Context, i *host.Instance) providerView {
+	v := providerView{Instance: i.Name(), Type: i.Type()}
+	m, err := i.Manifest(ctx)
+	if err != nil {
+		v.Error = err.Error()
+		return v
+	}
+	v.Mode, v.DefaultHost, v.Push = string(m.Mode), m.DefaultHost, canPush(m)
+	return v
 }
 
 // checkOptions are the flags of provider check.
@@ -134,9 +154,21 @@ func checkProviders(cmd *cobra.Command, o checkOptions, target string) error {
 		}
 		failed := 0
 		for _, i := range instances {
-			if err := checkInstance(ctx, cmd.OutOrStdout(), i, look); err != nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "  FAILED: %v\n", err)
+			said := &strings.Builder{}
+			err := checkInstance(ctx, said, i, look)
+			result := struct {
+				Instance string `json:"instance"`
+				OK       bool   `json:"ok"`
+				Report   string `json:"report"`
+				Error    string `json:"error,omitempty"`
+			}{i.Name(), err == nil, said.String(), ""}
+			if err != nil {
 				failed++
+				result.Error = err.Error()
+				fmt.Fprintf(said, "  FAILED: %v\n", err)
+			}
+			if err := answer(cmd, result, "%s", strings.TrimSuffix(said.String(), "\n")); err != nil {
+				return err
 			}
 		}
 		if failed > 0 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -43,7 +42,9 @@ a host later: headwater repo attach.`,
 				return c.explain(err, "create the repository "+name)
 			}
 			clone := c.cloneURL(name, created.HTTPURL)
-			fmt.Fprintf(cmd.OutOrStdout(), "Created. %s is at %s\n", name, clone)
+			if err := answer(cmd, created, "Created. %s is at %s", name, clone); err != nil || wantsJSON(cmd) {
+				return err
+			}
 			return printCloneHint(cmd, o, clone)
 		},
 	}

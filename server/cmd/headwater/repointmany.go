@@ -49,11 +49,11 @@ type move struct {
 // repointMany shows what would become of the refs of each mirror, asks, and re-points
 // those whose plan could be made.
 func repointMany(cmd *cobra.Command, from, to string) error {
-	fromHost, fromPath, err := parseOwner("--from", from)
+	fromHost, fromPath, err := parseHostOrOwner("--from", from)
 	if err != nil {
 		return err
 	}
-	toHost, toPath, err := parseOwner("--to", to)
+	toHost, toPath, err := parseHostOrOwner("--to", to)
 	if err != nil {
 		return err
 	}
@@ -167,8 +167,8 @@ func readRepointFlags(cmd *cobra.Command) (o linkOptions, err error) {
 	return o, err
 }
 
-// parseOwner reads the address of a host, or of an owner at one.
-func parseOwner(flag, address string) (host, path string, err error) {
+// parseHostOrOwner reads the address of a host, or of an owner at one.
+func parseHostOrOwner(flag, address string) (host, path string, err error) {
 	raw := address
 	if !strings.Contains(raw, "://") {
 		raw = "https://" + raw

@@ -52,11 +52,11 @@ func newRepoListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			now := time.Now()
+			now, colours := time.Now(), coloursOf(cmd)
 			list := listing[rest.Repository]{
 				header: "NAME\tBRANCH\tUPSTREAM\tSTATE\tLAG\tSIZE", none: "No repositories. Copy one from its host: headwater mirror URL, or make an empty one: headwater repo create NAME",
 				row: func(table io.Writer, r rest.Repository) {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.RepoName, r.DefaultBranch, upstreamOf(r), stateOf(r), lagOf(r, now), sizeOf(r))
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.RepoName, r.DefaultBranch, upstreamOf(r), colours.state(stateOf(r)), lagOf(r, now), sizeOf(r))
 				},
 			}
 			if filter.selects() {

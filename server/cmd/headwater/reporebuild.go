@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +38,7 @@ mounted, is rebuilt without a question. --all says so for all that wait.`,
 				return err
 			}
 			if !all {
-				return rebuildOne(cmd.Context(), c, args[0], cmd.OutOrStdout())
+				return rebuildOne(cmd, c, args[0])
 			}
 			waiting := 0
 			err = c.repos(cmd.Context(), repoFilter{}, func(r rest.Repository) error {
@@ -48,13 +46,13 @@ mounted, is rebuilt without a question. --all says so for all that wait.`,
 					return nil
 				}
 				waiting++
-				return rebuildOne(cmd.Context(), c, r.RepoName, cmd.OutOrStdout())
+				return rebuildOne(cmd, c, r.RepoName)
 			})
 			if err != nil {
 				return c.explain(err, "rebuild what waits")
 			}
 			if waiting == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "No repository waits.")
+				fmt.Fprintln(forPeople(cmd), "No repository waits.")
 			}
 			return nil
 		},
@@ -64,20 +62,19 @@ mounted, is rebuilt without a question. --all says so for all that wait.`,
 	return cmd
 }
 
-func rebuildOne(ctx context.Context, c *client, name string, out io.Writer) error {
-	r, err := c.RebuildRepository(ctx, name, c.as(name, access.RepoWrite))
+func rebuildOne(cmd *cobra.Command, c *client, name string) error {
+	r, err := c.RebuildRepository(cmd.Context(), name, c.as(name, access.RepoWrite))
 	if err != nil {
 		return c.explain(err, "rebuild "+name)
 	}
 	switch d := r.Damage; {
 	case d == nil || d.EndedAt != nil:
-		fmt.Fprintf(out, "%s is whole.\n", name)
+		return answer(cmd, r, "%s is whole.", name)
 	case core.DamageState(d.State) == core.DamageRebuilding:
-		fmt.Fprintf(out, "%s is being fetched from its upstream again. Watch it: headwater repo show %s\n", name, name)
+		return answer(cmd, r, "%s is being fetched from its upstream again. Watch it: headwater repo show %s", name, name)
 	default:
-		fmt.Fprintf(out, "%s: %s\n", name, d.Message)
+		return answer(cmd, r, "%s: %s", name, d.Message)
 	}
-	return nil
 }
 
 // printDamage prints what is, or was last, wrong with a repository's folder.

@@ -138,7 +138,7 @@ The exit code is 0 if all is here and 1 if not.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&refs, "ref", nil, "NAME or NAME=ID of a branch or tag; may be repeated")
 	f.StringArrayVar(&ids, "id", nil, "full id of a commit or other object; may be repeated")
-	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait at most")
+	bindLife(f, &timeout, "timeout", 30*time.Second, "how long to wait at most")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -71,14 +70,18 @@ func reseal(cmd *cobra.Command, dir dataDir, prune bool) (err error) {
 		return err
 	}
 	if !prune {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted %d secret(s) with a new key. Restart the server to make it use that key.\n", count)
-		return err
+		return answer(cmd, resealed{count, false}, "Encrypted %d secret(s) with a new key. Restart the server to make it use that key.", count)
 	}
 	if err := seal.Prune(keys); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted %d secret(s) with the newest key and dropped the old ones.\n", count)
-	return err
+	return answer(cmd, resealed{count, true}, "Encrypted %d secret(s) with the newest key and dropped the old ones.", count)
+}
+
+// resealed is what credential reseal did.
+type resealed struct {
+	Secrets int  `json:"secrets"`
+	Pruned  bool `json:"pruned"` // the old keys are gone
 }
 
 // lockOut takes the data directory's lock, so that no server runs on it.

@@ -242,11 +242,14 @@ from now on goes out. A running server notices within a quarter of a minute.`,
 				if err != nil {
 					return err
 				}
+				cancelled := ""
 				if drop {
-					fmt.Fprintf(cmd.OutOrStdout(), "Cancelled %d deliveries. ", dropped)
+					cancelled = fmt.Sprintf("Cancelled %d deliveries. ", dropped)
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), "Deliveries go out again.")
-				return nil
+				value := struct {
+					Cancelled int `json:"cancelled_deliveries"`
+				}{int(dropped)}
+				return answer(cmd, value, "%sDeliveries go out again.", cancelled)
 			})
 		},
 	}

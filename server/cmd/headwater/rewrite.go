@@ -201,8 +201,7 @@ func newRewriteDecision(decide decision, use, summary, long, example string, sai
 			if err != nil {
 				return c.explain(err, words[0]+" "+args[1])
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), said(r))
-			return nil
+			return answer(cmd, r, "%s", said(r))
 		},
 	}
 	bindConnect(cmd, &o)

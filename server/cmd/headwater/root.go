@@ -25,23 +25,24 @@ serves them to Git clients and over an API, and sends every push to the host
 before it says yes.
 
 Every flag can be given as an environment variable too: --data is
-HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
+HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE; and in a file, which
+--settings names. A flag goes before the environment, and that before the file.
+
+States are in colour at a terminal, unless NO_COLOR is set.`,
 		Example: `  headwater serve --data ./headwater-data
   headwater mirror https://github.com/octocat/Hello-World
   headwater token --repo octocat/Hello-World --scope git:read --ttl 1h`,
-		Args:          cobra.ArbitraryArgs, // so that needsSubcommand words the error
-		RunE:          needsSubcommand,
-		Version:       versionLine(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return applyEnv(cmd.Flags(), env)
-		},
+		Args:              cobra.ArbitraryArgs, // so that needsSubcommand words the error
+		RunE:              needsSubcommand,
+		Version:           versionLine(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return applySettings(cmd, env) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		next := "see: " + cmd.CommandPath() + " --help"
 		if strings.Contains(err.Error(), "time: ") { // of time.ParseDuration
-			next = "write a duration like 90s, 30m or 24h; the life of a token may be in days, as 7d"
+			next = "write a duration like 90s, 30m, 24h or 7d"
 		}
 		return &stepError{message: err.Error(), next: next, usage: true}
 	})
@@ -72,6 +73,10 @@ HEADWATER_DATA, --password-file is HEADWATER_PASSWORD_FILE. A flag wins.`,
 	root.InitDefaultVersionFlag()
 	root.Flags().Lookup("version").Usage = "print the version"
 	root.SetHelpCommand(newHelpCommand())
+	bindJSON(root)
+	bindColour(root, env)
+	bindCompletion(root, env)
+	root.PersistentFlags().String(settingsFlag, "", "file with values of flags, in HCL")
 	documentEnv(root)
 	return root
 }
@@ -115,6 +120,9 @@ func documentEnv(cmd *cobra.Command) {
 		}
 	}
 	cmd.Flags().VisitAll(note)
+	if !cmd.HasParent() {
+		cmd.PersistentFlags().VisitAll(note)
+	}
 	for _, sub := range cmd.Commands() {
 		documentEnv(sub)
 	}

@@ -50,6 +50,7 @@ type serveOptions struct {
 	webhooksAllowPrivate            bool
 	webhooksAllowNetworks           []string
 	trustedProxies                  []string
+	corsOrigins                     []string
 	egressProxyFile                 string
 	limits                          limit.Options
 	trees                           treeobject.Limits
@@ -109,12 +110,13 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
 	bindACME(f, &o.acme)
-	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
+	bindLife(f, &o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
 	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
 	f.BoolVar(&o.webhooksAllowHTTP, "webhooks-allow-http", false, "let outbound webhooks have http URLs")
 	f.BoolVar(&o.webhooksAllowPrivate, "webhooks-allow-private", false, "let outbound webhooks lead to private and loopback addresses")
 	f.StringArrayVar(&o.webhooksAllowNetworks, "webhooks-allow-network", nil, "let outbound webhooks lead to this private network, like 10.1.0.0/16; may be repeated")
 	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from this network of reverse proxies, like 10.1.0.0/16; may be repeated")
+	f.StringArrayVar(&o.corsOrigins, "cors-origin", nil, "let web pages of this origin call the API, like https://app.example.org; * is every one; may be repeated")
 	f.StringVar(&o.egressProxyFile, "egress-proxy-file", "", "file with the URL of the forward proxy to upstreams, like http://user:password@proxy:3128; a host block's proxy goes before it")
 	bindLimits(f, &o.limits)
 	bindTrees(f, &o.trees)
@@ -151,6 +153,9 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		return err
 	}
 	if err := checkLimits(o.limits, o.trees, o.memory); err != nil {
+		return err
+	}
+	if err := checkOrigins(o.corsOrigins); err != nil {
 		return err
 	}
 	public, err := o.public()
@@ -210,11 +215,13 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		SealKey:        sealKey,
 		Webhooks:       webhooks,
 		TrustedProxies: proxies,
+		CORSOrigins:    o.corsOrigins,
 		EgressProxy:    egress,
 		Limits:         o.limits,
 		Trees:          o.trees,
 		Memory:         memoryOf(o.memory),
 		MetricsWorst:   o.admin.worst,
+		TraceEndpoint:  o.admin.traces,
 	})
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
@@ -305,6 +312,17 @@ func parsePublicURL(text string) (*url.URL, error) {
 		return nil, usagef("give a URL like https://git.example.com", "--public-url must be an absolute http or https URL")
 	}
 	return public, nil
+}
+
+// checkOrigins refuses what no browser would ever send as an origin.
+func checkOrigins(origins []string) error {
+	for _, text := range origins {
+		u, err := url.Parse(text)
+		if text != "*" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != text || text != strings.ToLower(text)) {
+			return usagef("write it like https://app.example.org, in lower case and without a path, or *", "--cors-origin %q is not an origin", text)
+		}
+	}
+	return nil
 }
 
 // webhookPolicy says where outbound webhooks may lead.

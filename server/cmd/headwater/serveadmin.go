@@ -20,10 +20,12 @@ const defaultAdminListen = "127.0.0.1:8081"
 type adminOptions struct {
 	listen string
 	worst  int
+	traces string
 }
 
 func bindAdmin(f *pflag.FlagSet, o *adminOptions) {
 	f.StringVar(&o.listen, "admin-listen", defaultAdminListen, "address of /metrics and /debug/pprof, which ask for no token; none: nowhere")
+	f.StringVar(&o.traces, "otlp-endpoint", "", "URL of an OpenTelemetry collector that traces are sent to by OTLP over HTTP, like http://127.0.0.1:4318")
 	f.IntVar(&o.worst, "metrics-worst", 0, "name this many mirrors with the oldest copies in the metrics; names belong to tenants")
 }
 

@@ -21,7 +21,7 @@ func bindLimits(f *pflag.FlagSet, o *limit.Options) {
 	f.IntVar(&o.Repository, "max-requests-per-repo", 0, "of these, requests for one repository (default: two thirds)")
 	f.IntVar(&o.Caller, "max-requests-per-caller", 0, "of these, requests of one token subject with one key (default: a half)")
 	f.IntVar(&o.Waiting, "max-waiting", d.Waiting, "requests that may wait for one of these places; of one caller for one repository a quarter")
-	f.DurationVar(&o.Wait, "max-wait", d.Wait, "how long a request may wait before it is answered with 429")
+	bindLife(f, &o.Wait, "max-wait", d.Wait, "how long a request may wait before it is answered with 429")
 	f.IntVar(&o.Work, "max-searches", 0, "searches, walks over history and merges that may run at the same time (default: two per processor, at least 4)")
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -119,8 +118,10 @@ without operations allows everything, as in 'agents/*='.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
-			return err
+			value := struct {
+				Token string `json:"token"`
+			}{token}
+			return answer(cmd, value, "%s", token)
 		},
 	}
 	f := cmd.Flags()

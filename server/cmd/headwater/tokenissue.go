@@ -123,8 +123,7 @@ revoke the key: headwater token revoke --key-id KEY-ID.`,
 			if err != nil {
 				return c.explain(err, "rotate the issuer key")
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Tokens are signed with %s from now on.\n", key.ID)
-			return err
+			return answer(cmd, key, "Tokens are signed with %s from now on.", key.ID)
 		},
 	}
 	bindConnect(cmd, &o)
@@ -149,8 +148,11 @@ token and the dot between them.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), access.Hash(strings.TrimSpace(secret.Reveal())))
-			return err
+			hash := access.Hash(strings.TrimSpace(secret.Reveal()))
+			value := struct {
+				Hash string `json:"token_hash"`
+			}{hash}
+			return answer(cmd, value, "%s", hash)
 		},
 	}
 	cmd.Flags().StringVar(&file, "token-file", "", "file with the token; - reads standard input")

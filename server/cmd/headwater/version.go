@@ -15,8 +15,12 @@ func newVersionCommand() *cobra.Command {
 		Example: "  headwater version",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
-			return err
+			value := struct {
+				Version string `json:"version"`
+				Go      string `json:"go"`
+				System  string `json:"system"` // operating system and processor
+			}{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+			return answer(cmd, value, "%s", versionLine())
 		},
 	}
 }

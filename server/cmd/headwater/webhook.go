@@ -108,10 +108,11 @@ func newWebhookListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			colours := coloursOf(cmd)
 			list := listing[rest.Webhook]{
-				header: "ID\tSTATE\tREPO\tEVENTS\tURL", none: "No webhooks. Make one: headwater webhook create URL --event push",
+				header: "ID\t" + colours.header("STATE") + "\tREPO\tEVENTS\tURL", none: "No webhooks. Make one: headwater webhook create URL --event push",
 				row: func(table io.Writer, w rest.Webhook) {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", w.ID, w.State, filterOf(w.Repo, w.RepoID), strings.Join(w.Events, ","), w.URL)
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", w.ID, colours.state(string(w.State)), filterOf(w.Repo, w.RepoID), strings.Join(w.Events, ","), w.URL)
 				},
 			}
 			err = list.print(cmd, asJSON, func(each func(rest.Webhook) error) error {
@@ -209,6 +210,9 @@ func newWebhookUpdateCommand() *cobra.Command {
 			if err != nil {
 				return c.explain(err, "change "+args[0])
 			}
+			if wantsJSON(cmd) {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(w)
+			}
 			return printWebhook(cmd.OutOrStdout(), w)
 		},
 	}
@@ -238,8 +242,7 @@ func newWebhookDeleteCommand() *cobra.Command {
 			if err := c.DeleteWebhook(cmd.Context(), args[0], c.as(orgClaim, access.RepoWrite)); err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted.\n", args[0])
-			return nil
+			return answer(cmd, done{ID: args[0], Result: "deleted"}, "%s is deleted.", args[0])
 		},
 	}
 	bindConnect(cmd, &o)
@@ -267,8 +270,7 @@ func newWebhookPingCommand() *cobra.Command {
 			}
 			switch core.DeliveryState(d.State) {
 			case core.DeliveryDelivered:
-				fmt.Fprintf(cmd.OutOrStdout(), "The receiver answered %d.\n", d.LastStatus)
-				return nil
+				return answer(cmd, d, "The receiver answered %d.", d.LastStatus)
 			case core.DeliveryPending:
 				return failf("look again: headwater webhook deliveries "+args[0], "the ping %s is still on its way", d.ID)
 			}
@@ -359,8 +361,7 @@ func newWebhookRedeliverCommand() *cobra.Command {
 			if err != nil {
 				return c.explain(err, "send "+args[1]+" again")
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s will be sent. See: headwater webhook deliveries %s\n", d.ID, args[0])
-			return nil
+			return answer(cmd, d, "%s will be sent. See: headwater webhook deliveries %s", d.ID, args[0])
 		},
 	}
 	bindConnect(cmd, &o)

@@ -45,19 +45,21 @@ const Org = server.FirstOrg
 // Options says what server to start. The zero value is a server in a folder of
 // its own that knows no host.
 type Options struct {
-	Dir       string                 // data directory; "" is a new one
-	Forges    []*forgetest.TestForge // hosts that it may contact
-	Hosts     []string               // further host blocks of providers.hcl, for gitea
-	Config    string                 // further blocks of providers.hcl
-	TLS       bool
-	Clock     core.Clock
-	Resolver  netguard.Resolver
-	Failpoint func(name string)
-	SQLFirst  bool // changes of refs become true in SQL, and then on the disk
-	Webhooks  events.Policy
-	Public    bool // the server has a public URL, so webhooks are registered at hosts
-	Limits    limit.Options
-	Memory    git.Memory
+	Dir           string                 // data directory; "" is a new one
+	Forges        []*forgetest.TestForge // hosts that it may contact
+	Hosts         []string               // further host blocks of providers.hcl, for gitea
+	Config        string                 // further blocks of providers.hcl
+	TLS           bool
+	Clock         core.Clock
+	Resolver      netguard.Resolver
+	Failpoint     func(name string)
+	SQLFirst      bool // changes of refs become true in SQL, and then on the disk
+	Webhooks      events.Policy
+	TraceEndpoint string // of a collector
+	CORSOrigins   []string
+	Public        bool // the server has a public URL, so webhooks are registered at hosts
+	Limits        limit.Options
+	Memory        git.Memory
 	// FetchGrace and PushGrace: see server.Options.
 	FetchGrace, PushGrace time.Duration
 	Stall                 time.Duration // see server.Options
@@ -153,7 +155,7 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 	maps.Copy(builtins, o.Providers)
 	return server.Options{
 		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtins, PluginCommand: builtin.Command(),
-		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks,
+		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks, TraceEndpoint: o.TraceEndpoint, CORSOrigins: o.CORSOrigins,
 		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
 		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod), CommitPoint: commitPoint(o.SQLFirst),
 	}

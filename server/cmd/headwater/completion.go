@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/plugins/builtin"
+	rest "github.com/headwater-git/headwater/server/client"
+)
+
+const (
+	// completionTimeout is how long a shell waits for names of the server.
+	completionTimeout = 2 * time.Second
+	// completions is how many names are offered at most.
+	completions = 100
+)
+
+// bindCompletion has the shells complete what is known: repositories of the running
+// server, scopes, providers.
+func bindCompletion(cmd *cobra.Command, env lookupEnv) {
+	for _, sub := range cmd.Commands() {
+		bindCompletion(sub, env)
+	}
+	words := strings.Fields(cmd.Use)
+	if at := slices.IndexFunc(words, func(w string) bool { return strings.Trim(w, "[]") == "REPO" }); at > 0 && cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			if len(args) != at-1 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return repositoryNames(cmd, env, begun), cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	for flag, values := range map[string]func(cmd *cobra.Command, begun string) []string{
+		"repo":     func(cmd *cobra.Command, begun string) []string { return repositoryNames(cmd, env, begun) },
+		"scope":    func(*cobra.Command, string) []string { return scopeNames() },
+		"provider": func(*cobra.Command, string) []string { return slices.Sorted(maps.Keys(builtin.All())) },
+	} {
+		if cmd.Flags().Lookup(flag) == nil {
+			continue
+		}
+		// The one error is that the flag is not there.
+		_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return values(cmd, begun), cobra.ShellCompDirectiveNoFileComp
+		})
+	}
+}
+
+func scopeNames() []string {
+	var names []string
+	for _, s := range access.Scopes() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+// repositoryNames asks the server that the flags name. Without one there are none: a
+// shell can say nothing about why.
+func repositoryNames(cmd *cobra.Command, env lookupEnv, begun string) []string {
+	if applySettings(cmd, env) != nil || cmd.Flags().Lookup("server") == nil {
+		return nil
+	}
+	text := func(flag string) string { return cmd.Flags().Lookup(flag).Value.String() }
+	c, err := connectOptions{data: text("data"), server: text("server"), org: text("org"), key: text("key"), caFile: text("ca-file")}.connect()
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	p, err := c.ListRepositories(ctx, &rest.ListRepositoriesParams{Q: optional(begun), Limit: new(completions)}, c.as(orgClaim, access.OrgRead))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, r := range p.Repos {
+		if strings.HasPrefix(r.RepoName, begun) {
+			names = append(names, r.RepoName)
+		}
+	}
+	return names
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// settingsFile writes a settings file.
+func settingsFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "headwater.hcl")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// TestSettings_precedence: a flag goes before the environment, and that before the file,
+// in which the nearest block goes first.
+func TestSettings_precedence(t *testing.T) {
+	t.Parallel()
+	path := settingsFile(t, `
+data = "top"
+token {
+  data  = "token"
+  scope = ["git:read", "org:read"]
+  issue { ttl = "2h" }
+}
+serve {
+  trusted_proxy = ["10.0.0.0/8", "10.1.0.0/16"]
+  log_json      = true
+  max_waiting   = 7
+}`)
+	value := func(flag string, env map[string]string, args ...string) string {
+		t.Helper()
+		root := newRoot(envOf(env))
+		cmd, rest, err := root.Find(args)
+		require.NoError(t, err)
+		require.NoError(t, cmd.ParseFlags(append(rest, "--settings", path)))
+		require.NoError(t, applySettings(cmd, envOf(env)))
+		return cmd.Flags().Lookup(flag).Value.String()
+	}
+	require.Equal(t, "top", value("data", nil, "repo", "list"))
+	require.Equal(t, "token", value("data", nil, "token", "issue"))
+	require.Equal(t, "env", value("data", map[string]string{"HEADWATER_DATA": "env"}, "token", "issue"))
+	require.Equal(t, "flag", value("data", map[string]string{"HEADWATER_DATA": "env"}, "token", "issue", "--data", "flag"))
+	require.Equal(t, "2h0m0s", value("ttl", nil, "token", "issue"))
+	require.Equal(t, "[git:read,org:read]", value("scope", nil, "token"))
+	require.Equal(t, "[10.0.0.0/8,10.1.0.0/16]", value("trusted-proxy", nil, "serve"))
+	require.Equal(t, "true", value("log-json", nil, "serve"))
+	require.Equal(t, "7", value("max-waiting", nil, "serve"))
+}
+
+// TestSettings_refused: whatever the command, a wrong file is refused with its line and,
+// for a misspelt name, the right one.
+func TestSettings_refused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, message, next string }{
+		"a misspelt flag":      {"serve {\n  lisen = \":80\"\n}", "line 2", "did you mean: listen"},
+		"a misspelt command":   {"serv {\n}", "line 1", "did you mean: serve"},
+		"a flag of another":    {"serve {\n  password_file = \"x\"\n}", "line 2", "docs/configuration.md"},
+		"what is confirmed":    {"yes = true", "line 1", ""},
+		"no HCL":               {"serve {", "line 1", ""},
+		"an object":            {"data = { a = 1 }", "line 1", ""},
+		"nothing":              {"data = null", "line 1", ""},
+		"a variable":           {"data = HOME", "line 1", ""},
+		"two blocks":           {"serve {\n}\nserve {\n}", "line 3", ""},
+		"a value of no number": {"version {\n  json = \"perhaps\"\n}", "json", "correct it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, _, err := runCLI(t, noEnv, "version", "--settings", settingsFile(t, c.text))
+			var step *stepError
+			require.ErrorAs(t, err, &step)
+			require.True(t, step.usage)
+			require.Contains(t, err.Error(), c.message)
+			require.Contains(t, step.next, c.next)
+			require.NotEmpty(t, step.next)
+		})
+	}
+	_, _, err := runCLI(t, envOf(map[string]string{"HEADWATER_SETTINGS": "/nowhere/headwater.hcl"}), "version")
+	require.ErrorContains(t, err, "read the settings")
+}
+
+// TestSettings_sample: the file that packages bring is right, as it is and with every
+// comment that looks like a setting taken off.
+func TestSettings_sample(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "scripts", "release", "packaging", "headwater.hcl"))
+	require.NoError(t, err)
+	_, _, err = runCLI(t, noEnv, "version", "--settings", settingsFile(t, string(raw)))
+	require.NoError(t, err)
+	set := strings.ReplaceAll(string(raw), "#:", "")
+	require.Greater(t, strings.Count(string(raw), "#:"), 8)
+	_, _, err = runCLI(t, noEnv, "version", "--settings", settingsFile(t, set))
+	require.NoError(t, err)
+}
+
+func TestColours(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "ok", palette(false).state("ok"))
+	require.Equal(t, "\x1b[32mok\x1b[0m", palette(true).state("ok"))
+	require.Equal(t, "\x1b[31mfailing, upstream archived\x1b[0m", palette(true).state("failing, upstream archived"))
+	require.False(t, bool(colourOf(&bytes.Buffer{}, noEnv)), "what is no terminal gets none")
+	var widths []int
+	for _, word := range []string{"ok", "failing", "waiting", "local"} {
+		widths = append(widths, len(palette(true).state(word))-len(word))
+	}
+	require.Equal(t, []int{9, 9, 9, 9}, widths, "columns stay in line")
+	// A real terminal: its master end reads what the program wrote.
+	pty, tty := openTerminal(t)
+	require.True(t, bool(colourOf(tty, noEnv)))
+	require.False(t, bool(colourOf(tty, envOf(map[string]string{"NO_COLOR": "1"}))))
+	require.True(t, bool(colourOf(tty, envOf(map[string]string{"NO_COLOR": ""}))), "an empty NO_COLOR is none")
+	require.False(t, bool(colourOf(tty, envOf(map[string]string{"TERM": "dumb"}))))
+	root := newRoot(envOf(map[string]string{"NO_COLOR": "1"}))
+	root.SetOut(tty)
+	require.False(t, bool(coloursOf(root)))
+	_ = pty
+}
+
+// TestCompletion asks as a shell does.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, dataDir(t.TempDir()))
+	for _, name := range []string{"team/app", "team/web", "other/app"} {
+		_, err := s.cli(t, "repo", "create", name)
+		require.NoError(t, err)
+	}
+	complete := func(args ...string) string {
+		t.Helper()
+		out, _, err := runCLI(t, envOf(map[string]string{"HEADWATER_DATA": string(s.dir)}), append([]string{"__complete"}, args...)...)
+		require.NoError(t, err)
+		return out
+	}
+	out := complete("repo", "show", "team/")
+	require.Contains(t, out, "team/app\n")
+	require.Contains(t, out, "team/web\n")
+	require.NotContains(t, out, "other/app")
+	require.NotContains(t, complete("repo", "show", "team/app", ""), "team/app", "it takes one")
+	require.Contains(t, complete("webhook", "create", "https://example.org", "--repo", "o"), "other/app\n")
+	require.Contains(t, complete("token", "--scope", ""), "git:write\n")
+	require.Contains(t, complete("mirror", "--provider", ""), "gitea\n")
+	out, _, err := runCLI(t, noEnv, "__complete", "repo", "show", "--data", t.TempDir(), "t")
+	require.NoError(t, err, "no server is no completion")
+	require.NotContains(t, out, "team")
+}
