@@ -143,7 +143,7 @@ func TestService_Run_deadHostIsLeftAlone(t *testing.T) {
 	repos, err := b.Store.Repositories(t.Context(), core.RepositoryFilter{Org: coretest.Org, Limit: 100})
 	require.NoError(t, err)
 	for _, r := range repos {
-		w := b.await(r, func(w core.InboundWebhook) bool { return w.State == core.InboundFailing })
+		w := b.await(r.Repository, func(w core.InboundWebhook) bool { return w.State == core.InboundFailing })
 		require.GreaterOrEqual(t, w.NextCheck.Sub(b.clock.Now()), time.Hour)
 	}
 	require.LessOrEqual(t, b.host.count(), 4, "those that were under way together")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,8 +40,8 @@ sign in with a token at /console.`,
 			if err := withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error { return s.AddConsoleLink(ctx, link) }); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s%s/link/%s\n", base, console.Prefix, secret)
-			return err
+			url := base + console.Prefix + "/link/" + secret
+			return answer(cmd, map[string]any{"url": url, "expires_at": link.ExpiresAt}, "%s", url)
 		},
 	}
 	bindDataDir(cmd.Flags(), &data)

@@ -48,7 +48,7 @@ again. Without --password-file it is read from standard input.`,
 			if err := c.setCredential(cmd.Context(), args[0], username, cmd.Flags().Changed("username"), secret); err != nil {
 				return c.explain(err, "store the credential of "+args[0])
 			}
-			return answer(cmd, done{Repo: args[0], Result: "stored"}, "Stored. Use it: headwater repo sync --wait %s", args[0])
+			return answer(cmd, outcome{Repo: args[0], Result: "stored"}, "Stored. Use it: headwater repo sync --wait %s", args[0])
 		},
 	}
 	bindConnect(cmd, &o)
@@ -72,7 +72,7 @@ func newCredentialDeleteCommand() *cobra.Command {
 			if err := c.deleteCredential(cmd.Context(), args[0]); err != nil {
 				return c.explain(err, "remove the credential of "+args[0])
 			}
-			return answer(cmd, done{Repo: args[0], Result: "removed"}, "Removed.")
+			return answer(cmd, outcome{Repo: args[0], Result: "removed"}, "Removed.")
 		},
 	}
 	bindConnect(cmd, &o)

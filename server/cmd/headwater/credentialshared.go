@@ -65,9 +65,8 @@ by its own token.`,
 			if err != nil {
 				return c.explain(err, "store the credential "+args[0])
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Stored, encrypted: %s is for %s/%s.%s\nUse it: headwater mirror --all %s --credential %s\n",
+			return answer(cmd, made, "Stored, encrypted: %s is for %s/%s.%s\nUse it: headwater mirror --all %s --credential %s",
 				made.Name, made.UpstreamHost, made.Owner, expiryText(made), args[1], made.Name)
-			return nil
 		},
 	}
 	bindConnect(cmd, &o)
@@ -154,22 +153,26 @@ func newSharedShowCommand() *cobra.Command {
 		if err != nil {
 			return c.explain(err, "show the shared credential "+args[0])
 		}
-		printShared(cmd.OutOrStdout(), one)
+		if err := printShared(cmd, one); err != nil {
+			return err
+		}
 		for _, name := range one.Repositories {
-			fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", name)
+			fmt.Fprintf(forPeople(cmd), "  %s\n", name)
 		}
 		return nil
 	})
 }
 
-func printShared(out io.Writer, one rest.Shared) {
-	fmt.Fprintf(out, "%s is for %s/%s and used by %d repositories.%s\n", one.Name, one.UpstreamHost, one.Owner, one.UsedBy, expiryText(one))
+func printShared(cmd *cobra.Command, one rest.Shared) error {
+	err := answer(cmd, one, "%s is for %s/%s and used by %d repositories.%s", one.Name, one.UpstreamHost, one.Owner, one.UsedBy, expiryText(one))
+	out := forPeople(cmd)
 	if one.Warning != "" {
 		fmt.Fprintf(out, "Warning: %s\n", one.Warning)
 	}
 	if one.PreviousUntil != nil {
 		fmt.Fprintf(out, "The secret of before is kept until %s.\n", one.PreviousUntil.UTC().Format(time.RFC3339))
 	}
+	return err
 }
 
 func newSharedRotateCommand() *cobra.Command {
@@ -196,8 +199,7 @@ is tried where the host refuses the new one, until the overlap has ended.`,
 		if err != nil {
 			return c.explain(err, "rotate the shared credential "+args[0])
 		}
-		printShared(cmd.OutOrStdout(), one)
-		return nil
+		return printShared(cmd, one)
 	})
 	f := cmd.Flags()
 	f.StringVar(&username, "username", "", "user name at the host (default: as before)")
@@ -215,8 +217,7 @@ func newSharedCheckCommand() *cobra.Command {
 		if err != nil {
 			return c.explain(err, "check the shared credential "+args[0])
 		}
-		printShared(cmd.OutOrStdout(), one)
-		return nil
+		return printShared(cmd, one)
 	})
 }
 
@@ -251,7 +252,12 @@ func newAssignmentCommand(
 			return c.explain(err, verb+" the shared credential "+args[0])
 		}
 		for _, name := range result.Assigned {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s\n", name, now, args[0])
+			fmt.Fprintf(forPeople(cmd), "%s %s %s\n", name, now, args[0])
+		}
+		if wantsJSON(cmd) {
+			if err := answer(cmd, result, ""); err != nil {
+				return err
+			}
 		}
 		for _, failed := range result.Failed {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", failed.Repository, failed.Error)
@@ -271,7 +277,6 @@ func newSharedRemoveCommand() *cobra.Command {
 		if err := c.DeleteSharedCredential(ctx, args[0], c.as(orgClaim, access.RepoWrite)); err != nil {
 			return c.explain(err, "delete the shared credential "+args[0])
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "Deleted.")
-		return nil
+		return answer(cmd, outcome{ID: args[0], Result: "deleted"}, "Deleted.")
 	})
 }

@@ -80,7 +80,7 @@ func (c *client) ownerRequest(ctx context.Context, up upstreamRef, provider stri
 
 // mirrorAll plans, makes the set, and shows each repository until all are done.
 func mirrorAll(cmd *cobra.Command, o mirrorOptions, address string) error {
-	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	ctx, out := cmd.Context(), forPeople(cmd)
 	up, err := parseOwner(address)
 	if err != nil {
 		return err
@@ -116,13 +116,16 @@ func mirrorAll(cmd *cobra.Command, o mirrorOptions, address string) error {
 	printSetPlan(out, plan)
 	if all.dry {
 		fmt.Fprintln(out, "Nothing was changed. Do it: the same command without --dry-run")
+		if wantsJSON(cmd) {
+			return answer(cmd, plan, "")
+		}
 		return nil
 	}
 	set, err := c.CreateMirrorSet(ctx, request, c.as(orgClaim, access.RepoWrite))
 	if err != nil {
 		return c.explain(err, "mirror the repositories of "+up.Host+"/"+up.Owner)
 	}
-	return c.watchSet(ctx, out, set.ID)
+	return c.watchSet(cmd, set.ID)
 }
 
 // printSetPlan prints what a set would do, repository by repository, and the sums.
@@ -166,7 +169,8 @@ func outcomeOf(e rest.MirrorEntry) (line string, done, failed bool) {
 
 // watchSet prints one line for each repository of a set when its first sync has
 // ended, and the total in the end.
-func (c *client) watchSet(ctx context.Context, out io.Writer, id string) error {
+func (c *client) watchSet(cmd *cobra.Command, id string) error {
+	ctx, out := cmd.Context(), forPeople(cmd)
 	printed := map[string]string{}
 	for {
 		set, err := c.GetMirrorSet(ctx, id, c.as(orgClaim, access.OrgRead))
@@ -190,6 +194,11 @@ func (c *client) watchSet(ctx context.Context, out io.Writer, id string) error {
 			}
 		}
 		if !set.Looking && waiting == 0 {
+			if wantsJSON(cmd) {
+				if err := answer(cmd, set, ""); err != nil {
+					return err
+				}
+			}
 			return finishSet(out, set, mirrored, failures)
 		}
 		select {
@@ -229,6 +238,9 @@ func newMirrorSetCommand() *cobra.Command {
 		if err != nil {
 			return c.explain(err, "show the mirror set "+args[0])
 		}
+		if wantsJSON(cmd) {
+			return answer(cmd, set, "")
+		}
 		printSet(cmd.OutOrStdout(), set)
 		return nil
 	}), newSharedCommand(&cobra.Command{
@@ -238,8 +250,7 @@ func newMirrorSetCommand() *cobra.Command {
 		if err := c.DeleteMirrorSet(ctx, args[0], c.as(orgClaim, access.RepoWrite)); err != nil {
 			return c.explain(err, "delete the mirror set "+args[0])
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "Deleted. Its repositories stay.")
-		return nil
+		return answer(cmd, outcome{ID: args[0], Result: "deleted"}, "Deleted. Its repositories stay.")
 	}))
 	return cmd
 }

@@ -210,7 +210,7 @@ func newKeyDisableCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return answer(cmd, done{ID: args[1], Result: "disabled"}, "Disabled %s; its tokens are refused from now on.", args[1])
+				return answer(cmd, outcome{ID: args[1], Result: "disabled"}, "Disabled %s; its tokens are refused from now on.", args[1])
 			})
 		},
 	}

@@ -77,9 +77,10 @@ func forPeople(cmd *cobra.Command) io.Writer {
 	return cmd.OutOrStdout()
 }
 
-// done is the answer of a command that has nothing to say but that it is done.
-type done struct {
+// outcome is the answer of a command that has nothing to say but that it is done.
+type outcome struct {
 	Repo   string `json:"repo,omitempty"`
 	ID     string `json:"id,omitempty"`
-	Result string `json:"result"` // one word, like "deleted"
+	Result string `json:"result"` // one word, like "deleted", or a few
+	Error  string `json:"error,omitempty"`
 }

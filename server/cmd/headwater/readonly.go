@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,15 +46,20 @@ Without a word, show how it is.`,
 					return err
 				}
 				if !mode.On() {
-					_, err = fmt.Fprintln(cmd.OutOrStdout(), "The server takes writes.")
-					return err
+					return answer(cmd, readOnlyState{}, "The server takes writes.")
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Read-only since %s. Writers are answered: %s\nEnd it: headwater read-only off\n", mode.Since.Local().Format(time.RFC3339), mode.Sentence())
-				return err
+				return answer(cmd, readOnlyState{true, &mode.Since, mode.Reason}, "Read-only since %s. Writers are answered: %s\nEnd it: headwater read-only off", mode.Since.Local().Format(time.RFC3339), mode.Sentence())
 			})
 		},
 	}
 	bindDataDir(cmd.Flags(), &data)
 	cmd.Flags().StringVar(&reason, "reason", "", "a sentence for those who want to write: what is done, and until when")
 	return cmd
+}
+
+// readOnlyState is the answer as JSON.
+type readOnlyState struct {
+	ReadOnly bool       `json:"read_only"`
+	Since    *time.Time `json:"since,omitempty"`
+	Reason   string     `json:"reason,omitempty"`
 }

@@ -74,7 +74,7 @@ here. To link it again: headwater repo attach.`,
 			if _, err := c.DetachUpstream(cmd.Context(), args[0], c.as(args[0], access.GitWrite)); err != nil {
 				return c.explain(err, "detach "+args[0])
 			}
-			return answer(cmd, done{Repo: args[0], Result: "detached"}, "%s is a local repository now.", args[0])
+			return answer(cmd, outcome{Repo: args[0], Result: "detached"}, "%s is a local repository now.", args[0])
 		},
 	}
 	bindConnect(cmd, &o)
@@ -102,7 +102,7 @@ func newRepoDeleteCommand() *cobra.Command {
 			if _, err := c.DeleteRepository(cmd.Context(), args[0], c.as(args[0], access.RepoWrite)); err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
-			return answer(cmd, done{Repo: args[0], Result: "deleted"}, "%s is deleted.", args[0])
+			return answer(cmd, outcome{Repo: args[0], Result: "deleted"}, "%s is deleted.", args[0])
 		},
 	}
 	bindConnect(cmd, &o)

@@ -97,7 +97,7 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 	if err != nil {
 		return c.explain(err, "list repositories")
 	}
-	out := cmd.OutOrStdout()
+	out := forPeople(cmd)
 	if len(moves) == 0 {
 		fmt.Fprintf(out, "No mirror follows an upstream below %s.\n", from)
 		return nil
@@ -110,13 +110,18 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 			return cmd.Context().Err()
 		}
 		if err != nil {
-			fmt.Fprintf(out, "%s -> %s: stays as it is: %s\n", m.name, m.to, explainLink(c, err, "re-point "+m.name, m.name))
+			said := explainLink(c, err, "re-point "+m.name, m.name)
+			if err := answer(cmd, outcome{Repo: m.name, Result: "refused", Error: said.Error()}, "%s -> %s: stays as it is: %s", m.name, m.to, said); err != nil {
+				return err
+			}
 			continue
 		}
 		p := plan.Plan
 		lost += len(p.Deleted) + len(p.Forced)
-		fmt.Fprintf(out, "%s -> %s: create %d, move %d, force %d, delete %d, hold %d\n", m.name, m.to,
-			len(p.Created), len(p.Moved), len(p.Forced), len(p.Deleted), len(p.Held))
+		if err := answer(cmd, repointPlan{m.name, m.to, p}, "%s -> %s: create %d, move %d, force %d, delete %d, hold %d", m.name, m.to,
+			len(p.Created), len(p.Moved), len(p.Forced), len(p.Deleted), len(p.Held)); err != nil {
+			return err
+		}
 		ready = append(ready, m)
 	}
 	failed := len(moves) - len(ready)
@@ -133,10 +138,18 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 	for _, m := range ready {
 		if _, err := c.repoint(cmd.Context(), m.name, m.body, false); err != nil {
 			failed++
-			fmt.Fprintf(out, "%s: failed: %s\n", m.name, explainLink(c, err, "re-point "+m.name, m.name))
+			said := explainLink(c, err, "re-point "+m.name, m.name)
+			if err := answer(cmd, outcome{Repo: m.name, Result: "failed", Error: said.Error()}, "%s: failed: %s", m.name, said); err != nil {
+				return err
+			}
 			continue
 		}
 		done++
+		if wantsJSON(cmd) {
+			if err := answer(cmd, outcome{Repo: m.name, Result: "repointed"}, ""); err != nil {
+				return err
+			}
+		}
 	}
 	fmt.Fprintf(out, "%d mirrors follow their new upstreams. Watch them: headwater repo list --host %s --sort lag\n", done, toHost)
 	return manyFailed("re-point", failed, len(moves))
@@ -190,4 +203,11 @@ func below(path, owner string) (string, bool) {
 		return "", false
 	}
 	return path[len(owner)+1:], true
+}
+
+// repointPlan is a plan as JSON.
+type repointPlan struct {
+	Repo string `json:"repo"`
+	To   string `json:"to"`
+	Plan any    `json:"plan"`
 }

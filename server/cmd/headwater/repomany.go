@@ -38,18 +38,22 @@ func (m *manyOptions) each(cmd *cobra.Command, c *client, doing string, do func(
 	if err != nil {
 		return c.explain(err, "list repositories")
 	}
-	out := cmd.OutOrStdout()
+	out := forPeople(cmd)
 	failed := 0
 	for _, name := range names {
-		done, err := do(name)
+		result, err := do(name)
+		line := outcome{Repo: name, Result: result}
 		if cmd.Context().Err() != nil {
 			return cmd.Context().Err()
 		}
 		if err != nil {
 			failed++
-			done = "failed: " + c.explain(err, doing+" "+name).Error()
+			line.Error = c.explain(err, doing+" "+name).Error()
+			line.Result, result = "failed", "failed: "+line.Error
 		}
-		fmt.Fprintf(out, "%s: %s\n", name, done)
+		if err := answer(cmd, line, "%s: %s", name, result); err != nil {
+			return err
+		}
 	}
 	switch {
 	case len(names) == 0:

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +18,7 @@ with what is here. Pushes that would go to the upstream are refused; ephemeral
 branches and notes that stay here are taken.`,
 		`  headwater repo pause team/app
   headwater repo pause --all --host git.example.org`,
-		"%s is paused. Follow its upstream again: headwater repo resume %[1]s\n",
+		"%s is paused. Follow its upstream again: headwater repo resume %[1]s",
 		func(ctx context.Context, c *client, name string) error {
 			_, err := c.PauseRepository(ctx, name, c.as(name, access.RepoWrite))
 			return err
@@ -31,7 +31,7 @@ func newRepoResumeCommand() *cobra.Command {
 meanwhile runs at once.`,
 		`  headwater repo resume team/app
   headwater repo resume --all --state paused`,
-		"%s follows its upstream again. Watch it: headwater repo show %[1]s\n",
+		"%s follows its upstream again. Watch it: headwater repo show %[1]s",
 		func(ctx context.Context, c *client, name string) error {
 			_, err := c.ResumeRepository(ctx, name, c.as(name, access.RepoWrite))
 			return err
@@ -39,7 +39,7 @@ meanwhile runs at once.`,
 }
 
 // newPauseCommand makes a command that does one thing to a repository or to many.
-func newPauseCommand(word, short, long, example, done string, do func(ctx context.Context, c *client, name string) error) *cobra.Command {
+func newPauseCommand(word, short, long, example, sentence string, do func(ctx context.Context, c *client, name string) error) *cobra.Command {
 	var (
 		o    connectOptions
 		many manyOptions
@@ -56,8 +56,7 @@ func newPauseCommand(word, short, long, example, done string, do func(ctx contex
 				if err := do(cmd.Context(), c, args[0]); err != nil {
 					return c.explain(err, word+" "+args[0])
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), done, args[0])
-				return nil
+				return answer(cmd, outcome{Repo: args[0], Result: word + "d"}, sentence, args[0])
 			}
 			return many.each(cmd, c, word, func(name string) (string, error) { return word + "d", do(cmd.Context(), c, name) })
 		},
@@ -124,20 +123,14 @@ func syncOne(cmd *cobra.Command, c *client, name, ref string, wait bool) error {
 		return c.explain(err, "sync "+name)
 	}
 	if !wait {
-		fmt.Fprintf(cmd.OutOrStdout(), "Sync of %s requested. Watch it: headwater repo show %s\n", name, name)
-		return nil
+		return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, name)
 	}
 	r, err := follow(cmd.Context(), c, name, pull.Wanted, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
 	if kept := keptOut(*r.Sync, name); len(kept) > 0 {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream but for:\n", name)
-		for _, line := range kept {
-			fmt.Fprintf(cmd.OutOrStdout(), "  %s\n", line)
-		}
-		return nil
+		return answer(cmd, r, "%s is up to date with its upstream but for:\n  %s", name, strings.Join(kept, "\n  "))
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s is up to date with its upstream.\n", name)
-	return nil
+	return answer(cmd, r, "%s is up to date with its upstream.", name)
 }

@@ -242,7 +242,7 @@ func newWebhookDeleteCommand() *cobra.Command {
 			if err := c.DeleteWebhook(cmd.Context(), args[0], c.as(orgClaim, access.RepoWrite)); err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
-			return answer(cmd, done{ID: args[0], Result: "deleted"}, "%s is deleted.", args[0])
+			return answer(cmd, outcome{ID: args[0], Result: "deleted"}, "%s is deleted.", args[0])
 		},
 	}
 	bindConnect(cmd, &o)
