@@ -67,3 +67,19 @@ func (c *Clock) Timers() (n int, more <-chan struct{}) {
 	defer c.mu.Unlock()
 	return len(c.timers), c.changed
 }
+
+// Await waits until a timer is set that ends so long from now, whatever others there are.
+func (c *Clock) Await(d time.Duration) {
+	for {
+		c.mu.Lock()
+		set, more := false, c.changed
+		for _, at := range c.timers {
+			set = set || at.Equal(c.now.Add(d))
+		}
+		c.mu.Unlock()
+		if set {
+			return
+		}
+		<-more
+	}
+}

@@ -248,7 +248,7 @@ from now on goes out. A running server notices within a quarter of a minute.`,
 				}
 				value := struct {
 					Cancelled int `json:"cancelled_deliveries"`
-				}{int(dropped)}
+				}{dropped}
 				return answer(cmd, value, "%sDeliveries go out again.", cancelled)
 			})
 		},
