@@ -248,7 +248,7 @@ type keyView struct {
 }
 
 func viewOfKey(k core.Key, now time.Time) keyView {
-	return keyView{ID: k.ID, KeyID: k.KeyID, Org: k.Org, Algorithm: string(k.Algorithm), PublicPEM: k.PublicPEM, State: keyState(k, now), CreatedAt: k.CreatedAt}
+	return keyView{ID: k.ID, KeyID: k.KeyID, Org: k.Org, Algorithm: k.Algorithm, PublicPEM: k.PublicPEM, State: keyState(k, now), CreatedAt: k.CreatedAt}
 }
 
 // eachOf calls each for the items until one fails.
