@@ -106,22 +106,16 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		return err
 	}
 	if err := limit.Take(ctx, r.Repo.ID); err != nil {
-		// No git client shows the text of a failed POST, but all show why the
-		// server could not unpack.
 		s.log.Info("push refused, too many requests run already", "repo_id", r.Repo.ID, "actor", r.Actor.Subject)
-		s.Refused(ctx, r.Session, err)
-		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
-		return err
+		return s.notUnpacked(ctx, r, head, err)
 	}
 	if err := s.room(ctx, r); err != nil {
-		// As above: before anything is stored, in the words that every client shows.
+		// Before anything is stored.
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
 		}
 		s.log.Info("push refused, there is no room for it", "repo_id", r.Repo.ID, "actor", r.Actor.Subject)
-		s.Refused(ctx, r.Session, err)
-		_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(err)), nil))
-		return err
+		return s.notUnpacked(ctx, r, head, err)
 	}
 	tolerated, err := s.repos.Tolerated(ctx, r.Repo.ID)
 	if err != nil {
@@ -147,6 +141,19 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 		s.log.Error("push failed, the machine ran out of something", "repo_id", r.Repo.ID, "folder", refusal.dir, "reason", refusal.short)
 		s.Refused(ctx, r.Session, core.Errorf(core.KindResource, "%s", refusal.short))
 	}
+	return err
+}
+
+// notUnpacked ends a push of which nothing was stored. No git client shows the text of a
+// failed POST, but all show why the server could not unpack. Of each ref is said what
+// git's receive-pack says then: without it a client says that the report is missing.
+func (s *Service) notUnpacked(ctx context.Context, r Receive, head pktline.ReceiveRequest, why error) error {
+	s.Refused(ctx, r.Session, why)
+	refs := make([]pktline.RefReport, len(r.Updates))
+	for i, u := range r.Updates {
+		refs[i] = pktline.RefReport{Ref: u.Name, Reason: "unpacker error"}
+	}
+	_, err := r.Out.Write(head.AppendReport(nil, oneLine(core.MessageOf(why)), refs))
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestServer_bodiesThatAreNotRead(t *testing.T) {
 		switch {
 		case strings.HasPrefix(id, "createRepository"):
 			repo = "new"
-		case strings.Contains(id, "Webhook"), strings.Contains(id, "Token"):
+		case slices.ContainsFunc([]string{"Webhook", "Token", "SharedCredential", "MirrorSet"}, func(word string) bool { return strings.Contains(id, word) }):
 			repo = "" // they are the organisation's
 		}
 		r.Header.Set("Authorization", "Bearer "+server.Token(t, repo))
