@@ -125,7 +125,7 @@ func mirrorAll(cmd *cobra.Command, o mirrorOptions, address string) error {
 	if err != nil {
 		return c.explain(err, "mirror the repositories of "+up.Host+"/"+up.Owner)
 	}
-	return c.watchSet(cmd, set.ID)
+	return c.watchSet(cmd, set.ID, len(plan.Entries)-leftOut(plan))
 }
 
 // printSetPlan prints what a set would do, repository by repository, and the sums.
@@ -167,9 +167,21 @@ func outcomeOf(e rest.MirrorEntry) (line string, done, failed bool) {
 	return "", false, false
 }
 
+// leftOut is how many repositories of a set are not to be mirrored.
+func leftOut(set rest.MirrorSet) int {
+	n := 0
+	for _, e := range set.Entries {
+		if action := core.MirrorAction(e.Action); action == core.MirrorSkip || action == core.MirrorGone {
+			n++
+		}
+	}
+	return n
+}
+
 // watchSet prints one line for each repository of a set when its first sync has
-// ended, and the total in the end.
-func (c *client) watchSet(cmd *cobra.Command, id string) error {
+// ended, and the total in the end. The plan had so many to mirror: while the server
+// looks, the set itself does not have all of them yet.
+func (c *client) watchSet(cmd *cobra.Command, id string, planned int) error {
 	ctx, out := cmd.Context(), forPeople(cmd)
 	printed := map[string]string{}
 	for {
@@ -190,7 +202,7 @@ func (c *client) watchSet(cmd *cobra.Command, id string) error {
 			}
 			if line != "" && printed[e.UpstreamID] != line {
 				printed[e.UpstreamID] = line
-				fmt.Fprintf(out, "[%d/%d] %s\n", mirrored+failures, len(set.Entries), line)
+				fmt.Fprintf(out, "[%d/%d] %s\n", len(printed), max(planned, len(set.Entries)-leftOut(set)), line)
 			}
 		}
 		if !set.Looking && waiting == 0 {
@@ -219,7 +231,7 @@ func finishSet(out io.Writer, set rest.MirrorSet, mirrored, failures int) error 
 		return failf("run the same command again; it goes on where it was", "%s", set.Error)
 	}
 	if failures > 0 {
-		return failf("mend what is said above; run the same command again, it goes on where it was", "%d repositories are not mirrored", failures)
+		return failf("mend what is said above; run the same command again, it goes on where it was", "not mirrored: %d of %d repositories", failures, len(set.Entries)-leftOut(set))
 	}
 	return nil
 }
