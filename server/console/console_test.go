@@ -34,6 +34,8 @@ type bench struct {
 	*servertest.Server
 	store core.Store
 	forge *forgetest.TestForge
+
+	rewrites int // made so far
 }
 
 func newBench(t *testing.T) *bench {
@@ -60,7 +62,9 @@ func (b *bench) rewrite(t *testing.T) {
 	t.Helper()
 	work := b.WorkAtHost(t, b.forge, upstream)
 	work.Git("reset", "--quiet", "--hard", "HEAD~1")
-	work.Commit("rewritten")
+	// Within a second, the same message would make the same commit once more.
+	b.rewrites++
+	work.Commit(fmt.Sprint("rewritten ", b.rewrites))
 	dir, err := b.forge.RepoDir(upstream)
 	require.NoError(t, err)
 	work.Git("push", "--quiet", "--force", dir, "HEAD:main")
