@@ -65,6 +65,7 @@ type RepositoryHealth struct {
 	Synced        bool
 	Owner, Path   string // of the upstream: owner and name there
 	CreatedAt     time.Time
+	DiskBytes     int64 // of its folder, as it was last measured; 0: not yet
 	Running       bool
 	Requested     bool // a sync was ever asked for
 	Braked        bool // held back because most refs vanished at once

@@ -310,7 +310,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(s.tracing.With(ctx))
 	g.Go(func() error { return s.backup.Run(ctx) })
 	g.Go(func() error { return s.disk.Run(ctx) })
-	g.Go(func() error { return s.recorder.Run(ctx, s.engine.Services().Repos.Path) })
+	g.Go(func() error { return s.recorder.Run(ctx) })
 	g.Go(func() error {
 		defer cancel() // the gate goes with the engine, however that ends
 		return s.engine.Run(ctx)

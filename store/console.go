@@ -167,7 +167,7 @@ func (q *queries) DeleteConsoleRows(ctx context.Context, before, now time.Time) 
 func (q *queries) Health(ctx context.Context, org string, f func(core.RepositoryHealth) error) (err error) {
 	action := op{name: "read repositories", subject: org}
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT r.id, r.org, r.name, r.created_at, u.repo_id IS NOT NULL,
+		SELECT r.id, r.org, r.name, r.created_at, r.disk_bytes, u.repo_id IS NOT NULL,
 			COALESCE(u.provider, ''), COALESCE(u.instance, ''), COALESCE(u.host, ''), COALESCE(u.owner, ''), COALESCE(u.name, ''),
 			COALESCE(s.upstream_state, ''), COALESCE(s.first_synced_at, 0) > 0, COALESCE(s.failures, 0), COALESCE(s.last_class, ''), COALESCE(s.last_error, ''),
 			COALESCE(s.observed_at, 0), COALESCE(s.changed_at, 0), COALESCE(s.next_attempt_at, 0), COALESCE(s.wanted, 0) > 0, COALESCE(s.brake_digest, '') <> '',
@@ -182,7 +182,7 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var h core.RepositoryHealth
-		if err := rows.Scan(&h.RepoID, &h.Org, &h.Name, timeColumn{&h.CreatedAt}, &h.Synced,
+		if err := rows.Scan(&h.RepoID, &h.Org, &h.Name, timeColumn{&h.CreatedAt}, &h.DiskBytes, &h.Synced,
 			&h.Provider, &h.Instance, &h.Host, &h.Owner, &h.Path,
 			&h.Upstream, &h.Ready, &h.Failures, &h.Class, &h.LastError,
 			timeColumn{&h.ObservedAt}, timeColumn{&h.ChangedAt}, timeColumn{&h.NextAttemptAt}, &h.Requested, &h.Braked,

@@ -16,7 +16,7 @@ func (c *Console) sync(w http.ResponseWriter, r *http.Request, s *session) error
 		return err
 	}
 	if _, err := c.api.PullUpstream(as(r.Context(), s.of(repo)), repo.ID, client.PullUpstreamRequest{}); err != nil {
-		return c.showRepository(w, r, s, repo, statusOf(err), refusal(err))
+		return c.showRepository(w, r, s, repo, c.statusOf(err), refusal(err))
 	}
 	return c.done(w, r, "/repositories/"+repo.ID, "sync")
 }
@@ -55,7 +55,7 @@ func (c *Console) changeSettings(w http.ResponseWriter, r *http.Request, s *sess
 	view := settingsPlan{Repo: repo, Plan: answer.Plan}
 	status := http.StatusOK
 	if err != nil {
-		view.Wrong, status = refusal(err), statusOf(err)
+		view.Wrong, status = refusal(err), c.statusOf(err)
 	}
 	for _, name := range settingsFields {
 		if r.PostForm.Has(name) {
@@ -127,7 +127,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, s *session) err
 		return core.Errorf(core.KindNotFound, "a rewrite can be restored, approved or dismissed")
 	}
 	if err != nil {
-		return c.showRepository(w, r, s, repo, statusOf(err), refusal(err))
+		return c.showRepository(w, r, s, repo, c.statusOf(err), refusal(err))
 	}
 	return c.done(w, r, "/repositories/"+repo.ID+"#rewrites", done)
 }

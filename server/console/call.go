@@ -102,24 +102,10 @@ func refusal(err error) string {
 	return core.MessageOf(err)
 }
 
-// statusOf returns the status of HTTP that an error is answered with.
-func statusOf(err error) int {
+// statusOf returns the status of HTTP that an error is answered with: the API's.
+func (c *Console) statusOf(err error) int {
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		return e.Status
 	}
-	switch core.KindOf(err) {
-	case core.KindInvalid:
-		return http.StatusBadRequest
-	case core.KindUnauthenticated:
-		return http.StatusUnauthorized
-	case core.KindPermission:
-		return http.StatusForbidden
-	case core.KindNotFound:
-		return http.StatusNotFound
-	case core.KindUpstreamUnavailable:
-		return http.StatusBadGateway
-	case core.KindUpstreamTimeout, core.KindTimeout:
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusInternalServerError
+	return c.StatusOf(core.KindOf(err))
 }

@@ -66,11 +66,12 @@ type Options struct {
 	Logger   hclog.Logger
 	Verifier *access.Verifier
 	// API returns the operations for callers that identify names. No listener serves it.
-	API      func(identify func(ctx context.Context) (access.Identity, error)) http.Handler
-	Plans    Plans
-	Hosts    func() []schedule.HostLoad
-	Server   func(ctx context.Context) Server
-	Recorder *Recorder
+	API    func(identify func(ctx context.Context) (access.Identity, error)) http.Handler
+	Plans  Plans
+	Hosts  func() []schedule.HostLoad
+	Server func(ctx context.Context) Server
+	// StatusOf maps an error kind to an HTTP status.
+	StatusOf func(core.Kind) int
 	// PublicURL is the base that browsers use; "" takes what each request came to.
 	PublicURL string
 }

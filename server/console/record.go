@@ -2,8 +2,6 @@ package console
 
 import (
 	"context"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +16,6 @@ const (
 	// keepMinutes is how long minutes and lags are kept.
 	keepMinutes = 7 * 24 * time.Hour
 	lagSlot     = 15 * time.Minute
-	// measureEvery is how long the sizes of repositories are taken for true.
-	measureEvery = time.Hour
 )
 
 // RecorderOptions configures [NewRecorder].
@@ -37,12 +33,11 @@ type Recorder struct {
 	mu     sync.Mutex
 	counts map[string]*core.ConsoleMinute // by organisation, since the last minute
 	lags   map[string]core.ConsoleLag     // by repository, of the quarter of an hour
-	sizes  map[string]int64               // by repository
 }
 
 // NewRecorder returns a recorder that has recorded nothing.
 func NewRecorder(o RecorderOptions) *Recorder {
-	return &Recorder{o: o, counts: map[string]*core.ConsoleMinute{}, lags: map[string]core.ConsoleLag{}, sizes: map[string]int64{}}
+	return &Recorder{o: o, counts: map[string]*core.ConsoleMinute{}, lags: map[string]core.ConsoleLag{}}
 }
 
 // count changes the minute of an organisation and that of all.
@@ -86,24 +81,11 @@ func (r *Recorder) Synced(repo core.Repository, run core.Run) {
 	})
 }
 
-// Size returns how large a repository is on disk, in bytes; false: it is not known yet.
-func (r *Recorder) Size(repoID string) (int64, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n, ok := r.sizes[repoID]
-	return n, ok
-}
-
 // Run records until ctx ends. A minute that cannot be written is logged and lost.
-func (r *Recorder) Run(ctx context.Context, path func(repoID string) string) error {
-	var measured time.Time
+func (r *Recorder) Run(ctx context.Context) error {
 	for {
 		if err := r.Record(ctx); err != nil && ctx.Err() == nil {
 			r.o.Logger.Warn("a minute of the console's pictures could not be written", "error", err)
-		}
-		if now := r.o.Clock.Now(); now.Sub(measured) >= measureEvery {
-			measured = now
-			r.measure(ctx, path)
 		}
 		select {
 		case <-ctx.Done():
@@ -194,36 +176,4 @@ func (r *Recorder) worse(now []core.ConsoleLag) []core.ConsoleLag {
 	}
 	r.lags = written
 	return out
-}
-
-// measure walks over the folders of all repositories.
-func (r *Recorder) measure(ctx context.Context, path func(repoID string) string) {
-	sizes := map[string]int64{}
-	var ids []string
-	err := r.o.Store.Health(ctx, "", func(h core.RepositoryHealth) error {
-		ids = append(ids, h.RepoID)
-		return nil
-	})
-	if err != nil {
-		return // the next hour tries again
-	}
-	for _, id := range ids {
-		if ctx.Err() != nil {
-			return
-		}
-		var size int64
-		_ = filepath.WalkDir(path(id), func(_ string, e fs.DirEntry, err error) error {
-			if err != nil || !e.Type().IsRegular() {
-				return nil //nolint:nilerr // it went: it is not counted
-			}
-			if info, err := e.Info(); err == nil {
-				size += info.Size()
-			}
-			return nil
-		})
-		sizes[id] = size
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sizes = sizes
 }

@@ -48,7 +48,7 @@ func functions() template.FuncMap {
 		"seconds":  seconds,
 		"stamp":    func(t any) string { return instant(t).Format("2006-01-02 15:04:05 UTC") },
 		"iso":      func(t any) string { return instant(t).Format(time.RFC3339) },
-		"bytes":    byteSize,
+		"bytes":    core.ByteSize,
 		"short":    func(id any) string { s := fmt.Sprint(id); return s[:min(len(s), 10)] },
 		"refname":  refName,
 		"millis":   func(ms int64) string { return took(time.Duration(ms) * time.Millisecond) },
@@ -122,18 +122,6 @@ func took(d time.Duration) string {
 	return core.Ago(d)
 }
 
-func byteSize(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	v, i := float64(n), 0
-	for v >= 1024 && i < len(units)-1 {
-		v, i = v/1024, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", v, units[i])
-}
-
 // refName shortens the name of a ref as people say it.
 func refName(name string) string {
 	for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
@@ -180,7 +168,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, s *session, statu
 
 // fail shows why there is no page.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err error) {
-	status := statusOf(err)
+	status := c.statusOf(err)
 	text := refusal(err)
 	if status >= http.StatusInternalServerError {
 		c.Logger.Error("a page of the console failed", "path", r.Pattern, "error", err)

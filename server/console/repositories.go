@@ -77,17 +77,10 @@ func (f filter) takes(h core.RepositoryHealth, now time.Time) bool {
 		strings.Contains(strings.ToLower(h.Owner+"/"+h.Path), strings.ToLower(f.Query))
 }
 
-// repositoryRow is a line of the list.
-type repositoryRow struct {
-	core.RepositoryHealth
-	Size      int64
-	SizeKnown bool
-}
-
 // repositoryList is the page of all repositories.
 type repositoryList struct {
 	Filter                     filter
-	Rows                       []repositoryRow
+	Rows                       []core.RepositoryHealth
 	Matching, All              int
 	Classes, Hosts, Providers  []string
 	Orgs                       []string
@@ -142,17 +135,15 @@ func words(set map[string]bool) []string {
 }
 
 // matching returns the repositories that a filter takes, in its order.
-func (c *Console) matching(all []core.RepositoryHealth, f filter) []repositoryRow {
+func (c *Console) matching(all []core.RepositoryHealth, f filter) []core.RepositoryHealth {
 	now := c.Clock.Now()
-	var rows []repositoryRow
+	var rows []core.RepositoryHealth
 	for _, h := range all {
 		if f.takes(h, now) {
-			row := repositoryRow{RepositoryHealth: h}
-			row.Size, row.SizeKnown = c.Recorder.Size(h.RepoID)
-			rows = append(rows, row)
+			rows = append(rows, h)
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b repositoryRow) int {
+	slices.SortStableFunc(rows, func(a, b core.RepositoryHealth) int {
 		switch f.Sort {
 		case "lag":
 			// Local ones have no lag, and are last.
@@ -161,7 +152,7 @@ func (c *Console) matching(all []core.RepositoryHealth, f filter) []repositoryRo
 			}
 			return a.ObservedAt.Compare(b.ObservedAt)
 		case "size":
-			return cmp.Compare(b.Size, a.Size)
+			return cmp.Compare(b.DiskBytes, a.DiskBytes)
 		case "change":
 			return b.ChangedAt.Compare(a.ChangedAt)
 		}
@@ -185,7 +176,7 @@ type bulkResult struct {
 	Back    string
 	// Before it is done:
 	Confirm bool
-	Rows    []repositoryRow
+	Rows    []core.RepositoryHealth
 	Form    url.Values
 }
 
@@ -204,7 +195,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, s *session) error
 	if err != nil {
 		return err
 	}
-	var rows []repositoryRow
+	var rows []core.RepositoryHealth
 	if r.PostForm.Get("which") == "matching" {
 		rows = c.matching(all, readFilter(r.PostForm))
 	} else {
@@ -214,7 +205,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, s *session) error
 		}
 		for _, h := range all {
 			if chosen[h.RepoID] {
-				rows = append(rows, repositoryRow{RepositoryHealth: h})
+				rows = append(rows, h)
 			}
 		}
 	}

@@ -37,8 +37,6 @@ type repository struct {
 	Settings   client.Settings
 	Audit      []client.AuditEntry
 	Events     []eventRow
-	Size       int64
-	SizeKnown  bool
 	Refusals   map[string]string // by part
 	FreshWords string
 }
@@ -88,7 +86,6 @@ func (c *Console) readRepository(r *http.Request, s *session, repo core.Reposito
 	if c.PublicURL == "" {
 		v.Clone = origin(r) + strings.TrimPrefix(v.Clone, "http://console.invalid")
 	}
-	v.Size, v.SizeKnown = c.Recorder.Size(repo.ID)
 	now := c.Clock.Now()
 	part := func(name string, err error) {
 		if err != nil {

@@ -71,7 +71,7 @@ func (c *Console) signInByToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		form.Wrong = refusal(err)
-		return c.show(w, r, nil, statusOf(err), "signin", page{Title: "Sign in", Body: form})
+		return c.show(w, r, nil, c.statusOf(err), "signin", page{Title: "Sign in", Body: form})
 	}
 	s := core.ConsoleSession{Role: core.ConsoleViewer, Org: id.Org, Subject: id.Subject, ExpiresAt: id.ExpiresAt}
 	if id.Can(access.GitWrite) && id.Can(access.RepoWrite) && r.PostFormValue("role") != string(core.ConsoleViewer) {

@@ -258,28 +258,13 @@ func describe(s rest.SyncProgress) string {
 		note("step %d of %d", s.Step, s.Steps)
 	}
 	if s.Bytes > 0 {
-		note("%s", byteSize(s.Bytes))
+		note("%s", core.ByteSize(s.Bytes))
 	}
 	if s.BytesPerSecond > 0 {
-		note("%s/s", byteSize(s.BytesPerSecond))
+		note("%s/s", core.ByteSize(s.BytesPerSecond))
 	}
 	if notes == "" {
 		return text
 	}
 	return text + " (" + notes + ")"
-}
-
-// byteSize prints a size with a binary unit and one decimal.
-func byteSize(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, names := float64(n)/unit, []string{"KiB", "MiB", "GiB", "TiB"}
-	i := 0
-	for value >= unit && i < len(names)-1 {
-		value /= unit
-		i++
-	}
-	return fmt.Sprintf("%.1f %s", value, names[i])
 }

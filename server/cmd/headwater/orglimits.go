@@ -116,12 +116,12 @@ func printLimits(ctx context.Context, out io.Writer, s core.Store, org string, l
 	}
 	size := "no limit"
 	if l.DiskBytes > 0 {
-		size = byteSize(l.DiskBytes)
+		size = core.ByteSize(l.DiskBytes)
 	}
 	t := newTable(out)
 	fmt.Fprintln(t, "WHAT\tUSED\tLIMIT")
 	fmt.Fprintf(t, "repositories\t%d\t%s\n", usage.Repositories, number(l.Repositories))
-	fmt.Fprintf(t, "disk\t%s\t%s\n", byteSize(usage.DiskBytes), size)
+	fmt.Fprintf(t, "disk\t%s\t%s\n", core.ByteSize(usage.DiskBytes), size)
 	fmt.Fprintf(t, "requests a second\t\t%s\n", number(l.Requests))
 	fmt.Fprintf(t, "requests a second of one token\t\t%s\n", number(l.TokenRequests))
 	return t.Flush()

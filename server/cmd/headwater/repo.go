@@ -190,7 +190,7 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		row("fetched from", "%s", r.Sync.UpstreamURL)
 	}
 	if r.DiskBytes > 0 {
-		row("size on disk", "%s", byteSize(r.DiskBytes))
+		row("size on disk", "%s", core.ByteSize(r.DiskBytes))
 	}
 	if r.Sync == nil {
 		row("state", "%s", stateOf(r))

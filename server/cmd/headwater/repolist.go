@@ -89,7 +89,7 @@ func sizeOf(r rest.Repository) string {
 	if r.DiskBytes == 0 {
 		return "-" // not measured yet
 	}
-	return byteSize(r.DiskBytes)
+	return core.ByteSize(r.DiskBytes)
 }
 
 // names returns the names of what a filter selects, in its order. They are all read

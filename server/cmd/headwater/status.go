@@ -244,10 +244,10 @@ func (p *statusReport) printServer(t io.Writer, now time.Time) {
 	}
 	fmt.Fprintf(t, "requests\t%d running, %d waiting; of heavy work %d and %d\n", s.Requests.Running, s.Requests.Waiting, s.Heavy.Running, s.Heavy.Waiting)
 	if s.Disk.Size > 0 {
-		fmt.Fprintf(t, "disk\t%s of %s free (%d %%)", byteSize(s.Disk.Free), byteSize(s.Disk.Size), s.Disk.Free*100/s.Disk.Size)
+		fmt.Fprintf(t, "disk\t%s of %s free (%d %%)", core.ByteSize(s.Disk.Free), core.ByteSize(s.Disk.Size), s.Disk.Free*100/s.Disk.Size)
 		for _, class := range slices.Sorted(maps.Keys(s.Disk.Used)) {
 			if n := s.Disk.Used[class]; n > 0 {
-				fmt.Fprintf(t, ", %s %s", class, byteSize(n))
+				fmt.Fprintf(t, ", %s %s", class, core.ByteSize(n))
 			}
 		}
 		fmt.Fprintln(t)
