@@ -219,11 +219,7 @@ func (e *Engine) DeleteSharedCredential(ctx context.Context, org, name string) e
 // KindNotFound, KindInvalid (it is for other upstreams), KindConflict (the repository
 // has a credential of its own).
 func (e *Engine) AssignSharedCredential(ctx context.Context, org, name, repo string) error {
-	c, err := e.store.SharedCredential(ctx, org, name)
-	if err != nil {
-		return err
-	}
-	r, err := e.store.Repository(ctx, org, repo)
+	c, r, err := e.sharedAndUser(ctx, org, name, repo)
 	if err != nil {
 		return err
 	}
@@ -237,17 +233,27 @@ func (e *Engine) AssignSharedCredential(ctx context.Context, org, name, repo str
 	return nil
 }
 
+// sharedAndUser returns a shared credential and the repository that is to use it, or
+// no longer.
+func (e *Engine) sharedAndUser(ctx context.Context, org, name, repo string) (c core.SharedCredential, r core.Repository, err error) {
+	if c, err = e.store.SharedCredential(ctx, org, name); err != nil {
+		return c, r, err
+	}
+	r, err = e.store.Repository(ctx, org, repo)
+	return c, r, err
+}
+
 // UnassignSharedCredential takes its shared credential from a repository.
 func (e *Engine) UnassignSharedCredential(ctx context.Context, org, name, repo string) error {
-	c, err := e.store.SharedCredential(ctx, org, name)
+	c, r, err := e.sharedAndUser(ctx, org, name, repo)
 	if err != nil {
 		return err
 	}
-	r, err := e.store.Repository(ctx, org, repo)
-	if err != nil {
+	is, err := e.store.SharedCredentialOf(ctx, r.ID)
+	if err != nil && core.KindOf(err) != core.KindNotFound {
 		return err
 	}
-	if is, err := e.store.SharedCredentialOf(ctx, r.ID); err != nil || is.ID != c.ID {
+	if err != nil || is.ID != c.ID {
 		return core.Errorf(core.KindNotFound, "%s does not use the shared credential %q", r.Name, c.Name)
 	}
 	gone := e.inbound.Leaving(ctx, r)
