@@ -6,7 +6,6 @@ package hosterror
 
 import (
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -32,45 +31,45 @@ const (
 var remoteErrors = []struct {
 	class core.ErrorClass
 	from  source
-	re    *regexp.Regexp
+	re    pattern
 }{
 	// What this machine is short of; see git.ResourceError. The disk's also in the midst
 	// of a message: the repository may be fine and the upstream too.
 	{core.ClassResource, fromGit, exhausted},
 	{core.ClassResource, fromGit, fullDisk},
-	{core.ClassInternal, fromGit, regexp.MustCompile(`Read-only file system`)},
+	{core.ClassInternal, fromGit, lazily(`Read-only file system`)},
 
 	{core.ClassRefused, fromGit, proxyRefused},
-	{core.ClassRateLimited, fromAny, regexp.MustCompile(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
+	{core.ClassRateLimited, fromAny, lazily(`(?i)rate[- ]?limit|too many requests|abuse detection|returned error: 429`)},
 	// What a host says of a while stands before what it says for good: GitLab
 	// calls a repository that is being moved "temporarily read-only".
-	{core.ClassUnavailable, fromHost, regexp.MustCompile(`(?i)temporarily (?:read-only|unavailable)|under maintenance|maintenance mode`)},
-	{core.ClassTooLarge, fromAny, regexp.MustCompile(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|exceed the [0-9.]+ ?[KMGT]i?B limit|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},
+	{core.ClassUnavailable, fromHost, lazily(`(?i)temporarily (?:read-only|unavailable)|under maintenance|maintenance mode`)},
+	{core.ClassTooLarge, fromAny, lazily(`(?i)pack exceeds maximum allowed size|exceeds? .{0,40}(?:size|storage) (?:limit|quota)|exceed the [0-9.]+ ?[KMGT]i?B limit|(?:exceeded|over) .{0,40}(?:size|storage) (?:limit|quota)|above (?:its|the) size limit|large files? detected|file size limit|(?:storage|disk|repository) quota|quota exceeded|over quota|returned error: 413`)},
 
 	// Verification of objects by git on this machine (transfer.fsckObjects).
-	{core.ClassCorrupt, fromGit, regexp.MustCompile(`fsck error in |error: object [0-9a-f]{40,64}: [A-Za-z0-9]+: |(?:pack|object|packfile) .{0,120}(?:is corrupt|corrupt or missing)|inflate: data stream error|inflate returned|pack has bad object|SHA1 COLLISION|SHA1 mismatch|hash mismatch|did not send all necessary objects|bad object [0-9a-f]{40}|unresolved deltas?|confused by unstable object source|unable to parse object|mismatched algorithms`)},
+	{core.ClassCorrupt, fromGit, lazily(`fsck error in |error: object [0-9a-f]{40,64}: [A-Za-z0-9]+: |(?:pack|object|packfile) .{0,120}(?:is corrupt|corrupt or missing)|inflate: data stream error|inflate returned|pack has bad object|SHA1 COLLISION|SHA1 mismatch|hash mismatch|did not send all necessary objects|bad object [0-9a-f]{40}|unresolved deltas?|confused by unstable object source|unable to parse object|mismatched algorithms`)},
 
 	// Redirects are never followed.
-	{core.ClassMoved, fromGit, regexp.MustCompile(`unable to update url base from redirection|returned error: 30[12378]|redirected you|maximum redirects`)},
-	{core.ClassMoved, fromHost, regexp.MustCompile(`(?i)repository (?:has )?moved|project '.*' was moved`)},
+	{core.ClassMoved, fromGit, lazily(`unable to update url base from redirection|returned error: 30[12378]|redirected you|maximum redirects`)},
+	{core.ClassMoved, fromHost, lazily(`(?i)repository (?:has )?moved|project '.*' was moved`)},
 
-	{core.ClassRefused, fromAny, regexp.MustCompile(hostRefuses)},
+	{core.ClassRefused, fromAny, lazily(hostRefuses)},
 
 	// Gitea's answer to a push to a repository that is not there.
-	{core.ClassNotFound, fromHost, regexp.MustCompile(`(?i)push to create is not enabled`)},
+	{core.ClassNotFound, fromHost, lazily(`(?i)push to create is not enabled`)},
 	// "not found" before "auth": GitHub and GitLab answer a private repository
 	// and a missing one alike, and their sentence names both causes.
-	{core.ClassNotFound, fromHost, regexp.MustCompile(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
-	{core.ClassAuth, fromAny, regexp.MustCompile(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|user permission denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
-	{core.ClassNotFound, fromGit, regexp.MustCompile(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
-	{core.ClassProtocol, fromGit, regexp.MustCompile(`not valid: is this a git repository`)},
+	{core.ClassNotFound, fromHost, lazily(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
+	{core.ClassAuth, fromAny, lazily(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|user permission denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
+	{core.ClassNotFound, fromGit, lazily(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
+	{core.ClassProtocol, fromGit, lazily(`not valid: is this a git repository`)},
 
-	{core.ClassTimeout, fromGit, regexp.MustCompile(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
-	{core.ClassUnavailable, fromAny, regexp.MustCompile(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|bad gateway|gateway time-?out|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
-	{core.ClassNetwork, fromGit, regexp.MustCompile(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|invalid server response|not our ref|unable to access '`)},
+	{core.ClassTimeout, fromGit, lazily(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
+	{core.ClassUnavailable, fromAny, lazily(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|bad gateway|gateway time-?out|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
+	{core.ClassNetwork, fromGit, lazily(`(?i)could not resolve|failed to connect|couldn't connect|connection (?:refused|reset|was reset|closed|died)|no route to host|network is unreachable|SSL|TLS|certificate|handshake|empty reply from server|RPC failed|early EOF|hung up|unexpected disconnect|unexpected EOF|expected flush|expected 'packfile'|bad pack header|bad line length|protocol error|transfer closed|HTTP/2 stream|invalid server response|not our ref|unable to access '`)},
 
 	// "remote error: text" is an ERR packet: a refusal for a reason of the host's own.
-	{core.ClassRefused, fromGit, regexp.MustCompile(`fatal: remote error: `)},
+	{core.ClassRefused, fromGit, lazily(`fatal: remote error: `)},
 }
 
 // hostRefuses finds refusals that another credential would not help against.
@@ -79,11 +78,11 @@ const hostRefuses = archivedWords + `|(?i:IP (?:address )?allow[- ]?list|must wh
 // archivedWords finds what hosts say of a push to an archived repository.
 const archivedWords = `(?i:(?:repo|repository|project) (?:is|was|has been) archived|archived (?:repo|repository|project)\b|archived so it is read-only)`
 
-var hostArchived = regexp.MustCompile(archivedWords)
+var hostArchived = lazily(archivedWords)
 
 // IsArchived reports whether an upstream said that it is archived: a state of
 // the repository, not of the credential.
-func IsArchived(text string) bool { return hostArchived.MatchString(text) }
+func IsArchived(text string) bool { return hostArchived().MatchString(text) }
 
 // ClassOfStatus returns the class of an HTTP answer that is not 2xx. Hosts give
 // 403 many meanings: it says auth unless their words tell another.
@@ -126,7 +125,7 @@ func ClassOfWords(text string) core.ErrorClass {
 // wordsClass returns the class that a host's words tell; false: none.
 func wordsClass(text string) (core.ErrorClass, bool) {
 	for _, e := range remoteErrors {
-		if e.from != fromGit && e.re.MatchString(text) {
+		if e.from != fromGit && e.re().MatchString(text) {
 			return e.class, true
 		}
 	}
@@ -146,7 +145,7 @@ func Classify(stderr string, exitCode int) (core.ErrorClass, string) {
 	found := splitSources(stderr)
 	for _, e := range remoteErrors {
 		for _, part := range found.of(e.from) {
-			if loc := e.re.FindStringIndex(part); loc != nil {
+			if loc := e.re().FindStringIndex(part); loc != nil {
 				if refusal, ok := fsck.FindRefusal(found.local); ok && e.class == core.ClassCorrupt {
 					return e.class, truncate(Redact(refusal.Sentence()), MaxText)
 				}
@@ -163,13 +162,13 @@ func Classify(stderr string, exitCode int) (core.ErrorClass, string) {
 
 // withoutEffect finds the words of git for a request that the host turned away,
 // and for one that failed while git was still asking what refs there are.
-var withoutEffect = regexp.MustCompile(`returned error: (?:30[12378]|40[0-7]|409|41\d|42\d|451)|unable to access '|Authentication failed for |could not read (?:Username|Password) for |repository '[^']*' not found|unable to update url base from redirection|fatal: remote error: `)
+var withoutEffect = lazily(`returned error: (?:30[12378]|40[0-7]|409|41\d|42\d|451)|unable to access '|Authentication failed for |could not read (?:Username|Password) for |repository '[^']*' not found|unable to update url base from redirection|fatal: remote error: `)
 
 // IsWithoutEffect reports whether a failed git push ended before the host did
 // any of the work. Only git's own words count: what the host said beside them
 // may come from after the work.
 func IsWithoutEffect(stderr string) bool {
-	return withoutEffect.MatchString(splitSources(stderr).local)
+	return withoutEffect().MatchString(splitSources(stderr).local)
 }
 
 // IsStatusWithoutEffect is [IsWithoutEffect] for the status of an answer that this process
@@ -240,16 +239,16 @@ func (s messages) fatal() string {
 var (
 	// machinePath finds absolute paths of at least two elements. What stands
 	// before the first slash keeps the paths of URLs out.
-	machinePath = regexp.MustCompile(`(^|[\s'"(=])/[^\s'":]+/[^\s'":]*`)
+	machinePath = lazily(`(^|[\s'"(=])/[^\s'":]+/[^\s'":]*`)
 	// noise at the start of a line of git's, without meaning to a person.
-	gitPrefix = regexp.MustCompile(`^(?:(?:fatal|error|ERROR): )?(?:remote error: )?`)
+	gitPrefix = lazily(`^(?:(?:fatal|error|ERROR): )?(?:remote error: )?`)
 	// decoration finds the rulers that hosts put around their messages, and the
 	// empty lines of Gitea's hooks.
-	decoration = regexp.MustCompile(`[=*_-]{4,}|(?m:^error:$)`)
+	decoration = lazily(`[=*_-]{4,}|(?m:^error:$)`)
 )
 
 // proxyRefused finds git's words for it, and curl's for a tunnel.
-var proxyRefused = regexp.MustCompile(`(?:returned error:|HTTP code|response) 407`)
+var proxyRefused = lazily(`(?:returned error:|HTTP code|response) 407`)
 
 // ProxyWantsLogin says that the operator's forward proxy refused its user and password.
 const ProxyWantsLogin = "the server's own proxy answered 407 Proxy Authentication Required"
@@ -257,41 +256,41 @@ const ProxyWantsLogin = "the server's own proxy answered 407 Proxy Authenticatio
 // ours replaces lines of git and curl that tell a person nothing by what they mean;
 // the first that matches does. Where there is a group, its text ends the sentence.
 var ours = []struct {
-	re   *regexp.Regexp
+	re   pattern
 	text string
 }{
-	{regexp.MustCompile(`could not read (?:Username|Password) for |terminal prompts disabled`), "the host does not accept the credential, or wants one and none is stored"},
-	{regexp.MustCompile(`(?i)operation too slow|timeout was reached|operation timed out|connection timed out|timed out after`), "the host did not answer in time"},
-	{regexp.MustCompile(`Could not resolve (?:host|proxy)`), "the host's name could not be resolved"},
-	{regexp.MustCompile(`SSL certificate problem: (.+)`), "the host's certificate is not trusted: "},
-	{regexp.MustCompile(`(?i)certificate`), "the host's certificate is not trusted"},
+	{lazily(`could not read (?:Username|Password) for |terminal prompts disabled`), "the host does not accept the credential, or wants one and none is stored"},
+	{lazily(`(?i)operation too slow|timeout was reached|operation timed out|connection timed out|timed out after`), "the host did not answer in time"},
+	{lazily(`Could not resolve (?:host|proxy)`), "the host's name could not be resolved"},
+	{lazily(`SSL certificate problem: (.+)`), "the host's certificate is not trusted: "},
+	{lazily(`(?i)certificate`), "the host's certificate is not trusted"},
 	// Proxies alone say 407 (RFC 9110 section 15.5.8), and none but the operator's is
 	// between here and the host that could want something of us.
 	{proxyRefused, ProxyWantsLogin},
-	{regexp.MustCompile(`unable to update url base from redirection|returned error: 30[12378]`), "the host answered with a redirect, which is not followed"},
-	{regexp.MustCompile(`not valid: is this a git repository`), "the host's answer is not git's protocol"},
-	{regexp.MustCompile(`returned error: (\d{3})`), "the host answered with HTTP status "},
-	{regexp.MustCompile(`Failed to connect|[Cc]ouldn't connect|Connection refused`), "the host cannot be connected to"},
-	{regexp.MustCompile(`hung up|early EOF|transfer closed|HTTP/2 stream|unexpected disconnect|[Ee]mpty reply|Connection (?:was )?reset`), "the host ended the connection early"},
+	{lazily(`unable to update url base from redirection|returned error: 30[12378]`), "the host answered with a redirect, which is not followed"},
+	{lazily(`not valid: is this a git repository`), "the host's answer is not git's protocol"},
+	{lazily(`returned error: (\d{3})`), "the host answered with HTTP status "},
+	{lazily(`Failed to connect|[Cc]ouldn't connect|Connection refused`), "the host cannot be connected to"},
+	{lazily(`hung up|early EOF|transfer closed|HTTP/2 stream|unexpected disconnect|[Ee]mpty reply|Connection (?:was )?reset`), "the host ended the connection early"},
 }
 
 // sentence returns what to show: the host's words, else what the line of git's means.
 func sentence(found messages, cause string) string {
 	text := found.host
 	if strings.Trim(text, "\n =*-") == "" {
-		if at := fullDisk.FindString(cause); at != "" {
+		if at := fullDisk().FindString(cause); at != "" {
 			short, _ := shortageNamed(at)
 			return short.Sentence(core.DataDirectory)
 		}
 		for _, o := range ours {
-			if m := o.re.FindStringSubmatch(cause); m != nil {
+			if m := o.re().FindStringSubmatch(cause); m != nil {
 				return o.text + strings.Join(m[1:], "")
 			}
 		}
-		text = machinePath.ReplaceAllString(gitPrefix.ReplaceAllString(cause, ""), "${1}[path]")
+		text = machinePath().ReplaceAllString(gitPrefix().ReplaceAllString(cause, ""), "${1}[path]")
 	}
 	// A host's git says "fatal" of what it refuses; to whoever reads it, it is a refusal.
-	text = strings.TrimPrefix(decoration.ReplaceAllString(text, " "), "fatal: ")
+	text = strings.TrimPrefix(decoration().ReplaceAllString(text, " "), "fatal: ")
 	text = Redact(strings.Join(strings.Fields(text), " "))
 	return truncate(strings.TrimSuffix(text, ":"), MaxText)
 }

@@ -1,7 +1,5 @@
 package hosterror
 
-import "regexp"
-
 // damaged matches what git says when objects, packs or refs on this machine are
 // missing or are not what they were. Each is a message of git's own source that no
 // request and no host can cause:
@@ -23,7 +21,7 @@ import "regexp"
 // "bad object" and "missing blob" are none of them: a client may name what there is
 // not. Nor is "aborting due to possible repository corruption" of upload-pack.c, which
 // says it of every failure, such as one for want of memory.
-var damaged = regexp.MustCompile(`(?m)^(?:fatal|error|warning): (?:` +
+var damaged = lazily(`(?m)^(?:fatal|error|warning): (?:` +
 	`(?:loose|packed) object [0-9a-f]+ \(stored in .*\) is corrupt|` +
 	`object file .* is empty|unable to unpack .{1,200} header|corrupt loose object .*|garbage at end of loose object .*|` +
 	`file .* is (?:not a GIT packfile|far too short to be a packfile)|` +
@@ -43,14 +41,14 @@ func FindDamaged(text []byte) []byte {
 	if FindExhausted(text) != nil {
 		return nil
 	}
-	return damaged.Find(text)
+	return damaged().Find(text)
 }
 
 // unreadable matches the errors of the operating system that end a message of git:
 // they say that the disk could not be asked, not what is on it. What ran out is found
 // by [FindExhausted].
-var unreadable = regexp.MustCompile(`(?m)^(?:fatal|error): .*: (?:Permission denied|Input/output error|Read-only file system|Stale file handle|Transport endpoint is not connected|Interrupted system call)$`)
+var unreadable = lazily(`(?m)^(?:fatal|error): .*: (?:Permission denied|Input/output error|Read-only file system|Stale file handle|Transport endpoint is not connected|Interrupted system call)$`)
 
 // FindUnreadable returns the first message in a text of git that the operating
 // system could not read or write a file; nil if there is none.
-func FindUnreadable(text []byte) []byte { return unreadable.Find(text) }
+func FindUnreadable(text []byte) []byte { return unreadable().Find(text) }

@@ -15,7 +15,7 @@ import (
 // upstream begin with "remote: " and do not count. "packed object is corrupt"
 // is none of them: for want of memory it comes after "Out of memory", and alone
 // it is true.
-var exhausted = regexp.MustCompile(`(?m)^(?:fatal|error): (?:` +
+var exhausted = lazily(`(?m)^(?:fatal|error): (?:` +
 	`Out of memory, .*|mmap failed.*|packfile .* cannot be mapped.*|(?:in|de)flate\w*: out of memory.*|` +
 	`.{0,200} died of signal (?:6|9|11)|` +
 	`command line, .*: Memory exhausted|` + // regcomp(3) in git grep
@@ -23,7 +23,7 @@ var exhausted = regexp.MustCompile(`(?m)^(?:fatal|error): (?:` +
 
 // fullDisk are the texts of a disk that takes no more, which also stand in the midst of
 // messages of git, with "remote: " before them if the host's disk is meant.
-var fullDisk = regexp.MustCompile(`No space left on device|Disk quota exceeded`)
+var fullDisk = lazily(`No space left on device|Disk quota exceeded`)
 
 // shortageNamed returns the shortage with the text.
 func shortageNamed(text string) (core.Shortage, bool) {
@@ -46,7 +46,7 @@ func shortageTexts() string {
 
 // FindExhausted returns the first message in a text of git on this machine that says
 // what it ran out of; nil if there is none.
-func FindExhausted(text []byte) []byte { return exhausted.Find(text) }
+func FindExhausted(text []byte) []byte { return exhausted().Find(text) }
 
 // FindShortage returns what the first message that [FindExhausted] finds says that the
 // disk or the table of files ran out of; false: there is none, or it is about memory or

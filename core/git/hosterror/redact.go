@@ -3,7 +3,6 @@ package hosterror
 import (
 	"encoding/base64"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,30 +19,30 @@ const minSecret = 4
 // secretPatterns find what looks like a credential of somebody: ours in a form
 // that was not foreseen, or another one that a host echoes.
 var secretPatterns = []struct {
-	re   *regexp.Regexp
+	re   pattern
 	with string // replacement, as for [regexp.Regexp.ReplaceAllString]
 }{
 	// scheme://user:password@host and scheme://token@host. Greedy up to the
 	// last @ before a slash or space, because passwords with a bare @ occur.
-	{regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)[^/\s]*@`), "${1}" + redacted + "@"},
+	{lazily(`(?i)([a-z][a-z0-9+.-]*://)[^/\s]*@`), "${1}" + redacted + "@"},
 	// Header lines, as GIT_CURL_VERBOSE and error pages print them.
-	{regexp.MustCompile(`(?i)((?:authorization|private-token|job-token|x-[a-z-]*token)["']?[ \t]*[:=][ \t]*)[^\r\n]+`), "${1}" + redacted},
+	{lazily(`(?i)((?:authorization|private-token|job-token|x-[a-z-]*token)["']?[ \t]*[:=][ \t]*)[^\r\n]+`), "${1}" + redacted},
 	// A scheme and its credential without the header name. Sixteen, so that
 	// "basic authentication" stays readable.
-	{regexp.MustCompile(`(?i)(\b(?:basic|bearer)[ \t]+)[a-z0-9+/._~-]{16,}=*`), "${1}" + redacted},
+	{lazily(`(?i)(\b(?:basic|bearer)[ \t]+)[a-z0-9+/._~-]{16,}=*`), "${1}" + redacted},
 	// Assignments in queries, forms and configuration.
-	{regexp.MustCompile(`(?i)((?:token|password|passwd|secret|api[_-]?key)["']?[ \t]*=[ \t]*["']?)[^\s&"']+`), "${1}" + redacted},
-	{regexp.MustCompile(`(?i)((?:token|password|passwd|secret|api[_-]?key)["']?[ \t]*:[ \t]*["']?)[a-z0-9+/_.=-]{20,}`), "${1}" + redacted},
+	{lazily(`(?i)((?:token|password|passwd|secret|api[_-]?key)["']?[ \t]*=[ \t]*["']?)[^\s&"']+`), "${1}" + redacted},
+	{lazily(`(?i)((?:token|password|passwd|secret|api[_-]?key)["']?[ \t]*:[ \t]*["']?)[a-z0-9+/_.=-]{20,}`), "${1}" + redacted},
 	// GitHub: personal, OAuth, user-to-server, server-to-server, refresh, fine-grained.
-	{regexp.MustCompile(`gh[pousr]_[A-Za-z0-9]{8,}`), redacted},
-	{regexp.MustCompile(`github_pat_[A-Za-z0-9_]{8,}`), redacted},
+	{lazily(`gh[pousr]_[A-Za-z0-9]{8,}`), redacted},
+	{lazily(`github_pat_[A-Za-z0-9_]{8,}`), redacted},
 	// GitLab: personal, deploy, OAuth, runner, job, trigger and feed tokens.
-	{regexp.MustCompile(`gl(?:pat|dt|oas|rt|cbt|ptt|ft|imt|agent|soat)-[A-Za-z0-9_.-]{8,}`), redacted},
+	{lazily(`gl(?:pat|dt|oas|rt|cbt|ptt|ft|imt|agent|soat)-[A-Za-z0-9_.-]{8,}`), redacted},
 	// Atlassian: app passwords, API tokens, repository access tokens.
-	{regexp.MustCompile(`AT(?:BB|ATT|CTT)[A-Za-z0-9_=.-]{8,}`), redacted},
-	{regexp.MustCompile(`xox[a-z]-[A-Za-z0-9-]{8,}`), redacted}, // Slack
+	{lazily(`AT(?:BB|ATT|CTT)[A-Za-z0-9_=.-]{8,}`), redacted},
+	{lazily(`xox[a-z]-[A-Za-z0-9-]{8,}`), redacted}, // Slack
 	// A JSON Web Token: three parts, of which the first begins with {".
-	{regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,2}`), redacted},
+	{lazily(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,2}`), redacted},
 }
 
 // Redact returns s without the secrets, without what encodes them (URL
@@ -66,7 +65,7 @@ func Redact(s string, secrets ...providers.Secret) string {
 		s = strings.NewReplacer(pairs...).Replace(s)
 	}
 	for _, p := range secretPatterns {
-		s = p.re.ReplaceAllString(s, p.with)
+		s = p.re().ReplaceAllString(s, p.with)
 	}
 	return s
 }
