@@ -82,8 +82,11 @@ func (q *queries) AddConsoleMinutes(ctx context.Context, minutes []core.ConsoleM
 	return op{name: "add minutes"}.fail(q.writeAll(ctx, func(tx runner) error {
 		for _, m := range minutes {
 			_, err := tx.ExecContext(ctx, `
-				INSERT OR REPLACE INTO console_minutes (`+minuteColumns+`)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+				INSERT INTO console_minutes (`+minuteColumns+`)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+				ON CONFLICT (org, at) DO UPDATE SET fresh = $3, syncing = $4, failing = $5, held = $6, waiting = $7,
+					lag_median = $8, lag_most = $9, lag_max = $10, pushes_ok = $11, pushes_failed = $12, push_time = $13,
+					push_slowest = $14, succeeded = $15, unchanged = $16, syncs_failed = $17, syncs_held = $18`,
 				m.Org, micros(m.At), m.Fresh, m.Syncing, m.Failing, m.Held, m.Waiting,
 				m.LagMedian.Microseconds(), m.LagMost.Microseconds(), m.LagMax.Microseconds(),
 				m.PushesOK, m.PushesFailed, m.PushTime.Microseconds(), m.PushSlowest.Microseconds(),
@@ -96,7 +99,7 @@ func (q *queries) AddConsoleMinutes(ctx context.Context, minutes []core.ConsoleM
 			// The repository may be gone since the lag was taken.
 			_, err := tx.ExecContext(ctx, `
 				INSERT INTO console_lags (repo_id, at, lag) SELECT id, $2, $3 FROM repositories WHERE id = $1
-				ON CONFLICT (repo_id, at) DO UPDATE SET lag = max(lag, excluded.lag)`,
+				ON CONFLICT (repo_id, at) DO UPDATE SET lag = CASE WHEN excluded.lag > console_lags.lag THEN excluded.lag ELSE console_lags.lag END`,
 				l.RepoID, micros(l.At), l.Lag.Microseconds())
 			if err != nil {
 				return err

@@ -23,7 +23,7 @@ func (q *queries) SaveDamage(ctx context.Context, d core.Damage) error {
 		INSERT INTO damages (`+damageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason, missing = excluded.missing,
 			released = excluded.released, ended_at = excluded.ended_at, carried = excluded.carried, lost = excluded.lost`,
-		d.ID, d.RepoID, d.State, d.Reason, d.Missing, d.Released, micros(d.FoundAt), micros(d.EndedAt), d.Carried, lost)
+		d.ID, d.RepoID, d.State, d.Reason, bit(d.Missing), bit(d.Released), micros(d.FoundAt), micros(d.EndedAt), d.Carried, lost)
 }
 
 // OpenDamages implements [core.DamageStore].

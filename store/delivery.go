@@ -113,7 +113,7 @@ func (q *queries) DueDeliveries(ctx context.Context, now time.Time, skip []strin
 // NextDeliveryAt implements [core.WebhookStore].
 func (q *queries) NextDeliveryAt(ctx context.Context, now time.Time) (time.Time, error) {
 	action := op{name: "find next delivery"}
-	held, err := q.next(ctx, action, `SELECT $1 + `+heldLook+` WHERE EXISTS (`+heldByRestore+`)`, micros(now))
+	held, err := q.next(ctx, action, `SELECT CAST($1 AS BIGINT) + `+heldLook+` WHERE EXISTS (`+heldByRestore+`)`, micros(now))
 	if err != nil || !held.IsZero() {
 		return held, err
 	}

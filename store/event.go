@@ -84,16 +84,20 @@ func (q *queries) LastSeq(ctx context.Context) (seq int64, err error) {
 	// last one is at the position.
 	// After a restore the next one is first_seq, wherever the restored ones end.
 	err = q.read.QueryRowContext(ctx, `
-		SELECT MAX(COALESCE((SELECT seq FROM events ORDER BY seq DESC LIMIT 1), (SELECT seq FROM outbox)),
-			COALESCE((SELECT first_seq - 1 FROM restores WHERE id = 1), 0))`).Scan(&seq)
+		SELECT MAX(seq) FROM (
+			SELECT COALESCE((SELECT seq FROM events ORDER BY seq DESC LIMIT 1), (SELECT seq FROM outbox)) AS seq
+			UNION ALL SELECT first_seq - 1 FROM restores WHERE id = 1
+		) both_ends`).Scan(&seq)
 	return seq, op{name: "find the last event"}.fail(err)
 }
 
 // FirstSeq implements [core.EventFeed].
 func (q *queries) FirstSeq(ctx context.Context) (seq int64, err error) {
 	err = q.read.QueryRowContext(ctx, `
-		SELECT MAX(COALESCE((SELECT seq FROM events ORDER BY seq LIMIT 1), (SELECT seq FROM outbox) + 1),
-			COALESCE((SELECT first_seq FROM restores WHERE id = 1), 0))`).Scan(&seq)
+		SELECT MAX(seq) FROM (
+			SELECT COALESCE((SELECT seq FROM events ORDER BY seq LIMIT 1), (SELECT seq FROM outbox) + 1) AS seq
+			UNION ALL SELECT first_seq FROM restores WHERE id = 1
+		) both_ends`).Scan(&seq)
 	return seq, op{name: "find the first event"}.fail(err)
 }
 

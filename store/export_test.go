@@ -41,7 +41,7 @@ func MigrateTo(ctx context.Context, path string, version int64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	provider, err := migrator(db)
+	provider, err := migrator(db, sqliteMigrations)
 	if err != nil {
 		return err
 	}

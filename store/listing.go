@@ -24,7 +24,7 @@ const never = "9223372036854775807"
 var orders = map[core.RepositorySort]order{
 	core.SortName:       {by: "r.name", compare: ">", text: true},
 	core.SortSize:       {by: "r.disk_bytes", compare: "<"},
-	core.SortLastChange: {by: "max(r.changed_at, r.created_at)", compare: "<"},
+	core.SortLastChange: {by: "CASE WHEN r.changed_at > r.created_at THEN r.changed_at ELSE r.created_at END", compare: "<"},
 	core.SortLag:        {by: "COALESCE(s.observed_at, " + never + ")", compare: ">"},
 }
 

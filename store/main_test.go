@@ -19,6 +19,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/store"
+	"github.com/headwater-git/headwater/store/postgrestest"
 	"github.com/headwater-git/headwater/store/seal"
 )
 
@@ -33,8 +34,16 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := postgres.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
+
+// postgres is the server of this package's tests.
+var postgres postgrestest.Server
 
 // child does its work on the database in dir and prints what it has committed,
 // one line each.

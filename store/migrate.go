@@ -21,10 +21,21 @@ var migrations embed.FS
 // versionTable is where goose notes the migrations that were applied.
 const versionTable = "schema_versions"
 
+// migrationSet is the migrations of one database.
+type migrationSet struct {
+	dialect goose.Dialect
+	folder  string
+}
+
+var (
+	sqliteMigrations   = migrationSet{goose.DialectSQLite3, "migrations/sqlite"}
+	postgresMigrations = migrationSet{goose.DialectPostgres, "migrations/postgres"}
+)
+
 // migrate applies the migrations that db has not seen. It refuses a database
 // that has seen more than this program knows with KindPrecondition.
-func migrate(ctx context.Context, db *sql.DB, logger hclog.Logger) error {
-	provider, err := migrator(db)
+func migrate(ctx context.Context, db *sql.DB, set migrationSet, logger hclog.Logger) error {
+	provider, err := migrator(db, set)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -48,12 +59,12 @@ func migrate(ctx context.Context, db *sql.DB, logger hclog.Logger) error {
 }
 
 // migrator returns what applies the migrations to db.
-func migrator(db *sql.DB) (*goose.Provider, error) {
-	dir, err := fs.Sub(migrations, "migrations/sqlite")
+func migrator(db *sql.DB, set migrationSet) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, set.folder)
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, dir,
+	return goose.NewProvider(set.dialect, db, dir,
 		goose.WithTableName(versionTable),
 		// Only what is in dir counts, whatever another package registered.
 		goose.WithDisableGlobalRegistry(true))

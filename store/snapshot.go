@@ -59,7 +59,7 @@ func OpenSnapshot(ctx context.Context, path string) (_ *Snapshot, err error) {
 	if err := s.conn.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM `+versionTable+` WHERE is_applied`).Scan(&have); err != nil {
 		return nil, action.fail(err)
 	}
-	provider, err := migrator(db)
+	provider, err := migrator(db, sqliteMigrations)
 	if err != nil {
 		return nil, action.fail(err)
 	}

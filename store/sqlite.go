@@ -97,6 +97,9 @@ func dsn(path string, params url.Values) string {
 
 // isUnique reports whether err says that a unique value exists already.
 func isUnique(err error) bool {
+	if postgresCode(err) == uniqueViolation {
+		return true
+	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return false
@@ -113,6 +116,9 @@ func isUnique(err error) bool {
 
 // isOrphan reports whether err says that a row which is referred to is missing.
 func isOrphan(err error) bool {
+	if postgresCode(err) == foreignKeyViolation {
+		return true
+	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code() == sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY
 }
@@ -129,7 +135,7 @@ func shortage(err error) string {
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
-		return ""
+		return postgresShortage(postgresCode(err))
 	}
 	var cause error
 	switch e.Code() {
@@ -158,7 +164,7 @@ func shortage(err error) string {
 func advice(err error) string {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
-		return ""
+		return postgresAdvice(err)
 	}
 	switch e.Code() & 0xff { // the primary code; the upper bits are details
 	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:

@@ -40,7 +40,24 @@ type Options struct {
 	Wrote func(waited, held time.Duration)
 }
 
-// Store is the SQLite store. All methods are safe for concurrent use.
+// withDefaults returns the options with what may be left out.
+func (o Options) withDefaults() (Options, error) {
+	if o.Sealer == nil {
+		return o, core.Errorf(core.KindInvalid, "a store needs a sealer")
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	if o.Clock == nil {
+		o.Clock = core.SystemClock{}
+	}
+	if o.Wrote == nil {
+		o.Wrote = func(time.Duration, time.Duration) {}
+	}
+	return o, nil
+}
+
+// Store is a store in SQLite or PostgreSQL. All methods are safe for concurrent use.
 type Store struct {
 	queries
 	writer   *sql.DB
@@ -49,6 +66,17 @@ type Store struct {
 	clock    core.Clock
 	watchers watchers
 	wrote    func(waited, held time.Duration)
+	// alone waits, at the begin of a transaction of the writer, until no other one
+	// writes; nil where beginning one does.
+	alone func(ctx context.Context, tx runner) error
+	// stepwise is set where an error inside a transaction ends it unless it is undone
+	// to a savepoint.
+	stepwise bool
+}
+
+// newStore returns a store without queries.
+func newStore(writer, reader *sql.DB, opts Options) *Store {
+	return &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock, wrote: opts.Wrote}
 }
 
 var _ core.Store = (*Store)(nil)
@@ -60,17 +88,12 @@ var _ core.Store = (*Store)(nil)
 // It returns KindInvalid without a sealer, KindPrecondition for a database of
 // a newer version of the program, and KindInternal for what the database says.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
-	if opts.Sealer == nil {
-		return nil, core.Errorf(core.KindInvalid, "a store needs a sealer")
-	}
-	if opts.Logger == nil {
-		opts.Logger = hclog.NewNullLogger()
-	}
-	if opts.Clock == nil {
-		opts.Clock = core.SystemClock{}
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	action := op{name: "open database", subject: path}
-	path, err := filepath.Abs(path)
+	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, action.fail(err)
 	}
@@ -89,7 +112,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, action.fail(err)
 	}
-	if err := migrate(ctx, writer, opts.Logger); err != nil {
+	if err := migrate(ctx, writer, sqliteMigrations, opts.Logger); err != nil {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}
 	reader, err := openReader(path)
@@ -100,10 +123,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}
 
-	s := &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock, wrote: opts.Wrote}
-	if s.wrote == nil {
-		s.wrote = func(time.Duration, time.Duration) {}
-	}
+	s := newStore(writer, reader, opts)
 	s.queries = queries{
 		read: &prepared{DB: reader}, write: s.write, writeAll: s.write, eventsAdded: s.watchers.tell,
 		sealer: opts.Sealer, clock: opts.Clock,
@@ -118,10 +138,15 @@ func (s *Store) Tx(ctx context.Context, f func(q core.Queries) error) error {
 	var inner error
 	eventsAdded := false
 	err := s.write(ctx, func(tx runner) error {
+		undone := func(ctx context.Context, f func(runner) error) error { return savepoint(ctx, tx, f) }
+		single := func(_ context.Context, f func(runner) error) error { return f(tx) }
+		if s.stepwise {
+			single = undone
+		}
 		inner = f(&queries{
 			read:        tx,
-			write:       func(_ context.Context, f func(runner) error) error { return f(tx) },
-			writeAll:    func(ctx context.Context, f func(runner) error) error { return savepoint(ctx, tx, f) },
+			write:       single,
+			writeAll:    undone,
 			eventsAdded: func() { eventsAdded = true },
 			sealer:      s.sealer,
 			clock:       s.clock,
@@ -144,12 +169,17 @@ func (s *Store) write(ctx context.Context, f func(tx runner) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	began := s.clock.Now()
-	defer func() { s.wrote(began.Sub(asked), s.clock.Now().Sub(began)) }()
 	// After a commit this does nothing; it is for errors and panics of f. Its
 	// own error is of no use: a transaction that cannot be rolled back is
 	// ended by closing its connection, which database/sql does.
 	defer func() { _ = tx.Rollback() }()
+	if s.alone != nil {
+		if err := s.alone(ctx, tx); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+	}
+	began := s.clock.Now()
+	defer func() { s.wrote(began.Sub(asked), s.clock.Now().Sub(began)) }()
 	if err := f(tx); err != nil {
 		return err
 	}

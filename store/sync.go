@@ -91,7 +91,7 @@ func (q *queries) FinishSync(ctx context.Context, s core.SyncState) error {
 		UPDATE sync_states SET
 			served = $1,
 			wanted_ref = CASE WHEN taken > $1 THEN '' ELSE wanted_ref END,
-			next_attempt_at = CASE WHEN taken > 0 AND wanted > taken THEN 0 ELSE $2 END,
+			next_attempt_at = CASE WHEN taken > 0 AND wanted > taken THEN 0 ELSE CAST($2 AS BIGINT) END,
 			taken = 0, taken_ref = '',
 			failures = $3, runs = $4, first_synced_at = $5, last_success_at = $6, last_error_at = $7,
 			last_class = $8, last_error = $9, digest = $10, brake_digest = $11,
