@@ -27,6 +27,7 @@ import (
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server/backup"
 	"github.com/headwater-git/headwater/server/console"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/server/metrics"
 	"github.com/headwater-git/headwater/server/tracing"
 	"github.com/headwater-git/headwater/store"
@@ -59,6 +60,10 @@ type Options struct {
 	// SealKey is the keyset that encrypts stored credentials, for those who
 	// keep it elsewhere than in DataDir/keys/seal.json. See store/seal.
 	SealKey providers.Secret
+	// Database is the connection string of a PostgreSQL that holds the metadata, as
+	// [store.OpenPostgres] takes it; "": SQLite in the data directory. A data directory
+	// stays with the database that it began with.
+	Database providers.Secret
 
 	GitPath   string            // "" looks git up in PATH
 	Clock     core.Clock        // nil is the system's
@@ -111,6 +116,7 @@ type Server struct {
 	log        hclog.Logger
 	engine     *engine.Engine
 	store      *store.Store
+	release    func() error // of the claim on the database
 	catalog    *host.Catalog
 	loadConfig func() (*config.Config, error)
 	handler    http.Handler
@@ -172,6 +178,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.store, err = openStore(ctx, o, s.metrics.StoreWrote); err != nil {
 		return nil, err
 	}
+	if s.release, err = s.store.Claim(ctx); err != nil {
+		return nil, err
+	}
 	if s.catalog, err = newCatalog(o, cfg); err != nil {
 		return nil, err
 	}
@@ -227,7 +236,14 @@ func openStore(ctx context.Context, o Options, wrote func(waited, held time.Dura
 	if err := checkDataDir(ctx, o); err != nil {
 		return nil, err
 	}
-	return openDatabase(ctx, o, wrote)
+	st, err := openDatabase(ctx, o, wrote)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDatabase(ctx, o, st); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
 }
 
 // openDatabase opens the database. In an empty one it makes the first organisation.
@@ -236,7 +252,7 @@ func openDatabase(ctx context.Context, o Options, wrote func(waited, held time.D
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.Open(ctx, filepath.Join(o.DataDir, "headwater.db"), store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock, Wrote: wrote})
+	st, err := database.Place{DataDir: o.DataDir, DSN: o.Database}.Open(ctx, store.Options{Sealer: sealer, Logger: o.Logger, Clock: o.Clock, Wrote: wrote})
 	if err != nil {
 		return nil, err
 	}
@@ -368,6 +384,9 @@ func (s *Server) close(ctx context.Context) error {
 		errs = append(errs, s.catalog.Close(ctx))
 	}
 	if s.store != nil {
+		if s.release != nil {
+			errs = append(errs, s.release())
+		}
 		errs = append(errs, s.store.Close())
 	}
 	if s.lock != nil {

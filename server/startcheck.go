@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/server/backup"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
 )
 
@@ -22,7 +23,10 @@ func checkDataDir(ctx context.Context, o Options) error {
 		return core.Errorf(core.KindPrecondition,
 			"a restore into %s did not finish; run it again with the same backup: headwater restore BACKUP --data %s", o.DataDir, o.DataDir)
 	}
-	path := filepath.Join(o.DataDir, "headwater.db")
+	if o.Database != "" {
+		return nil // see checkDatabase
+	}
+	path := filepath.Join(o.DataDir, database.File)
 	found, err := store.Inspect(ctx, path, false)
 	if err != nil {
 		return err
@@ -50,6 +54,28 @@ func checkDataDir(ctx context.Context, o Options) error {
 		return core.Errorf(core.KindPrecondition,
 			"the key %s is missing, but the database has %d secrets that are sealed with it: bring the file back, or give its text by HEADWATER_SEAL_KEY or --seal-key-file; if it is lost, headwater doctor --data %s says how to go on without those secrets",
 			key, found.Sealed, o.DataDir)
+	}
+	return nil
+}
+
+// checkDatabase is checkDataDir for a database that is not in the data directory, which
+// has to be opened to be looked at.
+func checkDatabase(ctx context.Context, o Options, st *store.Store) error {
+	if o.Database == "" {
+		return nil
+	}
+	known, err := st.RepositoryIDs(ctx)
+	if err != nil || len(known) > 0 {
+		return err
+	}
+	folders, err := repo.Populated(o.DataDir)
+	if err != nil {
+		return fmt.Errorf("look at the repositories of the data directory: %w", err)
+	}
+	if len(folders) > 0 {
+		return core.Errorf(core.KindPrecondition,
+			"the PostgreSQL database has no repository, but %d repositories lie in %s, as %s: bring the database back from its backup, or choose an empty data directory",
+			len(folders), o.DataDir, folders[0])
 	}
 	return nil
 }

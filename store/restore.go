@@ -34,6 +34,9 @@ const versionJump = 1 << 20
 // without, are mirrored anew.
 func (s *Store) MarkRestored(ctx context.Context, backupAt, now time.Time, empty []string) error {
 	action := op{name: "mark the database as restored"}
+	if s.alone != nil {
+		return action.fail(core.Errorf(core.KindPrecondition, "a backup is restored into SQLite, not into PostgreSQL"))
+	}
 	return action.fail(s.write(ctx, func(tx runner) error {
 		var last int64
 		if err := tx.QueryRowContext(ctx, `SELECT MAX(COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), (SELECT seq FROM outbox))`).Scan(&last); err != nil {

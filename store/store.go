@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -72,6 +73,8 @@ type Store struct {
 	// stepwise is set where an error inside a transaction ends it unless it is undone
 	// to a savepoint.
 	stepwise bool
+	// epoch is that of the claim; 0: nothing is claimed.
+	epoch atomic.Int64
 }
 
 // newStore returns a store without queries.
@@ -175,6 +178,9 @@ func (s *Store) write(ctx context.Context, f func(tx runner) error) error {
 	defer func() { _ = tx.Rollback() }()
 	if s.alone != nil {
 		if err := s.alone(ctx, tx); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		if err := s.checkClaim(ctx, tx); err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
 )
 
@@ -53,6 +54,9 @@ type Result struct {
 // stay as they are until the new one is whole. The data directory is written to in
 // tmp/ alone.
 func Write(ctx context.Context, o Options) (_ Result, err error) {
+	if err := database.Refuse(o.DataDir, "a backup", "back up PostgreSQL by its own tools (pg_dump, or its archive), and after it a snapshot of the data directory"); err != nil {
+		return Result{}, err
+	}
 	if err := apart(o.To, o.DataDir, "a backup in the data directory is lost with it, and the server clears folders there"); err != nil {
 		return Result{}, err
 	}

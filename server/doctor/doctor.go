@@ -17,6 +17,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/server/backup"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
 )
 
@@ -73,6 +74,14 @@ func Look(ctx context.Context, o Options) (Report, error) {
 	}
 	l.space()
 	l.keys()
+	elsewhere, err := database.IsPostgres(o.DataDir)
+	if err != nil {
+		return Report{}, err
+	}
+	if elsewhere {
+		l.notice(o.DataDir, "its database is a PostgreSQL, so repositories were not compared with it", "a running server looks after them: headwater status")
+		return l.report, nil
+	}
 	known, err := l.database(ctx)
 	if err != nil {
 		return Report{}, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/server/database"
 )
 
 // defaultDataDir is where the server keeps everything by default.
@@ -43,8 +44,7 @@ func (d dataDir) adminAddressFile() string { return filepath.Join(string(d), "ru
 
 // exists says whether a server has ever been started on the directory.
 func (d dataDir) exists() bool {
-	_, err := os.Stat(d.database())
-	return err == nil
+	return database.Exists(string(d))
 }
 
 // address returns the base URL of the server that runs on the directory.

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
 )
 
@@ -34,7 +37,7 @@ func openDataDir(data string) (dataDir, error) {
 
 // withSealedStore is withStore for what must open and seal secrets.
 func withSealedStore(ctx context.Context, dir dataDir, sealer store.Sealer, f func(context.Context, core.Store) error) (err error) {
-	s, err := store.Open(ctx, dir.database(), store.Options{Sealer: sealer})
+	s, err := database.Place{DataDir: string(dir), DSN: providers.Secret(os.Getenv(database.Variable))}.Open(ctx, store.Options{Sealer: sealer})
 	if err != nil {
 		return wrapf(err, "check that you may read and write it", "open the database of %q", string(dir))
 	}

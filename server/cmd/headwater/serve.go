@@ -25,6 +25,7 @@ import (
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/server/database"
 )
 
 const (
@@ -40,6 +41,7 @@ const (
 type serveOptions struct {
 	data, listen, config, publicURL string
 	sealKeyFile                     string
+	database, databaseFile          string
 	tlsCert, tlsKey                 string
 	tlsSelfSigned                   bool
 	acme                            acmeOptions
@@ -97,7 +99,11 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd, o, sealKey)
+			dsn, err := o.dsn(cmd, env)
+			if err != nil {
+				return err
+			}
+			return serve(cmd, o, sealKey, dsn)
 		},
 	}
 	f := cmd.Flags()
@@ -105,6 +111,8 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	f.StringVar(&o.config, "config", "", "providers.hcl; without it the built-in providers run with their defaults")
 	f.StringVar(&o.publicURL, "public-url", "", "base URL that clients use (default: what each request says)")
+	f.StringVar(&o.database, "database", "", "connection string of a PostgreSQL that holds the metadata, without a password (default: SQLite in DIR)")
+	f.StringVar(&o.databaseFile, "database-file", "", "file with the connection string of a PostgreSQL, which may hold a password")
 	f.StringVar(&o.sealKeyFile, "seal-key-file", "", "keyset that encrypts stored credentials (default: made in DIR/keys/seal.json)")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM certificate chain for HTTPS")
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
@@ -127,7 +135,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 }
 
 // serve runs the server until the command's context ends.
-func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
+func serve(cmd *cobra.Command, o serveOptions, sealKey, dsn providers.Secret) error {
 	level := hclog.LevelFromString(o.logLevel)
 	if level == hclog.NoLevel {
 		return usagef("use trace, debug, info, warn or error", "unknown log level %q", o.logLevel)
@@ -213,6 +221,7 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey providers.Secret) error {
 		PluginCommand:  builtin.Command(),
 		PublicURL:      public,
 		SealKey:        sealKey,
+		Database:       dsn,
 		Webhooks:       webhooks,
 		TrustedProxies: proxies,
 		CORSOrigins:    o.corsOrigins,
@@ -288,6 +297,33 @@ func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secr
 	secret, err := readSecret(cmd, o.sealKeyFile)
 	if err != nil {
 		return "", wrapf(err, "give the file of a keyset as DIR/keys/seal.json is one, or leave --seal-key-file out", "cannot read the sealing keyset")
+	}
+	return secret, nil
+}
+
+// dsn returns the connection string of the environment, of --database or of
+// --database-file, "" if SQLite is meant.
+func (o serveOptions) dsn(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
+	value, _ := env(database.Variable)
+	given := 0
+	for _, s := range []string{value, o.database, o.databaseFile} {
+		if s != "" {
+			given++
+		}
+	}
+	switch {
+	case given > 1:
+		return "", usagef("use one of them", "the database is given more than once, in %s, --database or --database-file", database.Variable)
+	case value != "":
+		return providers.Secret(value), nil
+	case database.HasPassword(o.database):
+		return "", usagef("give it in "+database.Variable+" or a file with --database-file", "a password on the command line can be read by every user of this machine")
+	case o.database != "":
+		return providers.Secret(o.database), nil
+	}
+	secret, err := readSecret(cmd, o.databaseFile)
+	if err != nil {
+		return "", wrapf(err, "give a file with one line, such as postgres://headwater@db.example.com/headwater", "cannot read the connection string")
 	}
 	return secret, nil
 }

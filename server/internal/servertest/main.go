@@ -38,6 +38,10 @@ func Main(m *testing.M) int {
 		}
 	}
 	code := m.Run()
+	if err := postgres.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if code != 0 {
 		return code
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/providers/netguard"
 	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 	"github.com/headwater-git/headwater/store/storetest"
@@ -150,11 +151,13 @@ const settlePeriod = 200 * time.Millisecond
 // a providers.hcl for its forges.
 func ServerOptions(t testing.TB, o Options) server.Options {
 	t.Helper()
-	storetest.Empty(t, o.Dir)
+	if databaseOf(t, o.Dir) == "" {
+		storetest.Empty(t, o.Dir)
+	}
 	builtins := builtin.All()
 	maps.Copy(builtins, o.Providers)
 	return server.Options{
-		DataDir: o.Dir, ConfigFile: writeConfig(t, o), Builtins: builtins, PluginCommand: builtin.Command(),
+		DataDir: o.Dir, Database: databaseOf(t, o.Dir), ConfigFile: writeConfig(t, o), Builtins: builtins, PluginCommand: builtin.Command(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks, TraceEndpoint: o.TraceEndpoint, CORSOrigins: o.CORSOrigins,
 		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
 		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod), CommitPoint: commitPoint(o.SQLFirst),
@@ -263,7 +266,7 @@ func Store(t testing.TB, dir string) core.Store {
 	t.Helper()
 	sealer, err := seal.LoadOrCreate(filepath.Join(dir, "keys", "seal.json"))
 	require.NoError(t, err)
-	st, err := store.Open(t.Context(), filepath.Join(dir, "headwater.db"), store.Options{Sealer: sealer})
+	st, err := database.Place{DataDir: dir, DSN: databaseOf(t, dir)}.Open(t.Context(), store.Options{Sealer: sealer})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
 	return st

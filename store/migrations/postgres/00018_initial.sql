@@ -544,3 +544,14 @@ CREATE TRIGGER audit_is_not_changed BEFORE UPDATE OR DELETE ON audit
 
 CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION audit_is_not_changed();
+
+-- What a data directory knows its database by, and which server writes to it: each one
+-- that starts raises the epoch, and a write of an earlier one is refused. SQLite has
+-- the lock of the data directory for both.
+CREATE TABLE installation (
+    id    BIGINT           NOT NULL PRIMARY KEY CHECK (id = 1),
+    name  TEXT COLLATE "C" NOT NULL,
+    epoch BIGINT           NOT NULL
+);
+
+INSERT INTO installation (id, name, epoch) VALUES (1, 'db_' || replace(gen_random_uuid()::text, '-', ''), 0);
