@@ -16,6 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/providers"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
 )
 
@@ -41,10 +42,8 @@ func openDataDir(dir string) (*os.File, error) {
 // has what does not belong into one. What an operator puts there before the first start
 // may be there, and so may hidden files and what file systems make in their roots.
 func checkForeign(dir string) error {
-	for _, ours := range []string{"headwater.db", filepath.Join("run", "lock")} {
-		if _, err := os.Lstat(filepath.Join(dir, ours)); err == nil {
-			return nil
-		}
+	if _, err := os.Lstat(filepath.Join(dir, "run", "lock")); err == nil || database.Exists(dir) {
+		return nil
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,11 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
@@ -133,18 +130,4 @@ func writeMark(dataDir string, m mark) error {
 		return fmt.Errorf("note the database of the data directory: %w", err)
 	}
 	return nil
-}
-
-// passwordSetting finds a password among the settings of a connection string.
-var passwordSetting = regexp.MustCompile(`(?i)(?:^|[\s?&])(?:ssl)?password\s*=`)
-
-// HasPassword reports whether a connection string holds a password, which must not stand
-// on a command line: every user of the machine can read that.
-func HasPassword(dsn string) bool {
-	if u, err := url.Parse(strings.TrimSpace(dsn)); err == nil && u.User != nil {
-		if _, set := u.User.Password(); set {
-			return true
-		}
-	}
-	return passwordSetting.MatchString(dsn)
 }

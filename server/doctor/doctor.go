@@ -144,7 +144,7 @@ func (l *look) keys() {
 
 // database looks at the database and returns its repositories.
 func (l *look) database(ctx context.Context) ([]store.SnapshotRepository, error) {
-	path := filepath.Join(l.DataDir, "headwater.db")
+	path := filepath.Join(l.DataDir, database.File)
 	found, err := store.Inspect(ctx, path, true)
 	if err != nil {
 		return nil, err

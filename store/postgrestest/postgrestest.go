@@ -62,6 +62,16 @@ func (s *Server) Stop() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
+// Main runs the tests of a package, stops the server and returns the exit code.
+func (s *Server) Main(m *testing.M) int {
+	code := m.Run()
+	if err := s.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
 func (s *Server) dsn(database, schema string) string {
 	dsn := fmt.Sprintf("host=%s user=headwater dbname=%s sslmode=disable", s.dir, database)
 	if schema != "" {

@@ -29,7 +29,7 @@ func bindDataDir(flags *pflag.FlagSet, dir *string) {
 	flags.StringVar(dir, "data", defaultDataDir, "data directory of the server")
 }
 
-func (d dataDir) database() string { return filepath.Join(string(d), "headwater.db") }
+func (d dataDir) database() string { return filepath.Join(string(d), database.File) }
 func (d dataDir) keyFile() string  { return filepath.Join(string(d), "keys", localOrg+".pem") }
 func (d dataDir) sealFile() string { return filepath.Join(string(d), "keys", "seal.json") }
 func (d dataDir) lockFile() string { return filepath.Join(string(d), "run", "lock") }

@@ -41,7 +41,7 @@ const (
 type serveOptions struct {
 	data, listen, config, publicURL string
 	sealKeyFile                     string
-	database, databaseFile          string
+	databaseFile                    string
 	tlsCert, tlsKey                 string
 	tlsSelfSigned                   bool
 	acme                            acmeOptions
@@ -111,8 +111,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	f.StringVar(&o.config, "config", "", "providers.hcl; without it the built-in providers run with their defaults")
 	f.StringVar(&o.publicURL, "public-url", "", "base URL that clients use (default: what each request says)")
-	f.StringVar(&o.database, "database", "", "connection string of a PostgreSQL that holds the metadata, without a password (default: SQLite in DIR)")
-	f.StringVar(&o.databaseFile, "database-file", "", "file with the connection string of a PostgreSQL, which may hold a password")
+	f.StringVar(&o.databaseFile, "database-file", "", "connection string of a PostgreSQL that holds the metadata (default: SQLite in DIR)")
 	f.StringVar(&o.sealKeyFile, "seal-key-file", "", "keyset that encrypts stored credentials (default: made in DIR/keys/seal.json)")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "PEM certificate chain for HTTPS")
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM private key of --tls-cert")
@@ -301,29 +300,20 @@ func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secr
 	return secret, nil
 }
 
-// dsn returns the connection string of the environment, of --database or of
-// --database-file, "" if SQLite is meant.
+// dsn returns the connection string of the environment or of --database-file, "" if
+// SQLite is meant. It has no flag of its own: a flag would show its password to every
+// user of the machine.
 func (o serveOptions) dsn(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
 	value, _ := env(database.Variable)
-	given := 0
-	for _, s := range []string{value, o.database, o.databaseFile} {
-		if s != "" {
-			given++
-		}
+	if value != "" && o.databaseFile != "" {
+		return "", usagef("use one of them", "the database is given twice, in %s and in --database-file", database.Variable)
 	}
-	switch {
-	case given > 1:
-		return "", usagef("use one of them", "the database is given more than once, in %s, --database or --database-file", database.Variable)
-	case value != "":
+	if value != "" {
 		return providers.Secret(value), nil
-	case database.HasPassword(o.database):
-		return "", usagef("give it in "+database.Variable+" or a file with --database-file", "a password on the command line can be read by every user of this machine")
-	case o.database != "":
-		return providers.Secret(o.database), nil
 	}
 	secret, err := readSecret(cmd, o.databaseFile)
 	if err != nil {
-		return "", wrapf(err, "give a file with one line, such as postgres://headwater@db.example.com/headwater", "cannot read the connection string")
+		return "", wrapf(err, "give a file with one line, such as postgres://headwater@db.example.com/headwater", "cannot read the connection string of the database")
 	}
 	return secret, nil
 }

@@ -83,6 +83,17 @@ func TestServe_sealKeyTwice(t *testing.T) {
 	require.NotContains(t, err.Error(), "planted-key")
 }
 
+func TestServe_databaseTwice(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	_, _, err := runCLI(t, envOf(map[string]string{"HEADWATER_DATABASE": "postgres://u:planted-word@db/x"}), "serve", "--database-file", "x", "--data", dir)
+	require.ErrorContains(t, err, "given twice")
+	require.NotContains(t, err.Error(), "planted-word")
+	_, _, err = runCLI(t, envOf(map[string]string{"HEADWATER_DATABASE": "postgres://u:planted-word@127.0.0.1:1/x?connect_timeout=2"}), "serve", "--listen", "127.0.0.1:0", "--data", dir)
+	require.ErrorContains(t, err, "PostgreSQL cannot be connected to")
+	require.NotContains(t, err.Error(), "planted-word")
+}
+
 // slowServer is a background that takes one request and lets it finish only
 // when it is drained.
 type slowServer struct {
