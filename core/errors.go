@@ -30,7 +30,7 @@ const (
 	KindUpstreamTimeout     Kind = "upstream_timeout"     // the upstream host did not answer in time
 	KindTimeout             Kind = "timeout"              // the work took longer than this server allows
 	KindNotFresh            Kind = "not_fresh"            // the copy is older than the caller demands, and could not be made fresh
-	KindResource            Kind = "resource"             // this server ran out of memory, disk space, open files or processes
+	KindResource            Kind = "resource"             // this server ran out of memory, disk space, open files or processes, or its database is away
 	KindRebuilding          Kind = "rebuilding"           // the content was damaged here, and is fetched again
 	KindDamaged             Kind = "damaged"              // the content is missing or damaged here, and a person has to act
 	KindReadOnly            Kind = "read_only"            // an operator has the server change nothing for a while

@@ -37,8 +37,13 @@ func (s *Store) Claim(ctx context.Context) (release func() error, err error) {
 	release = func() error {
 		// Not back into the pool, whose connections are closed at some time: the lock ends
 		// with the session.
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_all()`)
-		return action.fail(errors.Join(err, conn.Close()))
+		if _, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_all()`); err != nil && !postgresAway(err) {
+			return action.fail(errors.Join(err, conn.Close()))
+		}
+		if err := conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+			return action.fail(err)
+		}
+		return nil
 	}
 	var got bool
 	if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(1751474803, hashtext(current_schema()))`).Scan(&got); err != nil {

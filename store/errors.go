@@ -40,6 +40,9 @@ func (o op) fail(err error) error {
 		} else if failure.Message = advice(err); failure.Message == "" {
 			failure.Message = "the database failed"
 		}
+		if postgresAway(err) {
+			failure.Kind = core.KindResource
+		}
 	}
 	return failure
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -156,11 +157,20 @@ func postgresShortage(code string) string {
 	return ""
 }
 
+// postgresAway reports whether the database could not be asked, for now.
+func postgresAway(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	code := postgresCode(err)
+	return code == "53300" || strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "08") || pgconn.Timeout(err) || errors.Is(err, driver.ErrBadConn)
+}
+
 // postgresAdvice returns what a person should know about an error of PostgreSQL, ""
 // if nothing special.
 func postgresAdvice(err error) string {
 	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return "PostgreSQL cannot be connected to: " + lastLine(e.Unwrap())
+		return "PostgreSQL cannot be connected to: " + reason(e.Unwrap())
 	}
 	switch code := postgresCode(err); {
 	case code == "53300": // too_many_connections
@@ -171,14 +181,15 @@ func postgresAdvice(err error) string {
 		return "the role may not do that in PostgreSQL: it must own the schema"
 	case strings.HasPrefix(code, "57P"): // admin_shutdown, crash_shutdown, cannot_connect_now
 		return "PostgreSQL is shutting down or starting"
-	case strings.HasPrefix(code, "08"), pgconn.Timeout(err):
+	case strings.HasPrefix(code, "08"), pgconn.Timeout(err), errors.Is(err, driver.ErrBadConn):
 		return "the connection to PostgreSQL broke"
 	}
 	return ""
 }
 
-// lastLine returns the last line of an error: pgx lists every address that it tried.
-func lastLine(err error) string {
+// reason returns the end of an error: pgx names every address that it tried, one a line,
+// and what of the machine it used.
+func reason(err error) string {
 	if err == nil {
 		return "no reason is known"
 	}
@@ -186,7 +197,7 @@ func lastLine(err error) string {
 		return e.Message
 	}
 	text := strings.TrimSpace(err.Error())
-	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
+	return strings.TrimSpace(text[strings.LastIndexAny(text, ":\n")+1:])
 }
 
 // migratePostgres applies the migrations that the database has not seen.

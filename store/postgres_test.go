@@ -113,6 +113,7 @@ func TestPostgres_broken(t *testing.T) {
 		return q.CreateOrg(t.Context(), core.Org{Name: "lost as well"})
 	})
 	require.Error(t, inside)
+	require.Equal(t, core.KindResource, core.KindOf(inside))
 	require.Contains(t, core.MessageOf(inside), "PostgreSQL")
 	orgs, err := s.Orgs(t.Context())
 	require.NoError(t, err)
