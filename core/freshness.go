@@ -111,5 +111,5 @@ func Ago(d time.Duration) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
+	return Count(int(d.Hours()/24), "day")
 }

@@ -62,6 +62,58 @@ func TestWords_standard(t *testing.T) {
 	}
 }
 
+// limits come before a number that is never one, or that is said of bytes.
+var (
+	counting = regexp.MustCompile(`(\S+ )?%d (?:of %d )?(?:kept )?([a-z]+(?:s|\(s\)))(?:\W|$)`)
+	limits   = []string{"most ", "the ", "changes ", "than ", "allocate ", "exceed ", "exceeds ", "to ", "may have ", "has ", "have "}
+)
+
+// countsInText returns a number before a plural in a text, which would be wrong of one.
+func countsInText(text string) string {
+	for _, m := range counting.FindAllStringSubmatch(text, -1) {
+		limit := slices.Contains(limits, m[1])
+		if !limit && !slices.Contains([]string{"bytes", "minutes", "ms", "is", "exceeds", "keeps", "lets"}, m[2]) {
+			return m[0]
+		}
+	}
+	return ""
+}
+
+// TestWords_counts holds that core.Count says how many of something there are.
+func TestWords_counts(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"%d problems": true, "%d of %d provider(s) failed": true, "%d repositories are gone": true,
+		"at most %d patterns": false, "larger than %d bytes": false, "%d of %s": false, "%d of %d branches": true,
+	} {
+		require.Equal(t, want, countsInText(text) != "", text)
+	}
+	for _, p := range listPackages(t) {
+		if strings.HasPrefix(rel(p.ImportPath), "scripts") || strings.HasSuffix(p.ImportPath, "test") || strings.HasSuffix(p.ImportPath, "/apispec") {
+			continue // what only we read
+		}
+		files, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			tree, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(tree, func(n ast.Node) bool {
+				if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					if found := countsInText(lit.Value); found != "" {
+						t.Errorf("%s: %q may be about one: say it by core.Count", rel(p.ImportPath)+"/"+filepath.Base(file), found)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
 // unusualWords returns each use in a file, with its place and the standard word.
 func unusualWords(t *testing.T, file string, words map[string]string) []string {
 	t.Helper()

@@ -147,7 +147,7 @@ func TestDamage_unmountedDiskIsNotReady(t *testing.T) {
 	a := s.Call(t, http.MethodGet, "/readyz", "", nil)
 	require.Equal(t, http.StatusServiceUnavailable, a.Status)
 	require.Equal(t, "damaged", a.At("code"))
-	require.Contains(t, a.Raw, "4 repositories are missing at once, as if a disk were not mounted")
+	require.Contains(t, a.Raw, "missing at once, as if a disk were not mounted: 4 repositories")
 	a = s.API(t, http.MethodGet, "one", "/branches", nil)
 	require.Equal(t, http.StatusServiceUnavailable, a.Status)
 	require.Contains(t, a.Raw, "headwater repo rebuild one")

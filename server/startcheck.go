@@ -42,8 +42,8 @@ func checkDataDir(ctx context.Context, o Options) error {
 				what = "is missing or empty"
 			}
 			return core.Errorf(core.KindPrecondition,
-				"the database %s %s, but %d repositories lie beside it, as %s: bring the database back (headwater restore BACKUP into another folder, or your own copy), or take the repositories into a new one: headwater doctor --adopt --data %s",
-				path, what, len(folders), folders[0], o.DataDir)
+				"the database %s %s, but %s can be found beside it, as %s: bring the database back (headwater restore BACKUP into another folder, or your own copy), or take the repositories into a new one: headwater doctor --adopt --data %s",
+				path, what, core.Count(len(folders), "repository"), folders[0], o.DataDir)
 		}
 	}
 	if o.SealKey != "" || found.Sealed == 0 {
@@ -52,8 +52,8 @@ func checkDataDir(ctx context.Context, o Options) error {
 	key := filepath.Join(o.DataDir, "keys", "seal.json")
 	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
 		return core.Errorf(core.KindPrecondition,
-			"the key %s is missing, but the database has %d secrets that are sealed with it: bring the file back, or give its text by HEADWATER_SEAL_KEY or --seal-key-file; if it is lost, headwater doctor --data %s says how to go on without those secrets",
-			key, found.Sealed, o.DataDir)
+			"the key %s is missing, but the database has %s sealed with it: bring the file back, or give its text by HEADWATER_SEAL_KEY or --seal-key-file; if it is lost, headwater doctor --data %s says how to go on without those secrets",
+			key, core.Count(found.Sealed, "secret"), o.DataDir)
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func TestNew_refusesWhatLooksLikeALoss(t *testing.T) {
 		spoil func() (back func())
 		says  []string
 	}{
-		{"no database", func() func() { return away(database) }, []string{"is missing or empty", "1 repositories", "doctor --adopt"}},
+		{"no database", func() func() { return away(database) }, []string{"is missing or empty", "1 repository", "doctor --adopt"}},
 		{"empty database", func() func() {
 			back := away(database)
 			write(t, database, "")
@@ -86,7 +86,7 @@ func TestNew_refusesWhatLooksLikeALoss(t *testing.T) {
 			empty.Stop(t)
 			require.NoError(t, os.Rename(filepath.Join(empty.Dir, "headwater.db"), database))
 			return back
-		}, []string{"has no repository", "1 repositories"}},
+		}, []string{"has no repository", "1 repository"}},
 		{"no sealing key", func() func() { return away(key) }, []string{"seal.json is missing", "HEADWATER_SEAL_KEY"}},
 		{"restore cut short", func() func() {
 			path := filepath.Join(b.Dir, backup.RestoringFile)

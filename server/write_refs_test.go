@@ -225,7 +225,7 @@ func TestMerge(t *testing.T) {
 		branch("theirs", base)
 		w.commit(t, commitMeta{TargetBranch: "theirs"}, file{path: "a", data: "theirs\n2\n3\n4\n5\n"}, file{path: "d", del: true}, file{path: "sp ace\u00fc", data: "1"})
 		a = w.post(t, "/merge", m{"source_branch": "theirs", "target_branch": "main", "strategy": "merge", "commit_message": "M", "author": author})
-		require.Equal(t, []any{409, "merge_conflict", []any{"a"}, base, "merge conflict in 1 paths"},
+		require.Equal(t, []any{409, "merge_conflict", []any{"a"}, base, "merge conflict in 1 path"},
 			[]any{a.Status, a.At("conflict_type"), a.At("conflict_paths"), a.At("merge_base_sha"), a.At("error")}, a.Raw)
 
 		// Histories that share nothing.

@@ -147,7 +147,8 @@ func (q *queries) DueInboundWebhooks(ctx context.Context, now time.Time, limit i
 }
 
 // missedPause keeps checks apart that missed deliveries cause: one may be right at
-// the host, and its deliveries not arrive here.
+// the host, and its deliveries not arrive here. A delivery missed within it is
+// followed by a check at its end.
 const missedPause = 10 * time.Minute
 
 // NoteInbound implements [core.InboundStore]. A zero time leaves what is known.
@@ -157,7 +158,11 @@ func (q *queries) NoteInbound(ctx context.Context, repoID string, delivered, mis
 			UPDATE inbound_webhooks SET
 				last_delivery_at = CASE WHEN $1 > last_delivery_at THEN $1 ELSE last_delivery_at END,
 				last_missed_at = CASE WHEN $2 > last_missed_at THEN $2 ELSE last_missed_at END,
-				next_check = CASE WHEN next_check > $2 AND ($2 - checked_at >= $3 OR $2 - last_missed_at >= $3) AND state = $4 THEN $2 ELSE next_check END
+				next_check = CASE
+					WHEN state <> $4 OR next_check <= $2 THEN next_check
+					WHEN $2 - checked_at >= $3 OR $2 - last_missed_at >= $3 THEN $2
+					WHEN next_check > last_missed_at + $3 THEN last_missed_at + $3
+					ELSE next_check END
 			WHERE repo_id = $5`, micros(delivered), micros(missed), missedPause.Microseconds(), core.InboundActive, repoID)
 		return err
 	}))

@@ -272,7 +272,7 @@ func (s *Service) mergeTrees(ctx context.Context, m Merge, p *pack, r Merged) (c
 				paths = append(paths, path)
 			}
 		}
-		return "", &MergeError{Conflict: ConflictContent, Paths: paths, Base: r.Base, Err: core.Errorf(core.KindConflict, "merge conflict in %d paths", len(paths))}
+		return "", &MergeError{Conflict: ConflictContent, Paths: paths, Base: r.Base, Err: core.Errorf(core.KindConflict, "merge conflict in %s", core.Count(len(paths), "path"))}
 	}
 	if err != nil {
 		return "", fmt.Errorf("merge trees: %w", err)

@@ -229,7 +229,7 @@ func (h *history) run(ctx context.Context, commit core.ObjectID, folder string) 
 	if err := out.Wait(); err != nil {
 		return err
 	}
-	return core.Errorf(core.KindInternal, "the walk over history ended without an answer for %d paths", h.left)
+	return core.Errorf(core.KindInternal, "the walk over history ended without an answer for %s", core.Count(h.left, "path"))
 }
 
 // commit takes one commit: changed is what differs from its first parent.

@@ -371,8 +371,8 @@ func CredentialWarning(c core.SharedCredential, now time.Time) string {
 	case left <= 0:
 		return "it has expired" + rotate
 	case left < 48*time.Hour:
-		return fmt.Sprintf("it expires in %d hours", int(left.Hours())) + rotate
+		return "it expires in " + core.Count(int(left.Hours()), "hour") + rotate
 	default:
-		return fmt.Sprintf("it expires in %d days", int(left.Hours()/24)) + rotate
+		return "it expires in " + core.Count(int(left.Hours()/24), "day") + rotate
 	}
 }

@@ -27,7 +27,13 @@ const (
 	PushSent                    // the host may have got it, and done it
 )
 
-// Push runs a git push to its end and reports how far it came.
+// ErrNotSmart is that what answered a push was no list of refs of a git server: git
+// took it for one of the old "dumb" protocol, which writes by WebDAV. A page of HTML
+// is taken so, if it has no line ends.
+var ErrNotSmart = errors.New("the answer is not that of a git server")
+
+// Push runs a git push to its end and reports how far it came. [ErrNotSmart]: what
+// answered is no git server.
 //
 // Git's trace says it (GIT_TRACE2_EVENT, see api-trace2): which version of its
 // protocol the list of refs was in, if in any, and that the helper that talks
@@ -59,15 +65,19 @@ func (g *Git) Push(ctx context.Context, c Command, report bool, begun func()) (p
 		return PushAsked, nil, err
 	}
 	seen := make(chan struct{})
+	var dumb bool
 	go func() {
 		defer close(seen)
-		phase, options = readTrace(r, begun)
+		phase, options, dumb = readTrace(r, begun)
 	}()
 	err = p.Wait()
 	if derr := r.SetReadDeadline(time.Now().Add(drainTime)); derr != nil {
 		return PushSent, nil, errors.Join(err, derr)
 	}
 	<-seen
+	if dumb && err != nil {
+		err = fmt.Errorf("%w: %w", ErrNotSmart, err)
+	}
 	return phase, options, err
 }
 
@@ -76,7 +86,8 @@ func (g *Git) Push(ctx context.Context, c Command, report bool, begun func()) (p
 var tracedReport = regexp.MustCompile(`^\S+ \S+ +packet: +\S+< (ok|option) (.+)\n$`)
 
 // readTrace reads a trace to its end, and calls begun when a push begins to send.
-func readTrace(r io.Reader, begun func()) (phase PushPhase, options [][]string) {
+// dumb is whether the helper started the program for the "dumb" protocol.
+func readTrace(r io.Reader, begun func()) (phase PushPhase, options [][]string, dumb bool) {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -87,6 +98,8 @@ func readTrace(r io.Reader, begun func()) (phase PushPhase, options [][]string) 
 				begun()
 			}
 			phase = PushSent
+		case bytes.Contains(line, []byte(`"child_start"`)) && bytes.Contains(line, []byte(`"http-push"`)):
+			dumb = true
 		case bytes.Contains(line, []byte(`"negotiated-version"`)):
 			phase = max(phase, PushListed)
 		}
@@ -98,7 +111,7 @@ func readTrace(r io.Reader, begun func()) (phase PushPhase, options [][]string) 
 			options[len(options)-1] = append(options[len(options)-1], string(m[2]))
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return phase, slices.DeleteFunc(options, func(of []string) bool { return len(of) == 0 })
+			return phase, slices.DeleteFunc(options, func(of []string) bool { return len(of) == 0 }), dumb
 		}
 	}
 }

@@ -52,6 +52,11 @@ func TestService_Run_registersAndKeepsItCorrect(t *testing.T) {
 		require.Greater(t, b.webhook(r).NextCheck, now.Add(time.Second), "a moment later")
 	}
 
+	// Deleted once more a moment after a check, and missed: the end of the pause has it back.
+	b.host.set(func(h *hookHost) { delete(h.hooks, path) })
+	b.advance(11*time.Minute, func() bool { _, ok := b.host.at(path); return ok })
+	require.Less(t, b.clock.Now().Sub(b.webhook(r).LastMissedAt), time.Hour, "and not the daily check")
+
 	// A new secret is registered at once, and the old one works on.
 	rotated, err := b.s.Rotate(t.Context(), r.ID)
 	require.NoError(t, err)

@@ -264,7 +264,7 @@ func (x *run) holdBack(adv discovery.Advertisement, deleted, public int) error {
 	}
 	x.brake = heldListing{digest, since}
 	return &upstream.ClassifiedError{Class: core.ClassDiverged, Text: fmt.Sprintf(
-		"held back: the upstream now lists %d of %d branches and tags as gone; nothing is deleted before a listing at least %s later agrees", deleted, public, brakePause)}
+		"held back: of the %d branches and tags here the upstream lacks %d now; nothing is deleted before a listing at least %s later agrees", public, deleted, brakePause)}
 }
 
 // brakeEmpty is the brake for a listing without any ref, which must not even

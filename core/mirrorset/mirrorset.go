@@ -334,7 +334,7 @@ func (s *Service) look(ctx context.Context, set core.MirrorSet) error {
 		return err
 	}
 	if failed > 0 {
-		return core.Errorf(core.KindUpstreamUnavailable, "%d of %d repositories could not be made; they are tried again", failed, len(items))
+		return core.Errorf(core.KindUpstreamUnavailable, "%d of %s could not be made; what failed is tried again", failed, core.Count(len(items), "repository"))
 	}
 	return nil
 }

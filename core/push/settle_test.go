@@ -3,6 +3,7 @@ package push_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -136,16 +137,22 @@ func TestInvariant03_oldIDNeedsTime(t *testing.T) {
 // nothing is locked.
 func TestInvariant02_nothingWasSent(t *testing.T) {
 	t.Parallel()
-	html := forgetest.Fault{Status: 200, Body: "<html>Sign in</html>", Header: map[string][]string{"Content-Type": {"text/html"}}}
+	page := func(text string) forgetest.Fault {
+		return forgetest.Fault{Status: 200, Body: text, Header: map[string][]string{"Content-Type": {"text/html"}}}
+	}
 	for name, tc := range map[string]struct {
 		fault forgetest.Fault
 		kind  core.Kind
 		says  string
 	}{
-		"a page of HTML": {html, core.KindUpstreamUnavailable, "what answers there is no git server"},
-		"a bad gateway":  {forgetest.Fault{Status: 502}, core.KindUpstreamUnavailable, "upstream: "},
-		"cut off":        {forgetest.Fault{Drop: true}, core.KindUpstreamUnavailable, "upstream: "},
-		"silence":        {forgetest.Fault{Stall: true}, core.KindUpstreamTimeout, "the host stopped answering"},
+		// Git takes what has no line ends for an empty list of the old protocol.
+		"a page of one line":          {page("<html>Sign in</html>"), core.KindUpstreamUnavailable, "what answers there is no git server"},
+		"a page of lines":             {page("<html>\nSign in\n</html>\n"), core.KindUpstreamUnavailable, "the host's answer is not git's protocol"},
+		"a page that looks like refs": {page(strings.Repeat("1", 40) + "\trefs/heads/x\n"), core.KindUpstreamUnavailable, "what answers there is no git server"},
+		"an empty page":               {page(""), core.KindUpstreamUnavailable, "what answers there is no git server"},
+		"a bad gateway":               {forgetest.Fault{Status: 502}, core.KindUpstreamUnavailable, "upstream: "},
+		"cut off":                     {forgetest.Fault{Drop: true}, core.KindUpstreamUnavailable, "upstream: "},
+		"silence":                     {forgetest.Fault{Stall: true}, core.KindUpstreamTimeout, "the host stopped answering"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,12 +161,14 @@ func TestInvariant02_nothingWasSent(t *testing.T) {
 			_, id := b.seed(r, "refs/heads/main")
 			tc.fault.Kinds = []forgetest.Kind{forgetest.KindPushDiscover}
 			b.Forge.Inject(tc.fault)
-			// A deletion: on its way git prints nothing.
-			results := b.write(r, false, core.RefUpdate{Name: "refs/heads/main", Old: id})
-			require.Equal(t, tc.kind, results[0].Kind, results[0].Reason)
-			require.Contains(t, results[0].Reason, tc.says)
-			require.NotContains(t, results[0].Reason, "unknown")
-			require.Equal(t, []core.JournalState{core.JournalDropped}, b.Journal(r))
+			// A deletion: on its way git prints nothing. Of another change it does.
+			for _, u := range []core.RefUpdate{{Name: "refs/heads/main", Old: id}, {Name: "refs/heads/new", New: id}} {
+				results := b.write(r, false, u)
+				require.Equal(t, tc.kind, results[0].Kind, results[0].Reason)
+				require.Contains(t, results[0].Reason, tc.says)
+				require.NotContains(t, results[0].Reason, "unknown")
+			}
+			require.Equal(t, []core.JournalState{core.JournalDropped, core.JournalDropped}, b.Journal(r))
 			require.Empty(t, b.push.Unsettled(r.ID))
 			b.inSync(r)
 		})

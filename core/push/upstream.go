@@ -286,8 +286,8 @@ func (s *Service) runPush(ctx context.Context, w Session, r git.Remote, idx []in
 	if errors.As(err, &exit) {
 		exit.Stderr = hosterror.Redact(stderr.String(), r.Secrets()...)
 	}
-	if phase == git.PushAsked && len(lines) > 0 {
-		// Results of git's own, on a response that is not a list of refs.
+	if phase == git.PushAsked && (len(lines) > 0 || errors.Is(err, git.ErrNotSmart)) {
+		// Git's own results, or its own failure, on a response that is not a list of refs.
 		lines, err = nil, &hosterror.Error{
 			Class: core.ClassProtocol, HostText: "a page, or the old \"dumb\" HTTP protocol", Err: err,
 		}

@@ -80,7 +80,7 @@ func (s *Service) CheckCreate(ctx context.Context, org string) error {
 	}
 	if limits.Repositories > 0 && usage.Repositories >= limits.Repositories {
 		return core.Errorf(core.KindPermission,
-			"the organisation %q may have %d repositories and has %d: delete one, or have the operator raise the limit (headwater org limits)", org, limits.Repositories, usage.Repositories)
+			"the organisation %q may have %s and has %d: delete one, or have the operator raise the limit (headwater org limits)", org, core.Count(limits.Repositories, "repository"), usage.Repositories)
 	}
 	return checkDisk(org, limits, usage)
 }

@@ -48,7 +48,7 @@ func TestRebuild_manyMissingAtOnceWaitForAPerson(t *testing.T) {
 	require.NoError(t, b.rebuild.Check(all[5]))
 	problems, waiting := b.rebuild.Problems()
 	require.True(t, waiting)
-	require.Contains(t, problems[0], "5 repositories are missing at once")
+	require.Contains(t, problems[0], "not mounted: 5 repositories")
 
 	// A person says go on for one; the disk of the others is mounted again.
 	d, damaged, err := b.rebuild.GoOn(t.Context(), all[0])

@@ -128,13 +128,13 @@ func Sentence(r core.Repository, d core.Damage) string {
 		return fmt.Sprintf("the content of this repository was damaged here (%s) and is being fetched from its upstream again; retry shortly", d.Reason)
 	case core.DamageWaiting:
 		return fmt.Sprintf("the content of this repository is not here (%s), together with that of many others, as if a disk were not mounted: "+
-			"mount it; or, if the content is really gone, say go on: headwater repo rebuild %s", d.Reason, r.Name)
+			"mount it; or, if the content is really gone, say go on: headwater repo rebuild %s", d.Reason, core.ShellWord(r.Name))
 	case core.DamageLost:
 		return fmt.Sprintf("the content of this repository is gone (%s), and it has no upstream to fetch it from: "+
-			"restore its folder from a backup (docs/recovery.md), or link it to an upstream: headwater repo attach %s URL", d.Reason, r.Name)
+			"restore its folder from a backup (docs/recovery.md), or link it to an upstream: headwater repo attach %s URL", d.Reason, core.ShellWord(r.Name))
 	}
 	return fmt.Sprintf("a part of this repository cannot be read (%s), and it has no upstream to fetch it from: "+
-		"restore its folder from a backup (docs/recovery.md), then headwater repo rebuild %s", d.Reason, r.Name)
+		"restore its folder from a backup (docs/recovery.md), then headwater repo rebuild %s", d.Reason, core.ShellWord(r.Name))
 }
 
 // Problems says in one sentence each what an operator has to look at, and whether
@@ -147,13 +147,13 @@ func (s *Service) Problems() (problems []string, waiting bool) {
 		count[d.State]++
 	}
 	if n := count[core.DamageWaiting]; n > 0 {
-		problems = append(problems, fmt.Sprintf("%d repositories are missing at once, as if a disk were not mounted: mount it, or say go on with headwater repo rebuild --all", n))
+		problems = append(problems, "missing at once, as if a disk were not mounted: "+core.Count(n, "repository")+"; mount it, or say go on with headwater repo rebuild --all")
 	}
 	if n := count[core.DamageLost] + count[core.DamagePartial]; n > 0 {
-		problems = append(problems, fmt.Sprintf("%d repositories without upstream are missing or damaged: restore them from a backup", n))
+		problems = append(problems, "missing or damaged, and without an upstream: "+core.Count(n, "repository")+"; headwater repo show says how to restore each from a backup")
 	}
 	if n := count[core.DamageRebuilding]; n > 0 {
-		problems = append(problems, fmt.Sprintf("%d repositories were damaged and are being fetched from their upstreams again", n))
+		problems = append(problems, "damaged, and being fetched from the upstream again: "+core.Count(n, "repository"))
 	}
 	return problems, count[core.DamageWaiting] > 0
 }

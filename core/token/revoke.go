@@ -86,7 +86,7 @@ func disableKey(ctx context.Context, q core.Queries, org, name string, now time.
 	case 1:
 		return found[0], q.DisableKey(ctx, org, found[0], now)
 	}
-	return "", core.Errorf(core.KindInvalid, "%d keys have the key id %q; name one by its own id: %s", len(found), name, strings.Join(found, ", "))
+	return "", core.Errorf(core.KindInvalid, "the key id %q is that of %s; name one by its own id: %s", name, core.Count(len(found), "key"), strings.Join(found, ", "))
 }
 
 // row returns the revocation that is asked for.

@@ -79,6 +79,11 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 		// A stranger may have the name: that its git answers proves nothing.
 		return Condition{}, coreError(op, err)
 	}
+	if c.State == core.UpstreamDeleted && redirected(err) {
+		// A host that cannot be asked by id has it at another place, which the
+		// class of its git's failure says: a name that leads elsewhere is not gone.
+		return Condition{Unknown: up.Host + " sends elsewhere who asks for " + up.Owner + "/" + up.Name + ", and does not answer to its id"}, nil
+	}
 	// Its git answers to what the API does not show: then it is the API that the
 	// credential does not open, or that is not the whole of one.
 	if c.State == core.UpstreamDeleted && err != nil {
@@ -97,11 +102,14 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 // would say again, such as that its name leads elsewhere: not that it had no time.
 func answered(err error) bool {
 	pe, ok := errors.AsType[*providers.Error](err)
-	if !ok {
-		return false
-	}
-	redirect := pe.HTTPStatus/100 == 3 // GitHub's answer to the old name of a repository
-	return redirect || pe.Code != providers.CodeRateLimited && pe.Code != providers.CodeUnavailable
+	return ok && (redirected(err) || pe.Code != providers.CodeRateLimited && pe.Code != providers.CodeUnavailable)
+}
+
+// redirected reports whether the host answered to the name of a repository by naming
+// another place, as hosts do after a rename.
+func redirected(err error) bool {
+	pe, ok := errors.AsType[*providers.Error](err)
+	return ok && pe.HTTPStatus/100 == 3
 }
 
 // apiClosed says that the credential does not open the host's API.

@@ -138,6 +138,30 @@ func TestService_Confirm_hostWithoutIDs(t *testing.T) {
 	require.NotZero(t, b.Monitor.Identity(b.Reload(r)).Confirmed)
 }
 
+// Such a host redirects who asks by the name of before a rename: that is not gone.
+func TestService_renamedAtAHostWithoutIDs(t *testing.T) {
+	t.Parallel()
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	b.Forge.RenameRepo("acme/a", "acme/b")
+	api.set(func(a *hostAPI) {
+		a.byName = true
+		a.nameErr = &providers.Error{Code: providers.CodeUnavailable, HTTPStatus: http.StatusMovedPermanently, Message: "the host redirects"}
+	})
+	got := side(b, r, "x", one)
+	require.Equal(t, core.KindUpstreamRejected, got.Kind, got.Reason)
+	require.Contains(t, got.Reason, "redirect")
+	check(b, r)
+	require.Zero(t, b.State(r).UpstreamState)
+	require.Equal(t, core.ClassMoved, b.State(r).LastClass)
+	require.NotContains(t, b.State(r).LastError, "no such page")
+
+	require.NoError(t, b.Forge.Forge.DeleteRepo("acme/b"))
+	api.set(func(a *hostAPI) { a.nameErr = nil })
+	check(b, r)
+	require.Equal(t, core.UpstreamDeleted, b.State(r).UpstreamState)
+}
+
 func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
 	t.Parallel()
 	b, api := newStatusBench(t)

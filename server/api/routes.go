@@ -152,7 +152,7 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 			methodNotAllowed(x, methods)
 			return nil
 		}
-		if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") && r.ContentLength != 0 {
+		if coding := r.Header.Get("Content-Encoding"); op.in.body != nil && coding != "" && !strings.EqualFold(coding, "identity") && r.ContentLength != 0 {
 			// A small body could become a large one.
 			return op.shapeError(errBodyCoding)
 		}

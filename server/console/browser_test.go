@@ -315,7 +315,7 @@ func TestBrowser_actions(t *testing.T) {
 	w.run(chromedp.KeyEvent("/"), chromedp.SendKeys("#q", "widget", chromedp.ByQuery))
 	said("1 of 2")
 	w.run(chromedp.Click("[data-all]", chromedp.ByQuery), chromedp.Click(`button[value=sync]`, chromedp.ByQuery))
-	said("1 repositories")
+	said("1 repository")
 	w.keep("bulk-light")
 	click("main form button")
 	said("Done for 1 of 1")

@@ -393,7 +393,7 @@ func TestConsole_bulk(t *testing.T) {
 	w := b.signedIn(t, all, core.ConsoleOperator)
 	form := url.Values{"which": {"matching"}, "action": {"set"}, "poll": {"2m"}, "host": {b.forge.Host()}}
 	p := w.post("/console/repositories/bulk", same, form)
-	require.Contains(t, p.Body, "Set poll to 2m: 1 repositories")
+	require.Contains(t, p.Body, "Set poll to 2m: 1 repository")
 	form.Set("confirmed", "yes")
 	require.Contains(t, w.post("/console/repositories/bulk", same, form).Body, "Done for 1 of 1")
 	s, err := b.store.Settings(t.Context(), b.id(t))

@@ -49,6 +49,7 @@ func functions() template.FuncMap {
 		"stamp":    func(t any) string { return instant(t).Format("2006-01-02 15:04:05 UTC") },
 		"iso":      func(t any) string { return instant(t).Format(time.RFC3339) },
 		"bytes":    core.ByteSize,
+		"count":    func(n int, noun string) string { return core.Count(n, noun) },
 		"short":    func(id any) string { s := fmt.Sprint(id); return s[:min(len(s), 10)] },
 		"refname":  refName,
 		"millis":   func(ms int64) string { return took(time.Duration(ms) * time.Millisecond) },

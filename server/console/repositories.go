@@ -213,7 +213,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, s *session) error
 	case len(rows) == 0:
 		return core.Errorf(core.KindInvalid, "no repository was chosen; go back and tick some, or choose all that match")
 	case len(rows) > maxBulk:
-		return core.Errorf(core.KindInvalid, "%d repositories are more than one form changes (%d); narrow the filter", len(rows), maxBulk)
+		return core.Errorf(core.KindInvalid, "one form changes %d repositories at most, and these are %d; narrow the filter", maxBulk, len(rows))
 	}
 	act, what, err := c.bulkAction(r.PostForm)
 	if err != nil {

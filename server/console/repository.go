@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -176,7 +175,7 @@ func freshWords(view client.Repository, now time.Time) string {
 	case s.ObservedAt == nil:
 		return "waiting for its first sync"
 	case len(s.HeldRefs) > 0:
-		return confirmed + "; " + strconv.Itoa(len(s.HeldRefs)) + " refs wait for a decision below"
+		return confirmed + "; waiting for a decision, below: " + core.Count(len(s.HeldRefs), "ref")
 	}
 	return "fresh: " + confirmed
 }

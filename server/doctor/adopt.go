@@ -63,7 +63,7 @@ func Adopt(ctx context.Context, dataDir string, s AdoptStore, g *git.Git, now ti
 func (a *Adoption) adopt(ctx context.Context, s AdoptStore, g *git.Git, now time.Time) error {
 	d, err := repo.ReadDescription(a.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("it does not say whose it is: headwater repo adopt %s NAME takes a copy of it", a.Dir)
+		return fmt.Errorf("it does not say whose it is: headwater repo adopt %s NAME takes a copy of it", word(a.Dir))
 	}
 	if err != nil {
 		return err

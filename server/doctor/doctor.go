@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/server/backup"
@@ -69,7 +70,7 @@ func Look(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	if _, err := os.Lstat(filepath.Join(o.DataDir, backup.RestoringFile)); err == nil {
-		l.problem(o.DataDir, "a restore did not finish", "headwater restore BACKUP --data "+o.DataDir)
+		l.problem(o.DataDir, "a restore did not finish", l.command("headwater restore BACKUP"))
 		return l.report, nil // nothing else is as it will be
 	}
 	l.space()
@@ -98,10 +99,16 @@ func Look(ctx context.Context, o Options) (Report, error) {
 	return l.report, nil
 }
 
+// localOrg is the organisation that commands act for without --org.
+const localOrg = "local"
+
 type look struct {
 	Options
 	report Report
 }
+
+// command is a command line about the data directory.
+func (l *look) command(line string) string { return line + " --data " + core.ShellWord(l.DataDir) }
 
 func (l *look) problem(subject, what, next string) {
 	l.report.Findings = append(l.report.Findings, Finding{Problem: true, Subject: subject, What: what, Next: next})
@@ -122,7 +129,7 @@ func (l *look) space() {
 	}
 	// File systems that make inodes as they need them say 0 of 0.
 	if s.Files > 0 && s.Ffree < lowInodes {
-		l.problem(l.DataDir, fmt.Sprintf("the disk has %d inodes left; no more files can be made when it has none", s.Ffree), "remove files from it, or move the data directory")
+		l.problem(l.DataDir, fmt.Sprintf("the disk has %s left; no more files can be made when it has none", core.Count(int64(s.Ffree), "inode")), "remove files from it, or move the data directory")
 	}
 }
 
@@ -135,7 +142,7 @@ func (l *look) keys() {
 			}
 			info, err := d.Info()
 			if err == nil && d.Type().IsRegular() && filepath.Base(path) != "ca.pem" && filepath.Base(path) != "cert.pem" && info.Mode().Perm()&0o077 != 0 {
-				l.problem(path, "others than its owner may read it", "chmod 600 "+path)
+				l.problem(path, "others than its owner may read it", "chmod 600 "+core.ShellWord(path))
 			}
 			return nil
 		})
@@ -151,16 +158,16 @@ func (l *look) database(ctx context.Context) ([]store.SnapshotRepository, error)
 	}
 	switch {
 	case found.Missing:
-		l.problem(path, "there is no database", "headwater restore BACKUP into an empty folder; without a backup: headwater doctor --adopt --data "+l.DataDir)
+		l.problem(path, "there is no database", "headwater restore BACKUP into an empty folder; without a backup: "+l.command("headwater doctor --adopt"))
 		return nil, nil
 	case found.Damage != "":
-		l.problem(path, found.Damage, "headwater restore BACKUP into an empty folder; without a backup move the file away, then: headwater doctor --adopt --data "+l.DataDir)
+		l.problem(path, found.Damage, "headwater restore BACKUP into an empty folder; without a backup move the file away, then: "+l.command("headwater doctor --adopt"))
 		return nil, nil
 	}
 	if key := filepath.Join(l.DataDir, "keys", "seal.json"); found.Sealed > 0 && !l.SealKey {
 		if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
-			l.problem(key, fmt.Sprintf("the sealing key is missing, and %d secrets are sealed with it", found.Sealed),
-				"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with headwater doctor --new-seal-key, then set credentials and webhooks again")
+			l.problem(key, fmt.Sprintf("the sealing key is missing, and the database has %s sealed with it", core.Count(found.Sealed, "secret")),
+				"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with "+l.command("headwater doctor --new-seal-key")+", then set credentials and webhooks again")
 		}
 	}
 	snapshot, err := store.OpenSnapshot(ctx, path)
@@ -174,7 +181,7 @@ func (l *look) database(ctx context.Context) ([]store.SnapshotRepository, error)
 		return nil, err
 	}
 	if held {
-		l.notice(path, "deliveries of webhooks are held since a restore", "headwater restore review --data "+l.DataDir+", then headwater restore confirm")
+		l.notice(path, "deliveries of webhooks are held since a restore", l.command("headwater restore review")+", then "+l.command("headwater restore confirm"))
 	}
 	l.report.Repositories = len(repositories)
 	return repositories, nil
@@ -197,10 +204,10 @@ func (l *look) folders(known []store.SnapshotRepository) error {
 		d, err := repo.ReadDescription(dir)
 		if err != nil {
 			l.problem(Shown(dir), "the database does not know this repository, and it does not say whose it is: "+Shown(err.Error()),
-				"headwater repo adopt "+Shown(dir)+" NAME --data "+l.DataDir+", then remove it")
+				l.command("headwater repo adopt "+word(dir)+" NAME")+", then remove it")
 			continue
 		}
-		l.problem(Shown(dir), fmt.Sprintf("the database does not know this repository, which was %s of %s", Shown(d.Name), Shown(d.Organisation)), "headwater doctor --adopt --data "+l.DataDir)
+		l.problem(Shown(dir), fmt.Sprintf("the database does not know this repository, which was %s of %s", Shown(d.Name), Shown(d.Organisation)), l.command("headwater doctor --adopt"))
 	}
 	return nil
 }
@@ -213,13 +220,29 @@ func Shown(text string) string {
 	return text
 }
 
+// word is a path as a word of a command, if it can be one.
+func word(path string) string {
+	if shown := Shown(path); shown != path {
+		return shown
+	}
+	return core.ShellWord(path)
+}
+
 // repository looks at the folder of a repository.
 func (l *look) repository(ctx context.Context, r store.SnapshotRepository) error {
 	dir := repo.PathIn(l.DataDir, r.ID)
 	subject := fmt.Sprintf("%s (%s)", r.Name, r.ID)
-	next := "bring " + dir + " back from a backup: headwater restore BACKUP into an empty folder, then copy it"
+	// Only this verifies what a folder has: a sync that finds nothing new reads nothing.
+	rebuild := l.command("headwater repo rebuild " + core.ShellWord(r.Name))
+	if r.Org != localOrg {
+		rebuild += " --org " + core.ShellWord(r.Org)
+	}
+	if !l.Running {
+		rebuild = "start the server, then: " + rebuild
+	}
+	next := "bring " + dir + " back from a backup: headwater restore BACKUP into an empty folder, then copy it; after that: " + rebuild
 	if r.Synced {
-		next = "headwater repo sync " + r.Name + ", which fetches it again from its upstream"
+		next = rebuild + ", which fetches it again from its upstream"
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		l.problem(subject, "its folder "+dir+" is missing", next)

@@ -20,8 +20,6 @@ const (
 	// StreamGrace is the grace of a body that is made while it is sent: git
 	// reads the next objects of a pack, a program writes the next file.
 	StreamGrace = time.Minute
-	// maxReadBody is how much of the body of a request by GET is read, in bytes.
-	maxReadBody = 1 << 20
 )
 
 // ErrSlowBody is the error of a body that was cut. Its answer is 408 (RFC 9110,
@@ -106,32 +104,19 @@ func Pace(next http.Handler, grace time.Duration) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		_ = http.NewResponseController(w).SetReadDeadline(SocketTime().Add(grace))
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			_ = http.NewResponseController(w).SetReadDeadline(SocketTime().Add(grace))
 			next.ServeHTTP(w, r)
 			return
 		}
-		// No operation reads such a body, and a deadline that is left on the
-		// connection would end the stream of an answer.
-		body := NewPaced(w, r, grace)
-		_, err := io.CopyN(io.Discard, body, maxReadBody)
-		switch {
-		case errors.Is(err, io.EOF):
-			next.ServeHTTP(w, r)
-		case errors.Is(err, ErrSlowBody):
-			refuse(w, http.StatusRequestTimeout, ErrSlowBody.Error())
-		case err != nil:
-			refuse(w, http.StatusBadRequest, "the request body was cut off")
-		default:
-			refuse(w, http.StatusRequestEntityTooLarge, "a request by "+r.Method+" takes no body")
-		}
+		// Such a body means nothing (RFC 9110, 9.3.1), so nobody reads it, and the
+		// connection ends with it. The deadline bounds how long net/http waits for
+		// the rest once the answer is out; nothing else reads there until then.
+		w.Header().Set("Connection", "close")
+		r = r.WithContext(r.Context())
+		r.Body, r.ContentLength = http.NoBody, 0
+		next.ServeHTTP(w, r)
 	})
-}
-
-// refuse answers without a surface, in a form that all clients read.
-func refuse(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Connection", "close")
-	http.Error(w, text, status)
 }
 
 // BodyError says of the error of a read of a body what the sender has to know.

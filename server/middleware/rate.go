@@ -97,7 +97,7 @@ func (r *Rates) Take(ctx context.Context, header http.Header, id access.Identity
 	wait = max(time.Duration(math.Ceil(wait.Seconds()))*time.Second, time.Second)
 	return &core.Error{
 		Kind: core.KindRateLimited, RetryAfter: wait,
-		Message: fmt.Sprintf("%s may send %d requests a second; try again in %d s", refused.whose, refused.second, int(wait.Seconds())),
+		Message: fmt.Sprintf("%s may send %s a second; try again in %d s", refused.whose, core.Count(refused.second, "request"), int(wait.Seconds())),
 	}
 }
 

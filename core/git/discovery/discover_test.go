@@ -208,7 +208,7 @@ func TestDiscoverer_Refs_httpErrors(t *testing.T) {
 		{"451", 451, nil, "", hosterror.Error{Class: core.ClassRefused, Status: 451, HostText: "the host answered 451 Unavailable For Legal Reasons"}},
 		{"500", 500, nil, "", hosterror.Error{Class: core.ClassUnavailable, Status: 500, HostText: "the host answered 500 Internal Server Error"}},
 		{"503", 503, map[string]string{"Content-Type": "text/plain", "Retry-After": "5"}, strings.Repeat("busy ", 2000), hosterror.Error{Class: core.ClassUnavailable, Status: 503, HostText: strings.Repeat("busy ", 99) + "bu...", RetryAfter: 5 * time.Second}},
-		{"301", 301, map[string]string{"Location": "https://u:p@other.example/c/d.git/info/refs?token=abc"}, "", hosterror.Error{Class: core.ClassMoved, Status: 301, HostText: "the repository has moved to other.example/c/d.git/info/refs"}},
+		{"301", 301, map[string]string{"Location": "https://u:p@other.example/c/d.git/info/refs?token=abc"}, "", hosterror.Error{Class: core.ClassMoved, Status: 301, HostText: "the repository has moved to other.example/c/d.git"}},
 		{"302 nowhere", 302, nil, "", hosterror.Error{Class: core.ClassMoved, Status: 302, HostText: "the repository has moved"}},
 		{"400", 400, nil, "", hosterror.Error{Class: core.ClassRefused, Status: 400, HostText: "the host answered 400 Bad Request"}},
 		{"dumb", 200, map[string]string{"Content-Type": "text/plain"}, idA + "\trefs/heads/a\n", hosterror.Error{Class: core.ClassNotFound, HostText: `there is no git repository at the upstream's address, or its server has only the old "dumb" HTTP protocol`}},

@@ -48,7 +48,7 @@ func statusError(resp *http.Response, r git.Remote) *hosterror.Error {
 		// a token, and where it leads is not needed to tell a person.
 		e.HostText = "the repository has moved"
 		if to, err := resp.Location(); err == nil {
-			e.HostText = hosterror.Text("the repository has moved to "+to.Host+to.EscapedPath(), r.Secrets()...)
+			e.HostText = hosterror.Text("the repository has moved to "+to.Host+strings.TrimSuffix(to.EscapedPath(), "/info/refs"), r.Secrets()...)
 		}
 	}
 	if resp.StatusCode == http.StatusProxyAuthRequired {

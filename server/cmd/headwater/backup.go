@@ -12,6 +12,8 @@ import (
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/server/backup"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // passphraseVariable holds the passphrase of the keys in a backup. It has no flag: a
@@ -137,11 +139,11 @@ func keysFor(cmd *cobra.Command, env lookupEnv, withKeys bool, passphraseFile st
 func printBackup(cmd *cobra.Command, r backup.Result) {
 	out := cmd.OutOrStdout()
 	n := len(r.Manifest.Repositories)
-	fmt.Fprintf(out, "Backed up to %s: the database, and %d of %d repositories", r.Dir, r.Manifest.Included(), n)
+	fmt.Fprintf(out, "Backed up to %s: the database, and %d of %s", r.Dir, r.Manifest.Included(), core.Count(n, "repository"))
 	if rest := n - r.Manifest.Included(); rest > 0 {
-		fmt.Fprintf(out, "; %d are fetched again from their upstreams (--all copies them, too)", rest)
+		fmt.Fprintf(out, "; not in it, since the upstream has it: %d (--all copies them, too)", rest)
 	}
-	fmt.Fprintf(out, ".\nCopied %d bytes; writers waited %s.\n", r.Copied, r.Held.Round(time.Millisecond))
+	fmt.Fprintf(out, ".\nCopied %s; writers waited %s.\n", core.Count(r.Copied, "byte"), r.Held.Round(time.Millisecond))
 	if r.Manifest.Keys {
 		fmt.Fprintln(out, "The keys are in it, encrypted. Keep the passphrase or identity elsewhere.")
 	} else {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	rest "github.com/headwater-git/headwater/server/client"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // sharedCredentialCommands are the subcommands of credential about those of the whole
@@ -164,7 +166,7 @@ func newSharedShowCommand() *cobra.Command {
 }
 
 func printShared(cmd *cobra.Command, one rest.Shared) error {
-	err := answer(cmd, one, "%s is for %s/%s and used by %d repositories.%s", one.Name, one.UpstreamHost, one.Owner, one.UsedBy, expiryText(one))
+	err := answer(cmd, one, "%s is for %s/%s and used by %s.%s", one.Name, one.UpstreamHost, one.Owner, core.Count(one.UsedBy, "repository"), expiryText(one))
 	out := forPeople(cmd)
 	if one.Warning != "" {
 		fmt.Fprintf(out, "Warning: %s\n", one.Warning)
@@ -263,7 +265,7 @@ func newAssignmentCommand(
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", failed.Repository, failed.Error)
 		}
 		if n := len(result.Failed); n > 0 {
-			return failf("mend what is said above and run it again for those", "%d of %d repositories failed", n, len(names))
+			return failf("mend what is said above and run it again for those", "%d of %s failed", n, core.Count(len(names), "repository"))
 		}
 		return nil
 	})

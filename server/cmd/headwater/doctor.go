@@ -92,7 +92,7 @@ func printReport(out io.Writer, r doctor.Report, asJSON bool) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(out, "%s: the server is %s, %d repositories.\n", r.DataDir, state, r.Repositories)
+		fmt.Fprintf(out, "%s: the server is %s, %s.\n", r.DataDir, state, core.Count(r.Repositories, "repository"))
 		for _, f := range r.Findings {
 			word := "note"
 			if f.Problem {
@@ -102,7 +102,7 @@ func printReport(out io.Writer, r doctor.Report, asJSON bool) error {
 		}
 	}
 	if n := r.Problems(); n > 0 {
-		return failf("do what is said beside each", "%d problems", n)
+		return failf("do what is said beside each", "%s", core.Count(n, "problem"))
 	}
 	if !asJSON {
 		fmt.Fprintln(out, "Nothing is wrong.")
@@ -140,16 +140,16 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 		case a.Refused != "":
 			fmt.Fprintf(out, "Left as it is: %s: %s\n", doctor.Shown(a.Dir), a.Refused)
 		case a.Synced:
-			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: headwater credential set %s\n", a.Name, a.Organisation, a.Name)
+			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: headwater credential set %s\n", a.Name, a.Organisation, core.ShellWord(a.Name))
 		default:
 			fmt.Fprintf(out, "Adopted %s of %s.\n", a.Name, a.Organisation)
 		}
 	}
 	if refused > 0 {
-		return failf("do what is said beside each", "%d of %d folders were not adopted", refused, len(all))
+		return failf("do what is said beside each", "not adopted: %d of %s", refused, core.Count(len(all), "folder"))
 	}
 	if !asJSON {
-		fmt.Fprintf(out, "%d repositories adopted. Give other organisations than %s a key (headwater org key add), then start the server.\n", len(all), localOrg)
+		fmt.Fprintf(out, "Adopted %s. Give other organisations than %s a key (headwater org key add), then start the server.\n", core.Count(len(all), "repository"), localOrg)
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func adoptOne(cmd *cobra.Command, s core.Store, dir dataDir, from, org, name str
 	}
 	leftOut := ""
 	if a.LeftOut > 0 {
-		leftOut = fmt.Sprintf("; %d that are neither branches, tags nor notes were left out", a.LeftOut)
+		leftOut = fmt.Sprintf("; left out, as neither branches, tags nor notes: %d", a.LeftOut)
 	}
 	value := struct {
 		Repo    string `json:"repo"`
@@ -250,5 +250,5 @@ func adoptOne(cmd *cobra.Command, s core.Store, dir dataDir, from, org, name str
 		Refs    int    `json:"refs"`
 		LeftOut int    `json:"left_out"`
 	}{name, r.ID, a.Refs, a.LeftOut}
-	return answer(cmd, value, "Adopted %s as %s: %d refs%s.\nTo follow its upstream: headwater repo attach %s URL", from, name, a.Refs, leftOut, name)
+	return answer(cmd, value, "Adopted %s as %s: %s%s.\nTo follow its upstream: headwater repo attach %s URL", from, name, core.Count(a.Refs, "ref"), leftOut, core.ShellWord(name))
 }

@@ -30,7 +30,7 @@ func letThrough(h rest.Held, repo string) string {
 	if h.State != string(core.RewriteHeld) {
 		return ""
 	}
-	return " (headwater rewrite approve " + repo + " " + h.RewriteID + ")"
+	return " (headwater rewrite approve " + core.ShellWord(repo) + " " + h.RewriteID + ")"
 }
 
 // keptOut are the lines that say which refs are not as the upstream has them.
@@ -63,13 +63,13 @@ func follow(ctx context.Context, c *client, name string, wanted int64, out io.Wr
 	for {
 		r, err := c.GetRepository(ctx, name, c.as(name, access.GitRead))
 		if ctx.Err() != nil {
-			return r, failf("the sync goes on in the server; look again: headwater repo show "+name, "stopped following %s", name)
+			return r, failf("the sync goes on in the server; look again: headwater repo show "+core.ShellWord(name), "stopped following %s", name)
 		}
 		if err != nil {
 			return r, c.explain(err, "follow the sync of "+name)
 		}
 		if r.Sync == nil {
-			return r, failf("see the repository: headwater repo show "+name, "%s is not linked to an upstream any more", name)
+			return r, failf("see the repository: headwater repo show "+core.ShellWord(name), "%s is not linked to an upstream any more", name)
 		}
 		if r.Sync.Progress != nil {
 			show.update(*r.Sync.Progress)
@@ -141,9 +141,9 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 	case core.TellsOperator(e.Message):
 		return "do that; the sync is tried again by itself"
 	case class == core.ClassNetwork && (strings.Contains(e.Message, "resolve") || strings.Contains(e.Message, "does not exist in the DNS")):
-		return "check the spelling of the host; if it is wrong: headwater repo repoint " + r.RepoName + " URL"
+		return "check the spelling of the host; if it is wrong: headwater repo repoint " + core.ShellWord(r.RepoName) + " URL"
 	case (class == core.ClassAuth || class == core.ClassNotFound) && r.BaseRepo != nil && r.BaseRepo.Provider == "github":
-		return "let the App see the repository: add it to the App's installation at the host, then: headwater repo sync " + r.RepoName
+		return "let the App see the repository: add it to the App's installation at the host, then: headwater repo sync " + core.ShellWord(r.RepoName)
 	}
 	return nextForClass(class, r.RepoName)
 }
@@ -153,21 +153,21 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 func nextForClass(class core.ErrorClass, name string) string {
 	switch class {
 	case core.ClassAuth:
-		return "store a credential that can read it: headwater credential set " + name
+		return "store a credential that can read it: headwater credential set " + core.ShellWord(name)
 	case core.ClassRevoked:
-		return "install the App on the repository's owner again, then: headwater repo sync " + name
+		return "install the App on the repository's owner again, then: headwater repo sync " + core.ShellWord(name)
 	case core.ClassNotFound:
-		return "check the address; a private repository needs a credential: headwater credential set " + name + "; if it was a mistake: headwater repo delete --yes " + name
+		return "check the address; a private repository needs a credential: headwater credential set " + core.ShellWord(name) + "; if it was a mistake: headwater repo delete --yes " + core.ShellWord(name)
 	case core.ClassMoved:
-		return "if the repository has moved: headwater repo repoint " + name + " URL"
+		return "if the repository has moved: headwater repo repoint " + core.ShellWord(name) + " URL"
 	case core.ClassProtocol:
 		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
-		return "wait: the server tries again by itself; headwater repo show " + name + " tells when it worked"
+		return "wait: the server tries again by itself; headwater repo show " + core.ShellWord(name) + " tells when it worked"
 	case core.ClassRefused:
 		return "do what the sentence says; if this is your own host inside your network, set allow_private for it in providers.hcl and start the server again"
 	case core.ClassDiverged:
-		return "look at the branches at the host; if they are right: headwater repo sync " + name
+		return "look at the branches at the host; if they are right: headwater repo sync " + core.ShellWord(name)
 	case core.ClassTooLarge:
 		return "make room at the host, or here: free disk space or raise the limits"
 	case core.ClassResource:
@@ -186,11 +186,11 @@ func nextForUpstream(state core.UpstreamState, name string) string {
 	case core.UpstreamArchived:
 		return "unarchive it at the host to push again; reads go on"
 	case core.UpstreamPrivate, core.UpstreamRevoked:
-		return "store a credential that can read it: headwater credential set " + name
+		return "store a credential that can read it: headwater credential set " + core.ShellWord(name)
 	case core.UpstreamSuspended:
 		return "the owner of the App's installation unsuspends it at the host"
 	case core.UpstreamDeleted, core.UpstreamReplaced:
-		return "follow another one: headwater repo repoint " + name + " URL, or keep the content: headwater repo detach " + name
+		return "follow another one: headwater repo repoint " + core.ShellWord(name) + " URL, or keep the content: headwater repo detach " + core.ShellWord(name)
 	}
 	return ""
 }

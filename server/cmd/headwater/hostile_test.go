@@ -198,7 +198,7 @@ func TestDoctor_foreignFolders(t *testing.T) {
 	}
 	both.Wait()
 	out, _, err := runCLI(t, noEnv, "doctor", "--adopt", "--data", string(data))
-	require.ErrorContains(t, err, "6 of 6 folders were not adopted")
+	require.ErrorContains(t, err, "not adopted: 6 of 6 folders")
 	require.NotContains(t, out, "\x1b")
 	s := startServer(t, data)
 	_, err = s.cli(t, "repo", "show", "team/one")

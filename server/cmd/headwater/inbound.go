@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	rest "github.com/headwater-git/headwater/server/client"
 )
@@ -126,7 +127,7 @@ days.`,
 			if r.Incomplete {
 				rest = "\nThe host does not know all of them any more. Polling finds the rest; for one repository: headwater repo sync NAME"
 			}
-			return answer(cmd, r, "%d webhook(s) lost since %s, %d sent again.%s", r.Failed, r.Since.Local().Format(time.RFC3339), r.Replayed, rest)
+			return answer(cmd, r, "Lost since %[2]s: %[1]s; sent again: %[3]d.%[4]s", core.Count(r.Failed, "webhook"), r.Since.Local().Format(time.RFC3339), r.Replayed, rest)
 		},
 	}
 	bindConnect(cmd, &o)

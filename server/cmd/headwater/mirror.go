@@ -140,7 +140,7 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 			return err
 		}
 		if !same {
-			return failf("choose another name with --id, or have it follow this upstream: headwater repo repoint "+name+" "+address,
+			return failf("choose another name with --id, or have it follow this upstream: headwater repo repoint "+core.ShellWord(name)+" "+address,
 				"the repository %s exists already, and does not follow %s", name, up)
 		}
 		fmt.Fprintln(out, "  it is mirrored already: bringing it up to date")
@@ -291,17 +291,17 @@ func printCloneHint(cmd *cobra.Command, o connectOptions, clone string) error {
 	if err != nil {
 		return err
 	}
-	helper := "!" + shellQuote(self) + " git-credential"
+	helper := "!" + core.ShellWord(self) + " git-credential"
 	dir, err := o.dir()
 	if err != nil {
 		return err
 	}
-	helper += " --data " + shellQuote(string(dir))
+	helper += " --data " + core.ShellWord(string(dir))
 	for _, f := range []struct{ name, value, standard string }{
 		{"server", o.server, ""}, {"org", o.org, localOrg}, {"key", o.key, ""},
 	} {
 		if f.value != f.standard {
-			helper += " --" + f.name + " " + shellQuote(f.value)
+			helper += " --" + f.name + " " + core.ShellWord(f.value)
 		}
 	}
 	settings := []string{"credential.helper=" + helper, "credential.useHttpPath=true"}
@@ -312,7 +312,7 @@ func printCloneHint(cmd *cobra.Command, o connectOptions, clone string) error {
 	}
 	line := "git clone"
 	for _, s := range settings {
-		line += " -c " + shellQuote(s)
+		line += " -c " + core.ShellWord(s)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Clone it:\n  %s %s\n", line, clone)
 	return nil

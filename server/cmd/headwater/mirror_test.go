@@ -28,7 +28,7 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 	out, err := s.cli(t, "mirror", forge.CloneURL("river/delta"), "--username", "river", "--password-file", tokenFile)
 	require.NoError(t, err)
 	require.Contains(t, out, "Done. river/delta is at "+s.url+"/river/delta.git")
-	require.Contains(t, out, "git-credential --data "+shellQuote(string(s.dir)))
+	require.Contains(t, out, "git-credential --data "+core.ShellWord(string(s.dir)))
 	seen := out
 
 	out, err = s.cli(t, "repo", "list")
@@ -54,7 +54,7 @@ func TestMirror_lifeOfARepository(t *testing.T) {
 	require.NoError(t, err)
 	out, err = s.cli(t, "credential", "reseal")
 	require.NoError(t, err)
-	require.Contains(t, out, "Encrypted 3 secret(s)")
+	require.Contains(t, out, "Encrypted 3 secrets")
 	_, err = s.cli(t, "credential", "reseal", "--prune")
 	require.ErrorContains(t, err, "a server is running")
 	_, err = s.cli(t, "repo", "sync", "--wait", "river/delta")

@@ -141,8 +141,8 @@ func printSetPlan(out io.Writer, plan rest.MirrorSet) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", e.Path, e.Name, what)
 	}
 	_ = table.Flush()
-	fmt.Fprintf(out, "%s/%s has %d repositories: %d to mirror, %d mirrored already, %d moved, %d left out, %d in conflict\n", plan.UpstreamHost, plan.Owner,
-		len(plan.Entries), counts[string(core.MirrorCreate)], counts[string(core.MirrorKeep)], counts[string(core.MirrorMove)],
+	fmt.Fprintf(out, "%s/%s has %s: %d to mirror, %d mirrored already, %d moved, %d left out, %d in conflict\n", plan.UpstreamHost, plan.Owner,
+		core.Count(len(plan.Entries), "repository"), counts[string(core.MirrorCreate)], counts[string(core.MirrorKeep)], counts[string(core.MirrorMove)],
 		counts[string(core.MirrorSkip)], counts[string(core.MirrorConflict)])
 }
 
@@ -231,7 +231,7 @@ func finishSet(out io.Writer, set rest.MirrorSet, mirrored, failures int) error 
 		return failf("run the same command again; it goes on where it was", "%s", set.Error)
 	}
 	if failures > 0 {
-		return failf("mend what is said above; run the same command again, it goes on where it was", "not mirrored: %d of %d repositories", failures, len(set.Entries)-leftOut(set))
+		return failf("mend what is said above; run the same command again, it goes on where it was", "not mirrored: %d of %s", failures, core.Count(len(set.Entries)-leftOut(set), "repository"))
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func openDataDir(data string) (dataDir, error) {
 	if dir := dataDir(abs); dir.exists() {
 		return dir, nil
 	}
-	return "", failf("start the server on it once: headwater serve --data "+shellQuote(data), "%q is not a data directory", data)
+	return "", failf("start the server on it once: headwater serve --data "+core.ShellWord(data), "%q is not a data directory", data)
 }
 
 // withSealedStore is withStore for what must open and seal secrets.

@@ -18,6 +18,8 @@ import (
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/config"
 	"github.com/headwater-git/headwater/providers/host"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // closeTimeout bounds the end of the plugins that a check started.
@@ -172,7 +174,7 @@ func checkProviders(cmd *cobra.Command, o checkOptions, target string) error {
 			}
 		}
 		if failed > 0 {
-			return failf("correct providers.hcl or the plugin; the lines above say what failed", "%d of %d provider(s) failed", failed, len(instances))
+			return failf("correct providers.hcl or the plugin; the lines above say what failed", "%d of %s failed", failed, core.Count(len(instances), "provider"))
 		}
 		return nil
 	})

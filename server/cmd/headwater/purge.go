@@ -9,6 +9,8 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	rest "github.com/headwater-git/headwater/server/client"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // purgeTimeout bounds a purge, which packs the repository anew.
@@ -53,7 +55,7 @@ secret in any case.`,
 			if asJSON {
 				return json.NewEncoder(out).Encode(r)
 			}
-			fmt.Fprintf(out, "Forgotten: %d kept tips, %d objects, %d bytes.\n", len(r.Rewrites), r.Objects, r.Bytes)
+			fmt.Fprintf(out, "Forgotten: %s, %s, %s.\n", core.Count(len(r.Rewrites), "kept tip"), core.Count(r.Objects, "object"), core.Count(r.Bytes, "byte"))
 			for _, ref := range r.StillReached {
 				fmt.Fprintf(out, "Still served, since %s leads to it: rewrite or delete that, and purge again.\n", ref)
 			}

@@ -202,7 +202,7 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		row("state", "%s", s.State)
 		if s.PausedAt != nil {
 			row("paused since", "%s", s.PausedAt.Local().Format(time.RFC3339))
-			row("next", "%s", "follow the upstream again: headwater repo resume "+r.RepoName)
+			row("next", "%s", "follow the upstream again: headwater repo resume "+core.ShellWord(r.RepoName))
 		}
 		row("freshness", "%s", freshness(*s, now))
 		row("upstream is", "%s", upstreamIs(*s))

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	rest "github.com/headwater-git/headwater/server/client"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // withMany lets the command that re-points one repository re-point many.
@@ -127,10 +129,10 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 	failed := len(moves) - len(ready)
 	switch {
 	case o.dry:
-		fmt.Fprintf(out, "Nothing was changed. %d of %d mirrors can be re-pointed.\n", len(ready), len(moves))
+		fmt.Fprintf(out, "Nothing was changed. %d of %s can be re-pointed.\n", len(ready), core.Count(len(moves), "mirror"))
 		return manyFailed("plan", failed, len(moves))
 	case len(ready) > 0 && !o.yes:
-		if err := confirm(cmd, fmt.Sprintf("Re-point %d mirror(s)? %d ref(s) lose history here; their old tips are kept as the ref policies say.", len(ready), lost)); err != nil {
+		if err := confirm(cmd, fmt.Sprintf("Re-point %s? History is lost here of %s; old tips are kept as the ref policies say.", core.Count(len(ready), "mirror"), core.Count(lost, "ref"))); err != nil {
 			return err
 		}
 	}
@@ -151,7 +153,7 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 			}
 		}
 	}
-	fmt.Fprintf(out, "%d mirrors follow their new upstreams. Watch them: headwater repo list --host %s --sort lag\n", done, toHost)
+	fmt.Fprintf(out, "Re-pointed %s. Watch: headwater repo list --host %s --sort lag\n", core.Count(done, "mirror"), toHost)
 	return manyFailed("re-point", failed, len(moves))
 }
 
@@ -160,7 +162,7 @@ func manyFailed(doing string, failed, of int) error {
 	if failed == 0 {
 		return nil
 	}
-	return failf("see the lines above; the others are done, and doing it again does them no harm", "%s: %d of %d repositories failed", doing, failed, of)
+	return failf("see the lines above; the others are done, and doing it again does them no harm", "%s: %d of %s failed", doing, failed, core.Count(of, "repository"))
 }
 
 // readRepointFlags returns the flags that the command for one repository has.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	rest "github.com/headwater-git/headwater/server/client"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // linkOptions are the flags of attach and repoint.
@@ -105,7 +107,7 @@ func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) 
 		return nil
 	}
 	if lost := len(plan.Plan.Deleted) + len(plan.Plan.Forced); lost > 0 && !o.yes {
-		if err := confirm(cmd, fmt.Sprintf("%d ref(s) lose history here; their old tips are kept as the ref policies say. Go on?", lost)); err != nil {
+		if err := confirm(cmd, fmt.Sprintf("History is lost here of %s; old tips are kept as the ref policies say. Go on?", core.Count(lost, "ref"))); err != nil {
 			return err
 		}
 	}
@@ -119,7 +121,7 @@ func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) 
 	if o.asJSON {
 		return json.NewEncoder(out).Encode(done)
 	}
-	fmt.Fprintf(out, "%s follows %s. Watch its sync: headwater repo show %s\n", name, up, name)
+	fmt.Fprintf(out, "%s follows %s. Watch its sync: headwater repo show %s\n", name, up, core.ShellWord(name))
 	return nil
 }
 
@@ -127,7 +129,7 @@ func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) 
 func explainLink(c *client, err error, doing, name string) error {
 	switch {
 	case isStatus(err, http.StatusConflict):
-		return wrapf(err, "see its state: headwater repo show "+name+"; one that has an upstream is re-pointed: headwater repo repoint", "%s", doing)
+		return wrapf(err, "see its state: headwater repo show "+core.ShellWord(name)+"; one that has an upstream is re-pointed: headwater repo repoint", "%s", doing)
 	case isStatus(err, http.StatusPreconditionFailed):
 		return wrapf(err, "give a credential that can read it with --password-file, or check the provider: headwater provider check", "%s", doing)
 	}

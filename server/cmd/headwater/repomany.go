@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // manyOptions are the flags of a command that does to many repositories what it does to
@@ -60,10 +62,8 @@ func (m *manyOptions) each(cmd *cobra.Command, c *client, doing string, do func(
 		fmt.Fprintln(out, "No repository is so.")
 	case failed > 0:
 		return manyFailed(doing, failed, len(names))
-	case len(names) == 1:
-		fmt.Fprintln(out, "One repository.")
 	default:
-		fmt.Fprintf(out, "%d repositories.\n", len(names))
+		fmt.Fprintf(out, "%s.\n", core.Count(len(names), "repository"))
 	}
 	return nil
 }

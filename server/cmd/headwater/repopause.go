@@ -8,6 +8,8 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	rest "github.com/headwater-git/headwater/server/client"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 func newRepoPauseCommand() *cobra.Command {
@@ -18,7 +20,7 @@ with what is here. Pushes that would go to the upstream are refused; ephemeral
 branches and notes that stay here are taken.`,
 		`  headwater repo pause team/app
   headwater repo pause --all --host git.example.org`,
-		"%s is paused. Follow its upstream again: headwater repo resume %[1]s",
+		"%s is paused. Follow its upstream again: headwater repo resume %s",
 		func(ctx context.Context, c *client, name string) error {
 			_, err := c.PauseRepository(ctx, name, c.as(name, access.RepoWrite))
 			return err
@@ -31,7 +33,7 @@ func newRepoResumeCommand() *cobra.Command {
 meanwhile runs at once.`,
 		`  headwater repo resume team/app
   headwater repo resume --all --state paused`,
-		"%s follows its upstream again. Watch it: headwater repo show %[1]s",
+		"%s follows its upstream again. Watch it: headwater repo show %s",
 		func(ctx context.Context, c *client, name string) error {
 			_, err := c.ResumeRepository(ctx, name, c.as(name, access.RepoWrite))
 			return err
@@ -56,7 +58,7 @@ func newPauseCommand(word, short, long, example, sentence string, do func(ctx co
 				if err := do(cmd.Context(), c, args[0]); err != nil {
 					return c.explain(err, word+" "+args[0])
 				}
-				return answer(cmd, outcome{Repo: args[0], Result: word + "d"}, sentence, args[0])
+				return answer(cmd, outcome{Repo: args[0], Result: word + "d"}, sentence, args[0], core.ShellWord(args[0]))
 			}
 			return many.each(cmd, c, word, func(name string) (string, error) { return word + "d", do(cmd.Context(), c, name) })
 		},
@@ -123,7 +125,7 @@ func syncOne(cmd *cobra.Command, c *client, name, ref string, wait bool) error {
 		return c.explain(err, "sync "+name)
 	}
 	if !wait {
-		return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, name)
+		return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, core.ShellWord(name))
 	}
 	r, err := follow(cmd.Context(), c, name, pull.Wanted, cmd.ErrOrStderr())
 	if err != nil {

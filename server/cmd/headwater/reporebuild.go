@@ -71,7 +71,7 @@ func rebuildOne(cmd *cobra.Command, c *client, name string) error {
 	case d == nil || d.EndedAt != nil:
 		return answer(cmd, r, "%s is whole.", name)
 	case core.DamageState(d.State) == core.DamageRebuilding:
-		return answer(cmd, r, "%s is being fetched from its upstream again. Watch it: headwater repo show %s", name, name)
+		return answer(cmd, r, "%s is being fetched from its upstream again. Watch it: headwater repo show %s", name, core.ShellWord(name))
 	default:
 		return answer(cmd, r, "%s: %s", name, d.Message)
 	}
@@ -83,7 +83,7 @@ func printDamage(row func(name, format string, args ...any), d rest.Damage) {
 	if d.EndedAt == nil {
 		return
 	}
-	row("damage ended", "%s, %d refs carried over from quarantine/%s", d.EndedAt.Local().Format(time.RFC3339), d.Carried, d.Quarantine)
+	row("damage ended", "%s, %s carried over from quarantine/%s", d.EndedAt.Local().Format(time.RFC3339), core.Count(d.Carried, "ref"), d.Quarantine)
 	for _, lost := range d.Lost {
 		row("lost", "%s at %s", lost.Ref, lost.ID)
 	}

@@ -70,12 +70,12 @@ func reseal(cmd *cobra.Command, dir dataDir, prune bool) (err error) {
 		return err
 	}
 	if !prune {
-		return answer(cmd, resealed{count, false}, "Encrypted %d secret(s) with a new key. Restart the server to make it use that key.", count)
+		return answer(cmd, resealed{count, false}, "Encrypted %s with a new key. Restart the server to make it use that key.", core.Count(count, "secret"))
 	}
 	if err := seal.Prune(keys); err != nil {
 		return err
 	}
-	return answer(cmd, resealed{count, true}, "Encrypted %d secret(s) with the newest key and dropped the old ones.", count)
+	return answer(cmd, resealed{count, true}, "Encrypted %s with the newest key and dropped the old ones.", core.Count(count, "secret"))
 }
 
 // resealed is what credential reseal did.

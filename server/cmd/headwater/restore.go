@@ -100,13 +100,13 @@ func identityFrom(cmd *cobra.Command, env lookupEnv, passphraseFile, identityFil
 // printRestored says what is there again, and what to do now.
 func printRestored(out io.Writer, dir dataDir, r backup.RestoreResult) {
 	n := len(r.Manifest.Repositories)
-	fmt.Fprintf(out, "Restored %s to %s: the database and %d of %d repositories", r.Dir, dir, r.Manifest.Included(), n)
+	fmt.Fprintf(out, "Restored %s to %s: the database and %d of %s", r.Dir, dir, r.Manifest.Included(), core.Count(n, "repository"))
 	if rest := n - r.Manifest.Included(); rest > 0 {
-		fmt.Fprintf(out, "; %d are mirrored anew from their upstreams", rest)
+		fmt.Fprintf(out, "; mirrored anew from the upstream when the server starts: %d", rest)
 	}
 	fmt.Fprintln(out, ".")
 	for _, d := range r.Damaged {
-		fmt.Fprintf(out, "DAMAGED in the backup: %s of %s (%s): %s. It is restored as it is; an older backup may have it whole,\nand headwater doctor --deep --data %s says what cannot be read.\n", d.Name, d.Organisation, d.ID, d.What, shellQuote(string(dir)))
+		fmt.Fprintf(out, "DAMAGED in the backup: %s of %s (%s): %s. It is restored as it is; an older backup may have it whole,\nand headwater doctor --deep --data %s says what cannot be read.\n", d.Name, d.Organisation, d.ID, d.What, core.ShellWord(string(dir)))
 	}
 	if len(r.Keys) == 0 {
 		fmt.Fprintf(out, "No keys were restored: put keys/ of the old data directory into %s, above all seal.json,\nor stored credentials cannot be opened. ", dir)
@@ -123,7 +123,7 @@ func printRestored(out io.Writer, dir dataDir, r backup.RestoreResult) {
 func printReview(out io.Writer, dir dataDir, r backup.Review) {
 	date := func(t time.Time) string { return t.Local().Format(time.RFC3339) }
 	fmt.Fprintf(out, "What happened after the backup of %s is not known here.\n", date(r.BackupAt))
-	fmt.Fprintf(out, "\nTokens of these keys are good. Disable what was revoked since: headwater org key disable ORG KEY --data %s\n", shellQuote(string(dir)))
+	fmt.Fprintf(out, "\nTokens of these keys are good. Disable what was revoked since: headwater org key disable ORG KEY --data %s\n", core.ShellWord(string(dir)))
 	table := newTable(out)
 	fmt.Fprintln(table, "ORGANISATION\tKEY\tKID\tALGORITHM\tCREATED\tWHOSE")
 	for _, k := range r.LiveKeys {
@@ -149,11 +149,11 @@ func printReview(out io.Writer, dir dataDir, r backup.Review) {
 		fmt.Fprintf(out, "Deliveries go out since %s.\n", date(*r.ConfirmedAt))
 		return
 	}
-	fmt.Fprintf(out, "\nDeliveries to %d webhooks are held, %d wait; some may have been made before the loss.\n", len(r.Webhooks), r.Held)
+	fmt.Fprintf(out, "\nDeliveries to %s are held, %d wait; some may have been made before the loss.\n", core.Count(len(r.Webhooks), "webhook"), r.Held)
 	for _, w := range r.Webhooks {
 		fmt.Fprintf(out, "  %s  %s  %s\n", w.Organisation, w.ID, w.URL)
 	}
-	fmt.Fprintf(out, "Then let them go out: headwater restore confirm --data %s (with --drop, without those that wait)\n", shellQuote(string(dir)))
+	fmt.Fprintf(out, "Then let them go out: headwater restore confirm --data %s (with --drop, without those that wait)\n", core.ShellWord(string(dir)))
 }
 
 // printRevocations prints which tokens are refused. What was revoked after the backup is
@@ -244,7 +244,7 @@ from now on goes out. A running server notices within a quarter of a minute.`,
 				}
 				cancelled := ""
 				if drop {
-					cancelled = fmt.Sprintf("Cancelled %d deliveries. ", dropped)
+					cancelled = "Cancelled " + core.Count(dropped, "delivery") + ". "
 				}
 				value := struct {
 					Cancelled int `json:"cancelled_deliveries"`

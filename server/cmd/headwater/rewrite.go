@@ -12,6 +12,8 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	rest "github.com/headwater-git/headwater/server/client"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 func newRewriteCommand() *cobra.Command {
@@ -146,9 +148,9 @@ func printRewrite(w io.Writer, repo string, r rest.Rewrite) error {
 	var err error
 	switch r.State {
 	case "retained":
-		_, err = fmt.Fprintf(w, "\nMake the old tip a branch: headwater rewrite restore %s %s BRANCH\n", repo, r.ID)
+		_, err = fmt.Fprintf(w, "\nMake the old tip a branch: headwater rewrite restore %s %s BRANCH\n", core.ShellWord(repo), r.ID)
 	case "held":
-		_, err = fmt.Fprintf(w, "\nLet the ref move: headwater rewrite approve %s %s\nLeave it as it is: headwater rewrite dismiss %s %s\n", repo, r.ID, repo, r.ID)
+		_, err = fmt.Fprintf(w, "\nLet the ref move: headwater rewrite approve %[1]s %[2]s\nLeave it as it is: headwater rewrite dismiss %[1]s %[2]s\n", core.ShellWord(repo), r.ID)
 	}
 	return err
 }

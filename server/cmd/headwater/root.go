@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // lookupEnv reads one environment variable, like os.LookupEnv.
@@ -164,7 +166,7 @@ func counted(n int) string {
 	case 1:
 		return "one argument"
 	}
-	return fmt.Sprintf("%d arguments", n)
+	return core.Count(n, "argument")
 }
 
 // newHelpCommand is cobra's, but that a command which does not exist is an error.

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/treeobject"
@@ -443,16 +444,5 @@ func dataFlag(dir dataDir) string {
 	if abs, err := filepath.Abs(defaultDataDir); err == nil && abs == string(dir) {
 		return ""
 	}
-	return " --data " + shellQuote(string(dir))
-}
-
-// shellQuote quotes s for a POSIX shell if it needs quoting.
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@+=,", r)
-	}
-	if s != "" && strings.TrimFunc(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return " --data " + core.ShellWord(string(dir))
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 func TestServe_firstStart(t *testing.T) {
@@ -232,6 +234,6 @@ func TestShellQuote_forms(t *testing.T) {
 		"a;b":          "'a;b'",
 		"user@host:22": "user@host:22",
 	} {
-		require.Equal(t, want, shellQuote(in))
+		require.Equal(t, want, core.ShellWord(in))
 	}
 }

@@ -196,7 +196,8 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	if p.Mirrors > 0 {
 		fmt.Fprintf(t, "copies\t%d of %d confirmed within 15 minutes\n", p.Recent, p.Mirrors)
 	}
-	fmt.Fprintf(t, "waiting\t%d deliveries, %d events, %d refs for a decision, %d writes without an outcome", p.Totals.Deliveries, p.Totals.Undispatched, p.Totals.Held, p.Totals.Unfinished)
+	fmt.Fprintf(t, "waiting\t%s, %s, %s for a decision, %s without an outcome", core.Count(p.Totals.Deliveries, "delivery"), core.Count(p.Totals.Undispatched, "event"),
+		core.Count(p.Totals.Held, "ref"), core.Count(p.Totals.Unfinished, "write"))
 	if p.Totals.OldestUnfinished != nil {
 		fmt.Fprintf(t, " (the oldest for %s)", core.Ago(now.Sub(*p.Totals.OldestUnfinished)))
 	}
@@ -268,7 +269,7 @@ func (p *statusReport) printHosts(out io.Writer, now time.Time) {
 				"down": "cannot be reached", "rate_limited": "limits requests",
 			}[h.Reason])
 		}
-		fmt.Fprintf(t, "  %s\t%d syncs\t%d looks\t%d due\t%s\n", h.Host, h.Runs, h.Looks, h.Queued, rest)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%d due\t%s\n", h.Host, core.Count(h.Runs, "sync"), core.Count(h.Looks, "look"), h.Queued, rest)
 	}
 	_ = t.Flush() // to a writer that has failed already
 }
@@ -280,7 +281,7 @@ func (p *statusReport) printPlugins(out io.Writer) {
 	}
 	for _, plugin := range p.Server.Plugins {
 		if plugin.LastError != "" {
-			fmt.Fprintf(out, "\nplugin %s is %s after %d crashes: %s\n", plugin.Instance, plugin.State, plugin.Crashes, plugin.LastError)
+			fmt.Fprintf(out, "\nplugin %s is %s after %s: %s\n", plugin.Instance, plugin.State, core.Count(plugin.Crashes, "crash"), plugin.LastError)
 		}
 	}
 }

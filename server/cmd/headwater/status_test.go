@@ -54,7 +54,7 @@ func TestStatus_print(t *testing.T) {
 repositories  40 ok, 2 failing
 failing       2 auth
 copies        39 of 42 confirmed within 15 minutes
-waiting       3 deliveries, 0 events, 0 refs for a decision, 1 writes without an outcome (the oldest for 90 min)
+waiting       3 deliveries, 0 events, 0 refs for a decision, 1 write without an outcome (the oldest for 90 min)
 
 Oldest copies
   acme: team/new  never   waiting  

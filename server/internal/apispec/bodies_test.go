@@ -16,17 +16,26 @@ import (
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
-// TestServer_bodiesThatAreNotRead sends every operation that takes a body one with a
-// content coding, and one that stops, and holds the refusals against the document.
+// TestServer_bodiesThatAreNotRead sends every operation a body with a content coding,
+// and one that stops, and holds the answers against the document: one that takes a body
+// refuses them, another does not look at them.
 func TestServer_bodiesThatAreNotRead(t *testing.T) {
 	t.Parallel()
 	server := servertest.Start(t, servertest.Options{FetchGrace: 300 * time.Millisecond, PushGrace: 300 * time.Millisecond})
 	server.Create(t, "r")
+	server.Create(t, "s") // for those that take no body, which are done
 	spec := fetchSpec(t, server.URL)
 	variable := regexp.MustCompile(`\{[a-z]+\}`)
 	send := func(t *testing.T, id string, header http.Header) int {
+		repo := "r"
+		switch {
+		case !spec.TakesBody(id):
+			repo = "s"
+		case strings.HasPrefix(id, "createRepository"):
+			repo = "new"
+		}
 		method, path := spec.Route(id)
-		path = variable.ReplaceAllString(strings.ReplaceAll(path, "{name}", "r"), "1")
+		path = variable.ReplaceAllString(strings.ReplaceAll(path, "{name}", repo), "1")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		body, stopped := io.Pipe()
@@ -36,11 +45,7 @@ func TestServer_bodiesThatAreNotRead(t *testing.T) {
 		require.NoError(t, err)
 		r.ContentLength = 1000
 		r.Header = header
-		repo := "r"
-		switch {
-		case strings.HasPrefix(id, "createRepository"):
-			repo = "new"
-		case slices.ContainsFunc([]string{"Webhook", "Token", "SharedCredential", "MirrorSet"}, func(word string) bool { return strings.Contains(id, word) }):
+		if slices.ContainsFunc([]string{"Webhook", "Token", "SharedCredential", "MirrorSet"}, func(word string) bool { return strings.Contains(id, word) }) {
 			repo = "" // they are the organisation's
 		}
 		r.Header.Set("Authorization", "Bearer "+server.Token(t, repo))
@@ -54,9 +59,17 @@ func TestServer_bodiesThatAreNotRead(t *testing.T) {
 		require.NoError(t, sdkReads(strings.TrimSuffix(id, "Legacy"), resp.StatusCode, raw), "%s: %s", id, raw)
 		return resp.StatusCode
 	}
-	n := 0
+	n, without := 0, 0
 	for _, id := range spec.Operations() {
 		if !spec.TakesBody(id) {
+			without++
+			t.Run(id, func(t *testing.T) {
+				t.Parallel()
+				for _, header := range []http.Header{{"Content-Encoding": {"gzip"}}, {}} {
+					status := send(t, id, header)
+					require.NotContains(t, []int{http.StatusRequestTimeout, http.StatusUnsupportedMediaType, http.StatusRequestEntityTooLarge}, status)
+				}
+			})
 			continue
 		}
 		n++
@@ -67,4 +80,5 @@ func TestServer_bodiesThatAreNotRead(t *testing.T) {
 		})
 	}
 	require.Greater(t, n, 30)
+	require.Greater(t, without, 30)
 }

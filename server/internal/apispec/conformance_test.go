@@ -37,7 +37,7 @@ func TestServer_speaksItsDocument(t *testing.T) {
 		Forges: []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
 	})
 	spec := fetchSpec(t, server.URL)
-	requireKnown(t, spec.Route)
+	requireKnown(t, spec)
 	seen := &seen{ids: map[string]bool{}}
 	t.Run("all", func(t *testing.T) {
 		for _, legacy := range []bool{false, true} {
