@@ -34,6 +34,7 @@ type Queries interface {
 	OrgStore
 	TokenStore
 	RepositoryStore
+	TrashStore
 	SyncStore
 	CredentialStore
 	SharedCredentialStore

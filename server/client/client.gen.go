@@ -742,14 +742,16 @@ type CreatedRepository struct {
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DeletedAt     *time.Time  `json:"deleted_at,omitempty"`
 	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
 
 	// ID repo_id again.
-	ID      string `json:"id"`
-	Message string `json:"message"`
+	ID        string     `json:"id"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
+	Message   string     `json:"message"`
 
 	// RepoID Never changes.
 	RepoID   string `json:"repo_id"`
@@ -876,10 +878,11 @@ type DeletedBranch struct {
 
 // DeletedRepository defines model for DeletedRepository.
 type DeletedRepository struct {
-	Message  string `json:"message"`
-	RepoID   string `json:"repo_id"`
-	RepoName string `json:"repo_name"`
-	URL      string `json:"url"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
+	Message   string     `json:"message"`
+	RepoID    string     `json:"repo_id"`
+	RepoName  string     `json:"repo_name"`
+	URL       string     `json:"url"`
 }
 
 // DeletedTag defines model for DeletedTag.
@@ -1368,11 +1371,13 @@ type LinkedRepository struct {
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DeletedAt     *time.Time  `json:"deleted_at,omitempty"`
 	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
-	HTTPURL string `json:"http_url"`
-	Plan    Plan   `json:"plan"`
+	HTTPURL   string     `json:"http_url"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
+	Plan      Plan       `json:"plan"`
 
 	// RepoID Never changes.
 	RepoID   string `json:"repo_id"`
@@ -1848,10 +1853,12 @@ type Repository struct {
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DeletedAt     *time.Time  `json:"deleted_at,omitempty"`
 	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
-	HTTPURL string `json:"http_url"`
+	HTTPURL   string     `json:"http_url"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
 
 	// RepoID Never changes.
 	RepoID   string `json:"repo_id"`
@@ -2267,6 +2274,11 @@ type TreeEntry struct {
 	Type EntryType `json:"type"`
 }
 
+// UndeleteRequest defines model for UndeleteRequest.
+type UndeleteRequest struct {
+	Name *string `json:"name,omitempty"`
+}
+
 // UpdateCredentialRequest defines model for UpdateCredentialRequest.
 type UpdateCredentialRequest struct {
 	// Password It is stored encrypted and never shown.
@@ -2501,6 +2513,9 @@ type QueryNameTag = string
 // QueryNotesRef defines model for query.notes_ref.
 type QueryNotesRef = string
 
+// QueryNow defines model for query.now.
+type QueryNow = bool
+
 // QueryObjectRef defines model for query.object_ref.
 type QueryObjectRef = string
 
@@ -2638,7 +2653,7 @@ type ListRepositoriesParams struct {
 	// Q Only repositories with this text in their name; case does not matter.
 	Q *QueryQ `form:"q,omitempty" json:"q,omitempty"`
 
-	// State Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; or `local`, without an upstream.
+	// State Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; `local`, without an upstream; or `deleted`, in the trash, which nothing else lists.
 	State *QueryStateRepositories `form:"state,omitempty" json:"state,omitempty"`
 
 	// Class Only those whose last contact with the upstream failed with this class: `auth`, `revoked`, `not_found`, `moved`, `protocol`, `rate_limited`, `network`, `timeout`, `too_large`, `refused`, `diverged`, `corrupt`, `unavailable`, `resource`, `internal`.
@@ -2664,6 +2679,12 @@ type ListRepositoriesParams struct {
 type CreateRepositoryParams struct {
 	// DefaultBranch As in the body, which wins.
 	DefaultBranch *QueryDefaultBranch `form:"default_branch,omitempty" json:"default_branch,omitempty"`
+}
+
+// DeleteRepositoryParams defines parameters for DeleteRepository.
+type DeleteRepositoryParams struct {
+	// Now Remove it at once: it cannot be brought back.
+	Now *QueryNow `form:"now,omitempty" json:"now,omitempty"`
 }
 
 // GetArchiveParams defines parameters for GetArchive.
@@ -3341,6 +3362,9 @@ type DeleteTagByBodyJSONRequestBody = DeleteTagRequest
 // CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
 type CreateTagJSONRequestBody = CreateTagRequest
 
+// UndeleteRepositoryJSONRequestBody defines body for UndeleteRepository for application/json ContentType.
+type UndeleteRepositoryJSONRequestBody = UndeleteRequest
+
 // RevokeTokensJSONRequestBody defines body for RevokeTokens for application/json ContentType.
 type RevokeTokensJSONRequestBody = RevokeRequest
 
@@ -3712,12 +3736,12 @@ type ClientInterface interface {
 
 	// DeleteRepository Delete a repository
 	//
-	// Here, not at its upstream. The name is free at once.
+	// Here, not at its upstream. The name is free at once. Until `kept_until` undeleteRepository brings it back with all that belonged to it; until then its disk counts for the organisation. How long that is the server says (`--keep-deleted`, seven days); `now=true` removes it at once.
 	//
 	// Scope: `repo:write`.
 	//
 	// Corresponds with DELETE /api/repos/{name} (the `DeleteRepository` operationId).
-	DeleteRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteRepository(ctx context.Context, name PathName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRepository Show a repository
 	//
@@ -4454,6 +4478,37 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /api/repos/{name}/tags/{tag} (the `DeleteTag` operationId).
 	DeleteTag(ctx context.Context, name PathName, tag PathTag, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PurgeDeletedRepository Remove a deleted repository for good
+	//
+	// Before its time, to free its disk, or since it holds what is to be forgotten. What it is named by is as for undeleteRepository.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with DELETE /api/repos/{name}/undelete (the `PurgeDeletedRepository` operationId).
+	PurgeDeletedRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndeleteRepositoryWithBody Bring a deleted repository back
+	//
+	// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+	UndeleteRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndeleteRepository Bring a deleted repository back
+	//
+	// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+	UndeleteRepository(ctx context.Context, name PathName, body UndeleteRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRevocations List what is revoked
 	//
@@ -5219,13 +5274,13 @@ func (c *Client) CreateRepository(ctx context.Context, params *CreateRepositoryP
 
 // DeleteRepository Delete a repository
 //
-// Here, not at its upstream. The name is free at once.
+// Here, not at its upstream. The name is free at once. Until `kept_until` undeleteRepository brings it back with all that belonged to it; until then its disk counts for the organisation. How long that is the server says (`--keep-deleted`, seven days); `now=true` removes it at once.
 //
 // Scope: `repo:write`.
 //
 // Corresponds with DELETE /api/repos/{name} (the `DeleteRepository` operationId).
-func (c *Client) DeleteRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteRepositoryRequest(c.Server, name)
+func (c *Client) DeleteRepository(ctx context.Context, name PathName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRepositoryRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6752,6 +6807,67 @@ func (c *Client) DeleteTag(ctx context.Context, name PathName, tag PathTag, reqE
 	return c.Client.Do(req)
 }
 
+// PurgeDeletedRepository Remove a deleted repository for good
+//
+// Before its time, to free its disk, or since it holds what is to be forgotten. What it is named by is as for undeleteRepository.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with DELETE /api/repos/{name}/undelete (the `PurgeDeletedRepository` operationId).
+func (c *Client) PurgeDeletedRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgeDeletedRepositoryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndeleteRepositoryWithBody Bring a deleted repository back
+//
+// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+func (c *Client) UndeleteRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndeleteRepositoryRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndeleteRepository Bring a deleted repository back
+//
+// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+func (c *Client) UndeleteRepository(ctx context.Context, name PathName, body UndeleteRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndeleteRepositoryRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRevocations List what is revoked
 //
 // Newest first. What has ended by itself is left out some time after.
@@ -8224,7 +8340,7 @@ func NewCreateRepositoryRequestWithBody(server string, params *CreateRepositoryP
 }
 
 // NewDeleteRepositoryRequest constructs an http.Request for the DeleteRepository method
-func NewDeleteRepositoryRequest(server string, name PathName) (*http.Request, error) {
+func NewDeleteRepositoryRequest(server string, name PathName, params *DeleteRepositoryParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -8247,6 +8363,33 @@ func NewDeleteRepositoryRequest(server string, name PathName) (*http.Request, er
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Now != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "now", *params.Now, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -12865,6 +13008,87 @@ func NewDeleteTagRequest(server string, name PathName, tag PathTag) (*http.Reque
 	return req, nil
 }
 
+// NewPurgeDeletedRepositoryRequest constructs an http.Request for the PurgeDeletedRepository method
+func NewPurgeDeletedRepositoryRequest(server string, name PathName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/undelete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUndeleteRepositoryRequest calls the generic UndeleteRepository builder with application/json body
+func NewUndeleteRepositoryRequest(server string, name PathName, body UndeleteRepositoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUndeleteRepositoryRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewUndeleteRepositoryRequestWithBody constructs an http.Request for the UndeleteRepository method, with any body, and a specified content type
+func NewUndeleteRepositoryRequestWithBody(server string, name PathName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/undelete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListRevocationsRequest constructs an http.Request for the ListRevocations method
 func NewListRevocationsRequest(server string, params *ListRevocationsParams) (*http.Request, error) {
 	var err error
@@ -13809,15 +14033,15 @@ func (a *API) CreateRepository(ctx context.Context, params *CreateRepositoryPara
 
 // DeleteRepository Delete a repository
 //
-// Here, not at its upstream. The name is free at once.
+// Here, not at its upstream. The name is free at once. Until `kept_until` undeleteRepository brings it back with all that belonged to it; until then its disk counts for the organisation. How long that is the server says (`--keep-deleted`, seven days); `now=true` removes it at once.
 //
 // Scope: `repo:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/repos/{name} (the `DeleteRepository` operationId).
-func (a *API) DeleteRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (DeletedRepository, error) {
-	return read[DeletedRepository](a.Client.DeleteRepository(ctx, name, editors...))
+func (a *API) DeleteRepository(ctx context.Context, name PathName, params *DeleteRepositoryParams, editors ...RequestEditorFn) (DeletedRepository, error) {
+	return read[DeletedRepository](a.Client.DeleteRepository(ctx, name, params, editors...))
 }
 
 // GetRepository Show a repository
@@ -14482,6 +14706,32 @@ func (a *API) CreateTag(ctx context.Context, name PathName, body CreateTagJSONRe
 // Corresponds with DELETE /api/repos/{name}/tags/{tag} (the `DeleteTag` operationId).
 func (a *API) DeleteTag(ctx context.Context, name PathName, tag PathTag, editors ...RequestEditorFn) (DeletedTag, error) {
 	return read[DeletedTag](a.Client.DeleteTag(ctx, name, tag, editors...))
+}
+
+// PurgeDeletedRepository Remove a deleted repository for good
+//
+// Before its time, to free its disk, or since it holds what is to be forgotten. What it is named by is as for undeleteRepository.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/repos/{name}/undelete (the `PurgeDeletedRepository` operationId).
+func (a *API) PurgeDeletedRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (DeletedRepository, error) {
+	return read[DeletedRepository](a.Client.PurgeDeletedRepository(ctx, name, editors...))
+}
+
+// UndeleteRepository Bring a deleted repository back
+//
+// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+func (a *API) UndeleteRepository(ctx context.Context, name PathName, body UndeleteRepositoryJSONRequestBody, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.UndeleteRepository(ctx, name, body, editors...))
 }
 
 // ListRevocations List what is revoked

@@ -42,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Settings", settingsTests},
 		{"Rewrite", rewriteTests},
 		{"Forgotten", forgottenTests},
+		{"Trash", trashTests},
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},

@@ -34,7 +34,8 @@ func TestServer_speaksItsDocument(t *testing.T) {
 	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo(upstreamRepo, true)
 	server := servertest.Start(t, servertest.Options{
-		Forges: []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
+		KeepDeleted: time.Hour,
+		Forges:      []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
 	})
 	spec := fetchSpec(t, server.URL)
 	requireKnown(t, spec.Route)

@@ -243,4 +243,9 @@ func (c *client) end() {
 	c.repo = source
 	c.get("deleteRepository", 200)
 	c.get("getRepository", 404)
+	c.send("undeleteRepository", 200, m{"name": ""})
+	c.send("undeleteRepository", 404, m{})
+	c.get("deleteRepository", 200)
+	c.get("purgeDeletedRepository", 200)
+	c.get("purgeDeletedRepository", 404)
 }
