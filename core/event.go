@@ -22,6 +22,7 @@ const (
 	EventRefHeld              = "ref.held"
 	EventRepositoryDeleted    = "repo.deleted"
 	EventRepositoryUndeleted  = "repo.undeleted"
+	EventRepositoryRenamed    = "repo.renamed"
 )
 
 // EventTypes returns every type of event that a webhook can subscribe to.
@@ -30,7 +31,7 @@ func EventTypes() []string {
 		EventPush, EventSyncStarted, EventSyncSucceeded, EventSyncFailed, EventDefaultBranchChanged,
 		EventUpstreamMoved, EventUpstreamUnavailable, EventUpstreamRecovered, EventRefRewritten, EventRefHeld,
 		EventRepositoryDamaged, EventRepositoryRebuilt, EventForgottenReturned,
-		EventRepositoryDeleted, EventRepositoryUndeleted,
+		EventRepositoryDeleted, EventRepositoryUndeleted, EventRepositoryRenamed,
 	}
 }
 

@@ -35,6 +35,7 @@ type Queries interface {
 	TokenStore
 	RepositoryStore
 	TrashStore
+	AliasStore
 	SyncStore
 	CredentialStore
 	SharedCredentialStore

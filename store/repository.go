@@ -35,6 +35,9 @@ func scanRepository(row scanner) (r core.Repository, err error) {
 func (q *queries) CreateRepository(ctx context.Context, r core.Repository) error {
 	action := op{name: "create repository", subject: r.Name, missing: "no such organisation", taken: "a repository of this name exists already"}
 	return action.fail(q.writeAll(ctx, func(tx runner) error {
+		if err := takeName(ctx, tx, r.Org, r.Name); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `
 			INSERT INTO repositories (id, org, name, search_name, default_branch, object_format, version, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,

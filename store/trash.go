@@ -65,6 +65,10 @@ func (q *queries) UndeleteRepository(ctx context.Context, id, name string) error
 			name, strings.ToLower(name), id); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `
+			DELETE FROM repository_aliases WHERE name = $1 AND org = (SELECT org FROM repositories WHERE id = $2)`, name, id); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, `UPDATE sync_states SET idle = CASE WHEN paused_at > 0 THEN 1 ELSE 0 END WHERE repo_id = $1`, id)
 		return err
 	}))

@@ -21,6 +21,7 @@ import (
 type Store interface {
 	core.RepositoryStore
 	core.TrashStore
+	core.AliasStore
 	core.JournalStore
 	core.SettingsStore
 	core.AuditStore
@@ -109,11 +110,17 @@ func (r *Repos) Locks() Locker { return r.locks }
 // Failpoint names a step of a ref change; see [Options.Failpoint].
 func (r *Repos) Failpoint(name string) { r.fail(name) }
 
-// Repository finds a repository of an organisation by public name or by internal id;
-// a name goes before an id. KindNotFound: there is none.
+// Repository finds a repository of an organisation by public name, by one that it had
+// before, or by internal id, in this order. KindNotFound: there is none.
 func (r *Repos) Repository(ctx context.Context, org, nameOrID string) (core.Repository, error) {
 	found, err := r.store.Repository(ctx, org, nameOrID)
-	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(nameOrID, "repo_") {
+	if core.KindOf(err) != core.KindNotFound {
+		return found, err
+	}
+	if found, aliasErr := r.store.RepositoryByAlias(ctx, org, nameOrID); core.KindOf(aliasErr) != core.KindNotFound {
+		return found, aliasErr
+	}
+	if !strings.HasPrefix(nameOrID, "repo_") {
 		return found, err
 	}
 	byID, idErr := r.store.RepositoryByID(ctx, nameOrID)

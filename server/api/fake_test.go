@@ -156,11 +156,18 @@ func (l *ledger) DeleteRepository(_ context.Context, repo core.Repository, _ boo
 	return repo, nil
 }
 
-func (l *ledger) DeletedRepository(context.Context, string, string) (core.Repository, error) {
-	return core.Repository{}, core.Errorf(core.KindNotFound, "nothing is in the trash")
+func (l *ledger) DeletedRepository(_ context.Context, org, name string) (core.Repository, error) {
+	if name != "app" {
+		return core.Repository{}, core.Errorf(core.KindNotFound, "nothing is in the trash")
+	}
+	return core.Repository{ID: "repo_1", Org: org, Name: name, DeletedAt: time.Unix(1, 0)}, nil
 }
 
 func (l *ledger) UndeleteRepository(_ context.Context, repo core.Repository, _ string) (core.Repository, error) {
+	return repo, nil
+}
+
+func (l *ledger) RenameRepository(_ context.Context, repo core.Repository, _ string) (core.Repository, error) {
 	return repo, nil
 }
 

@@ -58,6 +58,17 @@ var repositoryOperations = []operation{
 		serve: (*server).deleteRepository,
 	},
 	{
+		id: "renameRepository", method: http.MethodPost, preferred: "/api/repos/{name}/rename",
+		scope: access.RepoWrite, target: oneRepository, audit: action{word: "repository.rename"},
+		doc: doc{tag: "repositories", summary: "Give a repository another name",
+			text: "Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. " +
+				"409 if a repository has the name, or another one had it."},
+		in: input{body: renameBody{}, required: true,
+			example: `{"name":"team/application"}`},
+		out:   output{answers: done(repositoryView{}), errors: storeErrors},
+		serve: (*server).renameRepository,
+	},
+	{
 		id: "undeleteRepository", method: http.MethodPost, preferred: "/api/repos/{name}/undelete",
 		scope: access.RepoWrite, target: inTheTrash, audit: action{word: "repository.undelete"},
 		doc: doc{tag: "repositories", summary: "Bring a deleted repository back",

@@ -28,6 +28,8 @@ type Repositories interface {
 	DeletedRepository(ctx context.Context, org, nameOrID string) (core.Repository, error)
 	// UndeleteRepository: KindConflict if the name is taken; with "" it is the former one.
 	UndeleteRepository(ctx context.Context, repo core.Repository, name string) (core.Repository, error)
+	// RenameRepository: KindConflict if the name is taken, or another one had it.
+	RenameRepository(ctx context.Context, repo core.Repository, name string) (core.Repository, error)
 	// PurgeDeleted removes it from the trash.
 	PurgeDeleted(ctx context.Context, repo core.Repository) error
 	// Detach forgets link and credential and keeps the content. Idempotent.

@@ -1826,6 +1826,11 @@ type RefUpdate struct {
 	Old ObjectID `json:"old"`
 }
 
+// RenameRequest defines model for RenameRequest.
+type RenameRequest struct {
+	Name *string `json:"name,omitempty"`
+}
+
 // ReplayStatus defines model for ReplayStatus.
 type ReplayStatus struct {
 	At    time.Time `json:"at"`
@@ -3344,6 +3349,9 @@ type PullUpstreamJSONRequestBody = PullUpstreamRequest
 // PurgeRewritesJSONRequestBody defines body for PurgeRewrites for application/json ContentType.
 type PurgeRewritesJSONRequestBody = PurgeRequest
 
+// RenameRepositoryJSONRequestBody defines body for RenameRepository for application/json ContentType.
+type RenameRepositoryJSONRequestBody = RenameRequest
+
 // ResetCommitsJSONRequestBody defines body for ResetCommits for application/json ContentType.
 type ResetCommitsJSONRequestBody = RestoreRequest
 
@@ -4265,6 +4273,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/repos/{name}/rebuild (the `RebuildRepository` operationId).
 	RebuildRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameRepositoryWithBody Give a repository another name
+	//
+	// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+	RenameRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameRepository Give a repository another name
+	//
+	// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+	RenameRepository(ctx context.Context, name PathName, body RenameRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResetCommitsWithBody Make a commit with the tree of an older one, by the former name
 	//
@@ -6354,6 +6384,48 @@ func (c *Client) PurgeRewrites(ctx context.Context, name PathName, body PurgeRew
 // Corresponds with POST /api/repos/{name}/rebuild (the `RebuildRepository` operationId).
 func (c *Client) RebuildRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRebuildRepositoryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameRepositoryWithBody Give a repository another name
+//
+// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+func (c *Client) RenameRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameRepositoryRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameRepository Give a repository another name
+//
+// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+func (c *Client) RenameRepository(ctx context.Context, name PathName, body RenameRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameRepositoryRequest(c.Server, name, body)
 	if err != nil {
 		return nil, err
 	}
@@ -11999,6 +12071,53 @@ func NewRebuildRepositoryRequest(server string, name PathName) (*http.Request, e
 	return req, nil
 }
 
+// NewRenameRepositoryRequest calls the generic RenameRepository builder with application/json body
+func NewRenameRepositoryRequest(server string, name PathName, body RenameRepositoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenameRepositoryRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewRenameRepositoryRequestWithBody constructs an http.Request for the RenameRepository method, with any body, and a specified content type
+func NewRenameRepositoryRequestWithBody(server string, name PathName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/rename", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewResetCommitsRequest calls the generic ResetCommits builder with application/json body
 func NewResetCommitsRequest(server string, name PathName, body ResetCommitsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -14499,6 +14618,19 @@ func (a *API) PurgeRewrites(ctx context.Context, name PathName, body PurgeRewrit
 // Corresponds with POST /api/repos/{name}/rebuild (the `RebuildRepository` operationId).
 func (a *API) RebuildRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (Repository, error) {
 	return read[Repository](a.Client.RebuildRepository(ctx, name, editors...))
+}
+
+// RenameRepository Give a repository another name
+//
+// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+func (a *API) RenameRepository(ctx context.Context, name PathName, body RenameRepositoryJSONRequestBody, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.RenameRepository(ctx, name, body, editors...))
 }
 
 // ResetCommits Make a commit with the tree of an older one, by the former name

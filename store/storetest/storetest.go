@@ -43,6 +43,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Rewrite", rewriteTests},
 		{"Forgotten", forgottenTests},
 		{"Trash", trashTests},
+		{"Alias", aliasTests},
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},

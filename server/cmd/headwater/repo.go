@@ -22,7 +22,7 @@ func newRepoCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newRepoCreateCommand(), newRepoAdoptCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoPauseCommand(), newRepoResumeCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
-		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoRebuildCommand(), newRepoDeleteCommand(), newRepoUndeleteCommand(),
+		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoRebuildCommand(), newRepoRenameCommand(), newRepoDeleteCommand(), newRepoUndeleteCommand(),
 	)
 	return cmd
 }
