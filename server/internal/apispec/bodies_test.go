@@ -20,7 +20,9 @@ import (
 // content coding, and one that stops, and holds the refusals against the document.
 func TestServer_bodiesThatAreNotRead(t *testing.T) {
 	t.Parallel()
-	server := servertest.Start(t, servertest.Options{FetchGrace: 300 * time.Millisecond, PushGrace: 300 * time.Millisecond})
+	server := servertest.Start(t, servertest.Options{FetchGrace: 300 * time.Millisecond, PushGrace: 300 * time.Millisecond, KeepDeleted: time.Hour})
+	server.Create(t, "r")
+	require.Equal(t, http.StatusOK, server.API(t, http.MethodDelete, "r", "", nil).Status) // one is in the trash, too
 	server.Create(t, "r")
 	spec := fetchSpec(t, server.URL)
 	variable := regexp.MustCompile(`\{[a-z]+\}`)
