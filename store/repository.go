@@ -35,6 +35,9 @@ func scanRepository(row scanner) (r core.Repository, err error) {
 func (q *queries) CreateRepository(ctx context.Context, r core.Repository) error {
 	action := op{name: "create repository", subject: r.Name, missing: "no such organisation", taken: "a repository of this name exists already"}
 	return action.fail(q.writeAll(ctx, func(tx runner) error {
+		if err := openOrg(ctx, tx, r.Org); err != nil {
+			return err
+		}
 		if err := takeName(ctx, tx, r.Org, r.Name); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/mirrorset"
+	"github.com/headwater-git/headwater/core/orgdelete"
 	"github.com/headwater-git/headwater/core/purge"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/quota"
@@ -128,6 +129,7 @@ type Engine struct {
 	usage     *usage.Service
 	quota     *quota.Service
 	trash     *trash.Service
+	orgs      *orgdelete.Service
 	clock     core.Clock
 	log       hclog.Logger
 
@@ -176,6 +178,7 @@ func New(o Options) (*Engine, error) {
 	e.readiness = newReadiness(o.Store, e.rebuild, &disk{dir: e.repos.TempDir(), clock: o.Clock})
 	e.retain = retain.New(o.Store, o.Clock, o.Logger)
 	e.trash = trash.New(trash.Options{Store: o.Store, Repos: e.repos, Clock: o.Clock, Logger: o.Logger})
+	e.orgs = orgdelete.New(orgdelete.Options{Store: o.Store, Repositories: e, Clock: o.Clock, Logger: o.Logger, Failpoint: e.repos.Failpoint})
 	e.rotation = &maintain.Rotation{
 		IDs: o.Store.RepositoryIDs, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Suspect,
 		Failed: func(id string, err error) {
@@ -303,6 +306,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.rotation.Run(ctx) })
 	g.Go(func() error { return e.retain.Run(ctx) })
 	g.Go(func() error { return e.trash.Run(ctx) })
+	g.Go(func() error { return e.orgs.Run(ctx) })
 	g.Go(func() error { return e.usage.Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.reach.Run(ctx) })

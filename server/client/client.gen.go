@@ -863,6 +863,11 @@ type DeleteNoteRequest struct {
 	SHA *string `json:"sha,omitempty"`
 }
 
+// DeleteOrganisationRequest defines model for DeleteOrganisationRequest.
+type DeleteOrganisationRequest struct {
+	Name *string `json:"name,omitempty"`
+}
+
 // DeleteTagRequest defines model for DeleteTagRequest.
 type DeleteTagRequest struct {
 	Name *string `json:"name,omitempty"`
@@ -874,6 +879,13 @@ type DeletedBranch struct {
 	Message      string `json:"message"`
 	Name         string `json:"name"`
 	TargetBranch string `json:"target_branch"`
+}
+
+// DeletedOrganisation defines model for DeletedOrganisation.
+type DeletedOrganisation struct {
+	Message      string `json:"message"`
+	Name         string `json:"name"`
+	Repositories int    `json:"repositories"`
 }
 
 // DeletedRepository defines model for DeletedRepository.
@@ -3301,6 +3313,9 @@ type PlanMirrorSetJSONRequestBody = MirrorSetRequest
 // CreateMirrorSetJSONRequestBody defines body for CreateMirrorSet for application/json ContentType.
 type CreateMirrorSetJSONRequestBody = MirrorSetRequest
 
+// DeleteOrganisationJSONRequestBody defines body for DeleteOrganisation for application/json ContentType.
+type DeleteOrganisationJSONRequestBody = DeleteOrganisationRequest
+
 // CreateRepositoryJSONRequestBody defines body for CreateRepository for application/json ContentType.
 type CreateRepositoryJSONRequestBody = CreateRepositoryRequest
 
@@ -3701,6 +3716,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOrganisationWithBody Delete the organisation with everything it has
+	//
+	// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+	DeleteOrganisationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOrganisation Delete the organisation with everything it has
+	//
+	// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+	DeleteOrganisation(ctx context.Context, body DeleteOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOrganisation Show the organisation, what it uses, and what it may use
 	//
@@ -5212,6 +5249,48 @@ func (c *Client) GetMirrorSet(ctx context.Context, set PathSet, reqEditors ...Re
 // Corresponds with GET /api/openapi.json (the `GetOpenAPI` operationId).
 func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpenAPIRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOrganisationWithBody Delete the organisation with everything it has
+//
+// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+func (c *Client) DeleteOrganisationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOrganisationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOrganisation Delete the organisation with everything it has
+//
+// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+func (c *Client) DeleteOrganisation(ctx context.Context, body DeleteOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOrganisationRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8175,6 +8254,46 @@ func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewDeleteOrganisationRequest calls the generic DeleteOrganisation builder with application/json body
+func NewDeleteOrganisationRequest(server string, body DeleteOrganisationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeleteOrganisationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDeleteOrganisationRequestWithBody constructs an http.Request for the DeleteOrganisation method, with any body, and a specified content type
+func NewDeleteOrganisationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/organisation")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -14109,6 +14228,19 @@ func (a *API) GetMirrorSet(ctx context.Context, set PathSet, editors ...RequestE
 // Corresponds with GET /api/openapi.json (the `GetOpenAPI` operationId).
 func (a *API) GetOpenAPI(ctx context.Context, editors ...RequestEditorFn) (APIDocument, error) {
 	return read[APIDocument](a.Client.GetOpenAPI(ctx, editors...))
+}
+
+// DeleteOrganisation Delete the organisation with everything it has
+//
+// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+func (a *API) DeleteOrganisation(ctx context.Context, body DeleteOrganisationJSONRequestBody, editors ...RequestEditorFn) (DeletedOrganisation, error) {
+	return read[DeletedOrganisation](a.Client.DeleteOrganisation(ctx, body, editors...))
 }
 
 // GetOrganisation Show the organisation, what it uses, and what it may use

@@ -66,6 +66,9 @@ func TestServer_speaksItsDocument(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	last := &client{t: t, server: server, spec: spec, forge: forge, seen: seen}
+	last.do(request{op: "deleteOrganisation", want: http.StatusBadRequest, token: last.orgToken(), body: m{"name": "another"}})
+	last.do(request{op: "deleteOrganisation", want: http.StatusAccepted, token: last.orgToken(), body: m{"name": servertest.Org}})
 	for _, id := range spec.Operations() {
 		if id == "replayDeliveries" {
 			continue // needs a GitHub App; the test of the App has it
