@@ -20,6 +20,9 @@ const (
 	EventUpstreamRecovered    = "repo.upstream_recovered"
 	EventRefRewritten         = "ref.rewritten"
 	EventRefHeld              = "ref.held"
+	EventRepositoryDeleted    = "repo.deleted"
+	EventRepositoryUndeleted  = "repo.undeleted"
+	EventRepositoryRenamed    = "repo.renamed"
 )
 
 // EventTypes returns every type of event that a webhook can subscribe to.
@@ -28,6 +31,7 @@ func EventTypes() []string {
 		EventPush, EventSyncStarted, EventSyncSucceeded, EventSyncFailed, EventDefaultBranchChanged,
 		EventUpstreamMoved, EventUpstreamUnavailable, EventUpstreamRecovered, EventRefRewritten, EventRefHeld,
 		EventRepositoryDamaged, EventRepositoryRebuilt, EventForgottenReturned,
+		EventRepositoryDeleted, EventRepositoryUndeleted, EventRepositoryRenamed,
 	}
 }
 

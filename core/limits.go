@@ -25,8 +25,8 @@ func (l OrgLimits) Validate() error {
 
 // OrgUsage is what an organisation uses.
 type OrgUsage struct {
-	Repositories int
-	DiskBytes    int64 // as of the last measurements
+	Repositories int   // without those in the trash
+	DiskBytes    int64 // as of the last measurements, with those in the trash
 }
 
 // LimitStore keeps what organisations may use. Methods are KindNotFound if there is no

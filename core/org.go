@@ -8,8 +8,9 @@ import (
 // Org is an organisation: the owner of repositories and of the public keys
 // that verify its tokens. Name is the "iss" claim of its tokens.
 type Org struct {
-	Name      string
-	CreatedAt time.Time
+	Name       string
+	CreatedAt  time.Time
+	DeletingAt time.Time // since when it is being deleted; zero: it is not
 }
 
 // Key is a public key that verifies an organisation's tokens.
@@ -34,6 +35,14 @@ type OrgStore interface {
 	CreateOrg(ctx context.Context, o Org) error
 	Org(ctx context.Context, name string) (Org, error)
 	Orgs(ctx context.Context) ([]Org, error) // by name
+	// BeginDeleteOrg has an organisation deleted: from here on it has no keys, mirror
+	// sets and sessions, and takes no new keys and repositories. It is idempotent.
+	// KindNotFound: there is none.
+	BeginDeleteOrg(ctx context.Context, name string, at time.Time) error
+	// FinishDeleteOrg removes an organisation that is being deleted, with its webhooks,
+	// shared credentials, limits and events. The audit stays. KindConflict: it has
+	// repositories, in the trash or not. KindNotFound: it is not being deleted.
+	FinishDeleteOrg(ctx context.Context, name string) error
 
 	// AddKey adds a key of the organisation's own. KindInvalid: its KeyID is reserved.
 	AddKey(ctx context.Context, k Key) error

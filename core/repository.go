@@ -20,6 +20,8 @@ type Repository struct {
 	DiskBytes     int64     // of its folder, as it was last measured; 0: not yet
 	PausedAt      time.Time // since when a person has its upstream left alone; zero: it is followed
 	Upstream      *Upstream
+	DeletedAt     time.Time // since when it is in the trash; zero: it is not
+	KeptUntil     time.Time // when it is removed from the trash
 }
 
 // Paused reports whether the repository's upstream is left alone.
@@ -219,6 +221,8 @@ const (
 	RepositoryFailing RepositoryState = "failing" // the last run failed
 	RepositoryHeld    RepositoryState = "held"    // a person must confirm what the upstream lost
 	RepositoryPending RepositoryState = "pending" // no sync has succeeded or failed yet
+	// RepositoryDeleted is in the trash. No other state, and not "", matches it.
+	RepositoryDeleted RepositoryState = "deleted"
 )
 
 // RepositorySort is an order of repositories.
@@ -255,7 +259,8 @@ type RepositoryStore interface {
 	// time followed again. It reports false if it was so already. KindNotFound: the
 	// repository has no upstream.
 	SetPaused(ctx context.Context, id string, at time.Time) (bool, error)
-	// RepositoryIDs lists every id of every organisation, in order.
+	// RepositoryIDs lists every id of every organisation, in order, but for those in
+	// the trash: see [TrashStore].FolderIDs.
 	RepositoryIDs(ctx context.Context) ([]string, error)
 	SetDefaultBranch(ctx context.Context, id, branch string) error
 	// PinDefaultBranch records that a synced repository keeps this default
@@ -264,7 +269,7 @@ type RepositoryStore interface {
 	SetObjectFormat(ctx context.Context, id, format string) error
 	// BumpVersion raises the version by one, sets ChangedAt to now and returns the new version.
 	BumpVersion(ctx context.Context, id string) (int64, error)
-	// DeleteRepository removes the repository and every row that belongs to it
+	// DeleteRepository removes the repository, also one in the trash, and every row that belongs to it
 	// but its events.
 	DeleteRepository(ctx context.Context, id string) error
 	// DetachUpstream removes upstream link, sync state and credential. It is

@@ -34,6 +34,8 @@ type Queries interface {
 	OrgStore
 	TokenStore
 	RepositoryStore
+	TrashStore
+	AliasStore
 	SyncStore
 	CredentialStore
 	SharedCredentialStore

@@ -72,6 +72,9 @@ type Options struct {
 	// CommitPoint is where changes of refs become true; nil is the one of a single
 	// machine, and for tests there is another.
 	CommitPoint func(o repo.CommitPointOptions) repo.CommitPoint
+	// KeepDeleted is for how long deleted repositories can be had back; 0 removes them
+	// at once.
+	KeepDeleted time.Duration
 	MaxPushSize int64         // bytes of one pushed pack; 0 is no limit
 	Webhooks    events.Policy // where outbound webhooks may lead
 
@@ -195,7 +198,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.backup = backup.NewGate(backup.GateOptions{
-		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.RepositoryIDs,
+		DataDir: o.DataDir, Locks: s.engine.Services().Repos.Locks(), Repositories: s.store.FolderIDs,
 		Released: s.engine.Services().Maintain.Due, Clock: o.Clock, Logger: o.Logger.Named("backup"),
 	})
 	s.gitVersion = g.Version().String()
@@ -299,6 +302,7 @@ func newEngine(o Options, g *git.Git, st *store.Store, catalog *host.Catalog, ob
 		PublicURL:    o.PublicURL,
 		MaxPushSize:  o.MaxPushSize,
 		SettlePeriod: o.SettlePeriod,
+		KeepDeleted:  o.KeepDeleted,
 		Webhooks:     o.Webhooks,
 		Limits:       o.Limits,
 		Trees:        o.Trees,

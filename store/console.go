@@ -177,7 +177,7 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 			r.id IN (SELECT repo_id FROM sync_runs WHERE finished_at = 0),
 			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state <> 'dismissed')
 		FROM repositories r LEFT JOIN upstreams u ON u.repo_id = r.id LEFT JOIN sync_states s ON s.repo_id = r.id
-		WHERE $1 = '' OR r.org = $1
+		WHERE ($1 = '' OR r.org = $1) AND r.deleted_at = 0
 		ORDER BY r.name, r.org`, org)
 	if err != nil {
 		return action.fail(err)

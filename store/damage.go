@@ -28,7 +28,8 @@ func (q *queries) SaveDamage(ctx context.Context, d core.Damage) error {
 
 // OpenDamages implements [core.DamageStore].
 func (q *queries) OpenDamages(ctx context.Context) ([]core.Damage, error) {
-	all, err := collect(ctx, q.read, scanDamage, `SELECT `+damageColumns+` FROM damages WHERE ended_at = 0 ORDER BY id`)
+	all, err := collect(ctx, q.read, scanDamage, `SELECT `+damageColumns+` FROM damages WHERE ended_at = 0
+		AND repo_id NOT IN (SELECT id FROM repositories WHERE deleted_at > 0) ORDER BY id`)
 	return all, op{name: "list damages"}.fail(err)
 }
 

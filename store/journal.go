@@ -25,7 +25,7 @@ func (q *queries) OpenJournal(ctx context.Context, e core.JournalEntry) error {
 	}
 	return q.exec(ctx, action, `
 		INSERT INTO journal (id, repo_id, namespace, source, actor, upstream, state, updates, created_at, closed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10 FROM repositories WHERE id = $2 AND deleted_at = 0`,
 		e.ID, e.RepoID, e.Namespace, e.Source, e.Actor, bit(e.Upstream), e.State, updates, micros(e.CreatedAt), micros(e.ClosedAt))
 }
 

@@ -32,7 +32,8 @@ func (q *queries) SetOrgLimits(ctx context.Context, org string, l core.OrgLimits
 
 // OrgUsage implements [core.LimitStore].
 func (q *queries) OrgUsage(ctx context.Context, org string) (u core.OrgUsage, err error) {
-	err = q.read.QueryRowContext(ctx, `SELECT count(*), COALESCE(sum(disk_bytes), 0) FROM repositories WHERE org = $1`, org).
+	err = q.read.QueryRowContext(ctx, `
+		SELECT COALESCE(sum(CASE WHEN deleted_at = 0 THEN 1 ELSE 0 END), 0), COALESCE(sum(disk_bytes), 0) FROM repositories WHERE org = $1`, org).
 		Scan(&u.Repositories, &u.DiskBytes)
 	return u, op{name: "read usage", subject: org}.fail(err)
 }

@@ -22,7 +22,7 @@ type order struct {
 const never = "9223372036854775807"
 
 var orders = map[core.RepositorySort]order{
-	core.SortName:       {by: "r.name", compare: ">", text: true},
+	core.SortName:       {by: "CASE WHEN r.deleted_at > 0 THEN r.deleted_name ELSE r.name END", compare: ">", text: true},
 	core.SortSize:       {by: "r.disk_bytes", compare: "<"},
 	core.SortLastChange: {by: "CASE WHEN r.changed_at > r.created_at THEN r.changed_at ELSE r.created_at END", compare: "<"},
 	core.SortLag:        {by: "COALESCE(s.observed_at, " + never + ")", compare: ">"},
@@ -74,7 +74,11 @@ func (q *queries) Repositories(ctx context.Context, f core.RepositoryFilter) ([]
 	if !known {
 		condition = ` AND u.repo_id IS NOT NULL`
 	}
-	query += condition
+	if f.State == core.RepositoryDeleted {
+		query += ` AND r.deleted_at > 0`
+	} else {
+		query += ` AND r.deleted_at = 0` + condition
+	}
 	key := "''"
 	if f.Sort == core.SortNewest {
 		query += ` AND r.id < ` + param(orLast(f.Before)) + ` ORDER BY r.id DESC`

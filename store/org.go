@@ -17,18 +17,18 @@ func (q *queries) CreateOrg(ctx context.Context, o core.Org) error {
 
 // Org implements [core.OrgStore].
 func (q *queries) Org(ctx context.Context, name string) (core.Org, error) {
-	o, err := scanOrg(q.read.QueryRowContext(ctx, `SELECT name, created_at FROM orgs WHERE name = $1`, name))
+	o, err := scanOrg(q.read.QueryRowContext(ctx, `SELECT name, created_at, deleting_at FROM orgs WHERE name = $1`, name))
 	return o, op{name: "read organisation", subject: name, missing: "no such organisation"}.fail(err)
 }
 
 // Orgs implements [core.OrgStore].
 func (q *queries) Orgs(ctx context.Context) ([]core.Org, error) {
-	all, err := collect(ctx, q.read, scanOrg, `SELECT name, created_at FROM orgs ORDER BY name`)
+	all, err := collect(ctx, q.read, scanOrg, `SELECT name, created_at, deleting_at FROM orgs ORDER BY name`)
 	return all, op{name: "list organisations"}.fail(err)
 }
 
 func scanOrg(row scanner) (o core.Org, err error) {
-	err = row.Scan(&o.Name, timeColumn{&o.CreatedAt})
+	err = row.Scan(&o.Name, timeColumn{&o.CreatedAt}, timeColumn{&o.DeletingAt})
 	return o, err
 }
 
@@ -42,10 +42,13 @@ func (q *queries) AddKey(ctx context.Context, k core.Key) error {
 			Message: "the key id " + strconv.Quote(k.KeyID) + " belongs to the server's own keys; choose one that does not begin with \"headwater\" and a colon"}
 	}
 	k.Issuer, k.VerifiesUntil = false, time.Time{}
-	return action.fail(q.write(ctx, func(tx runner) error { return insertKey(ctx, tx, k) }))
+	return action.fail(q.writeAll(ctx, func(tx runner) error { return insertKey(ctx, tx, k) }))
 }
 
 func insertKey(ctx context.Context, tx runner, k core.Key) error {
+	if err := openOrg(ctx, tx, k.Org); err != nil {
+		return err
+	}
 	return touch(ctx, tx, `INSERT INTO keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		k.ID, k.Org, k.KeyID, k.Algorithm, k.PublicPEM, micros(k.CreatedAt), micros(k.DisabledAt), bit(k.Issuer), micros(k.VerifiesUntil))
 }

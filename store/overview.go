@@ -13,6 +13,7 @@ func (q *queries) Mirrors(ctx context.Context, f func(core.MirrorHealth) error) 
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT r.id, r.org, r.name, u.provider, u.instance, u.host, s.upstream_state, s.first_synced_at > 0, s.failures, s.last_class, s.observed_at, s.paused_at > 0
 		FROM sync_states s JOIN repositories r ON r.id = s.repo_id JOIN upstreams u ON u.repo_id = s.repo_id
+		WHERE r.deleted_at = 0
 		ORDER BY s.repo_id`)
 	if err != nil {
 		return action.fail(err)
@@ -37,7 +38,7 @@ func (q *queries) Totals(ctx context.Context) (t core.Totals, err error) {
 	// The states are literals, so that the indexes of what is open serve this.
 	err = q.read.QueryRowContext(ctx, `
 		SELECT (SELECT count(*) FROM orgs),
-			(SELECT count(*) FROM repositories) - (SELECT count(*) FROM upstreams),
+			(SELECT count(*) FROM repositories r WHERE r.deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM upstreams u WHERE u.repo_id = r.id)),
 			(SELECT count(*) FROM events WHERE seq > (SELECT seq FROM outbox)),
 			(SELECT count(*) FROM deliveries WHERE state = 'pending'),
 			(SELECT count(*) FROM journal WHERE state IN ('sent', 'lagging')),

@@ -19,7 +19,7 @@ func previousPlace(id string) string { return "previous-credential:" + id }
 
 const selectShared = `
 	SELECT c.id, c.org, c.name, c.provider, c.instance, c.host, c.owner, c.username, c.expires_at, c.checked_at, c.check_error,
-		c.created_at, c.updated_at, c.sealed, (SELECT count(*) FROM credential_uses u WHERE u.credential_id = c.id),
+		c.created_at, c.updated_at, c.sealed, (SELECT count(*) FROM credential_uses u JOIN repositories r ON r.id = u.repo_id WHERE u.credential_id = c.id AND r.deleted_at = 0),
 		p.username, p.sealed, p.until
 	FROM shared_credentials c LEFT JOIN previous_credentials p ON p.credential_id = c.id`
 
@@ -110,11 +110,16 @@ func (q *queries) DeleteSharedCredential(ctx context.Context, id string) error {
 	action := op{name: "delete shared credential", subject: id, missing: noSharedCredential}
 	return action.fail(q.writeAll(ctx, func(tx runner) error {
 		var used int
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM credential_uses WHERE credential_id = $1`, id).Scan(&used); err != nil {
+		if err := tx.QueryRowContext(ctx, `
+			SELECT count(*) FROM credential_uses u JOIN repositories r ON r.id = u.repo_id WHERE u.credential_id = $1 AND r.deleted_at = 0`, id).Scan(&used); err != nil {
 			return err
 		}
 		if used > 0 {
 			return core.Errorf(core.KindConflict, "repositories use the credential: assign another one to them, or none, first")
+		}
+		// Only deleted ones are left. Should one come back, it says that it has none.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM credential_uses WHERE credential_id = $1`, id); err != nil {
+			return err
 		}
 		return touch(ctx, tx, `DELETE FROM shared_credentials WHERE id = $1`, id)
 	}))
@@ -183,7 +188,7 @@ func (q *queries) SharedCredentialOf(ctx context.Context, repoID string) (core.S
 // RepositoriesWith implements [core.SharedCredentialStore].
 func (q *queries) RepositoriesWith(ctx context.Context, credentialID string) ([]core.Repository, error) {
 	all, err := collect(ctx, q.read, scanRepository, selectRepository+`
-		JOIN credential_uses x ON x.repo_id = r.id WHERE x.credential_id = $1 ORDER BY r.id`, credentialID)
+		JOIN credential_uses x ON x.repo_id = r.id WHERE x.credential_id = $1 AND r.deleted_at = 0 ORDER BY r.id`, credentialID)
 	return all, op{name: "list repositories of a credential", subject: credentialID}.fail(err)
 }
 

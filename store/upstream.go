@@ -115,10 +115,10 @@ func (q *queries) SetUpstreamID(ctx context.Context, id, upstreamID string) erro
 // RepositoriesOf implements [core.InboundStore]. They come in the order of
 // their ids.
 func (q *queries) RepositoriesOf(ctx context.Context, instance, host, id, path string) ([]core.Repository, error) {
-	query, key := selectRepository+` WHERE u.instance = $1 AND u.search_path = $2`+onHost, searchPath(path)
+	query, key := selectRepository+` WHERE u.instance = $1 AND u.search_path = $2 AND r.deleted_at = 0`+onHost, searchPath(path)
 	if id != "" {
 		// The second condition is what the index of ids has.
-		query, key = selectRepository+` WHERE u.instance = $1 AND u.upstream_id = $2 AND u.upstream_id <> ''`+onHost, id
+		query, key = selectRepository+` WHERE u.instance = $1 AND u.upstream_id = $2 AND u.upstream_id <> '' AND r.deleted_at = 0`+onHost, id
 	}
 	all, err := collect(ctx, q.read, scanRepository, query, instance, key, strings.ToLower(host))
 	return all, op{name: "list repositories of an upstream", subject: path}.fail(err)
@@ -134,7 +134,7 @@ func (q *queries) RepositoriesUnder(ctx context.Context, instance, host, owner s
 	// "0" is the character after "/": between them are all paths that go on
 	// after the owner with a slash.
 	all, err := collect(ctx, q.read, scanRepository, selectRepository+`
-		WHERE u.instance = $1 AND u.search_path > $2 AND u.search_path < $4`+onHost,
+		WHERE u.instance = $1 AND u.search_path > $2 AND u.search_path < $4 AND r.deleted_at = 0`+onHost,
 		instance, path+"/", strings.ToLower(host), path+"0")
 	return all, op{name: "list repositories under an owner", subject: owner}.fail(err)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/mirrorset"
+	"github.com/headwater-git/headwater/core/orgdelete"
 	"github.com/headwater-git/headwater/core/purge"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/quota"
@@ -34,6 +35,7 @@ import (
 	"github.com/headwater-git/headwater/core/rewrite"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/core/serve"
+	"github.com/headwater-git/headwater/core/trash"
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/core/usage"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -65,6 +67,9 @@ type Options struct {
 	Limits limit.Options
 	// Trees are how much of a tree git may be asked to unfold for a request.
 	Trees treeobject.Limits
+	// KeepDeleted is for how long deleted repositories can be had back; 0 removes them
+	// at once.
+	KeepDeleted time.Duration
 	// Observer is notified of what was done; nil: nobody is.
 	Observer Observer
 }
@@ -74,6 +79,7 @@ type Store interface {
 	Repository(ctx context.Context, org, name string) (core.Repository, error)
 	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
 	RepositoryIDs(ctx context.Context) ([]string, error)
+	DeletedRepository(ctx context.Context, org, nameOrID string) (core.Repository, error)
 	CreateRepository(ctx context.Context, r core.Repository) error
 	DetachUpstream(ctx context.Context, id string) error
 	SetPaused(ctx context.Context, id string, at time.Time) (bool, error)
@@ -122,8 +128,12 @@ type Engine struct {
 	rotation  *maintain.Rotation
 	usage     *usage.Service
 	quota     *quota.Service
+	trash     *trash.Service
+	orgs      *orgdelete.Service
 	clock     core.Clock
 	log       hclog.Logger
+
+	keepDeleted time.Duration
 }
 
 // New builds the parts and connects them.
@@ -132,7 +142,7 @@ func New(o Options) (*Engine, error) {
 		o.Observer = nobody{}
 	}
 	discover := discovery.New(o.Agent)
-	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover}
+	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover, keepDeleted: o.KeepDeleted}
 	e.objects = catfile.NewPool(o.Git, catfile.Options{})
 	var err error
 	e.repos, err = repo.Open(repo.Options{
@@ -167,6 +177,8 @@ func New(o Options) (*Engine, error) {
 	o.Git.OnDamaged(e.rebuild.SuspectFolder)
 	e.readiness = newReadiness(o.Store, e.rebuild, &disk{dir: e.repos.TempDir(), clock: o.Clock})
 	e.retain = retain.New(o.Store, o.Clock, o.Logger)
+	e.trash = trash.New(trash.Options{Store: o.Store, Repos: e.repos, Clock: o.Clock, Logger: o.Logger})
+	e.orgs = orgdelete.New(orgdelete.Options{Store: o.Store, Repositories: e, Clock: o.Clock, Logger: o.Logger, Failpoint: e.repos.Failpoint})
 	e.rotation = &maintain.Rotation{
 		IDs: o.Store.RepositoryIDs, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Suspect,
 		Failed: func(id string, err error) {
@@ -232,6 +244,7 @@ func New(o Options) (*Engine, error) {
 	}))
 	e.copies.Add("last commits of files", e.content)
 	e.copies.Add("folders in quarantine", e.purge.Quarantined(o.DataDir))
+	e.copies.Add("trash", e.purge.Deleted())
 	e.ephemeral = ephemeral.New(ephemeral.Options{
 		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
@@ -292,6 +305,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.rebuild.Run(ctx) })
 	g.Go(func() error { return e.rotation.Run(ctx) })
 	g.Go(func() error { return e.retain.Run(ctx) })
+	g.Go(func() error { return e.trash.Run(ctx) })
+	g.Go(func() error { return e.orgs.Run(ctx) })
 	g.Go(func() error { return e.usage.Run(ctx) })
 	g.Go(func() error { return e.rewrite.Run(ctx) })
 	g.Go(func() error { return e.reach.Run(ctx) })

@@ -147,7 +147,8 @@ func TestEngine_lifeOfASyncedRepository(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, results[0].OK())
 
-	require.NoError(t, b.DeleteRepository(ctx, r))
+	_, err = b.DeleteRepository(ctx, r, true)
+	require.NoError(t, err)
 	_, err = b.World.Repos.Repository(ctx, coretest.Org, "a")
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
 }
@@ -200,7 +201,10 @@ func TestEngine_CreateCredential_refusesWhatNoHeaderCanHold(t *testing.T) {
 func TestEngine_deleteAndDetachDuringASync(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(b *bench, r core.Repository) error{
-		"delete": func(b *bench, r core.Repository) error { return b.DeleteRepository(context.Background(), r) },
+		"delete": func(b *bench, r core.Repository) error {
+			_, err := b.DeleteRepository(context.Background(), r, true)
+			return err
+		},
 		"detach": func(b *bench, r core.Repository) error { return b.Detach(context.Background(), r) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -144,29 +144,6 @@ func (e *Engine) SetDefaultBranch(ctx context.Context, r core.Repository, branch
 	return e.store.RepositoryByID(ctx, r.ID)
 }
 
-// DeleteRepository removes a repository with all that belongs to it.
-func (e *Engine) DeleteRepository(ctx context.Context, r core.Repository) error {
-	if r.Upstream != nil {
-		if err := e.sync.Cancel(ctx, r.ID); err != nil {
-			return err
-		}
-	}
-	gone := e.inbound.Leaving(ctx, r)
-	if err := e.repos.Delete(context.WithoutCancel(ctx), r.ID); err != nil {
-		return err
-	}
-	gone()
-	if r.Upstream != nil {
-		// Whoever waits for a run learns that there will be none.
-		if err := e.sync.Cancel(context.WithoutCancel(ctx), r.ID); err != nil {
-			return err
-		}
-	}
-	e.rebuild.Forget(r.ID)
-	e.log.Info("repository deleted", "repo_id", r.ID, "org", r.Org, "name", r.Name)
-	return nil
-}
-
 // Detach forgets link and credential and keeps the content. It is idempotent.
 // KindConflict: the content is not here, and only the link and the credential can
 // bring it back.

@@ -240,6 +240,9 @@ func (s *Service) writeLooks(ctx context.Context, all []observation) (next time.
 			}
 			// Of another upstream, the look says nothing about this one.
 			r, err := q.RepositoryByID(ctx, o.repo.ID)
+			if core.KindOf(err) == core.KindNotFound {
+				continue // deleted meanwhile
+			}
 			if err != nil {
 				return err
 			}

@@ -52,7 +52,7 @@ func (q Quarantined) Forget(ctx context.Context, repo core.Repository, ids []cor
 
 // clean forgets in one folder.
 func (q Quarantined) clean(ctx context.Context, dir string, ids []core.ObjectID, forgotten map[core.ObjectID]bool) error {
-	if here, err := q.anyHere(ctx, dir, ids); err != nil || !here {
+	if here, err := q.s.anyHere(ctx, dir, ids); err != nil || !here {
 		return err
 	}
 	refs, err := q.s.o.Git.Refs(ctx, dir)
@@ -84,8 +84,8 @@ func (q Quarantined) clean(ctx context.Context, dir string, ids []core.ObjectID,
 }
 
 // anyHere reports whether a folder has one of the objects.
-func (q Quarantined) anyHere(ctx context.Context, dir string, ids []core.ObjectID) (bool, error) {
-	objects, err := catfile.Open(ctx, q.s.o.Git, dir)
+func (s *Service) anyHere(ctx context.Context, dir string, ids []core.ObjectID) (bool, error) {
+	objects, err := catfile.Open(ctx, s.o.Git, dir)
 	if err != nil {
 		return false, err
 	}

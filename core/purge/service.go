@@ -22,6 +22,7 @@ type Store interface {
 	core.RewriteStore
 	core.JournalStore
 	core.ForgottenStore
+	core.TrashStore
 	core.Transactor
 }
 

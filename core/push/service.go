@@ -30,6 +30,7 @@ type Upstreams interface {
 // Store is what this package needs of [core.Store].
 type Store interface {
 	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	DeletedRepositoryByID(ctx context.Context, id string) (core.Repository, error)
 	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
 	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)
 	OpenJournals(ctx context.Context) ([]core.JournalEntry, error)

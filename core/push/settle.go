@@ -190,6 +190,11 @@ func (s *Service) settleEntry(ctx context.Context, u *unsettled) (outcome, error
 	j := u.Entry
 	r, err := s.store.RepositoryByID(ctx, j.RepoID)
 	if core.KindOf(err) == core.KindNotFound {
+		// What was on its way when it was deleted ends in the trash as it would have ended:
+		// undeleted, it must have the truth.
+		r, err = s.store.DeletedRepositoryByID(ctx, j.RepoID)
+	}
+	if core.KindOf(err) == core.KindNotFound {
 		err := s.repos.Conclude(ctx, j, repo.Ending{State: core.JournalDropped}, nil)
 		return outcome{ended: err == nil}, err
 	}

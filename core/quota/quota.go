@@ -78,11 +78,32 @@ func (s *Service) CheckCreate(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	if limits.Repositories > 0 && usage.Repositories >= limits.Repositories {
-		return core.Errorf(core.KindPermission,
-			"the organisation %q may have %s and has %d: delete one, or have the operator raise the limit (headwater org limits)", org, core.Count(limits.Repositories, "repository"), usage.Repositories)
+	if err := checkCount(org, limits, usage); err != nil {
+		return err
 	}
 	return checkDisk(org, limits, usage)
+}
+
+func checkCount(org string, limits core.OrgLimits, usage core.OrgUsage) error {
+	if limits.Repositories == 0 || usage.Repositories < limits.Repositories {
+		return nil
+	}
+	return core.Errorf(core.KindPermission,
+		"the organisation %q may have %s and has %d: delete one, or have the operator raise the limit (headwater org limits)", org, core.Count(limits.Repositories, "repository"), usage.Repositories)
+}
+
+// CheckUndelete is KindPermission if the organisation has as many repositories as it may.
+// What is in the trash takes no more disk when it comes back.
+func (s *Service) CheckUndelete(ctx context.Context, org string) error {
+	limits, err := s.Limits(ctx, org)
+	if err != nil || limits.Repositories == 0 {
+		return err
+	}
+	usage, err := s.store.OrgUsage(ctx, org)
+	if err != nil {
+		return err
+	}
+	return checkCount(org, limits, usage)
 }
 
 // CheckRoom is KindTooLarge if the organisation uses as much disk as it may, so that
@@ -103,7 +124,7 @@ func checkDisk(org string, limits core.OrgLimits, usage core.OrgUsage) error {
 	if limits.DiskBytes == 0 || usage.DiskBytes < limits.DiskBytes {
 		return nil
 	}
-	return core.Errorf(core.KindTooLarge, "the organisation %q may use %s of disk and uses %s: delete repositories, or have the operator raise the limit (headwater org limits)",
+	return core.Errorf(core.KindTooLarge, "the organisation %q may use %s of disk and uses %s: delete repositories for good (headwater repo delete --now; those in the trash count), or have the operator raise the limit (headwater org limits)",
 		org, size(limits.DiskBytes), size(usage.DiskBytes))
 }
 

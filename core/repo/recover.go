@@ -12,8 +12,6 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/headwater-git/headwater/core"
 )
 
 // Recover finishes what a crash cut short: half-made and half-deleted
@@ -29,7 +27,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 		path := filepath.Join(r.root, "tmp", e.Name())
 		if id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".git"), "delete-"); ok {
 			// The folder was taken away, so the delete was meant: finish it.
-			if err := r.store.DeleteRepository(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
+			if err := r.forgetRow(ctx, id); err != nil {
 				return err
 			}
 		}
@@ -45,7 +43,7 @@ func (r *Repos) Recover(ctx context.Context) error {
 			return fmt.Errorf("clean tmp: %w", err)
 		}
 	}
-	ids, err := r.store.RepositoryIDs(ctx)
+	ids, err := r.store.FolderIDs(ctx)
 	if err != nil {
 		return err
 	}

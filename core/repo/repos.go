@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +20,8 @@ import (
 // Store is what this package needs of [core.Store].
 type Store interface {
 	core.RepositoryStore
+	core.TrashStore
+	core.AliasStore
 	core.JournalStore
 	core.SettingsStore
 	core.AuditStore
@@ -109,11 +110,17 @@ func (r *Repos) Locks() Locker { return r.locks }
 // Failpoint names a step of a ref change; see [Options.Failpoint].
 func (r *Repos) Failpoint(name string) { r.fail(name) }
 
-// Repository finds a repository of an organisation by public name or by internal id;
-// a name goes before an id. KindNotFound: there is none.
+// Repository finds a repository of an organisation by public name, by one that it had
+// before, or by internal id, in this order. KindNotFound: there is none.
 func (r *Repos) Repository(ctx context.Context, org, nameOrID string) (core.Repository, error) {
 	found, err := r.store.Repository(ctx, org, nameOrID)
-	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(nameOrID, "repo_") {
+	if core.KindOf(err) != core.KindNotFound {
+		return found, err
+	}
+	if found, aliasErr := r.store.RepositoryByAlias(ctx, org, nameOrID); core.KindOf(aliasErr) != core.KindNotFound {
+		return found, aliasErr
+	}
+	if !strings.HasPrefix(nameOrID, "repo_") {
 		return found, err
 	}
 	byID, idErr := r.store.RepositoryByID(ctx, nameOrID)
@@ -214,32 +221,6 @@ func rename(from, to string) error {
 		return err
 	}
 	return errors.Join(durable.SyncDir(filepath.Dir(to)), durable.SyncDir(filepath.Dir(from)))
-}
-
-// Delete removes a repository: first out of sight, then from the store, then
-// from the disk. A crash in between is finished by [Repos.Recover].
-func (r *Repos) Delete(ctx context.Context, id string) error {
-	// A backup copies the refs of all repositories as of one moment: none goes meanwhile.
-	unlock, err := r.locks.LockWrite(ctx, id)
-	if err != nil {
-		return fmt.Errorf("delete repository: %w", err)
-	}
-	defer unlock()
-	trash := filepath.Join(r.root, "tmp", "delete-"+id+".git")
-	if err := rename(r.Path(id), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("delete repository: %w", err)
-	}
-	r.fail("delete-moved")
-	if err := r.store.DeleteRepository(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
-		// Still in the store: bring the folder back rather than leave a name
-		// without content.
-		return errors.Join(err, rename(trash, r.Path(id)))
-	}
-	r.fail("delete-forgotten")
-	if err := os.RemoveAll(trash); err != nil {
-		r.log.Warn("deleted repository leaves files behind; the next start removes them", "repo_id", id, "error", err)
-	}
-	return nil
 }
 
 // Exists reports whether the repository's folder is there.

@@ -76,8 +76,11 @@ func (s *server) authorise(c *call, op operation) error {
 	if c.identity.OrgWide() {
 		return core.Errorf(core.KindPermission, `the token names no repository; put its name into the claim "repo"`)
 	}
-	if op.target == newRepository {
+	switch op.target {
+	case newRepository:
 		return nil
+	case inTheTrash:
+		return s.inTrash(c)
 	}
 	name, err := c.segment("name")
 	if err != nil {

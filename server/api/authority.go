@@ -33,7 +33,7 @@ var organisationAuthority = []authority{
 	{noun: "mirror sets", root: "mirror-sets", operations: []string{"planMirrorSet"}, text: "They make repositories of all that an owner at a host has, with a shared credential."},
 	{noun: "signing keys", root: "signing-keys", text: "They decide whose commits count as signed."},
 	{noun: "issuers", root: "issuers", text: "They decide whose tokens are exchanged for ours."},
-	{noun: "the organisation itself", root: "organisation", text: "It owns every repository: settings of all, deletion."},
+	{noun: "the organisation itself", root: "organisation", text: "It owns every repository: settings of all, deletion.", signedOnly: []string{"deleteOrganisation"}},
 	{noun: "outbound webhooks", root: "webhooks", text: "They tell what happens in every repository, and have secrets."},
 	{noun: "the audit", root: "audit", text: "It tells of every repository. That of one is at the repository."},
 	{noun: "the list of repositories", operations: []string{"listRepositories"}, text: "It names every repository."},

@@ -91,7 +91,7 @@ func TestAuthority_everyOperation(t *testing.T) {
 			if op.target == organisation {
 				require.Equal(t, http.StatusForbidden, of(op, path, repository), "%s %s with a token of one repository", op.method, path)
 				require.NotEqual(t, http.StatusForbidden, of(op, path, wide), "%s %s", op.method, path)
-			} else if op.target == oneRepository || op.target == newRepository {
+			} else if op.target == oneRepository || op.target == newRepository || op.target == inTheTrash {
 				require.Equal(t, http.StatusForbidden, of(op, path, wide), "%s %s with a token of the organisation", op.method, path)
 			}
 		}

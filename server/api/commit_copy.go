@@ -47,7 +47,7 @@ func (s *server) copyRequest(c *call, body createBody) (*engine.CopyRequest, err
 	if err != nil && core.KindOf(err) != core.KindNotFound {
 		return nil, err
 	}
-	if err == nil && !opens.Names(source) || err != nil && opens.Repo != b.Name {
+	if err == nil && !s.access.Names(c.ctx(), opens, source) || err != nil && opens.Repo != b.Name {
 		return nil, core.Errorf(core.KindPermission, "base_repo.auth.token is for another repository than base_repo.name")
 	}
 	if err != nil {

@@ -145,16 +145,33 @@ func (l *ledger) SetDefaultBranch(_ context.Context, repo core.Repository, branc
 	return l.repos[i], nil
 }
 
-func (l *ledger) DeleteRepository(_ context.Context, repo core.Repository) error {
+func (l *ledger) DeleteRepository(_ context.Context, repo core.Repository, _ bool) (core.Repository, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, err := l.find(repo.Org, repo.ID)
 	if err != nil {
-		return err
+		return repo, err
 	}
 	l.repos = slices.Delete(l.repos, i, i+1)
-	return nil
+	return repo, nil
 }
+
+func (l *ledger) DeletedRepository(_ context.Context, org, name string) (core.Repository, error) {
+	if name != "app" {
+		return core.Repository{}, core.Errorf(core.KindNotFound, "nothing is in the trash")
+	}
+	return core.Repository{ID: "repo_1", Org: org, Name: name, DeletedAt: time.Unix(1, 0)}, nil
+}
+
+func (l *ledger) UndeleteRepository(_ context.Context, repo core.Repository, _ string) (core.Repository, error) {
+	return repo, nil
+}
+
+func (l *ledger) RenameRepository(_ context.Context, repo core.Repository, _ string) (core.Repository, error) {
+	return repo, nil
+}
+
+func (l *ledger) PurgeDeleted(context.Context, core.Repository) error { return nil }
 
 func (l *ledger) Detach(_ context.Context, repo core.Repository) error {
 	l.mu.Lock()

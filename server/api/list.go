@@ -53,8 +53,11 @@ func (s *server) listRepositories(c *call) error {
 	}
 }
 
-// state is that of the sync, or "local".
+// state is that of the sync, or "local" or "deleted".
 func (v repositoryView) state() syncStateWord {
+	if v.DeletedAt != nil {
+		return syncStateWord(core.RepositoryDeleted)
+	}
 	if v.Sync == nil {
 		return syncStateWord(core.RepositoryLocal)
 	}
@@ -126,7 +129,7 @@ func listSorts() []string {
 
 // listStates are the words of a sync's state, and that of a repository without one.
 func listStates() []string {
-	all := []string{string(core.RepositoryLocal)}
+	all := []string{string(core.RepositoryLocal), string(core.RepositoryDeleted)}
 	for _, w := range syncStateWords() {
 		all = append(all, string(w))
 	}

@@ -80,7 +80,7 @@ func (op operation) errorStatuses() []int {
 		all = append(all, http.StatusRequestTimeout, http.StatusUnsupportedMediaType) // see dispatch and WriteError
 	}
 	switch op.target {
-	case oneRepository, credentialID, organisationOrRepository, newRepository:
+	case oneRepository, inTheTrash, credentialID, organisationOrRepository, newRepository:
 		all = append(all, http.StatusNotFound)
 	}
 	slices.Sort(all)

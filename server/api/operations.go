@@ -15,6 +15,7 @@ const (
 	organisation  target = iota // the claim names no single repository
 	newRepository               // the claim is the name of a repository to be
 	oneRepository               // the claim means a repository that exists
+	inTheTrash                  // the claim means a repository that was deleted, by the name that it had
 	anything                    // the claim does not matter
 	// credentialID is oneRepository or, as SDKs have it for credentials,
 	// organisation.

@@ -187,6 +187,17 @@ var serverOperations = []operation{
 		serve: (*server).getOrganisation,
 	},
 	{
+		id: "deleteOrganisation", method: http.MethodDelete, preferred: "/api/organisation",
+		scope: access.RepoWrite, target: organisation, audit: action{word: "org.delete"},
+		doc: doc{tag: "server", summary: "Delete the organisation with everything it has",
+			text: "Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. " +
+				"Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation."},
+		in: input{body: deleteOrganisationBody{}, required: true,
+			example: `{"name":"acme"}`},
+		out:   output{answers: []success{{status: http.StatusAccepted, text: "It is being deleted.", body: deletedOrganisation{}}}, errors: []int{http.StatusConflict, http.StatusNotImplemented, http.StatusRequestEntityTooLarge}},
+		serve: (*server).deleteOrganisation,
+	},
+	{
 		id: "listProviders", method: http.MethodGet, preferred: "/providers",
 		scope: access.OrgRead, target: anything,
 		doc:   doc{tag: "server", summary: "Show the provider plugins"},

@@ -51,9 +51,41 @@ var repositoryOperations = []operation{
 		id: "deleteRepository", method: http.MethodDelete, preferred: "/api/repos/{name}", legacy: "/api/v1/repos/delete",
 		scope: access.RepoWrite, target: oneRepository, audit: action{word: "repository.delete"},
 		doc: doc{tag: "repositories", summary: "Delete a repository",
-			text: "Here, not at its upstream. The name is free at once."},
+			text: "Here, not at its upstream. The name is free at once. Until `kept_until` undeleteRepository brings it back with all that belonged to it; " +
+				"until then its disk counts for the organisation. How long that is the server says (`--keep-deleted`, seven days); `now=true` removes it at once."},
+		in:    input{query: []parameter{paramNow}},
 		out:   output{answers: done(deletedRepository{}), errors: storeErrors},
 		serve: (*server).deleteRepository,
+	},
+	{
+		id: "renameRepository", method: http.MethodPost, preferred: "/api/repos/{name}/rename",
+		scope: access.RepoWrite, target: oneRepository, audit: action{word: "repository.rename"},
+		doc: doc{tag: "repositories", summary: "Give a repository another name",
+			text: "Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. " +
+				"409 if a repository has the name, or another one had it."},
+		in: input{body: renameBody{}, required: true,
+			example: `{"name":"team/application"}`},
+		out:   output{answers: done(repositoryView{}), errors: storeErrors},
+		serve: (*server).renameRepository,
+	},
+	{
+		id: "undeleteRepository", method: http.MethodPost, preferred: "/api/repos/{name}/undelete",
+		scope: access.RepoWrite, target: inTheTrash, audit: action{word: "repository.undelete"},
+		doc: doc{tag: "repositories", summary: "Bring a deleted repository back",
+			text: "With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim \"repo\" of the token. " +
+				"Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back."},
+		in: input{body: undeleteBody{},
+			example: `{"name":"team/app-of-before"}`},
+		out:   output{answers: done(repositoryView{}), errors: storeErrors},
+		serve: (*server).undeleteRepository,
+	},
+	{
+		id: "purgeDeletedRepository", method: http.MethodDelete, preferred: "/api/repos/{name}/undelete",
+		scope: access.RepoWrite, target: inTheTrash, audit: action{word: "repository.purge"},
+		doc: doc{tag: "repositories", summary: "Remove a deleted repository for good",
+			text: "Before its time, to free its disk, or since it holds what is to be forgotten. What it is named by is as for undeleteRepository."},
+		out:   output{answers: done(deletedRepository{}), errors: storeErrors},
+		serve: (*server).purgeDeletedRepository,
 	},
 	{
 		id: "attachUpstream", method: http.MethodPost, preferred: "/api/repos/{name}/base", legacy: "/api/v1/repos/base",

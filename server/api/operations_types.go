@@ -74,13 +74,6 @@ type updateWebhookBody struct {
 
 // Answers.
 
-type deletedRepository struct {
-	RepoID   string `json:"repo_id"`
-	RepoName string `json:"repo_name"`
-	URL      string `json:"url"`
-	Message  string `json:"message"`
-}
-
 type messageAnswer struct {
 	Message string `json:"message"`
 }

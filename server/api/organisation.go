@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -18,6 +19,7 @@ type Organisation interface {
 	Org(ctx context.Context, name string) (core.Org, error)
 	OrgLimits(ctx context.Context, org string) (core.OrgLimits, error)
 	OrgUsage(ctx context.Context, org string) (core.OrgUsage, error)
+	BeginDeleteOrg(ctx context.Context, name string, at time.Time) error
 }
 
 // organisationView is an organisation in answers.
@@ -62,4 +64,39 @@ func (s *server) getOrganisation(c *call) error {
 	return c.answer(http.StatusOK, organisationView{
 		Name: org.Name, CreatedAt: core.Timestamp(org.CreatedAt), Usage: usageView(usage), Limits: limitsView(limits),
 	})
+}
+
+// deleteOrganisationBody is the body of a deletion: the name again, so that no slip of a
+// hand deletes everything.
+type deleteOrganisationBody struct {
+	Name string `json:"name"`
+}
+
+// deletedOrganisation is the answer to it.
+type deletedOrganisation struct {
+	Name         string `json:"name"`
+	Message      string `json:"message"`
+	Repositories int    `json:"repositories"` // that are being deleted
+}
+
+func (s *server) deleteOrganisation(c *call) error {
+	if s.Organisation == nil {
+		return core.Errorf(core.KindUnsupported, "this server tells nothing of organisations")
+	}
+	var body deleteOrganisationBody
+	if err := c.body(&body); err != nil {
+		return err
+	}
+	if body.Name != c.identity.Org {
+		return core.Errorf(core.KindInvalid, "name must be %q, the name of the organisation that is to be deleted with everything it has", c.identity.Org)
+	}
+	usage, err := s.Organisation.OrgUsage(c.ctx(), body.Name)
+	if err != nil {
+		return err
+	}
+	c.changed = body.Name
+	if err := s.Organisation.BeginDeleteOrg(c.ctx(), body.Name, s.Clock.Now()); err != nil {
+		return err
+	}
+	return c.answer(http.StatusAccepted, deletedOrganisation{body.Name, "the organisation is being deleted; none of its tokens opens anything any more", usage.Repositories})
 }

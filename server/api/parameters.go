@@ -18,11 +18,12 @@ type parameter struct {
 // a variable for each.
 var (
 	paramQ                       = parameter{name: "q", text: "Only repositories with this text in their name; case does not matter."}
-	paramListState               = parameter{key: "state.repositories", name: "state", text: "Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; or `local`, without an upstream."}
+	paramListState               = parameter{key: "state.repositories", name: "state", text: "Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; `local`, without an upstream; or `deleted`, in the trash, which nothing else lists."}
 	paramListClass               = parameter{name: "class", text: "Only those whose last contact with the upstream failed with this class: `auth`, `revoked`, `not_found`, `moved`, `protocol`, `rate_limited`, `network`, `timeout`, `too_large`, `refused`, `diverged`, `corrupt`, `unavailable`, `resource`, `internal`."}
 	paramListHost                = parameter{name: "host", text: "Only those with an upstream at this host; case does not matter."}
 	paramListProvider            = parameter{name: "provider", text: "Only those with an upstream of this provider, by its word or the name of its block."}
 	paramListSort                = parameter{name: "sort", text: "`newest` (the usual order), `name`, `size` (largest first), `last-change` (refs that moved last first) or `lag` (longest without a confirmation by the upstream first; those without an upstream last)."}
+	paramNow                     = parameter{name: "now", text: "Remove it at once: it cannot be brought back.", kind: "boolean", absent: false}
 	paramDefaultBranch           = parameter{name: "default_branch", text: "As in the body, which wins."}
 	paramActor                   = parameter{name: "actor", text: "Only entries of this token subject."}
 	paramAction                  = parameter{name: "action", text: "Only entries of this action."}

@@ -21,7 +21,17 @@ type Repositories interface {
 	// SetDefaultBranch: KindNotFound if the branch does not exist in a repository
 	// that has branches.
 	SetDefaultBranch(ctx context.Context, repo core.Repository, branch string) (core.Repository, error)
-	DeleteRepository(ctx context.Context, repo core.Repository) error
+	// DeleteRepository moves it into the trash, or with now removes it. What it returns
+	// is not in the trash if it is gone.
+	DeleteRepository(ctx context.Context, repo core.Repository, now bool) (core.Repository, error)
+	// DeletedRepository is KindNotFound if nothing of that name or id is in the trash.
+	DeletedRepository(ctx context.Context, org, nameOrID string) (core.Repository, error)
+	// UndeleteRepository: KindConflict if the name is taken; with "" it is the former one.
+	UndeleteRepository(ctx context.Context, repo core.Repository, name string) (core.Repository, error)
+	// RenameRepository: KindConflict if the name is taken, or another one had it.
+	RenameRepository(ctx context.Context, repo core.Repository, name string) (core.Repository, error)
+	// PurgeDeleted removes it from the trash.
+	PurgeDeleted(ctx context.Context, repo core.Repository) error
 	// Detach forgets link and credential and keeps the content. Idempotent.
 	Detach(ctx context.Context, repo core.Repository) error
 	// Pause has the upstream left alone, and Resume followed again. Both are
@@ -172,15 +182,6 @@ func (s *server) updateRepository(c *call) error {
 	}
 	c.repo = repo
 	return s.getRepository(c)
-}
-
-func (s *server) deleteRepository(c *call) error {
-	if err := s.Repositories.DeleteRepository(c.ctx(), c.repo); err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, map[string]string{
-		"repo_id": c.repo.ID, "repo_name": c.repo.Name, "url": c.repo.Name, "message": "repository deleted",
-	})
 }
 
 // mayRelink refuses a call that decides where pushes go, if the token's policy

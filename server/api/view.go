@@ -20,6 +20,8 @@ type repositoryView struct {
 	CreatedAt     core.Timestamp  `json:"created_at"`
 	DiskBytes     int64           `json:"disk_bytes"`           // of its folder, as it was last measured
 	ChangedAt     *core.Timestamp `json:"changed_at,omitempty"` // refs last moved here
+	DeletedAt     *core.Timestamp `json:"deleted_at,omitempty"` // of one in the trash
+	KeptUntil     *core.Timestamp `json:"kept_until,omitempty"` // when it is removed from there
 	BaseRepo      *baseRepoView   `json:"base_repo,omitempty"`  // of a synced repository
 	Sync          *syncView       `json:"sync,omitempty"`       // of a synced repository
 	Credential    *credentialView `json:"credential,omitempty"` // if one is stored; not in lists
@@ -204,6 +206,7 @@ func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error)
 		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + (&url.URL{Path: "/" + repo.Name + ".git"}).EscapedPath(),
 		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
 		DiskBytes: repo.DiskBytes, ChangedAt: instant(repo.ChangedAt),
+		DeletedAt: instant(repo.DeletedAt), KeptUntil: instant(repo.KeptUntil),
 	}
 	if s.Damages != nil {
 		if damage, ok := s.Damages.Of(repo); ok {
@@ -215,6 +218,9 @@ func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error)
 	}
 	view.BaseRepo = &baseRepoView{
 		Provider: repo.Upstream.Provider, Owner: repo.Upstream.Owner, Name: repo.Upstream.Name, UpstreamHost: repo.Upstream.Host,
+	}
+	if repo.Deleted() {
+		return view, nil // it is not followed
 	}
 	status, err := s.Syncs.SyncStatus(c.ctx(), repo)
 	switch {

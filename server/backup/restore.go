@@ -236,8 +236,11 @@ func (r *restoring) repository(entry ManifestRepository) error {
 }
 
 // makeEmpty makes the folder of a repository that its upstream fills again.
-func (r *restoring) makeEmpty(ctx context.Context, s core.RepositoryStore, id string) error {
+func (r *restoring) makeEmpty(ctx context.Context, s *store.Store, id string) error {
 	found, err := s.RepositoryByID(ctx, id)
+	if core.KindOf(err) == core.KindNotFound {
+		found, err = s.DeletedRepositoryByID(ctx, id)
+	}
 	if err != nil {
 		return err
 	}

@@ -742,14 +742,16 @@ type CreatedRepository struct {
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DeletedAt     *time.Time  `json:"deleted_at,omitempty"`
 	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
 	HTTPURL string `json:"http_url"`
 
 	// ID repo_id again.
-	ID      string `json:"id"`
-	Message string `json:"message"`
+	ID        string     `json:"id"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
+	Message   string     `json:"message"`
 
 	// RepoID Never changes.
 	RepoID   string `json:"repo_id"`
@@ -861,6 +863,11 @@ type DeleteNoteRequest struct {
 	SHA *string `json:"sha,omitempty"`
 }
 
+// DeleteOrganisationRequest defines model for DeleteOrganisationRequest.
+type DeleteOrganisationRequest struct {
+	Name *string `json:"name,omitempty"`
+}
+
 // DeleteTagRequest defines model for DeleteTagRequest.
 type DeleteTagRequest struct {
 	Name *string `json:"name,omitempty"`
@@ -874,12 +881,20 @@ type DeletedBranch struct {
 	TargetBranch string `json:"target_branch"`
 }
 
+// DeletedOrganisation defines model for DeletedOrganisation.
+type DeletedOrganisation struct {
+	Message      string `json:"message"`
+	Name         string `json:"name"`
+	Repositories int    `json:"repositories"`
+}
+
 // DeletedRepository defines model for DeletedRepository.
 type DeletedRepository struct {
-	Message  string `json:"message"`
-	RepoID   string `json:"repo_id"`
-	RepoName string `json:"repo_name"`
-	URL      string `json:"url"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
+	Message   string     `json:"message"`
+	RepoID    string     `json:"repo_id"`
+	RepoName  string     `json:"repo_name"`
+	URL       string     `json:"url"`
 }
 
 // DeletedTag defines model for DeletedTag.
@@ -1368,11 +1383,13 @@ type LinkedRepository struct {
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DeletedAt     *time.Time  `json:"deleted_at,omitempty"`
 	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
-	HTTPURL string `json:"http_url"`
-	Plan    Plan   `json:"plan"`
+	HTTPURL   string     `json:"http_url"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
+	Plan      Plan       `json:"plan"`
 
 	// RepoID Never changes.
 	RepoID   string `json:"repo_id"`
@@ -1821,6 +1838,11 @@ type RefUpdate struct {
 	Old ObjectID `json:"old"`
 }
 
+// RenameRequest defines model for RenameRequest.
+type RenameRequest struct {
+	Name *string `json:"name,omitempty"`
+}
+
 // ReplayStatus defines model for ReplayStatus.
 type ReplayStatus struct {
 	At    time.Time `json:"at"`
@@ -1848,10 +1870,12 @@ type Repository struct {
 	Credential    *Credential `json:"credential,omitempty"`
 	Damage        *Damage     `json:"damage,omitempty"`
 	DefaultBranch string      `json:"default_branch"`
+	DeletedAt     *time.Time  `json:"deleted_at,omitempty"`
 	DiskBytes     int64       `json:"disk_bytes"`
 
 	// HTTPURL For git.
-	HTTPURL string `json:"http_url"`
+	HTTPURL   string     `json:"http_url"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
 
 	// RepoID Never changes.
 	RepoID   string `json:"repo_id"`
@@ -2267,6 +2291,11 @@ type TreeEntry struct {
 	Type EntryType `json:"type"`
 }
 
+// UndeleteRequest defines model for UndeleteRequest.
+type UndeleteRequest struct {
+	Name *string `json:"name,omitempty"`
+}
+
 // UpdateCredentialRequest defines model for UpdateCredentialRequest.
 type UpdateCredentialRequest struct {
 	// Password It is stored encrypted and never shown.
@@ -2501,6 +2530,9 @@ type QueryNameTag = string
 // QueryNotesRef defines model for query.notes_ref.
 type QueryNotesRef = string
 
+// QueryNow defines model for query.now.
+type QueryNow = bool
+
 // QueryObjectRef defines model for query.object_ref.
 type QueryObjectRef = string
 
@@ -2638,7 +2670,7 @@ type ListRepositoriesParams struct {
 	// Q Only repositories with this text in their name; case does not matter.
 	Q *QueryQ `form:"q,omitempty" json:"q,omitempty"`
 
-	// State Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; or `local`, without an upstream.
+	// State Only in this state of the sync: `pending`, `syncing`, `ready`, `failing`, `paused`, `held`, `unconfirmed`, `rebuilding`, `waiting`; `local`, without an upstream; or `deleted`, in the trash, which nothing else lists.
 	State *QueryStateRepositories `form:"state,omitempty" json:"state,omitempty"`
 
 	// Class Only those whose last contact with the upstream failed with this class: `auth`, `revoked`, `not_found`, `moved`, `protocol`, `rate_limited`, `network`, `timeout`, `too_large`, `refused`, `diverged`, `corrupt`, `unavailable`, `resource`, `internal`.
@@ -2664,6 +2696,12 @@ type ListRepositoriesParams struct {
 type CreateRepositoryParams struct {
 	// DefaultBranch As in the body, which wins.
 	DefaultBranch *QueryDefaultBranch `form:"default_branch,omitempty" json:"default_branch,omitempty"`
+}
+
+// DeleteRepositoryParams defines parameters for DeleteRepository.
+type DeleteRepositoryParams struct {
+	// Now Remove it at once: it cannot be brought back.
+	Now *QueryNow `form:"now,omitempty" json:"now,omitempty"`
 }
 
 // GetArchiveParams defines parameters for GetArchive.
@@ -3275,6 +3313,9 @@ type PlanMirrorSetJSONRequestBody = MirrorSetRequest
 // CreateMirrorSetJSONRequestBody defines body for CreateMirrorSet for application/json ContentType.
 type CreateMirrorSetJSONRequestBody = MirrorSetRequest
 
+// DeleteOrganisationJSONRequestBody defines body for DeleteOrganisation for application/json ContentType.
+type DeleteOrganisationJSONRequestBody = DeleteOrganisationRequest
+
 // CreateRepositoryJSONRequestBody defines body for CreateRepository for application/json ContentType.
 type CreateRepositoryJSONRequestBody = CreateRepositoryRequest
 
@@ -3323,6 +3364,9 @@ type PullUpstreamJSONRequestBody = PullUpstreamRequest
 // PurgeRewritesJSONRequestBody defines body for PurgeRewrites for application/json ContentType.
 type PurgeRewritesJSONRequestBody = PurgeRequest
 
+// RenameRepositoryJSONRequestBody defines body for RenameRepository for application/json ContentType.
+type RenameRepositoryJSONRequestBody = RenameRequest
+
 // ResetCommitsJSONRequestBody defines body for ResetCommits for application/json ContentType.
 type ResetCommitsJSONRequestBody = RestoreRequest
 
@@ -3340,6 +3384,9 @@ type DeleteTagByBodyJSONRequestBody = DeleteTagRequest
 
 // CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
 type CreateTagJSONRequestBody = CreateTagRequest
+
+// UndeleteRepositoryJSONRequestBody defines body for UndeleteRepository for application/json ContentType.
+type UndeleteRepositoryJSONRequestBody = UndeleteRequest
 
 // RevokeTokensJSONRequestBody defines body for RevokeTokens for application/json ContentType.
 type RevokeTokensJSONRequestBody = RevokeRequest
@@ -3670,6 +3717,28 @@ type ClientInterface interface {
 	// Corresponds with GET /api/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteOrganisationWithBody Delete the organisation with everything it has
+	//
+	// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+	DeleteOrganisationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOrganisation Delete the organisation with everything it has
+	//
+	// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+	DeleteOrganisation(ctx context.Context, body DeleteOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetOrganisation Show the organisation, what it uses, and what it may use
 	//
 	// The limits are the operator's to set. A limit of 0 is none.
@@ -3712,12 +3781,12 @@ type ClientInterface interface {
 
 	// DeleteRepository Delete a repository
 	//
-	// Here, not at its upstream. The name is free at once.
+	// Here, not at its upstream. The name is free at once. Until `kept_until` undeleteRepository brings it back with all that belonged to it; until then its disk counts for the organisation. How long that is the server says (`--keep-deleted`, seven days); `now=true` removes it at once.
 	//
 	// Scope: `repo:write`.
 	//
 	// Corresponds with DELETE /api/repos/{name} (the `DeleteRepository` operationId).
-	DeleteRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteRepository(ctx context.Context, name PathName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRepository Show a repository
 	//
@@ -4242,6 +4311,28 @@ type ClientInterface interface {
 	// Corresponds with POST /api/repos/{name}/rebuild (the `RebuildRepository` operationId).
 	RebuildRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RenameRepositoryWithBody Give a repository another name
+	//
+	// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+	RenameRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameRepository Give a repository another name
+	//
+	// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+	RenameRepository(ctx context.Context, name PathName, body RenameRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ResetCommitsWithBody Make a commit with the tree of an older one, by the former name
 	//
 	// The same as `restore-commit`, for the first published clients.
@@ -4454,6 +4545,37 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /api/repos/{name}/tags/{tag} (the `DeleteTag` operationId).
 	DeleteTag(ctx context.Context, name PathName, tag PathTag, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PurgeDeletedRepository Remove a deleted repository for good
+	//
+	// Before its time, to free its disk, or since it holds what is to be forgotten. What it is named by is as for undeleteRepository.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with DELETE /api/repos/{name}/undelete (the `PurgeDeletedRepository` operationId).
+	PurgeDeletedRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndeleteRepositoryWithBody Bring a deleted repository back
+	//
+	// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+	UndeleteRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndeleteRepository Bring a deleted repository back
+	//
+	// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+	//
+	// Scope: `repo:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+	UndeleteRepository(ctx context.Context, name PathName, body UndeleteRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRevocations List what is revoked
 	//
@@ -5137,6 +5259,48 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
+// DeleteOrganisationWithBody Delete the organisation with everything it has
+//
+// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+func (c *Client) DeleteOrganisationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOrganisationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOrganisation Delete the organisation with everything it has
+//
+// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+func (c *Client) DeleteOrganisation(ctx context.Context, body DeleteOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOrganisationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetOrganisation Show the organisation, what it uses, and what it may use
 //
 // The limits are the operator's to set. A limit of 0 is none.
@@ -5219,13 +5383,13 @@ func (c *Client) CreateRepository(ctx context.Context, params *CreateRepositoryP
 
 // DeleteRepository Delete a repository
 //
-// Here, not at its upstream. The name is free at once.
+// Here, not at its upstream. The name is free at once. Until `kept_until` undeleteRepository brings it back with all that belonged to it; until then its disk counts for the organisation. How long that is the server says (`--keep-deleted`, seven days); `now=true` removes it at once.
 //
 // Scope: `repo:write`.
 //
 // Corresponds with DELETE /api/repos/{name} (the `DeleteRepository` operationId).
-func (c *Client) DeleteRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteRepositoryRequest(c.Server, name)
+func (c *Client) DeleteRepository(ctx context.Context, name PathName, params *DeleteRepositoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRepositoryRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6309,6 +6473,48 @@ func (c *Client) RebuildRepository(ctx context.Context, name PathName, reqEditor
 	return c.Client.Do(req)
 }
 
+// RenameRepositoryWithBody Give a repository another name
+//
+// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+func (c *Client) RenameRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameRepositoryRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameRepository Give a repository another name
+//
+// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+func (c *Client) RenameRepository(ctx context.Context, name PathName, body RenameRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameRepositoryRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ResetCommitsWithBody Make a commit with the tree of an older one, by the former name
 //
 // The same as `restore-commit`, for the first published clients.
@@ -6742,6 +6948,67 @@ func (c *Client) CreateTag(ctx context.Context, name PathName, body CreateTagJSO
 // Corresponds with DELETE /api/repos/{name}/tags/{tag} (the `DeleteTag` operationId).
 func (c *Client) DeleteTag(ctx context.Context, name PathName, tag PathTag, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteTagRequest(c.Server, name, tag)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PurgeDeletedRepository Remove a deleted repository for good
+//
+// Before its time, to free its disk, or since it holds what is to be forgotten. What it is named by is as for undeleteRepository.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with DELETE /api/repos/{name}/undelete (the `PurgeDeletedRepository` operationId).
+func (c *Client) PurgeDeletedRepository(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgeDeletedRepositoryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndeleteRepositoryWithBody Bring a deleted repository back
+//
+// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+//
+// Scope: `repo:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+func (c *Client) UndeleteRepositoryWithBody(ctx context.Context, name PathName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndeleteRepositoryRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndeleteRepository Bring a deleted repository back
+//
+// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+func (c *Client) UndeleteRepository(ctx context.Context, name PathName, body UndeleteRepositoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndeleteRepositoryRequest(c.Server, name, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7991,6 +8258,46 @@ func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewDeleteOrganisationRequest calls the generic DeleteOrganisation builder with application/json body
+func NewDeleteOrganisationRequest(server string, body DeleteOrganisationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeleteOrganisationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDeleteOrganisationRequestWithBody constructs an http.Request for the DeleteOrganisation method, with any body, and a specified content type
+func NewDeleteOrganisationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/organisation")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetOrganisationRequest constructs an http.Request for the GetOrganisation method
 func NewGetOrganisationRequest(server string) (*http.Request, error) {
 	var err error
@@ -8224,7 +8531,7 @@ func NewCreateRepositoryRequestWithBody(server string, params *CreateRepositoryP
 }
 
 // NewDeleteRepositoryRequest constructs an http.Request for the DeleteRepository method
-func NewDeleteRepositoryRequest(server string, name PathName) (*http.Request, error) {
+func NewDeleteRepositoryRequest(server string, name PathName, params *DeleteRepositoryParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -8247,6 +8554,33 @@ func NewDeleteRepositoryRequest(server string, name PathName) (*http.Request, er
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Now != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "now", *params.Now, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -11856,6 +12190,53 @@ func NewRebuildRepositoryRequest(server string, name PathName) (*http.Request, e
 	return req, nil
 }
 
+// NewRenameRepositoryRequest calls the generic RenameRepository builder with application/json body
+func NewRenameRepositoryRequest(server string, name PathName, body RenameRepositoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenameRepositoryRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewRenameRepositoryRequestWithBody constructs an http.Request for the RenameRepository method, with any body, and a specified content type
+func NewRenameRepositoryRequestWithBody(server string, name PathName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/rename", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewResetCommitsRequest calls the generic ResetCommits builder with application/json body
 func NewResetCommitsRequest(server string, name PathName, body ResetCommitsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -12865,6 +13246,87 @@ func NewDeleteTagRequest(server string, name PathName, tag PathTag) (*http.Reque
 	return req, nil
 }
 
+// NewPurgeDeletedRepositoryRequest constructs an http.Request for the PurgeDeletedRepository method
+func NewPurgeDeletedRepositoryRequest(server string, name PathName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/undelete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUndeleteRepositoryRequest calls the generic UndeleteRepository builder with application/json body
+func NewUndeleteRepositoryRequest(server string, name PathName, body UndeleteRepositoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUndeleteRepositoryRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewUndeleteRepositoryRequestWithBody constructs an http.Request for the UndeleteRepository method, with any body, and a specified content type
+func NewUndeleteRepositoryRequestWithBody(server string, name PathName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/undelete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListRevocationsRequest constructs an http.Request for the ListRevocations method
 func NewListRevocationsRequest(server string, params *ListRevocationsParams) (*http.Request, error) {
 	var err error
@@ -13768,6 +14230,19 @@ func (a *API) GetOpenAPI(ctx context.Context, editors ...RequestEditorFn) (APIDo
 	return read[APIDocument](a.Client.GetOpenAPI(ctx, editors...))
 }
 
+// DeleteOrganisation Delete the organisation with everything it has
+//
+// Repositories and what is in the trash (nothing can be brought back), keys, shared credentials, mirror sets, webhooks, limits, sessions and events; the audit stays. Upstreams are not touched, but for the webhooks that the server registered there. Its tokens open nothing from the answer on; the rest is done after it, also if the server is started again meanwhile. `name` must be that of the organisation.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/organisation (the `DeleteOrganisation` operationId).
+func (a *API) DeleteOrganisation(ctx context.Context, body DeleteOrganisationJSONRequestBody, editors ...RequestEditorFn) (DeletedOrganisation, error) {
+	return read[DeletedOrganisation](a.Client.DeleteOrganisation(ctx, body, editors...))
+}
+
 // GetOrganisation Show the organisation, what it uses, and what it may use
 //
 // The limits are the operator's to set. A limit of 0 is none.
@@ -13809,15 +14284,15 @@ func (a *API) CreateRepository(ctx context.Context, params *CreateRepositoryPara
 
 // DeleteRepository Delete a repository
 //
-// Here, not at its upstream. The name is free at once.
+// Here, not at its upstream. The name is free at once. Until `kept_until` undeleteRepository brings it back with all that belonged to it; until then its disk counts for the organisation. How long that is the server says (`--keep-deleted`, seven days); `now=true` removes it at once.
 //
 // Scope: `repo:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/repos/{name} (the `DeleteRepository` operationId).
-func (a *API) DeleteRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (DeletedRepository, error) {
-	return read[DeletedRepository](a.Client.DeleteRepository(ctx, name, editors...))
+func (a *API) DeleteRepository(ctx context.Context, name PathName, params *DeleteRepositoryParams, editors ...RequestEditorFn) (DeletedRepository, error) {
+	return read[DeletedRepository](a.Client.DeleteRepository(ctx, name, params, editors...))
 }
 
 // GetRepository Show a repository
@@ -14277,6 +14752,19 @@ func (a *API) RebuildRepository(ctx context.Context, name PathName, editors ...R
 	return read[Repository](a.Client.RebuildRepository(ctx, name, editors...))
 }
 
+// RenameRepository Give a repository another name
+//
+// Here, not at its upstream. Remotes, calls and tokens with the former name go on working for this repository, until another one is made by that name. 409 if a repository has the name, or another one had it.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/rename (the `RenameRepository` operationId).
+func (a *API) RenameRepository(ctx context.Context, name PathName, body RenameRepositoryJSONRequestBody, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.RenameRepository(ctx, name, body, editors...))
+}
+
 // ResetCommits Make a commit with the tree of an older one, by the former name
 //
 // The same as `restore-commit`, for the first published clients.
@@ -14482,6 +14970,32 @@ func (a *API) CreateTag(ctx context.Context, name PathName, body CreateTagJSONRe
 // Corresponds with DELETE /api/repos/{name}/tags/{tag} (the `DeleteTag` operationId).
 func (a *API) DeleteTag(ctx context.Context, name PathName, tag PathTag, editors ...RequestEditorFn) (DeletedTag, error) {
 	return read[DeletedTag](a.Client.DeleteTag(ctx, name, tag, editors...))
+}
+
+// PurgeDeletedRepository Remove a deleted repository for good
+//
+// Before its time, to free its disk, or since it holds what is to be forgotten. What it is named by is as for undeleteRepository.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/repos/{name}/undelete (the `PurgeDeletedRepository` operationId).
+func (a *API) PurgeDeletedRepository(ctx context.Context, name PathName, editors ...RequestEditorFn) (DeletedRepository, error) {
+	return read[DeletedRepository](a.Client.PurgeDeletedRepository(ctx, name, editors...))
+}
+
+// UndeleteRepository Bring a deleted repository back
+//
+// With content, settings, credential, ephemeral branches, notes and history of syncs. The name in the path is the one that it had (the one deleted last, of several) or its id, and so is the claim "repo" of the token. Its webhook is registered at the host again, with a new secret, and it is synced. 409 if there is another repository of the name now: give it another one with `name`. `state=deleted` of listRepositories lists what can be brought back.
+//
+// Scope: `repo:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/undelete (the `UndeleteRepository` operationId).
+func (a *API) UndeleteRepository(ctx context.Context, name PathName, body UndeleteRepositoryJSONRequestBody, editors ...RequestEditorFn) (Repository, error) {
+	return read[Repository](a.Client.UndeleteRepository(ctx, name, body, editors...))
 }
 
 // ListRevocations List what is revoked

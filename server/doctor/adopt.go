@@ -28,6 +28,7 @@ type Adoption struct {
 // AdoptStore is what [Adopt] needs of [core.Store].
 type AdoptStore interface {
 	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
+	DeletedRepositoryByID(ctx context.Context, id string) (core.Repository, error)
 	core.Transactor
 }
 
@@ -43,7 +44,11 @@ func Adopt(ctx context.Context, dataDir string, s AdoptStore, g *git.Git, now ti
 	all := []Adoption{}
 	for _, dir := range populated {
 		id := strings.TrimSuffix(filepath.Base(dir), ".git")
-		if _, err := s.RepositoryByID(ctx, id); err == nil {
+		_, err := s.RepositoryByID(ctx, id)
+		if core.KindOf(err) == core.KindNotFound {
+			_, err = s.DeletedRepositoryByID(ctx, id)
+		}
+		if err == nil {
 			continue
 		} else if core.KindOf(err) != core.KindNotFound {
 			return all, err

@@ -88,10 +88,23 @@ func (a *Access) Authorise(id access.Identity, op access.Operation) error {
 // the error, for the audit. KindNotFound is only for the token's own repository.
 func (a *Access) Repository(ctx context.Context, id access.Identity, name string) (core.Repository, error) {
 	repo, err := a.Repositories.Repository(ctx, id.Org, name)
-	if err == nil && !id.Names(repo) || core.KindOf(err) == core.KindNotFound && id.Repo != name {
+	if err == nil && !a.Names(ctx, id, repo) || core.KindOf(err) == core.KindNotFound && id.Repo != name {
 		return repo, core.Errorf(core.KindPermission, "%s", a.OtherRepository)
 	}
 	return repo, err
+}
+
+// Names reports whether a token is for a repository: by its name, its id, or a name that it
+// had before it was renamed.
+func (a *Access) Names(ctx context.Context, id access.Identity, repo core.Repository) bool {
+	if id.Names(repo) {
+		return true
+	}
+	if id.OrgWide() || id.Org != repo.Org {
+		return false
+	}
+	named, err := a.Repositories.Repository(ctx, id.Org, id.Repo)
+	return err == nil && named.ID == repo.ID
 }
 
 // Wanted returns the repository that a refused request named, for the audit;

@@ -42,6 +42,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Settings", settingsTests},
 		{"Rewrite", rewriteTests},
 		{"Forgotten", forgottenTests},
+		{"Trash", trashTests},
+		{"Alias", aliasTests},
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},

@@ -28,7 +28,7 @@ running server sees the change within a second.`,
 	}
 	key := &cobra.Command{Use: "key", Short: "Manage an organisation's public keys", RunE: needsSubcommand}
 	key.AddCommand(newKeyAddCommand(), newKeyListCommand(), newKeyDisableCommand())
-	cmd.AddCommand(newOrgAddCommand(), newOrgListCommand(), newOrgLimitsCommand(), key)
+	cmd.AddCommand(newOrgAddCommand(), newOrgListCommand(), newOrgLimitsCommand(), newOrgDeleteCommand(), key)
 	return cmd
 }
 
@@ -85,7 +85,11 @@ func newOrgListCommand() *cobra.Command {
 					return err
 				}
 				list := listing[orgView]{header: "NAME\tACTIVE KEYS\tCREATED", none: "No organisations.", row: func(t io.Writer, o orgView) {
-					fmt.Fprintf(t, "%s\t%d\t%s\n", o.Name, o.ActiveKeys, o.CreatedAt.Local().Format(time.RFC3339))
+					created := o.CreatedAt.Local().Format(time.RFC3339)
+					if o.DeletingAt != nil {
+						created += ", being deleted"
+					}
+					fmt.Fprintf(t, "%s\t%d\t%s\n", o.Name, o.ActiveKeys, created)
 				}}
 				return list.print(cmd, wantsJSON(cmd), func(each func(orgView) error) error {
 					for _, o := range orgs {
@@ -93,7 +97,11 @@ func newOrgListCommand() *cobra.Command {
 						if err != nil {
 							return err
 						}
-						if err := each(orgView{Name: o.Name, ActiveKeys: activeKeys(keys), CreatedAt: &o.CreatedAt}); err != nil {
+						view := orgView{Name: o.Name, ActiveKeys: activeKeys(keys), CreatedAt: &o.CreatedAt}
+						if !o.DeletingAt.IsZero() {
+							view.DeletingAt = &o.DeletingAt
+						}
+						if err := each(view); err != nil {
 							return err
 						}
 					}
@@ -223,6 +231,7 @@ type orgView struct {
 	Name       string     `json:"name"`
 	ActiveKeys int        `json:"active_keys"` // of its own
 	CreatedAt  *time.Time `json:"created_at,omitempty"`
+	DeletingAt *time.Time `json:"deleting_at,omitempty"` // since when it is being deleted
 }
 
 // activeKeys counts the keys of an organisation's own that open something.

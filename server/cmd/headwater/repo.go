@@ -22,7 +22,7 @@ func newRepoCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newRepoCreateCommand(), newRepoAdoptCommand(), newRepoListCommand(), newRepoShowCommand(), newRepoSettingsCommand(), newRepoSyncCommand(), newRepoPauseCommand(), newRepoResumeCommand(), newRepoRunsCommand(), newRepoEnsureCommand(),
-		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoRebuildCommand(), newRepoDeleteCommand(),
+		newRepoOrphansCommand(), newRepoWebhookCommand(), newRepoAttachCommand(), newRepoRepointCommand(), newRepoDetachCommand(), newRepoRebuildCommand(), newRepoRenameCommand(), newRepoDeleteCommand(), newRepoUndeleteCommand(),
 	)
 	return cmd
 }
@@ -78,35 +78,6 @@ here. To link it again: headwater repo attach.`,
 		},
 	}
 	bindConnect(cmd, &o)
-	return cmd
-}
-
-func newRepoDeleteCommand() *cobra.Command {
-	var (
-		o   connectOptions
-		yes bool
-	)
-	cmd := &cobra.Command{
-		Use:     "delete REPO",
-		Short:   "Delete a repository here; its upstream is not touched",
-		Example: `  headwater repo delete --yes team/app`,
-		Args:    exactArgs("REPO"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !yes {
-				return usagef("add --yes to delete "+args[0]+" with its ephemeral branches and notes", "deleting cannot be undone")
-			}
-			c, err := o.connect()
-			if err != nil {
-				return err
-			}
-			if _, err := c.DeleteRepository(cmd.Context(), args[0], c.as(args[0], access.RepoWrite)); err != nil {
-				return c.explain(err, "delete "+args[0])
-			}
-			return answer(cmd, outcome{Repo: args[0], Result: "deleted"}, "%s is deleted.", args[0])
-		},
-	}
-	bindConnect(cmd, &o)
-	cmd.Flags().BoolVar(&yes, "yes", false, "really delete")
 	return cmd
 }
 

@@ -34,9 +34,10 @@ func (f *repoFilter) selects() bool {
 
 func newRepoListCommand() *cobra.Command {
 	var (
-		o      connectOptions
-		filter repoFilter
-		asJSON bool
+		o       connectOptions
+		filter  repoFilter
+		asJSON  bool
+		deleted bool
 	)
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -45,7 +46,8 @@ func newRepoListCommand() *cobra.Command {
 		Example: `  headwater repo list
   headwater repo list --state failing --class auth
   headwater repo list --host git.example.org --sort lag
-  headwater repo list --query team/ --sort size --json`,
+  headwater repo list --query team/ --sort size --json
+  headwater repo list --deleted`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.connect()
@@ -53,6 +55,14 @@ func newRepoListCommand() *cobra.Command {
 				return err
 			}
 			now, colours := time.Now(), coloursOf(cmd)
+			if deleted {
+				if filter.state != "" {
+					return usagef("leave one of them out", "--deleted lists the trash, --state what is not in it")
+				}
+				filter.state = "deleted"
+				err := deletedListing(now).print(cmd, asJSON, func(each func(rest.Repository) error) error { return c.repos(cmd.Context(), filter, each) })
+				return c.explain(err, "list deleted repositories")
+			}
 			list := listing[rest.Repository]{
 				header: "NAME\tBRANCH\tUPSTREAM\tSTATE\tLAG\tSIZE", none: "No repositories. Copy one from its host: headwater mirror URL, or make an empty one: headwater repo create NAME",
 				row: func(table io.Writer, r rest.Repository) {
@@ -69,6 +79,7 @@ func newRepoListCommand() *cobra.Command {
 	bindConnect(cmd, &o)
 	filter.bind(cmd.Flags())
 	cmd.Flags().StringVar(&filter.sort, "sort", "", "lag (the longest without a confirmation first), size, last-change, name or newest")
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "list what was deleted and can be brought back")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	return cmd
 }

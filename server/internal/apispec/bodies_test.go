@@ -21,7 +21,9 @@ import (
 // refuses them, another does not look at them.
 func TestServer_bodiesThatAreNotRead(t *testing.T) {
 	t.Parallel()
-	server := servertest.Start(t, servertest.Options{FetchGrace: 300 * time.Millisecond, PushGrace: 300 * time.Millisecond})
+	server := servertest.Start(t, servertest.Options{FetchGrace: 300 * time.Millisecond, PushGrace: 300 * time.Millisecond, KeepDeleted: time.Hour})
+	server.Create(t, "r")
+	require.Equal(t, http.StatusOK, server.API(t, http.MethodDelete, "r", "", nil).Status) // one is in the trash, too
 	server.Create(t, "r")
 	server.Create(t, "s") // for those that take no body, which are done
 	spec := fetchSpec(t, server.URL)
@@ -45,7 +47,7 @@ func TestServer_bodiesThatAreNotRead(t *testing.T) {
 		require.NoError(t, err)
 		r.ContentLength = 1000
 		r.Header = header
-		if slices.ContainsFunc([]string{"Webhook", "Token", "SharedCredential", "MirrorSet"}, func(word string) bool { return strings.Contains(id, word) }) {
+		if slices.ContainsFunc([]string{"Webhook", "Token", "SharedCredential", "MirrorSet", "Organisation"}, func(word string) bool { return strings.Contains(id, word) }) {
 			repo = "" // they are the organisation's
 		}
 		r.Header.Set("Authorization", "Bearer "+server.Token(t, repo))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +35,8 @@ func TestServer_speaksItsDocument(t *testing.T) {
 	forge := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitea})
 	forge.CreateRepo(upstreamRepo, true)
 	server := servertest.Start(t, servertest.Options{
-		Forges: []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
+		KeepDeleted: time.Hour,
+		Forges:      []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
 	})
 	spec := fetchSpec(t, server.URL)
 	requireKnown(t, spec)
@@ -64,6 +66,9 @@ func TestServer_speaksItsDocument(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	last := &client{t: t, server: server, spec: spec, forge: forge, seen: seen}
+	last.do(request{op: "deleteOrganisation", want: http.StatusBadRequest, token: last.orgToken(), body: m{"name": "another"}})
+	last.do(request{op: "deleteOrganisation", want: http.StatusAccepted, token: last.orgToken(), body: m{"name": servertest.Org}})
 	for _, id := range spec.Operations() {
 		if id == "replayDeliveries" {
 			continue // needs a GitHub App; the test of the App has it

@@ -241,6 +241,14 @@ func (c *client) end() {
 		c.get("deleteRepository", 200)
 	}
 	c.repo = source
+	c.send("renameRepository", 200, m{"name": source + "-renamed"})
+	c.send("renameRepository", 400, m{"name": ""})
+	c.repo = source + "-renamed"
 	c.get("deleteRepository", 200)
 	c.get("getRepository", 404)
+	c.send("undeleteRepository", 200, m{"name": ""})
+	c.send("undeleteRepository", 404, m{})
+	c.get("deleteRepository", 200)
+	c.get("purgeDeletedRepository", 200)
+	c.get("purgeDeletedRepository", 404)
 }

@@ -65,6 +65,7 @@ type Options struct {
 	FetchGrace, PushGrace time.Duration
 	Stall                 time.Duration // see server.Options
 	SettlePeriod          time.Duration // see server.Options; 0 is settlePeriod
+	KeepDeleted           time.Duration // see server.Options
 	// Providers are further built-in ones; TestMain serves them, see builtin.Serve.
 	Providers map[string]func() providers.Provider
 }
@@ -160,7 +161,7 @@ func ServerOptions(t testing.TB, o Options) server.Options {
 		DataDir: o.Dir, Database: databaseOf(t, o.Dir), ConfigFile: writeConfig(t, o), Builtins: builtins, PluginCommand: builtin.Command(),
 		Version: "test", Clock: o.Clock, Resolver: o.Resolver, Failpoint: o.Failpoint, Webhooks: o.Webhooks, TraceEndpoint: o.TraceEndpoint, CORSOrigins: o.CORSOrigins,
 		Limits: o.Limits, Memory: o.Memory, FetchGrace: o.FetchGrace, PushGrace: o.PushGrace, Stall: o.Stall,
-		SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod), CommitPoint: commitPoint(o.SQLFirst),
+		KeepDeleted: o.KeepDeleted, SettlePeriod: cmp.Or(o.SettlePeriod, settlePeriod), CommitPoint: commitPoint(o.SQLFirst),
 	}
 }
 

@@ -1,0 +1,88 @@
+package server_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/internal/servertest"
+)
+
+// TestOrganisation_deletion deletes an organisation that has a mirror with a webhook, a
+// repository in the trash, an outbound webhook and a shared credential.
+func TestOrganisation_deletion(t *testing.T) {
+	t.Parallel()
+	forge := newForge(t, forgetest.SeedOptions{Commits: 3})
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{
+		Forges: []*forgetest.TestForge{forge}, Hosts: []string{"  poll = \"off\"\n"}, Public: true, KeepDeleted: kept,
+	})}
+	b.store = servertest.Store(t, b.Dir)
+	b.Mirror(t, mirror, forge, origin)
+	b.awaitHook(t, "active")
+	b.Create(t, "in/trash")
+	folders := []string{repo.PathIn(b.Dir, b.Repo(t, mirror).ID), repo.PathIn(b.Dir, b.Repo(t, "in/trash").ID)}
+	require.Equal(t, http.StatusOK, b.API(t, http.MethodDelete, "in/trash", "", nil).Status)
+	org := b.Token(t, "org")
+	_, err := b.store.SharedCredentials(t.Context(), servertest.Org)
+	require.NoError(t, err)
+	require.NoError(t, b.store.CreateOrg(t.Context(), core.Org{Name: "other", CreatedAt: time.Now()}))
+
+	path := "/api/organisation"
+	require.Equal(t, http.StatusForbidden, b.Call(t, http.MethodDelete, path, b.Token(t, mirror), map[string]any{"name": servertest.Org}).Status)
+	wrong := b.Call(t, http.MethodDelete, path, org, map[string]any{"name": "other"})
+	require.Equal(t, http.StatusBadRequest, wrong.Status, wrong.Raw)
+	begun := b.Call(t, http.MethodDelete, path, org, map[string]any{"name": servertest.Org})
+	require.Equal(t, http.StatusAccepted, begun.Status, begun.Raw)
+	require.EqualValues(t, 1, begun.At("repositories"))
+
+	require.Eventually(t, func() bool {
+		_, err := b.store.Org(t.Context(), servertest.Org)
+		return core.KindOf(err) == core.KindNotFound
+	}, time.Minute, 20*time.Millisecond)
+	for _, folder := range folders {
+		require.NoDirExists(t, folder)
+	}
+	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, 30*time.Second, 10*time.Millisecond, "the webhook at the host stays")
+	require.Eventually(t, func() bool { return b.Call(t, http.MethodGet, "/api/repos", org, nil).Status == http.StatusUnauthorized }, 30*time.Second, 50*time.Millisecond)
+	require.Empty(t, b.eventTypes(t))
+	require.Subset(t, b.audited(t), []string{"org.delete", "org.deleted", "repository.delete"})
+	all, err := b.store.Orgs(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 1, "another organisation has gone, too")
+}
+
+// TestOrganisation_deletionAfterACrash kills the server between two repositories.
+func TestOrganisation_deletionAfterACrash(t *testing.T) {
+	t.Parallel()
+	o := servertest.Options{Dir: t.TempDir()}
+	p := servertest.StartProcess(t, o)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		p.Create(t, name)
+	}
+	p.Arm(t, "org-repository-deleted")
+	begun := p.Call(t, http.MethodDelete, "/api/organisation", p.Token(t, "org"), map[string]any{"name": servertest.Org})
+	require.Equal(t, http.StatusAccepted, begun.Status, begun.Raw)
+	p.AwaitHits(t, 1)
+	p.Kill()
+	store := servertest.Store(t, o.Dir)
+	usage, err := store.OrgUsage(t.Context(), servertest.Org)
+	require.NoError(t, err)
+	require.Equal(t, 3, usage.Repositories, "it was not killed between two repositories")
+	err = store.CreateRepository(t.Context(), core.Repository{ID: core.NewID("repo", time.Now()), Org: servertest.Org, Name: "new", DefaultBranch: "main", ObjectFormat: "sha1"})
+	require.Equal(t, core.KindConflict, core.KindOf(err), "it takes a new repository: %v", err)
+
+	servertest.Start(t, o)
+	require.Eventually(t, func() bool {
+		_, err := store.Org(t.Context(), servertest.Org)
+		return core.KindOf(err) == core.KindNotFound
+	}, time.Minute, 20*time.Millisecond)
+	left, err := filepath.Glob(filepath.Join(o.Dir, "repos", "*", "*", "*.git"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
