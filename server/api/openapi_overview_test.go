@@ -11,7 +11,9 @@ Every operation below ` + "`/api/repos/{name}`" + ` has a second, legacy route b
 claim "repo" of the token alone names the repository. Requests may use the newer or the older names of fields and
 parameters on either; the newer one wins. Answers have both. Fields that are not known are ignored.
 Codes of errors and states may become more: a client takes one that it does not know for what its status says.
-HEAD works wherever GET does. Every answer has the header ` + "`X-Request-Id`" + `, which the server's log has, too.
+HEAD works wherever GET does. A GET that is answered with JSON has an ` + "`ETag`" + `: send it as ` + "`If-None-Match`" + ` to be
+answered 304, without a body, while the answer would be the same. ` + "`Cache-Control`" + ` lets the reader alone keep it,
+and not without asking. Every answer has the header ` + "`X-Request-Id`" + `, which the server's log has, too.
 
 ## Names and remotes
 
