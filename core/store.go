@@ -55,4 +55,5 @@ type Queries interface {
 	ConsoleStore
 	LimitStore
 	SwitchStore
+	IdempotencyStore
 }

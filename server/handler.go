@@ -82,6 +82,7 @@ func (s *Server) restOptions(o Options, verifier *access.Verifier, rates *middle
 		Events:       parts.Events,
 		Stopping:     s.drain.ending,
 		Audit:        s.store,
+		Calls:        s.store,
 		Logger:       o.Logger,
 		Providers:    func() []api.ProviderStatus { return providerStatus(s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,

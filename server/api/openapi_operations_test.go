@@ -59,6 +59,9 @@ func (op operation) parameters() []parameter {
 	if op.conditional() {
 		all = append(all, paramHeaderIfNoneMatchAnswer)
 	}
+	if op.onceEach() {
+		all = append(all, paramHeaderIdempotencyKey)
+	}
 	return all
 }
 
@@ -74,6 +77,9 @@ func (op operation) answers() []success {
 	for i, answer := range answers {
 		if op.conditional() {
 			answer.headers = append(slices.Clone(answer.headers), "ETag?")
+		}
+		if op.onceEach() {
+			answer.headers = append(slices.Clone(answer.headers), replayedHeader+"?")
 		}
 		if op.read != nil && answer.status != http.StatusNotModified {
 			answer.headers = append(slices.Clone(answer.headers), "Headwater-Observed-At?", "Headwater-Staleness?")
@@ -97,6 +103,9 @@ func (op operation) errorStatuses() []int {
 	}
 	if op.in.body != nil || op.in.media != "" {
 		all = append(all, http.StatusRequestTimeout, http.StatusUnsupportedMediaType) // see dispatch and WriteError
+	}
+	if op.onceEach() {
+		all = append(all, http.StatusConflict, http.StatusUnprocessableEntity)
 	}
 	switch op.target {
 	case oneRepository, credentialID, organisationOrRepository, newRepository:
@@ -138,7 +147,7 @@ func codesText(status int) string {
 		return "The body has a content coding. `code`: `invalid`."
 	}
 	for _, kind := range core.Kinds() {
-		if statuses[kind] == status {
+		if statuses[kind] == status || status == http.StatusUnprocessableEntity && kind == core.KindInvalid { // see errKeyReused
 			codes = append(codes, "`"+string(kind)+"`")
 		}
 	}
@@ -156,6 +165,7 @@ var answerHeaders = map[string]string{
 	"Headwater-Observed-At": "When the upstream last confirmed the copy, RFC 3339.",
 	"Headwater-Staleness":   "Whole seconds since then.",
 	"ETag":                  "For a file, the id of its blob in quotes; else a hash, weak where it is one of commits and of the query. An event stream has none.",
+	"Idempotent-Replayed":   "`true`: this is the answer to an earlier request with the same Idempotency-Key.",
 	"Last-Modified":         "When the last commit changed the file.",
 	"Retry-After":           "Seconds after which to ask again.",
 	"WWW-Authenticate":      "The Bearer challenge.",

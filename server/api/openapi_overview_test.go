@@ -52,6 +52,16 @@ besides, whose ` + "`status`" + ` is one word; calls that change notes have it i
 not take a 405 with ` + "`Allow`" + `. On a synced repository a write is sent to the upstream first: 422 with the code
 ` + "`upstream_rejected`" + ` has the host's own words.
 
+## Sent again
+
+Every POST that writes takes an ` + "`Idempotency-Key`" + `: a text that you choose, such as a UUID, new for each request. If no
+answer comes, send the same request with the same key again: it is done once, and the answer is the first one, with
+` + "`Idempotent-Replayed: true`" + `. Keys are those of one subject and one operation, and are remembered for 24 hours, the newest
+10,000 of an organisation. While the first request is under way the answer is a 409 with ` + "`Retry-After`" + `; with another path,
+query or body it is a 422. A request that failed and changed nothing is forgotten, and the key is good again. Where nobody
+knows what became of the first one, because the server stopped or an upstream did not answer, it is a 409 that says so:
+look whether it took effect.
+
 ## Pages
 
 Lists take ` + "`limit`" + ` and ` + "`cursor`" + `. An answer with ` + "`has_more`" + ` true has ` + "`next_cursor`" + `, to be sent as

@@ -157,11 +157,11 @@ func (r *referenceWriter) failure(op operation) {
 }
 
 // saidOnce are the parameters of which the overview tells, because nearly every operation has them.
-var saidOnce = []string{paramHeaderIfNoneMatchAnswer.key}
+var saidOnce = []string{paramHeaderIfNoneMatchAnswer.component(), paramHeaderIdempotencyKey.component()}
 
 // parameters lists the parameters of the query.
 func (r *referenceWriter) parameters(op operation) {
-	list := slices.DeleteFunc(op.parameters(), func(p parameter) bool { return slices.Contains(saidOnce, p.key) })
+	list := slices.DeleteFunc(op.parameters(), func(p parameter) bool { return slices.Contains(saidOnce, p.component()) })
 	if len(list) == 0 {
 		return
 	}

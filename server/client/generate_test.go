@@ -54,7 +54,7 @@ func TestGenerated(t *testing.T) {
 
 // editorsSet are headers that nearly every operation takes. They are set with a
 // [client.RequestEditorFn], so that methods have no argument for them alone.
-var editorsSet = []string{"header.If-None-Match.answer"}
+var editorsSet = []string{"header.If-None-Match.answer", "header.Idempotency-Key"}
 
 // chooseTypes chooses Go types where the document leaves a choice. Of an answer,
 // an optional text, number, flag or list is its zero value when it is absent. Of
