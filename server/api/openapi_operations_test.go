@@ -20,6 +20,8 @@ const legacyTag = "legacy"
 var tags = openapi3.Tags{
 	{Name: "repositories", Description: "Create, find and delete repositories, and follow an upstream"},
 	{Name: "credentials", Description: "The upstream credential of a synced repository"},
+	{Name: "shared credentials", Description: "Credentials that many repositories use, bound to a host and an owner"},
+	{Name: "mirror sets", Description: "Everything below an organisation, group, workspace or user of a host, mirrored and kept up with"},
 	{Name: "files", Description: "Files, archives, blame and search"},
 	{Name: "commits", Description: "Commits and diffs, and new commits"},
 	{Name: "branches", Description: "Branches and merges"},
