@@ -46,6 +46,7 @@ type Event struct {
 	Ref       string
 	Payload   []byte // JSON, the body of the webhook as it is sent
 	CreatedAt time.Time
+	Trace     string // header traceparent of what it came from; "" if that was not traced
 }
 
 // EventRepository names a repository in an event: its id, and its public name,

@@ -57,4 +57,5 @@ type Queries interface {
 	ConsoleStore
 	LimitStore
 	SwitchStore
+	IdempotencyStore
 }

@@ -57,6 +57,7 @@ type Delivery struct {
 	LastError     string
 	CreatedAt     time.Time
 	FinishedAt    time.Time
+	Trace         string // that of the event
 }
 
 // DeliveryAttempt is one try of a delivery, for the log.

@@ -38,12 +38,55 @@ func TestDocs_everyPageIsReachable(t *testing.T) {
 	require.NoError(t, err)
 	names := map[string]bool{}
 	for _, page := range pages {
+		if page.Name() == "embed.go" {
+			continue // has the pages in the program
+		}
 		names[page.Name()] = true
 		require.Contains(t, string(readme), "](docs/"+page.Name()+")", "the README does not lead to docs/%s", page.Name())
 	}
 	for _, name := range []string{"CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"} {
 		require.True(t, names[name], "docs/%s is missing", name)
 	}
+}
+
+// TestDocs_llms holds llms.txt, the list of the documents for programs that read, against
+// the documents: their titles and the first sentences of those that begin with one. Run it with
+// HEADWATER_UPDATE=1 to write the file anew.
+func TestDocs_llms(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../docs/*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	link := regexp.MustCompile(`\[([^\]]+)\]\([^)]+\)`)
+	var list, own strings.Builder
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		title, rest, ok := strings.Cut(strings.TrimPrefix(string(text), "# "), "\n")
+		require.True(t, ok && strings.HasPrefix(string(text), "# "), "%s does not begin with its title", page)
+		name := filepath.Base(page)
+		into := &list
+		if name == strings.ToUpper(strings.TrimSuffix(name, ".md"))+".md" || name == "testing.md" || name == "releasing.md" {
+			into = &own
+		}
+		into.WriteString("- [" + title + "](/docs/" + name + ")")
+		first, _, _ := strings.Cut(strings.TrimSpace(rest), "\n\n")
+		if first != "" && !strings.ContainsAny(first[:1], "#|`<-") {
+			sentence, _, _ := strings.Cut(link.ReplaceAllString(strings.Join(strings.Fields(first), " "), "$1")+" ", ". ")
+			into.WriteString(": " + strings.TrimRight(sentence, " .:"))
+		}
+		into.WriteString("\n")
+	}
+	want := "# Headwater\n\n> A self-hosted Git storage server that keeps a fast copy of repositories which live elsewhere, and sends every write to their home first.\n\n" +
+		"These are the documents of the version that serves them. The API is described for programs in [openapi.json](/api/openapi.json), and for people at [/api](/api).\n\n" +
+		"## Documents\n\n" + list.String() + "\n## Optional\n\n" + own.String()
+	const file = "../docs/llms.txt"
+	if os.Getenv("HEADWATER_UPDATE") != "" {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+	}
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got), "llms.txt is out of date; run this test with HEADWATER_UPDATE=1")
 }
 
 // TestDocs_contributingNamesWhatExists checks the files, packages and tests that

@@ -9,6 +9,7 @@ import (
 	"github.com/headwater-git/headwater/core/token"
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/console"
+	"github.com/headwater-git/headwater/server/explorer"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
 	"github.com/headwater-git/headwater/server/middleware"
@@ -29,6 +30,7 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 	}
 	remotes := s.newRemotes(o, verifier, rates)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
+	reading := explorer.New(func() []byte { return api.Document(o.Version) })
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case githttp.Match(r):
@@ -37,6 +39,8 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 			hooks.ServeHTTP(w, r)
 		case console.Match(r):
 			pages.ServeHTTP(w, r)
+		case explorer.Match(r):
+			reading.ServeHTTP(w, r)
 		default:
 			rest.ServeHTTP(w, r)
 		}
@@ -82,6 +86,7 @@ func (s *Server) restOptions(o Options, verifier *access.Verifier, rates *middle
 		Events:       parts.Events,
 		Stopping:     s.drain.ending,
 		Audit:        s.store,
+		Calls:        s.store,
 		Logger:       o.Logger,
 		Providers:    func() []api.ProviderStatus { return providerStatus(s.catalog, parts.Inbound.Replays()) },
 		PublicURL:    o.PublicURL,

@@ -81,7 +81,7 @@ func (r *otlpReceiver) names() []string {
 }
 
 // TestTracing_push: one push is one trace, the client's own, through policy, journal,
-// upstream and apply, with the gits that it took; and what a webhook is sent names a trace.
+// upstream and apply, with the gits that it took, to the webhooks that tell of it.
 func TestTracing_push(t *testing.T) {
 	t.Parallel()
 	r := newOTLPReceiver(t)
@@ -113,8 +113,13 @@ func TestTracing_push(t *testing.T) {
 	require.GreaterOrEqual(t, gits, 2, "%v", got)
 	select {
 	case d := <-hook.got:
-		require.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-01$`, d.Header.Get("Traceparent"))
+		require.Regexp(t, `^00-`+id+`-[0-9a-f]{16}-01$`, d.Header.Get("Traceparent"), "the delivery is in the trace of the push")
 	case <-time.After(time.Minute):
 		t.Fatal("no delivery came")
 	}
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		got := r.trace(id)
+		require.Contains(t, got, "webhook attempt", "%v", r.names())
+		require.Contains(t, got["webhook attempt"], "push", "below what made the event")
+	}, 20*time.Second, 50*time.Millisecond)
 }

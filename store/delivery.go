@@ -10,13 +10,13 @@ import (
 const noDelivery = "no such delivery"
 
 const deliveryColumns = `id, webhook_id, event_id, event_type, repo_id, state, attempts, next_attempt_at,
-	last_status, last_error, created_at, finished_at, payload`
+	last_status, last_error, created_at, finished_at, payload, trace`
 
 const selectDelivery = `SELECT ` + deliveryColumns + ` FROM deliveries`
 
 func scanDelivery(row scanner) (d core.Delivery, err error) {
 	err = row.Scan(&d.ID, &d.WebhookID, &d.EventID, &d.EventType, &d.RepoID, &d.State, &d.Attempts, timeColumn{&d.NextAttemptAt},
-		&d.LastStatus, &d.LastError, timeColumn{&d.CreatedAt}, timeColumn{&d.FinishedAt}, &d.Payload)
+		&d.LastStatus, &d.LastError, timeColumn{&d.CreatedAt}, timeColumn{&d.FinishedAt}, &d.Payload, &d.Trace)
 	return d, err
 }
 
@@ -55,9 +55,9 @@ func (q *queries) AddDeliveries(ctx context.Context, ds []core.Delivery) error {
 		for _, d := range ds {
 			if err := again.exec(ctx, `
 				INSERT INTO deliveries (`+deliveryColumns+`, head)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0)`,
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0)`,
 				d.ID, d.WebhookID, d.EventID, d.EventType, d.RepoID, d.State, d.Attempts, micros(d.NextAttemptAt),
-				d.LastStatus, d.LastError, micros(d.CreatedAt), micros(d.FinishedAt), string(d.Payload)); err != nil {
+				d.LastStatus, d.LastError, micros(d.CreatedAt), micros(d.FinishedAt), string(d.Payload), d.Trace); err != nil {
 				action.subject = d.ID
 				return err
 			}

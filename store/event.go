@@ -21,8 +21,8 @@ func (q *queries) AddEvents(ctx context.Context, events []core.Event) error {
 		// a repetition: the index leaves it out. Prepared once, since a push of many
 		// refs makes an event for each.
 		insert, err := tx.PrepareContext(ctx, `
-			INSERT INTO events (id, repo_id, org, type, journal_id, ref, payload, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			INSERT INTO events (id, repo_id, org, type, journal_id, ref, payload, created_at, trace)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 			ON CONFLICT (journal_id, ref) WHERE journal_id <> '' DO NOTHING`)
 		if err != nil {
 			return err
@@ -30,7 +30,7 @@ func (q *queries) AddEvents(ctx context.Context, events []core.Event) error {
 		defer insert.Close()
 		for _, e := range events {
 			action.subject = e.ID
-			done, err := insert.ExecContext(ctx, e.ID, e.RepoID, e.Org, e.Type, e.JournalID, e.Ref, string(e.Payload), micros(e.CreatedAt))
+			done, err := insert.ExecContext(ctx, e.ID, e.RepoID, e.Org, e.Type, e.JournalID, e.Ref, string(e.Payload), micros(e.CreatedAt), e.Trace)
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func (q *queries) AddEvents(ctx context.Context, events []core.Event) error {
 	return nil
 }
 
-const selectEvent = `SELECT seq, id, repo_id, org, type, journal_id, ref, payload, created_at FROM events`
+const selectEvent = `SELECT seq, id, repo_id, org, type, journal_id, ref, payload, created_at, trace FROM events`
 
 // Events implements [core.EventStore]. KindInvalid: the limit is not positive.
 func (q *queries) Events(ctx context.Context, after int64, limit int) ([]core.Event, error) {
@@ -114,6 +114,6 @@ func (q *queries) DeleteEvents(ctx context.Context, before time.Time, limit int)
 }
 
 func scanEvent(row scanner) (e core.Event, err error) {
-	err = row.Scan(&e.Seq, &e.ID, &e.RepoID, &e.Org, &e.Type, &e.JournalID, &e.Ref, &e.Payload, timeColumn{&e.CreatedAt})
+	err = row.Scan(&e.Seq, &e.ID, &e.RepoID, &e.Org, &e.Type, &e.JournalID, &e.Ref, &e.Payload, timeColumn{&e.CreatedAt}, &e.Trace)
 	return e, err
 }

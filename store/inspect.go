@@ -21,7 +21,7 @@ type Inspection struct {
 }
 
 // sealedTables are the tables that have sealed columns.
-var sealedTables = []string{"credentials", "webhooks", "inbound_webhooks", "issuer_keys", "shared_credentials", "previous_credentials"}
+var sealedTables = []string{"credentials", "webhooks", "inbound_webhooks", "issuer_keys", "shared_credentials", "previous_credentials", "idempotent_calls"}
 
 // Inspect reads a database file that may be in use. It migrates nothing and makes no
 // file; with check, it has SQLite verify the whole file, which takes seconds a

@@ -39,10 +39,14 @@ func TestStore_queriesUseIndexes(t *testing.T) {
 		"RevocationsAfter":  func(q core.Queries) error { return discard(q.RevocationsAfter(ctx, 1, 10)) },
 		"Revocations":       func(q core.Queries) error { return discard(q.Revocations(ctx, r.Org, 0, 10)) },
 		"DeleteRevocations": func(q core.Queries) error { return discard(q.DeleteRevocations(ctx, now, 10)) },
-		"LastSeq":           func(q core.Queries) error { return discard(q.LastSeq(ctx)) },
-		"Deliveries":        func(q core.Queries) error { return discard(q.Deliveries(ctx, "wh_1", "", 10)) },
-		"DueDeliveries":     func(q core.Queries) error { return discard(q.DueDeliveries(ctx, now, []string{"wh_2"}, 10)) },
-		"NextDeliveryAt":    func(q core.Queries) error { return discard(q.NextDeliveryAt(ctx, now)) },
+		"BeginIdempotentCall": func(q core.Queries) error {
+			return q.BeginIdempotentCall(ctx, core.IdempotentCall{ID: "call", Org: r.Org, At: now})
+		},
+		"DeleteIdempotentCalls": func(q core.Queries) error { return discard(q.DeleteIdempotentCalls(ctx, now, 10)) },
+		"LastSeq":               func(q core.Queries) error { return discard(q.LastSeq(ctx)) },
+		"Deliveries":            func(q core.Queries) error { return discard(q.Deliveries(ctx, "wh_1", "", 10)) },
+		"DueDeliveries":         func(q core.Queries) error { return discard(q.DueDeliveries(ctx, now, []string{"wh_2"}, 10)) },
+		"NextDeliveryAt":        func(q core.Queries) error { return discard(q.NextDeliveryAt(ctx, now)) },
 		"AddDeliveries": func(q core.Queries) error {
 			return q.AddDeliveries(ctx, []core.Delivery{{ID: "dlv_2", WebhookID: "wh_1", State: core.DeliveryPending}})
 		},

@@ -48,6 +48,7 @@ func sealedColumns() []sealedColumn {
 		{"issuer_keys", "key_id", "sealed", issuerKeyPlace},
 		{"shared_credentials", "id", "sealed", sharedPlace},
 		{"previous_credentials", "credential_id", "sealed", previousPlace},
+		{"idempotent_calls", "id", "sealed", callPlace},
 	}
 }
 

@@ -109,7 +109,7 @@ func (c *client) send(ctx context.Context, w core.Webhook, d core.Delivery) (o o
 	defer cancel()
 	began := c.clock.Now()
 	o.at = began
-	ctx, span := trace.Start(ctx, "webhook attempt", began)
+	ctx, span := trace.Start(trace.Join(ctx, d.Trace), "webhook attempt", began)
 	defer func() {
 		span.Set("http.response.status_code", strconv.Itoa(o.status))
 		var failed error

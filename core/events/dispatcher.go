@@ -90,7 +90,7 @@ func (s *Service) match(events []core.Event, webhooks []core.Webhook) []core.Del
 			}
 			deliveries = append(deliveries, core.Delivery{
 				ID: core.NewID("dlv", now), WebhookID: w.ID, EventID: e.ID, EventType: e.Type, RepoID: e.RepoID, Payload: e.Payload,
-				State: core.DeliveryPending, CreatedAt: now,
+				State: core.DeliveryPending, CreatedAt: now, Trace: e.Trace,
 			})
 		}
 	}

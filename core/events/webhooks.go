@@ -195,7 +195,7 @@ func (s *Service) Redeliver(ctx context.Context, org, id, deliveryID string) (co
 		if err != nil || d.State == core.DeliveryPending {
 			return d, err
 		}
-		return core.Delivery{EventID: d.EventID, EventType: d.EventType, RepoID: d.RepoID, Payload: d.Payload}, nil
+		return core.Delivery{EventID: d.EventID, EventType: d.EventType, RepoID: d.RepoID, Payload: d.Payload, Trace: d.Trace}, nil
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/schedule"
+	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/core/upstream"
 )
 
@@ -89,6 +90,9 @@ func (x *run) record(ctx context.Context, failure error, stopped bool) (pollAt t
 		}
 		if err := x.writeRow(ctx, q); err != nil {
 			return err
+		}
+		for i := range events {
+			events[i].Trace = trace.Parent(ctx)
 		}
 		return q.AddEvents(ctx, events)
 	})

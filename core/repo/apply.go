@@ -10,6 +10,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/trace"
 )
 
 // apply moves the refs of a transaction here, by the entry's updates, and records
@@ -142,6 +143,9 @@ func (r *Repos) record(ctx context.Context, q core.Queries, t *transaction, a ap
 			return err
 		}
 		events = append(events, e)
+	}
+	for i := range events {
+		events[i].Trace = trace.Parent(ctx)
 	}
 	return q.AddEvents(ctx, events)
 }

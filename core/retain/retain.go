@@ -42,6 +42,7 @@ type Store interface {
 	DeleteDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 	DeleteInboundDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
 	DeleteRevocations(ctx context.Context, before time.Time, limit int) (int, error)
+	DeleteIdempotentCalls(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 var _ Store = (core.Store)(nil)
@@ -84,6 +85,7 @@ func (s *Service) Pass(ctx context.Context) {
 		{"events", EventAge, s.store.DeleteEvents},
 		{"inbound_deliveries", InboundDeliveryAge, s.store.DeleteInboundDeliveries},
 		{"revocations", RevocationAge, s.store.DeleteRevocations},
+		{"idempotent_calls", core.IdempotentCallAge, s.store.DeleteIdempotentCalls},
 	} {
 		deleted, err := all(ctx, func() (int, error) { return kind.remove(ctx, now.Add(-kind.age), batch) })
 		if ctx.Err() != nil {

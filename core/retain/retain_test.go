@@ -106,6 +106,10 @@ func (m *manyEvents) DeleteInboundDeliveries(context.Context, time.Time, int) (i
 	return 0, nil
 }
 
+func (m *manyEvents) DeleteIdempotentCalls(context.Context, time.Time, int) (int, error) {
+	return 0, nil
+}
+
 func (m *manyEvents) DeleteRevocations(context.Context, time.Time, int) (int, error) { return 0, nil }
 
 func (m *manyEvents) DeleteEvents(_ context.Context, _ time.Time, limit int) (int, error) {

@@ -15,6 +15,9 @@ type Tracer interface {
 	// Parent returns the header traceparent (W3C Trace Context) of the context's
 	// span and its trace id, both "" without one.
 	Parent(ctx context.Context) (header, traceID string)
+	// Join returns a context whose spans are below the one that a header traceparent
+	// names; one that names none changes nothing.
+	Join(ctx context.Context, header string) context.Context
 }
 
 // Recorder is one span of a [Tracer]. End is called once, last.
@@ -84,6 +87,16 @@ func (s Span) End(at time.Time, err error) {
 func Parent(ctx context.Context) string {
 	header, _ := parent(ctx)
 	return header
+}
+
+// Join has what follows recorded below the span that a header traceparent names, which
+// may be over long ago; "" changes nothing.
+func Join(ctx context.Context, header string) context.Context {
+	t, ok := ctx.Value(key{}).(Tracer)
+	if !ok || header == "" {
+		return ctx
+	}
+	return t.Join(ctx, header)
 }
 
 // ID returns the id of the context's trace for the log, "" if nothing is traced.

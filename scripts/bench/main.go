@@ -29,6 +29,7 @@ type benchmark struct {
 func benchmarks() []benchmark {
 	return []benchmark{
 		{"idle", "memory of an idle server with every provider configured", benchIdle},
+		{"observe", "clones and pushes with metrics and traces, beside without", benchObserve},
 		{"refs", "ls-remote with 10, 2,000 and 50,000 refs", benchRefs},
 		{"read", "clone, shallow clone and fetch of one commit", benchRead},
 		{"push", "pushes: local, and written through to nginx and to Gitea", benchPush},

@@ -24,7 +24,8 @@ type variant struct {
 // sample is what the rounds of a variant came to.
 type sample struct {
 	wall []time.Duration
-	cpu  time.Duration // of all rounds together
+	cpu  time.Duration   // of all rounds together
+	each []time.Duration // CPU time of each round
 }
 
 // p50 returns the median wall time.
@@ -76,7 +77,9 @@ func interleave(ctx context.Context, rounds int, variants ...variant) ([]sample,
 			}
 			samples[i].wall = append(samples[i].wall, wall)
 			if v.cpu != nil {
-				samples[i].cpu += v.cpu() - before
+				used := v.cpu() - before
+				samples[i].cpu += used
+				samples[i].each = append(samples[i].each, used)
 			}
 		}
 	}

@@ -82,7 +82,7 @@ func cpuOf(roots ...int) time.Duration {
 	return sum
 }
 
-// memoryOf returns a memory figure of /proc/PID/status in bytes: VmRSS or VmHWM.
+// memoryOf returns a memory figure of /proc/PID/status in bytes: VmRSS, VmHWM or RssAnon.
 func memoryOf(pid int, field string) (int64, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

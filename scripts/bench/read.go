@@ -289,6 +289,15 @@ func benchIdle(ctx context.Context, b *bench) error {
 		return err
 	}
 	b.table.memory("idle", "resident, 8 providers configured", rss, 60<<20)
+	var anonymous int64
+	for _, s := range tree(h.pid) {
+		of, err := memoryOf(s.pid, "RssAnon")
+		if err != nil {
+			return err
+		}
+		anonymous += of
+	}
+	b.table.memory("idle", "anonymous, with all child processes", anonymous, 60<<20)
 	b.table.note("idle", "child processes", fmt.Sprint(len(tree(h.pid))-1))
 	return nil
 }

@@ -53,7 +53,7 @@ func grade(ok bool) string {
 // plus a constant.
 func (t *table) compare(group, what string, ours, baseline time.Duration, factor float64, plus time.Duration) {
 	limit := time.Duration(float64(baseline)*factor) + plus
-	budget := fmt.Sprintf("<= %.2gx", factor)
+	budget := fmt.Sprintf("<= %.3gx", factor)
 	if plus > 0 {
 		budget += " + " + plus.String()
 	}
@@ -94,7 +94,7 @@ func (t *table) besideRate(group, what string, ours, baseline float64) {
 
 // most adds a row of a count against a fixed limit.
 func (t *table) most(group, what string, ours, most float64) {
-	t.add(row{group: group, what: what, ours: fmt.Sprintf("%.1f", ours), baseline: "-", ratio: "-", budget: fmt.Sprintf("<= %.3g", most), grade: grade(ours <= most)})
+	t.add(row{group: group, what: what, ours: fmt.Sprintf("%.3g", ours), baseline: "-", ratio: "-", budget: fmt.Sprintf("<= %.3g", most), grade: grade(ours <= most)})
 }
 
 // note adds a row of one value that has no budget.

@@ -24,6 +24,7 @@ type call struct {
 	action   action
 	grace    time.Duration // of the body, see [middleware.Paced]
 	changed  string        // for the audit: id of what was changed, if it is not in the path
+	etag     string        // of a read that knows it before its answer, see [server.unchanged]
 	audited  atomic.Bool   // a write session, or the transaction of the change, has made the audit entry
 }
 
@@ -35,8 +36,12 @@ func (c *call) body(dest any) error { return readBody(c.w, c.r, c.grace, dest) }
 // change is [readChange] for an operation to begin with.
 func (c *call) change(dest any) error { return readChange(c.w, c.r, c.grace, dest) }
 
-// answer is [writeJSON] for an operation to end with.
+// answer answers with body as JSON, for an operation to end with. A read has an ETag.
 func (c *call) answer(status int, body any) error {
+	if status == http.StatusOK && body != nil && isRead(c.r.Method) {
+		c.conditionally(encodeJSON(body))
+		return nil
+	}
 	writeJSON(c.w, status, body)
 	return nil
 }

@@ -169,6 +169,16 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 		w.WriteHeader(status)
 		return
 	}
+	text := encodeJSON(body)
+	jsonHeader(header)
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	// A failed write means that the client is gone; nobody is left to tell.
+	_, _ = w.Write(text)
+}
+
+// encodeJSON writes body as JSON and a line end.
+func encodeJSON(body any) []byte {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -176,10 +186,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 		// Only a programming error gets here; the panic handler answers it.
 		panic(err)
 	}
-	header.Set("Content-Type", "application/json; charset=utf-8")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(text.Len()))
-	w.WriteHeader(status)
-	// A failed write means that the client is gone; nobody is left to tell.
-	_, _ = w.Write(text.Bytes())
+	return text.Bytes()
 }

@@ -156,6 +156,9 @@ func (s *server) commitDiff(c *call, q params) error {
 		return err
 	}
 	defer d.Close()
+	if s.unchanged(c, string(d.Head), string(d.Base)) {
+		return nil
+	}
 	return s.streamed(c, func(j *jsonStream) error {
 		if err := fields(j, [2]string{"sha", string(d.Head)}, [2]string{"base_sha", string(d.Base)}); err != nil {
 			return err
@@ -180,6 +183,9 @@ func (s *server) branchDiff(c *call, q params) error {
 		return err
 	}
 	defer d.Close()
+	if s.unchanged(c, d.HeadName, d.BaseName, string(d.Head), string(d.Base), string(d.MergeBase)) {
+		return nil
+	}
 	return s.streamed(c, func(j *jsonStream) error {
 		err := fields(j, [2]string{"branch", d.HeadName}, [2]string{"base", d.BaseName},
 			[2]string{"head_sha", string(d.Head)}, [2]string{"base_sha", string(d.Base)})

@@ -79,6 +79,9 @@ func (s *server) listFiles(c *call, q params) error {
 	if err != nil {
 		return err
 	}
+	if s.unchanged(c, string(files.Commit), files.Ref) {
+		return nil
+	}
 	// The two arrays are the same walk twice: to keep the entries of a huge
 	// repository for the second one would take more than to read them again.
 	return s.streamed(c, func(j *jsonStream) error {
@@ -113,6 +116,9 @@ func (s *server) listMetadata(c *call, q params) error {
 	files, err := s.openFiles(c, q, true, defaultMetadata, maxMetadata)
 	if err != nil {
 		return err
+	}
+	if s.unchanged(c, string(files.Commit), files.Ref) {
+		return nil
 	}
 	return s.streamed(c, func(j *jsonStream) error {
 		if err := j.field("ref", files.Ref); err != nil {

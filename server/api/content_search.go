@@ -41,6 +41,9 @@ func (s *server) blame(c *call, q params) error {
 		return err
 	}
 	defer b.Close()
+	if s.unchanged(c, b.Ref, string(b.Commit)) {
+		return nil
+	}
 	return s.streamed(c, func(j *jsonStream) error {
 		err := fields(j, [2]string{"ref", b.Ref}, [2]string{"path", q.Get("path")}, [2]string{"commit_sha", string(b.Commit)})
 		if err != nil {

@@ -14,7 +14,7 @@ const streamBuffer = 64 << 10
 // jsonStream writes one JSON object piece by piece, so that an answer need not
 // be in memory as a whole.
 type jsonStream struct {
-	w       http.ResponseWriter
+	c       *call
 	text    bytes.Buffer
 	started bool // the header is out
 	comma   bool
@@ -24,7 +24,7 @@ type jsonStream struct {
 // has begun cuts the connection off, which clients notice; a complete answer
 // that is wrong they would not.
 func (s *server) streamed(c *call, write func(j *jsonStream) error) error {
-	j := &jsonStream{w: c.w}
+	j := &jsonStream{c: c}
 	j.text.WriteByte('{')
 	err := write(j)
 	if err == nil {
@@ -99,20 +99,31 @@ func (j *jsonStream) value(value any) error {
 func (j *jsonStream) flush() error {
 	if !j.started {
 		j.started = true
-		jsonHeader(j.w.Header())
-		j.w.WriteHeader(http.StatusOK)
+		jsonHeader(j.c.w.Header())
+		if j.c.etag != "" {
+			cacheable(j.c.w.Header(), j.c.etag)
+		}
+		j.c.w.WriteHeader(http.StatusOK)
 	}
-	_, err := j.w.Write(j.text.Bytes())
+	_, err := j.c.w.Write(j.text.Bytes())
 	j.text.Reset()
 	return err
 }
 
 func (j *jsonStream) end() error {
 	j.text.WriteString("}\n")
-	if !j.started {
-		j.w.Header().Set("Content-Length", strconv.Itoa(j.text.Len()))
+	if j.started {
+		return j.flush()
 	}
-	return j.flush()
+	j.started = true
+	if isRead(j.c.r.Method) {
+		j.c.conditionally(j.text.Bytes())
+		return nil
+	}
+	jsonHeader(j.c.w.Header())
+	j.c.w.Header().Set("Content-Length", strconv.Itoa(j.text.Len()))
+	_, err := j.c.w.Write(j.text.Bytes())
+	return err
 }
 
 func jsonHeader(header http.Header) {

@@ -96,6 +96,8 @@ func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 	case errors.Is(err, middleware.ErrSlowBody):
 		body.Status, body.Title = http.StatusRequestTimeout, http.StatusText(http.StatusRequestTimeout)
 		w.Header().Set("Connection", "close")
+	case errors.Is(err, errKeyReused):
+		body.Status, body.Title = http.StatusUnprocessableEntity, http.StatusText(http.StatusUnprocessableEntity)
 	case errors.Is(err, errBodyCoding):
 		body.Status, body.Title = http.StatusUnsupportedMediaType, http.StatusText(http.StatusUnsupportedMediaType)
 	}

@@ -85,7 +85,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 
 // readOnly answers 405 to everything but GET and HEAD.
 func readOnly(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	if isRead(r.Method) {
 		return true
 	}
 	methodNotAllowed(w, map[string]operation{http.MethodGet: {}})

@@ -24,6 +24,19 @@ var openAPIDocument []byte
 // documentVersion is the version in the committed document.
 const documentVersion = "0.0.0-generated"
 
+// Document returns the OpenAPI document of a server of this version, as it is served.
+func Document(version string) []byte {
+	var compact bytes.Buffer
+	quoted, err := json.Marshal(version)
+	if err == nil {
+		err = json.Compact(&compact, openAPIDocument)
+	}
+	if err != nil {
+		panic(err) // only a programming error gets here
+	}
+	return bytes.Replace(compact.Bytes(), []byte(`"`+documentVersion+`"`), quoted, 1)
+}
+
 // openAPI serves the document to everyone: it says nothing that the published
 // contract does not. It is put into shape when it is first asked for.
 func openAPI(version string) http.Handler {
@@ -32,15 +45,7 @@ func openAPI(version string) http.Handler {
 		etag string
 	}
 	build := sync.OnceValue(func() file {
-		var compact bytes.Buffer
-		quoted, err := json.Marshal(version)
-		if err == nil {
-			err = json.Compact(&compact, openAPIDocument)
-		}
-		if err != nil {
-			panic(err) // only a programming error gets here
-		}
-		text := bytes.Replace(compact.Bytes(), []byte(`"`+documentVersion+`"`), quoted, 1)
+		text := Document(version)
 		sum := sha256.Sum256(text)
 		return file{text, `"` + hex.EncodeToString(sum[:16]) + `"`}
 	})

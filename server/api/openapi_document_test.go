@@ -184,7 +184,11 @@ func (d *document) body(in input) *openapi3.RequestBodyRef {
 func (d *document) answers(op operation) *openapi3.Responses {
 	all := &openapi3.Responses{}
 	for _, a := range op.answers() {
-		openapi3.WithStatus(a.status, &openapi3.ResponseRef{Value: d.success(a)})(all)
+		ref := &openapi3.ResponseRef{Value: d.success(a)}
+		if a.status == http.StatusNotModified && op.conditional() {
+			ref = d.response("NotModified", ref.Value)
+		}
+		openapi3.WithStatus(a.status, ref)(all)
 	}
 	for _, status := range op.errorStatuses() {
 		ref := d.problem(status)

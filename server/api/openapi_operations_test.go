@@ -20,6 +20,8 @@ const legacyTag = "legacy"
 var tags = openapi3.Tags{
 	{Name: "repositories", Description: "Create, find and delete repositories, and follow an upstream"},
 	{Name: "credentials", Description: "The upstream credential of a synced repository"},
+	{Name: "shared credentials", Description: "Credentials that many repositories use, bound to a host and an owner"},
+	{Name: "mirror sets", Description: "Everything below an organisation, group, workspace or user of a host, mirrored and kept up with"},
 	{Name: "files", Description: "Files, archives, blame and search"},
 	{Name: "commits", Description: "Commits and diffs, and new commits"},
 	{Name: "branches", Description: "Branches and merges"},
@@ -44,22 +46,47 @@ func (op operation) route() string {
 	return op.method + " " + op.legacy
 }
 
+// conditional reports whether the answers of the operation have an ETag. Those of a file
+// have their own, and what is no JSON (archives, exports) has none.
+func (op operation) conditional() bool {
+	return op.method == http.MethodGet && !op.open() && op.out.answers[0].body != nil
+}
+
 // parameters returns what the operation takes in its query and in headers.
 func (op operation) parameters() []parameter {
-	if op.read == nil {
-		return op.in.query
+	all := slices.Clone(op.in.query)
+	if op.read != nil {
+		all = append(all, freshnessParameters...)
 	}
-	return slices.Concat(op.in.query, freshnessParameters)
+	if op.conditional() {
+		all = append(all, paramHeaderIfNoneMatchAnswer)
+	}
+	if op.onceEach() {
+		all = append(all, paramHeaderIdempotencyKey)
+	}
+	return all
 }
+
+// notModified is the answer that conditional reads have in common.
+var notModified = success{status: http.StatusNotModified, text: "What the reader has still holds.", headers: []string{"Headwater-Observed-At?", "Headwater-Staleness?"}}
 
 // answers returns the successes of the operation.
 func (op operation) answers() []success {
-	if op.read == nil {
-		return op.out.answers
-	}
 	answers := slices.Clone(op.out.answers)
+	if op.conditional() {
+		answers = append(answers, notModified)
+	}
 	for i, answer := range answers {
-		answers[i].headers = append(slices.Clone(answer.headers), "Headwater-Observed-At?", "Headwater-Staleness?")
+		if op.conditional() {
+			answer.headers = append(slices.Clone(answer.headers), "ETag?")
+		}
+		if op.onceEach() {
+			answer.headers = append(slices.Clone(answer.headers), replayedHeader+"?")
+		}
+		if op.read != nil && answer.status != http.StatusNotModified {
+			answer.headers = append(slices.Clone(answer.headers), "Headwater-Observed-At?", "Headwater-Staleness?")
+		}
+		answers[i].headers = answer.headers
 	}
 	return answers
 }
@@ -78,6 +105,9 @@ func (op operation) errorStatuses() []int {
 	}
 	if op.in.body != nil || op.in.media != "" {
 		all = append(all, http.StatusRequestTimeout, http.StatusUnsupportedMediaType) // see dispatch and WriteError
+	}
+	if op.onceEach() {
+		all = append(all, http.StatusConflict, http.StatusUnprocessableEntity)
 	}
 	switch op.target {
 	case oneRepository, inTheTrash, credentialID, organisationOrRepository, newRepository:
@@ -119,7 +149,7 @@ func codesText(status int) string {
 		return "The body has a content coding. `code`: `invalid`."
 	}
 	for _, kind := range core.Kinds() {
-		if statuses[kind] == status {
+		if statuses[kind] == status || status == http.StatusUnprocessableEntity && kind == core.KindInvalid { // see errKeyReused
 			codes = append(codes, "`"+string(kind)+"`")
 		}
 	}
@@ -136,7 +166,8 @@ var answerHeaders = map[string]string{
 	"Content-Range":         "Which part of the file this is.",
 	"Headwater-Observed-At": "When the upstream last confirmed the copy, RFC 3339.",
 	"Headwater-Staleness":   "Whole seconds since then.",
-	"ETag":                  "Strong; for a file, the id of its blob in quotes.",
+	"ETag":                  "For a file, the id of its blob in quotes; else a hash, weak where it is one of commits and of the query. An event stream has none.",
+	"Idempotent-Replayed":   "`true`: this is the answer to an earlier request with the same Idempotency-Key.",
 	"Last-Modified":         "When the last commit changed the file.",
 	"Retry-After":           "Seconds after which to ask again.",
 	"WWW-Authenticate":      "The Bearer challenge.",

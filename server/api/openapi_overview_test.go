@@ -11,7 +11,9 @@ Every operation below ` + "`/api/repos/{name}`" + ` has a second, legacy route b
 claim "repo" of the token alone names the repository. Requests may use the newer or the older names of fields and
 parameters on either; the newer one wins. Answers have both. Fields that are not known are ignored.
 Codes of errors and states may become more: a client takes one that it does not know for what its status says.
-HEAD works wherever GET does. Every answer has the header ` + "`X-Request-Id`" + `, which the server's log has, too.
+HEAD works wherever GET does. A GET that is answered with JSON has an ` + "`ETag`" + `: send it as ` + "`If-None-Match`" + ` to be
+answered 304, without a body, while the answer would be the same. ` + "`Cache-Control`" + ` lets the reader alone keep it,
+and not without asking. Every answer has the header ` + "`X-Request-Id`" + `, which the server's log has, too.
 
 ## Names and remotes
 
@@ -49,6 +51,16 @@ besides, whose ` + "`status`" + ` is one word; calls that change notes have it i
 409 with the code ` + "`syncing`" + ` and ` + "`Retry-After`" + `. A path that does not exist is a 404, a method that a path does
 not take a 405 with ` + "`Allow`" + `. On a synced repository a write is sent to the upstream first: 422 with the code
 ` + "`upstream_rejected`" + ` has the host's own words.
+
+## Sent again
+
+Every POST that writes takes an ` + "`Idempotency-Key`" + `: a text that you choose, such as a UUID, new for each request. If no
+answer comes, send the same request with the same key again: it is done once, and the answer is the first one, with
+` + "`Idempotent-Replayed: true`" + `. Keys are those of one subject and one operation, and are remembered for 24 hours, the newest
+10,000 of an organisation. While the first request is under way the answer is a 409 with ` + "`Retry-After`" + `; with another path,
+query or body it is a 422. A request that failed and changed nothing is forgotten, and the key is good again. Where nobody
+knows what became of the first one, because the server stopped or an upstream did not answer, it is a 409 that says so:
+look whether it took effect.
 
 ## Pages
 

@@ -90,6 +90,9 @@ func (r *referenceWriter) operation(op operation) {
 	r.example(op)
 	var others []string
 	for _, s := range op.answers()[1:] {
+		if s.text == notModified.text {
+			continue
+		}
 		others = append(others, fmt.Sprintf("%d (%s)", s.status, strings.ToLower(s.text[:1])+strings.TrimSuffix(s.text[1:], ".")))
 	}
 	if len(others) > 0 {
@@ -153,9 +156,12 @@ func (r *referenceWriter) failure(op operation) {
 	r.printf(" They look like this:\n\n```json\n%s\n```", r.indented(o))
 }
 
+// saidOnce are the parameters of which the overview tells, because nearly every operation has them.
+var saidOnce = []string{paramHeaderIfNoneMatchAnswer.component(), paramHeaderIdempotencyKey.component()}
+
 // parameters lists the parameters of the query.
 func (r *referenceWriter) parameters(op operation) {
-	list := op.parameters()
+	list := slices.DeleteFunc(op.parameters(), func(p parameter) bool { return slices.Contains(saidOnce, p.component()) })
 	if len(list) == 0 {
 		return
 	}

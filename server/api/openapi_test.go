@@ -52,6 +52,7 @@ func TestOpenAPI_tables(t *testing.T) {
 	ids := map[string]bool{}
 	for _, op := range slices.Concat(operations, openOperations) {
 		require.NotEmpty(t, op.doc.summary, op.route())
+		require.NotNil(t, tags.Get(op.doc.tag), "%s is in no group of the reference", op.route())
 		key := op.id
 		if op.preferred == "" {
 			key += "Legacy"

@@ -86,6 +86,8 @@ var (
 	paramHeaderIfRange           = parameter{name: "If-Range", in: "header", text: "Answer the range only if the file still is this one: an ETag or a date."}
 	paramHeaderIfMatch           = parameter{name: "If-Match", in: "header", text: "Answer only if the file has one of these ETags; else 412."}
 	paramHeaderIfNoneMatch       = parameter{name: "If-None-Match", in: "header", text: "Answer only if the file has none of these ETags; else 304."}
+	paramHeaderIfNoneMatchAnswer = parameter{key: "If-None-Match.answer", name: "If-None-Match", in: "header", text: "Answer only if the answer has none of these ETags; else 304, without a body."}
+	paramHeaderIdempotencyKey    = parameter{name: "Idempotency-Key", in: "header", text: "A text that you choose, new for each request: one that is sent again with it is done once and answered as before, for 24 hours."}
 	paramHeaderIfModifiedSince   = parameter{name: "If-Modified-Since", in: "header", text: "Answer only if the file changed since; else 304."}
 	paramHeaderLastEventID       = parameter{name: "Last-Event-ID", in: "header", text: "As after, and wins: what a client sends that comes back."}
 	paramHeaderIfUnmodifiedSince = parameter{name: "If-Unmodified-Since", in: "header", text: "Answer only if the file has not changed since; else 412."}

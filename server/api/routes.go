@@ -57,6 +57,7 @@ type Options struct {
 	Events       EventFeed               // nil: calls that read events are refused
 	Stopping     <-chan struct{}         // closed when streams are to end; nil: they go on
 	Audit        core.AuditStore         // nil: nothing is recorded
+	Calls        core.IdempotencyStore   // nil: calls with an Idempotency-Key are refused
 	Logger       hclog.Logger            // nil: nothing is logged
 	Providers    func() []ProviderStatus // for GET /providers; nil: there are none
 	PublicURL    string                  // that clients use; "" takes what each request came to
@@ -68,11 +69,13 @@ type Options struct {
 	BodyGrace, StreamGrace time.Duration
 }
 
-// server answers requests. It holds no state of its own.
+// server answers requests. It holds no state of its own but which calls with an
+// Idempotency-Key are under way.
 type server struct {
 	Options
-	stack  middleware.Stack
-	access middleware.Access
+	stack    middleware.Stack
+	access   middleware.Access
+	underWay underWay
 }
 
 // New returns the handler of /api/, /providers, /healthz and /readyz. Every
@@ -172,7 +175,7 @@ func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) 
 		err = s.checkWritable(c.ctx())
 	}
 	if err == nil {
-		err = op.handler()(s, c)
+		err = s.once(c, op, func() error { return op.handler()(s, c) })
 	}
 	s.audit(c, err)
 	return err

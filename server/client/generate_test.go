@@ -52,6 +52,10 @@ func TestGenerated(t *testing.T) {
 	require.True(t, want == string(got), "%s is out of date; run go generate ./server/client", generated)
 }
 
+// editorsSet are headers that nearly every operation takes. They are set with a
+// [client.RequestEditorFn], so that methods have no argument for them alone.
+var editorsSet = []string{"header.If-None-Match.answer", "header.Idempotency-Key"}
+
 // chooseTypes chooses Go types where the document leaves a choice. Of an answer,
 // an optional text, number, flag or list is its zero value when it is absent. Of
 // a request it is a pointer, because a zero value means something there.
@@ -78,6 +82,9 @@ func chooseTypes(document *openapi3.T) {
 	}
 	for _, item := range document.Paths.Map() {
 		for _, op := range item.Operations() {
+			op.Parameters = slices.DeleteFunc(op.Parameters, func(p *openapi3.ParameterRef) bool {
+				return slices.Contains(editorsSet, strings.TrimPrefix(p.Ref, "#/components/parameters/"))
+			})
 			// Errors are decoded by Check alone, whatever their status.
 			for status := range op.Responses.Map() {
 				if !strings.HasPrefix(status, "2") {

@@ -100,6 +100,11 @@ func (t *Tracing) Parent(ctx context.Context) (header, traceID string) {
 	return carrier["traceparent"], span.TraceID().String()
 }
 
+// Join implements [trace.Tracer].
+func (t *Tracing) Join(ctx context.Context, header string) context.Context {
+	return t.context.Extract(ctx, propagation.MapCarrier{"traceparent": header})
+}
+
 type recorder struct{ span oteltrace.Span }
 
 // Name implements [trace.Recorder].

@@ -94,7 +94,7 @@ var journalTests = []namedTest{
 func event(r core.Repository, journalID, ref string) core.Event {
 	return core.Event{
 		ID: id("evt"), RepoID: r.ID, Org: r.Org, Type: "push", JournalID: journalID, Ref: ref,
-		Payload: []byte(`{"ref":"` + ref + `"}`), CreatedAt: day(0),
+		Payload: []byte(`{"ref":"` + ref + `"}`), CreatedAt: day(0), Trace: "00-trace",
 	}
 }
 

@@ -48,6 +48,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
 		{"Overview", overviewTests},
+		{"Idempotency", idempotencyTests},
 		{"Tx", txTests},
 		{"Concurrency", concurrencyTests},
 		{"Reopen", reopenTests},

@@ -137,7 +137,7 @@ var webhookTests = []namedTest{
 func delivery(w core.Webhook, repoID string) core.Delivery {
 	return core.Delivery{
 		ID: id("dlv"), WebhookID: w.ID, EventID: id("evt"), EventType: "push", RepoID: repoID,
-		Payload: []byte(`{"ref":"\u00e9"}`), State: core.DeliveryPending, CreatedAt: day(0),
+		Payload: []byte(`{"ref":"\u00e9"}`), State: core.DeliveryPending, CreatedAt: day(0), Trace: "00-trace",
 	}
 }
 

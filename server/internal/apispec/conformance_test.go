@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ func TestServer_speaksItsDocument(t *testing.T) {
 	})
 	spec := fetchSpec(t, server.URL)
 	requireKnown(t, spec)
-	seen := &seen{ids: map[string]bool{}}
+	seen := &seen{ids: map[string]bool{}, unchanged: map[string]bool{}}
 	t.Run("all", func(t *testing.T) {
 		for _, legacy := range []bool{false, true} {
 			for _, older := range []bool{false, true} {
@@ -74,6 +75,9 @@ func TestServer_speaksItsDocument(t *testing.T) {
 			continue // needs a GitHub App; the test of the App has it
 		}
 		require.True(t, seen.ids[id], "no success of %s was tried", id)
+		if conditional(spec, id) {
+			require.True(t, seen.unchanged[id], "no answer of %s was the same when it was asked for again", id)
+		}
 	}
 }
 
@@ -94,8 +98,9 @@ func fetchSpec(t *testing.T, server string) *apispec.Spec {
 
 // seen is the operations that have succeeded.
 type seen struct {
-	mu  sync.Mutex
-	ids map[string]bool
+	mu        sync.Mutex
+	ids       map[string]bool
+	unchanged map[string]bool // those of which an answer was held against itself
 }
 
 // client is a plain HTTP client that checks what it sends and what it gets.
@@ -192,6 +197,9 @@ func (c *client) do(r request) result {
 	require.Equal(c.t, r.want, resp.StatusCode, "%s: %s", id, raw)
 	require.NoError(c.t, c.spec.CheckResponse(id, resp.StatusCode, resp.Header, raw), "%s", raw)
 	require.NoError(c.t, sdkReads(r.op, resp.StatusCode, raw), "%s: %s", id, raw)
+	if conditional(c.spec, id) && resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Type") == "application/json; charset=utf-8" {
+		c.askAgain(id, hr, resp.Header)
+	}
 	if resp.StatusCode < 300 {
 		c.seen.mu.Lock()
 		c.seen.ids[id] = true
@@ -200,6 +208,37 @@ func (c *client) do(r request) result {
 	out := result{header: resp.Header, raw: raw}
 	_ = json.Unmarshal(raw, &out.body) // files are not JSON
 	return out
+}
+
+// conditional reports whether an operation answers 304 with the ETag of what it answered as JSON.
+func conditional(spec *apispec.Spec, id string) bool {
+	return spec.Answers(id, http.StatusNotModified) && !slices.Contains([]string{"getFile", "headFile", "getOpenAPI"}, strings.TrimSuffix(id, "Legacy"))
+}
+
+// askAgain repeats a read with the ETag of its answer. Where nothing has changed since,
+// the answer is a 304 without a body.
+func (c *client) askAgain(id string, r *http.Request, header http.Header) {
+	c.t.Helper()
+	require.Equal(c.t, "private, no-cache", header.Get("Cache-Control"), id)
+	require.Contains(c.t, header.Values("Vary"), "Authorization", id)
+	require.NotEmpty(c.t, header.Get("ETag"), id)
+	r = r.Clone(c.t.Context())
+	r.Header.Set("If-None-Match", `"other", `+header.Get("ETag"))
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(c.t, err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(c.t, err)
+	require.NoError(c.t, c.spec.CheckResponse(id, resp.StatusCode, resp.Header, raw), "%s", raw)
+	if resp.Header.Get("ETag") != header.Get("ETag") {
+		require.Equal(c.t, http.StatusOK, resp.StatusCode, id) // another answer by now
+		return
+	}
+	require.Equal(c.t, http.StatusNotModified, resp.StatusCode, id)
+	require.Empty(c.t, raw, id)
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	c.seen.unchanged[id] = true
 }
 
 // get is do for a call with nothing but a query, in pairs.

@@ -185,6 +185,11 @@ func (s *Spec) TakesBody(id string) bool {
 	return s.operations[id] != nil && s.operations[id].RequestBody != nil
 }
 
+// Answers reports whether the document has this status among the answers of an operation.
+func (s *Spec) Answers(id string, status int) bool {
+	return s.operations[id] != nil && s.operations[id].Responses.Status(status) != nil
+}
+
 // Find returns the id of the operation that a request is for; path is the
 // escaped one. HEAD is found as GET where it is not an operation by itself.
 func (s *Spec) Find(method, path string) (id string, ok bool) {

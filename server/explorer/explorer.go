@@ -1,0 +1,152 @@
+package explorer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+
+	"github.com/headwater-git/headwater/docs"
+)
+
+//go:embed page.html page.css
+var files embed.FS
+
+const (
+	pagePath  = "/api"
+	stylePath = "/api/explorer.css"
+	listPath  = "/llms.txt"
+	docsPath  = "/docs/"
+	// maxQuery is how much of a search is looked for, in bytes.
+	maxQuery = 200
+)
+
+// policy lets a page load the style of this server and nothing else.
+const policy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// Match reports whether a request is for what this package serves.
+func Match(r *http.Request) bool {
+	switch r.URL.Path {
+	case pagePath, pagePath + "/", stylePath, listPath:
+		return true
+	}
+	return strings.HasPrefix(r.URL.Path, docsPath)
+}
+
+// New returns the handler of everything that [Match] matches. document returns the
+// OpenAPI document; it is called once, when the page is first asked for.
+func New(document func() []byte) http.Handler {
+	whole := sync.OnceValues(func() (page, error) { return parse(document()) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			header.Set("Allow", "GET, HEAD")
+			http.Error(w, "this page is only read", http.StatusMethodNotAllowed)
+			return
+		}
+		switch r.URL.Path {
+		case pagePath + "/":
+			header.Set("Location", "../api")
+			w.WriteHeader(http.StatusPermanentRedirect)
+		case pagePath:
+			p, err := whole()
+			if err != nil {
+				http.Error(w, "the document of the API cannot be read", http.StatusInternalServerError)
+				return
+			}
+			var text bytes.Buffer
+			if err := templates().Execute(&text, p.search(r.URL.Query().Get("q"))); err != nil {
+				http.Error(w, "the page cannot be made", http.StatusInternalServerError)
+				return
+			}
+			serve(w, r, "text/html; charset=utf-8", text.Bytes())
+		case stylePath:
+			serveFile(w, r, files, "page.css", "text/css; charset=utf-8")
+		case listPath:
+			serveFile(w, r, docs.Files, "llms.txt", "text/plain; charset=utf-8")
+		default:
+			name := strings.TrimPrefix(r.URL.Path, docsPath)
+			if path.Ext(name) != ".md" {
+				http.NotFound(w, r)
+				return
+			}
+			serveFile(w, r, docs.Files, name, "text/markdown; charset=utf-8")
+		}
+	})
+}
+
+// serveFile answers with an embedded file.
+func serveFile(w http.ResponseWriter, r *http.Request, files fs.FS, name, media string) {
+	text, err := fs.ReadFile(files, name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	serve(w, r, media, text)
+}
+
+// serve answers with a text that stays the same while the program does.
+func serve(w http.ResponseWriter, r *http.Request, media string, text []byte) {
+	sum := sha256.Sum256(text)
+	header := w.Header()
+	header.Set("Content-Type", media)
+	header.Set("Cache-Control", "no-cache")
+	header.Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
+}
+
+// search leaves the operations that have every word of a query.
+func (p page) search(query string) page {
+	p.Query = strings.TrimSpace(query[:min(len(query), maxQuery)])
+	words := strings.Fields(strings.ToLower(p.Query))
+	if len(words) == 0 {
+		return p
+	}
+	groups := p.Groups
+	p.Groups, p.Found = nil, 0
+	for _, g := range groups {
+		var found []view
+		for _, v := range g.Operations {
+			fits := true
+			for _, word := range words {
+				fits = fits && strings.Contains(v.search, word)
+			}
+			if fits {
+				found = append(found, v)
+			}
+		}
+		if len(found) > 0 {
+			g.Operations = found
+			p.Groups, p.Found = append(p.Groups, g), p.Found+len(found)
+		}
+	}
+	return p
+}
+
+// templates returns the template of the page.
+var templates = sync.OnceValue(func() *template.Template {
+	// What Markdown has of HTML is left out by goldmark.
+	markdown := goldmark.New(goldmark.WithExtensions(extension.Table))
+	render := func(text string) (template.HTML, error) {
+		var out bytes.Buffer
+		err := markdown.Convert([]byte(text), &out)
+		return template.HTML(out.String()), err //nolint:gosec // made of the document of this program, without the HTML in it
+	}
+	return template.Must(template.New("page.html").Funcs(template.FuncMap{
+		"markdown": render,
+		"lower":    strings.ToLower,
+	}).ParseFS(files, "page.html"))
+})

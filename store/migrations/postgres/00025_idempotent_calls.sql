@@ -1,0 +1,16 @@
+-- +goose Up
+
+-- Calls of the API that were sent with an Idempotency-Key, for a day: who does not know
+-- whether one was answered sends it again, and it is done once. A row is there before the
+-- work begins, so that one whose answer never came says that nobody knows.
+CREATE TABLE idempotent_calls (
+    id          TEXT COLLATE "C" NOT NULL PRIMARY KEY, -- hash of organisation, caller, operation and key
+    org         TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT           NOT NULL,
+    fingerprint TEXT COLLATE "C" NOT NULL, -- of the request
+    status      BIGINT           NOT NULL, -- of the answer; 0: it is not known
+    sealed      BYTEA            NOT NULL  -- the answer: it may hold a secret that is shown once
+);
+
+CREATE INDEX idempotent_calls_by_org ON idempotent_calls (org, created_at);
+CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
