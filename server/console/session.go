@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -146,14 +145,25 @@ func (c *Console) record(r *http.Request, s core.ConsoleSession, action string) 
 		}
 	}
 	for _, org := range orgs {
-		if err := c.entry(r.Context(), r, org, s, action); err != nil {
+		if err := c.entry(r, org, s, action); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Console) entry(ctx context.Context, r *http.Request, org string, s core.ConsoleSession, action string) error {
+// refused adds to the audit what a viewer wanted to do.
+func (c *Console) refused(r *http.Request, s *session) error {
+	_, what, _ := strings.Cut(r.Pattern, Prefix)
+	return c.note(r, s.Org, s.ConsoleSession, core.AuditEntry{Action: "console.refuse", Target: what, Outcome: core.OutcomeRefused, Message: "viewers change nothing"})
+}
+
+func (c *Console) entry(r *http.Request, org string, s core.ConsoleSession, action string) error {
+	return c.note(r, org, s, core.AuditEntry{Action: action, Target: string(s.Role), Outcome: core.OutcomeOK})
+}
+
+// note adds to the audit of an organisation what somebody did who is signed in.
+func (c *Console) note(r *http.Request, org string, s core.ConsoleSession, e core.AuditEntry) error {
 	actor := core.Actor{Subject: s.Subject, Org: org}
 	if len(s.Identity) > 0 {
 		id, err := access.Restore(s.Identity)
@@ -163,10 +173,8 @@ func (c *Console) entry(ctx context.Context, r *http.Request, org string, s core
 		actor = id.Actor()
 	}
 	now := c.Clock.Now()
-	return c.Store.AddAudit(ctx, core.AuditEntry{
-		ID: core.NewID("aud", now), Org: org, At: now, Actor: actor.From(r.RemoteAddr, r.UserAgent()),
-		Action: action, Target: string(s.Role), Outcome: core.OutcomeOK,
-	})
+	e.ID, e.Org, e.At, e.Actor = core.NewID("aud", now), org, now, actor.From(r.RemoteAddr, r.UserAgent())
+	return c.Store.AddAudit(r.Context(), e)
 }
 
 // toSignIn leads to the page to sign in, and from there back.
