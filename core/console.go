@@ -70,6 +70,7 @@ type RepositoryHealth struct {
 	Requested     bool        // a sync was ever asked for
 	Braked        bool        // held back because most refs vanished at once
 	HeldRefs      int         // that wait for a decision
+	KeptRefs      int         // that are not followed because of one, or of a policy that freezes them
 	Unconfirmed   bool        // the upstream did not answer for a push
 	Damage        DamageState // "": none
 	LastError     string      // of the last run, if it failed

@@ -173,7 +173,8 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 			COALESCE(s.observed_at, 0), COALESCE(s.changed_at, 0), COALESCE(s.next_attempt_at, 0), COALESCE(s.wanted, 0) > 0, COALESCE(s.brake_digest, '') <> '',
 			r.id IN (SELECT repo_id FROM sync_runs WHERE finished_at = 0),
 			COALESCE((SELECT d.state FROM damages d WHERE d.repo_id = r.id AND d.ended_at = 0 ORDER BY d.id DESC LIMIT 1), ''),
-			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state = 'held')
+			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state = 'held'),
+			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state <> 'held')
 		FROM repositories r LEFT JOIN upstreams u ON u.repo_id = r.id LEFT JOIN sync_states s ON s.repo_id = r.id
 		WHERE $1 = '' OR r.org = $1
 		ORDER BY r.name, r.org`, org)
@@ -187,7 +188,7 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 			&h.Provider, &h.Instance, &h.Host, &h.Owner, &h.Path,
 			&h.Upstream, &h.Paused, &h.Ready, &h.Failures, &h.Class, &h.LastError,
 			timeColumn{&h.ObservedAt}, timeColumn{&h.ChangedAt}, timeColumn{&h.NextAttemptAt}, &h.Requested, &h.Braked,
-			&h.Running, &h.Damage, &h.HeldRefs); err != nil {
+			&h.Running, &h.Damage, &h.HeldRefs, &h.KeptRefs); err != nil {
 			return action.fail(err)
 		}
 		if err := f(h); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/server/client"
 )
 
 // page is what every template gets.
@@ -87,6 +88,7 @@ func functions() template.FuncMap {
 			return []string{"", string(core.FreshServe), string(core.FreshRevalidate), string(core.FreshFail)}
 		},
 		"needword": needWord,
+		"runrefs":  runRefs,
 		"why":      why,
 		"add":      func(a, b int) int { return a + b },
 		"dict":     dict,
@@ -137,6 +139,20 @@ func took(d time.Duration) string {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return core.Ago(d)
+}
+
+// runRefs says what a run did to refs; "" for nothing.
+func runRefs(run client.SyncRun) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		word string
+	}{{run.RefsCreated, "new"}, {run.RefsUpdated - run.RefsForced, "moved"}, {run.RefsForced, "rewritten"}, {run.RefsDeleted, "deleted"}, {run.RefsHeld, "held"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // refName shortens the name of a ref as people say it.

@@ -52,6 +52,10 @@ func why(h core.RepositoryHealth) string {
 		return "1 ref waits for a decision"
 	case h.HeldRefs > 1:
 		return fmt.Sprintf("%d refs wait for a decision", h.HeldRefs)
+	case h.KeptRefs == 1:
+		return "1 ref is not as at the upstream, by policy"
+	case h.KeptRefs > 1:
+		return fmt.Sprintf("%d refs are not as at the upstream, by policy", h.KeptRefs)
 	case h.Unconfirmed:
 		return "the upstream did not answer for a push"
 	}
@@ -81,6 +85,9 @@ func sentence(view client.Repository, now time.Time) string {
 	confirmed := "never confirmed by the upstream"
 	if s.ObservedAt != nil {
 		confirmed = "confirmed " + ago(now, s.ObservedAt)
+		if s.State != client.SyncStateReady {
+			confirmed = "last " + confirmed
+		}
 	}
 	word, also := string(s.State)+": ", ""
 	if text := upstreamWords[s.UpstreamState]; text != "" {

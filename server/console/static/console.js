@@ -48,7 +48,7 @@
       padding: [8, 6, 0, 0],
       scales: { x: { time: true, range: [plot.from, plot.to] }, y: bars ? { range: (u, min, max) => [0, Math.max(max, 1)] } : { distr: seconds ? 3 : 1, log: 10 } },
       hooks: { setCursor: [u => say(figure, plot, u.cursor.idx)] },
-      axes: [{ ...axis, values: (u, all) => times(all) }, { ...axis, size: 52, ...(seconds && !bars ? { filter: (u, all) => all, splits: u => marks.filter(m => m >= u.scales.y.min && m <= u.scales.y.max) } : {}), values: (u, all) => all.map(v => v === null ? '' : value(v)) }],
+      axes: [{ ...axis, size: 26, values: (u, all) => times(all) }, { ...axis, size: 52, ...(seconds && !bars ? { filter: (u, all) => all, splits: u => marks.filter(m => m >= u.scales.y.min && m <= u.scales.y.max) } : {}), values: (u, all) => all.map(v => v === null || !seconds && v % 1 ? '' : value(v)) }],
       series: [{},
         ...order.map(i => ({
           label: plot.series[i].name, stroke: colour(tones[plot.series[i].class]), width: bars ? 0 : 1.8, points: { show: false }, spanGaps: false,
