@@ -61,7 +61,13 @@ func (c *Console) storeCredential(w http.ResponseWriter, r *http.Request, s *ses
 	if err != nil {
 		return err
 	}
-	if view.Credential == nil || view.Credential.Shared != "" {
+	if view.Credential != nil && view.Credential.Shared != "" {
+		if err := c.unassign(r, s, repo, view.Credential.Shared); err != nil {
+			return c.showCredential(w, r, s, repo, c.statusOf(err), refusal(err))
+		}
+		view.Credential = nil
+	}
+	if view.Credential == nil {
 		_, err = c.api.CreateCredential(ctx, repo.ID, client.CreateCredentialRequest{Username: &username, Password: password})
 	} else {
 		body := client.UpdateCredentialRequest{Password: password}
@@ -92,16 +98,12 @@ func (c *Console) assignCredential(w http.ResponseWriter, r *http.Request, s *se
 	if err != nil {
 		return err
 	}
-	ctx, names := as(r.Context(), s.identity(repo.Org)), []string{repo.Name}
-	var answer client.Assigned
 	name := r.PostFormValue("shared")
-	if r.PostFormValue("end") != "" {
-		answer, err = c.api.UnassignSharedCredential(ctx, name, client.AssignRequest{Repositories: &names})
-	} else {
-		answer, err = c.api.AssignSharedCredential(ctx, name, client.AssignRequest{Repositories: &names})
-	}
-	if err == nil && len(answer.Failed) > 0 {
-		return c.showCredential(w, r, s, repo, http.StatusConflict, answer.Failed[0].Error)
+	switch {
+	case r.PostFormValue("end") != "":
+		err = c.unassign(r, s, repo, name)
+	default:
+		err = c.assign(r, s, repo, name, r.PostFormValue("delete") != "")
 	}
 	if err != nil {
 		return c.showCredential(w, r, s, repo, c.statusOf(err), refusal(err))
@@ -110,6 +112,33 @@ func (c *Console) assignCredential(w http.ResponseWriter, r *http.Request, s *se
 		return c.done(w, r, "/repositories/"+repo.ID+"/credential", "unassigned")
 	}
 	return c.tryCredential(w, r, s, repo)
+}
+
+// assign has a repository use a shared credential, after its own is deleted if that is
+// meant.
+func (c *Console) assign(r *http.Request, s *session, repo core.Repository, name string, drop bool) error {
+	ctx := as(r.Context(), s.of(repo))
+	view, err := c.api.GetRepository(ctx, repo.ID)
+	if err != nil {
+		return err
+	}
+	if own := view.Credential; drop && own != nil && own.Shared == "" {
+		// Whether there is such a shared one, before what is there goes.
+		if _, err := c.api.GetSharedCredential(as(r.Context(), s.identity(repo.Org)), name); err != nil {
+			return err
+		}
+		if err := c.api.DeleteCredential(ctx, repo.ID, own.ID); err != nil {
+			return err
+		}
+	}
+	_, err = c.api.AssignSharedCredential(as(r.Context(), s.identity(repo.Org)), name, client.AssignRequest{Repositories: &[]string{repo.Name}})
+	return err
+}
+
+// unassign takes a shared credential from a repository.
+func (c *Console) unassign(r *http.Request, s *session, repo core.Repository, name string) error {
+	_, err := c.api.UnassignSharedCredential(as(r.Context(), s.identity(repo.Org)), name, client.AssignRequest{Repositories: &[]string{repo.Name}})
+	return err
 }
 
 // credentialsPage is the credentials that repositories of an organisation share.

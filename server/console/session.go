@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -118,7 +119,34 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request, s core.ConsoleSe
 	if err := c.Store.AddConsoleSession(r.Context(), s); err != nil {
 		return err
 	}
+	if err := c.endOldest(r.Context(), s.Org); err != nil {
+		return err
+	}
 	http.SetCookie(w, c.cookie(r, secret, int(s.ExpiresAt.Sub(now).Seconds())))
+	return nil
+}
+
+// maxSessions bounds those of one organisation, and those of owners.
+const maxSessions = 200
+
+// endOldest ends the sessions of an organisation that are too many.
+func (c *Console) endOldest(ctx context.Context, org string) error {
+	all, err := c.Store.ConsoleSessions(ctx, org, c.Clock.Now()) // of an owner: of everybody
+	if err != nil {
+		return err
+	}
+	kept := 0
+	for _, s := range all {
+		if s.Org != org {
+			continue
+		}
+		if kept++; kept <= maxSessions {
+			continue
+		}
+		if err := c.Store.DeleteConsoleSession(ctx, s.ID); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -197,7 +225,7 @@ func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request) {
 // next returns a path of the console to go on to, "/" if what is asked for is none.
 func next(path string) string {
 	u, err := url.Parse(path)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n") {
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.Contains(u.Path, "..") || strings.ContainsAny(path, "\\\r\n") {
 		return "/"
 	}
 	return path

@@ -46,6 +46,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
 		{"Overview", overviewTests},
+		{"Console", consoleTests},
 		{"Tx", txTests},
 		{"Concurrency", concurrencyTests},
 		{"Reopen", reopenTests},
