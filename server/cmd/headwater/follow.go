@@ -157,7 +157,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassRevoked:
 		return "install the App on the repository's owner again, then: headwater repo sync " + name
 	case core.ClassNotFound:
-		return "check the address; a private repository needs a credential: headwater credential set " + name + "; if it was a mistake: headwater repo delete --yes " + name
+		return "check the address; a private repository needs a credential: headwater credential set " + name + "; where it is gone for good, keep the content as a local repository: headwater repo detach " + name + "; or delete it: headwater repo delete --yes " + name
 	case core.ClassMoved:
 		return "if the repository has moved: headwater repo repoint " + name + " URL"
 	case core.ClassProtocol:
