@@ -261,7 +261,7 @@ func TestBrowser_everyPage(t *testing.T) {
 	for _, l := range looks {
 		w.as(l)
 		for name, path := range map[string]string{
-			"overview": "/console/", "repositories": "/console/repositories?sort=lag", "repository": one, "compare": one + "/compare", "hosts": "/console/hosts",
+			"overview": "/console/", "repositories": "/console/repositories?sort=lag", "repository": one, "compare": one + "/compare", "credential": one + "/credential", "upstream": one + "/upstream", "credentials": "/console/credentials?org=local", "hosts": "/console/hosts",
 			"deliveries": "/console/deliveries", "audit": "/console/audit?org=local", "organisations": "/console/organisations?org=local", "sign-in": "/console/sign-in",
 		} {
 			w.open(path)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/server/client"
 )
 
 // forOwner is refused to everybody else. Errors: KindPermission.
@@ -58,6 +59,7 @@ func (c *Console) changeLimits(w http.ResponseWriter, r *http.Request, s *sessio
 	if err != nil {
 		return err
 	}
+	var due []string
 	err = c.Store.Tx(r.Context(), func(q core.Queries) error {
 		if err := q.SetOrgLimits(r.Context(), org, limits); err != nil {
 			return err
@@ -65,7 +67,8 @@ func (c *Console) changeLimits(w http.ResponseWriter, r *http.Request, s *sessio
 		if limits.DiskBytes != 0 && limits.DiskBytes <= old.DiskBytes {
 			return nil
 		}
-		_, err := q.RetryTooLarge(r.Context(), org)
+		var err error
+		due, err = q.RetryTooLarge(r.Context(), org)
 		return err
 	})
 	if err != nil {
@@ -73,6 +76,13 @@ func (c *Console) changeLimits(w http.ResponseWriter, r *http.Request, s *sessio
 	}
 	if err := c.note(r, org, s.ConsoleSession, core.AuditEntry{Action: "org.limits", Outcome: core.OutcomeOK}); err != nil {
 		return err
+	}
+	// They are due now; asking for them has the scheduler look at once.
+	for _, id := range due[:min(len(due), maxBulk)] {
+		repo := core.Repository{ID: id, Org: org}
+		if _, err := c.api.PullUpstream(as(r.Context(), s.of(repo)), id, client.PullUpstreamRequest{}); err != nil {
+			c.Logger.Info("a sync that a limit had stopped was not asked for", "repo_id", id, "error", err)
+		}
 	}
 	return c.done(w, r, "/organisations?org="+url.QueryEscape(org)+"#limits", "limits")
 }
