@@ -67,49 +67,79 @@ type RepositoryHealth struct {
 	CreatedAt     time.Time
 	DiskBytes     int64 // of its folder, as it was last measured; 0: not yet
 	Running       bool
-	Requested     bool // a sync was ever asked for
-	Braked        bool // held back because most refs vanished at once
-	HeldRefs      int  // that wait for a decision
-	LastError     string
-	ChangedAt     time.Time // the upstream was last seen to have changed
+	Requested     bool        // a sync was ever asked for
+	Braked        bool        // held back because most refs vanished at once
+	HeldRefs      int         // that wait for a decision
+	KeptRefs      int         // that are not followed because of one, or of a policy that freezes them
+	Unconfirmed   bool        // the upstream did not answer for a push
+	Damage        DamageState // "": none
+	LastError     string      // of the last run, if it failed
+	ChangedAt     time.Time   // the upstream was last seen to have changed
 	NextAttemptAt time.Time
 }
 
-// The states of [RepositoryHealth].
-const (
-	StateLocal      = "local"
-	StateFresh      = "fresh"
-	StateSyncing    = "syncing"
-	StateFailing    = "failing"
-	StateHeld       = "held"       // something waits for a decision
-	StateCredential = "credential" // it waits for a credential that the host takes
-	StateWaiting    = "waiting"    // for the first sync
-	StateGone       = "gone"       // the upstream is not there for us any more
-)
-
-// State returns the state in one word, the most pressing one.
-func (h RepositoryHealth) State() string {
+// State returns the state in one word, the most pressing one: the word that the API has
+// for the state of the sync, or "local".
+func (h RepositoryHealth) State() RepositoryState {
 	switch {
 	case !h.Synced:
-		return StateLocal
+		return RepositoryLocal
+	case h.Damage == DamageWaiting:
+		return RepositoryWaiting
+	case h.Damage != "":
+		return RepositoryRebuilding
 	case h.Running:
-		return StateSyncing
-	case h.Braked, h.Class == ClassDiverged && h.Failures > 0:
-		return StateHeld
-	case h.Upstream != UpstreamActive && h.Upstream != UpstreamArchived:
-		return StateGone
-	case h.Failures > 0 && (h.Class == ClassAuth || h.Class == ClassRevoked):
-		return StateCredential
-	case h.Failures > 0:
-		return StateFailing
-	case h.HeldRefs > 0:
-		return StateHeld
-	case !h.Ready && !h.Requested:
-		return StateCredential
-	case !h.Ready:
-		return StateWaiting
+		return RepositorySyncing
+	case h.Paused:
+		return RepositoryPaused
+	case h.Braked, h.LastError != "" && h.Class == ClassDiverged:
+		return RepositoryHeld
+	case h.LastError != "":
+		return RepositoryFailing
+	case h.Unconfirmed:
+		return RepositoryUnconfirmed
+	case h.Ready:
+		return RepositoryReady
 	}
-	return StateFresh
+	return RepositoryPending
+}
+
+// RepositoryNeed is what a repository needs that the server cannot do by itself.
+type RepositoryNeed string
+
+// The needs, the most pressing first.
+const (
+	NeedNothing    RepositoryNeed = ""
+	NeedOperator   RepositoryNeed = "operator"   // this machine lacks something, or content is damaged
+	NeedCredential RepositoryNeed = "credential" // one that the host takes
+	NeedUpstream   RepositoryNeed = "upstream"   // what was followed is not there any more
+	NeedDecision   RepositoryNeed = "decision"   // about what the upstream rewrote, deleted or lost
+)
+
+// RepositoryNeeds returns all of them but NeedNothing.
+func RepositoryNeeds() []RepositoryNeed {
+	return []RepositoryNeed{NeedOperator, NeedCredential, NeedUpstream, NeedDecision}
+}
+
+// Need returns what the repository waits for. One that a person has paused needs nothing.
+func (h RepositoryHealth) Need() RepositoryNeed {
+	failing := h.LastError != ""
+	switch {
+	case h.Damage == DamageWaiting, !h.Synced && h.Damage != "":
+		return NeedOperator
+	case !h.Synced, h.Paused:
+		return NeedNothing
+	case failing && (h.Class == ClassResource || h.Class == ClassTooLarge || h.Class == ClassInternal):
+		return NeedOperator
+	case h.Upstream == UpstreamPrivate, h.Upstream == UpstreamRevoked, h.Upstream == UpstreamSuspended,
+		failing && (h.Class == ClassAuth || h.Class == ClassRevoked), !failing && !h.Ready && !h.Requested:
+		return NeedCredential
+	case h.Upstream == UpstreamDeleted, h.Upstream == UpstreamReplaced, failing && (h.Class == ClassNotFound || h.Class == ClassMoved):
+		return NeedUpstream
+	case h.Braked, h.HeldRefs > 0, failing && h.Class == ClassDiverged:
+		return NeedDecision
+	}
+	return NeedNothing
 }
 
 // ConsoleStore keeps who is signed in to the console, and what its pictures show.

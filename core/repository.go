@@ -27,6 +27,10 @@ type Repository struct {
 // Paused reports whether the repository's upstream is left alone.
 func (r Repository) Paused() bool { return r.Upstream != nil && !r.PausedAt.IsZero() }
 
+// PausedMeans says what pausing does, for those who are about to.
+const PausedMeans = "The upstream is left alone until it is resumed: no sync begins, one that runs ends, webhooks are noted and wait. " +
+	"Reads go on with what is here. Pushes for the upstream are refused."
+
 // PausedSentence says why something that needs the upstream is not done for a paused
 // repository, and what to do.
 const PausedSentence = "the mirror is paused: nothing is sent to its upstream or fetched from it until it is resumed (headwater repo resume)"
@@ -223,6 +227,15 @@ const (
 	RepositoryPending RepositoryState = "pending" // no sync has succeeded or failed yet
 	// RepositoryDeleted is in the trash. No other state, and not "", matches it.
 	RepositoryDeleted RepositoryState = "deleted"
+)
+
+// The other states, which need more than the rows of a listing.
+const (
+	RepositorySyncing     RepositoryState = "syncing"     // a run is under way
+	RepositoryReady       RepositoryState = "ready"       // the last run succeeded
+	RepositoryUnconfirmed RepositoryState = "unconfirmed" // the upstream has not answered for a push
+	RepositoryRebuilding  RepositoryState = "rebuilding"  // the content is fetched again
+	RepositoryWaiting     RepositoryState = "waiting"     // content is missing; a person must say go on
 )
 
 // RepositorySort is an order of repositories.

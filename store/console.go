@@ -172,10 +172,12 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT r.id, r.org, r.name, r.created_at, r.disk_bytes, u.repo_id IS NOT NULL,
 			COALESCE(u.provider, ''), COALESCE(u.instance, ''), COALESCE(u.host, ''), COALESCE(u.owner, ''), COALESCE(u.name, ''),
-			COALESCE(s.upstream_state, ''), COALESCE(s.first_synced_at, 0) > 0, COALESCE(s.failures, 0), COALESCE(s.last_class, ''), COALESCE(s.last_error, ''),
+			COALESCE(s.upstream_state, ''), COALESCE(s.paused_at, 0) > 0, COALESCE(s.first_synced_at, 0) > 0, COALESCE(s.failures, 0), COALESCE(s.last_class, ''), COALESCE(s.last_error, ''),
 			COALESCE(s.observed_at, 0), COALESCE(s.changed_at, 0), COALESCE(s.next_attempt_at, 0), COALESCE(s.wanted, 0) > 0, COALESCE(s.brake_digest, '') <> '',
 			r.id IN (SELECT repo_id FROM sync_runs WHERE finished_at = 0),
-			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state <> 'dismissed')
+			COALESCE((SELECT d.state FROM damages d WHERE d.repo_id = r.id AND d.ended_at = 0 ORDER BY d.id DESC LIMIT 1), ''),
+			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state = 'held'),
+			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state <> 'held')
 		FROM repositories r LEFT JOIN upstreams u ON u.repo_id = r.id LEFT JOIN sync_states s ON s.repo_id = r.id
 		WHERE ($1 = '' OR r.org = $1) AND r.deleted_at = 0
 		ORDER BY r.name, r.org`, org)
@@ -187,9 +189,9 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 		var h core.RepositoryHealth
 		if err := rows.Scan(&h.RepoID, &h.Org, &h.Name, timeColumn{&h.CreatedAt}, &h.DiskBytes, &h.Synced,
 			&h.Provider, &h.Instance, &h.Host, &h.Owner, &h.Path,
-			&h.Upstream, &h.Ready, &h.Failures, &h.Class, &h.LastError,
+			&h.Upstream, &h.Paused, &h.Ready, &h.Failures, &h.Class, &h.LastError,
 			timeColumn{&h.ObservedAt}, timeColumn{&h.ChangedAt}, timeColumn{&h.NextAttemptAt}, &h.Requested, &h.Braked,
-			&h.Running, &h.HeldRefs); err != nil {
+			&h.Running, &h.Damage, &h.HeldRefs, &h.KeptRefs); err != nil {
 			return action.fail(err)
 		}
 		if err := f(h); err != nil {

@@ -99,17 +99,17 @@ type heldView struct {
 type syncStateWord string
 
 const (
-	syncPending syncStateWord = "pending" // the first sync has not begun
-	syncSyncing syncStateWord = "syncing" // a run is under way
-	syncReady   syncStateWord = "ready"   // the last run succeeded
-	syncFailing syncStateWord = "failing" // the last run failed; it will be tried again
-	syncPaused  syncStateWord = "paused"  // a person has the upstream left alone
-	syncHeld    syncStateWord = "held"    // the upstream lost most of its refs; a person must confirm
+	syncPending = syncStateWord(core.RepositoryPending) // the first sync has not begun
+	syncSyncing = syncStateWord(core.RepositorySyncing) // a run is under way
+	syncReady   = syncStateWord(core.RepositoryReady)   // the last run succeeded
+	syncFailing = syncStateWord(core.RepositoryFailing) // the last run failed; it will be tried again
+	syncPaused  = syncStateWord(core.RepositoryPaused)  // a person has the upstream left alone
+	syncHeld    = syncStateWord(core.RepositoryHeld)    // the upstream lost most of its refs; a person must confirm
 	// The upstream has not answered for a push, and is being asked what it has.
-	syncUnconfirmed syncStateWord = "unconfirmed"
+	syncUnconfirmed = syncStateWord(core.RepositoryUnconfirmed)
 	// The content is not here, or is damaged.
-	syncRebuilding syncStateWord = "rebuilding" // it is fetched again
-	syncWaiting    syncStateWord = "waiting"    // a person must say go on
+	syncRebuilding = syncStateWord(core.RepositoryRebuilding) // it is fetched again
+	syncWaiting    = syncStateWord(core.RepositoryWaiting)    // a person must say go on
 )
 
 // syncStateWords returns all of them.

@@ -42,6 +42,11 @@ type chromium struct {
 
 func (b *bench) chromium(t *testing.T) *chromium {
 	t.Helper()
+	return newChromium(t, b.URL)
+}
+
+func newChromium(t *testing.T, base string) *chromium {
+	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(time.Minute))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
@@ -50,7 +55,7 @@ func (b *bench) chromium(t *testing.T) *chromium {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	w := &chromium{t: t, ctx: ctx, base: b.URL}
+	w := &chromium{t: t, ctx: ctx, base: base}
 	chromedp.ListenTarget(ctx, func(event any) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -256,7 +261,7 @@ func TestBrowser_everyPage(t *testing.T) {
 	for _, l := range looks {
 		w.as(l)
 		for name, path := range map[string]string{
-			"overview": "/console/", "repositories": "/console/repositories?sort=lag", "repository": one, "compare": one + "/compare", "hosts": "/console/hosts",
+			"overview": "/console/", "repositories": "/console/repositories?sort=lag", "repository": one, "compare": one + "/compare", "credential": one + "/credential", "upstream": one + "/upstream", "credentials": "/console/credentials?org=local", "hosts": "/console/hosts",
 			"deliveries": "/console/deliveries", "audit": "/console/audit?org=local", "organisations": "/console/organisations?org=local", "sign-in": "/console/sign-in",
 		} {
 			w.open(path)

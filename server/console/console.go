@@ -35,6 +35,9 @@ type Store interface {
 	core.ConsoleStore
 	core.OrgStore
 	core.AuditStore
+	core.LimitStore
+	core.SwitchStore
+	Tx(ctx context.Context, f func(core.Queries) error) error
 	EventsOf(ctx context.Context, f core.EventFilter) ([]core.Event, error)
 	Events(ctx context.Context, after int64, limit int) ([]core.Event, error)
 	LastSeq(ctx context.Context) (int64, error)
@@ -66,10 +69,14 @@ type Options struct {
 	Logger   hclog.Logger
 	Verifier *access.Verifier
 	// API returns the operations for callers that identify names. No listener serves it.
-	API    func(identify func(ctx context.Context) (access.Identity, error)) http.Handler
-	Plans  Plans
-	Hosts  func() []schedule.HostLoad
-	Server func(ctx context.Context) Server
+	API   func(identify func(ctx context.Context) (access.Identity, error)) http.Handler
+	Plans Plans
+	Hosts func() []schedule.HostLoad
+	// Unsettled names the refs of which the upstream has not said whether it took a push.
+	Unsettled func(repoID string) []string
+	// Stopping is closed when the server stops: what waits for events ends.
+	Stopping <-chan struct{}
+	Server   func(ctx context.Context) Server
 	// StatusOf maps an error kind to an HTTP status.
 	StatusOf func(core.Kind) int
 	// PublicURL is the base that browsers use; "" takes what each request came to.
@@ -81,6 +88,8 @@ type Console struct {
 	Options
 	base      string // of every path, without a slash at its end
 	api       *client.API
+	plans     plans // of links that wait for a yes
+	streams   streams
 	templates map[string]*template.Template
 	assets    string // names the version of the static files in links to them
 	handler   http.Handler
@@ -148,26 +157,11 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET "+Prefix+"/link/{code}", c.open(c.linkPage))
 	mux.HandleFunc("POST "+Prefix+"/link", c.open(c.signInByLink))
 	mux.HandleFunc("POST "+Prefix+"/sign-out", c.signed(c.signOut))
-	for path, h := range map[string]handler{
-		"GET /{$}":                                c.overview,
-		"GET /data/{plot}":                        c.overviewData,
-		"GET /repositories":                       c.repositories,
-		"GET /repositories/{id}":                  c.repository,
-		"GET /repositories/{id}/data/{plot}":      c.repositoryData,
-		"GET /repositories/{id}/compare":          c.compare,
-		"GET /hosts":                              c.hosts,
-		"GET /deliveries":                         c.deliveries,
-		"GET /audit":                              c.audit,
-		"GET /organisations":                      c.organisations,
-		"POST /repositories/bulk":                 c.bulk,
-		"POST /repositories/{id}/sync":            c.sync,
-		"POST /repositories/{id}/settings":        c.changeSettings,
-		"POST /repositories/{id}/rewrites/{what}": c.decide,
-		"POST /redeliver":                         c.redeliver,
-		"POST /ping":                              c.ping,
-		"POST /sessions/end":                      c.endSession,
-	} {
+	for path, h := range c.pages() {
 		method, rest, _ := strings.Cut(path, " ")
+		if method == http.MethodPost {
+			h = c.writing(h)
+		}
 		mux.HandleFunc(method+" "+Prefix+rest, c.signed(h))
 	}
 	mux.HandleFunc("GET "+Prefix, func(w http.ResponseWriter, r *http.Request) {
@@ -177,6 +171,59 @@ func (c *Console) routes() http.Handler {
 		return core.Errorf(core.KindNotFound, "there is no such page")
 	}))
 	return mux
+}
+
+// pages are what is served to those who are signed in, by method and path below [Prefix].
+// What is POST changes something.
+func (c *Console) pages() map[string]handler {
+	return map[string]handler{
+		"GET /{$}":                                 c.overview,
+		"GET /data/{plot}":                         c.overviewData,
+		"GET /stream":                              c.stream,
+		"GET /repositories":                        c.repositories,
+		"GET /repositories/{id}":                   c.repository,
+		"GET /repositories/{id}/data/{plot}":       c.repositoryData,
+		"GET /repositories/{id}/compare":           c.compare,
+		"GET /repositories/{id}/upstream":          c.upstreamPage,
+		"GET /repositories/{id}/credential":        c.credentialPage,
+		"GET /hosts":                               c.hosts,
+		"GET /deliveries":                          c.deliveries,
+		"GET /audit":                               c.audit,
+		"GET /organisations":                       c.organisations,
+		"GET /credentials":                         c.credentials,
+		"POST /repositories/bulk":                  c.bulk,
+		"POST /repositories/{id}/sync":             c.sync,
+		"POST /repositories/{id}/pause":            c.pause,
+		"POST /repositories/{id}/resume":           c.resume,
+		"POST /repositories/{id}/settings":         c.changeSettings,
+		"POST /repositories/{id}/upstream":         c.changeUpstream,
+		"POST /repositories/{id}/detach":           c.detach,
+		"POST /repositories/{id}/credential":       c.storeCredential,
+		"POST /repositories/{id}/credential/share": c.assignCredential,
+		"POST /repositories/{id}/webhook":          c.renewWebhook,
+		"POST /repositories/{id}/rewrites/{what}":  c.decide,
+		"POST /credentials":                        c.createShared,
+		"POST /credentials/rotate":                 c.rotateShared,
+		"POST /credentials/check":                  c.checkShared,
+		"POST /redeliver":                          c.redeliver,
+		"POST /ping":                               c.ping,
+		"POST /sessions/end":                       c.endSession,
+		"POST /maintenance":                        c.maintain,
+		"POST /organisations/limits":               c.changeLimits,
+	}
+}
+
+// writing keeps viewers from whatever changes something, and notes that they tried.
+func (c *Console) writing(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, s *session) error {
+		if s.Writes() {
+			return h(w, r, s)
+		}
+		if err := c.refused(r, s); err != nil {
+			return err
+		}
+		return core.Errorf(core.KindPermission, "viewers change nothing; sign in as an operator, with a token that has repo:write and git:write")
+	}
 }
 
 // ServeHTTP serves a page. What it answers may be shown by nobody else's page, and runs

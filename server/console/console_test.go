@@ -287,7 +287,7 @@ func TestConsole_roles(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, w.post(one+"/settings", same, url.Values{"poll": {"1m"}, "confirmed": {"yes"}}).Status, name)
 		require.Equal(t, http.StatusForbidden, w.post("/console/repositories/bulk", same, url.Values{"which": {"matching"}, "action": {"sync"}, "confirmed": {"yes"}}).Status, name)
 	}
-	require.Contains(t, b.actions(t, servertest.Org), "tester sync.request refused")
+	require.Contains(t, b.actions(t, servertest.Org), "tester console.refuse refused")
 
 	operator := b.signedIn(t, access.Claims{Repo: "org", Scopes: access.Scopes(), Subject: "mo"}, core.ConsoleOperator)
 	require.Equal(t, one+"?done=sync", operator.post(one+"/sync", same, nil).Path)
@@ -372,7 +372,7 @@ func TestConsole_sentences(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	w, one := b.owner(t), "/console/repositories/"+b.id(t)
-	require.Contains(t, w.get(one).Body, "fresh: confirmed")
+	require.Contains(t, w.get(one).Body, "ready: confirmed")
 	require.Contains(t, w.get(one+"/compare").Body, "Every mirrored ref is here")
 	b.forge.Git(upstream, "update-ref", "refs/heads/later", "refs/heads/main")
 	p := w.get(one + "/compare")
@@ -383,7 +383,7 @@ func TestConsole_sentences(t *testing.T) {
 	p = w.get(one)
 	require.Contains(t, p.Body, "upstream")
 	require.Contains(t, p.Body, "next: ")
-	require.NotContains(t, p.Body, "fresh: confirmed")
+	require.NotContains(t, p.Body, "ready: confirmed")
 	require.Contains(t, w.get("/console/").Body, "never")
 }
 

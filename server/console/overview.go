@@ -15,6 +15,7 @@ import (
 type overview struct {
 	Org    string
 	States []stateCount
+	Needs  []needCount
 	Total  int
 	Worst  []core.RepositoryHealth
 	Plots  []plot
@@ -24,24 +25,24 @@ type overview struct {
 	// Of the last 24 hours:
 	Pushes, PushesFailed int
 	PushMean, PushMost   time.Duration
-	HeldRefs             int
 }
 
 // stateCount is how many repositories are in a state.
 type stateCount struct {
-	State string
+	State core.RepositoryState
 	Count int
 }
 
-// stateOrder is the order in which states are shown.
-var stateOrder = []string{
-	core.StateFresh, core.StateSyncing, core.StateFailing, core.StateGone, core.StateHeld, core.StateCredential, core.StateWaiting, core.StateLocal,
+// needCount is how many repositories wait for the same.
+type needCount struct {
+	Need  core.RepositoryNeed
+	Count int
 }
 
 // hostRow is an upstream host, with how its mirrors are.
 type hostRow struct {
 	Host                   string
-	Mirrors, Fresh, Broken int
+	Mirrors, Ready, Broken int
 	Oldest                 time.Time // confirmation of its oldest copy; zero: none was confirmed
 	Load                   schedule.HostLoad
 }
@@ -60,6 +61,7 @@ func (c *Console) health(r *http.Request, s *session) ([]core.RepositoryHealth, 
 	var all []core.RepositoryHealth
 	err := c.Store.Health(r.Context(), s.Org, func(h core.RepositoryHealth) error {
 		if s.sees(h.Org) {
+			h.Unconfirmed = len(c.Unsettled(h.RepoID)) > 0
 			all = append(all, h)
 		}
 		return nil
@@ -73,13 +75,20 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) e
 		return err
 	}
 	o := overview{Org: s.Org, Total: len(all)}
-	counts := map[string]int{}
+	counts, needs := map[core.RepositoryState]int{}, map[core.RepositoryNeed]int{}
 	for _, h := range all {
 		counts[h.State()]++
-		o.HeldRefs += h.HeldRefs
+		needs[h.Need()]++
 	}
 	for _, state := range stateOrder {
-		o.States = append(o.States, stateCount{state, counts[state]})
+		if counts[state] > 0 || !slices.Contains(rareStates, state) {
+			o.States = append(o.States, stateCount{state, counts[state]})
+		}
+	}
+	for _, need := range core.RepositoryNeeds() {
+		if needs[need] > 0 {
+			o.Needs = append(o.Needs, needCount{need, needs[need]})
+		}
 	}
 	o.Worst = worst(all, 10)
 	o.Hosts = c.hostRows(all)
@@ -114,7 +123,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) e
 func worst(all []core.RepositoryHealth, n int) []core.RepositoryHealth {
 	var mirrors []core.RepositoryHealth
 	for _, h := range all {
-		if h.Synced {
+		if h.Synced && !h.Paused { // those are old on purpose
 			mirrors = append(mirrors, h)
 		}
 	}
@@ -139,12 +148,12 @@ func (c *Console) hostRows(all []core.RepositoryHealth) []hostRow {
 		}
 		row.Mirrors++
 		switch h.State() {
-		case core.StateFresh:
-			row.Fresh++
-		case core.StateFailing, core.StateGone, core.StateCredential:
+		case core.RepositoryReady:
+			row.Ready++
+		case core.RepositoryFailing, core.RepositoryHeld, core.RepositoryWaiting:
 			row.Broken++
 		}
-		if !h.ObservedAt.IsZero() && (row.Oldest.IsZero() || h.ObservedAt.Before(row.Oldest)) {
+		if !h.Paused && !h.ObservedAt.IsZero() && (row.Oldest.IsZero() || h.ObservedAt.Before(row.Oldest)) {
 			row.Oldest = h.ObservedAt
 		}
 	}
@@ -167,7 +176,7 @@ func (c *Console) overviewPlot(name string, minutes []core.ConsoleMinute) plot {
 	p := plot{From: now.Add(-24 * time.Hour).Unix(), To: now.Unix() + 60, URL: c.base + "/data/" + name}
 	switch name {
 	case "syncs":
-		p.Label, p.Kind, p.Unit = "Syncs by outcome", "bars", "n"
+		p.Label, p.Kind, p.Unit, p.Per = "Syncs by outcome", "bars", "n", "24 hours, by half hours, UTC"
 		p.Series = []series{{Name: "succeeded", Class: "ok"}, {Name: "unchanged", Class: "calm"}, {Name: "held", Class: "held"}, {Name: "failed", Class: "bad"}}
 		p.buckets(48)
 		for _, m := range minutes {
@@ -176,7 +185,7 @@ func (c *Console) overviewPlot(name string, minutes []core.ConsoleMinute) plot {
 			}
 		}
 	case "pushes":
-		p.Label, p.Kind, p.Unit = "Pushes", "bars", "n"
+		p.Label, p.Kind, p.Unit, p.Per = "Pushes", "bars", "n", "24 hours, by half hours, UTC"
 		p.Series = []series{{Name: "taken", Class: "ok"}, {Name: "not taken", Class: "bad"}}
 		p.buckets(48)
 		for _, m := range minutes {
@@ -184,7 +193,7 @@ func (c *Console) overviewPlot(name string, minutes []core.ConsoleMinute) plot {
 			p.sum(1, m.At, float64(m.PushesFailed))
 		}
 	default:
-		p.Label, p.Kind, p.Unit = "Lag behind the upstreams", "line", "s"
+		p.Label, p.Kind, p.Unit, p.Per = "Lag behind the upstreams", "line", "s", "24 hours, UTC"
 		p.Series = []series{{Name: "half of the mirrors", Class: "ok"}, {Name: "19 of 20", Class: "held"}, {Name: "the oldest", Class: "bad"}}
 		p.buckets(240)
 		for _, m := range minutes {

@@ -114,6 +114,9 @@ type organisationsPage struct {
 	Revocations []client.Revocation
 	Sessions    []core.ConsoleSession
 	Refusal     string
+
+	Organisation  client.Organisation // what it uses and may use
+	LimitsRefusal string
 }
 
 type organisationRow struct {
@@ -135,6 +138,8 @@ func (c *Console) organisations(w http.ResponseWriter, r *http.Request, s *sessi
 	ctx := as(r.Context(), s.identity(choice.Org))
 	keys, err := c.api.ListKeys(ctx)
 	v.Refusal, v.Keys = refusal(err), keys.Keys
+	v.Organisation, err = c.api.GetOrganisation(ctx)
+	v.LimitsRefusal = refusal(err)
 	revocations, err := c.api.ListRevocations(ctx, &client.ListRevocationsParams{Limit: new(20)})
 	if err == nil {
 		v.Revocations = revocations.Revocations
@@ -166,8 +171,7 @@ func (c *Console) organisationRows(r *http.Request, s *session) ([]organisationR
 		if h.Synced {
 			row.Mirrors++
 		}
-		switch h.State() {
-		case core.StateFailing, core.StateGone, core.StateCredential, core.StateHeld:
+		if h.Need() != core.NeedNothing || h.State() == core.RepositoryFailing {
 			row.Broken++
 		}
 	}

@@ -20,6 +20,7 @@ type plot struct {
 	Times   []int64  `json:"times"`
 	Series  []series `json:"series"`
 	URL     string   `json:"-"` // of the same as JSON
+	Per     string   `json:"-"` // what a point or bar stands for
 	ordinal bool     // Times are places in a row, not times
 }
 
@@ -28,6 +29,32 @@ type series struct {
 	Name   string     `json:"name"`
 	Class  string     `json:"class"`
 	Values []*float64 `json:"values"` // null is a gap
+}
+
+// key is a series with what it is now, or all of its bars together.
+type key struct{ Name, Class, Value string }
+
+// Keys explain the colours.
+func (p plot) Keys() []key {
+	var keys []key
+	for _, s := range p.Series {
+		k, sum, last := key{Name: s.Name, Class: s.Class, Value: "–"}, 0.0, (*float64)(nil)
+		for _, v := range s.Values {
+			if v != nil {
+				sum, last = sum+*v, v
+			}
+		}
+		switch {
+		case p.ordinal: // how long all runs took together says nothing
+			k.Value = ""
+		case p.Kind == "bars":
+			k.Value = p.unit(sum)
+		case last != nil:
+			k.Value = p.unit(*last)
+		}
+		keys = append(keys, k)
+	}
+	return keys
 }
 
 // size of the picture, in its own units.

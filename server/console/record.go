@@ -114,11 +114,11 @@ func (r *Recorder) Record(ctx context.Context) error {
 				minutes[org] = &core.ConsoleMinute{}
 			}
 			addState(minutes[org], h)
-			if h.Synced && !h.ObservedAt.IsZero() {
+			if h.Synced && !h.Paused && !h.ObservedAt.IsZero() {
 				lags[org] = append(lags[org], now.Sub(h.ObservedAt))
 			}
 		}
-		if h.Synced && !h.ObservedAt.IsZero() {
+		if h.Synced && !h.Paused && !h.ObservedAt.IsZero() {
 			slots = append(slots, core.ConsoleLag{RepoID: h.RepoID, At: now.Truncate(lagSlot), Lag: now.Sub(h.ObservedAt)})
 		}
 		return nil
@@ -141,17 +141,17 @@ func (r *Recorder) Record(ctx context.Context) error {
 	return r.o.Store.DeleteConsoleRows(ctx, now.Add(-keepMinutes), now)
 }
 
-// addState counts a repository by its state. One that is gone fails, too.
+// addState counts a repository by its state. One that is paused waits, too.
 func addState(m *core.ConsoleMinute, h core.RepositoryHealth) {
 	switch h.State() {
-	case core.StateLocal:
-	case core.StateFresh:
+	case core.RepositoryLocal:
+	case core.RepositoryReady:
 		m.Fresh++
-	case core.StateSyncing:
+	case core.RepositorySyncing:
 		m.Syncing++
-	case core.StateHeld:
+	case core.RepositoryHeld:
 		m.Held++
-	case core.StateCredential, core.StateWaiting:
+	case core.RepositoryPending, core.RepositoryPaused, core.RepositoryUnconfirmed, core.RepositoryRebuilding:
 		m.Waiting++
 	default:
 		m.Failing++

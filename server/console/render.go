@@ -12,33 +12,49 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/server/client"
 )
 
 // page is what every template gets.
 type page struct {
-	Base    string
-	Version string
-	Title   string
-	Nav     string // which part of the console it belongs to
-	Session *session
-	Now     time.Time
-	Done    string // what a form has just done
-	Error   string // what a form could not do
-	Body    any
+	Base     string
+	Version  string
+	Title    string
+	Nav      string // which part of the console it belongs to
+	Session  *session
+	Now      time.Time
+	Done     string // what a form has just done
+	Error    string // what a form could not do
+	ReadOnly string // why the server takes no writes; "" if it does
+	Body     any
 }
 
 // doneWords are what a page says after a form. A code leads to them, so that no link can
 // put words of its own on a page.
 var doneWords = map[string]string{
-	"sync":      "A sync was asked for; how it goes is shown here.",
-	"settings":  "The settings are changed; a sync applies them now.",
-	"restored":  "The old commits are back on the branch that is named below.",
-	"approved":  "The rewrite is approved; a sync follows the upstream now.",
-	"dismissed": "The rewrite is dismissed; the ref stays where it is.",
-	"delivery":  "The delivery is sent again.",
-	"ping":      "A ping is on its way to the webhook.",
-	"session":   "The session is ended.",
-	"bulk":      "Done for every repository that was chosen.",
+	"sync":       "A sync was asked for; how it goes is shown here.",
+	"settings":   "The settings are changed; a sync applies them now.",
+	"restored":   "The old commits are back on the branch that is named below.",
+	"approved":   "The rewrite is approved; a sync follows the upstream now.",
+	"dismissed":  "The rewrite is dismissed; the ref stays where it is.",
+	"delivery":   "The delivery is sent again.",
+	"ping":       "A ping is on its way to the webhook.",
+	"session":    "The session is ended.",
+	"paused":     "The mirror is paused. Resume it here when its upstream is to be followed again.",
+	"resumed":    "The mirror follows its upstream again.",
+	"upstream":   "The upstream is linked; a sync makes this repository equal to it now.",
+	"detached":   "The link is cut. The content stays, and later pushes stay here.",
+	"credential": "The credential is stored.",
+	"tried":      "The credential is stored, and a sync tries it now; how that goes is shown here.",
+	"unassigned": "The repository does not use the shared credential any more.",
+	"shared":     "The shared credential is stored. Repositories use it once it is assigned to them.",
+	"rotated":    "The host took the new secret, which counts from now on.",
+	"checked":    "The host was asked; what it said is below.",
+	"webhook":    "The webhook is registered at the host again, with a new secret.",
+	"readonly":   "The server is read-only: reads go on, writes are refused.",
+	"writes":     "The server takes writes again.",
+	"limits":     "The limits are changed. Syncs that a smaller one had stopped are tried again.",
+	"bulk":       "Done for every repository that was chosen.",
 }
 
 // functions of templates.
@@ -72,9 +88,12 @@ func functions() template.FuncMap {
 		"freshnesses": func() []string {
 			return []string{"", string(core.FreshServe), string(core.FreshRevalidate), string(core.FreshFail)}
 		},
-		"add":   func(a, b int) int { return a + b },
-		"dict":  dict,
-		"query": url.QueryEscape,
+		"needword": needWord,
+		"runrefs":  runRefs,
+		"why":      why,
+		"add":      func(a, b int) int { return a + b },
+		"dict":     dict,
+		"query":    url.QueryEscape,
 	}
 }
 
@@ -123,6 +142,20 @@ func took(d time.Duration) string {
 	return core.Ago(d)
 }
 
+// runRefs says what a run did to refs; "" for nothing.
+func runRefs(run client.SyncRun) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		word string
+	}{{run.RefsCreated, "new"}, {run.RefsUpdated - run.RefsForced, "moved"}, {run.RefsForced, "rewritten"}, {run.RefsDeleted, "deleted"}, {run.RefsHeld, "held"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // refName shortens the name of a ref as people say it.
 func refName(name string) string {
 	for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
@@ -140,7 +173,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 		return nil, err
 	}
 	all := map[string]*template.Template{}
-	for _, name := range []string{"signin", "link", "error", "overview", "repositories", "repository", "settings", "compare", "bulk", "hosts", "deliveries", "audit", "organisations"} {
+	for _, name := range []string{"signin", "link", "error", "overview", "repositories", "repository", "settings", "compare", "upstream", "webhook", "credential", "credentials", "bulk", "hosts", "deliveries", "audit", "organisations"} {
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err
@@ -157,6 +190,15 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, s *session, statu
 	p.Base, p.Session, p.Now = c.base, s, c.Clock.Now()
 	p.Version = c.assets
 	p.Done = cmp.Or(p.Done, doneWords[r.URL.Query().Get("done")])
+	if s != nil {
+		mode, err := c.Store.ReadOnly(r.Context())
+		if err != nil {
+			return err
+		}
+		if mode.On() {
+			p.ReadOnly = mode.Sentence() + "; since " + mode.Since.UTC().Format("2006-01-02 15:04 UTC")
+		}
+	}
 	var b bytes.Buffer
 	if err := c.templates[name].ExecuteTemplate(&b, "layout.html", p); err != nil {
 		return fmt.Errorf("write the page %s: %w", name, err)

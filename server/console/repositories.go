@@ -23,14 +23,14 @@ const maxBulk = 2000
 
 // filter is what the list of repositories is narrowed to.
 type filter struct {
-	Query, State, Class, Host, Provider, Org, Sort string
-	Age                                            string // at least this lag
-	Page                                           int
+	Query, State, Need, Class, Host, Provider, Org, Sort string
+	Age                                                  string // at least this lag
+	Page                                                 int
 }
 
 func readFilter(q url.Values) filter {
 	f := filter{
-		Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Class: q.Get("class"), Host: q.Get("host"), Provider: q.Get("provider"),
+		Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Need: q.Get("need"), Class: q.Get("class"), Host: q.Get("host"), Provider: q.Get("provider"),
 		Org: q.Get("org"), Sort: q.Get("sort"), Age: q.Get("age"),
 	}
 	f.Page, _ = strconv.Atoi(q.Get("page"))
@@ -42,7 +42,7 @@ func readFilter(q url.Values) filter {
 func (f filter) Values() url.Values {
 	v := url.Values{}
 	for key, value := range map[string]string{
-		"q": f.Query, "state": f.State, "class": f.Class, "host": f.Host, "provider": f.Provider, "org": f.Org, "sort": f.Sort, "age": f.Age,
+		"q": f.Query, "state": f.State, "need": f.Need, "class": f.Class, "host": f.Host, "provider": f.Provider, "org": f.Org, "sort": f.Sort, "age": f.Age,
 	} {
 		if value != "" {
 			v.Set(key, value)
@@ -59,13 +59,13 @@ var ages = []struct {
 
 func (f filter) takes(h core.RepositoryHealth, now time.Time) bool {
 	for _, want := range []struct{ want, have string }{
-		{f.State, h.State()}, {f.Class, string(h.Class)}, {f.Host, h.Host}, {f.Provider, h.Provider}, {f.Org, h.Org},
+		{f.State, string(h.State())}, {f.Need, string(h.Need())}, {f.Class, string(h.Class)}, {f.Host, h.Host}, {f.Provider, h.Provider}, {f.Org, h.Org},
 	} {
 		if want.want != "" && want.want != want.have {
 			return false
 		}
 	}
-	if f.Class != "" && h.Failures == 0 {
+	if f.Class != "" && h.LastError == "" {
 		return false
 	}
 	for _, a := range ages {
@@ -84,7 +84,9 @@ type repositoryList struct {
 	Matching, All              int
 	Classes, Hosts, Providers  []string
 	Orgs                       []string
-	States, Ages               []string
+	States                     []core.RepositoryState
+	Needs                      []core.RepositoryNeed
+	Ages                       []string
 	Query, Previous, Following string // of the pages around; "" if there is none
 	From                       int
 }
@@ -94,13 +96,13 @@ func (c *Console) repositories(w http.ResponseWriter, r *http.Request, s *sessio
 	if err != nil {
 		return err
 	}
-	list := repositoryList{Filter: readFilter(r.URL.Query()), All: len(all), States: stateOrder}
+	list := repositoryList{Filter: readFilter(r.URL.Query()), All: len(all), States: stateOrder, Needs: core.RepositoryNeeds()}
 	for _, a := range ages {
 		list.Ages = append(list.Ages, a.Word)
 	}
 	classes, hosts, providers, orgs := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, h := range all {
-		if h.Failures > 0 {
+		if h.LastError != "" {
 			classes[string(h.Class)] = true
 		}
 		if h.Synced {
@@ -171,6 +173,7 @@ func one(b bool) int {
 // bulkResult is what a form for many repositories did.
 type bulkResult struct {
 	What    string
+	Means   string // what it does to each
 	Done    int
 	Refused []bulkRefusal
 	Back    string
@@ -185,9 +188,6 @@ type bulkRefusal struct{ ID, Name, Reason string }
 // bulk does one thing to many repositories: after a page that names them. Each is a call
 // of its own, with its own entry in the audit.
 func (c *Console) bulk(w http.ResponseWriter, r *http.Request, s *session) error {
-	if !s.Writes() {
-		return core.Errorf(core.KindPermission, "viewers change nothing; sign in with a token that has repo:write and git:write")
-	}
 	if err := r.ParseForm(); err != nil {
 		return core.Errorf(core.KindInvalid, "the form cannot be read")
 	}
@@ -219,7 +219,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, s *session) error
 	if err != nil {
 		return err
 	}
-	result := bulkResult{What: what, Back: "/repositories?" + readFilter(r.PostForm).Values().Encode(), Rows: rows, Form: r.PostForm}
+	result := bulkResult{What: what, Means: bulkMeans[r.PostForm.Get("action")], Back: "/repositories?" + readFilter(r.PostForm).Values().Encode(), Rows: rows, Form: r.PostForm}
 	if r.PostForm.Get("confirmed") == "" {
 		result.Confirm = true
 		return c.show(w, r, s, http.StatusOK, "bulk", page{Title: what, Nav: "repositories", Body: result})
@@ -235,6 +235,14 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, s *session) error
 	return c.show(w, r, s, http.StatusOK, "bulk", page{Title: what, Nav: "repositories", Body: result})
 }
 
+// bulkMeans say what an action does, before it is done.
+var bulkMeans = map[string]string{
+	"sync":   "Each upstream is asked now, and what is new is fetched.",
+	"pause":  core.PausedMeans,
+	"resume": "Each follows its upstream again. What was announced or asked for meanwhile runs at once.",
+	"set":    "The settings change now, and hold from the next look at the upstream on.",
+}
+
 // bulkAction returns what a form does to each repository.
 func (c *Console) bulkAction(form url.Values) (act func(r *http.Request, s *session, repo core.Repository) error, what string, err error) {
 	switch form.Get("action") {
@@ -243,6 +251,16 @@ func (c *Console) bulkAction(form url.Values) (act func(r *http.Request, s *sess
 			_, err := c.api.PullUpstream(as(r.Context(), s.of(repo)), repo.ID, client.PullUpstreamRequest{})
 			return err
 		}, "Sync", nil
+	case "pause":
+		return func(r *http.Request, s *session, repo core.Repository) error {
+			_, err := c.api.PauseRepository(as(r.Context(), s.of(repo)), repo.ID)
+			return err
+		}, "Pause", nil
+	case "resume":
+		return func(r *http.Request, s *session, repo core.Repository) error {
+			_, err := c.api.ResumeRepository(as(r.Context(), s.of(repo)), repo.ID)
+			return err
+		}, "Resume", nil
 	case "set":
 		body := client.SettingsRequest{}
 		var said []string
@@ -263,5 +281,5 @@ func (c *Console) bulkAction(form url.Values) (act func(r *http.Request, s *sess
 			return err
 		}, "Set " + strings.Join(said, ", "), nil
 	}
-	return nil, "", core.Errorf(core.KindInvalid, "choose what to do: sync, or set")
+	return nil, "", core.Errorf(core.KindInvalid, "choose what to do: sync, pause, resume, or set")
 }

@@ -17,27 +17,29 @@ const pageRefs = 50
 // repository is the page of one repository. A part whose call is refused says why in its
 // place.
 type repository struct {
-	Repo    core.Repository
-	View    client.Repository
-	Health  string // its state in one word
-	Clone   string
-	Plots   []plot
-	Running bool
+	Repo       core.Repository
+	View       client.Repository
+	Health     string // its state in one word
+	PauseMeans string
+	Next       []step // what somebody may do about it
+	Clone      string
+	Plots      []plot
+	Running    bool
 
-	Runs       []client.SyncRun
-	Branches   []client.Branch
-	MoreRefs   bool
-	Tags       []client.Tag
-	Ephemeral  []client.Branch
-	Orphans    []client.Orphan
-	Rewrites   []client.Rewrite
-	Inbound    *client.InboundWebhook
-	Webhooks   []webhookRow
-	Settings   client.Settings
-	Audit      []client.AuditEntry
-	Events     []eventRow
-	Refusals   map[string]string // by part
-	FreshWords string
+	Runs      []client.SyncRun
+	Branches  []client.Branch
+	MoreRefs  bool
+	Tags      []client.Tag
+	Ephemeral []client.Branch
+	Orphans   []client.Orphan
+	Rewrites  []client.Rewrite
+	Inbound   *client.InboundWebhook
+	Webhooks  []webhookRow
+	Settings  client.Settings
+	Audit     []client.AuditEntry
+	Events    []eventRow
+	Refusals  map[string]string // by part
+	Sentence  string            // how it is, and what to do
 }
 
 // webhookRow is an outbound webhook and what it was sent last.
@@ -125,59 +127,11 @@ func (c *Console) readRepository(r *http.Request, s *session, repo core.Reposito
 	audit, err := c.api.ListRepositoryAudit(ctx, repo.ID, &client.ListRepositoryAuditParams{Limit: new(15)})
 	part("audit", err)
 	v.Audit = audit.Entries
-	v.Health = healthWord(v.View)
-	v.FreshWords = freshWords(v.View, now)
+	v.Health, v.PauseMeans = healthWord(v.View), core.PausedMeans
+	v.Sentence, v.Next = sentence(v.View, now), steps(v.View, repo)
 	v.Events, err = c.events(r, s, core.EventFilter{Org: repo.Org, RepoID: repo.ID}, 8)
 	part("events", err)
 	return v, nil
-}
-
-// healthWord is the state of a repository in one word, as the list has it.
-func healthWord(view client.Repository) string {
-	if view.Sync == nil {
-		return core.StateLocal
-	}
-	s := view.Sync
-	h := core.RepositoryHealth{Synced: true, Running: s.State == "syncing", Braked: s.State == "held", HeldRefs: len(s.HeldRefs), Requested: s.Wanted > 0}
-	h.Ready, h.Failures = s.LastSuccessAt != nil, s.Failures
-	if s.UpstreamState != "active" {
-		h.Upstream = core.UpstreamState(s.UpstreamState)
-	}
-	if s.LastError != nil {
-		h.Class = core.ErrorClass(s.LastError.Class)
-	}
-	return h.State()
-}
-
-// freshWords is the sentence at the top of the page: that the copy is fresh, or what
-// failed, in whose words, and what to do.
-func freshWords(view client.Repository, now time.Time) string {
-	if view.Damage != nil && view.Damage.EndedAt == nil {
-		return "damaged: " + view.Damage.Message
-	}
-	s := view.Sync
-	if s == nil {
-		return "local: it follows no upstream"
-	}
-	confirmed := "never confirmed by the upstream"
-	if s.ObservedAt != nil {
-		confirmed = "confirmed " + ago(now, s.ObservedAt)
-	}
-	switch {
-	case s.State == "syncing":
-		return "syncing; " + confirmed
-	case s.LastError != nil:
-		return core.ErrorClass(s.LastError.Class).Explain(s.LastError.Message) + "; " + confirmed
-	case s.UpstreamState != "active":
-		return "the upstream is " + string(s.UpstreamState) + "; " + confirmed
-	case s.ObservedAt == nil && s.Wanted == 0:
-		return "waiting for a credential: store one, then sync"
-	case s.ObservedAt == nil:
-		return "waiting for its first sync"
-	case len(s.HeldRefs) > 0:
-		return confirmed + "; waiting for a decision, below: " + core.Count(len(s.HeldRefs), "ref")
-	}
-	return "fresh: " + confirmed
 }
 
 // origin is scheme and host of a request.
@@ -192,7 +146,7 @@ func origin(r *http.Request) string {
 // repositoryPlots are the lag of seven days, and how long the last runs took.
 func (c *Console) repositoryPlots(r *http.Request, repo core.Repository, runs []client.SyncRun, now time.Time) []plot {
 	lag := plot{
-		Label: "Lag behind the upstream", Kind: "line", Unit: "s", From: now.Add(-keepMinutes).Unix(), To: now.Unix() + 60,
+		Label: "Lag behind the upstream", Per: "seven days, UTC", Kind: "line", Unit: "s", From: now.Add(-keepMinutes).Unix(), To: now.Unix() + 60,
 		Series: []series{{Name: "lag", Class: "held"}}, URL: c.base + "/repositories/" + repo.ID + "/data/lag",
 	}
 	lag.buckets(240)
@@ -204,7 +158,7 @@ func (c *Console) repositoryPlots(r *http.Request, repo core.Repository, runs []
 		lag.most(0, l.At, l.Lag.Seconds())
 	}
 	took := plot{
-		Label: "How long the last runs took", Kind: "bars", Unit: "s", From: 0, To: int64(max(len(runs), 12)),
+		Label: "How long the last runs took", Per: "oldest first", Kind: "bars", Unit: "s", From: 0, To: int64(max(len(runs), 12)),
 		Series: []series{{Name: "succeeded", Class: "ok"}, {Name: "unchanged", Class: "calm"}, {Name: "held", Class: "held"}, {Name: "failed", Class: "bad"}},
 	}
 	took.ordinal = true

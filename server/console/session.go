@@ -119,7 +119,34 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request, s core.ConsoleSe
 	if err := c.Store.AddConsoleSession(r.Context(), s); err != nil {
 		return err
 	}
+	if err := c.endOldest(r.Context(), s.Org); err != nil {
+		return err
+	}
 	http.SetCookie(w, c.cookie(r, secret, int(s.ExpiresAt.Sub(now).Seconds())))
+	return nil
+}
+
+// maxSessions bounds those of one organisation, and those of owners.
+const maxSessions = 200
+
+// endOldest ends the sessions of an organisation that are too many.
+func (c *Console) endOldest(ctx context.Context, org string) error {
+	all, err := c.Store.ConsoleSessions(ctx, org, c.Clock.Now()) // of an owner: of everybody
+	if err != nil {
+		return err
+	}
+	kept := 0
+	for _, s := range all {
+		if s.Org != org {
+			continue
+		}
+		if kept++; kept <= maxSessions {
+			continue
+		}
+		if err := c.Store.DeleteConsoleSession(ctx, s.ID); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -146,14 +173,25 @@ func (c *Console) record(r *http.Request, s core.ConsoleSession, action string) 
 		}
 	}
 	for _, org := range orgs {
-		if err := c.entry(r.Context(), r, org, s, action); err != nil {
+		if err := c.entry(r, org, s, action); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Console) entry(ctx context.Context, r *http.Request, org string, s core.ConsoleSession, action string) error {
+// refused adds to the audit what a viewer wanted to do.
+func (c *Console) refused(r *http.Request, s *session) error {
+	_, what, _ := strings.Cut(r.Pattern, Prefix)
+	return c.note(r, s.Org, s.ConsoleSession, core.AuditEntry{Action: "console.refuse", Target: what, Outcome: core.OutcomeRefused, Message: "viewers change nothing"})
+}
+
+func (c *Console) entry(r *http.Request, org string, s core.ConsoleSession, action string) error {
+	return c.note(r, org, s, core.AuditEntry{Action: action, Target: string(s.Role), Outcome: core.OutcomeOK})
+}
+
+// note adds to the audit of an organisation what somebody did who is signed in.
+func (c *Console) note(r *http.Request, org string, s core.ConsoleSession, e core.AuditEntry) error {
 	actor := core.Actor{Subject: s.Subject, Org: org}
 	if len(s.Identity) > 0 {
 		id, err := access.Restore(s.Identity)
@@ -163,10 +201,8 @@ func (c *Console) entry(ctx context.Context, r *http.Request, org string, s core
 		actor = id.Actor()
 	}
 	now := c.Clock.Now()
-	return c.Store.AddAudit(ctx, core.AuditEntry{
-		ID: core.NewID("aud", now), Org: org, At: now, Actor: actor.From(r.RemoteAddr, r.UserAgent()),
-		Action: action, Target: string(s.Role), Outcome: core.OutcomeOK,
-	})
+	e.ID, e.Org, e.At, e.Actor = core.NewID("aud", now), org, now, actor.From(r.RemoteAddr, r.UserAgent())
+	return c.Store.AddAudit(r.Context(), e)
 }
 
 // toSignIn leads to the page to sign in, and from there back.
@@ -189,7 +225,7 @@ func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request) {
 // next returns a path of the console to go on to, "/" if what is asked for is none.
 func next(path string) string {
 	u, err := url.Parse(path)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n") {
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.Contains(u.Path, "..") || strings.ContainsAny(path, "\\\r\n") {
 		return "/"
 	}
 	return path

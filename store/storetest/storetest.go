@@ -49,6 +49,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Damage", damageTests},
 		{"Overview", overviewTests},
 		{"Idempotency", idempotencyTests},
+		{"Console", consoleTests},
 		{"Tx", txTests},
 		{"Concurrency", concurrencyTests},
 		{"Reopen", reopenTests},

@@ -49,7 +49,7 @@ func (p palette) paint(c colour, text string) string {
 func (p palette) state(text string) string {
 	word, _, _ := strings.Cut(text, ",")
 	switch {
-	case slices.Contains([]string{"ok", "delivered", "active", "yes"}, word):
+	case slices.Contains([]string{"ok", "ready", "delivered", "active", "yes"}, word):
 		return p.paint(green, text)
 	case slices.Contains([]string{"failing", "failed", "dead", "damaged", "no", "revoked", "deleted"}, word):
 		return p.paint(red, text)

@@ -157,7 +157,8 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassRevoked:
 		return "install the App on the repository's owner again, then: headwater repo sync " + core.ShellWord(name)
 	case core.ClassNotFound:
-		return "check the address; a private repository needs a credential: headwater credential set " + core.ShellWord(name) + "; if it was a mistake: headwater repo delete --yes " + core.ShellWord(name)
+		name := core.ShellWord(name)
+		return "check the address; a private repository needs a credential: headwater credential set " + name + "; where it is gone for good, keep the content as a local repository: headwater repo detach " + name + "; or delete it: headwater repo delete --yes " + name
 	case core.ClassMoved:
 		return "if the repository has moved: headwater repo repoint " + core.ShellWord(name) + " URL"
 	case core.ClassProtocol:

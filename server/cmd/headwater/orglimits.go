@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -127,19 +126,11 @@ func printLimits(ctx context.Context, out io.Writer, s core.Store, org string, l
 	return t.Flush()
 }
 
-// parseSize reads a number of bytes, with a unit of a thousand (kB, MB, GB, TB) or of
-// 1024 (KiB, MiB, GiB, TiB), in any case.
+// parseSize is [core.ParseByteSize], with a next step.
 func parseSize(text string) (int64, error) {
-	wrong := usagef("write it like 500MB, 50GB or 2TiB; 0 is no limit", "%q is not a size", text)
-	number := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
-	unit := strings.ToLower(strings.TrimSpace(text[len(number):]))
-	factor := map[string]int64{
-		"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
-		"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
-	}[unit]
-	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || factor == 0 || n < 0 || n*float64(factor) > 1<<62 {
-		return 0, wrong
+	n, err := core.ParseByteSize(text)
+	if err != nil {
+		return 0, usagef("write it like 500MB, 50GB or 2TiB; 0 is no limit", "%q is not a size", text)
 	}
-	return int64(n * float64(factor)), nil
+	return n, nil
 }

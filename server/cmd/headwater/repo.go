@@ -99,10 +99,18 @@ func stateOf(r rest.Repository) string {
 	if r.Sync == nil {
 		return "local"
 	}
+	state := string(r.Sync.State)
 	if up := r.Sync.UpstreamState; up != "" && up != "active" {
-		return string(r.Sync.State) + ", upstream " + string(up)
+		state += ", upstream " + string(up)
 	}
-	return string(r.Sync.State)
+	switch n := len(r.Sync.HeldRefs) + len(r.Sync.SkippedRefs); n {
+	case 0:
+	case 1:
+		state += ", 1 ref not as there"
+	default:
+		state += fmt.Sprintf(", %d refs not as there", n)
+	}
+	return state
 }
 
 // freshness says how long ago the upstream confirmed the copy.

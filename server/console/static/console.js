@@ -1,5 +1,6 @@
-// What pages do beyond HTML: copy a line, tick all rows, and draw pictures live over the
-// SVG that the server sent. Without it every page still says and does the same.
+// What pages do beyond HTML: copy a line, tick all rows, follow what happens, and draw
+// pictures live over the SVG that the server sent. Without it every page still says and
+// does the same. Times are UTC, as everywhere in the console.
 (() => {
   'use strict';
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -14,6 +15,26 @@
     return series.map(s => s.values.map((v, i) => (sums[i] += v || 0)));
   }
 
+  const two = n => String(n).padStart(2, '0');
+  const clock = t => { const d = new Date(t * 1000); return `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`; };
+  const day = t => new Date(t * 1000).toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', timeZone: 'UTC' });
+
+  // times names the marks of the axis: the day where it begins, else the time.
+  function times(all) { return all.map(t => t % 86400 === 0 ? day(t) : clock(t)); }
+
+  // say writes beside the keys what they are at the cursor, or now if it is elsewhere.
+  function say(figure, plot, at) {
+    const seconds = plot.unit === 's';
+    figure.querySelectorAll('.legend [data-value]').forEach((place, i) => {
+      const values = plot.series[i] ? plot.series[i].values : [];
+      let v = at == null ? values.findLast(v => v != null) : values[at];
+      if (at == null && plot.kind === 'bars') v = values.reduce((sum, v) => sum + (v || 0), 0);
+      place.textContent = v == null ? '–' : seconds ? span(v) : String(v);
+    });
+    const when = figure.querySelector('[data-when]');
+    if (when) when.textContent = at == null ? when.dataset.when : `${day(plot.times[at])} ${clock(plot.times[at])} UTC`;
+  }
+
   function draw(figure, plot) {
     const canvas = figure.querySelector('.canvas');
     if (!plot.series.some(s => s.values.some(v => v !== null))) return;
@@ -23,15 +44,15 @@
     if (bars) { shown = stacked(plot.series); order = order.reverse(); } // the tallest is painted first
     const axis = { stroke: colour('--dim'), grid: { stroke: colour('--edge'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
     const options = {
-      width: canvas.clientWidth, height: 170, legend: { show: true, live: true }, cursor: { drag: { x: false, y: false }, points: { show: !bars } },
+      width: canvas.clientWidth, height: 150, legend: { show: false }, tzDate: t => uPlot.tzDate(new Date(t * 1000), 'UTC'), cursor: { drag: { x: false, y: false }, points: { show: !bars } },
       padding: [8, 6, 0, 0],
       scales: { x: { time: true, range: [plot.from, plot.to] }, y: bars ? { range: (u, min, max) => [0, Math.max(max, 1)] } : { distr: seconds ? 3 : 1, log: 10 } },
-      axes: [axis, { ...axis, size: 52, ...(seconds && !bars ? { filter: (u, all) => all, splits: u => marks.filter(m => m >= u.scales.y.min && m <= u.scales.y.max) } : {}), values: (u, all) => all.map(v => v === null ? '' : value(v)) }],
-      series: [{ value: (u, t) => t == null ? '–' : new Date(t * 1000).toLocaleString([], { weekday: 'short', hour: '2-digit', minute: '2-digit' }) },
+      hooks: { setCursor: [u => say(figure, plot, u.cursor.idx)] },
+      axes: [{ ...axis, size: 26, values: (u, all) => times(all) }, { ...axis, size: 52, ...(seconds && !bars ? { filter: (u, all) => all, splits: u => marks.filter(m => m >= u.scales.y.min && m <= u.scales.y.max) } : {}), values: (u, all) => all.map(v => v === null || !seconds && v % 1 ? '' : value(v)) }],
+      series: [{},
         ...order.map(i => ({
           label: plot.series[i].name, stroke: colour(tones[plot.series[i].class]), width: bars ? 0 : 1.8, points: { show: false }, spanGaps: false,
           fill: bars ? colour(tones[plot.series[i].class]) : undefined, paths: bars ? uPlot.paths.bars({ size: [0.85], align: 1 }) : undefined,
-          value: (u, v, s, at) => value(at == null ? null : plot.series[i].values[at]),
         }))],
     };
     const old = pictures.get(figure);
@@ -39,6 +60,7 @@
     canvas.replaceChildren();
     pictures.set(figure, new uPlot(options, [plot.times, ...order.map(i => shown[i])], canvas));
     figure.classList.add('live');
+    say(figure, plot, null);
   }
 
   async function refresh(figure) {
@@ -48,9 +70,43 @@
     } catch { /* the picture stays as it is, until the next time */ }
   }
 
+  // What happens comes as a stream of server-sent events, each of which has the page fetch
+  // anew what it shows, at most once a second. Where there is no stream, as behind a proxy
+  // that holds it back, the page asks every ten seconds. A page that nobody looks at does
+  // neither.
+  let source = null, due = false;
+  const visible = () => document.visibilityState === 'visible';
+  function changed() {
+    if (due || !visible()) return;
+    due = true;
+    setTimeout(() => { due = false; document.body.dispatchEvent(new CustomEvent('changed')); }, 1000);
+  }
+  function listen() {
+    const url = document.body.dataset.stream;
+    if (!url || !window.EventSource || source || !visible()) return;
+    source = new EventSource(url);
+    source.addEventListener('open', () => document.body.classList.add('streaming'));
+    source.addEventListener('change', changed);
+    source.addEventListener('end', () => location.reload()); // to the page to sign in
+    source.addEventListener('error', () => {
+      document.body.classList.remove('streaming');
+      if (source.readyState === EventSource.CLOSED) { source = null; setTimeout(listen, 30000); }
+    });
+  }
+  function hush() {
+    if (source) source.close();
+    source = null;
+    document.body.classList.remove('streaming');
+  }
+
   function all() { return [...document.querySelectorAll('figure[data-plot]')]; }
   function start() {
     for (const figure of all()) refresh(figure);
+    listen();
+    document.addEventListener('visibilitychange', () => { if (visible()) { listen(); changed(); } else hush(); });
+    addEventListener('pagehide', hush);
+    setInterval(() => { if (!document.body.classList.contains('streaming')) changed(); }, 10000);
+    setInterval(changed, 30000); // ages grow, even where nothing happens
     setInterval(() => { if (document.visibilityState === 'visible') all().forEach(refresh); }, 60000);
     const redraw = () => { for (const figure of all()) if (figure.plot) draw(figure, figure.plot); };
     let later;
