@@ -51,6 +51,7 @@ type Queries interface {
 	AuditStore
 	RetentionStore
 	DamageStore
+	LFSStore
 	OverviewStore
 	ConsoleStore
 	LimitStore
