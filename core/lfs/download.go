@@ -70,9 +70,6 @@ func (s *Service) ask(ctx context.Context, repo core.Repository, objects []Point
 		return transfers, nil
 	}
 	transfers, err := up.Batch(ctx, Download, "", objects)
-	if err == nil && len(transfers) != len(objects) {
-		err = errors.New("the upstream answered of another number of LFS objects than it was asked about")
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +220,7 @@ func (s *Service) bring(ctx context.Context, repo core.Repository, p Pointer, f 
 	if up == nil {
 		return missingHere(repo, p.OID) // detached meanwhile
 	}
-	t, err := s.transfer(ctx, up, repo, Download, p)
+	t, err := s.transferOf(ctx, up, repo, Download, p)
 	if err != nil {
 		return err
 	}
@@ -243,6 +240,9 @@ func (s *Service) pull(ctx context.Context, up Upstream, t Transfer, p Pointer, 
 	var last int64
 	for try := 1; ; try++ {
 		err := s.pullOnce(ctx, up, t, p, f)
+		if errors.Is(err, ErrExpired) {
+			t = Transfer{Pointer: p} // which is asked about anew
+		}
 		if err == nil || !passing(err) || try == fetchTries || ctx.Err() != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ func passing(err error) bool {
 	case core.KindUpstreamUnavailable, core.KindUpstreamTimeout:
 		return true
 	}
-	return false
+	return errors.Is(err, ErrCut) || errors.Is(err, ErrExpired)
 }
 
 // corrupt says of an object that is not what its id says that the upstream sent it.

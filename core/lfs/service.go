@@ -2,7 +2,6 @@ package lfs
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -20,12 +19,15 @@ type Store interface {
 
 var _ Store = (core.Store)(nil)
 
-// Options configures [New]. All is required but Upstream, Room, Changed and Failpoint.
+// Options configures [New]. All is required but Upstream, Failure,
+// Room, Changed and Failpoint.
 type Options struct {
 	Dir   string // of objects; one server at a time
 	Store Store
 	// Upstream returns the LFS of a repository's upstream; nil: no upstream's is served.
 	Upstream func(ctx context.Context, repo core.Repository) (Upstream, error)
+	// Failure gives an error of Upstream its kind, see core/upstream: Failure.
+	Failure func(op string, err error) error
 	// Room is an error if nothing may be added to a repository.
 	Room func(ctx context.Context, repo core.Repository) error
 	// Changed is called when a repository has other objects than before.
@@ -72,6 +74,9 @@ func New(o Options) (*Service, error) {
 	}
 	if o.Room == nil {
 		o.Room = func(context.Context, core.Repository) error { return nil }
+	}
+	if o.Failure == nil {
+		o.Failure = func(_ string, err error) error { return err }
 	}
 	if o.Changed == nil {
 		o.Changed = func(string) {}
@@ -171,7 +176,11 @@ func (s *Service) upstream(ctx context.Context, repo core.Repository) (Upstream,
 	case s.o.Upstream == nil:
 		return nil, core.Errorf(core.KindUnsupported, "this server does not reach the Git LFS of upstreams")
 	}
-	return s.o.Upstream(ctx, repo)
+	up, err := s.o.Upstream(ctx, repo)
+	if err != nil {
+		return nil, s.o.Failure("reach the LFS of the upstream", err)
+	}
+	return failing{up, s.o.Failure}, nil
 }
 
 // offer is what an upstream has answered of an object, to be used once.
@@ -214,18 +223,20 @@ func (s *Service) offered(repo core.Repository, op Operation, p Pointer) (Transf
 	return o.transfer, ok && o.transfer.Pointer.Size == p.Size && s.o.Clock.Now().Sub(o.at) < offerLife
 }
 
-// transfer returns how an object is transferred to or from the upstream: as it has
+// transferOf returns how an object is transferred to or from the upstream: as it has
 // answered in a batch before, else as it answers now.
-func (s *Service) transfer(ctx context.Context, up Upstream, repo core.Repository, op Operation, p Pointer) (Transfer, error) {
+func (s *Service) transferOf(ctx context.Context, up Upstream, repo core.Repository, op Operation, p Pointer) (Transfer, error) {
 	if t, ok := s.offered(repo, op, p); ok {
 		return t, nil
 	}
+	return s.transfer(ctx, up, p, op)
+}
+
+// transfer asks the upstream about one object.
+func (s *Service) transfer(ctx context.Context, up Upstream, p Pointer, op Operation) (Transfer, error) {
 	all, err := up.Batch(ctx, op, "", []Pointer{p})
 	if err != nil {
 		return Transfer{}, err
-	}
-	if len(all) != 1 {
-		return Transfer{}, errors.New("the upstream answered of another number of LFS objects than it was asked about")
 	}
 	return all[0], all[0].Err
 }

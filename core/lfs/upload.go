@@ -38,9 +38,6 @@ func (s *Service) Uploads(ctx context.Context, repo core.Repository, ref string,
 		return answers, nil
 	}
 	transfers, err := up.Batch(ctx, Upload, ref, objects)
-	if err == nil && len(transfers) != len(objects) {
-		err = errors.New("the upstream answered of another number of LFS objects than it was asked about")
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +71,7 @@ func (s *Service) Put(ctx context.Context, repo core.Repository, p Pointer, body
 	}
 	var t Transfer
 	if up != nil {
-		if t, err = s.transfer(ctx, up, repo, Upload, p); err != nil {
+		if t, err = s.transferOf(ctx, up, repo, Upload, p); err != nil {
 			return err
 		}
 	}
@@ -105,30 +102,53 @@ func (s *Service) receive(d *draft, body io.Reader) error {
 }
 
 // sendOn receives an object and sends it to the upstream meanwhile. The upstream gets
-// the last bytes when all were proven.
+// the last bytes when all were proven. What fails there once all bytes are here is tried
+// again without the client.
 func (s *Service) sendOn(ctx context.Context, up Upstream, t Transfer, d *draft, body io.Reader) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	along := d.open(ctx, 0)
-	sent := make(chan error, 1)
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	put := make(chan error, 1)
 	go func() {
-		err := up.Put(ctx, t, along)
-		sent <- errors.Join(err, along.Close())
-		if err != nil {
-			cancel(err)
+		err := s.putOnce(ctx, up, t, d)
+		put <- err
+		if err != nil && !passing(err) {
+			stop() // no need to read on
 		}
 	}()
-	err := s.receive(d, until{ctx, body})
-	if err != nil {
+	if err := s.receive(d, until{reading, body}); err != nil {
 		d.fail(err)
 		cancel(err)
-		if uperr := <-sent; uperr != nil && errors.Is(err, errUpstreamRefused) {
+		if uperr := <-put; uperr != nil && errors.Is(err, errUpstreamRefused) {
 			return uperr
 		}
 		return err
 	}
 	d.release()
-	return <-sent
+	err := <-put
+	for try := 2; err != nil && passing(err) && try <= putTries && ctx.Err() == nil; try++ {
+		select {
+		case <-s.o.Clock.After(fetchPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		var again Transfer
+		if again, err = s.transfer(ctx, up, d.want, Upload); err == nil && !again.Present {
+			err = s.putOnce(ctx, up, again, d)
+		}
+	}
+	return err
+}
+
+// putTries is how often an object is sent to an upstream that may take it in a moment.
+const putTries = 3
+
+// putOnce sends a draft to the upstream, as it comes.
+func (s *Service) putOnce(ctx context.Context, up Upstream, t Transfer, d *draft) error {
+	along := d.open(ctx, 0)
+	err := up.Put(ctx, t, along)
+	return errors.Join(err, along.Close())
 }
 
 // errUpstreamRefused ends the reading of a body that the upstream does not take.
