@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math/rand/v2"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,4 +164,27 @@ func TestLFS_locks(t *testing.T) {
 func lfsToken(t *testing.T, s *servertest.Server, subject string) string {
 	t.Helper()
 	return s.TokenWith(t, access.Claims{Subject: subject, Repo: local, Scopes: []access.Scope{access.GitRead, access.GitWrite}})
+}
+
+// TestLFS_compliance runs git-lfs's own test of LFS servers, which scripts/peers builds.
+func TestLFS_compliance(t *testing.T) {
+	t.Parallel()
+	program, err := exec.CommandContext(t.Context(), "../scripts/peers/git-lfs-api").Output()
+	require.NoError(t, err, "scripts/peers/git-lfs-api")
+	s := servertest.Start(t, servertest.Options{})
+	s.Create(t, local)
+	remote, err := url.Parse(s.Remote(local))
+	require.NoError(t, err)
+	remote.User = url.UserPassword("t", s.Token(t, local))
+	home := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), strings.TrimSpace(string(program)), "--clone", remote.String())
+	cmd.Dir = home
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.test", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.test",
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s\n%s", out, s.Log)
+	require.Contains(t, string(out), "All tests passed")
+	require.Equal(t, 7, strings.Count(string(out), " OK\n"), "%s", out)
 }
