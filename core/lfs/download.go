@@ -225,7 +225,7 @@ func (s *Service) bring(ctx context.Context, repo core.Repository, p Pointer, f 
 		return err
 	}
 	if err := s.pull(ctx, up, t, p, f); err != nil {
-		return err
+		return corrupt(err)
 	}
 	if err := f.draft.check(); err != nil {
 		return corrupt(err)
