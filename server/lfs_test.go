@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/lfs/lfstest"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -166,18 +167,24 @@ func lfsToken(t *testing.T, s *servertest.Server, subject string) string {
 	return s.TokenWith(t, access.Claims{Subject: subject, Repo: local, Scopes: []access.Scope{access.GitRead, access.GitWrite}})
 }
 
-// TestLFS_compliance runs git-lfs's own test of LFS servers, which scripts/peers builds.
+// TestLFS_compliance runs git-lfs's own test of LFS servers on a local repository.
 func TestLFS_compliance(t *testing.T) {
 	t.Parallel()
-	program, err := exec.CommandContext(t.Context(), "../scripts/peers/git-lfs-api").Output()
-	require.NoError(t, err, "scripts/peers/git-lfs-api")
 	s := servertest.Start(t, servertest.Options{})
 	s.Create(t, local)
-	remote, err := url.Parse(s.Remote(local))
+	requireCompliance(t, s, local)
+}
+
+// requireCompliance runs git-lfs's own test of LFS servers, which
+// scripts/peers/lfs-build builds, on a repository.
+func requireCompliance(t *testing.T, s *servertest.Server, repo string) {
+	t.Helper()
+	program := lfstest.Tool(t, "git-lfs-test-server-api")
+	remote, err := url.Parse(s.Remote(repo))
 	require.NoError(t, err)
-	remote.User = url.UserPassword("t", s.Token(t, local))
+	remote.User = url.UserPassword("t", s.Token(t, repo))
 	home := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), strings.TrimSpace(string(program)), "--clone", remote.String())
+	cmd := exec.CommandContext(t.Context(), program, "--clone", remote.String())
 	cmd.Dir = home
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",

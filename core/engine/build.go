@@ -22,6 +22,7 @@ import (
 	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/lfs/remote"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
@@ -125,6 +126,7 @@ type Engine struct {
 	usage     *usage.Service
 	quota     *quota.Service
 	lfs       *lfs.Service
+	lfsRemote *remote.Service
 	clock     core.Clock
 	log       hclog.Logger
 }
@@ -153,9 +155,11 @@ func New(o Options) (*Engine, error) {
 	e.quota = quota.New(o.Store, o.Clock)
 	room := func(ctx context.Context, r core.Repository) error { return e.quota.CheckRoom(ctx, r.Org) }
 	e.usage = usage.New(usage.Options{Store: o.Store, Path: e.repos.Path, Clock: o.Clock, Logger: o.Logger})
+	e.lfsRemote = remote.New(remote.Options{Upstreams: e.upstreams, Clock: o.Clock, Resolver: o.Resolver, Agent: o.Agent})
 	e.lfs, err = lfs.New(lfs.Options{
 		Dir: filepath.Join(o.DataDir, lfs.FolderName), Store: o.Store, Room: room, Changed: e.usage.Due, Clock: o.Clock, Logger: o.Logger.Named("lfs"),
-		Failpoint: e.repos.Failpoint,
+		Failpoint: e.repos.Failpoint, Failure: upstream.Failure,
+		Upstream: func(_ context.Context, r core.Repository) (lfs.Upstream, error) { return e.lfsRemote.For(r), nil },
 	})
 	if err != nil {
 		return nil, err
@@ -252,7 +256,9 @@ func New(o Options) (*Engine, error) {
 // It may be called twice.
 func (e *Engine) Close() error {
 	e.looker.Close()
-	return errors.Join(e.lfs.Close(), e.objects.Close())
+	err := e.lfs.Close()
+	e.lfsRemote.CloseIdle()
+	return errors.Join(err, e.objects.Close())
 }
 
 // wantSync requests a sync for a write session. A failure is logged: it does not
