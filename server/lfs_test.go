@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -194,4 +196,30 @@ func requireCompliance(t *testing.T, s *servertest.Server, repo string) {
 	require.NoError(t, err, "%s\n%s", out, s.Log)
 	require.Contains(t, string(out), "All tests passed")
 	require.Equal(t, 7, strings.Count(string(out), " OK\n"), "%s", out)
+}
+
+// TestLFS_forks has a fork and a snapshot carry the objects, without their bytes once
+// more.
+func TestLFS_forks(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	s.Create(t, local)
+	c := lfsClone(t, s.Client(t, local), "")
+	c.Git("remote", "add", "origin", s.Remote(local))
+	content := someBytes(41, 5000)
+	addLFS(t, c, "a.bin", content)
+	c.Git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+	for name, operation := range map[string]string{"team/fork": "fork", "team/snapshot": "snapshot"} {
+		from := map[string]any{"name": local, "provider": "code", "auth": map[string]string{"token": s.Token(t, local)}, "operation": operation, "ref": "main"}
+		a := s.Call(t, http.MethodPost, "/api/repos", s.Token(t, name), map[string]any{"base_repo": from})
+		require.Less(t, a.Status, 300, a.Raw)
+		other := lfsClone(t, s.Client(t, name), s.Remote(name))
+		requireFile(t, other, "a.bin", content)
+	}
+	// The source goes, and its forks keep what they have.
+	_, err := s.REST(t, local).DeleteRepository(t.Context(), local)
+	require.NoError(t, err)
+	other := lfsClone(t, s.Client(t, "team/fork"), s.Remote("team/fork"))
+	requireFile(t, other, "a.bin", content)
+	require.Eventually(t, func() bool { return s.Repository(t, "team/fork").DiskBytes > 5000 }, time.Minute, 20*time.Millisecond, "the disk counts them")
 }

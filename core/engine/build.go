@@ -77,7 +77,7 @@ type Store interface {
 	Repository(ctx context.Context, org, name string) (core.Repository, error)
 	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
 	RepositoryIDs(ctx context.Context) ([]string, error)
-	CreateRepository(ctx context.Context, r core.Repository) error
+	core.Transactor
 	DetachUpstream(ctx context.Context, id string) error
 	SetPaused(ctx context.Context, id string, at time.Time) (bool, error)
 	core.CredentialStore

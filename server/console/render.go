@@ -71,9 +71,10 @@ func functions() template.FuncMap {
 		"freshnesses": func() []string {
 			return []string{"", string(core.FreshServe), string(core.FreshRevalidate), string(core.FreshFail)}
 		},
-		"add":   func(a, b int) int { return a + b },
-		"dict":  dict,
-		"query": url.QueryEscape,
+		"lfsmodes": func() []string { return []string{"", string(core.LFSOnDemand), string(core.LFSOff)} },
+		"add":      func(a, b int) int { return a + b },
+		"dict":     dict,
+		"query":    url.QueryEscape,
 	}
 }
 
