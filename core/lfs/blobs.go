@@ -2,6 +2,7 @@ package lfs
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +124,21 @@ func (f *Folder) Adopt(_ context.Context, oid OID, path string) error {
 		return fmt.Errorf("store an LFS object: %w", err)
 	}
 	return durable.SyncDir(filepath.Dir(to))
+}
+
+// Sound reports whether the bytes of an object are what its id says. KindNotFound: it is
+// not here.
+func (f *Folder) Sound(ctx context.Context, oid OID) (bool, error) {
+	b, err := f.Open(ctx, oid)
+	if err != nil {
+		return false, err
+	}
+	sum := sha256.New()
+	_, err = io.CopyBuffer(sum, b, make([]byte, copyBuffer))
+	if err := errors.Join(err, b.Close()); err != nil {
+		return false, fmt.Errorf("read an LFS object: %w", err)
+	}
+	return OIDOf([32]byte(sum.Sum(nil))) == oid, nil
 }
 
 // Remove implements [Blobs].

@@ -52,7 +52,9 @@ func TestService_local(t *testing.T) {
 	// A size that is not the object's is refused.
 	lie := Pointer{OID: p.OID, Size: p.Size + 1}
 	for _, check := range []func(context.Context, core.Repository, []Pointer) ([]Answer, error){
-		b.Downloads, func(ctx context.Context, r core.Repository, o []Pointer) ([]Answer, error) { return b.Uploads(ctx, r, "", o) },
+		b.Downloads, func(ctx context.Context, r core.Repository, o []Pointer) ([]Answer, error) {
+			return b.Uploads(ctx, r, "", o)
+		},
 	} {
 		answers, err := check(t.Context(), b.local, []Pointer{lie})
 		require.NoError(t, err)

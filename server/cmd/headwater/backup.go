@@ -141,6 +141,9 @@ func printBackup(cmd *cobra.Command, r backup.Result) {
 	if rest := n - r.Manifest.Included(); rest > 0 {
 		fmt.Fprintf(out, "; %d are fetched again from their upstreams (--all copies them, too)", rest)
 	}
+	if r.Manifest.LFS.Files > 0 {
+		fmt.Fprintf(out, "; and their %d LFS objects", r.Manifest.LFS.Files)
+	}
 	fmt.Fprintf(out, ".\nCopied %d bytes; writers waited %s.\n", r.Copied, r.Held.Round(time.Millisecond))
 	if r.Manifest.Keys {
 		fmt.Fprintln(out, "The keys are in it, encrypted. Keep the passphrase or identity elsewhere.")
