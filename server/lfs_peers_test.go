@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core/lfs"
 	"github.com/headwater-git/headwater/providers/giteatest"
 	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -75,6 +76,21 @@ func TestGitea_lfsBothWays(t *testing.T) {
 	require.Equal(t, int64(3), usage.Objects)
 	here.Git("lfs", "prune")
 	here.Git("lfs", "fetch", "--all")
+
+	// What a draft needs stays here until it is pushed to the upstream.
+	draft := someBytes(34, 1000)
+	addLFS(t, c, "draft.bin", draft)
+	c.Git("push", "--quiet", s.Remote(local+"+ephemeral"), "HEAD:refs/heads/draft")
+	p := []lfs.Pointer{{OID: lfs.OID(oidOf(draft)), Size: int64(len(draft))}}
+	objects := s.Engine().Services().LFS
+	require.NoError(t, objects.Verify(t.Context(), s.Repo(t, local), p[0]))
+	answers, err := objects.Uploads(t.Context(), s.Repo(t, local), "", p)
+	require.NoError(t, err)
+	require.False(t, answers[0].Present, "it is not at Gitea")
+	c.Git("push", "--quiet", "origin", "HEAD:refs/heads/drafted")
+	answers, err = objects.Uploads(t.Context(), s.Repo(t, local), "", p)
+	require.NoError(t, err)
+	require.True(t, answers[0].Present)
 
 	// Locks are Gitea's, and who asked for them is known here.
 	ada, bob := lfsClone(t, s.ClientWith(t, lfsToken(t, s, "ada")), s.Remote(local)), lfsClone(t, s.ClientWith(t, lfsToken(t, s, "bob")), s.Remote(local))

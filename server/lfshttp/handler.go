@@ -104,11 +104,12 @@ const (
 
 // target is what a request is about.
 type target struct {
-	remote   string // path of the remote, with its ending but without ".git"
-	name     string // of the repository
-	imports  bool
-	endpoint endpoint
-	id       string // of an object or a lock
+	remote    string // path of the remote, with its ending but without ".git"
+	name      string // of the repository
+	ephemeral bool
+	imports   bool
+	endpoint  endpoint
+	id        string // of an object or a lock
 }
 
 // parse takes a path apart. No repository has a part that ends with ".git", so where
@@ -120,7 +121,7 @@ func parse(r *http.Request) (target, bool) {
 	}
 	t := target{remote: name, name: name}
 	if base, ok := strings.CutSuffix(name, "+ephemeral"); ok {
-		t.name = base
+		t.name, t.ephemeral = base, true
 	} else if base, ok := strings.CutSuffix(name, "+import"); ok {
 		t.name, t.imports = base, true
 	}
@@ -179,6 +180,16 @@ type call struct {
 	r      *http.Request
 	target target
 	repo   core.Repository
+}
+
+// into returns the repository that an upload is for. Ephemeral branches are this server's
+// alone, and so is what they need: it goes to the upstream when it is pushed there.
+func (c *call) into() core.Repository {
+	repo := c.repo
+	if c.target.ephemeral {
+		repo.Upstream = nil
+	}
+	return repo
 }
 
 // owner names who asks, for locks.

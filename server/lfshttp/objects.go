@@ -116,7 +116,7 @@ func (h *Handler) batch(c *call) error {
 	var answers []lfs.Answer
 	var err error
 	if upload {
-		answers, err = h.o.Objects.Uploads(c.r.Context(), c.repo, body.Ref.name(), pointers)
+		answers, err = h.o.Objects.Uploads(c.r.Context(), c.into(), body.Ref.name(), pointers)
 	} else {
 		answers, err = h.o.Objects.Downloads(c.r.Context(), c.repo, pointers)
 	}
@@ -316,7 +316,7 @@ func (h *Handler) upload(c *call) error {
 		return core.Errorf(core.KindInvalid, "an object is sent as it is, without Content-Encoding")
 	}
 	body := middleware.NewPaced(c, c.r, h.o.Grace)
-	err = h.o.Objects.Put(c.r.Context(), c.repo, p, received{body})
+	err = h.o.Objects.Put(c.r.Context(), c.into(), p, received{body})
 	if err != nil {
 		body.Discard(refusedRest, refusedWait)
 		return err
