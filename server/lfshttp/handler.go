@@ -388,7 +388,7 @@ func (h *Handler) status(err error) int {
 		return http.StatusConflict
 	case errors.Is(err, middleware.ErrSlowBody):
 		return http.StatusRequestTimeout
-	case kind == core.KindInvalid:
+	case kind == core.KindInvalid, kind == core.KindPrecondition:
 		return http.StatusUnprocessableEntity
 	case kind == core.KindUpstreamUnavailable:
 		return http.StatusServiceUnavailable
