@@ -66,7 +66,6 @@ func (c *client) open(ctx context.Context, a *actions, p lfs.Pointer, offset int
 	if err != nil {
 		return nil, err
 	}
-	q.header.Set("Accept-Encoding", "identity")
 	if offset > 0 {
 		q.header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}

@@ -103,6 +103,13 @@ func (c *client) Lock(ctx context.Context, path, ref string) (lfs.Lock, error) {
 	if err != nil {
 		return lfs.Lock{}, err
 	}
+	if made.Lock == nil && made.Message != "" {
+		// Status and words say different things: the list of locks knows.
+		locks, _, err := c.Locks(ctx, lfs.LockQuery{Path: path, Ref: ref})
+		if err == nil && len(locks) > 0 && locks[0].Path == path {
+			return lfs.Lock{}, &lfs.LockedError{Lock: locks[0]}
+		}
+	}
 	return made.take(fmt.Sprintf("the lock of %q", path))
 }
 
