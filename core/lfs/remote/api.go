@@ -49,13 +49,17 @@ type api struct {
 	path   []string // below the server's address
 	query  url.Values
 	in     any // sent as JSON; nil: nothing
+	once   bool
 }
 
 // call sends a request with the credential of the operation and gives the answer to judge,
 // whatever its status. It is sent once more if judge says that the credential does not do
 // and there is another. place is the address of the server, for a person.
 func (c *client) call(ctx context.Context, operation providers.Operation, q api, judge func(a answer, place string, secrets []providers.Secret) error) error {
-	return c.s.up.Do(ctx, c.repo, operation, func(r git.Remote) error {
+	if err := c.rests(); err != nil {
+		return err
+	}
+	err := c.s.up.Do(ctx, c.repo, operation, func(r git.Remote) error {
 		u, err := server(r)
 		if err != nil {
 			return err
@@ -63,7 +67,7 @@ func (c *client) call(ctx context.Context, operation providers.Operation, q api,
 		place := u.Host + u.Path
 		u = u.JoinPath(q.path...)
 		u.RawQuery = q.query.Encode()
-		ask := request{method: q.method, url: u, header: http.Header{"Accept": {mediaType}}, own: credential(r), remote: r}
+		ask := request{method: q.method, url: u, header: http.Header{"Accept": {mediaType}}, own: credential(r), remote: r, once: q.once}
 		if q.in != nil {
 			sent, err := json.Marshal(q.in)
 			if err != nil {
@@ -85,6 +89,8 @@ func (c *client) call(ctx context.Context, operation providers.Operation, q api,
 		}
 		return judge(a, place, r.Secrets())
 	})
+	c.record(nil, err)
+	return err
 }
 
 // credential returns the header that opens the remote.
@@ -129,6 +135,8 @@ func (p plain) open() (r io.ReadCloser, size int64, chunked bool) {
 }
 
 func (p plain) again() bool { return true }
+
+func (p plain) kept() bool { return true }
 
 // counted is the body of an answer, of which every byte that comes in counts.
 type counted struct {

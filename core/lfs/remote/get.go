@@ -47,6 +47,7 @@ func (c *client) get(ctx context.Context, t lfs.Transfer, offset int64) (*object
 	a := c.current(t, lfs.Download)
 	if a != nil {
 		body, err := c.open(ctx, a, t.Pointer, offset, false)
+		c.record(a.main.url, err)
 		if err == nil || !stale(err) {
 			return body, err
 		}
@@ -57,7 +58,11 @@ func (c *client) get(ctx context.Context, t lfs.Transfer, offset int64) (*object
 	}
 	// Not asked again if it has expired already: then the host's clock or ours is wrong,
 	// and the host decides.
-	return c.open(ctx, anew.Action.(*actions), t.Pointer, offset, a != nil)
+	fresh := a != nil
+	a = anew.Action.(*actions)
+	body, err := c.open(ctx, a, t.Pointer, offset, fresh)
+	c.record(a.main.url, err)
+	return body, err
 }
 
 // open sends the request of a download.

@@ -83,7 +83,7 @@ func (c *client) Lock(ctx context.Context, path, ref string) (lfs.Lock, error) {
 		Ref  *refJSON `json:"ref,omitempty"`
 	}{path, refOf(ref)}
 	var made oneLock
-	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks"}, in: in}, func(a answer, place string, secrets []providers.Secret) error {
+	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks"}, in: in, once: true}, func(a answer, place string, secrets []providers.Secret) error {
 		if err := noLocks(a, place, secrets); err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (c *client) Unlock(ctx context.Context, id, ref string, force bool) (lfs.Lo
 	}{force, refOf(ref)}
 	var gone oneLock
 	about := fmt.Sprintf("the lock with the id %q", id)
-	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks", url.PathEscape(id), "unlock"}, in: in}, func(a answer, place string, secrets []providers.Secret) error {
+	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks", url.PathEscape(id), "unlock"}, in: in, once: true}, func(a answer, place string, secrets []providers.Secret) error {
 		if err := noLocks(a, place, secrets); err != nil {
 			return err
 		}

@@ -62,6 +62,7 @@ func (c *client) Put(ctx context.Context, t lfs.Transfer, from io.Reader) error 
 		err = c.put(ctx, a, t.Pointer, b, true)
 	}
 	b.end()
+	c.record(a.main.url, err)
 	if err != nil {
 		return c.expired(a, err)
 	}
@@ -215,6 +216,11 @@ func (b *uploadBody) again() bool {
 		b.begun, b.given = false, 0
 	}
 	return !b.begun
+}
+
+func (b *uploadBody) kept() bool {
+	_, ok := b.from.(*bytes.Reader)
+	return ok
 }
 
 // end waits for a read that is under way; there is none afterwards.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -51,10 +52,25 @@ type host struct {
 	answer   func(batch map[string]any) (status int, body string)
 }
 
-func newHost(t *testing.T, start func(http.Handler) *httptest.Server) *host {
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := unstarted(t)
+	h.Start()
+	return h
+}
+
+func newTLSHost(t *testing.T) *host {
+	t.Helper()
+	h := unstarted(t)
+	h.StartTLS()
+	return h
+}
+
+func unstarted(t *testing.T) *host {
 	t.Helper()
 	h := &host{TB: t, mux: http.NewServeMux()}
-	h.Server = start(http.HandlerFunc(h.serve))
+	h.Server = httptest.NewUnstartedServer(http.HandlerFunc(h.serve))
+	h.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail on purpose
 	t.Cleanup(h.Close)
 	h.mux.HandleFunc("POST /o/a.git/info/lfs/objects/batch", func(w http.ResponseWriter, r *http.Request) {
 		var batch map[string]any
@@ -134,8 +150,8 @@ func requireSecret(t *testing.T, err error) {
 // than to the first redirect that leads to another.
 func TestGet_headersStayWithTheirHost(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, httptest.NewServer)
-	storage := newHost(t, httptest.NewServer)
+	h := newHost(t)
+	storage := newHost(t)
 	c, b := h.client(t)
 	for _, name := range []string{storage.addr(), h.name(), storage.name()} {
 		b.plugin.AddHost(providers.HostPolicy{Host: name, Scheme: "http", AllowPrivate: true})
@@ -182,8 +198,8 @@ func TestGet_headersStayWithTheirHost(t *testing.T) {
 // Where answers may not lead.
 func TestGet_addressRules(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, httptest.NewServer)
-	secure := newHost(t, httptest.NewTLSServer)
+	h := newHost(t)
+	secure := newTLSHost(t)
 	c, b := h.client(t)
 	h.mux.HandleFunc("GET /to", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Query().Get("u"), http.StatusFound)
@@ -244,7 +260,7 @@ func filter(lines []string, prefix string) []string {
 // Plain http is for upstreams and hosts for which the operator says so.
 func TestGet_httpsAlone(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, httptest.NewTLSServer)
+	h := newTLSHost(t)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o600))
 	c, b := h.client(t)
@@ -252,7 +268,7 @@ func TestGet_httpsAlone(t *testing.T) {
 		return providers.Remote{URL: h.URL + "/o/a.git", Host: h.addr(), Path: "o/a"}, nil
 	}
 	b.plugin.Edit(func(_ *providers.Manifest, p *providers.HostPolicy) { p.Scheme, p.CAFile = "https", ca })
-	plain := newHost(t, httptest.NewServer)
+	plain := newHost(t)
 	plain.mux.HandleFunc("GET /x", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "good") })
 	h.mux.HandleFunc("GET /x", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "good") })
 	h.mux.HandleFunc("GET /down", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, plain.URL+"/x", http.StatusFound) })
@@ -275,7 +291,7 @@ func TestGet_httpsAlone(t *testing.T) {
 // Bodies that are not the object: shorter, longer, other parts, other codings.
 func TestGet_sizes(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, httptest.NewServer)
+	h := newHost(t)
 	c, _ := h.client(t)
 	var serve http.HandlerFunc
 	h.mux.HandleFunc("GET /x", func(w http.ResponseWriter, r *http.Request) { serve(w, r) })
@@ -338,7 +354,7 @@ func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
 // An action that the host refuses for its age is asked for anew, once.
 func TestGet_asksAnew(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, httptest.NewServer)
+	h := newHost(t)
 	c, _ := h.client(t)
 	var refuse atomic.Int32
 	h.mux.HandleFunc("GET /x", func(w http.ResponseWriter, _ *http.Request) {
@@ -369,7 +385,7 @@ func TestGet_asksAnew(t *testing.T) {
 func TestGet_stalls(t *testing.T) {
 	t.Parallel()
 	clock := coretest.NewClock()
-	h := newHost(t, httptest.NewServer)
+	h := newHost(t)
 	c, _ := h.client(t, func(o *remote.Options) { o.Clock = clock })
 	more := make(chan string)
 	h.mux.HandleFunc("GET /x", func(w http.ResponseWriter, r *http.Request) {
