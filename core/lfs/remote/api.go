@@ -52,10 +52,20 @@ type api struct {
 	once   bool
 }
 
+// said is an answer with where it came from.
+type said struct {
+	answer
+	remote git.Remote // that was asked
+	place  string     // the address of the server, for a person
+}
+
+// refuse is [answer.refusal] of the LFS server.
+func (a said) refuse(about string) error { return a.refusal(about, a.remote.Secrets()) }
+
 // call sends a request with the credential of the operation and gives the answer to judge,
 // whatever its status. It is sent once more if judge says that the credential does not do
-// and there is another. place is the address of the server, for a person.
-func (c *client) call(ctx context.Context, operation providers.Operation, q api, judge func(a answer, place string, secrets []providers.Secret) error) error {
+// and there is another.
+func (c *client) call(ctx context.Context, operation providers.Operation, q api, judge func(said) error) error {
 	if err := c.rests(); err != nil {
 		return err
 	}
@@ -87,7 +97,7 @@ func (c *client) call(ctx context.Context, operation providers.Operation, q api,
 		if err != nil {
 			return c.connectionError(ctx, err, ask.allSecrets())
 		}
-		return judge(a, place, r.Secrets())
+		return judge(said{a, r, place})
 	})
 	c.record(nil, err)
 	return err
@@ -106,8 +116,8 @@ func credential(r git.Remote) http.Header {
 
 // noServer is the refusal of an address at which there is no LFS server, as far as the
 // answer shows: nil if there is one. A server says in JSON what it does not find.
-func noServer(a answer, place string, secrets []providers.Secret) error {
-	words := a.words(secrets)
+func noServer(a said) error {
+	words := a.words(a.remote.Secrets())
 	switch a.status {
 	case http.StatusNotImplemented:
 	case http.StatusNotFound, http.StatusGone, http.StatusMethodNotAllowed:
@@ -118,8 +128,8 @@ func noServer(a answer, place string, secrets []providers.Secret) error {
 	default:
 		return nil
 	}
-	e := a.refusal("", secrets)
-	e.HostText = "the upstream has no LFS server at " + place + ", or LFS is off there"
+	e := a.refusal("", nil)
+	e.HostText = "the upstream has no LFS server at " + a.place + ", or LFS is off there"
 	if words != "" {
 		e.HostText += "; it says: " + words
 	}

@@ -86,9 +86,12 @@ func refOfTransfer(t lfs.Transfer) string {
 // prepare returns a request for an action: with its own headers, and the credential of the
 // remote where the address is of its LFS server and the host wants one there.
 func (c *client) prepare(ctx context.Context, operation lfs.Operation, a *actions, l link, method string, fresh bool) (request, error) {
-	r, err := c.s.up.Open(ctx, c.repo, operationOf(operation), fresh)
-	if err != nil {
-		return request{}, err
+	r := a.remote
+	if age := c.s.clock.Now().Sub(a.opened); fresh || age < 0 || age > remoteAge {
+		var err error
+		if r, err = c.s.up.Open(ctx, c.repo, operationOf(operation), fresh); err != nil {
+			return request{}, err
+		}
 	}
 	base, err := server(r)
 	if err != nil {
