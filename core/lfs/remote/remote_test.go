@@ -1,7 +1,9 @@
 package remote_test
 
 import (
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -347,6 +349,32 @@ func TestGet_sizes(t *testing.T) {
 	}
 	_, err := c.Get(t.Context(), lfs.Transfer{Pointer: pointer("good")}, 5)
 	require.Equal(t, core.KindInvalid, core.KindOf(err))
+}
+
+// What a storage service does to objects that were stored in a coding, and the user info
+// that an address may have.
+func TestGet_codingAndUserInfo(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	c, _ := h.client(t)
+	h.mux.HandleFunc("GET /x", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, "good bytes")
+		_ = z.Close()
+	})
+	h.actions(map[string]action{"download": {"href": strings.Replace(h.URL, "http://", "http://some:"+actionSecret+"@", 1) + "/x"}})
+	for _, offset := range []int64{0, 5} {
+		got, err := get(t.Context(), c, lfs.Transfer{Pointer: pointer("good bytes")}, offset)
+		require.NoError(t, err)
+		require.Equal(t, "good bytes"[offset:], got)
+	}
+	require.Equal(t, "GET /x Basic "+base64.StdEncoding.EncodeToString([]byte("some:"+actionSecret)), h.seen()[1])
+	_, err := get(t.Context(), c, lfs.Transfer{Pointer: pointer("good bytes and more")}, 0)
+	require.ErrorIs(t, err, lfs.ErrCut)
+	_, err = get(t.Context(), c, lfs.Transfer{Pointer: pointer("good")}, 0)
+	requireClass(t, core.ClassCorrupt, err)
+	requireSecret(t, err)
 }
 
 func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
