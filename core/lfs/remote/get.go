@@ -77,7 +77,7 @@ func (c *client) open(ctx context.Context, a *actions, p lfs.Pointer, offset int
 	ctx, w := watched(ctx, c.s.clock, c.s.stall)
 	resp, err := c.send(ctx, q)
 	if err == nil && offset > 0 && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		// It has as many bytes, by its own word: it does not do ranges.
+		// It refuses ranges; the whole of it may still come.
 		_ = resp.Body.Close()
 		q.header.Del("Range")
 		resp, err = c.send(ctx, q)

@@ -102,6 +102,11 @@ func (c *client) put(ctx context.Context, a *actions, p lfs.Pointer, b *uploadBo
 	defer w.stop()
 	b.w = w
 	resp, err := c.send(ctx, q)
+	if err == nil && resp.StatusCode == http.StatusExpectationFailed && b.again() {
+		_ = resp.Body.Close() // of a server or proxy that does not know the question
+		q.header.Del("Expect")
+		resp, err = c.send(ctx, q)
+	}
 	if err != nil {
 		if e, ok := errors.AsType[*hosterror.Error](err); ok {
 			named := *e

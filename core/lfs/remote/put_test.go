@@ -86,6 +86,14 @@ func TestPut_redirects(t *testing.T) {
 		taken.Add(n)
 	})
 	h.mux.HandleFunc("PUT /before", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusTemporaryRedirect) })
+	h.mux.HandleFunc("PUT /unasked", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Expect") != "" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return
+		}
+		n, _ := io.Copy(io.Discard, r.Body)
+		taken.Add(n)
+	})
 	h.mux.HandleFunc("PUT /behind", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		http.Redirect(w, r, "/x?token="+querySecret, http.StatusTemporaryRedirect)
@@ -93,6 +101,9 @@ func TestPut_redirects(t *testing.T) {
 	for _, size := range []int{100, 1 << 20} {
 		content := strings.Repeat("x", size)
 		h.actions(map[string]action{"upload": {"href": h.URL + "/before"}})
+		require.NoError(t, put(t.Context(), c, content))
+		require.EqualValues(t, size, taken.Swap(0))
+		h.actions(map[string]action{"upload": {"href": h.URL + "/unasked"}})
 		require.NoError(t, put(t.Context(), c, content))
 		require.EqualValues(t, size, taken.Swap(0))
 	}
