@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -226,4 +227,34 @@ func TestPut_gaveUp(t *testing.T) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 	h.actions(map[string]action{"upload": {"href": h.URL + "/good"}})
 	require.NoError(t, put(t.Context(), c, "three"))
+}
+
+// As many objects as the operator allows are moved at once, and not one more.
+func TestClient_manyAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	c, b := h.client(t)
+	b.setConcurrent(4)
+	var now, most atomic.Int32
+	h.mux.HandleFunc("GET /x", func(w http.ResponseWriter, _ *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		time.Sleep(5 * time.Millisecond)
+		_, _ = io.WriteString(w, "good")
+	})
+	h.actions(map[string]action{"download": {"href": h.URL + "/x"}})
+	transfers, err := c.Batch(t.Context(), lfs.Download, "", []lfs.Pointer{pointer("good")})
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	for range 40 {
+		all.Go(func() {
+			if got, err := get(t.Context(), c, transfers[0], 0); err != nil || got != "good" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
+	require.LessOrEqual(t, most.Load(), int32(4))
 }
