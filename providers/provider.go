@@ -216,7 +216,7 @@ type Credential struct {
 	Kind     CredentialKind
 	Username string // of CredentialBasic
 	// Header is the name of the header of CredentialHeader. It is sent to the
-	// host of the remote's URL only.
+	// hosts of the remote's URL and LFSURL only.
 	Header string
 	// Secret is the password of CredentialBasic, and the whole value of the
 	// header of CredentialHeader.

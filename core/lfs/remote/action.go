@@ -6,12 +6,19 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/lfs"
 	"github.com/headwater-git/headwater/providers"
 )
 
-// expiryMargin is how long before its end an action is not begun any more.
-const expiryMargin = 5 * time.Second
+const (
+	// expiryMargin is how long before its end an action is not begun any more.
+	expiryMargin = 5 * time.Second
+	// remoteAge is how long the credential of a batch does for what it named: to open an
+	// upstream for each of thousands of small objects would cost more than they do. It is
+	// valid for longer when a batch begins, see core/upstream.
+	remoteAge = time.Minute
+)
 
 // actions are what a batch answered about one object: where to get or put it. Addresses
 // and headers hold secrets, so it prints as nothing.
@@ -20,6 +27,9 @@ type actions struct {
 	ref       string
 	main      link
 	verify    *link // of an upload; nil: the host wants none
+	// remote opened the upstream for the batch, at that time.
+	remote git.Remote
+	opened time.Time
 	// authenticated says that the addresses need no credential of ours.
 	authenticated bool
 }

@@ -49,13 +49,27 @@ type api struct {
 	path   []string // below the server's address
 	query  url.Values
 	in     any // sent as JSON; nil: nothing
+	once   bool
 }
+
+// said is an answer with where it came from.
+type said struct {
+	answer
+	remote git.Remote // that was asked
+	place  string     // the address of the server, for a person
+}
+
+// refuse is [answer.refusal] of the LFS server.
+func (a said) refuse(about string) error { return a.refusal(about, a.remote.Secrets()) }
 
 // call sends a request with the credential of the operation and gives the answer to judge,
 // whatever its status. It is sent once more if judge says that the credential does not do
-// and there is another. place is the address of the server, for a person.
-func (c *client) call(ctx context.Context, operation providers.Operation, q api, judge func(a answer, place string, secrets []providers.Secret) error) error {
-	return c.s.up.Do(ctx, c.repo, operation, func(r git.Remote) error {
+// and there is another.
+func (c *client) call(ctx context.Context, operation providers.Operation, q api, judge func(said) error) error {
+	if err := c.rests(); err != nil {
+		return err
+	}
+	err := c.s.up.Do(ctx, c.repo, operation, func(r git.Remote) error {
 		u, err := server(r)
 		if err != nil {
 			return err
@@ -63,7 +77,7 @@ func (c *client) call(ctx context.Context, operation providers.Operation, q api,
 		place := u.Host + u.Path
 		u = u.JoinPath(q.path...)
 		u.RawQuery = q.query.Encode()
-		ask := request{method: q.method, url: u, header: http.Header{"Accept": {mediaType}}, own: credential(r), remote: r}
+		ask := request{method: q.method, url: u, header: http.Header{"Accept": {mediaType}}, own: credential(r), remote: r, once: q.once}
 		if q.in != nil {
 			sent, err := json.Marshal(q.in)
 			if err != nil {
@@ -83,8 +97,10 @@ func (c *client) call(ctx context.Context, operation providers.Operation, q api,
 		if err != nil {
 			return c.connectionError(ctx, err, ask.allSecrets())
 		}
-		return judge(a, place, r.Secrets())
+		return judge(said{a, r, place})
 	})
+	c.record(nil, err)
+	return err
 }
 
 // credential returns the header that opens the remote.
@@ -100,8 +116,8 @@ func credential(r git.Remote) http.Header {
 
 // noServer is the refusal of an address at which there is no LFS server, as far as the
 // answer shows: nil if there is one. A server says in JSON what it does not find.
-func noServer(a answer, place string, secrets []providers.Secret) error {
-	words := a.words(secrets)
+func noServer(a said) error {
+	words := a.words(a.remote.Secrets())
 	switch a.status {
 	case http.StatusNotImplemented:
 	case http.StatusNotFound, http.StatusGone, http.StatusMethodNotAllowed:
@@ -112,8 +128,8 @@ func noServer(a answer, place string, secrets []providers.Secret) error {
 	default:
 		return nil
 	}
-	e := a.refusal("", secrets)
-	e.HostText = "the upstream has no LFS server at " + place + ", or LFS is off there"
+	e := a.refusal("", nil)
+	e.HostText = "the upstream has no LFS server at " + a.place + ", or LFS is off there"
 	if words != "" {
 		e.HostText += "; it says: " + words
 	}
@@ -129,6 +145,8 @@ func (p plain) open() (r io.ReadCloser, size int64, chunked bool) {
 }
 
 func (p plain) again() bool { return true }
+
+func (p plain) kept() bool { return true }
 
 // counted is the body of an answer, of which every byte that comes in counts.
 type counted struct {

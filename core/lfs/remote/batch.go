@@ -11,9 +11,9 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/lfs"
-	"github.com/headwater-git/headwater/providers"
 )
 
 // batchSize is how many objects one request asks for, as many as Git LFS does: hosts have
@@ -105,21 +105,22 @@ func (c *client) batch(ctx context.Context, operation lfs.Operation, ref string,
 		}
 	}
 	var (
-		found batchAnswer
-		now   time.Time
+		found  batchAnswer
+		now    time.Time
+		remote git.Remote
 	)
-	err := c.call(ctx, operationOf(operation), api{method: http.MethodPost, path: []string{"objects", "batch"}, in: ask}, func(a answer, place string, secrets []providers.Secret) error {
-		if err := noServer(a, place, secrets); err != nil {
+	err := c.call(ctx, operationOf(operation), api{method: http.MethodPost, path: []string{"objects", "batch"}, in: ask}, func(a said) error {
+		if err := noServer(a); err != nil {
 			return err
 		}
 		if !a.ok() {
-			return a.refusal("", secrets)
+			return a.refuse("")
 		}
 		if a.status != http.StatusOK {
 			return &hosterror.Error{Class: core.ClassProtocol, Status: a.status, HostText: fmt.Sprintf("the upstream's LFS answered with status %d, which means nothing there", a.status)}
 		}
-		found, now = batchAnswer{}, c.s.clock.Now()
-		return a.decode(place, &found)
+		found, now, remote = batchAnswer{}, c.s.clock.Now(), a.remote
+		return a.decode(a.place, &found)
 	})
 	if err != nil {
 		return nil, err
@@ -135,6 +136,9 @@ func (c *client) batch(ctx context.Context, operation lfs.Operation, ref string,
 	out := make([]lfs.Transfer, len(objects))
 	for i, p := range objects {
 		out[i] = transferOf(p, byID[string(p.OID)], operation, ref, now)
+		if a, ok := out[i].Action.(*actions); ok {
+			a.remote, a.opened = remote, now
+		}
 	}
 	return out, nil
 }

@@ -21,7 +21,11 @@
 //
 // No transfer has a time limit; one that moves too few bytes ends. Nothing is retried but
 // what was not begun: a refused credential, an expired action, a range that is refused.
-// The caller decides about the rest by the class of the error.
+// The caller decides about the rest by the class of the error. A host that asks for a
+// pause is left alone by git and LFS alike: [Hosts] remembers it.
+//
+// At each upstream's host at most max_concurrent objects are moved at once, 8 without it;
+// git has as many places of its own.
 //
 // Addresses and headers of actions are secrets. They are in no error, and a transfer does
 // not print them.

@@ -47,6 +47,7 @@ func (c *client) get(ctx context.Context, t lfs.Transfer, offset int64) (*object
 	a := c.current(t, lfs.Download)
 	if a != nil {
 		body, err := c.open(ctx, a, t.Pointer, offset, false)
+		c.record(a.main.url, err)
 		if err == nil || !stale(err) {
 			return body, err
 		}
@@ -57,7 +58,11 @@ func (c *client) get(ctx context.Context, t lfs.Transfer, offset int64) (*object
 	}
 	// Not asked again if it has expired already: then the host's clock or ours is wrong,
 	// and the host decides.
-	return c.open(ctx, anew.Action.(*actions), t.Pointer, offset, a != nil)
+	fresh := a != nil
+	a = anew.Action.(*actions)
+	body, err := c.open(ctx, a, t.Pointer, offset, fresh)
+	c.record(a.main.url, err)
+	return body, err
 }
 
 // open sends the request of a download.
@@ -66,14 +71,13 @@ func (c *client) open(ctx context.Context, a *actions, p lfs.Pointer, offset int
 	if err != nil {
 		return nil, err
 	}
-	q.header.Set("Accept-Encoding", "identity")
 	if offset > 0 {
 		q.header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}
 	ctx, w := watched(ctx, c.s.clock, c.s.stall)
 	resp, err := c.send(ctx, q)
 	if err == nil && offset > 0 && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		// It has as many bytes, by its own word: it does not do ranges.
+		// It refuses ranges; the whole of it may still come.
 		_ = resp.Body.Close()
 		q.header.Del("Range")
 		resp, err = c.send(ctx, q)

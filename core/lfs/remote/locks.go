@@ -54,14 +54,14 @@ func (c *client) Locks(ctx context.Context, query lfs.LockQuery) (locks []lfs.Lo
 		Next    string     `json:"next_cursor"`
 		Message string     `json:"message"`
 	}
-	err = c.call(ctx, providers.OpLFS, q, func(a answer, place string, secrets []providers.Secret) error {
-		if err := noLocks(a, place, secrets); err != nil {
+	err = c.call(ctx, providers.OpLFS, q, func(a said) error {
+		if err := noLocks(a); err != nil {
 			return err
 		}
 		if !a.ok() {
-			return a.refusal("the locks of the upstream", secrets)
+			return a.refuse("the locks of the upstream")
 		}
-		return a.decode(place, &found)
+		return a.decode(a.place, &found)
 	})
 	if err != nil {
 		return nil, "", err
@@ -83,25 +83,32 @@ func (c *client) Lock(ctx context.Context, path, ref string) (lfs.Lock, error) {
 		Ref  *refJSON `json:"ref,omitempty"`
 	}{path, refOf(ref)}
 	var made oneLock
-	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks"}, in: in}, func(a answer, place string, secrets []providers.Secret) error {
-		if err := noLocks(a, place, secrets); err != nil {
+	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks"}, in: in, once: true}, func(a said) error {
+		if err := noLocks(a); err != nil {
 			return err
 		}
 		made = oneLock{}
 		if a.status == http.StatusConflict {
-			_ = a.decode(place, &made) // a server need not name the lock
+			_ = a.decode(a.place, &made) // a server need not name the lock
 			if made.Lock == nil {
 				made.Lock = &lockJSON{Path: path}
 			}
 			return &lfs.LockedError{Lock: made.Lock.lock()}
 		}
 		if !a.ok() {
-			return a.refusal(fmt.Sprintf("the lock of %q", path), secrets)
+			return a.refuse(fmt.Sprintf("the lock of %q", path))
 		}
-		return a.decode(place, &made)
+		return a.decode(a.place, &made)
 	})
 	if err != nil {
 		return lfs.Lock{}, err
+	}
+	if made.Lock == nil && made.Message != "" {
+		// Status and words say different things: the list of locks knows.
+		locks, _, err := c.Locks(ctx, lfs.LockQuery{Path: path, Ref: ref})
+		if err == nil && len(locks) > 0 && locks[0].Path == path {
+			return lfs.Lock{}, &lfs.LockedError{Lock: locks[0]}
+		}
 	}
 	return made.take(fmt.Sprintf("the lock of %q", path))
 }
@@ -114,15 +121,15 @@ func (c *client) Unlock(ctx context.Context, id, ref string, force bool) (lfs.Lo
 	}{force, refOf(ref)}
 	var gone oneLock
 	about := fmt.Sprintf("the lock with the id %q", id)
-	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks", url.PathEscape(id), "unlock"}, in: in}, func(a answer, place string, secrets []providers.Secret) error {
-		if err := noLocks(a, place, secrets); err != nil {
+	err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks", url.PathEscape(id), "unlock"}, in: in, once: true}, func(a said) error {
+		if err := noLocks(a); err != nil {
 			return err
 		}
 		if !a.ok() {
-			return a.refusal(about, secrets)
+			return a.refuse(about)
 		}
 		gone = oneLock{}
-		return a.decode(place, &gone)
+		return a.decode(a.place, &gone)
 	})
 	if err != nil {
 		return lfs.Lock{}, err
@@ -143,11 +150,11 @@ func (o oneLock) take(about string) (lfs.Lock, error) {
 }
 
 // noLocks is [noServer] of the part of it that has locks.
-func noLocks(a answer, place string, secrets []providers.Secret) error {
-	err := noServer(a, place, secrets)
+func noLocks(a said) error {
+	err := noServer(a)
 	if e, ok := errors.AsType[*hosterror.Error](err); ok {
-		e.HostText = "the upstream has no LFS locks at " + place
-		if words := a.words(secrets); words != "" && a.status == http.StatusNotImplemented {
+		e.HostText = "the upstream has no LFS locks at " + a.place
+		if words := a.words(a.remote.Secrets()); words != "" && a.status == http.StatusNotImplemented {
 			e.HostText += "; it says: " + words
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -90,4 +91,11 @@ func requireClass(t testing.TB, class core.ErrorClass, err error) string {
 func sprint(v any) string {
 	out, _ := json.Marshal(v)
 	return fmt.Sprintf("%v %+v %#v %s %s", v, v, v, v, out)
+}
+
+func isUnsupported(err error) bool { return errors.Is(err, lfs.ErrUnsupported) }
+
+// setConcurrent is the operator's limit for the host.
+func (b *bed) setConcurrent(n int) {
+	b.plugin.Edit(func(_ *providers.Manifest, p *providers.HostPolicy) { p.MaxConcurrent = n })
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,10 +16,10 @@ import (
 )
 
 const (
-	// expectFrom is the size from which a host is asked whether it takes an upload before
-	// the bytes go out: the answer costs a round trip, and saves the bytes where the host
-	// redirects or refuses.
-	expectFrom = 64 << 10
+	// inMemory is the size below which an upload is kept in memory, so that it can be sent
+	// once more where the host redirects. From there on the host is asked whether it takes
+	// the upload before the bytes go out, which costs a round trip.
+	inMemory = 64 << 10
 
 	// The host has the bytes, so that a verification is worth more than one try.
 	maxVerifications = 3
@@ -50,12 +51,18 @@ func (c *client) Put(ctx context.Context, t lfs.Transfer, from io.Reader) error 
 		}
 		a = anew.Action.(*actions)
 	}
+	if t.Pointer.Size < inMemory {
+		if from, err = readSmall(from, t.Pointer.Size); err != nil {
+			return err
+		}
+	}
 	b := &uploadBody{from: from, size: t.Pointer.Size, chunked: a.main.header.Get("Transfer-Encoding") == "chunked"}
 	err = c.put(ctx, a, t.Pointer, b, false)
 	if e, ok := errors.AsType[*hosterror.Error](err); ok && e.Status == http.StatusUnauthorized && b.again() {
 		err = c.put(ctx, a, t.Pointer, b, true)
 	}
 	b.end()
+	c.record(a.main.url, err)
 	if err != nil {
 		return c.expired(a, err)
 	}
@@ -88,18 +95,18 @@ func (c *client) put(ctx context.Context, a *actions, p lfs.Pointer, b *uploadBo
 	if q.own.Get("Content-Type") == "" {
 		q.header.Set("Content-Type", "application/octet-stream")
 	}
-	if p.Size >= expectFrom {
+	if p.Size >= inMemory {
 		q.header.Set("Expect", "100-continue")
 	}
 	ctx, w := watched(ctx, c.s.clock, 2*c.s.stall)
 	defer w.stop()
 	b.w = w
-	if p.Size == 0 {
-		if err := b.empty(); err != nil {
-			return err
-		}
-	}
 	resp, err := c.send(ctx, q)
+	if err == nil && resp.StatusCode == http.StatusExpectationFailed && b.again() {
+		_ = resp.Body.Close() // of a server or proxy that does not know the question
+		q.header.Del("Expect")
+		resp, err = c.send(ctx, q)
+	}
 	if err != nil {
 		if e, ok := errors.AsType[*hosterror.Error](err); ok {
 			named := *e
@@ -186,43 +193,72 @@ type uploadBody struct {
 	w       *watch
 
 	mu    sync.Mutex // held while from is read
+	turn  int        // of the request that may read
 	given int64      // bytes
 	begun bool
-	ended bool
 	err   error
 }
 
+// uploadReader is the body of one request: the transport may still read it when the next
+// request has begun.
+type uploadReader struct {
+	b    *uploadBody
+	turn int
+}
+
 func (b *uploadBody) open() (r io.ReadCloser, size int64, chunked bool) {
-	return io.NopCloser(b), b.size, b.chunked
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return io.NopCloser(&uploadReader{b, b.turn}), b.size, b.chunked
 }
 
 func (b *uploadBody) again() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.turn++
+	if small, ok := b.from.(*bytes.Reader); ok && b.err == nil {
+		_, _ = small.Seek(0, io.SeekStart)
+		b.begun, b.given = false, 0
+	}
 	return !b.begun
+}
+
+func (b *uploadBody) kept() bool {
+	_, ok := b.from.(*bytes.Reader)
+	return ok
 }
 
 // end waits for a read that is under way; there is none afterwards.
 func (b *uploadBody) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended = true
+	b.turn++
 }
 
-// empty checks that there is nothing to send.
-func (b *uploadBody) empty() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.atEnd()
+// readSmall reads all of an object.
+func readSmall(from io.Reader, size int64) (*bytes.Reader, error) {
+	content := make([]byte, size)
+	n, err := io.ReadFull(from, content)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, tooShort(int64(n), size)
+	}
+	if err == nil {
+		err = atEnd(from, size)
+	}
+	return bytes.NewReader(content), err
 }
 
-// atEnd reads behind the last byte; b.mu is held.
-func (b *uploadBody) atEnd() error {
+func tooShort(n, size int64) error {
+	return core.Errorf(core.KindInvalid, "the object ended after %d of its %d bytes", n, size)
+}
+
+// atEnd reads behind the last byte.
+func atEnd(from io.Reader, size int64) error {
 	for range 100 {
-		n, err := b.from.Read(make([]byte, 1))
+		n, err := from.Read(make([]byte, 1))
 		switch {
 		case n > 0:
-			return core.Errorf(core.KindInvalid, "more than the %d bytes of the object were sent", b.size)
+			return core.Errorf(core.KindInvalid, "more than the %d bytes of the object were sent", size)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -233,9 +269,13 @@ func (b *uploadBody) atEnd() error {
 }
 
 // Read reads what to send.
-func (b *uploadBody) Read(p []byte) (int, error) {
+func (r *uploadReader) Read(p []byte) (int, error) {
+	b := r.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if r.turn != b.turn {
+		return 0, io.ErrClosedPipe
+	}
 	b.w.alive() // the host took the last
 	b.w.local.Add(1)
 	defer func() { b.w.local.Add(-1); b.w.alive() }()
@@ -243,8 +283,6 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	switch {
 	case b.err != nil:
 		return 0, b.err
-	case b.ended:
-		return 0, io.ErrClosedPipe
 	case b.given == b.size:
 		return 0, io.EOF
 	}
@@ -256,12 +294,12 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	switch {
 	case b.given == b.size:
 		if err == nil {
-			err = b.atEnd()
+			err = atEnd(b.from, b.size)
 		} else if errors.Is(err, io.EOF) {
 			err = nil
 		}
 	case errors.Is(err, io.EOF):
-		err = core.Errorf(core.KindInvalid, "the object ended after %d of its %d bytes", b.given, b.size)
+		err = tooShort(b.given, b.size)
 	}
 	if err != nil {
 		b.err = &localError{err}

@@ -29,6 +29,7 @@ type request struct {
 	body        body // nil: none
 	remote      git.Remote
 	secrets     []providers.Secret // besides those of remote, own and the address
+	once        bool               // to do it twice would be another thing than to do it once
 }
 
 // body is what a request sends.
@@ -38,6 +39,8 @@ type body interface {
 	// again reports whether open may be called once more: nothing was read, or it can be
 	// read from the beginning.
 	again() bool
+	// kept reports whether all of it is in memory.
+	kept() bool
 }
 
 // send sends a request, follows its redirects, and returns the answer of whatever status.
@@ -124,6 +127,18 @@ func (c *client) once(ctx context.Context, q request, u *url.URL, own http.Heade
 		req.Body, req.ContentLength = r, size
 		if size == 0 {
 			req.Body = http.NoBody
+		}
+		if q.body.kept() && size > 0 {
+			// A kept connection may turn out to be dead: then the transport sends the
+			// request on another. The empty header is not sent, and allows it.
+			req.GetBody = func() (io.ReadCloser, error) {
+				q.body.again()
+				r, _, _ := q.body.open()
+				return r, nil
+			}
+			if !q.once {
+				req.Header["Idempotency-Key"] = []string{}
+			}
 		}
 		if chunked {
 			req.ContentLength, req.TransferEncoding = -1, []string{"chunked"}

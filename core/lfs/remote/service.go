@@ -33,10 +33,22 @@ type Upstreams interface {
 
 var _ Upstreams = (*upstream.Service)(nil)
 
+// Hosts remembers how hosts answer, for all who ask them; *schedule.Service does.
+type Hosts interface {
+	// RateLimitedUntil returns until when a host is left alone because it limits
+	// requests; zero: it is not.
+	RateLimitedUntil(host string) time.Time
+	// RecordContact takes in how a contact ended: "" is a success, and hostAsked the
+	// pause that the host asked for.
+	RecordContact(host, repoID string, class core.ErrorClass, hostAsked time.Duration)
+}
+
 // Options configures [New].
 type Options struct {
 	Upstreams Upstreams
-	Clock     core.Clock
+	// Hosts is asked before a host is, and learns how it answers; nil: nobody is.
+	Hosts Hosts
+	Clock core.Clock
 	// Resolver resolves the names of hosts; nil is the system's.
 	Resolver netguard.Resolver
 	// Agent is what the server calls itself, such as "headwater/1.2".
@@ -49,6 +61,7 @@ type Options struct {
 // asked for at once. It is safe for concurrent use.
 type Service struct {
 	up         Upstreams
+	hosts      Hosts
 	clock      core.Clock
 	userAgent  string
 	stall      time.Duration
@@ -63,7 +76,7 @@ func New(o Options) *Service {
 		resolver = net.DefaultResolver
 	}
 	return &Service{
-		up: o.Upstreams, clock: o.Clock,
+		up: o.Upstreams, hosts: o.Hosts, clock: o.Clock,
 		// Hosts know Git LFS by its name.
 		userAgent:  "git-lfs/3.8.1 (" + o.Agent + ")",
 		stall:      cmp.Or(o.Stall, stallTime),

@@ -4,15 +4,22 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"time"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/upstream"
 )
 
 // slot waits until another object may be moved at the upstream's host.
 func (c *client) slot(ctx context.Context) (release func(), err error) {
+	if err := c.rests(); err != nil {
+		return nil, err
+	}
 	host := c.repo.Upstream.Host
 	limit := defaultTransfers
 	policy, err := c.s.up.HostPolicy(*c.repo.Upstream, host)
@@ -23,6 +30,40 @@ func (c *client) slot(ctx context.Context) (release func(), err error) {
 		limit = policy.MaxConcurrent
 	}
 	return c.s.slots.take(ctx, host, limit)
+}
+
+// rests returns the refusal of a request to a host that is left alone.
+func (c *client) rests() error {
+	if c.s.hosts == nil {
+		return nil
+	}
+	until := c.s.hosts.RateLimitedUntil(c.repo.Upstream.Host)
+	if until.IsZero() {
+		return nil
+	}
+	return &hosterror.Error{
+		Class: core.ClassRateLimited, HostText: "the host limits requests, and is left alone for a while",
+		RetryAfter: max(until.Sub(c.s.clock.Now()), time.Second),
+	}
+}
+
+// record takes in how a request to the upstream's host ended; one at u, if not nil, counts
+// only if it is there, and not at a storage service.
+func (c *client) record(u *url.URL, err error) {
+	host := c.repo.Upstream.Host
+	if c.s.hosts == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	if u != nil {
+		if at, bad := hostOf(u); bad != nil || at != host {
+			return
+		}
+	}
+	var class core.ErrorClass
+	if err != nil {
+		class, _ = upstream.Classify(err)
+	}
+	c.s.hosts.RecordContact(host, c.repo.ID, class, upstream.RetryAfter(err))
 }
 
 // current returns the actions of a transfer if they can be used now.
@@ -45,9 +86,12 @@ func refOfTransfer(t lfs.Transfer) string {
 // prepare returns a request for an action: with its own headers, and the credential of the
 // remote where the address is of its LFS server and the host wants one there.
 func (c *client) prepare(ctx context.Context, operation lfs.Operation, a *actions, l link, method string, fresh bool) (request, error) {
-	r, err := c.s.up.Open(ctx, c.repo, operationOf(operation), fresh)
-	if err != nil {
-		return request{}, err
+	r := a.remote
+	if age := c.s.clock.Now().Sub(a.opened); fresh || age < 0 || age > remoteAge {
+		var err error
+		if r, err = c.s.up.Open(ctx, c.repo, operationOf(operation), fresh); err != nil {
+			return request{}, err
+		}
 	}
 	base, err := server(r)
 	if err != nil {
