@@ -49,6 +49,9 @@ type Settings struct {
 	// shown to whoever may read the repository; else whoever knows the id of an object
 	// that is here may read it.
 	StrictWants bool `json:"strict_wants,omitempty"`
+
+	// LFS says what is done with Git LFS; the empty mode is [LFSOnDemand].
+	LFS LFSMode `json:"lfs,omitempty"`
 }
 
 // FreshnessPolicy says what happens to a read of a copy that is too old.
@@ -131,6 +134,11 @@ func (s Settings) Validate() error {
 		if limit.value < 0 || limit.value > limit.greatest {
 			return Errorf(KindInvalid, "%s must be between 0 and %s", limit.name, limit.greatest)
 		}
+	}
+	switch s.LFS {
+	case LFSUnset, LFSOff, LFSOnDemand:
+	default:
+		return Errorf(KindInvalid, "lfs: the mode %q is unknown; use %q or %q", s.LFS, LFSOnDemand, LFSOff)
 	}
 	if s.RetentionBytes < 0 || s.EphemeralQuota < 0 {
 		return Errorf(KindInvalid, "retention_bytes and ephemeral_quota must not be negative")

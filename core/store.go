@@ -53,6 +53,7 @@ type Queries interface {
 	AuditStore
 	RetentionStore
 	DamageStore
+	LFSStore
 	OverviewStore
 	ConsoleStore
 	LimitStore

@@ -81,6 +81,9 @@ type Capabilities struct {
 	// Listing says that the repositories of an owner can be listed, and that the
 	// provider is a [RepositoryLister].
 	Listing bool
+	// LFS says that Credential knows [OpLFS] and [OpLFSWrite]. A provider without it is
+	// asked for [OpFetch] and [OpPush] in their place.
+	LFS bool
 }
 
 // Attribute describes one attribute of a provider block in providers.hcl.
@@ -133,6 +136,7 @@ type Locator struct {
 type Remote struct {
 	URL           string // clone URL, no user info
 	WebURL        string
+	LFSURL        string // of its LFS server, no user info; "" is what Git LFS derives from URL
 	Host          string // host or host:port of URL
 	Path          string // path of the repository at the host, no leading slash
 	UpstreamID    string // stable id; "" if unknown
@@ -158,7 +162,27 @@ const (
 	OpFetch Operation = "fetch"
 	OpPush  Operation = "push"
 	OpAPI   Operation = "api"
+	// OpLFS reads LFS objects and locks, OpLFSWrite uploads objects and sets and takes
+	// away locks. Only a provider with the capability LFS is asked for them.
+	OpLFS      Operation = "lfs"
+	OpLFSWrite Operation = "lfs_write"
 )
+
+// Writes reports whether the operation changes something at the host, so that a
+// credential that may only read does not do.
+func (o Operation) Writes() bool { return o == OpPush || o == OpLFSWrite }
+
+// InGit returns the operation of git that a credential for o must open too: [OpFetch] for
+// [OpLFS], [OpPush] for [OpLFSWrite], and o itself for every other.
+func (o Operation) InGit() Operation {
+	switch o {
+	case OpLFS:
+		return OpFetch
+	case OpLFSWrite:
+		return OpPush
+	}
+	return o
+}
 
 // StoredCredential is the credential a user stored for a repository.
 type StoredCredential struct {
@@ -192,7 +216,7 @@ type Credential struct {
 	Kind     CredentialKind
 	Username string // of CredentialBasic
 	// Header is the name of the header of CredentialHeader. It is sent to the
-	// host of the remote's URL only.
+	// hosts of the remote's URL and LFSURL only.
 	Header string
 	// Secret is the password of CredentialBasic, and the whole value of the
 	// header of CredentialHeader.

@@ -90,7 +90,7 @@ type edge struct {
 // testPackages are imported by tests alone.
 func testPackages() []string {
 	return []string{
-		"core/git/internal/gittest", "core/internal/coretest", "core/longtest", "core/mirror/mirrortest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest", "providers/providertest/fixture",
+		"core/git/internal/gittest", "core/internal/coretest", "core/lfs/lfstest", "core/longtest", "core/mirror/mirrortest", "core/repo/repotest", "plugins/internal/webhooktest", "providers/providertest", "providers/providertest/fixture",
 		"providers/forgetest", "providers/giteatest", "providers/plugintest",
 		"server/internal/apispec", "server/internal/sdktest", "server/internal/servertest", "store/postgrestest", "store/storetest",
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/server/explorer"
 	"github.com/headwater-git/headwater/server/githttp"
 	"github.com/headwater-git/headwater/server/inbound"
+	"github.com/headwater-git/headwater/server/lfshttp"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
@@ -29,12 +30,15 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 		return nil, err
 	}
 	remotes := s.newRemotes(o, verifier, rates)
+	objects := s.newLFS(o, verifier, rates)
 	hooks := inbound.New(inbound.Options{Receiver: s.engine.Services().Inbound, Logger: o.Logger, Measure: s.metrics.Request})
 	reading := explorer.New(func() []byte { return api.Document(o.Version) })
 	surfaces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case githttp.Match(r):
 			remotes.ServeHTTP(w, r)
+		case lfshttp.Match(r):
+			objects.ServeHTTP(w, r)
 		case inbound.Match(r):
 			hooks.ServeHTTP(w, r)
 		case console.Match(r):
@@ -117,5 +121,23 @@ func (s *Server) newRemotes(o Options, verifier *access.Verifier, rates *middlew
 		StatusOf:     api.StatusOf,
 		FetchGrace:   o.FetchGrace,
 		PushGrace:    o.PushGrace,
+	})
+}
+
+// newLFS returns Git LFS below the remotes.
+func (s *Server) newLFS(o Options, verifier *access.Verifier, rates *middleware.Rates) http.Handler {
+	parts := s.engine.Services()
+	return lfshttp.New(lfshttp.Options{
+		Objects:  parts.LFS,
+		Lookup:   parts.Repos,
+		Verifier: verifier,
+		Limiter:  parts.Limiter,
+		Rates:    rates,
+		Measure:  s.metrics.Request,
+		ReadOnly: s.store.ReadOnly,
+		Base:     func(r *http.Request) string { return api.Base(o.PublicURL, r) },
+		Logger:   o.Logger,
+		StatusOf: api.StatusOf,
+		Grace:    o.PushGrace,
 	})
 }

@@ -91,6 +91,26 @@ func (s *Snapshot) Repositories(ctx context.Context) (all []SnapshotRepository, 
 	return all, rows.Err()
 }
 
+// EachLFSObject calls f with every LFS object of a repository, in the order of their ids.
+func (s *Snapshot) EachLFSObject(ctx context.Context, repoID string, f func(core.LFSObject) error) (err error) {
+	defer func() { err = op{name: "list LFS objects", subject: repoID}.fail(err) }()
+	rows, err := s.conn.QueryContext(ctx, `SELECT oid, size FROM lfs_objects WHERE repo_id = $1 ORDER BY oid`, repoID)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		o, err := scanLFSObject(rows)
+		if err != nil {
+			return err
+		}
+		if err := f(o); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // DeliveriesHeld reports whether deliveries wait for an operator's word.
 func (s *Snapshot) DeliveriesHeld(ctx context.Context) (held bool, err error) {
 	err = s.conn.QueryRowContext(ctx, `SELECT EXISTS (`+heldByRestore+`)`).Scan(&held)

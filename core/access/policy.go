@@ -192,6 +192,24 @@ func (p Policy) ForbidsPush() bool {
 	return slices.ContainsFunc(p.entries, func(e policyEntry) bool { return e.rule.NoPush })
 }
 
+// AllowsPush reports whether there are refs, by whatever name, that the policy lets be
+// pushed.
+func (p Policy) AllowsPush() bool {
+	for _, e := range p.entries {
+		name := e.pattern
+		if e.prefix {
+			name += "\x00" // below the prefix, and no name that another entry has
+		}
+		switch {
+		case !p.Rule(name).NoPush:
+			return true
+		case e.catchesAll():
+			return false
+		}
+	}
+	return true // what no entry matches
+}
+
 // IsZero reports whether the policy has no entries at all.
 func (p Policy) IsZero() bool { return len(p.entries) == 0 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/inbound"
+	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/lfs/remote"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
@@ -80,7 +83,7 @@ type Store interface {
 	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
 	RepositoryIDs(ctx context.Context) ([]string, error)
 	DeletedRepository(ctx context.Context, org, nameOrID string) (core.Repository, error)
-	CreateRepository(ctx context.Context, r core.Repository) error
+	core.Transactor
 	DetachUpstream(ctx context.Context, id string) error
 	SetPaused(ctx context.Context, id string, at time.Time) (bool, error)
 	core.CredentialStore
@@ -130,6 +133,8 @@ type Engine struct {
 	quota     *quota.Service
 	trash     *trash.Service
 	orgs      *orgdelete.Service
+	lfs       *lfs.Service
+	lfsRemote *remote.Service
 	clock     core.Clock
 	log       hclog.Logger
 
@@ -160,6 +165,15 @@ func New(o Options) (*Engine, error) {
 	e.quota = quota.New(o.Store, o.Clock)
 	room := func(ctx context.Context, r core.Repository) error { return e.quota.CheckRoom(ctx, r.Org) }
 	e.usage = usage.New(usage.Options{Store: o.Store, Path: e.repos.Path, Clock: o.Clock, Logger: o.Logger})
+	e.lfsRemote = remote.New(remote.Options{Upstreams: e.upstreams, Clock: o.Clock, Resolver: o.Resolver, Agent: o.Agent})
+	e.lfs, err = lfs.New(lfs.Options{
+		Dir: filepath.Join(o.DataDir, lfs.FolderName), Store: o.Store, Room: room, Changed: e.usage.Due, Clock: o.Clock, Logger: o.Logger.Named("lfs"),
+		Failpoint: e.repos.Failpoint, Failure: upstream.Failure,
+		Upstream: func(_ context.Context, r core.Repository) (lfs.Upstream, error) { return e.lfsRemote.For(r), nil },
+	})
+	if err != nil {
+		return nil, err
+	}
 	e.maintain.Done = o.Observer.Maintained
 	e.maintain.Worked = e.usage.Due
 	e.reach = reach.New(reach.Options{Git: o.Git, Path: e.repos.Path, Store: o.Store, Logger: o.Logger})
@@ -255,7 +269,9 @@ func New(o Options) (*Engine, error) {
 // It may be called twice.
 func (e *Engine) Close() error {
 	e.looker.Close()
-	return e.objects.Close()
+	err := e.lfs.Close()
+	e.lfsRemote.CloseIdle()
+	return errors.Join(err, e.objects.Close())
 }
 
 // wantSync requests a sync for a write session. A failure is logged: it does not
@@ -314,6 +330,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.inbound.Run(ctx) })
 	g.Go(func() error { return e.events.Run(ctx) })
 	g.Go(func() error { return e.sets.Run(ctx) })
+	g.Go(func() error { return e.lfs.Run(ctx) })
 	g.Go(func() error { return e.watchCredentials(ctx) })
 	err := g.Wait()
 	e.discover.CloseIdle()
@@ -341,6 +358,7 @@ type Services struct {
 	Rebuild   *rebuild.Service   // missing or damaged folders
 	Maintain  *maintain.Service  // repacks
 	Quotas    *quota.Service     // what organisations may use
+	LFS       *lfs.Service       // Git LFS
 	Readiness *Readiness         // whether requests can be served
 }
 
@@ -349,6 +367,6 @@ func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
 		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound, Sets: e.sets,
-		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, Readiness: e.readiness,
+		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, LFS: e.lfs, Readiness: e.readiness,
 	}
 }

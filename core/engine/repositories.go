@@ -69,7 +69,13 @@ func (e *Engine) CreateRepository(ctx context.Context, r CreateRequest) (core.Re
 		return core.Repository{}, err
 	}
 	e.repos.Failpoint("create-made")
-	if err := e.store.CreateRepository(ctx, repo); err != nil {
+	if err := e.store.Tx(ctx, func(q core.Queries) error {
+		if err := q.CreateRepository(ctx, repo); err != nil || r.Copy == nil {
+			return err
+		}
+		// Its pointers are the source's, so its objects are, too.
+		return q.CopyLFSObjects(ctx, r.Copy.From.ID, repo.ID, now)
+	}); err != nil {
 		if derr := e.repos.Delete(context.WithoutCancel(ctx), repo.ID); derr != nil {
 			e.log.Warn("an unused folder stays until the next start", "repo_id", repo.ID, "error", derr)
 		}

@@ -13,6 +13,7 @@ import (
 // operation only.
 type Remote struct {
 	URL      string           // https://host/path, no user info
+	LFSURL   string           // of its LFS server, no user info; empty: what Git LFS derives from URL
 	Username string           // with Password: HTTP Basic; both empty: anonymous
 	Password providers.Secret // see Username and Header
 	Header   string           // not empty: the name of a header whose value is Password, instead of HTTP Basic

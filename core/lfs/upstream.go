@@ -16,22 +16,29 @@ const (
 )
 
 // Upstream is the LFS server of one repository's upstream, as one credential
-// sees it. Its errors are *core.Failure with a class, and quote what the host
-// said. It is safe for concurrent use.
+// sees it. Its errors quote what the host said, and core/upstream: Classify and
+// Failure know their class; [ErrUnsupported], [ErrExpired] and [ErrCut] are in the
+// chains of some. It is safe for concurrent use.
 type Upstream interface {
 	// Batch asks for all objects at once and returns one [Transfer] for each,
 	// in their order. ref is the full name of the ref that an upload is for; ""
 	// if it is not known. The error says that nothing was answered at all; what
-	// the host says of one object is in its Transfer.
+	// the host says of one object is in its Transfer, and so is a failure that came
+	// when other objects had been answered.
 	Batch(ctx context.Context, operation Operation, ref string, objects []Pointer) ([]Transfer, error)
 
-	// Get opens the bytes of an object from offset on. They are not verified:
-	// who stores them hashes them. An action that has expired is asked for anew.
+	// Get opens the bytes of an object from offset on, exactly Pointer.Size less
+	// offset of them, or reading them ends with an error. They are not verified: who
+	// stores them hashes them. An action that has expired is asked for anew, and so is
+	// that of a Transfer without one: a Transfer with its Pointer alone will do.
 	Get(ctx context.Context, transfer Transfer, offset int64) (io.ReadCloser, error)
 
 	// Put sends the bytes of an object, exactly Pointer.Size of them, and
-	// verifies it at the host if the host asks for that. A body that was read in
-	// part is not read again: after an error the caller begins anew.
+	// verifies it at the host if the host asks for that. An error of body is
+	// returned as it is, and ends the request before its last bytes: so a body that
+	// verifies itself, and fails in place of [io.EOF], is never taken by the host. A
+	// body that was read in part is not read again: after an error the caller begins
+	// anew. body is not read after Put has returned.
 	Put(ctx context.Context, transfer Transfer, body io.Reader) error
 
 	// Locks lists the locks of the upstream, at most query.Limit of them. next

@@ -94,6 +94,17 @@ func (a *agenda) PausedUntil(name string) time.Time {
 	return time.Time{}
 }
 
+// RateLimitedUntil returns until when a host that limits requests is left alone; zero: it
+// is not. A host that cannot be reached is none.
+func (a *agenda) RateLimitedUntil(name string) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if h := a.hosts[name]; h != nil && h.outages == 0 && h.paused.After(a.clock.Now()) {
+		return h.paused
+	}
+	return time.Time{}
+}
+
 // RecordContact takes in the outcome of a contact with a host on behalf of a
 // repository: the class of the failure, "" for a success, and the pause that the
 // host asked for, 0 for none.

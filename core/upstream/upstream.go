@@ -193,6 +193,16 @@ func (s *Service) Limit(up core.Upstream) int {
 	return p.HostPolicy(up.Host).MaxConcurrent
 }
 
+// HostPolicy returns how a host may be spoken to that answers of the upstream name, such
+// as where it keeps large files. A host without a block has the default policy.
+func (s *Service) HostPolicy(up core.Upstream, host string) (providers.HostPolicy, error) {
+	p, err := s.plugins.Instance(up.Instance)
+	if err != nil {
+		return providers.HostPolicy{}, coreError("find provider", err)
+	}
+	return p.HostPolicy(host), nil
+}
+
 // Manifest returns the manifest of the repository's provider.
 func (s *Service) Manifest(ctx context.Context, up core.Upstream) (providers.Manifest, error) {
 	p, err := s.plugins.Instance(up.Instance)
@@ -290,7 +300,10 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, operation prov
 		}
 		return git.Remote{}, &core.Error{Kind: kind, Op: op, Message: err.Error()}
 	}
-	r := git.Remote{URL: remote.URL, Addrs: addrs, CAFile: policy.CAFile, Proxy: policy.Proxy}
+	if lfs, err := url.Parse(remote.LFSURL); err != nil || lfs.User != nil {
+		return git.Remote{}, core.Errorf(core.KindInternal, "provider %q made a bad URL of an LFS server", up.Instance)
+	}
+	r := git.Remote{URL: remote.URL, LFSURL: remote.LFSURL, Addrs: addrs, CAFile: policy.CAFile, Proxy: policy.Proxy}
 	switch cred.Kind {
 	case providers.CredentialBasic:
 		r.Username, r.Password = cred.Username, cred.Secret

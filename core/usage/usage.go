@@ -2,7 +2,7 @@
 //
 // A repository is measured after each change of its refs and after maintenance, and all
 // of them from time to time, since git writes for reasons of its own, too. What was
-// measured is a column of the repository: listings sort by it, and limits are held
+// measured, with the LFS objects that the repository has, is a column of the repository: listings sort by it, and limits are held
 // against its sum.
 package usage
 
@@ -28,6 +28,7 @@ const everything = time.Hour
 type Store interface {
 	RepositoryIDs(ctx context.Context) ([]string, error)
 	SetDiskSize(ctx context.Context, id string, bytes int64, at time.Time) error
+	LFSUsage(ctx context.Context, repoID string) (core.LFSUsage, error)
 }
 
 // Options configures [New]. All is required but Logger.
@@ -115,6 +116,12 @@ func (s *Service) Measure(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	lfs, err := s.o.Store.LFSUsage(ctx, id)
+	if err != nil {
+		return err
+	}
+	// Objects that forks share count for each: who deletes one of them frees nothing.
+	size += lfs.Bytes
 	err = s.o.Store.SetDiskSize(ctx, id, size, s.o.Clock.Now())
 	if core.KindOf(err) == core.KindNotFound {
 		return nil // deleted meanwhile

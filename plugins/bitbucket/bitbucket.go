@@ -69,7 +69,7 @@ func manifest() providers.Manifest {
 		DefaultHost:     defaultHost,
 		Capabilities: providers.Capabilities{
 			PushHTTPS: true, AtomicPush: true, AnonymousFetch: true, StableIDs: true,
-			Webhooks: true, WebhookRegistration: true, Listing: true,
+			Webhooks: true, WebhookRegistration: true, Listing: true, LFS: true,
 		},
 		WebhookHeaders:      []string{"Content-Type", "X-Event-Key", "X-Request-Uuid", "X-Hub-Signature"},
 		ExcludedRefPrefixes: []string{"refs/pull-requests/"},

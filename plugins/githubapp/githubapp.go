@@ -49,7 +49,7 @@ func New() providers.Provider {
 		Name:         "github-app",
 		Description:  "Repositories at GitHub, opened by a GitHub App",
 		Mode:         providers.ModeApp,
-		Capabilities: providers.Capabilities{PushHTTPS: true, AtomicPush: true, PushOptions: true, Replay: true},
+		Capabilities: providers.Capabilities{PushHTTPS: true, AtomicPush: true, PushOptions: true, Replay: true, LFS: true},
 		Attributes: []providers.Attribute{
 			{Name: "app_id", Type: "number", Doc: "id of the GitHub App, from its settings page"},
 			{Name: "private_key_file", Type: "string", Doc: "PEM file with a private key of the App"},
@@ -158,7 +158,7 @@ func (p *Provider) Credential(ctx context.Context, r providers.CredentialRequest
 	if err != nil {
 		return providers.Credential{}, err
 	}
-	key := tokenKey{host: place.Host, path: place.Path(), id: id, push: r.Operation == providers.OpPush}
+	key := tokenKey{host: place.Host, path: place.Path(), id: id, push: r.Operation.Writes()}
 	if r.Fresh {
 		p.forget(key)
 	}

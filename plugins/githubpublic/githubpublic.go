@@ -27,7 +27,7 @@ func New() providers.Provider {
 		Name:         "github-public",
 		Description:  "Public repositories at GitHub, read-only and without a credential",
 		Mode:         providers.ModePublic,
-		Capabilities: providers.Capabilities{PushUnsupported: "upstream is read-only in public mode"},
+		Capabilities: providers.Capabilities{PushUnsupported: "upstream is read-only in public mode", LFS: true},
 	}), sdk.HTTPClient)}
 }
 

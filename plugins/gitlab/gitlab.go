@@ -73,7 +73,7 @@ func manifest() providers.Manifest {
 		DefaultHost:     "gitlab.com",
 		Capabilities: providers.Capabilities{
 			PushHTTPS: true, AtomicPush: true, PushOptions: true, AnonymousFetch: true, StableIDs: true,
-			Webhooks: true, WebhookRegistration: true, Listing: true,
+			Webhooks: true, WebhookRegistration: true, Listing: true, LFS: true,
 		},
 		WebhookHeaders: []string{
 			"Content-Type", "X-Gitlab-Event", "X-Gitlab-Token", "X-Gitlab-Instance", "X-Gitlab-Event-Uuid", "Idempotency-Key",

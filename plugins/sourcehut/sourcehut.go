@@ -65,6 +65,7 @@ func manifest() providers.Manifest {
 			PushUnsupported: "SourceHut takes no push over HTTPS, only over SSH; push to it directly",
 			AnonymousFetch:  true,
 			Webhooks:        true,
+			LFS:             true,
 		},
 		Attributes:     attributesOfBlock(),
 		WebhookHeaders: []string{"Content-Type", "X-Webhook-Event", "X-Payload-Signature", "X-Payload-Nonce"},

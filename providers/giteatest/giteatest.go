@@ -6,6 +6,7 @@ package giteatest
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -215,7 +216,7 @@ func (s *Server) settings(t testing.TB, sources string) string {
 	_, port, err := net.SplitHostPort(s.listen)
 	require.NoError(t, err)
 	return strings.NewReplacer("{work}", s.work, "{sources}", sources, "{port}", port, "{url}", s.URL(), "{user}", me.Username,
-		"{secret}", rand.Text()+rand.Text()).Replace(`APP_NAME = peer
+		"{secret}", rand.Text()+rand.Text(), "{lfs}", base64.RawURLEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32])).Replace(`APP_NAME = peer
 RUN_USER = {user}
 RUN_MODE = prod
 I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
@@ -229,6 +230,10 @@ LOCAL_ROOT_URL = http://127.0.0.1:{port}/
 DISABLE_SSH = true
 OFFLINE_MODE = true
 STATIC_ROOT_PATH = {sources}
+LFS_START_SERVER = true
+LFS_JWT_SECRET = {lfs}
+[lfs]
+PATH = {work}/lfs
 [database]
 DB_TYPE = sqlite3
 PATH = {work}/data/gitea.db

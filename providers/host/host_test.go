@@ -190,6 +190,18 @@ func TestInstance_calls_thirdParty(t *testing.T) {
 	require.Equal(t, "acme", credential.Username)
 	require.Equal(t, "stored-token", credential.Secret.Reveal())
 
+	// It does not know the operations of LFS, and is asked for those of git.
+	credential, err = i.Credential(t.Context(), providers.CredentialRequest{
+		Remote: remote, Operation: providers.OpLFS, Stored: &providers.StoredCredential{Secret: "stored-token"},
+	})
+	require.NoError(t, err)
+	require.Equal(t, "stored-token", credential.Secret.Reveal())
+	credential, err = i.Credential(t.Context(), providers.CredentialRequest{Remote: remote, Operation: providers.OpLFS})
+	require.NoError(t, err)
+	require.Equal(t, providers.CredentialNone, credential.Kind)
+	_, err = i.Credential(t.Context(), providers.CredentialRequest{Remote: remote, Operation: providers.OpLFSWrite})
+	requireCode(t, err, providers.CodeUnauthenticated)
+
 	probe, err := i.Probe(t.Context(), providers.ProbeRequest{Remote: remote, Stored: &providers.StoredCredential{Secret: "stored-token"}})
 	require.NoError(t, err)
 	require.True(t, probe.CanPush)

@@ -118,9 +118,19 @@ func (i *Instance) Resolve(ctx context.Context, r providers.ResolveRequest) (pro
 // Credential is [providers.Provider.Credential] behind a cache: an answer is
 // used again for the same remote, operation and stored credential while it is
 // valid for MinValidity, callers that ask for the same at once share one call,
-// and Fresh goes past the cache and replaces what is in it.
+// and Fresh goes past the cache and replaces what is in it. A plugin that does not know
+// the operations of LFS is asked for those of git.
 func (i *Instance) Credential(ctx context.Context, r providers.CredentialRequest) (providers.Credential, error) {
 	return onLatest(i, func(i *Instance) (providers.Credential, error) {
+		if r.Operation != r.Operation.InGit() {
+			m, err := i.Manifest(ctx)
+			if err != nil {
+				return providers.Credential{}, err
+			}
+			if !m.Capabilities.LFS {
+				r.Operation = r.Operation.InGit()
+			}
+		}
 		i.see(r.Stored)
 		credential, err := i.credentials.get(ctx, r, func(ctx context.Context) (providers.Credential, error) {
 			return call(ctx, i.super, "Credential", func(ctx context.Context, c *wire.Client) (providers.Credential, error) {

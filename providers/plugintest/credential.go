@@ -106,7 +106,24 @@ func (s *suite) testCredentialFresh(t *testing.T) {
 
 func (s *suite) testCapabilities(t *testing.T) {
 	sc := s.stage(t, forgetest.ForgeOptions{})
-	request := providers.CredentialRequest{Remote: sc.resolve(t), Operation: providers.OpPush, Stored: sc.stored()}
+	s.testWriting(t, sc, providers.OpPush)
+	if sc.manifest.Capabilities.LFS {
+		s.testWriting(t, sc, providers.OpLFSWrite)
+		// What opens the git of a repository opens its large files, too.
+		request := providers.CredentialRequest{Remote: sc.resolve(t), Operation: providers.OpFetch, Stored: sc.stored()}
+		fetch, err := sc.provider.Credential(t.Context(), request)
+		require.NoError(t, err)
+		request.Operation = providers.OpLFS
+		lfs, err := sc.provider.Credential(t.Context(), request)
+		require.NoError(t, err)
+		require.Equal(t, fetch.Kind, lfs.Kind)
+	}
+}
+
+// testWriting asks for a credential of an operation that changes something at the host.
+func (s *suite) testWriting(t *testing.T, sc *scene, operation providers.Operation) {
+	t.Helper()
+	request := providers.CredentialRequest{Remote: sc.resolve(t), Operation: operation, Stored: sc.stored()}
 	c, err := sc.provider.Credential(t.Context(), request)
 	if !sc.manifest.Capabilities.PushHTTPS {
 		requireCode(t, err, providers.CodeUnsupported)

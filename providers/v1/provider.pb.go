@@ -187,6 +187,10 @@ const (
 	Operation_OPERATION_FETCH       Operation = 1
 	Operation_OPERATION_PUSH        Operation = 2
 	Operation_OPERATION_API         Operation = 3
+	// To read LFS objects and locks, and to upload and lock. A plugin whose
+	// manifest lacks the capability lfs is asked for FETCH and PUSH instead.
+	Operation_OPERATION_LFS       Operation = 4
+	Operation_OPERATION_LFS_WRITE Operation = 5
 )
 
 // Enum value maps for Operation.
@@ -196,12 +200,16 @@ var (
 		1: "OPERATION_FETCH",
 		2: "OPERATION_PUSH",
 		3: "OPERATION_API",
+		4: "OPERATION_LFS",
+		5: "OPERATION_LFS_WRITE",
 	}
 	Operation_value = map[string]int32{
 		"OPERATION_UNSPECIFIED": 0,
 		"OPERATION_FETCH":       1,
 		"OPERATION_PUSH":        2,
 		"OPERATION_API":         3,
+		"OPERATION_LFS":         4,
+		"OPERATION_LFS_WRITE":   5,
 	}
 )
 
@@ -644,7 +652,9 @@ type Capabilities struct {
 	Agit bool `protobuf:"varint,10,opt,name=agit,proto3" json:"agit,omitempty"`
 	// The repositories of an owner can be listed: ListRepositories is
 	// implemented.
-	Listing       bool `protobuf:"varint,11,opt,name=listing,proto3" json:"listing,omitempty"`
+	Listing bool `protobuf:"varint,11,opt,name=listing,proto3" json:"listing,omitempty"`
+	// Credential knows the operations LFS and LFS_WRITE.
+	Lfs           bool `protobuf:"varint,12,opt,name=lfs,proto3" json:"lfs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -752,6 +762,13 @@ func (x *Capabilities) GetAgit() bool {
 func (x *Capabilities) GetListing() bool {
 	if x != nil {
 		return x.Listing
+	}
+	return false
+}
+
+func (x *Capabilities) GetLfs() bool {
+	if x != nil {
+		return x.Lfs
 	}
 	return false
 }
@@ -1156,6 +1173,9 @@ type Remote struct {
 	// Bytes; 0 if unknown.
 	SizeHint      int64 `protobuf:"varint,9,opt,name=size_hint,json=sizeHint,proto3" json:"size_hint,omitempty"`
 	PushSupported bool  `protobuf:"varint,10,opt,name=push_supported,json=pushSupported,proto3" json:"push_supported,omitempty"`
+	// URL of the LFS server without user info; empty: what Git LFS derives from
+	// url, which is "https://host/path.git/info/lfs".
+	LfsUrl        string `protobuf:"bytes,11,opt,name=lfs_url,json=lfsUrl,proto3" json:"lfs_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1258,6 +1278,13 @@ func (x *Remote) GetPushSupported() bool {
 		return x.PushSupported
 	}
 	return false
+}
+
+func (x *Remote) GetLfsUrl() string {
+	if x != nil {
+		return x.LfsUrl
+	}
+	return ""
 }
 
 // StoredCredential is the credential a user stored for a repository.
@@ -2924,7 +2951,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"attributes\x12'\n" +
 	"\x0fwebhook_headers\x18\n" +
 	" \x03(\tR\x0ewebhookHeaders\x122\n" +
-	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\xf9\x02\n" +
+	"\x15excluded_ref_prefixes\x18\v \x03(\tR\x13excludedRefPrefixes\"\x8b\x03\n" +
 	"\fCapabilities\x12\x1d\n" +
 	"\n" +
 	"push_https\x18\x01 \x01(\bR\tpushHttps\x12)\n" +
@@ -2940,7 +2967,8 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x06replay\x18\t \x01(\bR\x06replay\x12\x12\n" +
 	"\x04agit\x18\n" +
 	" \x01(\bR\x04agit\x12\x18\n" +
-	"\alisting\x18\v \x01(\bR\alisting\"\x7f\n" +
+	"\alisting\x18\v \x01(\bR\alisting\x12\x10\n" +
+	"\x03lfs\x18\f \x01(\bR\x03lfs\"\x7f\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
@@ -2968,7 +2996,7 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x0e\n" +
-	"\x02id\x18\x04 \x01(\tR\x02id\"\xa3\x02\n" +
+	"\x02id\x18\x04 \x01(\tR\x02id\"\xbc\x02\n" +
 	"\x06Remote\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x17\n" +
 	"\aweb_url\x18\x02 \x01(\tR\x06webUrl\x12\x12\n" +
@@ -2983,7 +3011,8 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\barchived\x18\b \x01(\bR\barchived\x12\x1b\n" +
 	"\tsize_hint\x18\t \x01(\x03R\bsizeHint\x12%\n" +
 	"\x0epush_supported\x18\n" +
-	" \x01(\bR\rpushSupported\"F\n" +
+	" \x01(\bR\rpushSupported\x12\x17\n" +
+	"\alfs_url\x18\v \x01(\tR\x06lfsUrl\"F\n" +
 	"\x10StoredCredential\x12\x1a\n" +
 	"\busername\x18\x01 \x01(\tR\busername\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\"\xa5\x01\n" +
@@ -3119,12 +3148,14 @@ const file_providers_v1_provider_proto_rawDesc = "" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bMODE_APP\x10\x01\x12\x0f\n" +
 	"\vMODE_PUBLIC\x10\x02\x12\x10\n" +
-	"\fMODE_GENERIC\x10\x03*b\n" +
+	"\fMODE_GENERIC\x10\x03*\x8e\x01\n" +
 	"\tOperation\x12\x19\n" +
 	"\x15OPERATION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fOPERATION_FETCH\x10\x01\x12\x12\n" +
 	"\x0eOPERATION_PUSH\x10\x02\x12\x11\n" +
-	"\rOPERATION_API\x10\x03*\xfd\x01\n" +
+	"\rOPERATION_API\x10\x03\x12\x11\n" +
+	"\rOPERATION_LFS\x10\x04\x12\x17\n" +
+	"\x13OPERATION_LFS_WRITE\x10\x05*\xfd\x01\n" +
 	"\vWebhookKind\x12\x1c\n" +
 	"\x18WEBHOOK_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11WEBHOOK_KIND_PUSH\x10\x01\x12\x14\n" +

@@ -193,9 +193,13 @@ func (s *server) repositoryView(c *call, repo core.Repository) (repositoryView, 
 
 // base returns the URL that clients reach the server by: the configured one,
 // else what the request came to.
-func (s *server) base(r *http.Request) string {
-	if s.PublicURL != "" {
-		return strings.TrimSuffix(s.PublicURL, "/")
+func (s *server) base(r *http.Request) string { return Base(s.PublicURL, r) }
+
+// Base returns the URL that clients reach the server by: the public one if it is not
+// "", else what the request came to. It ends without a slash.
+func Base(publicURL string, r *http.Request) string {
+	if publicURL != "" {
+		return strings.TrimSuffix(publicURL, "/")
 	}
 	return origin(r)
 }

@@ -9,6 +9,7 @@
 //	    headwater.db         the database at one moment
 //	    keys.age             keys/ and tls/ as a tar archive, encrypted; only if asked for
 //	    repos/ID.git/        HEAD, config, headwater.json, refs and objects
+//	    lfs/objects/ab/cd/   LFS objects of these repositories, by their ids
 //
 // Each is whole by itself. Files that never change (packs, loose objects) are hard
 // links to the data directory if it is on the same disk, else to the backup before, and

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/headwater-git/headwater/core/lfs"
 )
 
 // Names within one backup.
@@ -17,6 +19,7 @@ const (
 	databaseFile = "headwater.db"
 	keysFile     = "keys.age"
 	reposFolder  = "repos"
+	lfsFolder    = lfs.FolderName
 )
 
 // manifestFormat is the version of a backup's layout; a reader refuses newer ones.
@@ -43,6 +46,14 @@ type Manifest struct {
 	Database     ManifestFile         `json:"database"`
 	Keys         bool                 `json:"keys"` // keys.age is there
 	Repositories []ManifestRepository `json:"repositories"`
+	LFS          ManifestLFS          `json:"lfs"`
+}
+
+// ManifestLFS is what a backup has of LFS objects: those of the repositories that are in
+// it, once each.
+type ManifestLFS struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
 }
 
 // ManifestFile is a file and what it must be.

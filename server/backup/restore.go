@@ -14,6 +14,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/lfs"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/store"
 )
@@ -40,7 +41,10 @@ type RestoreResult struct {
 	// are restored all the same, since most of them can be read: links share files, so
 	// older backups may have no better ones.
 	Damaged []RestoreDamage `json:"damaged"`
-	Review  Review          `json:"review"`
+	// DamagedLFS are ids of LFS objects whose bytes are not what they were. They are not
+	// restored, so that they can be pushed or fetched again.
+	DamagedLFS []string `json:"damaged_lfs"`
+	Review     Review   `json:"review"`
 }
 
 // RestoreDamage is what is wrong with a repository of a backup.
@@ -108,6 +112,9 @@ func Restore(ctx context.Context, o RestoreOptions) (_ RestoreResult, err error)
 			result.Damaged = append(result.Damaged, RestoreDamage{ID: entry.ID, Organisation: entry.Organisation, Name: entry.Name, What: damage})
 		}
 	}
+	if result.DamagedLFS, err = r.lfs(ctx); err != nil {
+		return RestoreResult{}, err
+	}
 	err = withCopy(ctx, database, func(s *store.Store) error {
 		if err := s.MarkRestored(ctx, m.MadeAt, o.Now(), empty); err != nil {
 			return err
@@ -167,7 +174,7 @@ func (r *restoring) begin() (unlock func() error, err error) {
 		return release, durable.ReplaceFile(marker, []byte(r.from+"\n"), 0o600)
 	}
 	// What is here was put here by a restore that did not finish.
-	for _, path := range []string{reposFolder, databaseFile + ".restored", databaseFile + ".restored-wal", databaseFile + ".restored-shm"} {
+	for _, path := range []string{reposFolder, lfsFolder, databaseFile + ".restored", databaseFile + ".restored-wal", databaseFile + ".restored-shm"} {
 		if err := os.RemoveAll(filepath.Join(r.DataDir, path)); err != nil {
 			return nil, err
 		}
@@ -181,7 +188,7 @@ func (r *restoring) empty() error {
 	if _, err := os.Lstat(filepath.Join(r.DataDir, databaseFile)); err == nil {
 		return core.Errorf(core.KindConflict, "%s has a database; restore into an empty directory, nothing is ever overwritten", r.DataDir)
 	}
-	for _, folder := range []string{reposFolder, "tmp", "quarantine"} {
+	for _, folder := range []string{reposFolder, lfsFolder, "tmp", "quarantine"} {
 		entries, err := os.ReadDir(filepath.Join(r.DataDir, folder))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -233,6 +240,39 @@ func (r *restoring) repository(entry ManifestRepository) error {
 		return r.damaged(fmt.Sprintf("the repository %s (%s) has %d files of %d bytes, and must have %d of %d", entry.Name, entry.ID, files, bytes, entry.Files, entry.Bytes))
 	}
 	return durable.SyncDir(filepath.Dir(to))
+}
+
+// lfs copies the LFS objects, checks that none is missing, and removes those that are
+// damaged, whose ids it returns.
+func (r *restoring) lfs(ctx context.Context) (damaged []string, err error) {
+	damaged = []string{}
+	if r.manifest.LFS.Files == 0 {
+		return damaged, nil
+	}
+	to := filepath.Join(r.DataDir, lfsFolder)
+	files, bytes, err := copyTree(filepath.Join(r.from, lfsFolder), to)
+	if errors.Is(err, errNoFile) {
+		return nil, r.damaged(err.Error())
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("copy LFS objects: %w", err)
+	}
+	if m := r.manifest.LFS; files != m.Files || bytes != m.Bytes {
+		return nil, r.damaged(fmt.Sprintf("it has %d LFS objects of %d bytes, and must have %d of %d", files, bytes, m.Files, m.Bytes))
+	}
+	folder, err := lfs.OpenFolder(to)
+	if err != nil {
+		return nil, err
+	}
+	err = folder.Each(ctx, func(p lfs.Pointer) error {
+		ok, err := folder.Sound(ctx, p.OID)
+		if err != nil || ok {
+			return err
+		}
+		damaged = append(damaged, string(p.OID))
+		return folder.Remove(ctx, p.OID)
+	})
+	return damaged, err
 }
 
 // makeEmpty makes the folder of a repository that its upstream fills again.

@@ -92,6 +92,13 @@ const (
 	InboundStateNone    InboundState = "none"
 )
 
+// Defines values for LFSMode.
+const (
+	LFSModeEmpty    LFSMode = ""
+	LFSModeOff      LFSMode = "off"
+	LFSModeOnDemand LFSMode = "on-demand"
+)
+
 // Defines values for MergeOutcome.
 const (
 	MergeOutcomeFastForward MergeOutcome = "fast_forward"
@@ -1347,6 +1354,9 @@ type KeyList struct {
 	Keys []Key `json:"keys"`
 }
 
+// LFSMode defines model for LFSMode.
+type LFSMode string
+
 // LastCommit defines model for LastCommit.
 type LastCommit struct {
 	Author  string `json:"author"`
@@ -2068,6 +2078,7 @@ type Settings struct {
 	Exclude      []string        `json:"exclude"`
 	Freshness    FreshnessPolicy `json:"freshness"`
 	Include      []string        `json:"include"`
+	LFS          LFSMode         `json:"lfs"`
 
 	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
 	MaxStaleness string      `json:"max_staleness"`
@@ -2097,6 +2108,7 @@ type SettingsRequest struct {
 	Exclude      *[]string        `json:"exclude,omitempty"`
 	Freshness    *FreshnessPolicy `json:"freshness,omitempty"`
 	Include      *[]string        `json:"include,omitempty"`
+	LFS          *LFSMode         `json:"lfs,omitempty"`
 
 	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
 	MaxStaleness *string      `json:"max_staleness,omitempty"`

@@ -33,7 +33,7 @@ func TestGenerated(t *testing.T) {
 			UserTemplates: map[string]string{"client-with-responses.tmpl": string(methods)},
 			// ID and URL, as Go has them.
 			NameNormalizer:        string(codegen.NameNormalizerFunctionToCamelCaseWithInitialisms),
-			AdditionalInitialisms: []string{"SHA", "TTL"},
+			AdditionalInitialisms: []string{"LFS", "SHA", "TTL"},
 			SkipEnumValidate:      true,
 		},
 	}.UpdateDefaults()

@@ -91,6 +91,7 @@ func functions() template.FuncMap {
 		"needword": needWord,
 		"runrefs":  runRefs,
 		"why":      why,
+		"lfsmodes": func() []string { return []string{"", string(core.LFSOnDemand), string(core.LFSOff)} },
 		"add":      func(a, b int) int { return a + b },
 		"dict":     dict,
 		"query":    url.QueryEscape,

@@ -47,6 +47,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Audit", auditTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
+		{"LFS", lfsTests},
 		{"Overview", overviewTests},
 		{"Idempotency", idempotencyTests},
 		{"Console", consoleTests},

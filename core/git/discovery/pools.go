@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -153,7 +154,7 @@ func newTransport(key poolKey) (*http.Transport, error) {
 			return nil, errors.New("the URL of the proxy is malformed") // without it
 		}
 		t.Proxy = http.ProxyURL(proxy)
-		t.OnProxyConnectResponse = proxyError
+		t.OnProxyConnectResponse = hosterror.ProxyRefused
 	}
 	if key.caFile != "" {
 		pem, err := os.ReadFile(key.caFile)

@@ -130,7 +130,7 @@ func (b *Base) HTTPClient(policy providers.HostPolicy) *http.Client {
 
 // CheckPush returns the refusal of pushes if the hosts take none.
 func (b *Base) CheckPush(op providers.Operation) error {
-	if op == providers.OpPush && !b.manifest.Capabilities.PushHTTPS {
+	if op.Writes() && !b.manifest.Capabilities.PushHTTPS {
 		return providers.Errorf(providers.CodeUnsupported, "%s", b.manifest.Capabilities.PushUnsupported)
 	}
 	return nil
@@ -139,7 +139,7 @@ func (b *Base) CheckPush(op providers.Operation) error {
 // CheckOperation refuses operations that the contract does not have.
 func CheckOperation(op providers.Operation) error {
 	switch op {
-	case providers.OpFetch, providers.OpPush, providers.OpAPI:
+	case providers.OpFetch, providers.OpPush, providers.OpAPI, providers.OpLFS, providers.OpLFSWrite:
 		return nil
 	}
 	return invalid("%q is not an operation", printable(string(op)))

@@ -223,7 +223,7 @@ func (p *Provider) Credential(ctx context.Context, r providers.CredentialRequest
 	if err := forge.CheckStored(r.Stored); err != nil {
 		return providers.Credential{}, err
 	}
-	if r.Stored == nil && r.Operation == providers.OpPush {
+	if r.Stored == nil && r.Operation.Writes() {
 		return providers.Credential{}, providers.Errorf(providers.CodeUnauthenticated,
 			"a push to %s needs a credential: store one for this repository", place.Host)
 	}

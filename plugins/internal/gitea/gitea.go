@@ -78,7 +78,7 @@ func (f Flavor) manifest() providers.Manifest {
 		DefaultHost:     f.DefaultHost,
 		Capabilities: providers.Capabilities{
 			PushHTTPS: true, AtomicPush: true, PushOptions: true, AnonymousFetch: true, StableIDs: true,
-			Webhooks: true, WebhookRegistration: true, AGit: true, Listing: true,
+			Webhooks: true, WebhookRegistration: true, AGit: true, Listing: true, LFS: true,
 		},
 		WebhookHeaders:      headers,
 		ExcludedRefPrefixes: []string{"refs/pull/", "refs/for/"},

@@ -27,6 +27,9 @@ var operations = map[providers.Operation]providerv1.Operation{
 	providers.OpFetch: providerv1.Operation_OPERATION_FETCH,
 	providers.OpPush:  providerv1.Operation_OPERATION_PUSH,
 	providers.OpAPI:   providerv1.Operation_OPERATION_API,
+
+	providers.OpLFS:      providerv1.Operation_OPERATION_LFS,
+	providers.OpLFSWrite: providerv1.Operation_OPERATION_LFS_WRITE,
 }
 
 // reverse looks up the Go value of a wire value.
@@ -107,6 +110,7 @@ func toManifest(m providers.Manifest) *providerv1.Manifest {
 			Replay:              m.Capabilities.Replay,
 			Agit:                m.Capabilities.AGit,
 			Listing:             m.Capabilities.Listing,
+			Lfs:                 m.Capabilities.LFS,
 		},
 		WebhookHeaders:      m.WebhookHeaders,
 		ExcludedRefPrefixes: m.ExcludedRefPrefixes,
@@ -142,6 +146,7 @@ func fromManifest(m *providerv1.Manifest) providers.Manifest {
 			Replay:              c.GetReplay(),
 			AGit:                c.GetAgit(),
 			Listing:             c.GetListing(),
+			LFS:                 c.GetLfs(),
 		},
 		WebhookHeaders:      m.GetWebhookHeaders(),
 		ExcludedRefPrefixes: m.GetExcludedRefPrefixes(),
@@ -202,6 +207,7 @@ func toRemote(r providers.Remote) *providerv1.Remote {
 		Archived:      r.Archived,
 		SizeHint:      r.SizeHint,
 		PushSupported: r.PushSupported,
+		LfsUrl:        text(r.LFSURL),
 	}
 }
 
@@ -217,6 +223,7 @@ func fromRemote(r *providerv1.Remote) providers.Remote {
 		Archived:      r.GetArchived(),
 		SizeHint:      r.GetSizeHint(),
 		PushSupported: r.GetPushSupported(),
+		LFSURL:        r.GetLfsUrl(),
 	}
 }
 

@@ -143,6 +143,9 @@ func printBackup(cmd *cobra.Command, r backup.Result) {
 	if rest := n - r.Manifest.Included(); rest > 0 {
 		fmt.Fprintf(out, "; not in it, since the upstream has it: %d (--all copies them, too)", rest)
 	}
+	if r.Manifest.LFS.Files > 0 {
+		fmt.Fprintf(out, "; and %s of Git LFS", core.Count(r.Manifest.LFS.Files, "object"))
+	}
 	fmt.Fprintf(out, ".\nCopied %s; writers waited %s.\n", core.Count(r.Copied, "byte"), r.Held.Round(time.Millisecond))
 	if r.Manifest.Keys {
 		fmt.Fprintln(out, "The keys are in it, encrypted. Keep the passphrase or identity elsewhere.")

@@ -108,6 +108,9 @@ func printRestored(out io.Writer, dir dataDir, r backup.RestoreResult) {
 	for _, d := range r.Damaged {
 		fmt.Fprintf(out, "DAMAGED in the backup: %s of %s (%s): %s. It is restored as it is; an older backup may have it whole,\nand headwater doctor --deep --data %s says what cannot be read.\n", d.Name, d.Organisation, d.ID, d.What, core.ShellWord(string(dir)))
 	}
+	for _, oid := range r.DamagedLFS {
+		fmt.Fprintf(out, "DAMAGED in the backup: the LFS object %s. It is left out: whoever has it pushes it again (git lfs push --all).\n", oid)
+	}
 	if len(r.Keys) == 0 {
 		fmt.Fprintf(out, "No keys were restored: put keys/ of the old data directory into %s, above all seal.json,\nor stored credentials cannot be opened. ", dir)
 		if r.Manifest.Keys {

@@ -1,0 +1,444 @@
+package lfshttp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/limit"
+	"github.com/headwater-git/headwater/core/trace"
+	"github.com/headwater-git/headwater/server/middleware"
+)
+
+// mediaType is that of all bodies but objects.
+const mediaType = "application/vnd.git-lfs+json"
+
+const (
+	// maxBody bounds the bodies of requests that are no objects, in bytes.
+	maxBody = 8 << 20
+	// maxObjects bounds the objects of a batch. git-lfs asks for a hundred.
+	maxObjects = 10_000
+)
+
+// Objects serves objects and locks. [*lfs.Service] implements it; see there for the
+// errors.
+type Objects interface {
+	Downloads(ctx context.Context, repo core.Repository, objects []lfs.Pointer) ([]lfs.Answer, error)
+	Uploads(ctx context.Context, repo core.Repository, ref string, objects []lfs.Pointer) ([]lfs.Answer, error)
+	Open(ctx context.Context, repo core.Repository, p lfs.Pointer) (lfs.Content, error)
+	Put(ctx context.Context, repo core.Repository, p lfs.Pointer, body io.Reader) error
+	Verify(ctx context.Context, repo core.Repository, p lfs.Pointer) error
+	Locks(ctx context.Context, repo core.Repository, owner string, q lfs.LockQuery) ([]lfs.OwnedLock, string, error)
+	Lock(ctx context.Context, repo core.Repository, owner, path, ref string) (lfs.Lock, error)
+	Unlock(ctx context.Context, repo core.Repository, owner, id, ref string, force bool) (lfs.Lock, error)
+}
+
+var _ Objects = (*lfs.Service)(nil)
+
+// Options configures [New]. All but Limiter, Rates, ReadOnly and Grace is required.
+type Options struct {
+	Objects  Objects
+	Lookup   middleware.Repositories // finds repositories by name or id
+	Verifier *access.Verifier
+	Limiter  *limit.Limiter
+	Rates    *middleware.Rates
+	Measure  middleware.Measure
+	// ReadOnly is the mode in which uploads and locks are refused; nil: there is none.
+	ReadOnly func(ctx context.Context) (core.ReadOnlyMode, error)
+	// Base returns the URL that clients reach the server by.
+	Base   func(r *http.Request) string
+	Logger hclog.Logger
+	// StatusOf maps an error kind to an HTTP status.
+	StatusOf func(core.Kind) int
+	// Grace is how long an object may come in below one kilobyte a second before it is
+	// cut; 0 is one minute.
+	Grace time.Duration
+}
+
+// Handler serves Git LFS.
+type Handler struct {
+	o      Options
+	log    hclog.Logger
+	access middleware.Access
+}
+
+// New returns the handler. Give it the requests for which [Match] is true.
+func New(o Options) *Handler {
+	if o.Grace <= 0 {
+		o.Grace = middleware.StreamGrace
+	}
+	return &Handler{
+		o: o, log: o.Logger.Named("lfs-http"),
+		access: middleware.Access{
+			Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: token,
+			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
+		},
+	}
+}
+
+// endpoint is what a path is for.
+type endpoint int
+
+const (
+	unknown endpoint = iota
+	batch
+	object
+	verify
+	locks
+	verifyLocks
+	unlock
+)
+
+// target is what a request is about.
+type target struct {
+	remote    string // path of the remote, with its ending but without ".git"
+	name      string // of the repository
+	ephemeral bool
+	imports   bool
+	endpoint  endpoint
+	id        string // of an object or a lock
+}
+
+// parse takes a path apart. No repository has a part that ends with ".git", so where
+// the rest begins is certain.
+func parse(r *http.Request) (target, bool) {
+	name, rest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), ".git/info/lfs/")
+	if first, _, _ := strings.Cut(name, "/"); !ok || name == "" || core.ReservedPath(first) {
+		return target{}, false
+	}
+	t := target{remote: name, name: name}
+	if base, ok := strings.CutSuffix(name, "+ephemeral"); ok {
+		t.name, t.ephemeral = base, true
+	} else if base, ok := strings.CutSuffix(name, "+import"); ok {
+		t.name, t.imports = base, true
+	}
+	parts := strings.Split(rest, "/")
+	switch {
+	case rest == "objects/batch":
+		t.endpoint = batch
+	case len(parts) == 2 && parts[0] == "objects":
+		t.endpoint, t.id = object, parts[1]
+	case len(parts) == 3 && parts[0] == "objects" && parts[2] == "verify":
+		t.endpoint, t.id = verify, parts[1]
+	case rest == "locks":
+		t.endpoint = locks
+	case rest == "locks/verify":
+		t.endpoint = verifyLocks
+	case len(parts) == 3 && parts[0] == "locks" && parts[2] == "unlock":
+		t.endpoint, t.id = unlock, parts[1]
+	}
+	return t, true
+}
+
+// Match reports whether the request is for Git LFS.
+func Match(r *http.Request) bool {
+	_, ok := parse(r)
+	return ok
+}
+
+// operation is what a method does at an endpoint.
+type operation struct {
+	route string
+	write bool // takes the scope to push; a batch decides by its body
+	serve func(h *Handler, c *call) error
+}
+
+func operations() map[endpoint]map[string]operation {
+	return map[endpoint]map[string]operation{
+		batch: {http.MethodPost: {"objects/batch", false, (*Handler).batch}},
+		object: {
+			http.MethodGet:  {"objects/{oid}", false, (*Handler).download},
+			http.MethodHead: {"objects/{oid}", false, (*Handler).download},
+			http.MethodPut:  {"objects/{oid}", true, (*Handler).upload},
+		},
+		verify: {http.MethodPost: {"objects/{oid}/verify", true, (*Handler).verify}},
+		locks: {
+			http.MethodGet:  {"locks", false, (*Handler).listLocks},
+			http.MethodPost: {"locks", true, (*Handler).lock},
+		},
+		verifyLocks: {http.MethodPost: {"locks/verify", true, (*Handler).verifyLocks}},
+		unlock:      {http.MethodPost: {"locks/{id}/unlock", true, (*Handler).unlock}},
+	}
+}
+
+// call is one request for one repository.
+type call struct {
+	*middleware.Exchange
+	r      *http.Request
+	target target
+	repo   core.Repository
+}
+
+// into returns the repository that an upload is for. Ephemeral branches are this server's
+// alone, and so is what they need: it goes to the upstream when it is pushed there.
+func (c *call) into() core.Repository {
+	repo := c.repo
+	if c.target.ephemeral {
+		repo.Upstream = nil
+	}
+	return repo
+}
+
+// owner names who asks, for locks.
+func (c *call) owner() string {
+	if c.Identity.Subject != "" {
+		return c.Identity.Subject
+	}
+	return "key " + c.Identity.KeyID
+}
+
+// ServeHTTP serves one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t, _ := parse(r)
+	methods := operations()[t.endpoint]
+	op, found := methods[r.Method]
+	line := func(x *middleware.Exchange, r *http.Request, took time.Duration) {
+		fields := []any{"request_id", x.ID}
+		if id := trace.ID(r.Context()); id != "" {
+			fields = append(fields, "trace_id", id)
+		}
+		h.log.With(fields...).Info("lfs request", "repo", t.name, "method", r.Method, "route", x.Route, "org", x.Identity.Org, "subject", x.Identity.Subject,
+			"status", x.Status(), "bytes_out", x.Bytes(), "duration", took, "error", errText(x.Err))
+	}
+	stack := middleware.Stack{
+		IDs:      middleware.RequestIDs{Now: core.SystemClock{}.Now},
+		Log:      middleware.AccessLog{Now: core.SystemClock{}.Now, Line: line},
+		Recovery: middleware.Recovery{Logger: h.log},
+		Errors:   middleware.Errors{Answer: h.fail},
+		Measure:  h.o.Measure,
+	}
+	stack.Serve(w, r, func(x *middleware.Exchange, r *http.Request) error {
+		if !found {
+			x.Route = "/{repo}/info/lfs/other"
+			if len(methods) == 0 {
+				return core.Errorf(core.KindNotFound, "there is no such path of the Git LFS API")
+			}
+			for method := range methods {
+				x.Header().Add("Allow", method)
+			}
+			return errMethod
+		}
+		x.Route = "/{repo}/info/lfs/" + op.route
+		return h.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error {
+			c := &call{Exchange: x, r: r, target: t}
+			var err error
+			if c.repo, err = h.find(c); err != nil {
+				return err
+			}
+			if err := h.allow(c, op.write); err != nil {
+				return err
+			}
+			x.Header().Set("Cache-Control", "no-store")
+			return op.serve(h, c)
+		})
+	})
+}
+
+// errMethod is answered with 405.
+var errMethod = errors.New("the path takes another method")
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return hosterror.Redact(err.Error())
+}
+
+// token takes the token from HTTP Basic's password, or from Bearer.
+func token(r *http.Request) (string, error) {
+	_, token, ok := r.BasicAuth()
+	if !ok {
+		token = middleware.BearerToken(r)
+	}
+	if token == "" {
+		return "", core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
+	}
+	return token, nil
+}
+
+// find returns the repository if the token opens it at all.
+func (h *Handler) find(c *call) (core.Repository, error) {
+	op := access.Operation{Name: access.GitFetch, Scope: access.GitRead}
+	if c.target.imports || c.Identity.Issued() && !c.Identity.Allows(access.GitFetch) {
+		op = access.Operation{Name: access.GitPush, Scope: access.GitWrite}
+	}
+	if err := h.access.Authorise(c.Identity, op); err != nil {
+		return core.Repository{}, err
+	}
+	repo, err := h.access.Repository(c.r.Context(), c.Identity, c.target.name)
+	if core.KindOf(err) == core.KindNotFound {
+		return repo, core.Errorf(core.KindNotFound, "repository %q not found", c.target.name)
+	}
+	return repo, err
+}
+
+// allow checks that the token reads, or writes, and that the server takes writes.
+func (h *Handler) allow(c *call, write bool) error {
+	if !write {
+		if c.target.imports && c.target.endpoint != batch {
+			return core.Errorf(core.KindPermission, "the import remote takes uploads only; read from /%s.git", c.target.name)
+		}
+		return nil
+	}
+	if err := h.access.Authorise(c.Identity, access.Operation{Name: access.GitPush, Scope: access.GitWrite}); err != nil {
+		return err
+	}
+	if c.target.imports && c.repo.Upstream != nil {
+		return core.Errorf(core.KindPermission, "repository %q follows an upstream; push to /%s.git", c.target.name, c.target.name)
+	}
+	if !c.Identity.Policy.AllowsPush() {
+		return core.Errorf(core.KindPermission, "the token's policy lets no ref be pushed, so there is nothing to upload or lock for")
+	}
+	if h.o.ReadOnly == nil {
+		return nil
+	}
+	mode, err := h.o.ReadOnly(c.r.Context())
+	if err == nil && mode.On() {
+		err = &core.Error{Kind: core.KindReadOnly, Message: mode.Sentence(), RetryAfter: middleware.RetryReadOnly}
+	}
+	return err
+}
+
+// allowRef checks that the token may push a ref, if one is named.
+func (c *call) allowRef(ref string) error {
+	if ref == "" {
+		return nil // that some ref may be pushed was checked
+	}
+	if err := core.ValidateRefName(ref); err != nil {
+		return err
+	}
+	if c.Identity.Policy.Rule(ref).NoPush {
+		return core.Errorf(core.KindPermission, "the token's policy forbids to push %s", ref)
+	}
+	return nil
+}
+
+// refBody is a ref in a request.
+type refBody struct {
+	Name string `json:"name"`
+}
+
+func (r *refBody) name() string {
+	if r == nil {
+		return ""
+	}
+	return r.Name
+}
+
+// read reads a body of JSON.
+func (h *Handler) read(c *call, into any) error {
+	if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != mediaType && kind != "application/json" {
+		return core.Errorf(core.KindInvalid, "the body must be of the type %s", mediaType)
+	}
+	c.r.Body = http.MaxBytesReader(c, c.r.Body, maxBody)
+	raw, err := io.ReadAll(middleware.NewPaced(c, c.r, middleware.BodyGrace))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &core.Error{Kind: core.KindTooLarge, Message: "the request is larger than " + strconv.Itoa(maxBody) + " bytes; ask for fewer objects at once"}
+	}
+	if err != nil {
+		return middleware.BodyError(err)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return &core.Error{Kind: core.KindInvalid, Message: "the body is not the JSON that is expected here", Err: err}
+	}
+	return nil
+}
+
+// answer writes a body of JSON.
+func (c *call) answer(status int, body any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Content-Type", mediaType)
+	c.WriteHeader(status)
+	_, err = c.Write(append(raw, '\n'))
+	return err
+}
+
+// failure is the body of an error.
+type failure struct {
+	Message          string `json:"message"`
+	DocumentationURL string `json:"documentation_url,omitempty"`
+	RequestID        string `json:"request_id,omitempty"`
+
+	Lock *lockBody `json:"lock,omitempty"` // that is in the way
+}
+
+// status returns the status of an error, as git-lfs understands it: what it gets a 422
+// for it does not try again.
+func (h *Handler) status(err error) int {
+	switch kind := core.KindOf(err); {
+	case errors.Is(err, errMethod):
+		return http.StatusMethodNotAllowed
+	case errors.Is(err, errHash):
+		return http.StatusConflict
+	case errors.Is(err, middleware.ErrSlowBody):
+		return http.StatusRequestTimeout
+	case kind == core.KindInvalid, kind == core.KindPrecondition:
+		return http.StatusUnprocessableEntity
+	case kind == core.KindUpstreamUnavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return h.o.StatusOf(kind)
+	}
+}
+
+// message returns the text of an error.
+func message(err error) string {
+	switch {
+	case errors.Is(err, errMethod), errors.Is(err, errHash), errors.Is(err, middleware.ErrSlowBody):
+		return err.Error()
+	case core.KindOf(err) == core.KindInternal:
+		return "internal error; the server's log has the details"
+	}
+	return core.MessageOf(err)
+}
+
+// fail answers with an error. Once a body has begun, all that is left is to cut it off.
+func (h *Handler) fail(x *middleware.Exchange, r *http.Request, err error) {
+	if x.Began() {
+		if r.Context().Err() == nil {
+			h.log.Warn("lfs request failed in mid-answer", "request_id", x.ID, "error", errText(err))
+		}
+		panic(http.ErrAbortHandler)
+	}
+	body := failure{Message: message(err), RequestID: x.ID}
+	status := h.status(err)
+	if locked, ok := errors.AsType[*lfs.LockedError](err); ok {
+		status, body.Message, body.Lock = http.StatusConflict, locked.Error(), new(viewLock(locked.Lock))
+	}
+	if status == http.StatusUnauthorized {
+		x.Header().Set("LFS-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
+		x.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
+	}
+	if e, ok := errors.AsType[*core.Error](err); ok && e.RetryAfter > 0 {
+		x.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	if errors.Is(err, middleware.ErrSlowBody) {
+		x.Header().Set("Connection", "close")
+	}
+	if status >= http.StatusInternalServerError && core.KindOf(err) == core.KindInternal {
+		h.log.Error("lfs request failed", "request_id", x.ID, "error", errText(err))
+	}
+	raw, merr := json.Marshal(body)
+	if merr != nil {
+		raw = []byte("{}")
+	}
+	x.Header().Set("Content-Type", mediaType)
+	x.WriteHeader(status)
+	_, _ = x.Write(append(raw, '\n'))
+}
