@@ -105,7 +105,7 @@ func (c *client) put(ctx context.Context, a *actions, p lfs.Pointer, b *uploadBo
 	if err == nil && resp.StatusCode == http.StatusExpectationFailed && b.again() {
 		_ = resp.Body.Close() // of a server or proxy that does not know the question
 		q.header.Del("Expect")
-		resp, err = c.send(ctx, q)
+		resp, err = c.send(ctx, q) //nolint:bodyclose // readAnswer closes it
 	}
 	if err != nil {
 		if e, ok := errors.AsType[*hosterror.Error](err); ok {
