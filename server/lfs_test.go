@@ -217,7 +217,7 @@ func TestLFS_forks(t *testing.T) {
 		requireFile(t, other, "a.bin", content)
 	}
 	// The source goes, and its forks keep what they have.
-	_, err := s.REST(t, local).DeleteRepository(t.Context(, nil), local)
+	_, err := s.REST(t, local).DeleteRepository(t.Context(), local, nil)
 	require.NoError(t, err)
 	other := lfsClone(t, s.Client(t, "team/fork"), s.Remote("team/fork"))
 	requireFile(t, other, "a.bin", content)

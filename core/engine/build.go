@@ -165,7 +165,8 @@ func New(o Options) (*Engine, error) {
 	e.quota = quota.New(o.Store, o.Clock)
 	room := func(ctx context.Context, r core.Repository) error { return e.quota.CheckRoom(ctx, r.Org) }
 	e.usage = usage.New(usage.Options{Store: o.Store, Path: e.repos.Path, Clock: o.Clock, Logger: o.Logger})
-	e.lfsRemote = remote.New(remote.Options{Upstreams: e.upstreams, Clock: o.Clock, Resolver: o.Resolver, Agent: o.Agent})
+	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
+	e.lfsRemote = remote.New(remote.Options{Upstreams: e.upstreams, Hosts: e.schedule, Clock: o.Clock, Resolver: o.Resolver, Agent: o.Agent})
 	e.lfs, err = lfs.New(lfs.Options{
 		Dir: filepath.Join(o.DataDir, lfs.FolderName), Store: o.Store, Room: room, Changed: e.usage.Due, Clock: o.Clock, Logger: o.Logger.Named("lfs"),
 		Failpoint: e.repos.Failpoint, Failure: upstream.Failure,
@@ -182,7 +183,6 @@ func New(o Options) (*Engine, error) {
 		e.usage.Due(id)
 		e.reach.Applied(id)
 	})
-	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
 	e.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: e.upstreams, Store: o.Store, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger})
 	e.rebuild = rebuild.New(rebuild.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Clock: o.Clock, Logger: o.Logger, Rebuilt: e.maintain.Due,
