@@ -73,7 +73,7 @@ func TestOpenAPI_enumsAreWhole(t *testing.T) {
 	const module = "github.com/headwater-git/headwater/"
 	for kind, list := range enums {
 		path := strings.TrimPrefix(kind.PkgPath(), module)
-		require.ElementsMatch(t, readSource(t, filepath.Join("..", "..", path)).constants(kind.Name()), list, "the words of %s", kind)
+		require.ElementsMatch(t, readSource(t, filepath.Join("..", "..", path)).constants(t, kind.Name()), list, "the words of %s", kind)
 	}
 	var statuses []string
 	for _, word := range resultWords {
@@ -140,7 +140,8 @@ func readSource(t *testing.T, dir string) *source {
 }
 
 // constants returns the values of the constants of a type.
-func (s *source) constants(typeName string) []string {
+func (s *source) constants(t *testing.T, typeName string) []string {
+	t.Helper()
 	var all []string
 	for _, file := range s.files {
 		ast.Inspect(file, func(n ast.Node) bool {
@@ -153,10 +154,38 @@ func (s *source) constants(typeName string) []string {
 					all = append(all, text(value)...)
 				}
 			}
+			for _, value := range spec.Values {
+				// typeName(core.Name): the word is the core's.
+				if call, ok := value.(*ast.CallExpr); ok && len(call.Args) == 1 {
+					kind, isName := call.Fun.(*ast.Ident)
+					word, isOther := call.Args[0].(*ast.SelectorExpr)
+					if isName && isOther && kind.Name == typeName {
+						all = append(all, readSource(t, filepath.Join("..", "..", "core")).value(word.Sel.Name)...)
+					}
+				}
+			}
 			return true
 		})
 	}
 	return all
+}
+
+// value returns the text of a constant, or nothing for anything else.
+func (s *source) value(name string) []string {
+	var found []string
+	for _, file := range s.files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok {
+				for i, id := range spec.Names {
+					if id.Name == name && i < len(spec.Values) {
+						found = text(spec.Values[i])
+					}
+				}
+			}
+			return true
+		})
+	}
+	return found
 }
 
 // text returns a string literal, or nothing for anything else.
