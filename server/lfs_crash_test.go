@@ -158,7 +158,7 @@ func TestLFS_killed(t *testing.T) {
 			}()
 			p.AwaitHits(t, 1)
 			p.Kill()
-			require.Error(t, <-ended, "nobody was told that it is done")
+			require.Error(t, <-ended, "nobody got the answer that it is done")
 
 			s := servertest.Start(t, o)
 			left, err := os.ReadDir(filepath.Join(o.Dir, "lfs", "incoming"))

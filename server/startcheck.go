@@ -74,8 +74,8 @@ func checkDatabase(ctx context.Context, o Options, st *store.Store) error {
 	}
 	if len(folders) > 0 {
 		return core.Errorf(core.KindPrecondition,
-			"the PostgreSQL database has no repository, but %d repositories lie in %s, as %s: bring the database back from its backup, or choose an empty data directory",
-			len(folders), o.DataDir, folders[0])
+			"the PostgreSQL database has no repository, but there are folders of %s in %s, as %s: bring the database back from its backup, or choose an empty data directory",
+			core.Count(len(folders), "repository"), o.DataDir, folders[0])
 	}
 	return nil
 }

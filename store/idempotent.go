@@ -31,7 +31,7 @@ func (q *queries) BeginIdempotentCall(ctx context.Context, c core.IdempotentCall
 		}
 		_, err = tx.ExecContext(ctx, `
 			DELETE FROM idempotent_calls WHERE id IN (
-				SELECT id FROM idempotent_calls WHERE org = $1 ORDER BY created_at DESC LIMIT -1 OFFSET $2)`,
+				SELECT id FROM idempotent_calls WHERE org = $1 ORDER BY created_at DESC LIMIT 9223372036854775807 OFFSET $2)`,
 			c.Org, core.IdempotentCallsKept)
 		return err
 	}))

@@ -20,11 +20,10 @@ func scanLFSLock(row scanner) (l core.LFSLock, err error) {
 	return l, err
 }
 
-// oneOf is the condition that a column is in a list, whose parameter is an array of
-// JSON: such a query is the same for lists of any length, and uses the column's index.
-func oneOf(param, column string) string {
-	return column + ` IN (SELECT value FROM json_each(` + param + `))`
-}
+// oneOf is the condition that the column oid is in a list, whose parameter is an array
+// of JSON: such a query is the same for lists of any length, and uses the column's
+// index. json_each is SQLite's; a migration gives PostgreSQL one that does the same.
+func oneOf(param string) string { return `oid IN (SELECT value FROM json_each(` + param + `))` }
 
 // array returns texts as a parameter of [oneOf].
 func array(all []string) string {
@@ -57,7 +56,7 @@ func (q *queries) AddLFSObjects(ctx context.Context, repoID string, objects []co
 // HasLFSObjects implements [core.LFSStore].
 func (q *queries) HasLFSObjects(ctx context.Context, repoID string, oids []string) ([]core.LFSObject, error) {
 	all, err := collect(ctx, q.read, scanLFSObject, `
-		SELECT oid, size FROM lfs_objects WHERE repo_id = $1 AND `+oneOf("$2", "oid"), repoID, array(oids))
+		SELECT oid, size FROM lfs_objects WHERE repo_id = $1 AND `+oneOf("$2"), repoID, array(oids))
 	return all, op{name: "look up LFS objects", subject: repoID}.fail(err)
 }
 
@@ -89,7 +88,7 @@ func (q *queries) DropLFSObjects(ctx context.Context, repoID string, oids []stri
 	action := op{name: "drop LFS objects", subject: repoID}
 	err = q.write(ctx, func(tx runner) error {
 		result, err := tx.ExecContext(ctx, `
-			DELETE FROM lfs_objects WHERE repo_id = $1 AND added_at < $2 AND `+oneOf("$3", "oid"), repoID, micros(before), array(oids))
+			DELETE FROM lfs_objects WHERE repo_id = $1 AND added_at < $2 AND `+oneOf("$3"), repoID, micros(before), array(oids))
 		if err != nil {
 			return err
 		}
@@ -117,12 +116,12 @@ func (q *queries) MarkUnusedLFS(ctx context.Context, oids []string, now, before 
 		if err == nil {
 			// A row may have come by a copy of rows, which leaves the marks.
 			_, err = tx.ExecContext(ctx, `
-				DELETE FROM lfs_unused WHERE `+oneOf("$1", "oid")+` AND EXISTS (SELECT 1 FROM lfs_objects o WHERE o.oid = lfs_unused.oid)`, array(oids))
+				DELETE FROM lfs_unused WHERE `+oneOf("$1")+` AND EXISTS (SELECT 1 FROM lfs_objects o WHERE o.oid = lfs_unused.oid)`, array(oids))
 		}
 		if err != nil {
 			return err
 		}
-		old, err = collect(ctx, tx, scanString, `SELECT oid FROM lfs_unused WHERE since <= $1 AND `+oneOf("$2", "oid")+` ORDER BY oid`, micros(before), array(oids))
+		old, err = collect(ctx, tx, scanString, `SELECT oid FROM lfs_unused WHERE since <= $1 AND `+oneOf("$2")+` ORDER BY oid`, micros(before), array(oids))
 		return err
 	})
 	return old, action.fail(err)

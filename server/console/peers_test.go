@@ -264,7 +264,7 @@ func TestTenBrokenMirrors(t *testing.T) {
 	w.mended("away", "ready: confirmed")
 
 	// A ref cannot be here beside one that a policy holds: the rewrite is approved.
-	w.find("conflict", "need=decision", "waits for a decision")
+	w.find("conflict", "need=decision", "waiting for a decision")
 	w.press("Decide about the rewrites")
 	w.press("Approve")
 	w.says("The rewrite is approved")
@@ -272,7 +272,7 @@ func TestTenBrokenMirrors(t *testing.T) {
 	w.mended("conflict", "ready: confirmed")
 
 	// A branch was rewritten, and is held.
-	w.find("diverged", "need=decision", "1 ref waits for a decision")
+	w.find("diverged", "need=decision", "waiting for a decision: 1 ref")
 	w.press("Approve")
 	w.says("The rewrite is approved")
 	require.Eventually(t, func() bool { return b.Refs(t, "diverged")["refs/heads/main"] == root }, time.Minute, 200*time.Millisecond)

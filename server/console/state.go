@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -48,14 +47,10 @@ func why(h core.RepositoryHealth) string {
 		return "the upstream is " + string(h.Upstream)
 	case h.Need() == core.NeedCredential:
 		return "the upstream was never asked: store its credential, if it has one, and sync"
-	case h.HeldRefs == 1:
-		return "1 ref waits for a decision"
-	case h.HeldRefs > 1:
-		return fmt.Sprintf("%d refs wait for a decision", h.HeldRefs)
-	case h.KeptRefs == 1:
-		return "1 ref is not as at the upstream, by policy"
-	case h.KeptRefs > 1:
-		return fmt.Sprintf("%d refs are not as at the upstream, by policy", h.KeptRefs)
+	case h.HeldRefs > 0:
+		return "waiting for a decision: " + core.Count(h.HeldRefs, "ref")
+	case h.KeptRefs > 0:
+		return "not as at the upstream, by policy: " + core.Count(h.KeptRefs, "ref")
 	case h.Unconfirmed:
 		return "the upstream did not answer for a push"
 	}
@@ -128,7 +123,7 @@ func refs(n int) string {
 	if n == 1 {
 		return "1 ref is"
 	}
-	return fmt.Sprintf("%d refs are", n)
+	return core.Count(n, "ref") + " are"
 }
 
 // step is something that may be done next: a page, or with Post a form without fields.

@@ -89,7 +89,7 @@ func (h *Handler) batch(c *call) error {
 	case len(body.Transfers) > 0 && !slices.Contains(body.Transfers, basicTransfer):
 		return core.Errorf(core.KindInvalid, "only the transfer %q is served", basicTransfer)
 	case len(body.Objects) > maxObjects:
-		return core.Errorf(core.KindTooLarge, "a batch may name %d objects, and names %d; ask for fewer at once", maxObjects, len(body.Objects))
+		return core.Errorf(core.KindTooLarge, "a batch may name %s, and names %d; ask for fewer at once", core.Count(maxObjects, "object"), len(body.Objects))
 	case !upload && c.target.imports:
 		return core.Errorf(core.KindPermission, "the import remote takes uploads only; read from /%s.git", c.target.name)
 	}

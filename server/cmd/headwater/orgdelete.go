@@ -51,7 +51,7 @@ with the next start. The organisation is in headwater org list until all is done
 					return err
 				}
 				if !yes {
-					question := fmt.Sprintf("Delete %s with %d repositories for good? Type its name:", org, usage.Repositories)
+					question := fmt.Sprintf("Delete %s with %s for good? Type its name:", org, core.Count(usage.Repositories, "repository"))
 					if err := confirmName(cmd, question, org); err != nil {
 						return err
 					}
@@ -61,7 +61,7 @@ with the next start. The organisation is in headwater org list until all is done
 					return err
 				}
 				return answer(cmd, orgDeletion{org, "deleting", usage.Repositories},
-					"%s is being deleted with %d repositories, by the server when it runs. It is gone when this does not list it: headwater org list", org, usage.Repositories)
+					"%s is being deleted with %s, by the server when it runs. It is gone when this does not list it: headwater org list", org, core.Count(usage.Repositories, "repository"))
 			})
 		},
 	}

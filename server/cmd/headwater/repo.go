@@ -108,7 +108,7 @@ func stateOf(r rest.Repository) string {
 	case 1:
 		state += ", 1 ref not as there"
 	default:
-		state += fmt.Sprintf(", %d refs not as there", n)
+		state += ", " + core.Count(n, "ref") + " not as there"
 	}
 	return state
 }

@@ -31,3 +31,11 @@ CREATE TABLE lfs_locks (
 );
 
 CREATE UNIQUE INDEX lfs_locks_by_path ON lfs_locks (repo_id, path);
+
+-- The elements of an array of JSON, as the table-valued function of SQLite has them, so
+-- that statements are the same for both databases. PostgreSQL's own takes objects alone.
+-- +goose StatementBegin
+CREATE FUNCTION json_each(list text) RETURNS TABLE (value text) LANGUAGE sql IMMUTABLE AS $$
+    SELECT json_array_elements_text(list::json)
+$$;
+-- +goose StatementEnd
