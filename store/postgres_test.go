@@ -16,7 +16,6 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
-	"github.com/headwater-git/headwater/store/storetest"
 )
 
 // openPostgres opens the store at dsn, with the key file in dir.
@@ -28,14 +27,6 @@ func openPostgres(t testing.TB, dsn, dir string) *store.Store {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
-}
-
-func TestPostgres_conformance(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Database {
-		dsn, dir := postgres.Schema(t), t.TempDir()
-		return func(t *testing.T) core.Store { return openPostgres(t, dsn, dir) }
-	})
 }
 
 // TestPostgres_anyBytes stores what PostgreSQL takes in no text: NUL, bytes that are not
