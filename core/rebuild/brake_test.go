@@ -90,7 +90,7 @@ func TestRebuild_localSaysWhatToDo(t *testing.T) {
 	require.NoError(t, b.rebuild.Check(r), "the rest can be read")
 	problems, waiting := b.rebuild.Problems()
 	require.False(t, waiting)
-	require.Contains(t, problems[0], "restore them from a backup")
+	require.Contains(t, problems[0], "how to restore each from a backup")
 
 	other := b.Local("gone")
 	kept := filepath.Join(t.TempDir(), "kept")

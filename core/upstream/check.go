@@ -79,9 +79,10 @@ func (s *Service) Check(ctx context.Context, repo core.Repository) (Condition, e
 		// A stranger may have the name: that its git answers proves nothing.
 		return Condition{}, coreError(op, err)
 	}
-	if c.State == core.UpstreamDeleted && redirected(err) {
+	if c.State == core.UpstreamDeleted && redirected(err) && up.Mode != providers.ModeApp {
 		// A host that cannot be asked by id has it at another place, which the
 		// class of its git's failure says: a name that leads elsewhere is not gone.
+		// An App asks by id wherever it is installed, and is not where that is.
 		return Condition{Unknown: up.Host + " sends elsewhere who asks for " + up.Owner + "/" + up.Name + ", and does not answer to its id"}, nil
 	}
 	// Its git answers to what the API does not show: then it is the API that the

@@ -27,7 +27,7 @@ import (
 // processConfig is what a server process is started with.
 type processConfig struct {
 	DataDir    string
-	Database   providers.Secret
+	Database   string
 	ConfigFile string
 	SQLFirst   bool
 }
@@ -54,7 +54,7 @@ func serveProcess(config string) error {
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
 	log := &Log{}
 	srv, err := server.New(context.Background(), server.Options{
-		DataDir: c.DataDir, Database: c.Database, ConfigFile: c.ConfigFile, Builtins: builtin.All(), PluginCommand: builtin.Command(), Version: "test",
+		DataDir: c.DataDir, Database: providers.Secret(c.Database), ConfigFile: c.ConfigFile, Builtins: builtin.All(), PluginCommand: builtin.Command(), Version: "test",
 		Logger: log.logger(), SettlePeriod: settlePeriod, CommitPoint: commitPoint(c.SQLFirst),
 		Failpoint: func(name string) {
 			mu.Lock()
@@ -107,7 +107,7 @@ type Process struct {
 // test ends.
 func StartProcess(t testing.TB, o Options) *Process {
 	t.Helper()
-	config, err := json.Marshal(processConfig{DataDir: o.Dir, Database: databaseOf(t, o.Dir), ConfigFile: writeConfig(t, o), SQLFirst: o.SQLFirst})
+	config, err := json.Marshal(processConfig{DataDir: o.Dir, Database: databaseOf(t, o.Dir).Reveal(), ConfigFile: writeConfig(t, o), SQLFirst: o.SQLFirst})
 	require.NoError(t, err)
 	p := &Process{cmd: exec.Command("/proc/self/exe"), lines: make(chan string, 1000)}
 	p.cmd.Env = append(os.Environ(), processVariable+"="+string(config))
