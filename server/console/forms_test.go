@@ -141,7 +141,7 @@ func TestConsole_credentials(t *testing.T) {
 	p = w.post(one+"/credential/share", same, url.Values{"shared": {"acme"}, "delete": {"yes"}})
 	require.Equal(t, one+"?done=tried", p.Path, p.Body)
 	require.Contains(t, w.get(one+"/credential").Body, "the shared credential <b>acme</b>")
-	require.Contains(t, w.get("/console/credentials").Body, "1 repositories")
+	require.Contains(t, w.get("/console/credentials").Body, "1 repository")
 	require.Equal(t, one+"?done=tried", w.post(one+"/credential", same, url.Values{"password": {token}, "username": {"river"}}).Path, "its own again")
 	require.Contains(t, w.get(one+"/credential").Body, "It has a credential of its own")
 	require.Equal(t, one+"?done=tried", w.post(one+"/credential/share", same, url.Values{"shared": {"acme"}, "delete": {"yes"}}).Path)

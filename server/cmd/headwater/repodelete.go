@@ -13,6 +13,12 @@ import (
 	rest "github.com/headwater-git/headwater/server/client"
 )
 
+// deleted is the outcome of a deletion.
+type deleted struct {
+	outcome
+	KeptUntil *time.Time `json:"kept_until,omitempty"` // until when it can be brought back
+}
+
 func newRepoDeleteCommand() *cobra.Command {
 	var (
 		o        connectOptions
@@ -57,10 +63,11 @@ once, also if it was deleted before.`,
 			if err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
+			done := deleted{outcome{Repo: args[0], ID: gone.RepoID, Result: "deleted"}, gone.KeptUntil}
 			if gone.KeptUntil == nil {
-				return answer(cmd, gone, "%s is deleted for good.", args[0])
+				return answer(cmd, done, "%s is deleted for good.", args[0])
 			}
-			return answer(cmd, gone, "%s is deleted. Until %s it can be brought back: headwater repo undelete %[1]s", args[0], gone.KeptUntil.Local().Format(time.RFC3339))
+			return answer(cmd, done, "%s is deleted. Until %s it can be brought back: headwater repo undelete %[1]s", args[0], gone.KeptUntil.Local().Format(time.RFC3339))
 		},
 	}
 	bindConnect(cmd, &o)
