@@ -23,16 +23,16 @@ func (q *queries) BeginIdempotentCall(ctx context.Context, c core.IdempotentCall
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `
-			INSERT INTO idempotent_calls (id, org, created_at, fingerprint, status, sealed) VALUES ($1, $2, $3, '', 0, $4)`,
-			c.ID, c.Org, micros(c.At), nothing)
+		// Numbered, so that the oldest above the bound are found without going over the rest.
+		var number int64
+		err = tx.QueryRowContext(ctx, `
+			INSERT INTO idempotent_calls (id, org, number, created_at, fingerprint, status, sealed)
+			VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM idempotent_calls WHERE org = $2), $3, '', 0, $4) RETURNING number`,
+			c.ID, c.Org, micros(c.At), nothing).Scan(&number)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `
-			DELETE FROM idempotent_calls WHERE id IN (
-				SELECT id FROM idempotent_calls WHERE org = $1 ORDER BY created_at DESC LIMIT 9223372036854775807 OFFSET $2)`,
-			c.Org, core.IdempotentCallsKept)
+		_, err = tx.ExecContext(ctx, `DELETE FROM idempotent_calls WHERE org = $1 AND number <= $2`, c.Org, number-core.IdempotentCallsKept)
 		return err
 	}))
 }

@@ -6,11 +6,12 @@
 CREATE TABLE idempotent_calls (
     id          TEXT COLLATE "C" NOT NULL PRIMARY KEY, -- hash of organisation, caller, operation and key
     org         TEXT COLLATE "C" NOT NULL,
+    number      BIGINT           NOT NULL, -- of the call in its organisation: the newest so many are kept
     created_at  BIGINT           NOT NULL,
     fingerprint TEXT COLLATE "C" NOT NULL, -- of the request
     status      BIGINT           NOT NULL, -- of the answer; 0: it is not known
     sealed      BYTEA            NOT NULL  -- the answer: it may hold a secret that is shown once
 );
 
-CREATE INDEX idempotent_calls_by_org ON idempotent_calls (org, created_at);
+CREATE UNIQUE INDEX idempotent_calls_by_org ON idempotent_calls (org, number);
 CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
