@@ -111,7 +111,7 @@ func (q *queries) MirrorEntries(ctx context.Context, setID string) ([]core.Mirro
 		return e, err
 	}, `
 		SELECT e.set_id, e.upstream_id, e.path, e.name, e.repo_id, e.action, e.reason, e.seen_at, e.gone_at,
-			r.id IS NOT NULL, COALESCE(s.first_synced_at > 0, 0), COALESCE(s.failures, 0), COALESCE(s.last_class, ''), COALESCE(s.last_error, '')
+			r.id IS NOT NULL, COALESCE(s.first_synced_at, 0) > 0, COALESCE(s.failures, 0), COALESCE(s.last_class, ''), COALESCE(s.last_error, '')
 		FROM mirror_set_entries e LEFT JOIN repositories r ON r.id = e.repo_id AND r.deleted_at = 0 LEFT JOIN sync_states s ON s.repo_id = e.repo_id
 		WHERE e.set_id = $1 ORDER BY e.path`, setID)
 	return all, op{name: "list mirror entries", subject: setID}.fail(err)

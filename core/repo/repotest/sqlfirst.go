@@ -37,8 +37,8 @@ type sqlFirst struct {
 
 var _ repo.CommitPoint = (*sqlFirst)(nil)
 
-// SQLFirst returns the commit point of [repo.Options]; the store must be the SQLite
-// one.
+// SQLFirst returns the commit point of [repo.Options]; the store must be package
+// store's.
 func SQLFirst(o repo.CommitPointOptions) repo.CommitPoint {
 	return &sqlFirst{git: o.Git, store: o.Store, path: o.Path, fail: o.Failpoint, forwards: map[string]*sync.Mutex{}}
 }
@@ -57,8 +57,8 @@ func (s *sqlFirst) lock(repoID string) (unlock func()) {
 }
 
 const sqlFirstSchema = `
-	CREATE TABLE IF NOT EXISTS copies (repo_id TEXT PRIMARY KEY, version INTEGER NOT NULL, head TEXT NOT NULL);
-	CREATE TABLE IF NOT EXISTS copied_refs (repo_id TEXT NOT NULL, name TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY (repo_id, name)) WITHOUT ROWID`
+	CREATE TABLE IF NOT EXISTS copies (repo_id TEXT PRIMARY KEY, version BIGINT NOT NULL, head TEXT NOT NULL);
+	CREATE TABLE IF NOT EXISTS copied_refs (repo_id TEXT NOT NULL, name TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY (repo_id, name))`
 
 // versionFile says in a repository's folder which version its refs are.
 const versionFile = "copy-version"
@@ -68,7 +68,7 @@ func (s *sqlFirst) tx(ctx context.Context, f func(q core.Queries, tx *sql.Tx) er
 	return s.store.Tx(ctx, func(q core.Queries) error {
 		tx, ok := store.TxOf(q)
 		if !ok {
-			return errors.New("not a transaction of the SQLite store")
+			return errors.New("not a transaction of package store")
 		}
 		if _, err := tx.ExecContext(ctx, sqlFirstSchema); err != nil {
 			return err
@@ -226,7 +226,7 @@ func changeRows(ctx context.Context, tx *sql.Tx, repoID string, changes []git.Re
 		if ch.IsDelete() {
 			_, err = tx.ExecContext(ctx, "DELETE FROM copied_refs WHERE repo_id = $1 AND name = $2", repoID, ch.Name)
 		} else {
-			_, err = tx.ExecContext(ctx, "INSERT INTO copied_refs VALUES ($1, $2, $3) ON CONFLICT DO UPDATE SET target = excluded.target", repoID, ch.Name, ch.New)
+			_, err = tx.ExecContext(ctx, "INSERT INTO copied_refs VALUES ($1, $2, $3) ON CONFLICT (repo_id, name) DO UPDATE SET target = excluded.target", repoID, ch.Name, ch.New)
 		}
 		if err != nil {
 			return err
