@@ -43,8 +43,9 @@ type Server struct {
 	// Token is an all-scope token of [User].
 	Token string
 
-	binary, work string
-	listen       string // where Gitea itself is
+	binary, work      string
+	secret, lfsSecret string
+	listen            string // where Gitea itself is
 }
 
 // Start starts a Gitea and waits until it serves. At the end of the test it is
@@ -65,36 +66,58 @@ func StartBelow(t testing.TB, path string) *Server {
 func start(t testing.TB, path string) *Server {
 	t.Helper()
 	const how = "run scripts/test --peers, or set HEADWATER_GITEA to what scripts/peers/gitea-build prints"
-	s := &Server{binary: os.Getenv("HEADWATER_GITEA"), work: t.TempDir()}
+	s := &Server{
+		binary: os.Getenv("HEADWATER_GITEA"), work: t.TempDir(),
+		secret: rand.Text() + rand.Text(), lfsSecret: base64.RawURLEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32]),
+	}
 	require.NotEmpty(t, s.binary, "HEADWATER_GITEA is not set: "+how)
 	require.FileExists(t, s.binary, how)
 	// Gitea reads its templates from its sources, which lie beside the binary.
 	sources := filepath.Join(filepath.Dir(filepath.Dir(s.binary)), "gitea126-src")
 	require.DirExists(t, filepath.Join(sources, "templates"), how)
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s.listen, s.Path = listener.Addr().String(), path
-	require.NoError(t, listener.Close()) // Gitea listens there itself
-	if s.Host = s.listen; path != "" {
+	s.Path = path
+	if path != "" {
 		s.Host = s.proxy(t)
 	}
 	require.NoError(t, os.MkdirAll(filepath.Join(s.work, "data"), 0o700))
-	require.NoError(t, os.WriteFile(s.config(), []byte(s.settings(t, sources)), 0o600))
+	s.configure(t, sources)
 
-	_, err = s.run(t.Context(), "migrate") // accounts need the database
+	_, err := s.run(t.Context(), "migrate") // accounts need the database
 	require.NoError(t, err)
 	_, err = s.run(t.Context(), "admin", "user", "create", "--username", User, "--random-password",
 		"--email", User+"@example.test", "--must-change-password=false", "--admin")
 	require.NoError(t, err)
 	s.Token, err = s.Mint(t.Context(), "tests", "all")
 	require.NoError(t, err)
-	s.serve(t)
-	return s
+	// Between the choice of a port and the start of Gitea another program may take it,
+	// another Gitea, too.
+	for range 5 {
+		s.configure(t, sources)
+		if s.serve(t) {
+			return s
+		}
+	}
+	require.Fail(t, "Gitea did not get ready")
+	return nil
 }
 
-// serve starts the server itself and waits until it answers.
-func (s *Server) serve(t testing.TB) {
+// configure chooses a port and writes the settings.
+func (s *Server) configure(t testing.TB, sources string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.listen = listener.Addr().String()
+	require.NoError(t, listener.Close()) // Gitea listens there itself
+	if s.Path == "" {
+		s.Host = s.listen
+	}
+	require.NoError(t, os.WriteFile(s.config(), []byte(s.settings(t, sources)), 0o600))
+}
+
+// serve starts the server itself and waits until it answers; false: it is another one
+// that answers at its port, or none does.
+func (s *Server) serve(t testing.TB) bool {
 	t.Helper()
 	log, err := os.Create(filepath.Join(s.work, "web.log"))
 	require.NoError(t, err)
@@ -120,14 +143,24 @@ func (s *Server) serve(t testing.TB) {
 			t.Logf("Gitea says:\n%s", said)
 		}
 	})
-	require.Eventually(t, func() bool {
+	for end := time.Now().Add(readyTimeout); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		select {
+		case <-exited:
+			return false
+		default:
+		}
 		answer, err := http.Get(s.URL() + "/api/healthz")
 		if err != nil {
-			return false
+			continue
 		}
 		_ = answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
-	}, readyTimeout, 100*time.Millisecond, "Gitea did not get ready")
+		if answer.StatusCode == http.StatusOK {
+			// Only the one that minted it knows the token.
+			status, _, err := s.Call(t.Context(), http.MethodGet, "/user", "")
+			return err == nil && status == http.StatusOK
+		}
+	}
+	return false
 }
 
 // proxy starts what puts Gitea below its path, and returns its address.
@@ -216,7 +249,7 @@ func (s *Server) settings(t testing.TB, sources string) string {
 	_, port, err := net.SplitHostPort(s.listen)
 	require.NoError(t, err)
 	return strings.NewReplacer("{work}", s.work, "{sources}", sources, "{port}", port, "{url}", s.URL(), "{user}", me.Username,
-		"{secret}", rand.Text()+rand.Text(), "{lfs}", base64.RawURLEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32])).Replace(`APP_NAME = peer
+		"{secret}", s.secret, "{lfs}", s.lfsSecret).Replace(`APP_NAME = peer
 RUN_USER = {user}
 RUN_MODE = prod
 I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
