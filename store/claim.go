@@ -37,7 +37,8 @@ func (s *Store) Claim(ctx context.Context) (release func() error, err error) {
 	release = func() error {
 		// Not back into the pool, whose connections are closed at some time: the lock ends
 		// with the session.
-		if _, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_all()`); err != nil && !postgresAway(err) {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_all()`)
+		if _, away := postgresAdvice(err); err != nil && !away {
 			return action.fail(errors.Join(err, conn.Close()))
 		}
 		if err := conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {

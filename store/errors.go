@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -37,10 +38,11 @@ func (o op) fail(err error) error {
 	default:
 		if failure.Message = shortage(err); failure.Message != "" {
 			failure.Kind = core.KindResource
-		} else if failure.Message = advice(err); failure.Message == "" {
-			failure.Message = "the database failed"
+			break
 		}
-		if postgresAway(err) {
+		text, away := advice(err)
+		failure.Message = cmp.Or(text, "the database failed")
+		if away {
 			failure.Kind = core.KindResource
 		}
 	}

@@ -48,7 +48,7 @@ func Inspect(ctx context.Context, path string, check bool) (found Inspection, er
 			return Inspection{}, ctx.Err()
 		}
 		found.Damage = err.Error()
-		if text := advice(err); text != "" {
+		if text, _ := advice(err); text != "" {
 			found.Damage = text + ": " + found.Damage
 		}
 	}

@@ -157,34 +157,25 @@ func postgresShortage(code string) string {
 	return ""
 }
 
-// postgresAway reports whether the database could not be asked, for now.
-func postgresAway(err error) bool {
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
-	code := postgresCode(err)
-	return code == "53300" || strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "08") || pgconn.Timeout(err) || errors.Is(err, driver.ErrBadConn)
-}
-
 // postgresAdvice returns what a person should know about an error of PostgreSQL, ""
-// if nothing special.
-func postgresAdvice(err error) string {
+// if nothing special, and whether the database could not be asked, for now.
+func postgresAdvice(err error) (text string, away bool) {
 	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return "PostgreSQL cannot be connected to: " + reason(e.Unwrap())
+		return "PostgreSQL cannot be connected to: " + reason(e.Unwrap()), true
 	}
 	switch code := postgresCode(err); {
 	case code == "53300": // too_many_connections
-		return "PostgreSQL has no connection left for this server, which needs up to ten: raise max_connections or the limit of the role"
+		return "PostgreSQL has no connection left for this server, which needs up to ten: raise max_connections or the limit of the role", true
 	case code == "25006": // read_only_sql_transaction
-		return "the PostgreSQL that was reached is a standby and takes no writes; let the connection string name the primary, or all with target_session_attrs=read-write"
+		return "the PostgreSQL that was reached is a standby and takes no writes; let the connection string name the primary, or all with target_session_attrs=read-write", false
 	case code == "42501": // insufficient_privilege
-		return "the role may not do that in PostgreSQL: it must own the schema"
+		return "the role may not do that in PostgreSQL: it must own the schema", false
 	case strings.HasPrefix(code, "57P"): // admin_shutdown, crash_shutdown, cannot_connect_now
-		return "PostgreSQL is shutting down or starting"
+		return "PostgreSQL is shutting down or starting", true
 	case strings.HasPrefix(code, "08"), pgconn.Timeout(err), errors.Is(err, driver.ErrBadConn):
-		return "the connection to PostgreSQL broke"
+		return "the connection to PostgreSQL broke", true
 	}
-	return ""
+	return "", false
 }
 
 // reason returns the end of an error: pgx names every address that it tried, one a line,

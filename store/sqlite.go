@@ -160,21 +160,22 @@ func shortage(err error) string {
 	return ""
 }
 
-// advice returns what a person should know about err, "" if nothing special.
-func advice(err error) string {
+// advice returns what a person should know about err, "" if nothing special, and whether
+// the database could not be asked, for now: SQLite always can.
+func advice(err error) (text string, away bool) {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return postgresAdvice(err)
 	}
 	switch e.Code() & 0xff { // the primary code; the upper bits are details
 	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
-		return "the database is busy; another process holds its write lock"
+		return "the database is busy; another process holds its write lock", false
 	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
-		return "the database file is damaged or not a database"
+		return "the database file is damaged or not a database", false
 	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
-		return "the database file cannot be opened for writing"
+		return "the database file cannot be opened for writing", false
 	}
-	return ""
+	return "", false
 }
 
 // createFile makes an empty database file that only its owner may read; SQLite

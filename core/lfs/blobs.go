@@ -66,7 +66,13 @@ func (f *Folder) incoming() string { return filepath.Join(f.dir, "incoming") }
 
 // Path returns where the file of an object is, if it is here.
 func (f *Folder) Path(oid OID) string {
-	return filepath.Join(f.dir, "objects", string(oid[:2]), string(oid[2:4]), string(oid))
+	return ObjectPath(f.dir, oid)
+}
+
+// ObjectPath returns where the file of an object is below a folder of objects, that of
+// the data directory or of a backup.
+func ObjectPath(folder string, oid OID) string {
+	return filepath.Join(folder, "objects", string(oid[:2]), string(oid[2:4]), string(oid))
 }
 
 // notHere says that there is no such object.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
-	"github.com/headwater-git/headwater/core/lfs"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
@@ -252,49 +251,6 @@ func (w *writing) try(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	return false, snapshot.WriteTo(ctx, filepath.Join(w.dir, databaseFile))
-}
-
-// linkLFS links the LFS objects of the repositories that are in the backup. One whose
-// bytes are not here is left out: the server has it fetched or pushed again.
-func (w *writing) linkLFS(ctx context.Context, snapshot *store.Snapshot) error {
-	from, to := filepath.Join(w.DataDir, lfsFolder, "objects"), filepath.Join(w.stage, lfsFolder, "objects")
-	for id := range w.reasons {
-		err := snapshot.EachLFSObject(ctx, id, func(o core.LFSObject) error {
-			oid, err := lfs.ParseOID(o.OID)
-			if err != nil {
-				return err
-			}
-			below := filepath.Join(string(oid[:2]), string(oid[2:4]))
-			if err := os.MkdirAll(filepath.Join(to, below), 0o700); err != nil {
-				return err
-			}
-			err = os.Link(filepath.Join(from, below, string(oid)), filepath.Join(to, below, string(oid)))
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
-				return nil
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fillLFS puts the staged LFS objects into the backup.
-func (w *writing) fillLFS() (m ManifestLFS, err error) {
-	staged := filepath.Join(w.stage, lfsFolder)
-	if _, err := os.Stat(staged); errors.Is(err, fs.ErrNotExist) {
-		return m, nil
-	}
-	before := ""
-	if w.before != "" {
-		before = filepath.Join(w.before, lfsFolder)
-	}
-	var copied int64
-	m.Files, m.Bytes, copied, err = transfer(staged, before, filepath.Join(w.dir, lfsFolder))
-	w.copied += copied
-	return m, err
 }
 
 // stageRefs links the refs of a repository, if it has a folder.

@@ -157,20 +157,29 @@ func newTransport(key poolKey) (*http.Transport, error) {
 		t.OnProxyConnectResponse = hosterror.ProxyRefused
 	}
 	if key.caFile != "" {
-		pem, err := os.ReadFile(key.caFile)
+		roots, err := Roots(key.caFile)
 		if err != nil {
 			return nil, err
-		}
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("load the system's certificates: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("no certificate in %q", key.caFile)
 		}
 		t.TLSClientConfig.RootCAs = roots
 	}
 	return t, nil
+}
+
+// Roots returns the system's authorities and those of a file in PEM.
+func Roots(caFile string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("load the system's certificates: %w", err)
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no certificate in %q", caFile)
+	}
+	return roots, nil
 }
 
 // pinnedDial returns a dial function that connects to the address, whatever the

@@ -3,9 +3,7 @@ package remote
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/headwater-git/headwater/core/git/discovery"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/netguard"
@@ -102,16 +101,9 @@ func (t *transports) make(key route) (*http.Transport, error) {
 		made.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
 	if key.caFile != "" {
-		pem, err := os.ReadFile(key.caFile)
+		roots, err := discovery.Roots(key.caFile)
 		if err != nil {
 			return nil, err
-		}
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("load the system's certificates: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("no certificate in %q", key.caFile)
 		}
 		made.TLSClientConfig.RootCAs = roots
 	}

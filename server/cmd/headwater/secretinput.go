@@ -57,3 +57,29 @@ func readSecretBytes(cmd *cobra.Command, file string) ([]byte, error) {
 	}
 	return io.ReadAll(io.LimitReader(in, maxSecret))
 }
+
+// secretInput is a secret that is given in the environment or in a file, but never by a
+// flag, which every user of the machine could read.
+type secretInput struct {
+	name     string // what it is
+	variable string // of the environment
+	flag     string // that names the file
+	file     string // "": none
+	next     string // what to do if the file cannot be read
+}
+
+// read returns the secret, "" if none is given.
+func (i secretInput) read(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
+	value, _ := env(i.variable)
+	switch {
+	case value != "" && i.file != "":
+		return "", usagef("use one of them", "the %s is given twice, in %s and in %s", i.name, i.variable, i.flag)
+	case value != "":
+		return providers.Secret(value), nil
+	}
+	secret, err := readSecret(cmd, i.file)
+	if err != nil {
+		return "", wrapf(err, i.next, "cannot read the %s", i.name)
+	}
+	return secret, nil
+}

@@ -290,36 +290,20 @@ func (o serveOptions) newACME(ctx context.Context, dir dataDir, main, inherited 
 // sealKey returns the keyset of the environment or of --seal-key-file, "" if
 // the data directory's own is meant.
 func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
-	value, _ := env(sealKeyVariable)
-	if value != "" && o.sealKeyFile != "" {
-		return "", usagef("use one of them", "the sealing keyset is given twice, in %s and in --seal-key-file", sealKeyVariable)
-	}
-	if value != "" {
-		return providers.Secret(value), nil
-	}
-	secret, err := readSecret(cmd, o.sealKeyFile)
-	if err != nil {
-		return "", wrapf(err, "give the file of a keyset as DIR/keys/seal.json is one, or leave --seal-key-file out", "cannot read the sealing keyset")
-	}
-	return secret, nil
+	return secretInput{
+		name: "sealing keyset", variable: sealKeyVariable, flag: "--seal-key-file", file: o.sealKeyFile,
+		next: "give the file of a keyset as DIR/keys/seal.json is one, or leave --seal-key-file out",
+	}.read(cmd, env)
 }
 
 // dsn returns the connection string of the environment or of --database-file, "" if
 // SQLite is meant. It has no flag of its own: a flag would show its password to every
 // user of the machine.
 func (o serveOptions) dsn(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
-	value, _ := env(database.Variable)
-	if value != "" && o.databaseFile != "" {
-		return "", usagef("use one of them", "the database is given twice, in %s and in --database-file", database.Variable)
-	}
-	if value != "" {
-		return providers.Secret(value), nil
-	}
-	secret, err := readSecret(cmd, o.databaseFile)
-	if err != nil {
-		return "", wrapf(err, "give a file with one line, such as postgres://headwater@db.example.com/headwater", "cannot read the connection string of the database")
-	}
-	return secret, nil
+	return secretInput{
+		name: "connection string of the database", variable: database.Variable, flag: "--database-file", file: o.databaseFile,
+		next: "give a file with one line, such as postgres://headwater@db.example.com/headwater",
+	}.read(cmd, env)
 }
 
 // public returns the address that clients use, without a slash at its end, or "".
