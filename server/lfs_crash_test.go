@@ -184,9 +184,7 @@ func TestLFS_killed(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, http.StatusOK, status)
 			require.Equal(t, cut, got)
-			usage, err := s.Engine().Services().LFS.Usage(t.Context(), s.Repo(t, local).ID)
-			require.NoError(t, err)
-			require.Equal(t, int64(2), usage.Objects)
+			requireLFSObjects(t, s, local, 2)
 		})
 	}
 }
@@ -236,7 +234,5 @@ func TestLFS_misbehavingUpstream(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, status)
 	require.Contains(t, string(got), "damaged")
 	require.NotContains(t, s.Log.String(), lfstest.Password)
-	usage, err := s.Engine().Services().LFS.Usage(t.Context(), s.Repo(t, local).ID)
-	require.NoError(t, err)
-	require.Equal(t, int64(1), usage.Objects)
+	requireLFSObjects(t, s, local, 1)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
@@ -125,9 +126,7 @@ func TestLFS_client(t *testing.T) {
 	c.Env = second.Env
 	lfsClient(t, c)
 	c.Git("lfs", "push", "--all", s.Remote("team/second"))
-	usage, err = s.Engine().Services().LFS.Usage(t.Context(), s.Repo(t, "team/second").ID)
-	require.NoError(t, err)
-	require.Equal(t, int64(2), usage.Objects)
+	requireLFSObjects(t, s, "team/second", 2)
 }
 
 // TestLFS_locks has two people lock, and one push over the other's lock.
@@ -222,4 +221,15 @@ func TestLFS_forks(t *testing.T) {
 	other := lfsClone(t, s.Client(t, "team/fork"), s.Remote("team/fork"))
 	requireFile(t, other, "a.bin", content)
 	require.Eventually(t, func() bool { return s.Repository(t, "team/fork").DiskBytes > 5000 }, time.Minute, 20*time.Millisecond, "the disk counts them")
+}
+
+// requireLFSObjects waits until a repository has so many objects: who reads along while
+// one is fetched has its bytes before the row is written.
+func requireLFSObjects(t *testing.T, s *servertest.Server, name string, want int64) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		usage, err := s.Engine().Services().LFS.Usage(t.Context(), s.Repo(t, name).ID)
+		assert.NoError(c, err)
+		assert.Equal(c, want, usage.Objects)
+	}, time.Minute, 20*time.Millisecond)
 }

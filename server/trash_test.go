@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -163,7 +164,7 @@ func TestTrash_removesWhatExpired(t *testing.T) {
 		return os.IsNotExist(err)
 	}, 30*time.Second, 20*time.Millisecond)
 	require.Equal(t, http.StatusNotFound, b.undelete(t, mirror, "").Status)
-	require.Contains(t, b.audited(t), "repository.expire")
+	require.Eventually(t, func() bool { return slices.Contains(b.audited(t), "repository.expire") }, 30*time.Second, 20*time.Millisecond)
 }
 
 func TestTrash_now(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 // Store is what the service needs of [core.Store].
 type Store interface {
 	Orgs(ctx context.Context) ([]core.Org, error)
-	FinishDeleteOrg(ctx context.Context, name string) error
+	Tx(ctx context.Context, f func(q core.Queries) error) error
 	Repositories(ctx context.Context, f core.RepositoryFilter) ([]core.ListedRepository, error)
 	core.AuditStore
 }
@@ -108,11 +108,17 @@ func (s *Service) delete(ctx context.Context, org string) error {
 	if failed != nil {
 		return failed
 	}
-	if err := s.o.Store.FinishDeleteOrg(ctx, org); err != nil {
-		return err
+	// Both or neither: who sees that the organisation is gone finds the entry.
+	err := s.o.Store.Tx(context.WithoutCancel(ctx), func(q core.Queries) error {
+		if err := q.FinishDeleteOrg(ctx, org); err != nil {
+			return err
+		}
+		return s.audit(ctx, q, core.AuditEntry{Org: org, Action: "org.deleted"})
+	})
+	if err == nil {
+		s.log.Info("organisation deleted", "org", org)
 	}
-	s.log.Info("organisation deleted", "org", org)
-	return s.audit(ctx, core.AuditEntry{Org: org, Action: "org.deleted"})
+	return err
 }
 
 func (s *Service) remove(ctx context.Context, r core.Repository) error {
@@ -128,11 +134,11 @@ func (s *Service) remove(ctx context.Context, r core.Repository) error {
 	if err != nil {
 		return err
 	}
-	return s.audit(ctx, core.AuditEntry{Org: r.Org, RepoID: r.ID, RepoName: r.Name, Action: "repository.delete"})
+	return s.audit(ctx, s.o.Store, core.AuditEntry{Org: r.Org, RepoID: r.ID, RepoName: r.Name, Action: "repository.delete"})
 }
 
-func (s *Service) audit(ctx context.Context, e core.AuditEntry) error {
+func (s *Service) audit(ctx context.Context, store core.AuditStore, e core.AuditEntry) error {
 	e.At = s.o.Clock.Now()
 	e.ID, e.Actor, e.Outcome = core.NewID("aud", e.At), core.Actor{Subject: Subject, Org: e.Org}, core.OutcomeOK
-	return s.o.Store.AddAudit(context.WithoutCancel(ctx), e)
+	return store.AddAudit(context.WithoutCancel(ctx), e)
 }

@@ -449,8 +449,9 @@ func TestGet_stalls(t *testing.T) {
 		_, err = io.ReadFull(b, buffer)
 		require.NoError(t, err)
 		clock.Advance(time.Minute)
+		clock.Await(time.Minute) // it has looked, and looks again in a minute
 	}
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() {
 		_, err := io.ReadFull(b, buffer)
 		ended <- err
