@@ -11,7 +11,7 @@ import (
 
 // Processes returns the command lines of this process's descendants by pid,
 // those aside that have ended and wait to be reaped.
-func Processes() map[int]string { return (&kin{}).look() }
+func Processes() map[int]string { return (&descendants{}).look() }
 
 // WatchCommands collects the command lines of this process's descendants, all the time
 // until stop is called.
@@ -37,8 +37,8 @@ func watch(look func(map[int]string)) (end func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for k := (kin{}); ; {
-			look(k.look())
+		for d := (descendants{}); ; {
+			look(d.look())
 			select {
 			case <-done:
 				return
@@ -52,11 +52,11 @@ func watch(look func(map[int]string)) (end func()) {
 	}
 }
 
-// kin finds this process's descendants again and again. What was found to be somebody
+// descendants finds this process's descendants again and again. What was found to be somebody
 // else's is not read again, which makes a look at a busy machine cheap.
-type kin struct{ others map[int]bool }
+type descendants struct{ others map[int]bool }
 
-func (k *kin) look() map[int]string {
+func (d *descendants) look() map[int]string {
 	root, parent, others := os.Getpid(), map[int]int{}, map[int]bool{}
 	names, _ := readNames("/proc") // there is one on every Linux
 	for _, name := range names {
@@ -64,7 +64,7 @@ func (k *kin) look() map[int]string {
 		if err != nil {
 			continue
 		}
-		if k.others[pid] {
+		if d.others[pid] {
 			others[pid] = true
 			continue
 		}
@@ -96,7 +96,7 @@ func (k *kin) look() map[int]string {
 			}
 		}
 	}
-	k.others = others // numbers are used again
+	d.others = others // numbers are used again
 	return found
 }
 
