@@ -27,7 +27,7 @@ func TestGate_patternsNameTests(t *testing.T) {
 		}
 	}
 	patterns := regexp.MustCompile(`(?m)^(\w+_tests)='([^']+)'$`).FindAllSubmatch(script, -1)
-	require.Len(t, patterns, 5)
+	require.Len(t, patterns, 6)
 	names := strings.Join(all, "\n")
 	for _, m := range patterns {
 		for word := range strings.SplitSeq(string(m[2]), "|") {

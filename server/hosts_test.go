@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
@@ -248,10 +249,14 @@ func requireSigned(t *testing.T, d delivery, secret string, now time.Time) {
 // TestServer_everyHostEndToEnd follows each kind of host from the stored
 // credential to the detach: a push at the host is here by its webhook alone and
 // goes to a receiver as an event; a push through the server comes back as an echo that
-// costs nothing.
+// costs nothing. Forgejo and Codeberg are spoken to as Gitea is, which is enough where
+// there is little time.
 func TestServer_everyHostEndToEnd(t *testing.T) {
 	t.Parallel()
 	for _, d := range hostCases() {
+		if !longtest.Long() && (d.kind == forgetest.HostForgejo || d.kind == forgetest.HostCodeberg) {
+			continue
+		}
 		t.Run(string(d.kind), func(t *testing.T) {
 			t.Parallel()
 			b := d.start(t, servertest.Options{Webhooks: lab})

@@ -44,21 +44,7 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	var planted secrets
 
 	// Every process of ours is looked at all the time.
-	stop, lines := make(chan struct{}), make(chan map[string]bool)
-	go func() {
-		seen := map[string]bool{}
-		for {
-			for _, line := range servertest.Processes() {
-				seen[line] = true
-			}
-			select {
-			case <-stop:
-				lines <- seen
-				return
-			default:
-			}
-		}
-	}()
+	lines := servertest.WatchCommands()
 
 	var answers []string
 	secret := b.Link(t, mirror, forge, origin)
@@ -115,8 +101,7 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.Status)
 	answers = append(answers, a.Raw)
 
-	close(stop)
-	seen := <-lines
+	seen := lines()
 	for line := range seen {
 		planted.requireNone(t, "a command line", line)
 	}

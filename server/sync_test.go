@@ -203,9 +203,9 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 	head := other.Commit("news")
 	b.forgePush(t, other, "HEAD:main")
 
-	failures := 300
+	failures, each := 150, 30
 	if longtest.Long() {
-		failures = 1000
+		failures, each = 1000, 100
 	}
 	faults := []forgetest.Fault{
 		{Status: 503}, {Status: 401, Body: "Unauthorized"}, {Status: 404, Body: "Repository not found"}, {Status: 429, RetryAfter: time.Hour}, {Drop: true},
@@ -213,10 +213,10 @@ func TestInvariant14_recoversAlone(t *testing.T) {
 	b.Pull(t, mirror)
 	id := b.Repo(t, mirror).ID
 	for n := range failures {
-		// Another reason every hundred times.
-		if n%100 == 0 {
+		// Another reason now and then, each of them once at least.
+		if n%each == 0 {
 			b.forge.ClearFaults()
-			b.forge.Inject(faults[n/100%len(faults)])
+			b.forge.Inject(faults[n/each%len(faults)])
 			if n > 0 {
 				clock.Advance(8 * time.Hour)
 			}

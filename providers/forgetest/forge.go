@@ -55,7 +55,7 @@ type Forge struct {
 	options ForgeOptions
 	rules   hostRules
 	root    string // folder of the repositories
-	hooks   string // core.hooksPath of every push
+	hooks   string // core.hooksPath of a push of which something is refused
 	caFile  string
 	env     []string
 	server  *http.Server

@@ -127,16 +127,16 @@ func decide(rules []Refusal, updates []RefUpdate) decision {
 	return d
 }
 
-// write writes the decision for the git hooks and returns the configuration
-// that makes git ask them.
-func (d decision) write(folder string, updates []RefUpdate) ([]configPair, error) {
+// write writes the decision for the git hooks, which lie in another folder, and returns
+// the configuration that makes git ask them.
+func (d decision) write(folder, hooks string, updates []RefUpdate) ([]configPair, error) {
+	config := []configPair{{"core.hooksPath", hooks}}
 	if d.declined != nil {
-		return nil, writeLines(filepath.Join(folder, "declined"), d.declined.Message)
+		return config, writeLines(filepath.Join(folder, "declined"), d.declined.Message)
 	}
 	if len(d.refs) == 0 {
 		return nil, nil
 	}
-	var config []configPair
 	report := bytes.NewBufferString(pktLine("version=1\n") + "0000")
 	for _, u := range updates {
 		if reason, refused := d.refs[u.Name]; refused {

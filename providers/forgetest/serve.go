@@ -223,7 +223,7 @@ func (f *Forge) serveGit(w *replyWriter, r *http.Request, body io.Reader, servic
 		{"http.receivepack", "true"},
 		{"http.getanyfile", "false"}, // hosts have no dumb HTTP
 		{"safe.directory", "*"},
-		{"core.hooksPath", f.hooks},
+		{"core.hooksPath", os.DevNull}, // a process less than a hook that lets everything pass
 		{"receive.autogc", "false"},
 		{"receive.advertisePushOptions", strconv.FormatBool(f.rules.pushOptions)},
 		{"uploadpack.allowFilter", "true"},
@@ -240,7 +240,7 @@ func (f *Forge) serveGit(w *replyWriter, r *http.Request, body io.Reader, servic
 			return
 		}
 		defer os.RemoveAll(folder)
-		rules, err := decide(append(repo.refusals, f.rules.always), rec.Updates).write(folder, rec.Updates)
+		rules, err := decide(append(repo.refusals, f.rules.always), rec.Updates).write(folder, f.hooks, rec.Updates)
 		if err != nil {
 			f.refuse(w, answer{http.StatusInternalServerError, err.Error()})
 			return

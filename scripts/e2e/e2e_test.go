@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,16 +40,36 @@ type suite struct {
 	sampler  *sampler
 }
 
-// newSuite builds the binary under test, with the race detector if this test
-// has it. The real binary is used, not this one under another name, because
-// what runs as a provider plugin is the image that the server runs from.
+// program is the folder of the binary under test, which TestMain makes.
+var program string
+
+// TestMain builds the binary under test once, with the race detector if these tests have
+// it. The real binary is used, not this one under another name, because what runs as a
+// provider plugin is the image that the server runs from.
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "headwater-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	defer os.RemoveAll(dir)
+	// Without the tables for debuggers, as releases are: they are half of the work.
+	build := exec.Command("go", "build", raceFlag, "-buildvcs=false", "-ldflags=-s -w", "-o", dir, "./server/cmd/headwater")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 2
+	}
+	program = dir
+	return m.Run()
+}
+
+// newSuite starts to look at processes.
 func newSuite(t *testing.T) *suite {
 	t.Helper()
-	s := &suite{bin: t.TempDir(), captured: t.TempDir(), vault: newVault()}
-	build := exec.CommandContext(t.Context(), "go", "build", raceFlag, "-buildvcs=false", "-o", s.bin, "./server/cmd/headwater")
-	build.Dir = filepath.Join("..", "..")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	s := &suite{bin: program, captured: t.TempDir(), vault: newVault()}
 	s.sampler = startSampler(context.WithoutCancel(t.Context()))
 	t.Cleanup(func() { s.sampler.stop() })
 	return s

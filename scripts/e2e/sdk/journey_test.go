@@ -12,11 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/longtest"
 )
 
 // TestPlain_journey takes the calls of the SDK in the words that it does not
-// know yet: by the preferred routes and in the newer vocabulary, and in every
-// mixture with the older ones, on local repositories and on synced ones.
+// know yet: by the preferred routes and in the newer vocabulary, and in mixtures
+// with the older ones, on local repositories and on synced ones: every two of kind,
+// routes and vocabulary meet, and all three where there is time.
 func TestPlain_journey(t *testing.T) {
 	t.Parallel()
 	host := newFake(t)
@@ -29,7 +31,7 @@ func journeys(t *testing.T, b *bench, host upstream) {
 		for _, kind := range kinds() {
 			for _, legacy := range []bool{false, true} {
 				for _, older := range []bool{false, true} {
-					if testing.Short() && legacy != older {
+					if !longtest.Long() && (kind == synced) != (legacy == older) {
 						continue
 					}
 					name := fmt.Sprintf("%s legacy=%t older=%t", kind, legacy, older)

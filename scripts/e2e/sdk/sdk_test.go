@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core/longtest"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
 
@@ -50,9 +51,13 @@ func TestSDK_syncedRepositories(t *testing.T) {
 // 64 MiB pass through it: less than one of them.
 const largeGrowth = 48
 
+// A synced repository needs as much memory as a local one, and the way to its host.
 func TestSDK_largeFiles(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds() {
+		if k == local && !longtest.Long() {
+			continue
+		}
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			b := startBench(t, "measured", newFake(t))

@@ -11,17 +11,67 @@ import (
 
 // Processes returns the command lines of this process's descendants by pid,
 // those aside that have ended and wait to be reaped.
-func Processes() map[int]string { return descendants(os.Getpid()) }
+func Processes() map[int]string { return (&descendants{}).look() }
 
-func descendants(root int) map[int]string {
-	parent := map[int]int{}
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
+// WatchCommands collects the command lines of this process's descendants, all the time
+// until stop is called.
+func WatchCommands() (stop func() map[string]bool) {
+	lines := map[string]bool{}
+	end := watch(func(now map[int]string) {
+		for _, line := range now {
+			lines[line] = true
+		}
+	})
+	return func() map[string]bool {
+		end()
+		return lines
+	}
+}
+
+// pause is how long a watcher rests between two looks. The processes that are looked for
+// live for some milliseconds, and a look takes some.
+const pause = 3 * time.Millisecond
+
+// watch calls look with this process's descendants again and again until it is ended.
+func watch(look func(map[int]string)) (end func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for d := (descendants{}); ; {
+			look(d.look())
+			select {
+			case <-done:
+				return
+			case <-time.After(pause):
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// descendants finds this process's descendants again and again. What was found to be somebody
+// else's is not read again, which makes a look at a busy machine cheap.
+type descendants struct{ others map[int]bool }
+
+func (d *descendants) look() map[int]string {
+	root, parent, others := os.Getpid(), map[int]int{}, map[int]bool{}
+	names, _ := readNames("/proc") // there is one on every Linux
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if d.others[pid] {
+			others[pid] = true
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join("/proc", name, "stat"))
 		if err != nil {
 			continue // ended meanwhile
 		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		// The name in parentheses may hold anything; the rest is plain.
 		_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')'):]), " ")
 		fields := strings.Fields(rest)
@@ -32,18 +82,32 @@ func descendants(root int) map[int]string {
 	}
 	found := map[int]string{}
 	for pid := range parent {
-		for up := parent[pid]; up > 1; up = parent[up] {
-			if up != root {
-				continue
-			}
+		up := pid
+		for up > 1 && up != root {
+			up = parent[up]
+		}
+		switch {
+		case up != root:
+			others[pid] = true
+		case pid != root:
 			line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 			if err == nil {
 				found[pid] = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
 			}
-			break
 		}
 	}
+	d.others = others // numbers are used again
 	return found
+}
+
+// readNames returns the names in a folder.
+func readNames(folder string) ([]string, error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 // waitForChildren waits until this process has no descendants and returns those
@@ -84,29 +148,20 @@ type Memory struct {
 // WatchMemory looks at this process's descendants all the time until stop is
 // called.
 func WatchMemory() (stop func() Memory) {
-	done, ended := make(chan struct{}), make(chan Memory)
-	go func() {
-		var most Memory
-		for {
-			now := Memory{}
-			for pid, line := range Processes() {
-				now.Bytes += anonymous(pid)
-				if strings.Contains(strings.SplitN(line, " ", 2)[0], "git") {
-					now.Processes++
-				}
-			}
-			most = Memory{max(most.Bytes, now.Bytes), max(most.Processes, now.Processes)}
-			select {
-			case <-done:
-				ended <- most
-				return
-			case <-time.After(5 * time.Millisecond):
+	var most Memory
+	end := watch(func(processes map[int]string) {
+		now := Memory{}
+		for pid, line := range processes {
+			now.Bytes += anonymous(pid)
+			if strings.Contains(strings.SplitN(line, " ", 2)[0], "git") {
+				now.Processes++
 			}
 		}
-	}()
+		most = Memory{max(most.Bytes, now.Bytes), max(most.Processes, now.Processes)}
+	})
 	return func() Memory {
-		close(done)
-		return <-ended
+		end()
+		return most
 	}
 }
 
