@@ -78,7 +78,7 @@ type SyncState struct {
 	Served        int64
 	Tried         int64     // the newest generation whose run has ended, well or not
 	WantedRef     string    // limit of the waiting request; "" means all branches and tags
-	Trigger       string    // what raised Wanted last: "api", "create", "push", "poll", "retry", "webhook"
+	Trigger       string    // of the run that is wanted: "api", "create", "push", "poll", "retry", "webhook"
 	NextAttemptAt time.Time // zero: at once, if there is work
 	Failures      int       // consecutive
 	Runs          int64     // finished runs

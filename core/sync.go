@@ -5,12 +5,21 @@ import (
 	"time"
 )
 
+// Triggers of a run that a user requested. Those of the server's own are in
+// core/schedule.
+const (
+	TriggerAPI    = "api"    // pull-upstream
+	TriggerCreate = "create" // a public or App repository was made
+)
+
 // SyncStore keeps sync states and runs.
 type SyncStore interface {
 	SyncState(ctx context.Context, repoID string) (SyncState, error)
 	// RequestSync raises Wanted and returns it. A request for another ref than
 	// a waiting one widens that to all refs. It clears NextAttemptAt: a person
-	// or webhook that asks is served at once, whatever the back-off.
+	// or webhook that asks is served at once, whatever the back-off. A waiting
+	// request of a user ([TriggerAPI], [TriggerCreate]) that no run has tried keeps its trigger,
+	// so that the run which serves it is run as that user's.
 	RequestSync(ctx context.Context, repoID, trigger, ref string) (int64, error)
 	// TakeSync starts serving: it returns the state as of now, and clears
 	// WantedRef so that later requests start afresh.

@@ -35,16 +35,17 @@ func (q *queries) SyncState(ctx context.Context, repoID string) (core.SyncState,
 	return s, op{name: "read sync state", subject: repoID, missing: noSyncState}.fail(err)
 }
 
-// RequestSync implements [core.SyncStore].
+// RequestSync implements [core.SyncStore]. While wanted is beyond served, taken and
+// tried, a request waits that no run has begun to serve.
 func (q *queries) RequestSync(ctx context.Context, repoID, trigger, ref string) (wanted int64, err error) {
 	err = q.write(ctx, func(tx runner) error {
 		return tx.QueryRowContext(ctx, `
 			UPDATE sync_states SET
 				wanted = wanted + 1,
 				wanted_ref = CASE WHEN wanted > served AND wanted > taken AND wanted_ref <> $1 THEN '' ELSE $1 END,
-				cause = $2,
+				cause = CASE WHEN wanted > served AND wanted > taken AND wanted > tried AND cause IN ($4, $5) THEN cause ELSE $2 END,
 				next_attempt_at = 0
-			WHERE repo_id = $3 RETURNING wanted`, ref, trigger, repoID).Scan(&wanted)
+			WHERE repo_id = $3 RETURNING wanted`, ref, trigger, repoID, core.TriggerAPI, core.TriggerCreate).Scan(&wanted)
 	})
 	return wanted, op{name: "request sync", subject: repoID, missing: noSyncState}.fail(err)
 }

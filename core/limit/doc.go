@@ -9,7 +9,9 @@
 //
 // A request has one slot, however many processes it runs one after the other:
 // nobody who holds a slot ever waits for another one, so no two can wait for
-// each other. The HTTP layers open a request with [Limiter.Request], the core
+// each other. Heavy work has places of its own ([Work]), and so have requests whose
+// bodies are held in memory ([Hold]); they are taken in the order body, slot, work.
+// The HTTP layers open a request with [Limiter.Request], the core
 // calls [Take] where it is about to start git, and what was taken goes back
 // when the request ends. Work of the server itself (syncs, maintenance) has
 // bounds of its own and takes no slots.

@@ -107,8 +107,11 @@ func PlacesFor(memory int64) int {
 // Limiter hands out slots. It is safe for concurrent use.
 type Limiter struct {
 	o     Options
-	work  *Limiter // nil: this is the one of the heavy work
+	work  *Limiter // nil: this is the one of the heavy work, or of the bodies
 	heavy bool
+	// bodies are places for requests whose bodies are held in memory. They are apart
+	// from the slots, which nobody has who waits for a place.
+	bodies *Limiter
 
 	mu        sync.Mutex
 	running   int
@@ -141,6 +144,9 @@ func New(o Options) *Limiter {
 		Waiting: 4 * o.Server, Wait: o.Wait, Clock: o.Clock, Queued: o.Queued,
 	})
 	l.work.heavy = true
+	// What a request holds it holds until its end, so as many places as slots: who waits
+	// for the one could not have the other either.
+	l.bodies = newLimiter(o)
 	return l
 }
 

@@ -13,6 +13,7 @@ type lease struct {
 	mu      sync.Mutex
 	key     Key
 	release func() // nil: it has no slot
+	held    func() // gives back the place of its body; nil: it has none
 	ended   bool
 }
 
@@ -70,6 +71,33 @@ func (r *lease) free(ended bool) {
 		r.release()
 	}
 	r.release, r.ended = nil, r.ended || ended
+	if r.ended && r.held != nil {
+		r.held()
+		r.held = nil
+	}
+}
+
+// Hold gives the request of ctx a place for a body in memory, until it ends. It must be
+// called before the body is read, and before [Take]: a caller may send large bodies on
+// any number of connections, and slowly. The place counts for the repository, "" if the
+// request is about none. A context of no request needs none. Errors: those of
+// [Limiter.Acquire].
+func Hold(ctx context.Context, repository string) error {
+	r, ok := ctx.Value(leaseKey{}).(*lease)
+	if !ok {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held != nil || r.ended {
+		return nil
+	}
+	held, err := r.limiter.bodies.Acquire(ctx, Key{Caller: r.caller, Repository: repository})
+	if err != nil {
+		return err
+	}
+	r.held = held
+	return nil
 }
 
 // Work waits until a request may begin a piece of heavy work, on top of the

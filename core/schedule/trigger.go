@@ -1,9 +1,11 @@
 package schedule
 
+import "github.com/headwater-git/headwater/core"
+
 // Triggers of a run, as its row records them.
 const (
-	TriggerAPI        = "api"        // pull-upstream
-	TriggerCreate     = "create"     // a public or App repository was made
+	TriggerAPI        = core.TriggerAPI
+	TriggerCreate     = core.TriggerCreate
 	TriggerPush       = "push"       // a push found the local copy behind
 	TriggerWebhook    = "webhook"    // the host announced a change
 	TriggerCredential = "credential" // what failed may work with a new credential

@@ -12,6 +12,7 @@ import (
 	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/mirror/mirrortest"
 	"github.com/headwater-git/headwater/core/push"
+	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/forgetest"
 )
@@ -78,6 +79,49 @@ func TestInvariant25_noWriteToAnImpostorThatTheAPIDidNotName(t *testing.T) {
 	b.Clock.Advance(2 * time.Minute)
 	require.False(t, side(b, r, "evil", one).OK())
 	require.Equal(t, core.UpstreamReplaced, b.State(r).UpstreamState)
+}
+
+// A user's sync asks the host each time, although its listing equals the copy and the
+// id was confirmed a moment ago: whatever triggers come after the request and before
+// its run. A sync of the server's own does not.
+func TestInvariant25_syncOfAUserAlwaysAsks(t *testing.T) {
+	t.Parallel()
+	request := func(b *mirrortest.Bench, r core.Repository, trigger, ref string) int64 {
+		b.Helper()
+		gen, err := b.Schedule.Request(t.Context(), r.ID, trigger, ref)
+		require.NoError(b, err)
+		return gen
+	}
+	for name, ref := range map[string]string{"all refs": "", "one ref": "main"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, api := newStatusBench(t)
+			r, _ := b.Mirrored("a")
+			for range 3 {
+				asked := api.count()
+				require.NoError(t, b.Sync(r, ref))
+				require.Equal(t, asked+1, api.count(), "although nothing is new")
+			}
+			for _, trigger := range []string{schedule.TriggerWebhook, schedule.TriggerPush, schedule.TriggerPoll, schedule.TriggerRecovery} {
+				asked := api.count()
+				if ref == "" { // a run for one ref fetches it, and asks meanwhile
+					require.NoError(t, b.Wait(r, request(b, r, trigger, ref)))
+					require.Equal(t, asked, api.count(), "a sync by %s asks although no user waits for it", trigger)
+				}
+				b.Halt() // both requests wait for the same run
+				gen := request(b, r, schedule.TriggerAPI, ref)
+				request(b, r, trigger, ref)
+				b.Start()
+				require.NoError(t, b.Wait(r, gen))
+				require.Equal(t, asked+1, api.count(), "the request by %s that came later hides the user's", trigger)
+			}
+
+			replace(b, "acme/a")
+			err := b.Sync(r, ref)
+			require.ErrorContains(t, err, "another repository")
+			require.Equal(t, core.UpstreamReplaced, b.State(r).UpstreamState)
+		})
+	}
 }
 
 func TestService_Confirm_apiDown(t *testing.T) {

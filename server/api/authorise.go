@@ -31,10 +31,20 @@ type call struct {
 func (c *call) ctx() context.Context { return c.r.Context() }
 
 // body is [readBody].
-func (c *call) body(dest any) error { return readBody(c.w, c.r, c.grace, dest) }
+func (c *call) body(dest any) error {
+	if err := middleware.HoldBody(c.w, c.r, c.repo.ID); err != nil {
+		return err
+	}
+	return readBody(c.w, c.r, c.grace, dest)
+}
 
 // change is [readChange] for an operation to begin with.
-func (c *call) change(dest any) error { return readChange(c.w, c.r, c.grace, dest) }
+func (c *call) change(dest any) error {
+	if err := middleware.HoldBody(c.w, c.r, c.repo.ID); err != nil {
+		return err
+	}
+	return readChange(c.w, c.r, c.grace, dest)
+}
 
 // answer answers with body as JSON, for an operation to end with. A read has an ETag.
 func (c *call) answer(status int, body any) error {

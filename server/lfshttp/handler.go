@@ -28,7 +28,7 @@ const mediaType = "application/vnd.git-lfs+json"
 
 const (
 	// maxBody bounds the bodies of requests that are no objects, in bytes.
-	maxBody = 8 << 20
+	maxBody = 2 << 20
 	// maxObjects bounds the objects of a batch. git-lfs asks for a hundred.
 	maxObjects = 10_000
 )
@@ -343,15 +343,25 @@ func (h *Handler) read(c *call, into any) error {
 	if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != mediaType && kind != "application/json" {
 		return core.Errorf(core.KindInvalid, "the body must be of the type %s", mediaType)
 	}
-	c.r.Body = http.MaxBytesReader(c, c.r.Body, maxBody)
-	raw, err := io.ReadAll(middleware.NewPaced(c, c.r, middleware.BodyGrace))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &core.Error{Kind: core.KindTooLarge, Message: "the request is larger than " + strconv.Itoa(maxBody) + " bytes; ask for fewer objects at once"}
+	if err := middleware.HoldBody(c, c.r, c.repo.ID); err != nil {
+		return err
 	}
+	raw, err := io.ReadAll(io.LimitReader(middleware.NewPaced(c, c.r, middleware.BodyGrace), maxBody+1))
 	if err != nil {
 		return middleware.BodyError(err)
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
+	if len(raw) > maxBody {
+		middleware.DiscardBody(c, c.r)
+		return &core.Error{Kind: core.KindTooLarge, Message: "the request is larger than " + strconv.Itoa(maxBody) + " bytes; ask for fewer objects at once"}
+	}
+	if err := middleware.CheckText(raw); err != nil {
+		return err
+	}
+	err = json.Unmarshal(raw, into)
+	if own, ok := errors.AsType[*core.Error](err); ok {
+		return own
+	}
+	if err != nil {
 		return &core.Error{Kind: core.KindInvalid, Message: "the body is not the JSON that is expected here", Err: err}
 	}
 	return nil

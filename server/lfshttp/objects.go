@@ -1,6 +1,8 @@
 package lfshttp
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +30,35 @@ type batchRequest struct {
 	Transfers []string      `json:"transfers"`
 	Ref       *refBody      `json:"ref"`
 	HashAlgo  string        `json:"hash_algo"`
-	Objects   []objectBody  `json:"objects"`
+	Objects   objectList    `json:"objects"`
+}
+
+// objectList is the objects of a batch, which are counted while they are decoded: the
+// shortest take ten times as much memory as they are sent with.
+type objectList []objectBody
+
+// UnmarshalJSON implements [json.Unmarshaler]. KindTooLarge for more than maxObjects.
+func (l *objectList) UnmarshalJSON(raw []byte) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	switch open, err := d.Token(); {
+	case err != nil:
+		return err
+	case open == nil: // null
+		return nil
+	case open != json.Delim('['):
+		return core.Errorf(core.KindInvalid, "objects must be a list")
+	}
+	for d.More() {
+		if len(*l) == maxObjects {
+			return core.Errorf(core.KindTooLarge, "a batch may name %s, and names more; ask for fewer at once", core.Count(maxObjects, "object"))
+		}
+		var o objectBody
+		if err := d.Decode(&o); err != nil {
+			return err
+		}
+		*l = append(*l, o)
+	}
+	return nil
 }
 
 // objectBody is an object in a request.
@@ -88,8 +118,6 @@ func (h *Handler) batch(c *call) error {
 		return errHash
 	case len(body.Transfers) > 0 && !slices.Contains(body.Transfers, basicTransfer):
 		return core.Errorf(core.KindInvalid, "only the transfer %q is served", basicTransfer)
-	case len(body.Objects) > maxObjects:
-		return core.Errorf(core.KindTooLarge, "a batch may name %s, and names %d; ask for fewer at once", core.Count(maxObjects, "object"), len(body.Objects))
 	case !upload && c.target.imports:
 		return core.Errorf(core.KindPermission, "the import remote takes uploads only; read from /%s.git", c.target.name)
 	}

@@ -16,6 +16,32 @@ var syncTests = []namedTest{
 		require.Equal(f, int64(1), wanted)
 		same(f, core.SyncState{RepoID: r.ID, Wanted: 1, WantedRef: "refs/heads/a", Trigger: "webhook"}, f.sync(r.ID))
 	}},
+	{"a waiting request of a user keeps its trigger until it is tried", func(f *fixture) {
+		request := func(repoID, trigger string) string {
+			_, err := f.store.RequestSync(f.ctx, repoID, trigger, "")
+			require.NoError(f, err)
+			return f.sync(repoID).Trigger
+		}
+		f.org("acme")
+		for _, user := range []string{core.TriggerAPI, core.TriggerCreate} {
+			r := f.create(synced("acme", user))
+			require.Equal(f, "push", request(r.ID, "push"))
+			require.Equal(f, user, request(r.ID, user), "a user's replaces any")
+			require.Equal(f, user, request(r.ID, "webhook"))
+			taken := f.take(r.ID)
+			require.Equal(f, user, taken.Trigger)
+			require.Equal(f, "poll", request(r.ID, "poll"), "the run that serves the user has begun")
+			require.Equal(f, user, request(r.ID, user), "another one, while that runs")
+			require.Equal(f, user, request(r.ID, "webhook"))
+			taken.Tried = taken.Wanted
+			f.save(taken)
+			taken = f.take(r.ID)
+			require.Equal(f, user, taken.Trigger)
+			taken.Tried = taken.Wanted
+			f.save(taken)
+			require.Equal(f, "webhook", request(r.ID, "webhook"), "a run that failed has served the user, too")
+		}
+	}},
 	{"waiting requests fold", func(f *fixture) {
 		f.org("acme")
 		for _, tt := range []struct {
