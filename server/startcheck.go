@@ -32,18 +32,13 @@ func checkDataDir(ctx context.Context, o Options) error {
 		return err
 	}
 	if found.Repositories == 0 && found.Damage == "" {
-		folders, err := repo.Populated(o.DataDir)
-		if err != nil {
-			return fmt.Errorf("look at the repositories of the data directory: %w", err)
+		what := "has no repository"
+		if found.Missing {
+			what = "is missing or empty"
 		}
-		if len(folders) > 0 {
-			what := "has no repository"
-			if found.Missing {
-				what = "is missing or empty"
-			}
-			return core.Errorf(core.KindPrecondition,
-				"the database %s %s, but %s can be found beside it, as %s: bring the database back (headwater restore BACKUP into another folder, or your own copy), or take the repositories into a new one: headwater doctor --adopt --data %s",
-				path, what, core.Count(len(folders), "repository"), folders[0], o.DataDir)
+		if err := refuseFolders(o.DataDir, "the database "+path+" "+what,
+			"bring the database back (headwater restore BACKUP into another folder, or your own copy), or take the repositories into a new one: headwater doctor --adopt --data "+o.DataDir); err != nil {
+			return err
 		}
 	}
 	if o.SealKey != "" || found.Sealed == 0 {
@@ -58,8 +53,8 @@ func checkDataDir(ctx context.Context, o Options) error {
 	return nil
 }
 
-// checkDatabase is checkDataDir for a database that is not in the data directory, which
-// has to be opened to be looked at.
+// checkDatabase refuses to start on an empty database that is not in the data directory,
+// and so has to be opened to be looked at, if the data directory has repositories.
 func checkDatabase(ctx context.Context, o Options, st *store.Store) error {
 	if o.Database == "" {
 		return nil
@@ -68,14 +63,19 @@ func checkDatabase(ctx context.Context, o Options, st *store.Store) error {
 	if err != nil || len(known) > 0 {
 		return err
 	}
-	folders, err := repo.Populated(o.DataDir)
+	return refuseFolders(o.DataDir, "the PostgreSQL database has no repository", "bring the database back from its backup, or choose an empty data directory")
+}
+
+// refuseFolders returns KindPrecondition if the data directory has folders of
+// repositories, which the database has not: state says what is the matter with it, next
+// what to do.
+func refuseFolders(dataDir, state, next string) error {
+	folders, err := repo.Populated(dataDir)
 	if err != nil {
 		return fmt.Errorf("look at the repositories of the data directory: %w", err)
 	}
-	if len(folders) > 0 {
-		return core.Errorf(core.KindPrecondition,
-			"the PostgreSQL database has no repository, but there are folders of %s in %s, as %s: bring the database back from its backup, or choose an empty data directory",
-			core.Count(len(folders), "repository"), o.DataDir, folders[0])
+	if len(folders) == 0 {
+		return nil
 	}
-	return nil
+	return core.Errorf(core.KindPrecondition, "%s, but there are folders of %s in %s, as %s: %s", state, core.Count(len(folders), "repository"), dataDir, folders[0], next)
 }

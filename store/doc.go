@@ -20,8 +20,8 @@
 // # Portable SQL
 //
 // Queries use $1 parameters, which both SQLite and PostgreSQL number alike, and
-// no function that only one of them has. What differs by engine is kept in
-// sqlite.go and in a folder of migrations. Times are stored as microseconds
+// no function that only one of them has. What differs by engine is a dialect, in the
+// files that are named after the engine, and a folder of migrations. Times are stored as microseconds
 // since 1970 UTC in integers: they compare alike everywhere, "not after now"
 // includes the zero time, which is 0, and no driver parses or formats them. So
 // times come back in UTC, cut to microseconds.

@@ -25,24 +25,20 @@ func (o op) fail(err error) error {
 		return nil
 	}
 	failure := &core.Error{Kind: core.KindInternal, Op: o.name, Subject: o.subject, Err: err}
+	f := faultOf(err)
 	inner, classified := errors.AsType[*core.Error](err)
 	switch {
 	case classified:
 		failure.Kind, failure.Message, failure.Err = inner.Kind, inner.Message, inner.Err
-	case errors.Is(err, sql.ErrNoRows), isOrphan(err):
+	case errors.Is(err, sql.ErrNoRows), f.orphan:
 		failure.Kind, failure.Message = core.KindNotFound, o.missing
-	case isUnique(err):
+	case f.unique:
 		failure.Kind, failure.Message = core.KindConflict, o.taken
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		failure.Message = "it was given up before it was done"
 	default:
-		if failure.Message = shortage(err); failure.Message != "" {
-			failure.Kind = core.KindResource
-			break
-		}
-		text, away := advice(err)
-		failure.Message = cmp.Or(text, "the database failed")
-		if away {
+		failure.Message = cmp.Or(f.shortage, f.advice, "the database failed")
+		if f.shortage != "" || f.away {
 			failure.Kind = core.KindResource
 		}
 	}

@@ -48,7 +48,7 @@ func Inspect(ctx context.Context, path string, check bool) (found Inspection, er
 			return Inspection{}, ctx.Err()
 		}
 		found.Damage = err.Error()
-		if text, _ := advice(err); text != "" {
+		if text := faultOf(err).advice; text != "" {
 			found.Damage = text + ": " + found.Damage
 		}
 	}

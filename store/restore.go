@@ -18,12 +18,6 @@ type Restored struct {
 	Held        int       // pending deliveries
 }
 
-// seqShift makes positions of events of a time: 2^20 for each second. No server writes
-// so many events for long, so what begins at a later time begins above all that was
-// ever given before, by this database or by one that it is a copy of. Until the year
-// 2242 positions stay below 2^53, above which JavaScript rounds.
-const seqShift = 20
-
 // versionJump is by how much a restore raises the versions of repositories, for caches
 // that know answers by version.
 const versionJump = 1 << 20
@@ -34,37 +28,19 @@ const versionJump = 1 << 20
 // without, are mirrored anew.
 func (s *Store) MarkRestored(ctx context.Context, backupAt, now time.Time, empty []string) error {
 	action := op{name: "mark the database as restored"}
-	if s.alone != nil {
-		return action.fail(core.Errorf(core.KindPrecondition, "a backup is restored into SQLite, not into PostgreSQL"))
-	}
 	return action.fail(s.write(ctx, func(tx runner) error {
-		var last int64
-		if err := tx.QueryRowContext(ctx, `SELECT MAX(COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), (SELECT seq FROM outbox))`).Scan(&last); err != nil {
+		last, err := s.dialect.renumber(ctx, tx, now)
+		if err != nil {
 			return err
 		}
-		base := max(now.Unix()<<seqShift, last+1<<seqShift)
 		set := func(query string, args ...any) error {
 			_, err := tx.ExecContext(ctx, query, args...)
-			return err
-		}
-		// The row is there once there was an event.
-		if err := set(`DELETE FROM sqlite_sequence WHERE name = 'events'`); err != nil {
-			return err
-		}
-		if err := set(`INSERT INTO sqlite_sequence (name, seq) VALUES ('events', $1)`, base); err != nil {
-			return err
-		}
-		// Servers that have read revocations that are lost now must not miss the next ones.
-		if err := set(`DELETE FROM sqlite_sequence WHERE name = 'revocations'`); err != nil {
-			return err
-		}
-		if err := set(`INSERT INTO sqlite_sequence (name, seq) VALUES ('revocations', $1)`, base); err != nil {
 			return err
 		}
 		if err := set(`
 			INSERT INTO restores (id, backup_at, restored_at, first_seq, confirmed_at) VALUES (1, $1, $2, $3, 0)
 			ON CONFLICT (id) DO UPDATE SET backup_at = $1, restored_at = $2, first_seq = $3, confirmed_at = 0`,
-			micros(backupAt), micros(now), base+1); err != nil {
+			micros(backupAt), micros(now), last+1); err != nil {
 			return err
 		}
 		if err := set(`UPDATE repositories SET version = version + $1`, versionJump); err != nil {

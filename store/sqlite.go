@@ -12,14 +12,13 @@ import (
 
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
-	sqlitelib "modernc.org/sqlite/lib"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
 )
 
-// This file holds all that is SQLite's own. A twin for another database has a
-// file like it and a folder of migrations; the rest is shared.
+// This file and the others named sqlite hold what a running store has to know of
+// SQLite; inspect.go and snapshot.go read a file of it that nobody serves or that is in use.
 
 const (
 	// maxReaders bounds the read-only connections; each has a page cache of up
@@ -93,89 +92,6 @@ func dsn(path string, params url.Values) string {
 	params.Set("_error_rc", "1") // no message of another operation in an error
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}
 	return u.String()
-}
-
-// isUnique reports whether err says that a unique value exists already.
-func isUnique(err error) bool {
-	if postgresCode(err) == uniqueViolation {
-		return true
-	}
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return false
-	}
-	switch e.Code() {
-	case sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY,
-		// The trigger that keeps audit entries from being replaced: the only one
-		// that a statement of this package can meet.
-		sqlitelib.SQLITE_CONSTRAINT_TRIGGER:
-		return true
-	}
-	return false
-}
-
-// isOrphan reports whether err says that a row which is referred to is missing.
-func isOrphan(err error) bool {
-	if postgresCode(err) == foreignKeyViolation {
-		return true
-	}
-	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && e.Code() == sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY
-}
-
-// databaseFile is how sentences name the database.
-const databaseFile = "the database (headwater.db in " + core.DataDirectory + ")"
-
-// shortage returns the sentence for what the machine ran out of according to SQLite, ""
-// if that is not why it failed. Of the system's errors SQLite tells ENOSPC alone apart
-// (os_unix.c: unixWrite, robust_open, unixOpenSharedMemory).
-func shortage(err error) string {
-	if short, ok := core.ShortageOf(err); ok { // of a file that this package opened
-		return short.Sentence(databaseFile)
-	}
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return postgresShortage(postgresCode(err))
-	}
-	var cause error
-	switch e.Code() {
-	case sqlitelib.SQLITE_FULL:
-		cause = unix.ENOSPC
-	case sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_IOERR_SHMOPEN:
-		// No file of any kind can be opened: then it is not this one's fault.
-		f, openErr := os.Open(os.DevNull)
-		if openErr == nil {
-			_ = f.Close()
-		}
-		cause = openErr
-	case sqlitelib.SQLITE_NOMEM, sqlitelib.SQLITE_IOERR_NOMEM:
-		return "the database ran out of memory; try again later, or have the operator give the machine more"
-	case sqlitelib.SQLITE_IOERR_WRITE, sqlitelib.SQLITE_IOERR_FSYNC, sqlitelib.SQLITE_IOERR_DIR_FSYNC, sqlitelib.SQLITE_IOERR_TRUNCATE,
-		sqlitelib.SQLITE_IOERR_SHMSIZE, sqlitelib.SQLITE_IOERR_SHMMAP:
-		return core.UnwritableSentence(databaseFile)
-	}
-	if short, ok := core.ShortageOf(cause); ok {
-		return short.Sentence(databaseFile)
-	}
-	return ""
-}
-
-// advice returns what a person should know about err, "" if nothing special, and whether
-// the database could not be asked, for now: SQLite always can.
-func advice(err error) (text string, away bool) {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return postgresAdvice(err)
-	}
-	switch e.Code() & 0xff { // the primary code; the upper bits are details
-	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
-		return "the database is busy; another process holds its write lock", false
-	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
-		return "the database file is damaged or not a database", false
-	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
-		return "the database file cannot be opened for writing", false
-	}
-	return "", false
 }
 
 // createFile makes an empty database file that only its owner may read; SQLite

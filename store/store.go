@@ -67,19 +67,17 @@ type Store struct {
 	clock    core.Clock
 	watchers watchers
 	wrote    func(waited, held time.Duration)
-	// alone waits, at the begin of a transaction of the writer, until no other one
-	// writes; nil where beginning one does.
-	alone func(ctx context.Context, tx runner) error
-	// stepwise is set where an error inside a transaction ends it unless it is undone
-	// to a savepoint.
-	stepwise bool
+	dialect  dialect
 	// epoch is that of the claim; 0: nothing is claimed.
 	epoch atomic.Int64
 }
 
-// newStore returns a store without queries.
-func newStore(writer, reader *sql.DB, opts Options) *Store {
-	return &Store{writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock, wrote: opts.Wrote}
+// newStore returns the store over two pools of one database. What is outside a
+// transaction is read by read.
+func newStore(d dialect, writer, reader *sql.DB, read runner, opts Options) *Store {
+	s := &Store{dialect: d, writer: writer, reader: reader, logger: opts.Logger, clock: opts.Clock, wrote: opts.Wrote}
+	s.queries = queries{read: read, write: s.write, writeAll: s.write, eventsAdded: s.watchers.tell, sealer: opts.Sealer, clock: opts.Clock}
+	return s
 }
 
 var _ core.Store = (*Store)(nil)
@@ -125,13 +123,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, action.fail(errors.Join(err, writer.Close()))
 	}
-
-	s := newStore(writer, reader, opts)
-	s.queries = queries{
-		read: &prepared{DB: reader}, write: s.write, writeAll: s.write, eventsAdded: s.watchers.tell,
-		sealer: opts.Sealer, clock: opts.Clock,
-	}
-	return s, nil
+	return newStore(sqliteDialect{}, writer, reader, &prepared{DB: reader}, opts), nil
 }
 
 // Tx implements [core.Store]. A method of q that fails leaves the transaction
@@ -141,15 +133,10 @@ func (s *Store) Tx(ctx context.Context, f func(q core.Queries) error) error {
 	var inner error
 	eventsAdded := false
 	err := s.write(ctx, func(tx runner) error {
-		undone := func(ctx context.Context, f func(runner) error) error { return savepoint(ctx, tx, f) }
-		single := func(_ context.Context, f func(runner) error) error { return f(tx) }
-		if s.stepwise {
-			single = undone
-		}
 		inner = f(&queries{
 			read:        tx,
-			write:       single,
-			writeAll:    undone,
+			write:       func(ctx context.Context, f func(runner) error) error { return s.dialect.attempt(ctx, tx, f) },
+			writeAll:    func(ctx context.Context, f func(runner) error) error { return savepoint(ctx, tx, f) },
 			eventsAdded: func() { eventsAdded = true },
 			sealer:      s.sealer,
 			clock:       s.clock,
@@ -176,13 +163,11 @@ func (s *Store) write(ctx context.Context, f func(tx runner) error) error {
 	// own error is of no use: a transaction that cannot be rolled back is
 	// ended by closing its connection, which database/sql does.
 	defer func() { _ = tx.Rollback() }()
-	if s.alone != nil {
-		if err := s.alone(ctx, tx); err != nil {
-			return fmt.Errorf("begin: %w", err)
-		}
-		if err := s.checkClaim(ctx, tx); err != nil {
-			return fmt.Errorf("begin: %w", err)
-		}
+	if err := s.dialect.takeTurn(ctx, tx); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := s.checkClaim(ctx, tx); err != nil {
+		return fmt.Errorf("begin: %w", err)
 	}
 	began := s.clock.Now()
 	defer func() { s.wrote(began.Sub(asked), s.clock.Now().Sub(began)) }()

@@ -33,8 +33,7 @@ const (
 	stallTime  = 60 * time.Second
 	stallBytes = 60 * 1000
 
-	dialTimeout = 10 * time.Second // per address
-	maxPools    = 256              // kept pools of connections, one for each address of a host
+	maxPools = 256 // kept pools of connections, one for each address of a host
 )
 
 // Discoverer asks upstreams for their refs over git's smart HTTP protocol, see

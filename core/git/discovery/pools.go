@@ -2,22 +2,14 @@ package discovery
 
 import (
 	"cmp"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/headwater-git/headwater/core/git"
-	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -93,7 +85,7 @@ func (p *pools) get(key poolKey) (*http.Transport, error) {
 	if known := p.known[key]; known != nil {
 		return known.transport, nil
 	}
-	t, err := newTransport(key)
+	t, err := NewTransport(pinnedDial(key.addr), key.caFile, key.proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -131,69 +123,4 @@ func (p *pools) closeIdle() {
 		known.transport.CloseIdleConnections()
 	}
 	clear(p.known)
-}
-
-// newTransport returns a transport that dials the address of the key alone.
-func newTransport(key poolKey) (*http.Transport, error) {
-	t := &http.Transport{
-		// No Proxy but the operator's: it resolves names anew, after the check.
-		DialContext:            pinnedDial(key.addr),
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    15 * time.Second,
-		MaxIdleConnsPerHost:    8,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		ForceAttemptHTTP2:      true, // off by default with a dial function of one's own
-		// A kept connection whose peer is gone without a word must not cost the
-		// next poll its stall time.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-	}
-	if key.proxy != "" {
-		proxy, err := url.Parse(key.proxy.Reveal())
-		if err != nil {
-			return nil, errors.New("the URL of the proxy is malformed") // without it
-		}
-		t.Proxy = http.ProxyURL(proxy)
-		t.OnProxyConnectResponse = hosterror.ProxyRefused
-	}
-	if key.caFile != "" {
-		roots, err := Roots(key.caFile)
-		if err != nil {
-			return nil, err
-		}
-		t.TLSClientConfig.RootCAs = roots
-	}
-	return t, nil
-}
-
-// Roots returns the system's authorities and those of a file in PEM.
-func Roots(caFile string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("load the system's certificates: %w", err)
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("no certificate in %q", caFile)
-	}
-	return roots, nil
-}
-
-// pinnedDial returns a dial function that connects to the address, whatever the
-// name says. Without an address it resolves the name.
-func pinnedDial(pinned netip.Addr) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	if !pinned.IsValid() {
-		return dialer.DialContext
-	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		_, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		return dialer.DialContext(ctx, network, net.JoinHostPort(pinned.String(), port))
-	}
 }

@@ -2,25 +2,20 @@ package remote
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/headwater-git/headwater/core/git/discovery"
-	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/providers/netguard"
 )
 
-const (
-	dialTimeout   = 10 * time.Second // of one address
-	maxTransports = 64
-)
+// maxTransports bounds the routes that connections are kept for.
+const maxTransports = 64
 
 // route is what decides which connections may serve a request: those that were made under
 // the same rules. An operator who changes the rules leaves the old connections behind.
@@ -75,45 +70,22 @@ func (t *transports) get(policy providers.HostPolicy, private bool) (*http.Trans
 }
 
 func (t *transports) make(key route) (*http.Transport, error) {
-	made := &http.Transport{
-		DialContext:            t.dial(key.private),
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    15 * time.Second,
-		MaxIdleConnsPerHost:    defaultTransfers,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		ForceAttemptHTTP2:      true, // off by default with a dial function of one's own
-		// Objects are wanted as they are: a range counts the bytes that travel.
-		DisableCompression:    true,
-		ExpectContinueTimeout: 2 * time.Second,
-		WriteBufferSize:       64 << 10,
-		ReadBufferSize:        64 << 10,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+	made, err := discovery.NewTransport(t.dial(key.private), key.caFile, key.proxy)
+	if err != nil {
+		return nil, err
 	}
-	if key.proxy != "" {
-		proxy, err := url.Parse(key.proxy.Reveal())
-		if err != nil {
-			return nil, errors.New("the URL of the proxy is malformed") // without it
-		}
-		made.Proxy = http.ProxyURL(proxy)
-		made.OnProxyConnectResponse = hosterror.ProxyRefused
-		// It dials the operator's proxy, wherever that is.
-		made.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
-	}
-	if key.caFile != "" {
-		roots, err := discovery.Roots(key.caFile)
-		if err != nil {
-			return nil, err
-		}
-		made.TLSClientConfig.RootCAs = roots
-	}
+	made.MaxIdleConnsPerHost = defaultTransfers
+	// Objects are wanted as they are: a range counts the bytes that travel.
+	made.DisableCompression = true
+	made.ExpectContinueTimeout = 2 * time.Second
+	made.WriteBufferSize, made.ReadBufferSize = 64<<10, 64<<10
 	return made, nil
 }
 
 // dial returns a dial function that resolves a name once, checks all its addresses, and
 // connects to the first that answers.
 func (t *transports) dial(private bool) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: netguard.Control(private)}
+	dialer := &net.Dialer{Timeout: discovery.DialTimeout, Control: netguard.Control(private)}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {

@@ -22,14 +22,10 @@ const passphraseVariable = envPrefix + "BACKUP_PASSPHRASE"
 
 // passphrase returns the passphrase of the environment or of a file; "" is none.
 func passphrase(cmd *cobra.Command, env lookupEnv, file string) (providers.Secret, error) {
-	value, _ := env(passphraseVariable)
-	if value != "" && file != "" {
-		return "", usagef("unset one of them", "the passphrase is given twice, by %s and by --passphrase-file", passphraseVariable)
-	}
-	if value != "" {
-		return providers.Secret(value), nil
-	}
-	return readSecret(cmd, file)
+	return secretInput{
+		name: "passphrase of the keys", variable: passphraseVariable, flag: "--passphrase-file", file: file,
+		next: "give a readable file with one line, or - for standard input",
+	}.read(cmd, env)
 }
 
 func newBackupCommand(env lookupEnv) *cobra.Command {
