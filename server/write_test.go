@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -197,6 +198,7 @@ func (w *writes) post(t testing.TB, suffix string, body map[string]any) serverte
 func (w *writes) tree(t testing.TB, revision string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
+	var paths, blobs []string
 	out := w.bare(t, "ls-tree", "-r", "-z", revision)
 	for entry := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
 		if entry == "" {
@@ -208,7 +210,23 @@ func (w *writes) tree(t testing.TB, revision string) map[string]string {
 			files[path] = f[0] + " " + f[2]
 			continue
 		}
-		files[path] = f[0] + " " + w.bare(t, "cat-file", "blob", f[2])
+		files[path], paths, blobs = f[0]+" ", append(paths, path), append(blobs, f[2])
+	}
+	// One process for all of them.
+	cmd := w.ClientWith(t, "").Command(t.Context(), "--git-dir="+w.Engine().Services().Repos.Path(w.Repo(t, w.repo).ID), "cat-file", "--batch")
+	cmd.Stdin = strings.NewReader(strings.Join(blobs, "\n") + "\n")
+	contents, err := cmd.Output()
+	require.NoError(t, err)
+	rest := string(contents)
+	for i, path := range paths {
+		head, content, _ := strings.Cut(rest, "\n")
+		f := strings.Fields(head) // ID blob SIZE
+		require.Len(t, f, 3, head)
+		require.Equal(t, blobs[i], f[0])
+		size, err := strconv.Atoi(f[2])
+		require.NoError(t, err)
+		files[path] += strings.TrimSuffix(content[:size], "\n")
+		rest = content[size+1:]
 	}
 	return files
 }
