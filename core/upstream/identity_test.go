@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/internal/coretest"
@@ -79,6 +80,32 @@ func TestInvariant25_noWriteToAnImpostorThatTheAPIDidNotName(t *testing.T) {
 	b.Clock.Advance(2 * time.Minute)
 	require.False(t, side(b, r, "evil", one).OK())
 	require.Equal(t, core.UpstreamReplaced, b.State(r).UpstreamState)
+}
+
+// Writes that come together ask the host once for all of them.
+func TestService_Confirm_isShared(t *testing.T) {
+	t.Parallel()
+	b, api := newStatusBench(t)
+	r, _ := b.Mirrored("a")
+	b.Clock.Advance(2 * time.Minute)
+	begun, goOn := make(chan struct{}, 20), make(chan struct{})
+	b.Plugin.ResolveFunc = func(ctx context.Context, q providers.ResolveRequest) (providers.Remote, error) {
+		if q.Contact {
+			begun <- struct{}{}
+			<-goOn
+		}
+		return api.resolve(ctx, q)
+	}
+	asked, r := api.count(), b.Reload(r)
+	var writes errgroup.Group
+	for range 20 {
+		writes.Go(func() error { return b.Monitor.Confirm(t.Context(), r) })
+	}
+	<-begun
+	time.Sleep(200 * time.Millisecond) // in which each of them would begin its own question
+	close(goOn)
+	require.NoError(t, writes.Wait())
+	require.Equal(t, asked+1, api.count())
 }
 
 // A user's sync asks the host each time, although its listing equals the copy and the

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -116,6 +117,7 @@ type view struct {
 	Example                         string
 	Curl                            string
 	Answers                         []answer
+	Rendered                        template.HTML // all but its frame, see [page.render]
 	search                          string
 }
 

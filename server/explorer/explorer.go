@@ -46,7 +46,9 @@ func Match(r *http.Request) bool {
 // New returns the handler of everything that [Match] matches. document returns the
 // OpenAPI document; it is called once, when the page is first asked for.
 func New(document func() []byte) http.Handler {
-	whole := sync.OnceValues(func() (page, error) { return parse(document()) })
+	// Anybody may ask for the page, as often as they like, and to make it takes a
+	// processor for a tenth of a second.
+	once := sync.OnceValues(func() (made, error) { return makePage(document()) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy)
@@ -62,17 +64,12 @@ func New(document func() []byte) http.Handler {
 			header.Set("Location", "../api")
 			w.WriteHeader(http.StatusPermanentRedirect)
 		case pagePath:
-			p, err := whole()
+			m, err := once()
 			if err != nil {
 				http.Error(w, "the document of the API cannot be read", http.StatusInternalServerError)
 				return
 			}
-			var text bytes.Buffer
-			if err := templates().Execute(&text, p.search(r.URL.Query().Get("q"))); err != nil {
-				http.Error(w, "the page cannot be made", http.StatusInternalServerError)
-				return
-			}
-			serve(w, r, "text/html; charset=utf-8", text.Bytes())
+			m.serve(w, r)
 		case stylePath:
 			serveFile(w, r, files, "page.css", "text/css; charset=utf-8")
 		case listPath:
@@ -86,6 +83,55 @@ func New(document func() []byte) http.Handler {
 			serveFile(w, r, docs.Files, name, "text/markdown; charset=utf-8")
 		}
 	})
+}
+
+// made is the page as it is served.
+type made struct {
+	page  page
+	whole []byte // the page without a search
+}
+
+// makePage makes the page of a document.
+func makePage(document []byte) (made, error) {
+	p, err := parse(document)
+	if err != nil {
+		return made{}, err
+	}
+	if err := p.render(); err != nil {
+		return made{}, err
+	}
+	var whole bytes.Buffer
+	err = templates().Execute(&whole, p)
+	return made{p, whole.Bytes()}, err
+}
+
+// serve answers with the page, or with what a search leaves of it.
+func (m made) serve(w http.ResponseWriter, r *http.Request) {
+	const media = "text/html; charset=utf-8"
+	found := m.page.search(r.URL.Query().Get("q"))
+	if found.Query == "" {
+		serve(w, r, media, m.whole)
+		return
+	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Cache-Control", "no-cache")
+	// Without a copy of its own: a search may find everything, and its reader be slow.
+	// What fails is the connection, since the template was executed before.
+	_ = templates().Execute(w, found)
+}
+
+// render makes the HTML of each operation.
+func (p page) render() error {
+	for _, g := range p.Groups {
+		for i := range g.Operations {
+			var text bytes.Buffer
+			if err := templates().ExecuteTemplate(&text, "operation", g.Operations[i]); err != nil {
+				return err
+			}
+			g.Operations[i].Rendered = template.HTML(text.String()) //nolint:gosec // made by the template
+		}
+	}
+	return nil
 }
 
 // serveFile answers with an embedded file.
