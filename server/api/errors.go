@@ -2,9 +2,7 @@ package api
 
 import (
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -88,9 +86,7 @@ func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="headwater"`)
 		}
 	}
-	if retry > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
-	}
+	middleware.RetryAfter(w, retry)
 	body := envelope(StatusOf(kind), kind, text)
 	switch {
 	case errors.Is(err, middleware.ErrSlowBody):

@@ -37,17 +37,17 @@ type Options struct {
 	// Identify says who calls, in place of tokens, where another part of the server uses
 	// the operations: see [middleware.Access]. It must be nil in what a listener serves.
 	Identify     func(ctx context.Context) (access.Identity, error)
-	Limiter      *limit.Limiter                                       // nil: requests are not bounded
-	Rates        *middleware.Rates                                    // nil: requests are not counted
-	Organisation Organisation                                         // nil: the call about the organisation is refused
-	Quotas       Quotas                                               // nil: nothing is limited
-	ReadOnly     func(ctx context.Context) (core.ReadOnlyMode, error) // nil: writes are taken
-	Content      Content                                              // nil: calls that read content are refused
-	Commits      Commits                                              // nil: calls that write content are refused
-	Rewrites     Rewrites                                             // nil: calls about rewrites are refused
-	Purges       Purges                                               // nil: calls that forget are refused
-	Fresh        Freshener                                            // nil: copies are served as they are
-	Settings     Settings                                             // required for the calls about settings, like Plans
+	Limiter      *limit.Limiter      // nil: requests are not bounded
+	Rates        *middleware.Rates   // nil: requests are not counted
+	Organisation Organisation        // nil: the call about the organisation is refused
+	Quotas       Quotas              // nil: nothing is limited
+	ReadOnly     middleware.ReadOnly // nil: writes are taken
+	Content      Content             // nil: calls that read content are refused
+	Commits      Commits             // nil: calls that write content are refused
+	Rewrites     Rewrites            // nil: calls about rewrites are refused
+	Purges       Purges              // nil: calls that forget are refused
+	Fresh        Freshener           // nil: copies are served as they are
+	Settings     Settings            // required for the calls about settings, like Plans
 	Plans        Plans
 	Links        Links                   // nil: repositories that exist cannot be linked to upstreams
 	Ephemeral    Ephemeral               // nil: calls about ephemeral branches as a whole are refused
@@ -172,24 +172,12 @@ func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) 
 	c := &call{w: x, r: r, identity: x.Identity, action: op.audit, grace: s.BodyGrace}
 	err := s.authorise(c, op)
 	if err == nil && op.audit.word != "" {
-		err = s.checkWritable(c.ctx())
+		err = s.ReadOnly.Check(c.ctx())
 	}
 	if err == nil {
 		err = s.once(c, op, func() error { return op.handler()(s, c) })
 	}
 	s.audit(c, err)
-	return err
-}
-
-// checkWritable is KindReadOnly while an operator has the server change nothing.
-func (s *server) checkWritable(ctx context.Context) error {
-	if s.ReadOnly == nil {
-		return nil
-	}
-	mode, err := s.ReadOnly(ctx)
-	if err == nil && mode.On() {
-		err = &core.Error{Kind: core.KindReadOnly, Message: mode.Sentence(), RetryAfter: middleware.RetryReadOnly}
-	}
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/serve"
-	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
@@ -78,7 +76,7 @@ type Options struct {
 	Limiter      *limit.Limiter    // nil: requests are not bounded
 	Rates        *middleware.Rates // nil: requests are not counted
 	// ReadOnly is the mode in which pushes are refused; nil: there is none.
-	ReadOnly func(ctx context.Context) (core.ReadOnlyMode, error)
+	ReadOnly middleware.ReadOnly
 	Logger   hclog.Logger
 	// StatusOf maps an error kind to an HTTP status.
 	StatusOf func(core.Kind) int
@@ -105,7 +103,7 @@ func New(o Options) *Handler {
 	return &Handler{
 		o: o, log: o.Logger.Named("git-http"),
 		access: middleware.Access{
-			Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: token,
+			Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: middleware.GitToken,
 			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
 		},
 	}
@@ -192,12 +190,8 @@ func (h *Handler) stack(m remote) middleware.Stack {
 		if status == 0 {
 			status = http.StatusOK // net/http's own
 		}
-		fields := []any{"request_id", x.ID}
-		if id := trace.ID(r.Context()); id != "" {
-			fields = append(fields, "trace_id", id)
-		}
-		h.log.With(fields...).Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", x.Identity.Org,
-			"subject", x.Identity.Subject, "status", status, "bytes_out", x.Bytes(), "duration", took, "error", errText(x.Err))
+		h.log.With(x.LogFields(r)...).Info("git request", "repo", m.name, "service", m.service, "advertise", m.advertise, "namespace", m.namespace, "org", x.Identity.Org,
+			"subject", x.Identity.Subject, "status", status, "bytes_out", x.Bytes(), "duration", took, "error", hosterror.RedactError(x.Err))
 	}
 	return middleware.Stack{
 		IDs:      middleware.RequestIDs{Now: core.SystemClock{}.Now},
@@ -218,13 +212,6 @@ func (m remote) route() string {
 		return "/{repo}/info/refs?service=" + service
 	}
 	return "/{repo}/" + service
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return hosterror.Redact(err.Error())
 }
 
 // serve checks who asks for what, and hands over to the service.
@@ -279,12 +266,9 @@ func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write 
 
 // dispatch gives an authorised request to the service that it is for.
 func (h *Handler) dispatch(x *middleware.Exchange, r *http.Request, repo core.Repository, m remote) error {
-	if m.service == "git-receive-pack" && h.o.ReadOnly != nil {
-		mode, err := h.o.ReadOnly(r.Context())
-		if err == nil && mode.On() {
-			err = &core.Error{Kind: core.KindReadOnly, Message: mode.Sentence(), RetryAfter: middleware.RetryReadOnly}
-		}
-		if err != nil {
+	write := m.service == "git-receive-pack"
+	if write {
+		if err := h.o.ReadOnly.Check(r.Context()); err != nil {
 			return err
 		}
 	}
@@ -295,7 +279,6 @@ func (h *Handler) dispatch(x *middleware.Exchange, r *http.Request, repo core.Re
 		return err
 	}
 	noCache(x)
-	write := m.service == "git-receive-pack"
 	switch {
 	case m.advertise && write:
 		return h.advertisePush(x, r, repo, m)
@@ -321,18 +304,6 @@ func (m remote) checkImport(repo core.Repository, write bool) error {
 	return nil
 }
 
-// token takes the token from HTTP Basic's password, or from Bearer.
-func token(r *http.Request) (string, error) {
-	_, token, ok := r.BasicAuth()
-	if !ok {
-		token = middleware.BearerToken(r)
-	}
-	if token == "" {
-		return "", core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
-	}
-	return token, nil
-}
-
 // noCache keeps proxies from storing answers, with the headers of git
 // http-backend (http-backend.c, hdr_nocache).
 func noCache(w http.ResponseWriter) {
@@ -346,7 +317,7 @@ func noCache(w http.ResponseWriter) {
 func (h *Handler) fail(w *middleware.Exchange, r *http.Request, err error) {
 	if w.Began() {
 		if r.Context().Err() == nil {
-			h.log.Warn("git request failed in mid-answer", "error", errText(err))
+			h.log.Warn("git request failed in mid-answer", "error", hosterror.RedactError(err))
 			panic(http.ErrAbortHandler)
 		}
 		return
@@ -362,14 +333,7 @@ func (h *Handler) fail(w *middleware.Exchange, r *http.Request, err error) {
 	if kind == core.KindUnauthenticated {
 		w.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
 	}
-	setRetryAfter(w, err)
+	middleware.RetryAfterOf(w, err)
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, message)
-}
-
-// setRetryAfter tells when to come again, if the error knows.
-func setRetryAfter(w http.ResponseWriter, err error) {
-	if e, ok := errors.AsType[*core.Error](err); ok && e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds()+0.5)))
-	}
 }

@@ -2,11 +2,9 @@ package githttp
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git/pktline"
@@ -14,10 +12,6 @@ import (
 	"github.com/headwater-git/headwater/core/serve"
 	"github.com/headwater-git/headwater/server/middleware"
 )
-
-// writeStall is how long one write to a client may take. It replaces a time-out
-// of the whole exchange, which may rightly last for hours.
-const writeStall = 5 * time.Minute
 
 // maxFetchBody bounds the body of a fetch as it is on the wire. What is in it
 // is bounded by the core, at less; this is for streams that unpack to nothing.
@@ -51,7 +45,7 @@ func (h *Handler) uploadPack(w *middleware.Exchange, r *http.Request, repo core.
 		// Of a failed POST git shows the status alone. This packet it shows as
 		// "fatal: remote error: ...", in every version of the protocol.
 		w.Header().Set("Content-Type", contentType)
-		setRetryAfter(w, err)
+		middleware.RetryAfterOf(w, err)
 		_, werr := w.Write(pktline.Appendf(nil, "ERR %s", core.MessageOf(err)))
 		return werr
 	}
@@ -94,25 +88,19 @@ func (h *Handler) receivePack(w *middleware.Exchange, r *http.Request, repo core
 
 // stream writes a response as it comes: every write is flushed, because git
 // writes whole packets and a client waits for them.
-type stream struct {
-	w http.ResponseWriter
-	c *http.ResponseController
-}
+type stream struct{ w *middleware.StallingWriter }
 
 func newStream(w http.ResponseWriter) io.Writer {
-	return &stream{w: w, c: http.NewResponseController(w)}
+	return &stream{middleware.NewStallingWriter(w)}
 }
 
 // Write writes and flushes within the stall limit.
 func (s *stream) Write(p []byte) (int, error) {
-	if err := s.c.SetWriteDeadline(middleware.SocketTime().Add(writeStall)); err != nil {
-		return 0, fmt.Errorf("set write deadline: %w", err)
-	}
 	n, err := s.w.Write(p)
 	if err != nil {
 		return n, err
 	}
-	return n, s.c.Flush()
+	return n, s.w.Flush()
 }
 
 // ReadFrom copies with a large buffer: io.Copy's own 32 KiB would cost twice

@@ -116,9 +116,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answerError is the [middleware.Errors] of this package.
 func answerError(x *middleware.Exchange, _ *http.Request, err error) {
 	no := refuse(err)
-	if no.retryAfter > 0 {
-		x.Header().Set("Retry-After", strconv.Itoa(int((no.retryAfter+time.Second-1)/time.Second)))
-	}
+	middleware.RetryAfter(x, no.retryAfter)
 	if no.status == http.StatusMethodNotAllowed {
 		x.Header().Set("Allow", http.MethodPost)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -19,7 +18,6 @@ import (
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/lfs"
 	"github.com/headwater-git/headwater/core/limit"
-	"github.com/headwater-git/headwater/core/trace"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
@@ -57,7 +55,7 @@ type Options struct {
 	Rates    *middleware.Rates
 	Measure  middleware.Measure
 	// ReadOnly is the mode in which uploads and locks are refused; nil: there is none.
-	ReadOnly func(ctx context.Context) (core.ReadOnlyMode, error)
+	ReadOnly middleware.ReadOnly
 	// Base returns the URL that clients reach the server by.
 	Base   func(r *http.Request) string
 	Logger hclog.Logger
@@ -83,7 +81,7 @@ func New(o Options) *Handler {
 	return &Handler{
 		o: o, log: o.Logger.Named("lfs-http"),
 		access: middleware.Access{
-			Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: token,
+			Verifier: o.Verifier, Limiter: o.Limiter, Rates: o.Rates, Repositories: o.Lookup, Token: middleware.GitToken,
 			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
 		},
 	}
@@ -206,12 +204,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	methods := operations()[t.endpoint]
 	op, found := methods[r.Method]
 	line := func(x *middleware.Exchange, r *http.Request, took time.Duration) {
-		fields := []any{"request_id", x.ID}
-		if id := trace.ID(r.Context()); id != "" {
-			fields = append(fields, "trace_id", id)
-		}
-		h.log.With(fields...).Info("lfs request", "repo", t.name, "method", r.Method, "route", x.Route, "org", x.Identity.Org, "subject", x.Identity.Subject,
-			"status", x.Status(), "bytes_out", x.Bytes(), "duration", took, "error", errText(x.Err))
+		h.log.With(x.LogFields(r)...).Info("lfs request", "repo", t.name, "method", r.Method, "route", x.Route, "org", x.Identity.Org, "subject", x.Identity.Subject,
+			"status", x.Status(), "bytes_out", x.Bytes(), "duration", took, "error", hosterror.RedactError(x.Err))
 	}
 	stack := middleware.Stack{
 		IDs:      middleware.RequestIDs{Now: core.SystemClock{}.Now},
@@ -250,25 +244,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // errMethod is answered with 405.
 var errMethod = errors.New("the path takes another method")
 
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return hosterror.Redact(err.Error())
-}
-
-// token takes the token from HTTP Basic's password, or from Bearer.
-func token(r *http.Request) (string, error) {
-	_, token, ok := r.BasicAuth()
-	if !ok {
-		token = middleware.BearerToken(r)
-	}
-	if token == "" {
-		return "", core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
-	}
-	return token, nil
-}
-
 // find returns the repository if the token opens it at all.
 func (h *Handler) find(c *call) (core.Repository, error) {
 	op := access.Operation{Name: access.GitFetch, Scope: access.GitRead}
@@ -302,14 +277,7 @@ func (h *Handler) allow(c *call, write bool) error {
 	if !c.Identity.Policy.AllowsPush() {
 		return core.Errorf(core.KindPermission, "the token's policy lets no ref be pushed, so there is nothing to upload or lock for")
 	}
-	if h.o.ReadOnly == nil {
-		return nil
-	}
-	mode, err := h.o.ReadOnly(c.r.Context())
-	if err == nil && mode.On() {
-		err = &core.Error{Kind: core.KindReadOnly, Message: mode.Sentence(), RetryAfter: middleware.RetryReadOnly}
-	}
-	return err
+	return h.o.ReadOnly.Check(c.r.Context())
 }
 
 // allowRef checks that the token may push a ref, if one is named.
@@ -422,7 +390,7 @@ func message(err error) string {
 func (h *Handler) fail(x *middleware.Exchange, r *http.Request, err error) {
 	if x.Began() {
 		if r.Context().Err() == nil {
-			h.log.Warn("lfs request failed in mid-answer", "request_id", x.ID, "error", errText(err))
+			h.log.Warn("lfs request failed in mid-answer", "request_id", x.ID, "error", hosterror.RedactError(err))
 		}
 		panic(http.ErrAbortHandler)
 	}
@@ -435,14 +403,12 @@ func (h *Handler) fail(x *middleware.Exchange, r *http.Request, err error) {
 		x.Header().Set("LFS-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
 		x.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
 	}
-	if e, ok := errors.AsType[*core.Error](err); ok && e.RetryAfter > 0 {
-		x.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
+	middleware.RetryAfterOf(x, err)
 	if errors.Is(err, middleware.ErrSlowBody) {
 		x.Header().Set("Connection", "close")
 	}
 	if status >= http.StatusInternalServerError && core.KindOf(err) == core.KindInternal {
-		h.log.Error("lfs request failed", "request_id", x.ID, "error", errText(err))
+		h.log.Error("lfs request failed", "request_id", x.ID, "error", hosterror.RedactError(err))
 	}
 	raw, merr := json.Marshal(body)
 	if merr != nil {

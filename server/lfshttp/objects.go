@@ -223,7 +223,7 @@ func (h *Handler) download(c *call) (err error) {
 	c.Header().Set("X-Content-Type-Options", "nosniff")
 	c.Header().Set("Content-Disposition", "attachment")
 	if content.Blob != nil {
-		http.ServeContent(newStalling(c), c.r, "", time.Time{}, content.Blob)
+		http.ServeContent(middleware.NewStallingWriter(c), c.r, "", time.Time{}, content.Blob)
 		return nil
 	}
 	return h.stream(c, p, content)
@@ -263,7 +263,7 @@ func (h *Handler) stream(c *call, p lfs.Pointer, content lfs.Content) (err error
 		c.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, content.Size))
 	}
 	c.WriteHeader(status)
-	w := newStalling(c)
+	w := middleware.NewStallingWriter(c)
 	if _, err := w.Write(first[:n]); err != nil {
 		return err
 	}
@@ -295,28 +295,6 @@ func byteRange(header string, size int64) (from, to int64, part bool) {
 		to = min(end+1, size)
 	}
 	return from, to, true
-}
-
-// writeStall is how long one write to a client may take. It replaces a time-out of the
-// whole exchange, which may rightly last for hours.
-const writeStall = 5 * time.Minute
-
-// stalling bounds each write to a client.
-type stalling struct {
-	http.ResponseWriter
-	control *http.ResponseController
-}
-
-func newStalling(w http.ResponseWriter) *stalling {
-	return &stalling{w, http.NewResponseController(w)}
-}
-
-// Write writes within the stall limit.
-func (s *stalling) Write(p []byte) (int, error) {
-	if err := s.control.SetWriteDeadline(middleware.SocketTime().Add(writeStall)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, fmt.Errorf("set write deadline: %w", err)
-	}
-	return s.ResponseWriter.Write(p)
 }
 
 const (

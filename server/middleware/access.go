@@ -4,15 +4,11 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/limit"
 )
-
-// RetryReadOnly is when to come again to a server that an operator has change nothing.
-const RetryReadOnly = time.Minute
 
 // Repositories finds a repository of an organisation by its public name or its
 // internal id; KindNotFound if there is none.

@@ -45,6 +45,14 @@ var secretPatterns = []struct {
 	{lazily(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,2}`), redacted},
 }
 
+// RedactError returns the text of an error for a log, as [Redact] does; "" for nil.
+func RedactError(err error) string {
+	if err == nil {
+		return ""
+	}
+	return Redact(err.Error())
+}
+
 // Redact returns s without the secrets, without what encodes them (URL
 // escapes, base64 of any text that holds one, such as "user:secret"), and
 // without anything that looks like a credential: user info in URLs, values of
