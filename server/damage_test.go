@@ -1,10 +1,15 @@
 package server_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -162,4 +167,130 @@ func TestDamage_unmountedDiskIsNotReady(t *testing.T) {
 		return s.Call(t, http.MethodGet, "/readyz", "", nil).Status == http.StatusOK
 	}, time.Minute, 20*time.Millisecond, "%s", s.Log)
 	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "one", "/branches", nil).Status)
+}
+
+// changeByte changes one byte of a file's content within the packs of a repository.
+func changeByte(t *testing.T, dir, path string) {
+	t.Helper()
+	run := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"--git-dir", dir}, args...)...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	run("repack", "-a", "-d", "-f", "-q", "--window=0")
+	id := run("rev-parse", "main:"+path)
+	packs, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.pack"))
+	require.NoError(t, err)
+	require.Len(t, packs, 1)
+	found := regexp.MustCompile(`(?m)^` + id + ` blob +\d+ (\d+) (\d+)$`).FindStringSubmatch(run("verify-pack", "-v", packs[0]))
+	require.NotNil(t, found)
+	size, err := strconv.Atoi(found[1])
+	require.NoError(t, err)
+	offset, err := strconv.Atoi(found[2])
+	require.NoError(t, err)
+	content, err := os.ReadFile(packs[0])
+	require.NoError(t, err)
+	content[offset+size/2] ^= 0xff
+	require.NoError(t, os.Chmod(packs[0], 0o600))
+	require.NoError(t, os.WriteFile(packs[0], content, 0o600))
+}
+
+// A disk changes a byte of a mirror. Whoever reads it next, in whatever way, has the
+// server find it and fetch the content again; also a clone, into which git copies the
+// byte as it is, so that only the client sees it.
+func TestDamage_changedByteIsNoticedByEveryReader(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, forgetest.SeedOptions{Commits: 2})
+	text := b.direct(t)
+	lines := ""
+	for i := range 2000 {
+		lines += fmt.Sprintf("line %d of %d\n", i, i*i)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(text.Dir, "large.txt"), []byte(lines), 0o600))
+	text.Git("add", "large.txt")
+	text.Git("commit", "--quiet", "-m", "large")
+	b.forgePush(t, text, "HEAD:main")
+	b.pullAndWait(t)
+	dir := b.Engine().Services().Repos.Path(b.Repo(t, mirror).ID)
+	// What is read whole is refused, and what streams is cut.
+	rest := func(method, path, body string) func(t *testing.T) bool {
+		return func(t *testing.T) bool {
+			t.Helper()
+			req, err := http.NewRequestWithContext(t.Context(), method, b.URL+"/api/repos/"+url.PathEscape(mirror)+path, strings.NewReader(body))
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer "+b.Token(t, mirror))
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultClient.Do(req)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, resp.Body.Close())
+			return err != nil || resp.StatusCode >= http.StatusInternalServerError
+		}
+	}
+	for _, reader := range []struct {
+		name string
+		read func(t *testing.T) (failed bool)
+	}{
+		{"clone", func(t *testing.T) bool {
+			t.Helper()
+			_, err := b.Client(t, mirror).Try("clone", "--quiet", b.Remote(mirror), t.TempDir())
+			return err != nil
+		}},
+		{"file", rest(http.MethodGet, "/file?path=large.txt", "")},
+		{"archive", rest(http.MethodPost, "/archive", `{"ref":"main"}`)},
+		{"grep", rest(http.MethodPost, "/grep", `{"query":{"pattern":"line 7"}}`)},
+		{"diff", rest(http.MethodGet, "/diff?ref=main", "")},
+		{"blame", rest(http.MethodGet, "/blame?path=large.txt", "")},
+	} {
+		before := b.Get(t, mirror).At("damage.found_at")
+		changeByte(t, dir, "large.txt")
+		if !reader.read(t) {
+			// Maintenance, which follows a rebuild, came upon it first.
+			require.NotEqual(t, before, b.Get(t, mirror).At("damage.found_at"), "%s: nothing may end as if it were whole", reader.name)
+		}
+		require.Eventually(t, func() bool {
+			a := b.Get(t, mirror)
+			return a.At("damage.found_at") != before && a.At("damage.state") == "rebuilt"
+		}, 2*time.Minute, 50*time.Millisecond, "%s: %s", reader.name, b.Log)
+		require.Contains(t, b.Client(t, mirror).Clone(b.Remote(mirror)).Git("show", "HEAD:large.txt"), "line 1999 of", reader.name)
+	}
+}
+
+// The packs of a mirror are gone, and git takes what they had for ids that nobody knows:
+// it says so to the client, and "not found" over REST. The server looks, and fetches the
+// content again, also when it has found the repository whole a moment ago.
+func TestDamage_missingPacksAreNoticed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 1})
+	dir := b.Engine().Services().Repos.Path(b.Repo(t, mirror).ID)
+	for _, read := range []func(t *testing.T) bool{
+		func(t *testing.T) bool {
+			t.Helper()
+			_, err := b.Client(t, mirror).Try("clone", "--quiet", b.Remote(mirror), t.TempDir())
+			return err != nil
+		},
+		func(t *testing.T) bool {
+			t.Helper()
+			return b.API(t, http.MethodGet, mirror, "/commits", nil).Status != http.StatusOK
+		},
+	} {
+		a := b.Call(t, http.MethodPost, "/api/repos/"+url.PathEscape(mirror)+"/rebuild", b.Token(t, mirror), nil)
+		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		before := b.Get(t, mirror).At("damage.found_at")
+		entries, err := os.ReadDir(filepath.Join(dir, "objects"))
+		require.NoError(t, err)
+		for _, e := range entries {
+			if e.Name() != "info" {
+				require.NoError(t, os.RemoveAll(filepath.Join(dir, "objects", e.Name())))
+			}
+		}
+		require.True(t, read(t))
+		require.Eventually(t, func() bool {
+			a := b.Get(t, mirror)
+			return a.At("damage.found_at") != before && a.At("damage.state") == "rebuilt"
+		}, 3*time.Minute, 50*time.Millisecond, "%s", b.Log)
+		b.clone(t)
+		b.requireSame(t)
+	}
 }

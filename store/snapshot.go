@@ -72,10 +72,17 @@ func OpenSnapshot(ctx context.Context, path string) (_ *Snapshot, err error) {
 }
 
 // Repositories lists the repositories, by id.
-func (s *Snapshot) Repositories(ctx context.Context) (all []SnapshotRepository, err error) {
-	defer func() { err = op{name: "list repositories"}.fail(err) }()
-	rows, err := s.conn.QueryContext(ctx, `
-		SELECT r.id, r.org, CASE WHEN r.deleted_at > 0 THEN r.deleted_name ELSE r.name END, u.repo_id IS NOT NULL, COALESCE(s.first_synced_at > 0, 0), COALESCE(s.upstream_state, '')
+func (s *Snapshot) Repositories(ctx context.Context) ([]SnapshotRepository, error) {
+	all, err := listForSnapshot(ctx, s.conn)
+	return all, op{name: "list repositories"}.fail(err)
+}
+
+// listForSnapshot reads the repositories within a transaction, by id.
+func listForSnapshot(ctx context.Context, tx interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}) (all []SnapshotRepository, err error) {
+	rows, err := tx.QueryContext(ctx, `
+		SELECT r.id, r.org, CASE WHEN r.deleted_at > 0 THEN r.deleted_name ELSE r.name END, u.repo_id IS NOT NULL, COALESCE(s.first_synced_at, 0) > 0, COALESCE(s.upstream_state, '')
 		FROM repositories r LEFT JOIN upstreams u ON u.repo_id = r.id LEFT JOIN sync_states s ON s.repo_id = r.id ORDER BY r.id`)
 	if err != nil {
 		return nil, err

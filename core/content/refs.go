@@ -89,6 +89,7 @@ func (s *Service) Branches(ctx context.Context, repo core.Repository, ns core.Na
 	}
 	commits, err := s.commits(ctx, dir, ids...)
 	if err != nil {
+		s.missed(repo.ID)
 		return nil, "", err
 	}
 	branches := make([]Branch, len(refs))

@@ -135,6 +135,7 @@ func (s *Service) resolve(ctx context.Context, dir string, repo core.Repository,
 		if err := s.noCommit(ctx, dir, repo, rev.whole().candidates(at.Namespace, repo.DefaultBranch), at.Ref); err != nil {
 			return resolved{}, err
 		}
+		s.missed(repo.ID)
 		return resolved{}, notFound
 	}
 	return resolved{object.ID, at.Ref}, nil
@@ -195,6 +196,7 @@ func (s *Service) resolveDefault(ctx context.Context, dir string, repo core.Repo
 		return resolved{}, err
 	}
 	if !object.Found() {
+		s.missed(repo.ID)
 		return resolved{}, core.Errorf(core.KindNotFound, "the repository has no branch %q; it may be empty", repo.DefaultBranch)
 	}
 	return resolved{object.ID, shown[i]}, nil

@@ -23,6 +23,9 @@ type Options struct {
 	TempDir string // for the objects of merge previews
 	// Refused returns which of the ids that a caller names may not be named. Nil: none.
 	Refused func(ctx context.Context, repo core.Repository, ids []core.ObjectID) ([]core.ObjectID, error)
+	// Missed is called when a ref was not found, or leads to no object: it may be there
+	// and its object be lost. Nil: nothing is. It does not wait.
+	Missed func(repoID string)
 }
 
 // Service reads repositories. It keeps no process and no file of its own.
@@ -33,6 +36,7 @@ type Service struct {
 	path    func(string) string
 	current func(context.Context, core.Repository) error
 	refused func(context.Context, core.Repository, []core.ObjectID) ([]core.ObjectID, error)
+	missed  func(repoID string)
 	temp    string
 	last    *lastCommits
 }
@@ -45,11 +49,14 @@ func New(o Options) *Service {
 	if o.Refused == nil {
 		o.Refused = func(context.Context, core.Repository, []core.ObjectID) ([]core.ObjectID, error) { return nil, nil }
 	}
+	if o.Missed == nil {
+		o.Missed = func(string) {}
+	}
 	if o.Trees == nil {
 		o.Trees = treeobject.NewSizes(o.Objects, treeobject.Limits{})
 	}
 	return &Service{
-		git: o.Git, cat: o.Objects, unfold: o.Trees, path: o.Path, current: o.Current, refused: o.Refused, temp: o.TempDir,
+		git: o.Git, cat: o.Objects, unfold: o.Trees, path: o.Path, current: o.Current, refused: o.Refused, missed: o.Missed, temp: o.TempDir,
 		last: newLastCommits(lastCommitsLimit),
 	}
 }

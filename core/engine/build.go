@@ -129,6 +129,7 @@ type Engine struct {
 	readiness *Readiness
 	retain    *retain.Service
 	rotation  *maintain.Rotation
+	served    *maintain.Served
 	usage     *usage.Service
 	quota     *quota.Service
 	trash     *trash.Service
@@ -187,18 +188,20 @@ func New(o Options) (*Engine, error) {
 	e.rebuild = rebuild.New(rebuild.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Clock: o.Clock, Logger: o.Logger, Rebuilt: e.maintain.Due,
 		WantSync: func(ctx context.Context, id string) { e.requestSync(ctx, id, schedule.TriggerRecovery) },
+		Look:     func(id string) { e.served.Want(id) },
 	})
 	o.Git.OnDamaged(e.rebuild.SuspectFolder)
 	e.readiness = newReadiness(o.Store, e.rebuild, &disk{dir: e.repos.TempDir(), clock: o.Clock})
 	e.retain = retain.New(o.Store, o.Clock, o.Logger)
 	e.trash = trash.New(trash.Options{Store: o.Store, Repos: e.repos, Clock: o.Clock, Logger: o.Logger})
 	e.orgs = orgdelete.New(orgdelete.Options{Store: o.Store, Repositories: e, Clock: o.Clock, Logger: o.Logger, Failpoint: e.repos.Failpoint})
-	e.rotation = &maintain.Rotation{
-		IDs: o.Store.RepositoryIDs, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Suspect,
-		Failed: func(id string, err error) {
-			o.Logger.Error("the packs of a repository could not be read", "repo_id", id, "error", err)
-		},
+	unread := func(id string, err error) {
+		o.Logger.Error("the packs of a repository could not be read", "repo_id", id, "error", err)
 	}
+	e.rotation = &maintain.Rotation{
+		Git: o.Git, IDs: o.Store.RepositoryIDs, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Reverify, Failed: unread,
+	}
+	e.served = maintain.NewServed(maintain.ServedOptions{Git: o.Git, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Reverify, Failed: unread})
 	e.sync = mirror.New(mirror.Options{
 		Rebuilds: e.rebuild, Room: room,
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: func(id string) { e.maintain.Due(id); e.usage.Due(id) },
@@ -233,11 +236,12 @@ func New(o Options) (*Engine, error) {
 	}
 	e.limiter = limit.New(o.Limits)
 	e.serve = serve.New(serve.Options{
-		Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Refused: e.reach.Refused, Logger: o.Logger,
+		Git: o.Git, Path: e.repos.Path, TempDir: e.repos.TempDir(), Suspect: e.rebuild.Suspect, Sent: e.served.Want, Refused: e.reach.Refused, Logger: o.Logger,
 	})
 	trees := treeobject.NewSizes(e.objects, o.Trees)
 	e.content = content.New(content.Options{
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(), Refused: e.reach.Refused,
+		Missed: e.served.Want,
 	})
 	e.commit = commit.New(commit.Options{
 		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
@@ -320,6 +324,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.maintain.Run(ctx) })
 	g.Go(func() error { return e.rebuild.Run(ctx) })
 	g.Go(func() error { return e.rotation.Run(ctx) })
+	g.Go(func() error { return e.served.Run(ctx) })
 	g.Go(func() error { return e.retain.Run(ctx) })
 	g.Go(func() error { return e.trash.Run(ctx) })
 	g.Go(func() error { return e.orgs.Run(ctx) })

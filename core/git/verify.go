@@ -81,6 +81,21 @@ func (g *Git) verifyPack(ctx context.Context, dir, name string) (string, error) 
 	return fmt.Sprintf("the pack %s is damaged: %s", filepath.Base(name), lastLine(exit.Stderr)), nil
 }
 
+// VerifyTips looks whether the objects are there that the refs of a repository name. It
+// reads no more of them than what they are. damaged is what is wrong, "" if nothing is.
+// An error means that nothing is known.
+func (g *Git) VerifyTips(ctx context.Context, dir string) (damaged string, err error) {
+	err = g.Run(ctx, Command{
+		Name: "for-each-ref", Dir: dir, Check: true, Background: true, Stdout: io.Discard,
+		Flags: []string{"--format=%(objecttype)"}, // opens each
+	})
+	exit, ok := errors.AsType[*ExitError](err)
+	if !ok || exit.Code < 0 || hosterror.FindUnreadable([]byte(exit.Stderr)) != nil {
+		return "", err
+	}
+	return "a ref leads to nothing: " + lastLine(exit.Stderr), nil
+}
+
 // verifyConnectivity follows all refs.
 func (g *Git) verifyConnectivity(ctx context.Context, dir string) (Verification, error) {
 	// --connectivity-only: what the objects say of people and dates is no damage.

@@ -31,10 +31,12 @@ const (
 // compares each with the checksum at its end. So a byte that a disk has changed is
 // found although nobody reads it. It is safe to stop and to start at any time.
 type Rotation struct {
+	Git   *git.Git
 	IDs   func(ctx context.Context) ([]string, error) // of all repositories
 	Path  func(repoID string) string
 	Clock core.Clock
-	// Suspect gets the repository that has a pack that is not what it was.
+	// Suspect gets the repository that has a pack that is not what it was, or a ref
+	// without an object.
 	Suspect func(repoID, reason string)
 	// Failed gets what could not be read.
 	Failed func(repoID string, err error)
@@ -104,7 +106,11 @@ func (r *Rotation) verify(ctx context.Context, id, dir string) error {
 			}
 		}
 	}
-	return nil
+	damaged, err := r.Git.VerifyTips(ctx, dir)
+	if damaged != "" {
+		r.Suspect(id, damaged)
+	}
+	return err
 }
 
 // pace counts bytes that were read, and waits for a second after each [verifyRate].

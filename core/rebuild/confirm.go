@@ -99,6 +99,7 @@ func (s *Service) confirm(ctx context.Context, p suspicion) error {
 		return s.missing(ctx, ids)
 	}
 	if p.brief {
+		s.o.Look(p.repoID) // as fast as the disk; what has changed since is found
 		return nil
 	}
 	// A repack would take packs away while they are read.

@@ -49,6 +49,9 @@ type Options struct {
 	Logger hclog.Logger
 	// WantSync asks for the sync that rebuilds a repository.
 	WantSync func(ctx context.Context, repoID string)
+	// Look has the files of a repository compared with their checksums before long; nil:
+	// nothing does. Reverify gets what it finds.
+	Look func(repoID string)
 	// Rebuilt is called when one has been; nil: nothing is.
 	Rebuilt func(repoID string)
 }
@@ -85,6 +88,9 @@ func New(o Options) *Service {
 	}
 	if o.Rebuilt == nil {
 		o.Rebuilt = func(string) {}
+	}
+	if o.Look == nil {
+		o.Look = func(string) {}
 	}
 	s := &Service{o: o, log: o.Logger.Named("rebuild"), open: map[string]core.Damage{}, looked: map[string]time.Time{}, wake: loop.NewSignal()}
 	return s
@@ -162,11 +168,31 @@ func (s *Service) Problems() (problems []string, waiting bool) {
 func (s *Service) Suspect(repoID, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.open[repoID]; known || slices.ContainsFunc(s.queue, func(o suspicion) bool { return o.repoID == repoID }) {
+	at, ok := s.looked[repoID]
+	s.suspect(suspicion{repoID, reason, ok && s.o.Clock.Now().Sub(at) < quiet})
+}
+
+// Reverify is Suspect for what is more than words: a file that is not what its checksum
+// says, or a ref without its object. It counts also where the repository was found whole
+// a short time ago: it was changed since.
+func (s *Service) Reverify(repoID, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.suspect(suspicion{repoID, reason, false})
+}
+
+// suspect queues a suspicion; the caller holds mu.
+func (s *Service) suspect(p suspicion) {
+	if _, known := s.open[p.repoID]; known {
 		return
 	}
-	at, ok := s.looked[repoID]
-	s.queue = append(s.queue, suspicion{repoID, reason, ok && s.o.Clock.Now().Sub(at) < quiet})
+	if i := slices.IndexFunc(s.queue, func(o suspicion) bool { return o.repoID == p.repoID }); i >= 0 {
+		if s.queue[i].brief {
+			s.queue[i] = p
+		}
+		return
+	}
+	s.queue = append(s.queue, p)
 	s.wake.Set()
 }
 

@@ -16,7 +16,8 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 )
 
-// Options configures [New]. All but MaxRequest, Suspect, Refused and Logger are required.
+// Options configures [New]. All but MaxRequest, Suspect, Sent, Refused and
+// Logger are required.
 type Options struct {
 	Git     *git.Git
 	Path    func(repoID string) string // folder of a repository
@@ -27,6 +28,9 @@ type Options struct {
 	// Suspect gets what git said of damage in a repository, unless it ran out of
 	// memory, files or processes; nil: nobody does.
 	Suspect func(repoID, said string)
+	// Sent is called when somebody has been sent objects of a repository, or an error in
+	// their place; nil: nothing is. It does not wait.
+	Sent func(repoID string)
 	// Refused returns which of the ids that a fetch names are not served. Nil: all that
 	// are here are.
 	Refused func(ctx context.Context, r core.Repository, ids []core.ObjectID) ([]core.ObjectID, error)
@@ -53,6 +57,9 @@ func New(o Options) *Service {
 	}
 	if o.Suspect == nil {
 		o.Suspect = func(string, string) {}
+	}
+	if o.Sent == nil {
+		o.Sent = func(string) {}
 	}
 	return &Service{
 		o: o, log: o.Logger.Named("serve"), capabilities: map[string][]byte{},
@@ -179,6 +186,9 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	err = out.end(s.o.Git.Run(ctx, c))
 	if out.damage != "" && !out.short {
 		s.o.Suspect(f.Repo.ID, out.damage)
+	}
+	if out.w != nil && len(q.wants) > 0 {
+		s.o.Sent(f.Repo.ID)
 	}
 	if err == nil && out.w == nil {
 		_ = f.Out() // an empty answer still has its headers

@@ -95,13 +95,32 @@ func (p Place) Open(ctx context.Context, opts store.Options) (*store.Store, erro
 	case known == nil:
 		err = writeMark(p.DataDir, mark{Engine: "postgresql", Name: name})
 	case known.Name != name:
-		err = core.Errorf(core.KindPrecondition,
-			"the PostgreSQL database that is given is not the one that %s belongs to: give the right one, or choose an empty data directory", p.DataDir)
+		err = errOtherDatabase(p.DataDir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return st, nil
+}
+
+// Inspect reads a PostgreSQL as [store.InspectPostgres], and changes nothing.
+// KindPrecondition: it is not the one that the data directory belongs to.
+func (p Place) Inspect(ctx context.Context) (store.PostgresContent, error) {
+	known, err := readMark(p.DataDir)
+	if err != nil {
+		return store.PostgresContent{}, err
+	}
+	found, err := store.InspectPostgres(ctx, p.DSN.Reveal())
+	if err == nil && (known == nil || known.Name != found.Name) {
+		err = errOtherDatabase(p.DataDir)
+	}
+	return found, err
+}
+
+// errOtherDatabase says that a connection string names the wrong database.
+func errOtherDatabase(dataDir string) error {
+	return core.Errorf(core.KindPrecondition,
+		"the PostgreSQL database that is given is not the one that %s belongs to: give the right one, or choose an empty data directory", dataDir)
 }
 
 // readMark returns nil where there is none.

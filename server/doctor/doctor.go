@@ -17,6 +17,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
+	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server/backup"
 	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
@@ -61,6 +62,9 @@ type Options struct {
 	Running bool // a server runs on the directory
 	SealKey bool // the sealing key is kept elsewhere
 	Deep    bool // every object is read
+	// Database is the connection string of PostgreSQL, for a data directory that belongs
+	// to one; "": it is not known.
+	Database providers.Secret
 }
 
 // Look looks at a data directory. An error says that it could not.
@@ -79,13 +83,13 @@ func Look(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	look := l.database
 	if elsewhere {
-		l.notice(o.DataDir, "its database is a PostgreSQL, so repositories were not compared with it", "a running server looks after them: headwater status")
-		return l.report, nil
+		look = l.postgres
 	}
-	known, err := l.database(ctx)
-	if err != nil {
-		return Report{}, err
+	known, there, err := look(ctx)
+	if err != nil || !there {
+		return l.report, err
 	}
 	if err := l.folders(known); err != nil {
 		return Report{}, err
@@ -149,42 +153,76 @@ func (l *look) keys() {
 	}
 }
 
-// database looks at the database and returns its repositories.
-func (l *look) database(ctx context.Context) ([]store.SnapshotRepository, error) {
+// postgres is database for one that is a PostgreSQL.
+func (l *look) postgres(ctx context.Context) (known []store.SnapshotRepository, there bool, err error) {
+	again := "then run " + l.command("headwater doctor") + " again"
+	if l.Database == "" {
+		l.problem(l.DataDir, "its database is a PostgreSQL, and was not looked at: its connection string is not given", "give it in "+database.Variable+", "+again)
+		return nil, false, nil
+	}
+	found, err := database.Place{DataDir: l.DataDir, DSN: l.Database}.Inspect(ctx)
+	if ctx.Err() != nil {
+		return nil, false, ctx.Err()
+	}
+	if err != nil {
+		l.problem(l.DataDir, err.Error(), "start PostgreSQL, or correct "+database.Variable+"; after an upgrade start the server once with this program; "+again)
+		return nil, false, nil //nolint:nilerr // it is in the report
+	}
+	l.sealed(found.Sealed)
+	l.held(l.DataDir, found.Held)
+	l.report.Repositories = len(found.Repositories)
+	return found.Repositories, true, nil
+}
+
+// sealed looks whether the key is there for so many secrets of the database.
+func (l *look) sealed(secrets int) {
+	key := filepath.Join(l.DataDir, "keys", "seal.json")
+	if secrets == 0 || l.SealKey {
+		return
+	}
+	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
+		l.problem(key, fmt.Sprintf("the sealing key is missing, and the database has %s sealed with it", core.Count(secrets, "secret")),
+			"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with "+l.command("headwater doctor --new-seal-key")+", then set credentials and webhooks again")
+	}
+}
+
+// held says that deliveries wait for an operator's word.
+func (l *look) held(subject string, held bool) {
+	if held {
+		l.notice(subject, "deliveries of webhooks are held since a restore", l.command("headwater restore review")+", then "+l.command("headwater restore confirm"))
+	}
+}
+
+// database looks at the database and returns its repositories. It is there, or what can
+// be done without it is still to be looked at.
+func (l *look) database(ctx context.Context) (known []store.SnapshotRepository, there bool, err error) {
 	path := filepath.Join(l.DataDir, database.File)
 	found, err := store.Inspect(ctx, path, true)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	switch {
 	case found.Missing:
 		l.problem(path, "there is no database", "headwater restore BACKUP into an empty folder; without a backup: "+l.command("headwater doctor --adopt"))
-		return nil, nil
+		return nil, true, nil
 	case found.Damage != "":
 		l.problem(path, found.Damage, "headwater restore BACKUP into an empty folder; without a backup move the file away, then: "+l.command("headwater doctor --adopt"))
-		return nil, nil
+		return nil, true, nil
 	}
-	if key := filepath.Join(l.DataDir, "keys", "seal.json"); found.Sealed > 0 && !l.SealKey {
-		if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
-			l.problem(key, fmt.Sprintf("the sealing key is missing, and the database has %s sealed with it", core.Count(found.Sealed, "secret")),
-				"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with "+l.command("headwater doctor --new-seal-key")+", then set credentials and webhooks again")
-		}
-	}
+	l.sealed(found.Sealed)
 	snapshot, err := store.OpenSnapshot(ctx, path)
 	if err != nil {
 		l.problem(path, err.Error(), "start the server once with this program, which brings the database up to date")
-		return nil, nil //nolint:nilerr // it is in the report
+		return nil, true, nil //nolint:nilerr // it is in the report
 	}
 	repositories, err := snapshot.Repositories(ctx)
 	held, heldErr := snapshot.DeliveriesHeld(ctx)
 	if err := errors.Join(err, heldErr, snapshot.Close()); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if held {
-		l.notice(path, "deliveries of webhooks are held since a restore", l.command("headwater restore review")+", then "+l.command("headwater restore confirm"))
-	}
+	l.held(path, held)
 	l.report.Repositories = len(repositories)
-	return repositories, nil
+	return repositories, true, nil
 }
 
 // folders looks for repositories that the database does not know.

@@ -290,3 +290,25 @@ func BenchmarkPool_Info(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// What git says of a damaged object, as it ends, raises a suspicion and is in the error.
+func TestPool_damage(t *testing.T) {
+	t.Parallel()
+	g, err := git.New(t.Context(), git.Options{})
+	require.NoError(t, err)
+	suspected := make(chan string, 10)
+	g.OnDamaged(func(_, said string) { suspected <- said })
+	pool := NewPool(g, Options{})
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+	dir := gittest.NewBare(t)
+	blob := gittest.AddBlob(t, dir, strings.Repeat("0123456789abcde\n", 100))
+	path := filepath.Join(dir, "objects", blob[:2], blob[2:])
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	content[len(content)-1] ^= 1 // of zlib's sum
+	require.NoError(t, os.Chmod(path, 0o600))
+	require.NoError(t, os.WriteFile(path, content, 0o600))
+	_, err = pool.Contents(t.Context(), dir, 1<<20, blob)
+	require.ErrorContains(t, err, "unable to stream "+blob)
+	require.Contains(t, <-suspected, blob)
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -58,7 +59,11 @@ type process struct {
 	uses   int
 	ends   int       // calls of [Pool.End] for dir before it started
 	since  time.Time // idle since
+	ended  bool      // by itself, in the middle of an answer
 }
+
+// lastWords is how long a process that has closed its output may take to end.
+const lastWords = 10 * time.Second
 
 // start starts a process that lives until ctx ends or it is ended.
 func start(ctx context.Context, g *git.Git, dir string, env []string) (*process, error) {
@@ -99,7 +104,14 @@ func (c *process) end() error {
 	// needs the signal.
 	_ = c.in.Close()
 	_ = c.out.Close()
-	c.cancel()
+	if c.ended {
+		// If the context ended now, that would be taken for the reason.
+		timer := time.AfterFunc(lastWords, c.cancel)
+		defer timer.Stop()
+		defer c.cancel()
+	} else {
+		c.cancel()
+	}
 	err := c.proc.Wait()
 	if exit, ok := errors.AsType[*git.ExitError](err); ok {
 		return exit
@@ -127,6 +139,7 @@ func (c *process) query(ctx context.Context, limit int64, names []string) ([]Obj
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	c.ended = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE)
 	return objects, err
 }
 

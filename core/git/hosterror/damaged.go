@@ -15,6 +15,9 @@ package hosterror
 //     builtin/upload-pack.c and builtin/receive-pack.c say the same of '.', in it
 //   - refs/packed-backend.c: "unexpected line in X", "packed-refs: ..." and
 //     refs.c: "ignoring broken ref"
+//   - diff.c: "unable to read ID", of a blob that a tree names; builtin/cat-file.c:
+//     "unable to stream ID to stdout", of one that it has found
+//   - ref-filter.c: "missing object ID for REF"
 //   - commit.c, tree-walk.c, list-objects.c, revision.c: "Could not read ID", "unable
 //     to read tree", "missing tree object", "Failed to traverse parents"
 //
@@ -31,6 +34,7 @@ var damaged = lazily(`(?m)^(?:fatal|error|warning): (?:` +
 	`not a git repository: .*|'\.' does not appear to be a git repository|` +
 	`unexpected line in .*packed-refs.*|unterminated line in .*packed-refs.*|packed-refs: .*|ignoring broken ref .*|bad ref for .*|` +
 	`Could not read [0-9a-f]{40,64}|unable to read tree (?:object )?\(?[0-9a-f]{40,64}\)?|missing (?:tree|commit) object '?[0-9a-f]{40,64}'?|` +
+	`unable to read [0-9a-f]{40,64}|unable to stream [0-9a-f]{40,64} to stdout|missing object [0-9a-f]{40,64} for refs/.*|` +
 	`Failed to traverse parents of commit .*|hash mismatch for .*` +
 	`)$`)
 

@@ -16,6 +16,7 @@ import (
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/server/doctor"
 	"github.com/headwater-git/headwater/store/seal"
 )
@@ -65,7 +66,7 @@ credentials and secrets of webhooks cannot be opened any more and must be set ag
 			if err != nil {
 				return wrapf(err, "name it with --data, and be its user", "%q is not a data directory that you may read", data)
 			}
-			r, err := doctor.Look(cmd.Context(), doctor.Options{DataDir: abs, Git: g, Running: running, SealKey: text != "", Deep: deep})
+			r, err := doctor.Look(cmd.Context(), doctor.Options{DataDir: abs, Git: g, Running: running, SealKey: text != "", Deep: deep, Database: databaseText(env)})
 			if err != nil {
 				return wrapf(err, "be the user of the server", "look at %s", abs)
 			}
@@ -79,6 +80,12 @@ credentials and secrets of webhooks cannot be opened any more and must be set ag
 	f.BoolVar(&deep, "deep", false, "read every object")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// databaseText is the connection string of PostgreSQL, "" if there is none.
+func databaseText(env lookupEnv) providers.Secret {
+	text, _ := env(database.Variable)
+	return providers.Secret(text)
 }
 
 // printReport prints what was found; the error is for the exit code.
