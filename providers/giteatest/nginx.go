@@ -14,7 +14,8 @@ import (
 )
 
 // nginxSettings puts Gitea below a path as Gitea's documentation has it ("Reverse
-// Proxies", nginx with a sub-path); there is nothing beside it.
+// Proxies", nginx with a sub-path); there is nothing beside it. The time limits are for
+// machines that are busy: a Gitea has taken more than nginx's minute for a push.
 const nginxSettings = `daemon off;
 pid {dir}/pid;
 error_log stderr;
@@ -34,6 +35,8 @@ client_max_body_size 512M;
 rewrite ^ $request_uri;
 rewrite ^{path}(/.*) $1 break;
 proxy_pass http://{gitea}$uri;
+proxy_read_timeout 600s;
+proxy_send_timeout 600s;
 proxy_set_header Connection $http_connection;
 proxy_set_header Upgrade $http_upgrade;
 proxy_set_header Host $http_host;
