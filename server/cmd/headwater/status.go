@@ -34,10 +34,10 @@ type statusReport struct {
 	States   map[string]int `json:"states"` // repositories by [core.RepositoryState]
 	// Upstreams are mirrors by what became of their upstream, without those where it works.
 	Upstreams map[string]int `json:"upstreams"`
-	Failing  map[string]int `json:"failing"`
-	Mirrors  int            `json:"mirrors"`
-	Recent   int            `json:"confirmed_within_15m"` // mirrors
-	Worst    []statusMirror `json:"worst"`                // the oldest copies first
+	Failing   map[string]int `json:"failing"`
+	Mirrors   int            `json:"mirrors"`
+	Recent    int            `json:"confirmed_within_15m"` // mirrors
+	Worst     []statusMirror `json:"worst"`                // the oldest copies first
 }
 
 // statusTotals is [core.Totals] for the report.
@@ -201,7 +201,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	p.printServer(t, now)
 	fmt.Fprintf(t, "repositories\t%s\n", counts(p.States))
 	if len(p.Failing) > 0 {
-		fmt.Fprintf(t, "failing\t%s\n", counts(p.Failing))
+		fmt.Fprintf(t, "failing\t%s; see: headwater repo list --state failing\n", counts(p.Failing))
 	}
 	if len(p.Upstreams) > 0 {
 		fmt.Fprintf(t, "upstreams\t%s\n", counts(p.Upstreams))

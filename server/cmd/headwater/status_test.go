@@ -48,13 +48,13 @@ func TestStatus_print(t *testing.T) {
 		NoServer: "no server is running on this data directory",
 		States:   map[string]int{"ready": 40, "failing": 2, "pending": 0}, Failing: map[string]int{"auth": 2}, Mirrors: 42, Recent: 39,
 		Upstreams: map[string]int{"revoked": 1},
-		Totals: statusTotals{Deliveries: 3, Unfinished: 1, OldestUnfinished: at(90 * time.Minute)},
-		Worst:  []statusMirror{{Org: "acme", Name: "team/new", State: "pending"}, {Org: "acme", Name: "team/old", State: "failing", Class: "auth", Upstream: "revoked", ObservedAt: at(3 * 24 * time.Hour)}},
+		Totals:    statusTotals{Deliveries: 3, Unfinished: 1, OldestUnfinished: at(90 * time.Minute)},
+		Worst:     []statusMirror{{Org: "acme", Name: "team/new", State: "pending"}, {Org: "acme", Name: "team/old", State: "failing", Class: "auth", Upstream: "revoked", ObservedAt: at(3 * 24 * time.Hour)}},
 	}
 	require.NoError(t, p.print(&out, now))
 	require.Equal(t, `server        no server is running on this data directory
 repositories  40 ready, 2 failing
-failing       2 auth
+failing       2 auth; see: headwater repo list --state failing
 upstreams     1 revoked
 copies        39 of 42 confirmed within 15 minutes
 waiting       3 deliveries, 0 events, 0 refs for a decision, 1 write without an outcome (the oldest for 90 min)
@@ -104,7 +104,7 @@ func TestStatus_sameWordsAsRepoShow(t *testing.T) {
 	same(rest.SyncStateFailing)
 	out, err := s.cli(t, "status")
 	require.NoError(t, err)
-	require.Regexp(t, `(?m)^failing +1 not_found$`, out)
+	require.Regexp(t, `(?m)^failing +1 not_found; see: headwater repo list --state failing$`, out)
 }
 
 func must(_ string, err error) error { return err }
