@@ -107,6 +107,15 @@ func KindOf(err error) Kind {
 	return kind
 }
 
+// PublicMessage returns what whoever meets err reads on any surface: its [MessageOf],
+// but nothing of an internal error, whose message was written for the log.
+func PublicMessage(err error) string {
+	if KindOf(err) == KindInternal {
+		return "internal error; the server's log has the details"
+	}
+	return MessageOf(err)
+}
+
 // MessageOf returns the sentence of err that a caller may be shown: the
 // message of the outermost [Error]; for any other error a neutral text, because
 // an unclassified error may hold paths or host internals.

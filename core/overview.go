@@ -18,19 +18,21 @@ type MirrorHealth struct {
 }
 
 // State returns the state in one word: "paused", else what became of the upstream, else
-// "failing", "waiting" for the first sync, or "ok".
+// the word that the API has for the state of the sync, as far as this tells.
 func (m MirrorHealth) State() string {
 	switch {
 	case m.Paused:
-		return "paused"
+		return string(RepositoryPaused)
 	case m.Upstream != UpstreamActive:
 		return string(m.Upstream)
+	case m.Failures > 0 && m.Class == ClassDiverged:
+		return string(RepositoryHeld)
 	case m.Failures > 0:
-		return "failing"
+		return string(RepositoryFailing)
 	case !m.Ready:
-		return "waiting"
+		return string(RepositoryPending)
 	}
-	return "ok"
+	return string(RepositoryReady)
 }
 
 // Totals are how much there is of what is not counted by what happens.

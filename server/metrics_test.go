@@ -56,7 +56,7 @@ func TestMetrics_ofAServer(t *testing.T) {
 		"headwater_push_refs_total{result=moved}":                                              1,
 		"headwater_push_phase_duration_seconds{phase=upstream}":                                2,
 		"headwater_push_phase_duration_seconds{phase=apply}":                                   2,
-		"headwater_repositories{state=ok}":                                                     1,
+		"headwater_repositories{state=ready}":                                                  1,
 		"headwater_repositories{state=local}":                                                  0,
 		"headwater_mirror_lag_seconds{}":                                                       1,
 		"headwater_unfinished_writes{}":                                                        0,

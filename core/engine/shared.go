@@ -184,7 +184,7 @@ func (e *Engine) CheckSharedCredential(ctx context.Context, org, name string) (c
 		case core.KindRateLimited, core.KindUpstreamUnavailable:
 			return core.SharedCredential{}, err // that says nothing of the credential
 		default:
-			c.CheckError = err.Error()
+			c.CheckError = core.PublicMessage(err)
 		}
 	}
 	c.CheckedAt = e.clock.Now()

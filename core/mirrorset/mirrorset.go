@@ -268,7 +268,7 @@ func (s *Service) after(set core.MirrorSet, err error) core.MirrorSet {
 		return set
 	}
 	set.Failures++
-	set.LastError = err.Error()
+	set.LastError = core.PublicMessage(err)
 	pause := loop.Doubling(firstPause, longestPause, set.Failures)
 	var e *core.Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {
@@ -301,7 +301,7 @@ func (s *Service) look(ctx context.Context, set core.MirrorSet) error {
 	if stored != nil && ctx.Err() == nil && core.KindOf(err) != core.KindRateLimited && core.KindOf(err) != core.KindUpstreamUnavailable {
 		failure := ""
 		if err != nil {
-			failure = err.Error()
+			failure = core.PublicMessage(err)
 		}
 		if err := s.store.RecordCredentialCheck(ctx, set.CredentialID, expires, s.clock.Now(), failure); err != nil {
 			s.log.Error("cannot record what the host says of a credential", "credential", set.CredentialID, "error", err)
@@ -323,7 +323,7 @@ func (s *Service) look(ctx context.Context, set core.MirrorSet) error {
 				return ctx.Err()
 			}
 			failed++
-			i.Action, i.Reason = core.MirrorFailed, err.Error()
+			i.Action, i.Reason = core.MirrorFailed, core.PublicMessage(err)
 		}
 		i.SeenAt = s.clock.Now()
 		if err := s.store.SaveMirrorEntry(ctx, i.MirrorEntry); err != nil {

@@ -166,7 +166,7 @@ func (s *Service) decide(
 		return nil
 	}
 	if err := core.ValidateRepositoryName(i.Name); err != nil {
-		i.Action, i.Reason = core.MirrorConflict, "it cannot be named "+i.Name+" here: "+err.Error()
+		i.Action, i.Reason = core.MirrorConflict, "it cannot be named "+i.Name+" here: "+core.PublicMessage(err)
 		return nil
 	}
 	_, err = s.store.Repository(ctx, set.Org, i.Name)

@@ -130,7 +130,7 @@ func (s *Service) ReceivePack(ctx context.Context, r Receive) error {
 	defer done()
 	var refusal *refusalWriter
 	if head.Has("side-band-64k") {
-		refusal = &refusalWriter{w: r.Out, dir: s.repos.Path(r.Repo.ID)}
+		refusal = &refusalWriter{w: r.Out, dir: s.repos.Path(r.Repo.ID), name: r.Repo.Name}
 		r.Out = refusal
 	}
 	err = s.receive(ctx, r, config, io.MultiReader(bytes.NewReader(head.Raw), body))

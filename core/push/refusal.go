@@ -24,6 +24,7 @@ const maxPacketHeader = 4
 // of is in the report likewise, and git's lines about that stay.
 type refusalWriter struct {
 	dir     string // of the repository
+	name    string // of the repository, for commands that are printed; "" has a placeholder there
 	w       io.Writer
 	packet  []byte // of the answer, as far as it has come
 	text    []byte // of the band for people: a line that has no end yet
@@ -105,6 +106,9 @@ func (r *refusalWriter) lines(text []byte) []byte {
 func (r *refusalWriter) about(line string) bool {
 	if found, ok := fsck.FindRefusal(line); ok {
 		if r.refusal == nil {
+			if r.name != "" {
+				found.Repo = core.ShellWord(r.name)
+			}
 			r.refusal = &found
 		}
 		return true

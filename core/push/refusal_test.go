@@ -1,6 +1,8 @@
 package push_test
 
 import (
+	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +42,28 @@ func TestService_ReceivePack_fsck(t *testing.T) {
 	}
 	out, err = b.client(clone, r, coretest.Refspecs(chosen[3:4])...)
 	require.Error(t, err)
-	require.Contains(t, out, "--tolerate duplicateEntries")
+	require.Contains(t, out, "`headwater repo settings local --tolerate duplicateEntries`", "it can be typed as it is printed")
+
+	// Which folder it is about is found with the command that is printed.
+	for _, c := range []coretest.Broken{chosen[3], hostile[0]} {
+		tree := coretest.Run(t, clone, "rev-parse", string(c.Commit)+"^{tree}")
+		for _, folder := range []string{"inner", "some folder"} {
+			tree, err = coretest.TryRun(t.Context(), clone, "040000 tree "+tree+"\t"+folder+"\n", "mktree")
+			require.NoError(t, err, tree)
+		}
+		commit := coretest.Run(t, clone, "commit-tree", "-m", "nested", tree)
+		ref := "refs/heads/nested-" + c.Check
+		coretest.Run(t, clone, "update-ref", ref, commit)
+		out, err = b.client(clone, r, ref)
+		require.Error(t, err)
+		command := regexp.MustCompile("`(git rev-list [^`]*)`").FindStringSubmatch(out)
+		require.NotNil(t, command, out)
+		find := exec.CommandContext(t.Context(), "sh", "-c", command[1])
+		find.Dir, find.Env = clone, coretest.Env()
+		found, err := find.CombinedOutput()
+		require.NoError(t, err, "%s: %s", command[1], found)
+		require.Contains(t, string(found), " some folder/inner\n")
+	}
 	require.NoError(t, b.Store.SaveSettings(t.Context(), r.ID, core.Settings{Tolerate: append(fsck.Tolerable(), "hasDotgit", "gitmodulesUrl")}))
 	out, err = b.client(clone, r, coretest.Refspecs(chosen)...)
 	require.NoError(t, err, out)

@@ -84,7 +84,7 @@ func TestProvider_states(t *testing.T) {
 				f.Uninstall("acme")
 			},
 			back: func(f *forgetest.TestForge) { f.Install("beta") },
-			code: providers.CodeRevoked, reason: providers.ReasonUninstalled, message: "acme/Widget is beta/Widget now",
+			code: providers.CodeRevoked, reason: providers.ReasonUninstalled, message: "acme/Widget is beta/Widget now, and the GitHub App is not installed there: install the App on beta at ",
 		},
 		"transferred to where the App is suspended": {
 			change: func(f *forgetest.TestForge) {

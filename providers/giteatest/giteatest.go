@@ -11,9 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -56,7 +53,7 @@ func Start(t testing.TB) *Server {
 	return start(t, "")
 }
 
-// StartBelow is [Start] for a Gitea that is below a path: behind a proxy that takes the
+// StartBelow is [Start] for a Gitea that is below a path: behind an nginx that takes the
 // path off, as Gitea's documentation has it, and answers 404 to everything else.
 func StartBelow(t testing.TB, path string) *Server {
 	t.Helper()
@@ -77,9 +74,6 @@ func start(t testing.TB, path string) *Server {
 	require.DirExists(t, filepath.Join(sources, "templates"), how)
 
 	s.Path = path
-	if path != "" {
-		s.Host = s.proxy(t)
-	}
 	require.NoError(t, os.MkdirAll(filepath.Join(s.work, "data"), 0o700))
 	s.configure(t, sources)
 
@@ -94,23 +88,26 @@ func start(t testing.TB, path string) *Server {
 	// another Gitea, too.
 	for range 5 {
 		s.configure(t, sources)
+		stop := func() {}
+		if path != "" {
+			stop = s.nginx(t)
+		}
 		if s.serve(t) {
 			return s
 		}
+		stop()
 	}
 	require.Fail(t, "Gitea did not get ready")
 	return nil
 }
 
-// configure chooses a port and writes the settings.
+// configure chooses ports and writes the settings.
 func (s *Server) configure(t testing.TB, sources string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s.listen = listener.Addr().String()
-	require.NoError(t, listener.Close()) // Gitea listens there itself
-	if s.Path == "" {
-		s.Host = s.listen
+	s.listen = freeAddress(t)
+	s.Host = s.listen
+	for s.Path != "" && s.Host == s.listen {
+		s.Host = freeAddress(t)
 	}
 	require.NoError(t, os.WriteFile(s.config(), []byte(s.settings(t, sources)), 0o600))
 }
@@ -161,20 +158,6 @@ func (s *Server) serve(t testing.TB) bool {
 		}
 	}
 	return false
-}
-
-// proxy starts what puts Gitea below its path, and returns its address.
-func (s *Server) proxy(t testing.TB) string {
-	t.Helper()
-	to := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(&url.URL{Scheme: "http", Host: s.listen})
-		r.Out.Host = r.In.Host
-	}}
-	mux := http.NewServeMux()
-	mux.Handle(s.Path+"/", http.StripPrefix(s.Path, to))
-	p := httptest.NewServer(mux)
-	t.Cleanup(p.Close)
-	return p.Listener.Addr().String()
 }
 
 // URL is where Gitea serves, without a slash at the end.

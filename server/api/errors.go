@@ -67,15 +67,12 @@ type errorBody struct {
 // it, and a Bearer challenge on 401 unless the caller set another one.
 func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 	kind := core.KindOf(err)
-	text := core.MessageOf(err)
+	text := core.PublicMessage(err)
 	var retry time.Duration
 	if e, ok := errors.AsType[*core.Error](err); ok {
 		retry = e.RetryAfter
 	}
 	switch kind {
-	case core.KindInternal:
-		// Even the message of an internal error was written for the log.
-		text = "internal error; the server's log has the details"
 	case core.KindSyncing:
 		text = syncingText
 		if retry <= 0 {

@@ -128,7 +128,7 @@ func (c *Console) readRepository(r *http.Request, s *session, repo core.Reposito
 	part("audit", err)
 	v.Audit = audit.Entries
 	v.Health, v.PauseMeans = healthWord(v.View), core.PausedMeans
-	v.Sentence, v.Next = sentence(v.View, now), steps(v.View, repo)
+	v.Sentence, v.Next = Sentence(v.View, now), steps(v.View, repo)
 	v.Events, err = c.events(r, s, core.EventFilter{Org: repo.Org, RepoID: repo.ID}, 8)
 	part("events", err)
 	return v, nil

@@ -67,9 +67,9 @@ var upstreamWords = map[client.UpstreamState]string{
 	client.UpstreamStateReplaced:  "another repository has the upstream's name now, and is not followed; next: follow it if that is meant",
 }
 
-// sentence is what stands at the top of the page: that the copy is confirmed, or what
-// failed, in whose words, and what to do.
-func sentence(view client.Repository, now time.Time) string {
+// Sentence is what stands at the top of a repository's page: that the copy is confirmed,
+// or what failed, in whose words, and what to do.
+func Sentence(view client.Repository, now time.Time) string {
 	if view.Damage != nil && view.Damage.EndedAt == nil {
 		return string(view.Damage.State) + ": " + view.Damage.Message
 	}

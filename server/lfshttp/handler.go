@@ -375,15 +375,12 @@ func (h *Handler) status(err error) int {
 	}
 }
 
-// message returns the text of an error.
-func message(err error) string {
-	switch {
-	case errors.Is(err, errMethod), errors.Is(err, errHash), errors.Is(err, middleware.ErrSlowBody):
+// Message returns the text of an error, as git-lfs shows it to a person.
+func Message(err error) string {
+	if errors.Is(err, errMethod) || errors.Is(err, errHash) || errors.Is(err, middleware.ErrSlowBody) {
 		return err.Error()
-	case core.KindOf(err) == core.KindInternal:
-		return "internal error; the server's log has the details"
 	}
-	return core.MessageOf(err)
+	return core.PublicMessage(err)
 }
 
 // fail answers with an error. Once a body has begun, all that is left is to cut it off.
@@ -394,7 +391,7 @@ func (h *Handler) fail(x *middleware.Exchange, r *http.Request, err error) {
 		}
 		panic(http.ErrAbortHandler)
 	}
-	body := failure{Message: message(err), RequestID: x.ID}
+	body := failure{Message: Message(err), RequestID: x.ID}
 	status := h.status(err)
 	if locked, ok := errors.AsType[*lfs.LockedError](err); ok {
 		status, body.Message, body.Lock = http.StatusConflict, locked.Error(), new(viewLock(locked.Lock))

@@ -168,7 +168,7 @@ func (h *Handler) batch(c *call) error {
 }
 
 func (h *Handler) objectError(err error) *objectError {
-	return &objectError{Code: h.status(err), Message: message(err)}
+	return &objectError{Code: h.status(err), Message: Message(err)}
 }
 
 // action says where an object is. The size is in the address, because an upstream that

@@ -61,7 +61,7 @@ func (m *Metrics) Watch(s Sources) {
 		name, help string
 		labels     []string
 	}{
-		{"repositories", "Repositories by state: local, waiting for their first sync, ok, failing, paused, or what became of the upstream (archived, private, revoked, suspended, deleted, replaced).", []string{"state"}},
+		{"repositories", "Repositories by state: local, pending (before their first sync), ready, failing, held, paused, or what became of the upstream (archived, private, revoked, suspended, deleted, replaced).", []string{"state"}},
 		{"mirrors_failing", "Mirrors whose last sync failed, by the class of the failure.", []string{"class"}},
 		{"mirror_lag_seconds", "Of all mirrors that were synced once: how long ago the upstream last confirmed the copy. A distribution as of now, so it does not only grow.", nil},
 		{"mirror_worst_lag_seconds", "The mirrors whose copies are the oldest, by name; only with --metrics-worst.", []string{"organisation", "repository"}},
@@ -186,7 +186,7 @@ func (c *state) stored(ctx context.Context, out *output) error {
 
 // sum reads all mirrors.
 func (c *state) sum(ctx context.Context) (mirrors, error) {
-	s := mirrors{states: map[string]int{"waiting": 0, "ok": 0, "failing": 0}, failing: map[core.ErrorClass]int{}, buckets: map[float64]uint64{}}
+	s := mirrors{states: map[string]int{"pending": 0, "ready": 0, "failing": 0}, failing: map[core.ErrorClass]int{}, buckets: map[float64]uint64{}}
 	bounds := lagBounds()
 	for _, b := range bounds {
 		s.buckets[b] = 0

@@ -1,7 +1,9 @@
 package fsck
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,6 +42,28 @@ func TestChecks_eachOnceWithItsReason(t *testing.T) {
 	}
 }
 
+// The document lists what is tolerated, and where.
+func TestChecks_areDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "upstreams.md"))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(raw), "- **Tolerated everywhere**")
+	require.True(t, found)
+	everywhere, text, found := strings.Cut(text, "- **Tolerated by the repository's setting**")
+	require.True(t, found)
+	bySetting, text, found := strings.Cut(text, "- **Never**")
+	require.True(t, found)
+	never, _, _ := strings.Cut(text, "```")
+	for _, c := range Checks() {
+		id := "`" + c.ID + "`"
+		require.Equal(t, c.Class == ByDefault, strings.Contains(everywhere, id), c.ID)
+		require.Equal(t, c.Class == BySetting, strings.Contains(bySetting, id), c.ID)
+		if c.Class != Never {
+			require.NotContains(t, never, id)
+		}
+	}
+}
+
 func TestIgnored(t *testing.T) {
 	t.Parallel()
 	require.Subset(t, Ignored(39, nil), []string{"badTimezone", "missingEmail", "multipleAuthors", "badDate"})
@@ -73,6 +97,8 @@ func TestFindRefusal(t *testing.T) {
 		_, ok := FindRefusal(text)
 		require.False(t, ok, text)
 	}
+	r.ID, r.Path, r.Repo = "duplicateEntries", "", "'team/old app'"
+	require.Contains(t, r.Sentence(), "`headwater repo settings 'team/old app' --tolerate duplicateEntries`; `git rev-list --objects --all | grep 012345678901` names the folder")
 	for check, want := range map[string]string{
 		"treeNotSorted": "--tolerate treeNotSorted", "hasDotgit": "grep 012345678901", "gitmodulesUrl": "take it out of the history",
 		"checkOfTomorrow": "no rule for that check",

@@ -1,6 +1,7 @@
 package fsck
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -14,6 +15,7 @@ type Refusal struct {
 	ID     string // of the check
 	Text   string // git's own description
 	Path   string // of the object in its repository; "" if it is not known
+	Repo   string // the repository's name as commands take it; "" has a placeholder there
 }
 
 // refused matches the line in which git-index-pack(1), git-unpack-objects(1) and
@@ -51,7 +53,11 @@ func (r Refusal) Sentence() string {
 	c, ok := Find(r.ID)
 	switch {
 	case ok && c.Class == BySetting:
-		return text + fmt.Sprintf("if that is as it should be, allow it with `headwater repo settings REPO --tolerate %s`", c.ID)
+		text += fmt.Sprintf("if that is as it should be, allow it with `headwater repo settings %s --tolerate %s`", cmp.Or(r.Repo, "REPO"), c.ID)
+		if c.Reason == ambiguous && r.Path == "" { // it is about a folder
+			text += fmt.Sprintf("; `git rev-list --objects --all | grep %.12s` names the folder", r.Object)
+		}
+		return text
 	case ok && c.Class == Never && r.Path == "":
 		return text + fmt.Sprintf("that is never allowed, because %s; find where it is with `git rev-list --objects --all | grep %.12s` and take it out of the history", c.Reason, r.Object)
 	case ok && c.Class == Never:

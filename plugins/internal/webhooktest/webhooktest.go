@@ -176,6 +176,9 @@ func (s Suite) refusals(t *testing.T) {
 			test.change(&r)
 			_, err := s.Provider.ParseWebhook(t.Context(), r)
 			require.Equal(t, test.want, providers.CodeOf(err), "%v", err)
+			if name == "form and signed" {
+				require.ErrorContains(t, err, "set its content type to application/json at the host")
+			}
 			for _, secret := range s.Secrets {
 				require.NotContains(t, err.Error(), secret.Reveal())
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -134,7 +135,11 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 		return "push less at once, or have the host raise its limit"
 	case class == core.ClassResource && strings.Contains(e.Message, "--git-memory"):
 		return "start the server with a larger --git-memory-remote; it tries again by itself"
-	case class == core.ClassCorrupt && !strings.Contains(e.Message, "--tolerate"):
+	case class == core.ClassCorrupt && tolerable.MatchString(e.Message):
+		name := core.ShellWord(r.RepoName)
+		return "if that is as it should be: headwater repo settings " + name + " --tolerate " + tolerable.FindStringSubmatch(e.Message)[1] + "; then: headwater repo sync " + name +
+			"; else tell the owner of the upstream"
+	case class == core.ClassCorrupt:
 		return "tell the owner of the upstream: its objects are incomplete or fail verification"
 	case strings.Contains(e.Message, "server's own proxy"):
 		return "correct proxy in the host block of providers.hcl, or the file of --egress-proxy-file, and start the server again"
@@ -144,9 +149,14 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 		return "check the spelling of the host; if it is wrong: headwater repo repoint " + core.ShellWord(r.RepoName) + " URL"
 	case (class == core.ClassAuth || class == core.ClassNotFound) && r.BaseRepo != nil && r.BaseRepo.Provider == "github":
 		return "let the App see the repository: add it to the App's installation at the host, then: headwater repo sync " + core.ShellWord(r.RepoName)
+	case class == core.ClassAuth && r.Credential != nil && r.Credential.Shared != "":
+		return "replace the secret of the shared credential: headwater credential rotate " + core.ShellWord(r.Credential.Shared)
 	}
 	return nextForClass(class, r.RepoName)
 }
+
+// tolerable finds the setting that lets in what a sentence says was refused.
+var tolerable = regexp.MustCompile(`--tolerate ([A-Za-z0-9]+)`)
 
 // nextForClass says what a person does about a failed sync. docs/errors.md has
 // the longer form.
@@ -174,7 +184,7 @@ func nextForClass(class core.ErrorClass, name string) string {
 	case core.ClassResource:
 		return "the server ran out of what the sentence says: for memory raise --git-memory-remote, else free or raise that; it tries again by itself"
 	case core.ClassCorrupt:
-		return "do what the sentence says, or tell the owner of the upstream: its objects are incomplete or fail verification"
+		return "tell the owner of the upstream: its objects are incomplete or fail verification"
 	default:
 		return "see the server's log"
 	}

@@ -151,7 +151,7 @@ const setInterval = time.Second
 
 // outcomeOf says how a repository of a set is doing in one line; done is false while
 // something is under way.
-func outcomeOf(e rest.MirrorEntry) (line string, done, failed bool) {
+func outcomeOf(set rest.MirrorSet, e rest.MirrorEntry) (line string, done, failed bool) {
 	switch core.MirrorAction(e.Action) {
 	case core.MirrorSkip, core.MirrorGone:
 		return "", true, false
@@ -160,7 +160,12 @@ func outcomeOf(e rest.MirrorEntry) (line string, done, failed bool) {
 	}
 	switch {
 	case e.Error != "":
-		return e.Name + ": failing: " + e.Error, true, true
+		r := rest.Repository{RepoName: e.Name, BaseRepo: &rest.BaseRepo{Provider: set.Provider}}
+		if set.CredentialID != "" {
+			r.Credential = &rest.Credential{Shared: set.CredentialID}
+		}
+		next := nextForError(rest.SyncError{Class: e.Class, Message: e.Error}, r)
+		return e.Name + ": failing: " + strings.TrimSuffix(core.ErrorClass(e.Class).Describe(e.Error), ".") + "; next: " + next, true, true
 	case e.Ready:
 		return e.Name + ": mirrored", true, false
 	}
@@ -191,7 +196,7 @@ func (c *client) watchSet(cmd *cobra.Command, id string, planned int) error {
 		}
 		waiting, failures, mirrored := 0, 0, 0
 		for _, e := range set.Entries {
-			line, done, failed := outcomeOf(e)
+			line, done, failed := outcomeOf(set, e)
 			switch {
 			case !done:
 				waiting++
@@ -270,7 +275,7 @@ func newMirrorSetCommand() *cobra.Command {
 func printSet(out io.Writer, set rest.MirrorSet) {
 	table := newTable(out)
 	for _, e := range set.Entries {
-		line, done, _ := outcomeOf(e)
+		line, done, _ := outcomeOf(set, e)
 		switch {
 		case !done:
 			line = e.Name + ": waits for its first sync"
@@ -281,7 +286,11 @@ func printSet(out io.Writer, set rest.MirrorSet) {
 	}
 	_ = table.Flush()
 	if set.Error != "" {
-		fmt.Fprintf(out, "The last look failed: %s\n", set.Error)
+		again := "next: mend that and give the same command as before"
+		if set.NextLookAt != nil {
+			again = "next: mend that, or wait: the server looks again by itself at " + set.NextLookAt.Local().Format(time.RFC3339)
+		}
+		fmt.Fprintf(out, "The last look failed: %s\n%s\n", set.Error, again)
 	}
 }
 

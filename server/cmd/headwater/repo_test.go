@@ -98,3 +98,32 @@ func TestStateOf_namesAnUpstreamThatIsNotActive(t *testing.T) {
 	require.Equal(t, "ready", stateOf(rest.Repository{Sync: &rest.Sync{State: "ready", UpstreamState: "active"}}))
 	require.Equal(t, "ready, upstream archived", stateOf(rest.Repository{Sync: &rest.Sync{State: "ready", UpstreamState: "archived"}}))
 }
+
+// A refusal names one check at a time: the command that it prints must not undo the one
+// that was typed before.
+func TestRepoSettings_tolerateAdds(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "")
+	_, err := s.cli(t, "repo", "create", "team/app")
+	require.NoError(t, err)
+	for _, step := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"treeNotSorted"}, `\["treeNotSorted"\]`},
+		{[]string{"duplicateEntries", "nulInCommit"}, `\["treeNotSorted","duplicateEntries","nulInCommit"\]`},
+		{[]string{"treeNotSorted"}, `\["treeNotSorted","duplicateEntries","nulInCommit"\]`},
+		{[]string{"", "missingAuthor"}, `\["missingAuthor"\]`},
+		{[]string{""}, `\[\]`},
+	} {
+		args := []string{"repo", "settings", "team/app", "--json"}
+		for _, id := range step.flags {
+			args = append(args, "--tolerate", id)
+		}
+		out, err := s.cli(t, args...)
+		require.NoError(t, err)
+		require.Regexp(t, `"tolerate":`+step.want, out)
+	}
+	_, err = s.cli(t, "repo", "settings", "team/app", "--tolerate", "hasDotgit")
+	require.ErrorContains(t, err, "never tolerated")
+}

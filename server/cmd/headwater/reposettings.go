@@ -36,7 +36,8 @@ func newRepoSettingsCommand() *cobra.Command {
 		Use:   "settings REPO",
 		Short: "Show or change how a repository is polled, filtered, kept and how fresh it must be",
 		Long: `Without flags, show the settings of a repository. Each flag changes one; an empty
-value is the default. Lists are replaced whole: repeat the flag for each item.
+value is the default. Lists are replaced whole: repeat the flag for each item. Only
+--tolerate adds to what is tolerated already; an empty value before takes that away.
 A pattern without refs/ is about branches; "*" stops at a slash, "**" does not.
 
 Of policies the first that fits decides what becomes of a ref that the upstream
@@ -55,6 +56,9 @@ hold (a person decides) or freeze (it never moves by a sync).`,
 			}
 			c, err := o.connect()
 			if err != nil {
+				return err
+			}
+			if changes.Tolerate, err = c.alsoTolerated(cmd.Context(), args[0], changes.Tolerate); err != nil {
 				return err
 			}
 			var answer rest.SettingsAnswer
@@ -127,7 +131,7 @@ func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) 
 		"include":         func() { out.Include = new(fullPatterns(s.include)) },
 		"exclude":         func() { out.Exclude = new(fullPatterns(s.exclude)) },
 		"pull-requests":   func() { out.PullRequests = &s.pullRequests },
-		"tolerate":        func() { out.Tolerate = new(withoutEmpty(s.tolerate)) },
+		"tolerate":        func() { out.Tolerate = &s.tolerate },
 		"ephemeral-ttl":   func() { out.EphemeralTTL = &s.ephemeralTTL },
 		"ephemeral-quota": func() { out.EphemeralQuota = &s.ephemeralQuota },
 		"lfs":             func() { out.LFS = new(rest.LFSMode(s.lfs)) },
@@ -142,7 +146,7 @@ func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) 
 
 // bindTolerate adds the flag that lets broken objects in.
 func bindTolerate(f *pflag.FlagSet, ids *[]string) {
-	f.StringArrayVar(ids, "tolerate", nil, "id of a check of git's that objects may fail, like treeNotSorted; may be repeated")
+	f.StringArrayVar(ids, "tolerate", nil, "id of one more check of git's that objects may fail, like treeNotSorted; may be repeated; an empty one forgets those before")
 }
 
 // withoutEmpty returns the texts that are not empty.
@@ -150,13 +154,33 @@ func withoutEmpty(all []string) []string {
 	return slices.DeleteFunc(append([]string{}, all...), func(s string) bool { return s == "" })
 }
 
+// alsoTolerated adds ids to those that a repository tolerates already, nil to none: the
+// command that a refusal prints must not undo what the one before did. What stands
+// before an empty id is forgotten.
+func (c *client) alsoTolerated(ctx context.Context, name string, ids *[]string) (*[]string, error) {
+	if ids == nil {
+		return nil, nil
+	}
+	if empty := slices.Index(*ids, ""); empty >= 0 {
+		return new(withoutEmpty((*ids)[empty:])), nil
+	}
+	now, err := c.GetSettings(ctx, name, c.as(name, access.GitRead))
+	if err != nil {
+		return nil, c.explain(err, "settings of "+name)
+	}
+	return new(append(slices.Clone(now.Settings.Tolerate), *ids...)), nil
+}
+
 // tolerate stores which checks objects of a repository may fail.
 func (c *client) tolerate(ctx context.Context, name string, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := c.UpdateSettings(ctx, name, nil, rest.SettingsRequest{Tolerate: new(withoutEmpty(ids))}, c.as(name, access.RepoWrite))
+	all, err := c.alsoTolerated(ctx, name, &ids)
 	if err != nil {
+		return err
+	}
+	if _, err := c.UpdateSettings(ctx, name, nil, rest.SettingsRequest{Tolerate: all}, c.as(name, access.RepoWrite)); err != nil {
 		return c.explain(err, "settings of "+name)
 	}
 	return nil

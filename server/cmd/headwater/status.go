@@ -31,11 +31,13 @@ type statusReport struct {
 	Server   *server.Status `json:"server"`
 	NoServer string         `json:"no_server,omitempty"`
 	Totals   statusTotals   `json:"totals"`
-	States   map[string]int `json:"states"` // repositories by state
-	Failing  map[string]int `json:"failing"`
-	Mirrors  int            `json:"mirrors"`
-	Recent   int            `json:"confirmed_within_15m"` // mirrors
-	Worst    []statusMirror `json:"worst"`                // the oldest copies first
+	States   map[string]int `json:"states"` // repositories by [core.RepositoryState]
+	// Upstreams are mirrors by what became of their upstream, without those where it works.
+	Upstreams map[string]int `json:"upstreams"`
+	Failing   map[string]int `json:"failing"`
+	Mirrors   int            `json:"mirrors"`
+	Recent    int            `json:"confirmed_within_15m"` // mirrors
+	Worst     []statusMirror `json:"worst"`                // the oldest copies first
 }
 
 // statusTotals is [core.Totals] for the report.
@@ -54,6 +56,7 @@ type statusMirror struct {
 	Org        string     `json:"organisation"`
 	Name       string     `json:"name"`
 	State      string     `json:"state"`
+	Upstream   string     `json:"upstream,omitempty"` // what became of it; "" if it works
 	Class      string     `json:"class,omitempty"`
 	ObservedAt *time.Time `json:"observed_at"` // null: never
 }
@@ -150,22 +153,29 @@ func (p *statusReport) read(ctx context.Context, s core.Store, now time.Time, wo
 	if !t.OldestUnfinished.IsZero() {
 		p.Totals.OldestUnfinished = &t.OldestUnfinished
 	}
-	p.States, p.Failing, p.Worst = map[string]int{"local": t.Local}, map[string]int{}, []statusMirror{}
-	err = s.Mirrors(ctx, func(m core.MirrorHealth) error {
-		p.Mirrors++
-		one := statusMirror{Org: m.Org, Name: m.Name, State: m.State()}
+	p.States, p.Upstreams, p.Failing, p.Worst = map[string]int{}, map[string]int{}, map[string]int{}, []statusMirror{}
+	err = s.Health(ctx, "", func(h core.RepositoryHealth) error {
+		one := statusMirror{Org: h.Org, Name: h.Name, State: string(h.State())}
 		p.States[one.State]++
-		if m.Failures > 0 && !m.Paused {
-			one.Class = string(m.Class)
+		if !h.Synced {
+			return nil
+		}
+		p.Mirrors++
+		if h.Upstream != core.UpstreamActive {
+			one.Upstream = string(h.Upstream)
+			p.Upstreams[one.Upstream]++
+		}
+		if h.Failures > 0 && !h.Paused {
+			one.Class = string(h.Class)
 			p.Failing[one.Class]++
 		}
-		if !m.ObservedAt.IsZero() {
-			one.ObservedAt = &m.ObservedAt
-			if now.Sub(m.ObservedAt) <= 15*time.Minute {
+		if !h.ObservedAt.IsZero() {
+			one.ObservedAt = &h.ObservedAt
+			if now.Sub(h.ObservedAt) <= 15*time.Minute {
 				p.Recent++
 			}
 		}
-		if !m.Paused { // it is old on purpose
+		if !h.Paused { // it is old on purpose
 			p.Worst = append(p.Worst, one)
 		}
 		return nil
@@ -191,7 +201,10 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	p.printServer(t, now)
 	fmt.Fprintf(t, "repositories\t%s\n", counts(p.States))
 	if len(p.Failing) > 0 {
-		fmt.Fprintf(t, "failing\t%s\n", counts(p.Failing))
+		fmt.Fprintf(t, "failing\t%s; see: headwater repo list --state failing\n", counts(p.Failing))
+	}
+	if len(p.Upstreams) > 0 {
+		fmt.Fprintf(t, "upstreams\t%s\n", counts(p.Upstreams))
 	}
 	if p.Mirrors > 0 {
 		fmt.Fprintf(t, "copies\t%d of %d confirmed within 15 minutes\n", p.Recent, p.Mirrors)
@@ -220,7 +233,11 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 		if m.ObservedAt != nil {
 			lag = core.Ago(now.Sub(*m.ObservedAt))
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", m.Org+": "+m.Name, lag, m.State, m.Class)
+		why := strings.TrimSpace(m.Class + " " + m.Upstream)
+		if m.Class == m.Upstream {
+			why = m.Class
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", m.Org+": "+m.Name, lag, m.State, why)
 	}
 	return t.Flush()
 }

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,8 @@ import (
 	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/server/api"
 	rest "github.com/headwater-git/headwater/server/client"
+	"github.com/headwater-git/headwater/server/console"
+	"github.com/headwater-git/headwater/server/lfshttp"
 )
 
 // a failure that a person meets on all surfaces.
@@ -129,7 +133,10 @@ func (c wordsCase) surfaces(t *testing.T) [][2]string {
 	show("REST", fmt.Sprintf("%d %s", answer.Code, body.Error))
 
 	e := rest.SyncError{Class: rest.SyncErrorClass(class), Message: text}
-	r := rest.Repository{RepoName: name, Sync: &rest.Sync{State: "failing", LastError: &e}}
+	r := rest.Repository{RepoName: name, Sync: &rest.Sync{State: "failing", UpstreamState: rest.UpstreamStateActive, LastError: &e, ObservedAt: new(at.Add(-time.Hour))}}
+	if class == core.ClassDiverged {
+		r.Sync.State = rest.SyncStateHeld
+	}
 	if c.app {
 		r.BaseRepo = &rest.BaseRepo{Provider: "github", Owner: "river", Name: "delta"}
 	}
@@ -146,6 +153,20 @@ func (c wordsCase) surfaces(t *testing.T) [][2]string {
 	var failed bytes.Buffer
 	report(&failed, syncFailure(e, r))
 	show("mirror", failed.String())
+
+	set := rest.MirrorSet{Provider: "gitea"}
+	if c.app {
+		set.Provider = "github"
+	} else {
+		set.CredentialID = "river-2"
+	}
+	line, done, bad := outcomeOf(set, rest.MirrorEntry{Action: string(core.MirrorCreate), Name: name, Path: name, Class: e.Class, Error: e.Message})
+	require.True(t, done && bad, c.name)
+	show("mirror all", line)
+
+	show("console", console.Sentence(r, at))
+
+	show("git lfs", "batch response: "+lfshttp.Message(upstream.Failure("ask the upstream about LFS objects", c.err)))
 
 	event, err := coremirror.SyncEvent(core.Repository{ID: "repo_1", Name: name}, core.Run{StartedAt: at, FinishedAt: at, Class: class, Error: text}, core.EventSyncFailed, 1)
 	require.NoError(t, err)
@@ -184,7 +205,8 @@ func TestWords(t *testing.T) {
 			if c.once != "" {
 				require.Equal(t, 1, strings.Count(words, c.once), "%s on %s: %s", c.name, surface, words)
 			}
-			if surface == "repo show" || surface == "mirror" || surface == "git fetch" {
+			switch surface {
+			case "repo show", "mirror", "mirror all", "git fetch", "console":
 				require.Contains(t, words, "next", "%s on %s", c.name, surface)
 			}
 		}
@@ -201,4 +223,51 @@ func TestWords(t *testing.T) {
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(string(want), got.String()), "run this test with HEADWATER_UPDATE=1, and read the difference")
+}
+
+// TestWords_commandsWork types every command that a person is given in the reviewed
+// words, as it is printed there, against a real server and its host: each one is done.
+// What stands for something is put in: URL is the upstream's address after a move.
+func TestWords_commandsWork(t *testing.T) {
+	t.Parallel()
+	forge, config, tokenFile := startForge(t)
+	s := startServer(t, "", "--config", config)
+	_, err := s.cli(t, "mirror", forge.CloneURL("river/delta"), "--username", "river", "--password-file", tokenFile)
+	require.NoError(t, err)
+	_, err = s.cli(t, "credential", "create", "river-2", "http://"+forge.Host()+"/river", "--username", "river", "--password-file", tokenFile)
+	require.NoError(t, err)
+	forge.RenameRepo("river/delta", "river/moved")
+
+	raw, err := os.ReadFile(filepath.Join("testdata", "words.txt"))
+	require.NoError(t, err)
+	commands := map[string]bool{}
+	for line := range strings.Lines(string(raw)) {
+		line = strings.ReplaceAll(line, "headwater: ", "") // begins what the program says
+		for _, q := range quotedIn("words.txt", line, false) {
+			cmd, words, err := newRoot(noEnv).Find(q.words)
+			require.NoError(t, err, line)
+			args := append(strings.Fields(cmd.CommandPath())[1:], q.arguments(words)...)
+			commands[strings.Join(args, " ")] = true
+		}
+	}
+	secret, err := os.ReadFile(tokenFile)
+	require.NoError(t, err)
+	// What takes the upstream or the repository away comes last.
+	last := []string{"repo repoint river/delta URL", "repo detach river/delta", "repo delete --yes river/delta"}
+	order := slices.DeleteFunc(slices.Sorted(maps.Keys(commands)), func(c string) bool { return slices.Contains(last, c) })
+	require.Len(t, commands, len(order)+len(last), "one of the last is not printed any more: %v", order)
+	require.Contains(t, order, "credential set river/delta")
+	require.Contains(t, order, "repo settings river/delta --tolerate treeNotSorted")
+	for _, command := range append(order, last...) {
+		args := strings.Fields(strings.NewReplacer("URL", forge.CloneURL("river/moved"), "REPO", "river/delta").Replace(command))
+		root := newRoot(noEnv)
+		var said bytes.Buffer
+		root.SetArgs(append(args, "--data", string(s.dir)))
+		root.SetOut(&said)
+		root.SetErr(&said)
+		root.SetIn(bytes.NewReader(secret)) // where one is asked for
+		require.NoError(t, root.ExecuteContext(t.Context()), "headwater %s\n%s", command, &said)
+	}
+	_, err = s.cli(t, "repo", "show", "river/delta")
+	require.ErrorContains(t, err, "no such repository")
 }
