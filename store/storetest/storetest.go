@@ -49,6 +49,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"SharedCredential", sharedCredentialTests},
 		{"Limit", limitTests},
 		{"Listing", listingTests},
+		{"PublicRead", publicReadTests},
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
 		{"LFS", lfsTests},
