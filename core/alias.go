@@ -7,6 +7,10 @@ import (
 
 // AliasStore keeps the names that repositories had before they were renamed.
 type AliasStore interface {
+	// RepositoriesOfAnyOrg returns the repositories of all organisations that have a name
+	// or had it before, in no order; at most limit, which must be positive. Those in the
+	// trash are not among them.
+	RepositoriesOfAnyOrg(ctx context.Context, name string, limit int) ([]Repository, error)
 	// RenameRepository gives a repository another name. The former one is an alias of it
 	// until another repository has that name. KindConflict: the name is taken, or is an
 	// alias of another repository. KindNotFound: there is no such repository.

@@ -13,6 +13,8 @@ type OrgLimits struct {
 	// token. As many may come at once.
 	Requests      int `json:"requests_per_second,omitempty"`
 	TokenRequests int `json:"token_requests_per_second,omitempty"`
+	// NoPublicRead forbids that its repositories are read without a token.
+	NoPublicRead bool `json:"no_public_read,omitempty"`
 }
 
 // Validate returns a KindInvalid error for limits that cannot be meant.

@@ -50,6 +50,10 @@ type Settings struct {
 	// that is here may read it.
 	StrictWants bool `json:"strict_wants,omitempty"`
 
+	// PublicRead lets whoever knows the name clone and fetch without a token, while the
+	// upstream is public too; see core/publicread. What StrictWants says holds meanwhile.
+	PublicRead bool `json:"public_read,omitempty"`
+
 	// LFS says what is done with Git LFS; the empty mode is [LFSOnDemand].
 	LFS LFSMode `json:"lfs,omitempty"`
 }

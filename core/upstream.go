@@ -53,6 +53,16 @@ func (s UpstreamState) Readable() bool { return s == UpstreamActive || s == Upst
 // found under its name may be another repository.
 func (s UpstreamState) Gone() bool { return s == UpstreamDeleted || s == UpstreamReplaced }
 
+// Visibility is who may read an upstream, as its host says.
+type Visibility string
+
+// The visibilities. Those that only members of the host may read are private.
+const (
+	VisibilityUnknown Visibility = "" // the host was not asked, or does not say
+	VisibilityPublic  Visibility = "public"
+	VisibilityPrivate Visibility = "private"
+)
+
 // UpstreamStore changes upstream links.
 type UpstreamStore interface {
 	// AttachUpstream links a local repository, with a fresh sync state.
@@ -62,6 +72,11 @@ type UpstreamStore interface {
 	MoveUpstream(ctx context.Context, repoID string, up Upstream) error
 	// SetUpstreamState sets state and since; it reports false if it was so already.
 	SetUpstreamState(ctx context.Context, repoID string, s UpstreamState, since time.Time) (bool, error)
+	// Visibility returns what SetVisibility recorded last of the upstream; a link that
+	// [UpstreamStore.MoveUpstream] made one to another repository has forgotten it.
+	Visibility(ctx context.Context, repoID string) (Visibility, error)
+	// SetVisibility reports false if it was so already.
+	SetVisibility(ctx context.Context, repoID string, v Visibility) (bool, error)
 	// RecordUpstreamFailure writes LastErrorAt, LastClass and LastError, and raises
 	// Failures to one if there was none: what the host says of the upstream outside of
 	// a run.

@@ -114,6 +114,7 @@ func (s *Server) newRemotes(o Options, verifier *access.Verifier, rates *middlew
 		Fetches:      parts.Serve,
 		Pushes:       parts.Push,
 		Verifier:     verifier,
+		Public:       parts.Public,
 		Limiter:      parts.Limiter,
 		Rates:        rates,
 		ReadOnly:     s.store.ReadOnly,

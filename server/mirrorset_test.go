@@ -284,3 +284,47 @@ func TestSharedCredential_rotation(t *testing.T) {
 	}
 	require.Contains(t, strings.Join(words, " "), "shared_credential.rotate")
 }
+
+// TestSharedCredential_warnsBeforeItExpires has a host say when a credential ends: from two
+// weeks before that on, answers and the log warn, and a rotation ends it.
+func TestSharedCredential_warnsBeforeItExpires(t *testing.T) {
+	t.Parallel()
+	f := forgetest.StartForge(t, forgetest.ForgeOptions{HostKind: forgetest.HostGitLab})
+	f.CreateRepo("acme/app", true)
+	clock := servertest.NewClock()
+	block := fmt.Sprintf("provider \"gitlab\" {\n  host %q {\n    scheme = %q\n    allow_private = true\n  }\n}\n", f.Host(), f.Scheme())
+	s := servertest.Start(t, servertest.Options{Config: block, Clock: clock})
+	org := s.REST(t, "org")
+	ends := clock.Now().AddDate(0, 0, 30)
+	secret, name := f.MintToken(forgetest.TokenOptions{Life: time.Until(ends)}), "shared"
+	made, err := org.CreateSharedCredential(t.Context(), client.CreateSharedRequest{
+		Name: &name, Provider: new("gitlab"), UpstreamHost: new(f.Host()), Owner: new("acme"), Password: &secret,
+	})
+	require.NoError(t, err)
+	require.Equal(t, ends.UTC().Format(time.DateOnly), made.ExpiresAt.UTC().Format(time.DateOnly))
+	require.Empty(t, made.Warning)
+
+	// GitLab's tokens end with a day, so hours are left out.
+	const logged = "a shared credential needs attention"
+	warning := func() string {
+		all, err := org.ListSharedCredentials(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all.Credentials, 1)
+		return all.Credentials[0].Warning
+	}
+	clock.Advance(15 * 24 * time.Hour)
+	require.Empty(t, warning())
+	require.NotContains(t, s.Log.String(), logged)
+	clock.Advance(5 * 24 * time.Hour)
+	require.Regexp(t, `^it expires in (9|10) days; rotate it: headwater credential rotate shared$`, warning())
+	require.Eventually(t, func() bool { return strings.Contains(s.Log.String(), logged) }, time.Minute, 50*time.Millisecond, "the daily question")
+	clock.Advance(11 * 24 * time.Hour)
+	require.Equal(t, "it has expired; rotate it: headwater credential rotate shared", warning())
+
+	next := f.MintToken(forgetest.TokenOptions{})
+	rotated, err := org.RotateSharedCredential(t.Context(), "shared", client.RotateSharedRequest{Password: &next})
+	require.NoError(t, err)
+	require.Nil(t, rotated.ExpiresAt, "this one does not end")
+	require.Empty(t, warning())
+	require.NotContains(t, s.Log.String(), secret)
+}

@@ -50,6 +50,18 @@ func (q *queries) RepositoryByAlias(ctx context.Context, org, name string) (core
 	return r, op{name: "read repository", subject: name, missing: noRepository}.fail(err)
 }
 
+// RepositoriesOfAnyOrg implements [core.AliasStore]. KindInvalid: the limit is not positive.
+func (q *queries) RepositoriesOfAnyOrg(ctx context.Context, name string, limit int) ([]core.Repository, error) {
+	action := op{name: "look for repositories of a name", subject: name}
+	if err := checkLimit(action, limit); err != nil {
+		return nil, err
+	}
+	all, err := collect(ctx, q.read, scanRepository, selectRepository+`
+		WHERE r.id IN (SELECT n.id FROM repositories n WHERE n.name = $1 UNION SELECT a.repo_id FROM repository_aliases a WHERE a.name = $1)
+			AND r.deleted_at = 0 LIMIT $2`, name, limit)
+	return all, action.fail(err)
+}
+
 // Aliases implements [core.AliasStore].
 func (q *queries) Aliases(ctx context.Context, id string) ([]string, error) {
 	all, err := collect(ctx, q.read, scanString, `SELECT name FROM repository_aliases WHERE repo_id = $1 ORDER BY created_at, name`, id)

@@ -53,7 +53,8 @@ func (q *queries) AttachUpstream(ctx context.Context, repoID string, up core.Ups
 func (q *queries) MoveUpstream(ctx context.Context, repoID string, up core.Upstream) error {
 	return q.exec(ctx, op{name: "move upstream", subject: repoID, missing: noUpstream}, `
 		UPDATE upstreams SET provider = $1, instance = $2, mode = $3, host = $4, owner = $5, name = $6, upstream_id = $7,
-			url = $8, default_branch = $9, search_path = $10
+			url = $8, default_branch = $9, search_path = $10,
+			visibility = CASE WHEN upstream_id <> '' AND upstream_id = $7 AND host = $4 THEN visibility ELSE '' END
 		WHERE repo_id = $11`,
 		up.Provider, up.Instance, up.Mode, up.Host, up.Owner, up.Name, up.ID, up.URL, up.DefaultBranch,
 		searchPath(up.Owner, up.Name), repoID)
@@ -73,6 +74,29 @@ func (q *queries) SetUpstreamState(ctx context.Context, repoID string, s core.Up
 		return tx.QueryRowContext(ctx, `SELECT repo_id FROM sync_states WHERE repo_id = $1`, repoID).Scan(&known)
 	})
 	return changed, op{name: "set upstream state", subject: repoID, missing: noUpstream}.fail(err)
+}
+
+// Visibility implements [core.UpstreamStore]. KindNotFound: the repository has no
+// upstream.
+func (q *queries) Visibility(ctx context.Context, repoID string) (v core.Visibility, err error) {
+	err = q.read.QueryRowContext(ctx, `SELECT visibility FROM upstreams WHERE repo_id = $1`, repoID).Scan(&v)
+	return v, op{name: "read the visibility of an upstream", subject: repoID, missing: noUpstream}.fail(err)
+}
+
+// SetVisibility implements [core.UpstreamStore]. KindNotFound: the repository has no
+// upstream.
+func (q *queries) SetVisibility(ctx context.Context, repoID string, v core.Visibility) (changed bool, err error) {
+	err = q.writeAll(ctx, func(tx runner) error {
+		var was core.Visibility
+		if err := tx.QueryRowContext(ctx, `SELECT visibility FROM upstreams WHERE repo_id = $1`, repoID).Scan(&was); err != nil {
+			return err
+		}
+		if changed = was != v; !changed {
+			return nil
+		}
+		return touch(ctx, tx, `UPDATE upstreams SET visibility = $1 WHERE repo_id = $2`, v, repoID)
+	})
+	return changed, op{name: "record the visibility of an upstream", subject: repoID, missing: noUpstream}.fail(err)
 }
 
 // PinDefaultBranch implements [core.RepositoryStore].

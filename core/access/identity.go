@@ -30,7 +30,20 @@ type Identity struct {
 	issued     bool
 	operations map[string]bool // of an issued token
 	external   bool            // of a token that an Authenticator knew
+	stranger   string          // of whoever has no token: their address
 }
+
+// AnonymousSubject is the subject of those who read without a token.
+const AnonymousSubject = "anonymous"
+
+// Anonymous returns the identity of whoever reads a repository without a token from an
+// address: it opens the repository for fetches, and nothing else.
+func Anonymous(repo core.Repository, address string) Identity {
+	return Identity{Org: repo.Org, Subject: AnonymousSubject, Repo: repo.ID, Scopes: []Scope{GitRead}, stranger: address}
+}
+
+// Stranger returns the address of whoever has no token; "": there is one.
+func (id Identity) Stranger() string { return id.stranger }
 
 // Issued reports whether the server issued the token itself. Such a token opens no more
 // than the operations that it names, and issues no other.
@@ -48,6 +61,11 @@ func (id Identity) Actor() core.Actor {
 
 // Caller returns for whom the use of the server is counted.
 func (id Identity) Caller() limit.Caller {
+	if id.stranger != "" {
+		// All of them together are like one more organisation, so that they do not use up
+		// the places of the one whose repository they read.
+		return limit.Caller{Key: id.stranger, Subject: AnonymousSubject}
+	}
 	return limit.Caller{Organisation: id.Org, Key: id.KeyID, Subject: id.Subject}
 }
 

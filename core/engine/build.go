@@ -28,6 +28,7 @@ import (
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/mirrorset"
 	"github.com/headwater-git/headwater/core/orgdelete"
+	"github.com/headwater-git/headwater/core/publicread"
 	"github.com/headwater-git/headwater/core/purge"
 	"github.com/headwater-git/headwater/core/push"
 	"github.com/headwater-git/headwater/core/quota"
@@ -132,6 +133,7 @@ type Engine struct {
 	served    *maintain.Served
 	usage     *usage.Service
 	quota     *quota.Service
+	public    *publicread.Service
 	trash     *trash.Service
 	orgs      *orgdelete.Service
 	lfs       *lfs.Service
@@ -164,6 +166,7 @@ func New(o Options) (*Engine, error) {
 	e.upstreams = upstream.New(o.Plugins, o.Store, o.Resolver, discover)
 	e.maintain = maintain.New(o.Git, e.repos, o.Clock, o.Logger)
 	e.quota = quota.New(o.Store, o.Clock)
+	e.public = publicread.New(o.Store, e.quota.Limits)
 	room := func(ctx context.Context, r core.Repository) error { return e.quota.CheckRoom(ctx, r.Org) }
 	e.usage = usage.New(usage.Options{Store: o.Store, Path: e.repos.Path, Clock: o.Clock, Logger: o.Logger})
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
@@ -345,26 +348,27 @@ func (e *Engine) Run(ctx context.Context) error {
 // Services are the parts of the core that can be used one by one; what needs
 // several of them is a method of [Engine].
 type Services struct {
-	Repos     *repo.Repos        // on disk
-	Limiter   *limit.Limiter     // what bounds the requests of callers
-	Serve     *serve.Service     // fetches
-	Push      *push.Service      // write sessions
-	Content   *content.Service   // API reads
-	Commit    *commit.Service    // API writes
-	Rewrites  *rewrite.Service   // what upstreams and pushes rewrote
-	Purges    *purge.Service     // what is forgotten on purpose
-	Copies    *forget.Registry   // what holds copies of objects; add others before Run
-	Ephemeral *ephemeral.Service // ephemeral branches as a whole
-	Events    *events.Service    // webhooks and the event feed
-	Inbound   *inbound.Service   // webhooks from hosts
-	Sets      *mirrorset.Service // owners whose repositories are mirrored all together
-	Schedule  *schedule.Service  // requests of syncs, and waiting for them
-	Mirror    *mirror.Service    // plans of syncs, and looks before pushes
-	Rebuild   *rebuild.Service   // missing or damaged folders
-	Maintain  *maintain.Service  // repacks
-	Quotas    *quota.Service     // what organisations may use
-	LFS       *lfs.Service       // Git LFS
-	Readiness *Readiness         // whether requests can be served
+	Repos     *repo.Repos         // on disk
+	Limiter   *limit.Limiter      // what bounds the requests of callers
+	Serve     *serve.Service      // fetches
+	Push      *push.Service       // write sessions
+	Content   *content.Service    // API reads
+	Commit    *commit.Service     // API writes
+	Rewrites  *rewrite.Service    // what upstreams and pushes rewrote
+	Purges    *purge.Service      // what is forgotten on purpose
+	Copies    *forget.Registry    // what holds copies of objects; add others before Run
+	Ephemeral *ephemeral.Service  // ephemeral branches as a whole
+	Events    *events.Service     // webhooks and the event feed
+	Inbound   *inbound.Service    // webhooks from hosts
+	Sets      *mirrorset.Service  // owners whose repositories are mirrored all together
+	Schedule  *schedule.Service   // requests of syncs, and waiting for them
+	Mirror    *mirror.Service     // plans of syncs, and looks before pushes
+	Rebuild   *rebuild.Service    // missing or damaged folders
+	Maintain  *maintain.Service   // repacks
+	Quotas    *quota.Service      // what organisations may use
+	Public    *publicread.Service // what is read without a token
+	LFS       *lfs.Service        // Git LFS
+	Readiness *Readiness          // whether requests can be served
 }
 
 // Services returns the parts.
@@ -372,6 +376,6 @@ func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
 		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound, Sets: e.sets,
-		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, LFS: e.lfs, Readiness: e.readiness,
+		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, Public: e.public, LFS: e.lfs, Readiness: e.readiness,
 	}
 }

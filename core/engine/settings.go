@@ -8,6 +8,7 @@ import (
 	"github.com/headwater-git/headwater/core/git/fsck"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/core/schedule"
+	"github.com/headwater-git/headwater/providers"
 )
 
 // SaveSettings replaces the settings. Filters that changed take effect by a
@@ -21,10 +22,15 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 	if err != nil {
 		return err
 	}
+	if s.PublicRead && !old.PublicRead {
+		if err := e.checkPublic(ctx, r); err != nil {
+			return err
+		}
+	}
 	if err := e.store.SaveSettings(ctx, r.ID, s); err != nil {
 		return err
 	}
-	if s.StrictWants && !old.StrictWants {
+	if (s.StrictWants || s.PublicRead) && !old.StrictWants && !old.PublicRead {
 		e.reach.Applied(r.ID) // so that the first who asks need not wait for the set
 	}
 	if r.Upstream == nil {
@@ -41,6 +47,17 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 	// The digest of the last listing covers the rules, so the run plans anew.
 	_, err = e.schedule.Request(ctx, r.ID, schedule.TriggerAPI, "")
 	return err
+}
+
+// checkPublic asks the host how public an upstream is, and returns why the repository
+// cannot be read without a token.
+func (e *Engine) checkPublic(ctx context.Context, r core.Repository) error {
+	if r.Upstream != nil && r.Upstream.Mode != providers.ModePublic {
+		if _, err := e.monitor.Ask(ctx, r); err != nil {
+			return err
+		}
+	}
+	return e.public.Check(ctx, r)
 }
 
 // sameRefs reports whether two settings let the same refs and objects in.

@@ -66,7 +66,7 @@ func (s *Service) Refused(ctx context.Context, repo core.Repository, ids []core.
 	if err != nil {
 		return nil, err
 	}
-	if !settings.StrictWants {
+	if !strict(settings) {
 		if any, err := s.o.Store.AnyForgotten(ctx, repo.ID); err != nil || !any {
 			return nil, err
 		}
@@ -80,8 +80,12 @@ func (s *Service) Refused(ctx context.Context, repo core.Repository, ids []core.
 // Strict reports whether the repository serves only what refs lead to.
 func (s *Service) Strict(ctx context.Context, repo core.Repository) (bool, error) {
 	settings, err := s.o.Store.Settings(ctx, repo.ID)
-	return settings.StrictWants, err
+	return strict(settings), err
 }
+
+// strict reports whether objects are served only if a ref leads to them. Whoever reads
+// without a token sees what is public at the upstream, and that is its refs.
+func strict(s core.Settings) bool { return s.StrictWants || s.PublicRead }
 
 // unreached returns those of the ids that no ref leads to.
 func (s *Service) unreached(ctx context.Context, id string, ids []core.ObjectID) ([]core.ObjectID, error) {
@@ -181,7 +185,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 func (s *Service) background(ctx context.Context, id string) error {
 	settings, err := s.o.Store.Settings(ctx, id)
-	if err != nil || !settings.StrictWants {
+	if err != nil || !strict(settings) {
 		return err
 	}
 	return s.forward(ctx, s.at(id), true)

@@ -25,6 +25,8 @@ type Condition struct {
 	// another place than the known one. Only of a repository that was found.
 	Upstream core.Upstream
 	Moved    bool
+	// Visibility is who may read it, of a repository that was found.
+	Visibility core.Visibility
 }
 
 // Check asks the host by its API what became of the repository's upstream. With
@@ -131,7 +133,7 @@ func found(up core.Upstream, remote providers.Remote) Condition {
 	if up.ID != "" && remote.UpstreamID != up.ID {
 		return Condition{Known: true, State: core.UpstreamReplaced, Message: replacedMessage(up)}
 	}
-	c := Condition{Known: true, Upstream: up}
+	c := Condition{Known: true, Upstream: up, Visibility: core.Visibility(remote.Visibility)}
 	c.Upstream.ID = remote.UpstreamID
 	if remote.Archived {
 		c.State, c.Message = core.UpstreamArchived, "the repository is archived at "+up.Host+": it can be read and takes no pushes; unarchive it there first"

@@ -31,6 +31,7 @@ type MonitorStore interface {
 	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
 	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)
 	SetUpstreamID(ctx context.Context, repoID, id string) error
+	SetVisibility(ctx context.Context, repoID string, v core.Visibility) (bool, error)
 }
 
 // MonitorOptions configures [NewMonitor].

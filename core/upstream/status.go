@@ -30,6 +30,10 @@ func (m *Monitor) CheckDue(repoID string) bool {
 	return now.Sub(last) >= checkEvery
 }
 
+// Ask asks the host about an upstream now and records who may read it. Errors: those of
+// [Service.Check], and KindRateLimited while its API rests.
+func (m *Monitor) Ask(ctx context.Context, r core.Repository) (Condition, error) { return m.ask(ctx, r) }
+
 // ask asks the host about the upstream, and keeps what the answer says of its
 // identity. Errors: the host could not be asked; KindRateLimited if its API limits.
 func (m *Monitor) ask(ctx context.Context, r core.Repository) (Condition, error) {
@@ -51,12 +55,32 @@ func (m *Monitor) ask(ctx context.Context, r core.Repository) (Condition, error)
 		checkedAt = checkedAt.Add(checkAgain - checkEvery)
 	} else {
 		m.reconsiderCredential(ctx, r, &c)
+		m.recordVisibility(ctx, r, c)
 		m.recordIdentity(r, c, begin)
 	}
 	m.mu.Lock()
 	m.checkedAt[r.ID] = checkedAt
 	m.mu.Unlock()
 	return c, err
+}
+
+// recordVisibility records who may read an upstream. It does not wait for a run to end:
+// what became private is not read without a token from this moment on.
+func (m *Monitor) recordVisibility(ctx context.Context, r core.Repository, c Condition) {
+	v := c.Visibility
+	switch {
+	case c.Known && !c.State.Readable():
+		v = core.VisibilityPrivate // whatever it is now, it is not shown to everybody
+	case !c.Known || v == core.VisibilityUnknown:
+		return
+	}
+	changed, err := m.store.SetVisibility(context.WithoutCancel(ctx), r.ID, v)
+	switch {
+	case err != nil && core.KindOf(err) != core.KindNotFound: // detached meanwhile
+		m.log.Error("cannot record who may read an upstream", "repo_id", r.ID, "error", err)
+	case changed:
+		m.log.Info("the host says who may read an upstream", "repo_id", r.ID, "visibility", string(v))
+	}
 }
 
 // neverOpened reports whether the stored credential is newer than the last time the

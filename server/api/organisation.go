@@ -42,6 +42,7 @@ type limitsView struct {
 	DiskBytes     int64 `json:"disk_bytes"`
 	Requests      int   `json:"requests_per_second"`       // of all its tokens
 	TokenRequests int   `json:"token_requests_per_second"` // of one token
+	NoPublicRead  bool  `json:"no_public_read"`            // its repositories cannot be read without a token
 }
 
 // getOrganisation shows the organisation of the token.

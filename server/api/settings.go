@@ -43,6 +43,7 @@ type settingsView struct {
 	EphemeralTTL   duration             `json:"ephemeral_ttl"`
 	EphemeralQuota int                  `json:"ephemeral_quota"`
 	StrictWants    bool                 `json:"strict_wants"` // objects by id only if a ref leads to them
+	PublicRead     bool                 `json:"public_read"`  // fetches need no token while the upstream is public
 	LFS            core.LFSMode         `json:"lfs"`          // "off", "on-demand", or "", which is on-demand
 }
 
@@ -90,7 +91,7 @@ func viewSettings(s core.Settings) settingsView {
 		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: policies,
 		Retention: duration(s.Retention), RetentionBytes: s.RetentionBytes, Include: orEmpty(s.Include), Exclude: orEmpty(s.Exclude),
 		PullRequests: s.PullRequests, Tolerate: orEmpty(s.Tolerate), EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
-		StrictWants: s.StrictWants, LFS: s.LFS,
+		StrictWants: s.StrictWants, PublicRead: s.PublicRead, LFS: s.LFS,
 	}
 }
 
@@ -103,7 +104,7 @@ func (v settingsView) settings() core.Settings {
 		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: policies,
 		Retention: time.Duration(v.Retention), RetentionBytes: v.RetentionBytes, Include: v.Include, Exclude: v.Exclude,
 		PullRequests: v.PullRequests, Tolerate: v.Tolerate, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
-		StrictWants: v.StrictWants, LFS: v.LFS,
+		StrictWants: v.StrictWants, PublicRead: v.PublicRead, LFS: v.LFS,
 	}
 }
 
@@ -156,6 +157,7 @@ func (s *server) updateSettings(c *call) error {
 	if err := read(&body); err != nil {
 		return err
 	}
+	was := settings.PublicRead
 	settings = settingsView(body).settings()
 	answer := settingsAnswer{Settings: viewSettings(settings)}
 	if dry {
@@ -170,6 +172,9 @@ func (s *server) updateSettings(c *call) error {
 		}
 		answer.Plan = new(viewPlan(plan))
 		return c.answer(http.StatusOK, answer)
+	}
+	if settings.PublicRead != was {
+		c.changed = map[bool]string{true: "public_read on", false: "public_read off"}[settings.PublicRead]
 	}
 	if err := s.Settings.SaveSettings(c.ctx(), c.repo, settings); err != nil {
 		return err

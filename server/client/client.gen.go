@@ -1367,6 +1367,7 @@ type LastCommit struct {
 // Limits defines model for Limits.
 type Limits struct {
 	DiskBytes              int64 `json:"disk_bytes"`
+	NoPublicRead           bool  `json:"no_public_read"`
 	Repositories           int   `json:"repositories"`
 	RequestsPerSecond      int   `json:"requests_per_second"`
 	TokenRequestsPerSecond int   `json:"token_requests_per_second"`
@@ -2083,6 +2084,7 @@ type Settings struct {
 	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
 	MaxStaleness string      `json:"max_staleness"`
 	Poll         string      `json:"poll"`
+	PublicRead   bool        `json:"public_read"`
 	PullRequests bool        `json:"pull_requests"`
 	RefPolicies  []RefPolicy `json:"ref_policies"`
 
@@ -2113,6 +2115,7 @@ type SettingsRequest struct {
 	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
 	MaxStaleness *string      `json:"max_staleness,omitempty"`
 	Poll         *string      `json:"poll,omitempty"`
+	PublicRead   *bool        `json:"public_read,omitempty"`
 	PullRequests *bool        `json:"pull_requests,omitempty"`
 	RefPolicies  *[]RefPolicy `json:"ref_policies,omitempty"`
 

@@ -32,6 +32,7 @@ func Match(r *http.Request) bool {
 
 // Store is what the console reads past the API.
 type Store interface {
+	DeletedRepository(ctx context.Context, org, nameOrID string) (core.Repository, error)
 	core.ConsoleStore
 	core.OrgStore
 	core.AuditStore
@@ -202,6 +203,9 @@ func (c *Console) pages() map[string]handler {
 		"POST /repositories/{id}/credential/share": c.assignCredential,
 		"POST /repositories/{id}/webhook":          c.renewWebhook,
 		"POST /repositories/{id}/rewrites/{what}":  c.decide,
+		"GET /trash":                                c.trash,
+		"POST /trash/undelete":                      c.undelete,
+		"POST /trash/delete":                        c.purgeDeleted,
 		"POST /credentials":                        c.createShared,
 		"POST /credentials/rotate":                 c.rotateShared,
 		"POST /credentials/check":                  c.checkShared,

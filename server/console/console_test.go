@@ -44,7 +44,7 @@ func newBench(t *testing.T) *bench {
 	forge.CreateRepo(upstream, true)
 	forge.Seed(upstream, forgetest.SeedOptions{Commits: 5, Branches: 3, Tags: 2})
 	b := &bench{Server: servertest.Start(t, servertest.Options{
-		Forges: []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true},
+		Forges: []*forgetest.TestForge{forge}, Webhooks: events.Policy{AllowHTTP: true, AllowPrivate: true}, KeepDeleted: time.Hour,
 	}), forge: forge}
 	b.store = servertest.Store(t, b.Dir)
 	b.Mirror(t, widget, forge, upstream)

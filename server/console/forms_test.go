@@ -227,3 +227,62 @@ func TestConsole_manySessions(t *testing.T) {
 	require.Len(t, sessions, 200)
 	require.Contains(t, first.get("/console/audit").Path, "/console/sign-in")
 }
+
+func TestConsole_trash(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := b.id(t)
+	w := b.signedIn(t, all, core.ConsoleOperator)
+	require.Contains(t, w.get("/console/trash").Body, "Nothing is in the trash.")
+	_, err := b.REST(t, widget).DeleteRepository(t.Context(), id, nil)
+	require.NoError(t, err)
+	require.Contains(t, w.get("/console/trash").Body, id)
+	require.Contains(t, w.get("/console/repositories").Body, "/console/trash")
+
+	b.Create(t, widget)
+	form := func(path, name string) page {
+		return w.post("/console/trash/"+path, same, url.Values{"org": {servertest.Org}, "id": {id}, "name": {name}})
+	}
+	p := form("undelete", "")
+	require.Equal(t, http.StatusConflict, p.Status)
+	require.Contains(t, p.Body, "Nothing was changed.")
+	p = form("undelete", "widget-of-before")
+	require.Contains(t, p.Body, "The repository is back")
+	require.Equal(t, id, b.Repo(t, "widget-of-before").ID)
+
+	_, err = b.REST(t, "widget-of-before").DeleteRepository(t.Context(), id, nil)
+	require.NoError(t, err)
+	p = form("delete", "")
+	require.Equal(t, http.StatusBadRequest, p.Status)
+	require.Contains(t, w.get("/console/trash").Body, "widget-of-before")
+	require.Contains(t, form("delete", "widget-of-before").Body, "removed for good")
+	require.Contains(t, w.get("/console/trash").Body, "Nothing is in the trash.")
+	require.Equal(t, http.StatusNotFound, form("undelete", "").Status)
+	require.Subset(t, b.actions(t, servertest.Org), []string{"tester repository.undelete ok"})
+}
+
+func TestConsole_shareWithMany(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	w := b.signedIn(t, all, core.ConsoleOperator)
+	bulk := func(name, confirmed string) page {
+		return w.post("/console/repositories/bulk", same, url.Values{"which": {"matching"}, "host": {b.forge.Host()}, "action": {"share"}, "shared": {name}, "confirmed": {confirmed}})
+	}
+	require.Equal(t, http.StatusBadRequest, bulk("", "").Status)
+	require.Contains(t, bulk("all", "").Body, "Each uses the shared credential from now on")
+	require.Contains(t, bulk("all", "yes").Body, "Done for 0 of 1", "there is none of the name")
+	owner, _, _ := strings.Cut(upstream, "/")
+	secret := b.forge.Token()
+	_, err := b.REST(t, "org").CreateSharedCredential(t.Context(), client.CreateSharedRequest{
+		Name: new("all"), Provider: new("gitea"), UpstreamHost: new(b.forge.Host()), Owner: &owner, Password: &secret,
+	})
+	require.NoError(t, err)
+	view, err := b.REST(t, widget).GetRepository(t.Context(), b.id(t))
+	require.NoError(t, err)
+	if own := view.Credential; own != nil {
+		require.Contains(t, bulk("all", "yes").Body, "credential of its own")
+		require.NoError(t, b.REST(t, widget).DeleteCredential(t.Context(), b.id(t), own.ID))
+	}
+	require.Contains(t, bulk("all", "yes").Body, "Done for 1 of 1")
+	require.Equal(t, "all", b.Repository(t, widget).Credential.Shared)
+}

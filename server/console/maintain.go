@@ -101,5 +101,6 @@ func readLimits(r *http.Request) (l core.OrgLimits, err error) {
 			return l, err
 		}
 	}
+	l.NoPublicRead = !r.PostForm.Has("public_read")
 	return l, l.Validate()
 }

@@ -47,6 +47,8 @@ var doneWords = map[string]string{
 	"credential": "The credential is stored.",
 	"tried":      "The credential is stored, and a sync tries it now; how that goes is shown here.",
 	"unassigned": "The repository does not use the shared credential any more.",
+	"undeleted":  "The repository is back, with all that it had.",
+	"removed":    "The repository is removed for good.",
 	"shared":     "The shared credential is stored. Repositories use it once it is assigned to them.",
 	"rotated":    "The host took the new secret, which counts from now on.",
 	"checked":    "The host was asked; what it said is below.",
@@ -174,7 +176,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 		return nil, err
 	}
 	all := map[string]*template.Template{}
-	for _, name := range []string{"signin", "link", "error", "overview", "repositories", "repository", "settings", "compare", "upstream", "webhook", "credential", "credentials", "bulk", "hosts", "deliveries", "audit", "organisations"} {
+	for _, name := range []string{"signin", "link", "error", "overview", "repositories", "repository", "settings", "compare", "upstream", "webhook", "credential", "credentials", "trash", "bulk", "hosts", "deliveries", "audit", "organisations"} {
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err

@@ -225,7 +225,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, s *session) error
 		return c.show(w, r, s, http.StatusOK, "bulk", page{Title: what, Nav: "repositories", Body: result})
 	}
 	for _, row := range rows {
-		repo := core.Repository{ID: row.RepoID, Org: row.Org}
+		repo := core.Repository{ID: row.RepoID, Org: row.Org, Name: row.Name}
 		if err := act(r, s, repo); err != nil {
 			result.Refused = append(result.Refused, bulkRefusal{row.RepoID, row.Name, refusal(err)})
 		} else {
@@ -240,6 +240,7 @@ var bulkMeans = map[string]string{
 	"sync":   "Each upstream is asked now, and what is new is fetched.",
 	"pause":  core.PausedMeans,
 	"resume": "Each follows its upstream again. What was announced or asked for meanwhile runs at once.",
+	"share":  "Each uses the shared credential from now on, where that is for its upstream. One with a credential of its own keeps it, and is named.",
 	"set":    "The settings change now, and hold from the next look at the upstream on.",
 }
 
@@ -261,6 +262,18 @@ func (c *Console) bulkAction(form url.Values) (act func(r *http.Request, s *sess
 			_, err := c.api.ResumeRepository(as(r.Context(), s.of(repo)), repo.ID)
 			return err
 		}, "Resume", nil
+	case "share":
+		name := strings.TrimSpace(form.Get("shared"))
+		if name == "" {
+			return nil, "", core.Errorf(core.KindInvalid, "no credential is named; go back and write the name of a shared one")
+		}
+		return func(r *http.Request, s *session, repo core.Repository) error {
+			result, err := c.api.AssignSharedCredential(as(r.Context(), s.identity(repo.Org)), name, client.AssignRequest{Repositories: &[]string{repo.Name}})
+			if err == nil && len(result.Failed) > 0 {
+				err = core.Errorf(core.KindConflict, "%s", result.Failed[0].Error)
+			}
+			return err
+		}, "Assign the shared credential " + name, nil
 	case "set":
 		body := client.SettingsRequest{}
 		var said []string
@@ -281,5 +294,5 @@ func (c *Console) bulkAction(form url.Values) (act func(r *http.Request, s *sess
 			return err
 		}, "Set " + strings.Join(said, ", "), nil
 	}
-	return nil, "", core.Errorf(core.KindInvalid, "choose what to do: sync, pause, resume, or set")
+	return nil, "", core.Errorf(core.KindInvalid, "choose what to do: sync, pause, resume, share, or set")
 }

@@ -57,6 +57,7 @@ func TestRoutes(t *testing.T) {
 	// What an operator is answered for that where the path names no repository.
 	want := map[string]int{
 		"POST /maintenance": 403, "POST /organisations/limits": 403, "POST /repositories/bulk": 400, "POST /sessions/end": 200,
+		"POST /trash/undelete": 404, "POST /trash/delete": 404,
 		"POST /credentials": 404, "POST /credentials/rotate": 404, "POST /credentials/check": 404, "POST /redeliver": 404, "POST /ping": 404,
 	}
 	for _, route := range routes {

@@ -24,6 +24,9 @@ const noticeSlack = time.Minute
 
 // demand returns how fresh a copy the client wants to read.
 func demand(r *http.Request, id access.Identity) (core.Demand, error) {
+	if id.Stranger() != "" {
+		return core.Demand{}, nil // whoever has no token has the host asked as the settings say, and no more often
+	}
 	d, err := core.ParseDemand(r.Header.Get(headerMaxStaleness), r.Header.Get(headerFreshness))
 	return d.Or(id.Demand), err
 }

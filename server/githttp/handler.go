@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -62,7 +63,14 @@ var (
 	_ Pushes  = (*push.Service)(nil)
 )
 
-// Options configures [New]. All but Limiter and the graces is required.
+// Public knows which repositories are read without a token. [*publicread.Service]
+// implements it.
+type Public interface {
+	// Find returns the repository that a name means to whoever has no token; false: none.
+	Find(ctx context.Context, name string) (core.Repository, bool, error)
+}
+
+// Options configures [New]. All but Public, Limiter and the graces is required.
 type Options struct {
 	Measure      middleware.Measure
 	Lookup       middleware.Repositories // finds repositories by name or id
@@ -73,6 +81,7 @@ type Options struct {
 	Fetches      Fetches
 	Pushes       Pushes
 	Verifier     *access.Verifier
+	Public       Public            // nil: nothing is read without a token
 	Limiter      *limit.Limiter    // nil: requests are not bounded
 	Rates        *middleware.Rates // nil: requests are not counted
 	// ReadOnly is the mode in which pushes are refused; nil: there is none.
@@ -219,13 +228,51 @@ func (h *Handler) serve(x *middleware.Exchange, r *http.Request, m remote) error
 	if m.service != "git-upload-pack" && m.service != "git-receive-pack" {
 		return core.Errorf(core.KindPermission, "only the smart HTTP protocol is served; the dumb one is not")
 	}
-	return h.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error {
-		repo, err := h.authorise(x, r, m)
-		if err != nil {
-			return err
+	if id, ok, err := h.stranger(r, m); err != nil {
+		return err
+	} else if ok {
+		return h.access.ServeAs(x, r, id, func(x *middleware.Exchange, r *http.Request) error { return h.open(x, r, m) })
+	}
+	return h.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error { return h.open(x, r, m) })
+}
+
+// open serves what an identity asks for.
+func (h *Handler) open(x *middleware.Exchange, r *http.Request, m remote) error {
+	repo, err := h.authorise(x, r, m)
+	if err != nil {
+		return err
+	}
+	return h.dispatch(x, r, repo, m)
+}
+
+// stranger returns the identity of whoever fetches without a token from a repository that
+// can be read so. Of everything else it reports false: the answer is the 401 that there
+// always is, whether the repository exists or not.
+func (h *Handler) stranger(r *http.Request, m remote) (access.Identity, bool, error) {
+	if h.o.Public == nil || len(r.Header.Values("Authorization")) > 0 || m.service != "git-upload-pack" || m.namespace != core.Default || m.imports || m.name == "" {
+		return access.Identity{}, false, nil
+	}
+	repo, ok, err := h.o.Public.Find(r.Context(), m.name)
+	if err != nil || !ok {
+		return access.Identity{}, false, err
+	}
+	return access.Anonymous(repo, addressOf(r)), true, nil
+}
+
+// addressOf returns the client's address without its port, and of an IPv6 address the
+// network of which one customer has all.
+func addressOf(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		if network, err := addr.Prefix(64); err == nil {
+			return network.String()
 		}
-		return h.dispatch(x, r, repo, m)
-	})
+	}
+	return addr.String()
 }
 
 // authorise returns the repository if the token opens it, and its remote takes
@@ -256,6 +303,13 @@ func (h *Handler) find(ctx context.Context, id access.Identity, m remote, write 
 	}
 	if m.name == "" {
 		return core.Repository{}, core.Errorf(core.KindNotFound, "repository not found")
+	}
+	if id.Stranger() != "" {
+		repo, ok, err := h.o.Public.Find(ctx, m.name)
+		if err == nil && !ok {
+			err = middleware.ErrNoToken // since a moment ago
+		}
+		return repo, err
 	}
 	repo, err := h.access.Repository(ctx, id, m.name)
 	if core.KindOf(err) == core.KindNotFound {

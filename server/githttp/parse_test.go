@@ -113,3 +113,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestAddressOf(t *testing.T) {
+	t.Parallel()
+	for remote, want := range map[string]string{
+		"192.0.2.7:1234": "192.0.2.7", "[::ffff:192.0.2.7]:1": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:443": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:1": "fe80::/64", "@": "@",
+	} {
+		require.Equal(t, want, addressOf(&http.Request{RemoteAddr: remote}), remote)
+	}
+}

@@ -40,6 +40,11 @@ func (a *Access) Serve(x *Exchange, r *http.Request, next Handler) error {
 	if err != nil {
 		return err
 	}
+	return a.ServeAs(x, r, identity, next)
+}
+
+// ServeAs serves a request of somebody who is known already with the handler.
+func (a *Access) ServeAs(x *Exchange, r *http.Request, identity access.Identity, next Handler) error {
 	x.Identity = identity
 	if err := a.Rates.Take(r.Context(), x.Header(), x.Identity); err != nil {
 		return err

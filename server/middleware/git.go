@@ -12,6 +12,9 @@ import (
 
 // This file holds what smart HTTP and LFS, which the clients of git use, have in common.
 
+// ErrNoToken is the answer to whoever has no token and needs one.
+var ErrNoToken = core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
+
 // GitToken takes the token from HTTP Basic's password, with any user name, or from
 // Bearer. KindUnauthenticated: there is none.
 func GitToken(r *http.Request) (string, error) {
@@ -20,7 +23,7 @@ func GitToken(r *http.Request) (string, error) {
 		token = BearerToken(r)
 	}
 	if token == "" {
-		return "", core.Errorf(core.KindUnauthenticated, "authentication required: give a token as password, with any user name")
+		return "", ErrNoToken
 	}
 	return token, nil
 }

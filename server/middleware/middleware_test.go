@@ -273,3 +273,33 @@ func TestAccess_Repository(t *testing.T) {
 	require.Equal(t, "repo_2", a.Wanted(t.Context(), id, "two").ID)
 	require.Equal(t, core.Repository{Org: "acme", Name: "three"}, a.Wanted(t.Context(), id, "three"))
 }
+
+// stillClock stands still.
+type stillClock struct{ core.SystemClock }
+
+func (stillClock) Now() time.Time { return time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC) }
+
+// TestRates_strangersByAddress counts those without a token by their address, and not for
+// the organisation whose repository they read.
+func TestRates_strangersByAddress(t *testing.T) {
+	t.Parallel()
+	limits := func(context.Context, string) (core.OrgLimits, error) { return core.OrgLimits{Requests: 1}, nil }
+	rates := middleware.NewRates(limits, stillClock{})
+	repo := core.Repository{ID: "repo_1", Org: "acme"}
+	header := http.Header{}
+	for range middleware.StrangerRequests {
+		require.NoError(t, rates.Take(t.Context(), header, access.Anonymous(repo, "192.0.2.1")))
+	}
+	require.Equal(t, fmt.Sprintf(`"address";q=%d;w=1`, middleware.StrangerRequests), header.Get("RateLimit-Policy"))
+	err := rates.Take(t.Context(), header, access.Anonymous(repo, "192.0.2.1"))
+	require.Equal(t, core.KindRateLimited, core.KindOf(err))
+	require.ErrorContains(t, err, "an address without a token may send")
+	require.NoError(t, rates.Take(t.Context(), header, access.Anonymous(repo, "192.0.2.2")), "another address")
+	token := access.Identity{Org: "acme"}
+	require.NoError(t, rates.Take(t.Context(), header, token), "strangers use nothing of the organisation up")
+	require.Error(t, rates.Take(t.Context(), header, token))
+	stranger := access.Anonymous(repo, "192.0.2.1")
+	require.Empty(t, stranger.Caller().Organisation)
+	require.False(t, stranger.Can(access.GitWrite))
+	require.False(t, stranger.Can(access.RepoWrite))
+}

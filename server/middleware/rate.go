@@ -19,6 +19,10 @@ import (
 // have not used anything up are forgotten first; if there are none, all are.
 const maxBuckets = 100_000
 
+// StrangerRequests is how many requests in a second one address may send without a
+// token. A clone is two. It is not the organisation's limit, which is for its own tokens.
+const StrangerRequests = 20
+
 // Rates holds organisations and tokens to their requests in a second. Make one with
 // [NewRates]. It is safe for concurrent use.
 type Rates struct {
@@ -50,9 +54,21 @@ func (r *Rates) Take(ctx context.Context, header http.Header, id access.Identity
 	if r == nil {
 		return nil
 	}
+	quotas, err := r.quotas(ctx, id)
+	if err != nil || len(quotas) == 0 {
+		return err
+	}
+	return r.take(header, quotas)
+}
+
+// quotas returns the limits that hold for a request.
+func (r *Rates) quotas(ctx context.Context, id access.Identity) ([]quota, error) {
+	if address := id.Stranger(); address != "" {
+		return []quota{{"address", "an address without a token", "a\x00" + address, StrangerRequests}}, nil
+	}
 	limits, err := r.limits(ctx, id.Org)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var quotas []quota
 	if limits.Requests > 0 {
@@ -61,9 +77,11 @@ func (r *Rates) Take(ctx context.Context, header http.Header, id access.Identity
 	if limits.TokenRequests > 0 && id.TokenHash != "" {
 		quotas = append(quotas, quota{"token", "a token of this organisation", "t\x00" + id.Org + "\x00" + id.TokenHash, limits.TokenRequests})
 	}
-	if len(quotas) == 0 {
-		return nil
-	}
+	return quotas, nil
+}
+
+// take counts a request for all of the limits, or for none.
+func (r *Rates) take(header http.Header, quotas []quota) error {
 	now := r.clock.Now()
 	var policies, left []string
 	var refused *quota

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -224,16 +225,16 @@ func newSharedCheckCommand() *cobra.Command {
 }
 
 func newSharedAssignCommand() *cobra.Command {
-	return newAssignmentCommand("assign NAME REPO...", "Have repositories use a shared credential",
-		"  headwater credential assign acme team/app team/lib", "assign", "uses",
+	return newAssignmentCommand("assign NAME [REPO...]", "Have repositories use a shared credential",
+		"  headwater credential assign acme team/app team/lib\n  headwater credential assign acme --all --host git.example.org", "assign", "uses",
 		func(ctx context.Context, c *client, name string, body rest.AssignRequest) (rest.Assigned, error) {
 			return c.AssignSharedCredential(ctx, name, body, c.as(orgClaim, access.RepoWrite))
 		})
 }
 
 func newSharedUnassignCommand() *cobra.Command {
-	return newAssignmentCommand("unassign NAME REPO...", "Take a shared credential from repositories",
-		"  headwater credential unassign acme team/app", "unassign", "no longer uses",
+	return newAssignmentCommand("unassign NAME [REPO...]", "Take a shared credential from repositories",
+		"  headwater credential unassign acme team/app\n  headwater credential unassign acme --all --query team/", "unassign", "no longer uses",
 		func(ctx context.Context, c *client, name string, body rest.AssignRequest) (rest.Assigned, error) {
 			return c.UnassignSharedCredential(ctx, name, body, c.as(orgClaim, access.RepoWrite))
 		})
@@ -242,34 +243,59 @@ func newSharedUnassignCommand() *cobra.Command {
 func newAssignmentCommand(
 	use, short, example, verb, now string, do func(ctx context.Context, c *client, name string, body rest.AssignRequest) (rest.Assigned, error),
 ) *cobra.Command {
-	return newSharedCommand(&cobra.Command{Use: use, Short: short, Example: example, Args: func(_ *cobra.Command, args []string) error {
-		if len(args) < 2 {
-			return usagef("headwater credential "+verb+" NAME REPO...", "give the name of a shared credential and at least one repository")
+	var many manyOptions
+	cmd := newSharedCommand(&cobra.Command{Use: use, Short: short, Example: example, Args: func(_ *cobra.Command, args []string) error {
+		switch {
+		case many.all && len(args) == 1:
+			return nil
+		case !many.all && many.filter.selects():
+			return usagef("add --all", "--state, --host and the like select among all repositories")
+		case many.all || len(args) < 2:
+			return usagef("headwater credential "+verb+" NAME REPO..., or headwater credential "+verb+" NAME --all", "give the name of a shared credential, and repositories or --all")
 		}
 		return nil
 	}}, func(ctx context.Context, cmd *cobra.Command, c *client, args []string) error {
 		names := args[1:]
-		result, err := do(ctx, c, args[0], rest.AssignRequest{Repositories: &names})
-		if err != nil {
-			return c.explain(err, verb+" the shared credential "+args[0])
-		}
-		for _, name := range result.Assigned {
-			fmt.Fprintf(forPeople(cmd), "%s %s %s\n", name, now, args[0])
-		}
-		if wantsJSON(cmd) {
-			if err := answer(cmd, result, ""); err != nil {
-				return err
+		if many.all {
+			var err error
+			if names, err = c.names(ctx, many.filter); err != nil {
+				return c.explain(err, "list repositories")
+			}
+			if len(names) == 0 {
+				fmt.Fprintln(forPeople(cmd), "No repository is so.")
+				return nil
 			}
 		}
-		for _, failed := range result.Failed {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", failed.Repository, failed.Error)
+		failed := 0
+		for some := range slices.Chunk(names, assignedAtOnce) {
+			result, err := do(ctx, c, args[0], rest.AssignRequest{Repositories: &some})
+			if err != nil {
+				return c.explain(err, verb+" the shared credential "+args[0])
+			}
+			for _, name := range result.Assigned {
+				fmt.Fprintf(forPeople(cmd), "%s %s %s\n", name, now, args[0])
+			}
+			if wantsJSON(cmd) {
+				if err := answer(cmd, result, ""); err != nil {
+					return err
+				}
+			}
+			for _, one := range result.Failed {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", one.Repository, one.Error)
+			}
+			failed += len(result.Failed)
 		}
-		if n := len(result.Failed); n > 0 {
-			return failf("mend what is said above and run it again for those", "%d of %s failed", n, core.Count(len(names), "repository"))
+		if failed > 0 {
+			return failf("mend what is said above and run it again for those", "%d of %s failed", failed, core.Count(len(names), "repository"))
 		}
 		return nil
 	})
+	many.bind(cmd.Flags())
+	return cmd
 }
+
+// assignedAtOnce is how many repositories one call assigns a credential to.
+const assignedAtOnce = 100
 
 func newSharedRemoveCommand() *cobra.Command {
 	return newSharedCommand(&cobra.Command{

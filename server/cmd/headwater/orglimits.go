@@ -17,7 +17,7 @@ func newOrgLimitsCommand() *cobra.Command {
 		data, disk             string
 		repositories, requests int
 		tokenRequests          int
-		asJSON                 bool
+		asJSON, publicRead     bool
 	)
 	cmd := &cobra.Command{
 		Use:   "limits ORG",
@@ -30,11 +30,13 @@ as much disk as it may gets neither pushes nor syncs: a push is refused before i
 stored, a sync fails with the class too_large, and is tried again when the limit is
 raised. Whoever sends more requests a second than it may is answered 429 with the
 time to wait; every answer has what is left in the headers RateLimit and
-RateLimit-Policy.`,
+RateLimit-Policy. With --public-read=false none of its repositories is read without a
+token, whatever their settings say.`,
 		Example: `  headwater org limits acme
   headwater org limits acme --repositories 500 --disk 50GB
   headwater org limits acme --requests 200 --token-requests 20
-  headwater org limits acme --disk 0`,
+  headwater org limits acme --disk 0
+  headwater org limits acme --public-read=false`,
 		Args: exactArgs("ORG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
@@ -47,6 +49,9 @@ RateLimit-Policy.`,
 				}
 				changed := limits
 				f := cmd.Flags()
+				if f.Changed("public-read") {
+					changed.NoPublicRead = !publicRead
+				}
 				if f.Changed("disk") {
 					if changed.DiskBytes, err = parseSize(disk); err != nil {
 						return err
@@ -76,6 +81,7 @@ RateLimit-Policy.`,
 	f.StringVar(&disk, "disk", "", "how much disk its repositories may use, like 500MB or 50GB")
 	f.IntVar(&requests, "requests", 0, "how many requests a second all its tokens may send")
 	f.IntVar(&tokenRequests, "token-requests", 0, "how many requests a second one token may send")
+	f.BoolVar(&publicRead, "public-read", true, "whether its mirrors of public upstreams may be read without a token, if their settings say so")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -122,6 +128,7 @@ func printLimits(ctx context.Context, out io.Writer, s core.Store, org string, l
 	fmt.Fprintf(t, "repositories\t%d\t%s\n", usage.Repositories, number(l.Repositories))
 	fmt.Fprintf(t, "disk\t%s\t%s\n", core.ByteSize(usage.DiskBytes), size)
 	fmt.Fprintf(t, "requests a second\t\t%s\n", number(l.Requests))
+	fmt.Fprintf(t, "reads without a token\t\t%s\n", map[bool]string{true: "forbidden", false: "as repositories are set"}[l.NoPublicRead])
 	fmt.Fprintf(t, "requests a second of one token\t\t%s\n", number(l.TokenRequests))
 	return t.Flush()
 }

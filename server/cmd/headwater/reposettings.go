@@ -23,7 +23,7 @@ type settingsFlags struct {
 	policies, include, exclude, tolerate                        []string
 	retentionBytes                                              int64
 	ephemeralQuota                                              int
-	pullRequests, strictWants                                   bool
+	pullRequests, strictWants, publicRead                       bool
 }
 
 func newRepoSettingsCommand() *cobra.Command {
@@ -104,6 +104,7 @@ func (s *settingsFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push, like 168h (default: never)")
 	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
 	f.StringVar(&s.lfs, "lfs", "", "what to do with Git LFS: off, or on-demand to fetch an upstream's objects when they are asked for (default: on-demand)")
+	f.BoolVar(&s.publicRead, "public-read", false, "let whoever knows the name fetch without a token, while the upstream is public")
 	f.BoolVar(&s.strictWants, "strict-wants", false, "serve objects by their ids only if a ref leads to them")
 }
 
@@ -135,6 +136,7 @@ func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) 
 		"ephemeral-ttl":   func() { out.EphemeralTTL = &s.ephemeralTTL },
 		"ephemeral-quota": func() { out.EphemeralQuota = &s.ephemeralQuota },
 		"lfs":             func() { out.LFS = new(rest.LFSMode(s.lfs)) },
+		"public-read":     func() { out.PublicRead = &s.publicRead },
 		"strict-wants":    func() { out.StrictWants = &s.strictWants },
 	} {
 		if f.Changed(flag) {
@@ -246,6 +248,7 @@ func printSettings(out io.Writer, s rest.Settings) error {
 	row("ephemeral TTL", s.EphemeralTTL, "for ever")
 	row("ephemeral quota", number(int64(s.EphemeralQuota)), "no limit")
 	row("Git LFS", string(s.LFS), string(core.LFSOnDemand))
+	row("read without a token", map[bool]string{true: "while the upstream is public"}[s.PublicRead], "no")
 	row("objects by id", map[bool]string{true: "only what a ref leads to"}[s.StrictWants], "all that is here")
 	return t.Flush()
 }
