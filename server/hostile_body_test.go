@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,13 +48,21 @@ func TestHostileReader_fewBodiesInMemory(t *testing.T) {
 			fillHostile(t, s)
 			h := newHostile(t, s, "r")
 			h.auth = "Bearer " + h.token
-			for range perRepository { // each sends half of its body, and keeps sending
+			for range perRepository { // each has begun to send, and goes on just fast enough
 				conn := h.begin(t, tt.operation, "Content-Type: application/json\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
 				text := make([]byte, 25)
 				require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
-				_, err := conn.Read(text)
+				_, err := io.ReadFull(conn, text)
 				require.NoError(t, err)
 				require.Equal(t, "HTTP/1.1 100 Continue\r\n\r\n", string(text), "its body is read")
+				go func() {
+					for {
+						if _, err := conn.Write(make([]byte, 600)); err != nil {
+							return // closed at the end of the test
+						}
+						time.Sleep(100 * time.Millisecond)
+					}
+				}()
 			}
 			for range 3 {
 				status, header := h.send(t, tt.operation, tt.body)

@@ -156,8 +156,8 @@ func TestHostileReader_restingClonesWaitInLine(t *testing.T) { //nolint:parallel
 		conns[i] = h.begin(t, "git-upload-pack", fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(request), request))
 	}
 	limiter := s.Engine().Services().Limiter
-	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{Running: places, Waiting: queue} }, 30*time.Second, 10*time.Millisecond, "%+v", limiter.Load())
-	require.Eventually(t, func() bool { return strings.Count(s.Log.String(), `"status":429`) == all-places-queue }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{Running: places, Waiting: queue} }, 2*time.Minute, 10*time.Millisecond, "%+v", limiter.Load())
+	require.Eventually(t, func() bool { return strings.Count(s.Log.String(), `"status":429`) == all-places-queue }, 2*time.Minute, 50*time.Millisecond)
 	require.LessOrEqual(t, running("upload-pack"), places)
 
 	s.Client(t, "r").Clone(s.Remote("r"))
@@ -168,7 +168,7 @@ func TestHostileReader_restingClonesWaitInLine(t *testing.T) { //nolint:parallel
 	for _, conn := range conns {
 		require.NoError(t, conn.Close())
 	}
-	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{} }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{} }, 2*time.Minute, 10*time.Millisecond)
 	noGitLeft(t)
 }
 
