@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -196,10 +195,9 @@ func changeByte(t *testing.T, dir, path string) {
 	require.NoError(t, os.WriteFile(packs[0], content, 0o600))
 }
 
-// A disk changes a byte of a mirror. Whoever reads it next, in whatever way, has the
-// server find it and fetch the content again; also a clone, into which git copies the
-// byte as it is, so that only the client sees it.
-func TestDamage_changedByteIsNoticedByEveryReader(t *testing.T) {
+// A disk changes a byte of a mirror. Git copies it into a clone as it is, so that only the
+// client sees it; the server finds it all the same, and fetches the content again.
+func TestDamage_changedByteIsNoticedAfterAClone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 2})
 	text := b.direct(t)
@@ -213,48 +211,17 @@ func TestDamage_changedByteIsNoticedByEveryReader(t *testing.T) {
 	b.forgePush(t, text, "HEAD:main")
 	b.pullAndWait(t)
 	dir := b.Engine().Services().Repos.Path(b.Repo(t, mirror).ID)
-	// What is read whole is refused, and what streams is cut.
-	rest := func(method, path, body string) func(t *testing.T) bool {
-		return func(t *testing.T) bool {
-			t.Helper()
-			req, err := http.NewRequestWithContext(t.Context(), method, b.URL+"/api/repos/"+url.PathEscape(mirror)+path, strings.NewReader(body))
-			require.NoError(t, err)
-			req.Header.Set("Authorization", "Bearer "+b.Token(t, mirror))
-			req.Header.Set("Content-Type", "application/json")
-			resp, err := http.DefaultClient.Do(req)
-			require.NoError(t, err)
-			_, err = io.Copy(io.Discard, resp.Body)
-			require.NoError(t, resp.Body.Close())
-			return err != nil || resp.StatusCode >= http.StatusInternalServerError
-		}
+	before := b.Get(t, mirror).At("damage.found_at")
+	changeByte(t, dir, "large.txt")
+	if _, err := b.Client(t, mirror).Try("clone", "--quiet", b.Remote(mirror), t.TempDir()); err == nil {
+		// Maintenance, which follows the first sync, came upon it first.
+		require.NotEqual(t, before, b.Get(t, mirror).At("damage.found_at"), "nothing may end as if it were whole")
 	}
-	for _, reader := range []struct {
-		name string
-		read func(t *testing.T) (failed bool)
-	}{
-		{"clone", func(t *testing.T) bool {
-			t.Helper()
-			_, err := b.Client(t, mirror).Try("clone", "--quiet", b.Remote(mirror), t.TempDir())
-			return err != nil
-		}},
-		{"file", rest(http.MethodGet, "/file?path=large.txt", "")},
-		{"archive", rest(http.MethodPost, "/archive", `{"ref":"main"}`)},
-		{"grep", rest(http.MethodPost, "/grep", `{"query":{"pattern":"line 7"}}`)},
-		{"diff", rest(http.MethodGet, "/diff?ref=main", "")},
-		{"blame", rest(http.MethodGet, "/blame?path=large.txt", "")},
-	} {
-		before := b.Get(t, mirror).At("damage.found_at")
-		changeByte(t, dir, "large.txt")
-		if !reader.read(t) {
-			// Maintenance, which follows a rebuild, came upon it first.
-			require.NotEqual(t, before, b.Get(t, mirror).At("damage.found_at"), "%s: nothing may end as if it were whole", reader.name)
-		}
-		require.Eventually(t, func() bool {
-			a := b.Get(t, mirror)
-			return a.At("damage.found_at") != before && a.At("damage.state") == "rebuilt"
-		}, 2*time.Minute, 50*time.Millisecond, "%s: %s", reader.name, b.Log)
-		require.Contains(t, b.Client(t, mirror).Clone(b.Remote(mirror)).Git("show", "HEAD:large.txt"), "line 1999 of", reader.name)
-	}
+	require.Eventually(t, func() bool {
+		a := b.Get(t, mirror)
+		return a.At("damage.found_at") != before && a.At("damage.state") == "rebuilt"
+	}, 3*time.Minute, 50*time.Millisecond, "%s", b.Log)
+	require.Contains(t, b.Client(t, mirror).Clone(b.Remote(mirror)).Git("show", "HEAD:large.txt"), "line 1999 of")
 }
 
 // The packs of a mirror are gone, and git takes what they had for ids that nobody knows:

@@ -21,7 +21,7 @@ import (
 func checkDataDir(ctx context.Context, o Options) error {
 	if _, err := os.Lstat(filepath.Join(o.DataDir, backup.RestoringFile)); err == nil {
 		return core.Errorf(core.KindPrecondition,
-			"a restore into %s did not finish; run it again with the same backup: headwater restore BACKUP --data %s", o.DataDir, o.DataDir)
+			"a restore into %s did not finish; run it again with the same backup: headwater restore BACKUP --data %s", o.DataDir, core.ShellWord(o.DataDir))
 	}
 	if o.Database != "" {
 		return nil // see checkDatabase
@@ -37,7 +37,7 @@ func checkDataDir(ctx context.Context, o Options) error {
 			what = "is missing or empty"
 		}
 		if err := refuseFolders(o.DataDir, "the database "+path+" "+what,
-			"bring the database back (headwater restore BACKUP into another folder, or your own copy), or take the repositories into a new one: headwater doctor --adopt --data "+o.DataDir); err != nil {
+			"bring the database back (headwater restore BACKUP into another folder, or your own copy), or take the repositories into a new one: headwater doctor --adopt --data "+core.ShellWord(o.DataDir)); err != nil {
 			return err
 		}
 	}
@@ -48,7 +48,7 @@ func checkDataDir(ctx context.Context, o Options) error {
 	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
 		return core.Errorf(core.KindPrecondition,
 			"the key %s is missing, but the database has %s sealed with it: bring the file back, or give its text by HEADWATER_SEAL_KEY or --seal-key-file; if it is lost, headwater doctor --data %s says how to go on without those secrets",
-			key, core.Count(found.Sealed, "secret"), o.DataDir)
+			key, core.Count(found.Sealed, "secret"), core.ShellWord(o.DataDir))
 	}
 	return nil
 }

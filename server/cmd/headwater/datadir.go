@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/durable"
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/server/database"
@@ -55,7 +56,7 @@ func (d dataDir) address() (string, error) {
 			return "", failf("name it with --server URL, which its log has; if the disk is full, make room",
 				"a server runs on the data directory %q, but has not written its address there: it is starting, or its disk is full", string(d))
 		}
-		return "", failf("start one: headwater serve --data "+string(d)+", or name a running one with --server URL",
+		return "", failf("start one: headwater serve --data "+core.ShellWord(string(d))+", or name a running one with --server URL",
 			"no server is running on the data directory %q", string(d))
 	}
 	if err != nil {

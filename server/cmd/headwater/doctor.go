@@ -82,6 +82,14 @@ credentials and secrets of webhooks cannot be opened any more and must be set ag
 	return cmd
 }
 
+// orgFlag is what a command must add to act for an organisation.
+func orgFlag(org string) string {
+	if org == localOrg {
+		return ""
+	}
+	return " --org " + core.ShellWord(org) + " --key FILE"
+}
+
 // databaseText is the connection string of PostgreSQL, "" if there is none.
 func databaseText(env lookupEnv) providers.Secret {
 	text, _ := env(database.Variable)
@@ -147,7 +155,7 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 		case a.Refused != "":
 			fmt.Fprintf(out, "Left as it is: %s: %s\n", doctor.Shown(a.Dir), a.Refused)
 		case a.Synced:
-			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: headwater credential set %s\n", a.Name, a.Organisation, core.ShellWord(a.Name))
+			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: %s\n", a.Name, a.Organisation, asTyped(cmd, "headwater credential set "+core.ShellWord(a.Name)+orgFlag(a.Organisation)))
 		default:
 			fmt.Fprintf(out, "Adopted %s of %s.\n", a.Name, a.Organisation)
 		}
@@ -156,7 +164,7 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 		return failf("do what is said beside each", "not adopted: %d of %s", refused, core.Count(len(all), "folder"))
 	}
 	if !asJSON {
-		fmt.Fprintf(out, "Adopted %s. Give other organisations than %s a key (headwater org key add), then start the server.\n", core.Count(len(all), "repository"), localOrg)
+		fmt.Fprintf(out, "Adopted %s. Give other organisations than %s a key (%s), then start the server.\n", core.Count(len(all), "repository"), localOrg, asTyped(cmd, "headwater org key add"))
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/headwater-git/headwater/plugins/builtin"
 )
 
@@ -31,20 +33,29 @@ func run(argv []string) int {
 	// The first signal asks for a graceful end; a second one must end at once.
 	context.AfterFunc(ctx, stop)
 
-	cmd := newRoot(withDefaultSettings(os.LookupEnv))
-	cmd.SetArgs(argv[1:])
-	return report(os.Stderr, cmd.ExecuteContext(ctx))
+	return execute(ctx, withDefaultSettings(os.LookupEnv), os.Stderr, argv[1:])
+}
+
+// execute runs a command line, and prints how it failed.
+func execute(ctx context.Context, env lookupEnv, failures io.Writer, args []string) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	return reportOf(failures, cmd, err)
 }
 
 // report prints err with its next step and returns the exit code.
-func report(w io.Writer, err error) int {
+func report(w io.Writer, err error) int { return reportOf(w, nil, err) }
+
+// reportOf is report for the error of a command, whose flags are in the next step.
+func reportOf(w io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(w, "%s %v\n", colourOf(w, os.LookupEnv).paint(red, "headwater:"), err)
+	fmt.Fprintf(w, "%s %s\n", colourOf(w, os.LookupEnv).paint(red, "headwater:"), asTyped(cmd, err.Error()))
 	step, ok := errors.AsType[*stepError](err)
 	if ok && step.next != "" {
-		fmt.Fprintf(w, "  next: %s\n", step.next)
+		fmt.Fprintf(w, "  next: %s\n", asTyped(cmd, step.next))
 	}
 	if ok && step.usage {
 		return 2

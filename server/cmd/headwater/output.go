@@ -65,7 +65,7 @@ func answer(cmd *cobra.Command, value any, sentences string, args ...any) error 
 	if wantsJSON(cmd) {
 		return json.NewEncoder(out).Encode(value)
 	}
-	_, err := fmt.Fprintf(out, sentences+"\n", args...)
+	_, err := fmt.Fprintln(out, asTyped(cmd, fmt.Sprintf(sentences, args...)))
 	return err
 }
 

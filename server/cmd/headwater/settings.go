@@ -40,6 +40,7 @@ func withDefaultSettings(env lookupEnv) lookupEnv {
 // applySettings sets the flags that the command line left alone: from the environment,
 // and what that leaves alone from the settings file.
 func applySettings(cmd *cobra.Command, env lookupEnv) error {
+	markTyped(cmd)
 	if err := applyEnv(cmd.Flags(), env); err != nil {
 		return err
 	}
