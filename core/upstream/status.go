@@ -32,7 +32,9 @@ func (m *Monitor) CheckDue(repoID string) bool {
 
 // Ask asks the host about an upstream now and records who may read it. Errors: those of
 // [Service.Check], and KindRateLimited while its API rests.
-func (m *Monitor) Ask(ctx context.Context, r core.Repository) (Condition, error) { return m.ask(ctx, r) }
+func (m *Monitor) Ask(ctx context.Context, r core.Repository) (Condition, error) {
+	return m.ask(ctx, r)
+}
 
 // ask asks the host about the upstream, and keeps what the answer says of its
 // identity. Errors: the host could not be asked; KindRateLimited if its API limits.
