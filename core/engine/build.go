@@ -22,7 +22,9 @@ import (
 	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/lfs/prune"
 	"github.com/headwater-git/headwater/core/lfs/remote"
+	"github.com/headwater-git/headwater/core/lfs/scan"
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/core/maintain"
 	"github.com/headwater-git/headwater/core/mirror"
@@ -266,6 +268,9 @@ func New(o Options) (*Engine, error) {
 	e.copies.Add("last commits of files", e.content)
 	e.copies.Add("folders in quarantine", e.purge.Quarantined(o.DataDir))
 	e.copies.Add("trash", e.purge.Deleted())
+	e.copies.Add("objects of LFS", prune.New(prune.Options{
+		Store: o.Store, Objects: e.lfs, Scanner: scan.New(o.Git, e.objects), Git: o.Git, Path: e.repos.Path, Clock: o.Clock,
+	}))
 	e.ephemeral = ephemeral.New(ephemeral.Options{
 		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
