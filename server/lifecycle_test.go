@@ -134,7 +134,7 @@ func TestServer_Shutdown_drainsPush(t *testing.T) {
 	require.Eventually(t, func() bool {
 		a := b.API(t, http.MethodGet, mirror, "", nil)
 		return a.Status == http.StatusServiceUnavailable
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	select {
 	case err := <-stopped:
 		t.Fatalf("shut down while a push is on its way: %v", err)
@@ -175,7 +175,7 @@ func TestServer_Shutdown_drainsClone(t *testing.T) {
 	require.Eventually(t, func() bool {
 		a := b.API(t, http.MethodGet, mirror, "", nil)
 		return a.Status == http.StatusServiceUnavailable
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	select {
 	case err := <-stopped:
 		t.Fatalf("shut down while a clone runs: %v", err)

@@ -48,10 +48,10 @@ func TestOrganisation_deletion(t *testing.T) {
 	for _, folder := range folders {
 		require.NoDirExists(t, folder)
 	}
-	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, 30*time.Second, 10*time.Millisecond, "the webhook at the host stays")
+	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 10*time.Millisecond, "the webhook at the host stays")
 	require.Eventually(t, func() bool {
 		return b.Call(t, http.MethodGet, "/api/repos", org, nil).Status == http.StatusUnauthorized
-	}, 30*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	require.Empty(t, b.eventTypes(t))
 	require.Subset(t, b.audited(t), []string{"org.delete", "org.deleted", "repository.delete"})
 	all, err := b.store.Orgs(t.Context())

@@ -98,7 +98,7 @@ func TestTracing_push(t *testing.T) {
 		require.Contains(t, got, "push apply", "%v", r.names())
 		require.Contains(t, got, "POST /{repo}/git-receive-pack")
 		require.NotEmpty(t, got["push"], "its parent has ended, too")
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	require.Contains(t, got, "POST /{repo}/git-receive-pack", "its parent is the client's span")
 	for _, phase := range []string{"check", "lock", "journal", "upstream", "apply"} {
 		require.Equal(t, "push", got["push "+phase], "%v", got)
@@ -121,5 +121,5 @@ func TestTracing_push(t *testing.T) {
 		got := r.trace(id)
 		require.Contains(t, got, "webhook attempt", "%v", r.names())
 		require.Contains(t, got["webhook attempt"], "push", "below what made the event")
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }

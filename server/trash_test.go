@@ -52,7 +52,7 @@ func TestTrash_bringsEverythingBack(t *testing.T) {
 
 	gone := b.deleted(t)
 	require.NotEmpty(t, gone.At("kept_until"), gone.Raw)
-	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, 30*time.Second, 10*time.Millisecond, "the webhook at the host stays")
+	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 10*time.Millisecond, "the webhook at the host stays")
 	require.Equal(t, http.StatusNotFound, b.API(t, http.MethodGet, mirror, "", nil).Status)
 	require.NotEqual(t, http.StatusOK, b.API(t, http.MethodGet, id, "", nil).Status, "its id opens it")
 	require.NotEqual(t, http.StatusOK, b.Call(t, http.MethodGet, "/api/repos/.git%2F"+id, b.Token(t, ".git/"+id), nil).Status)
@@ -162,9 +162,9 @@ func TestTrash_removesWhatExpired(t *testing.T) {
 		clock.Advance(time.Minute)
 		_, err := os.Stat(folder)
 		return os.IsNotExist(err)
-	}, 30*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	require.Equal(t, http.StatusNotFound, b.undelete(t, mirror, "").Status)
-	require.Eventually(t, func() bool { return slices.Contains(b.audited(t), "repository.expire") }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return slices.Contains(b.audited(t), "repository.expire") }, time.Minute, 20*time.Millisecond)
 }
 
 func TestTrash_now(t *testing.T) {

@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) { coretest.Main(m) }
 
 // patience bounds every wait of a test; nothing comes near it.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // open allows what tests need: plain HTTP to this machine.
 var open = Policy{AllowHTTP: true, AllowPrivate: true}

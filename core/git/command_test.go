@@ -162,7 +162,7 @@ func started(t *testing.T, path string, n int) []int {
 			pids = append(pids, pid)
 		}
 		return err == nil && len(pids) == n && strings.HasSuffix(string(text), "\n")
-	}, 20*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	return pids
 }
 
@@ -193,7 +193,7 @@ func TestProcess_cancelEndsTheWholeGroup(t *testing.T) {
 			require.GreaterOrEqual(t, took, tc.min)
 			require.Less(t, took, tc.max)
 			for _, pid := range pids {
-				require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 5*time.Millisecond, "process %d is left", pid)
+				require.Eventually(t, func() bool { return !alive(pid) }, time.Minute, 5*time.Millisecond, "process %d is left", pid)
 			}
 		})
 	}

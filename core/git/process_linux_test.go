@@ -53,7 +53,7 @@ func TestGit_Start_outlivesTheThreadThatAskedForIt(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", thread))
 		return os.IsNotExist(err)
-	}, 10*time.Second, time.Millisecond, "the thread ends with its goroutine")
+	}, time.Minute, time.Millisecond, "the thread ends with its goroutine")
 	go func() { _, _ = fmt.Fprintln(feed, id) }() // a git that has ended reads nothing
 	line := make(chan string, 1)
 	go func() {

@@ -92,7 +92,7 @@ func (b *bench) await(r core.Repository, ok func(w core.InboundWebhook) bool) co
 		var err error
 		w, err = b.Store.InboundWebhook(context.WithoutCancel(b.t.Context()), r.ID)
 		return err == nil && ok(w)
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	return w
 }
 

@@ -60,7 +60,7 @@ func TestService_Run_registersAndKeepsItCorrect(t *testing.T) {
 	// A new secret is registered at once, and the old one works on.
 	rotated, err := b.s.Rotate(t.Context(), r.ID)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { at, _ := b.host.at(path); return at.secret == rotated.Secrets[0] }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { at, _ := b.host.at(path); return at.secret == rotated.Secrets[0] }, time.Minute, time.Millisecond)
 	require.Equal(t, w.Secrets[0], rotated.Secrets[1])
 	b.advance(24*time.Hour, func() bool { return len(b.webhook(r).Secrets) == 1 })
 	require.Equal(t, rotated.Secrets[0], b.webhook(r).Secrets[0])
@@ -165,7 +165,7 @@ func TestService_Leaving_removesAtTheHost(t *testing.T) {
 	require.True(t, there, "nothing happens before it is detached")
 	require.NoError(t, b.Store.DetachUpstream(t.Context(), r.ID))
 	gone()
-	require.Eventually(t, func() bool { _, ok := b.host.at(coretest.ForgePath(r)); return !ok }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, ok := b.host.at(coretest.ForgePath(r)); return !ok }, time.Minute, time.Millisecond)
 	_, err := b.s.Webhook(t.Context(), r.ID)
 	require.Equal(t, core.KindNotFound, core.KindOf(err))
 
@@ -191,7 +191,7 @@ func TestService_Run_detachedWhileItRegisters(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, ok := b.host.at(coretest.ForgePath(r))
 		return b.host.count() == 1 && !ok
-	}, 10*time.Second, time.Millisecond, "what was made meanwhile is removed")
+	}, time.Minute, time.Millisecond, "what was made meanwhile is removed")
 }
 
 func TestService_Replay_afterDowntime(t *testing.T) {
@@ -204,7 +204,7 @@ func TestService_Replay_afterDowntime(t *testing.T) {
 	b.host.lost = providers.ReplayResult{Failed: 3, Replayed: 3}
 	b.open(publicURL)
 	b.run()
-	require.Eventually(t, func() bool { return len(b.s.Replays()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.s.Replays()) == 1 }, time.Minute, time.Millisecond)
 	began := b.clock.Now()
 	replays := func() []providers.ReplayRequest {
 		b.host.mu.Lock()

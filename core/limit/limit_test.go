@@ -42,7 +42,7 @@ func (c *clock) After(d time.Duration) <-chan time.Time {
 // advance moves the time once as many wait for it as are expected.
 func (c *clock) advance(t *testing.T, waiting int, d time.Duration) {
 	t.Helper()
-	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.wakes) == waiting }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.wakes) == waiting }, time.Minute, time.Millisecond)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -82,7 +82,7 @@ func queue(t *testing.T, ctx context.Context, l *limit.Limiter, keys ...limit.Ke
 			release, err := l.Acquire(ctx, k)
 			out <- queued{k.Organisation + k.Key + k.Repository, release, err}
 		}()
-		require.Eventually(t, func() bool { return l.Load().Waiting == before+1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return l.Load().Waiting == before+1 }, time.Minute, time.Millisecond)
 	}
 	return out
 }

@@ -161,7 +161,7 @@ func TestService_Run_looksAfterEnoughChanges(t *testing.T) {
 	require.Eventually(t, func() bool {
 		state, err := maintain.Look(w.Path(r), time.Now())
 		return err == nil && state.Bitmap
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	cancel()
 	require.NoError(t, <-stopped)
 }

@@ -34,5 +34,5 @@ func TestProcess_Wait_takesChildrenAlong(t *testing.T) {
 	require.Eventually(t, func() bool {
 		state, err := exec.CommandContext(t.Context(), "ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 		return err != nil || strings.HasPrefix(string(state), "Z")
-	}, 10*time.Second, 10*time.Millisecond, "the child %d is left", pid)
+	}, time.Minute, 10*time.Millisecond, "the child %d is left", pid)
 }

@@ -46,7 +46,7 @@ func reached(t *testing.T, dir string) *hold {
 		var err error
 		h, err = reach(t.Context(), dir)
 		return err == nil
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	return h
 }
 
@@ -93,7 +93,7 @@ func TestGate_holdsWritersAndMaintenance(t *testing.T) {
 	_, ok = locks.TryMaintain("repo_a")
 	require.False(t, ok, "maintenance waits on")
 	require.NoError(t, h.close())
-	require.Eventually(t, func() bool { return released() == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return released() == 2 }, time.Minute, time.Millisecond)
 	_, ok = locks.TryMaintain("repo_a")
 	require.True(t, ok)
 }

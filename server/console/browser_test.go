@@ -103,7 +103,7 @@ func (w *chromium) says(text string) {
 		ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
 		defer cancel()
 		return chromedp.Run(ctx, chromedp.Evaluate(`document.body.innerText`, &last)) == nil && strings.Contains(last, text)
-	}, 30*time.Second, 50*time.Millisecond, "%q is not said", text)
+	}, time.Minute, 50*time.Millisecond, "%q is not said", text)
 }
 
 // look is a way to look at a page.

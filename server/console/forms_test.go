@@ -120,10 +120,10 @@ func TestConsole_credentials(t *testing.T) {
 	require.Contains(t, w.get(one+"/credential").Body, "It has a credential of its own")
 	p := w.post(one+"/credential", same, url.Values{"password": {"wrong-secret-of-a-person"}, "username": {"river"}})
 	require.NotContains(t, p.Body, "wrong-secret-of-a-person")
-	require.Eventually(t, func() bool { return strings.Contains(w.get(one).Body, "Store a credential") }, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(w.get(one).Body, "Store a credential") }, time.Minute, 100*time.Millisecond)
 	require.Contains(t, w.get("/console/").Body, "a credential <b>1</b>")
 	require.Equal(t, one+"?done=tried", w.post(one+"/credential", same, url.Values{"password": {token}}).Path)
-	require.Eventually(t, func() bool { return strings.Contains(w.get(one).Body, "ready: confirmed") }, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(w.get(one).Body, "ready: confirmed") }, time.Minute, 100*time.Millisecond)
 	require.Equal(t, http.StatusBadRequest, w.post(one+"/credential", same, nil).Status)
 
 	// One for all of an owner's.
@@ -174,7 +174,7 @@ func TestConsole_deliveriesSucceed(t *testing.T) {
 	require.Contains(t, w.post("/console/ping", same, form).Body, "A ping is on its way")
 	arrived := func(n int32) {
 		t.Helper()
-		require.Eventually(t, func() bool { return got.Load() == n }, 30*time.Second, 50*time.Millisecond)
+		require.Eventually(t, func() bool { return got.Load() == n }, time.Minute, 50*time.Millisecond)
 	}
 	arrived(1)
 	sent, err := api.ListDeliveries(t.Context(), hook.ID, &client.ListDeliveriesParams{})
@@ -182,7 +182,7 @@ func TestConsole_deliveriesSucceed(t *testing.T) {
 	form.Set("delivery", sent.Deliveries[0].ID)
 	require.Contains(t, w.post("/console/redeliver", same, form).Body, "The delivery is sent again")
 	arrived(2)
-	require.Eventually(t, func() bool { return strings.Count(w.get("/console/deliveries").Body, "outcome delivered") == 2 }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(w.get("/console/deliveries").Body, "outcome delivered") == 2 }, time.Minute, 50*time.Millisecond)
 	require.Subset(t, b.actions(t, servertest.Org), []string{"tester webhook.ping ok", "tester webhook.redeliver ok"})
 }
 

@@ -203,7 +203,7 @@ func TestPool_idleProcessesEnd(t *testing.T) {
 	dir := gittest.NewBare(t)
 	_, err := b.Info(t.Context(), dir, "HEAD")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(b.idlePids()) == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.idlePids()) == 0 }, time.Minute, time.Millisecond)
 	_, err = b.Info(t.Context(), dir, "HEAD")
 	require.NoError(t, err)
 }

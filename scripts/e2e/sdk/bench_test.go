@@ -167,7 +167,7 @@ func (b *bench) finish() {
 
 // tidy checks that the server, which is idle now, keeps no temporary file.
 func (b *bench) tidy() {
-	require.Eventually(b.t, func() bool { return len(files(b.t, filepath.Join(b.data, "tmp"))) == 0 }, 10*time.Second, 50*time.Millisecond,
+	require.Eventually(b.t, func() bool { return len(files(b.t, filepath.Join(b.data, "tmp"))) == 0 }, time.Minute, 50*time.Millisecond,
 		"temporary files are left: %v", files(b.t, filepath.Join(b.data, "tmp")))
 }
 

@@ -229,7 +229,7 @@ func TestOrg_keysWorkBesideARunningServer(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := s.cli(t, list...)
 		return err != nil && strings.Contains(err.Error(), "no active key")
-	}, 10*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 }
 
 func TestProvider_check(t *testing.T) {
