@@ -244,14 +244,14 @@ func newAssignmentCommand(
 	use, short, example, verb, now string, do func(ctx context.Context, c *client, name string, body rest.AssignRequest) (rest.Assigned, error),
 ) *cobra.Command {
 	var many manyOptions
-	cmd := newSharedCommand(&cobra.Command{Use: use, Short: short, Example: example, Args: func(_ *cobra.Command, args []string) error {
+	cmd := newSharedCommand(&cobra.Command{Use: use, Short: short, Example: example, Args: func(cmd *cobra.Command, args []string) error {
 		switch {
 		case many.all && len(args) == 1:
 			return nil
 		case !many.all && many.filter.selects():
 			return usagef("add --all", "--state, --host and the like select among all repositories")
 		case many.all || len(args) < 2:
-			return usagef("headwater credential "+verb+" NAME REPO..., or headwater credential "+verb+" NAME --all", "give the name of a shared credential, and repositories or --all")
+			return usagef(cmd.CommandPath()+" NAME REPO..., or with --all in the place of the repositories", "give the name of a shared credential, and repositories or --all")
 		}
 		return nil
 	}}, func(ctx context.Context, cmd *cobra.Command, c *client, args []string) error {
