@@ -36,14 +36,15 @@ func (q *queries) SyncState(ctx context.Context, repoID string) (core.SyncState,
 }
 
 // RequestSync implements [core.SyncStore]. While wanted is beyond served, taken and
-// tried, a request waits that no run has begun to serve.
+// tried, a request waits that no run has begun to serve; but for a run that ended without
+// having served all, which leaves a time for the next attempt.
 func (q *queries) RequestSync(ctx context.Context, repoID, trigger, ref string) (wanted int64, err error) {
 	err = q.write(ctx, func(tx runner) error {
 		return tx.QueryRowContext(ctx, `
 			UPDATE sync_states SET
 				wanted = wanted + 1,
 				wanted_ref = CASE WHEN wanted > served AND wanted > taken AND wanted_ref <> $1 THEN '' ELSE $1 END,
-				cause = CASE WHEN wanted > served AND wanted > taken AND wanted > tried AND cause IN ($4, $5) THEN cause ELSE $2 END,
+				cause = CASE WHEN wanted > served AND wanted > taken AND wanted > tried AND next_attempt_at = 0 AND cause IN ($4, $5) THEN cause ELSE $2 END,
 				next_attempt_at = 0
 			WHERE repo_id = $3 RETURNING wanted`, ref, trigger, repoID, core.TriggerAPI, core.TriggerCreate).Scan(&wanted)
 	})

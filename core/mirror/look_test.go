@@ -15,12 +15,16 @@ import (
 func TestInvariant08_aLookThatBeganBeforeDoesNotCount(t *testing.T) {
 	t.Parallel()
 	var begun atomic.Int64
-	gate := make(chan struct{})
+	gate, gateOfOther := make(chan struct{}), make(chan struct{})
 	started := make(chan struct{}, 10)
-	l := newLooker(func(context.Context, core.Repository) error {
+	l := newLooker(func(_ context.Context, r core.Repository) error {
 		begun.Add(1)
 		started <- struct{}{}
-		<-gate
+		if r.ID == "repo_1" {
+			<-gate
+		} else {
+			<-gateOfOther
+		}
 		return nil
 	})
 	defer l.Close()
@@ -39,7 +43,7 @@ func TestInvariant08_aLookThatBeganBeforeDoesNotCount(t *testing.T) {
 	other := l.join(core.Repository{ID: "repo_2"})
 	<-started // another repository waits for nobody
 	gate <- struct{}{}
-	gate <- struct{}{}
+	gateOfOther <- struct{}{}
 	<-first.done
 	<-other.done
 	<-started

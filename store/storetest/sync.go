@@ -40,6 +40,11 @@ var syncTests = []namedTest{
 			taken.Tried = taken.Wanted
 			f.save(taken)
 			require.Equal(f, "webhook", request(r.ID, "webhook"), "a run that failed has served the user, too")
+			require.Equal(f, user, request(r.ID, user))
+			taken = f.take(r.ID)
+			taken.NextAttemptAt = day(time.Minute)
+			f.save(taken)
+			require.Equal(f, "webhook", request(r.ID, "webhook"), "a run that could not serve all has, too")
 		}
 	}},
 	{"waiting requests fold", func(f *fixture) {
