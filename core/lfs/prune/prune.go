@@ -3,6 +3,9 @@ package prune
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // git's object ids
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,29 +51,66 @@ func New(o Options) *Service { return &Service{o} }
 
 var _ forget.Forgetter = (*Service)(nil)
 
+// underWay is how long an object may be here before its pointer is: a push sends the one
+// before the other.
+const underWay = time.Hour
+
 // Forget implements [forget.Forgetter]: what pointers that were forgotten have led to is
-// among what no ref needs. It drops all of that, however new it is: of an object that
-// nobody points to yet, nobody can tell whether its pointer was forgotten. Whoever is
-// pushing at that moment may have to push again.
-func (s *Service) Forget(ctx context.Context, repo core.Repository, _ []core.ObjectID) error {
-	if _, err := s.Prune(ctx, repo, s.o.Clock.Now().Add(time.Microsecond)); err != nil {
+// among what no ref needs. Of what was added within the last hour it drops those objects
+// alone whose pointer is one of ids, as git-lfs writes it: the others may belong to a push
+// that is under way, and whose refs come next.
+func (s *Service) Forget(ctx context.Context, repo core.Repository, ids []core.ObjectID) error {
+	forgotten := make(map[core.ObjectID]bool, len(ids))
+	for _, id := range ids {
+		forgotten[id] = true
+	}
+	if err := s.forget(ctx, repo, forgotten); err != nil {
 		return fmt.Errorf("%w: purge it again", err)
 	}
 	return nil
 }
 
-// Prune takes the objects away from a repository that were added before a time and that
-// no ref needs: neither the refs that are shown, with their history, nor kept tips and
-// drafts. It returns how many they were.
-func (s *Service) Prune(ctx context.Context, repo core.Repository, before time.Time) (int, error) {
-	unneeded := map[string]bool{}
+func (s *Service) forget(ctx context.Context, repo core.Repository, forgotten map[core.ObjectID]bool) error {
+	unneeded, err := s.unneeded(ctx, repo)
+	if err != nil {
+		return err
+	}
+	var pointed []string
+	for _, oid := range slices.Sorted(maps.Keys(unneeded)) {
+		p := lfs.Pointer{OID: lfs.OID(oid), Size: unneeded[oid]}
+		if forgotten[blobID(repo.ObjectFormat, p.Encode())] {
+			pointed = append(pointed, oid)
+		}
+	}
+	now := s.o.Clock.Now()
+	if _, err := s.o.Objects.Drop(ctx, repo, pointed, now.Add(time.Microsecond)); err != nil {
+		return err
+	}
+	_, err = s.o.Objects.Drop(ctx, repo, slices.Sorted(maps.Keys(unneeded)), now.Add(-underWay))
+	return err
+}
+
+// blobID returns the id of a blob in a repository.
+func blobID(format string, content []byte) core.ObjectID {
+	sum := sha1.New() //nolint:gosec // git's object ids
+	if format == "sha256" {
+		sum = sha256.New()
+	}
+	_, _ = fmt.Fprintf(sum, "blob %d\x00%s", len(content), content) // a hash takes all
+	return core.ObjectID(hex.EncodeToString(sum.Sum(nil)))
+}
+
+// unneeded returns the objects of a repository that no ref needs, and their sizes: neither
+// the refs that are shown, with their history, nor kept tips and drafts.
+func (s *Service) unneeded(ctx context.Context, repo core.Repository) (map[string]int64, error) {
+	unneeded := map[string]int64{}
 	for after := ""; ; {
 		rows, err := s.o.Store.LFSObjects(ctx, repo.ID, after, page)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		for _, row := range rows {
-			unneeded[row.OID] = true
+			unneeded[row.OID] = row.Size
 			after = row.OID
 		}
 		if len(rows) < page {
@@ -78,11 +118,11 @@ func (s *Service) Prune(ctx context.Context, repo core.Repository, before time.T
 		}
 	}
 	if len(unneeded) == 0 {
-		return 0, nil
+		return unneeded, nil
 	}
 	refs, err := s.o.Git.RefMap(ctx, s.o.Path(repo.ID), "refs/")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	tips := slices.Sorted(maps.Values(refs))
 	err = s.o.Scanner.All(ctx, s.o.Path(repo.ID), slices.Compact(tips), func(found []scan.Found) error {
@@ -91,8 +131,5 @@ func (s *Service) Prune(ctx context.Context, repo core.Repository, before time.T
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, err
-	}
-	return s.o.Objects.Drop(ctx, repo, slices.Sorted(maps.Keys(unneeded)), before)
+	return unneeded, err
 }

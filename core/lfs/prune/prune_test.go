@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,10 +27,10 @@ import (
 
 func TestMain(m *testing.M) { coretest.Main(m) }
 
-// TestService_Prune drops what no ref needs: not what an old commit, a kept tip or a draft
+// TestService_Forget drops what no ref needs: not what an old commit, a kept tip or a draft
 // needs, not what was sent a moment ago, and no bytes that another repository has. A purge
-// drops what is new, too.
-func TestService_Prune(t *testing.T) {
+// drops what is new, too, if it knows that its pointer is forgotten.
+func TestService_Forget(t *testing.T) {
 	t.Parallel()
 	ctx, dir, clock := t.Context(), t.TempDir(), coretest.NewClock()
 	sealer, err := seal.LoadOrCreate(filepath.Join(dir, "seal.json"))
@@ -83,11 +84,9 @@ func TestService_Prune(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	s := prune.New(prune.Options{Store: db, Objects: objects, Scanner: scan.New(g, pool), Git: g, Path: func(string) string { return bare }, Clock: clock})
 
-	clock.Advance(time.Hour)
+	clock.Advance(2 * time.Hour)
 	fresh := send("fresh")
-	n, err := s.Prune(ctx, r, clock.Now())
-	require.NoError(t, err)
-	require.Equal(t, 2, n)
+	require.NoError(t, s.Forget(ctx, r, nil))
 	require.False(t, has(r, gone))
 	require.False(t, has(r, shared))
 	require.True(t, has(fork, shared))
@@ -100,7 +99,18 @@ func TestService_Prune(t *testing.T) {
 	require.NoError(t, files.Each(ctx, func(p lfs.Pointer) error { left[p.OID] = true; return nil }))
 	require.Equal(t, map[lfs.OID]bool{old.OID: true, kept.OID: true, draft.OID: true, fresh.OID: true, shared.OID: true}, left)
 
-	require.NoError(t, s.Forget(context.WithoutCancel(ctx), r, nil))
-	require.False(t, has(r, fresh))
-	require.True(t, has(r, old))
+	secret := send("secret")
+	pointer, err := coretest.TryRun(ctx, bare, string(secret.Encode()), "hash-object", "--stdin")
+	require.NoError(t, err)
+	forget := func() {
+		t.Helper()
+		require.NoError(t, s.Forget(context.WithoutCancel(ctx), r, []core.ObjectID{core.ObjectID(strings.TrimSpace(pointer))}))
+		require.False(t, has(r, secret))
+		require.True(t, has(r, old))
+	}
+	forget()
+	require.True(t, has(r, fresh), "the refs of its push come next")
+	clock.Advance(time.Hour + time.Second)
+	forget()
+	require.False(t, has(r, fresh), "no push takes as long")
 }
