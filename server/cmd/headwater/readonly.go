@@ -33,11 +33,11 @@ Without a word, show how it is.`,
 			}
 			return withStore(cmd.Context(), data, func(ctx context.Context, s core.Store) error {
 				if len(args) == 1 {
-					mode := core.ReadOnlyMode{}
+					mode, action := core.ReadOnlyMode{}, "server.writes"
 					if args[0] == "on" {
-						mode = core.ReadOnlyMode{Since: time.Now().UTC(), Reason: reason}
+						mode, action = core.ReadOnlyMode{Since: time.Now().UTC(), Reason: reason}, "server.readonly"
 					}
-					if err := s.SetReadOnly(ctx, mode); err != nil {
+					if err := auditedInAll(ctx, s, action, func(q core.Queries) error { return q.SetReadOnly(ctx, mode) }); err != nil {
 						return err
 					}
 				}
