@@ -263,30 +263,34 @@ func newAssignmentCommand(
 			}
 			if len(names) == 0 {
 				fmt.Fprintln(forPeople(cmd), "No repository is so.")
-				return nil
 			}
 		}
-		failed := 0
+		all := rest.Assigned{Assigned: []string{}, Failed: []rest.Assignment{}}
+		var failure error
 		for some := range slices.Chunk(names, assignedAtOnce) {
 			result, err := do(ctx, c, args[0], rest.AssignRequest{Repositories: &some})
 			if err != nil {
-				return c.explain(err, verb+" the shared credential "+args[0])
+				failure = c.explain(err, verb+" the shared credential "+args[0])
+				break
 			}
 			for _, name := range result.Assigned {
 				fmt.Fprintf(forPeople(cmd), "%s %s %s\n", name, now, args[0])
 			}
-			if wantsJSON(cmd) {
-				if err := answer(cmd, result, ""); err != nil {
-					return err
-				}
-			}
 			for _, one := range result.Failed {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", one.Repository, one.Error)
 			}
-			failed += len(result.Failed)
+			all.Assigned, all.Failed = append(all.Assigned, result.Assigned...), append(all.Failed, result.Failed...)
 		}
-		if failed > 0 {
-			return failf("mend what is said above and run it again for those", "%d of %s failed", failed, core.Count(len(names), "repository"))
+		if wantsJSON(cmd) && (failure == nil || len(all.Assigned)+len(all.Failed) > 0) { // one answer, of what has been done
+			if err := answer(cmd, all, ""); err != nil {
+				return err
+			}
+		}
+		if failure != nil {
+			return failure
+		}
+		if n := len(all.Failed); n > 0 {
+			return failf("mend what is said above and run it again for those", "%d of %s failed", n, core.Count(len(names), "repository"))
 		}
 		return nil
 	})
