@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
-	"crypto/sha1" //nolint:gosec // the name of objects in most repositories
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -72,11 +70,7 @@ func (p *pack) checkFile(path string, id core.ObjectID) {
 }
 
 func (s *Service) newPack(r core.Repository) *pack {
-	p := &pack{body: spool{dir: s.temp}, hash: sha1.New, deflate: s.deflate, seen: map[core.ObjectID]bool{}, limit: s.maxSize, repoID: r.ID, paths: map[core.ObjectID]string{}}
-	if r.ObjectFormat == "sha256" {
-		p.hash = sha256.New
-	}
-	return p
+	return &pack{body: spool{dir: s.temp}, hash: func() hash.Hash { return git.NewHash(r.ObjectFormat) }, deflate: s.deflate, seen: map[core.ObjectID]bool{}, limit: s.maxSize, repoID: r.ID, paths: map[core.ObjectID]string{}}
 }
 
 // add puts an object into the pack, unless it is there, and returns its name.

@@ -210,12 +210,21 @@ func VerifyFiles(ctx context.Context, dir string) (damaged string, err error) {
 	return verifyLoose(ctx, dir)
 }
 
+// NewHash returns the hash that ids and checksums of an object format, "sha1" or "sha256",
+// are made with.
+func NewHash(format string) hash.Hash {
+	if format == "sha256" {
+		return sha256.New()
+	}
+	return sha1.New() //nolint:gosec // git's object ids
+}
+
 // HashIn returns the hash of the object format that a repository's file config names.
 func HashIn(config []byte) hash.Hash {
 	if bytes.Contains(config, []byte("sha256")) {
-		return sha256.New()
+		return NewHash("sha256")
 	}
-	return sha1.New() //nolint:gosec // git's checksums
+	return NewHash("sha1")
 }
 
 // checksumStep is how many bytes [EndsWithChecksum] reads at once.
@@ -278,9 +287,9 @@ func intactLoose(path string, id core.ObjectID) (bool, error) {
 // hashOf returns the hash that ids of that length are made with.
 func hashOf(id core.ObjectID) hash.Hash {
 	if len(id) == 2*sha256.Size {
-		return sha256.New()
+		return NewHash("sha256")
 	}
-	return sha1.New() //nolint:gosec // git's object ids
+	return NewHash("sha1")
 }
 
 // diskReader keeps the error of the disk apart from what its reader makes of it.

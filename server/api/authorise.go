@@ -31,19 +31,17 @@ type call struct {
 func (c *call) ctx() context.Context { return c.r.Context() }
 
 // body is [readBody].
-func (c *call) body(dest any) error {
-	if err := middleware.HoldBody(c.w, c.r, c.repo.ID); err != nil {
-		return err
-	}
-	return readBody(c.w, c.r, c.grace, dest)
-}
+func (c *call) body(dest any) error { return c.read(readBody, dest) }
 
 // change is [readChange] for an operation to begin with.
-func (c *call) change(dest any) error {
+func (c *call) change(dest any) error { return c.read(readChange, dest) }
+
+// read reads the body, once there is a place for it in memory.
+func (c *call) read(read func(http.ResponseWriter, *http.Request, time.Duration, any) error, dest any) error {
 	if err := middleware.HoldBody(c.w, c.r, c.repo.ID); err != nil {
 		return err
 	}
-	return readChange(c.w, c.r, c.grace, dest)
+	return read(c.w, c.r, c.grace, dest)
 }
 
 // answer answers with body as JSON, for an operation to end with. A read has an ETag.

@@ -3,8 +3,6 @@ package prune
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // git's object ids
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -75,8 +73,9 @@ func (s *Service) forget(ctx context.Context, repo core.Repository, forgotten ma
 	if err != nil {
 		return err
 	}
+	all := slices.Sorted(maps.Keys(unneeded))
 	var pointed []string
-	for _, oid := range slices.Sorted(maps.Keys(unneeded)) {
+	for _, oid := range all {
 		p := lfs.Pointer{OID: lfs.OID(oid), Size: unneeded[oid]}
 		if forgotten[blobID(repo.ObjectFormat, p.Encode())] {
 			pointed = append(pointed, oid)
@@ -86,16 +85,13 @@ func (s *Service) forget(ctx context.Context, repo core.Repository, forgotten ma
 	if _, err := s.o.Objects.Drop(ctx, repo, pointed, now.Add(time.Microsecond)); err != nil {
 		return err
 	}
-	_, err = s.o.Objects.Drop(ctx, repo, slices.Sorted(maps.Keys(unneeded)), now.Add(-underWay))
+	_, err = s.o.Objects.Drop(ctx, repo, all, now.Add(-underWay))
 	return err
 }
 
 // blobID returns the id of a blob in a repository.
 func blobID(format string, content []byte) core.ObjectID {
-	sum := sha1.New() //nolint:gosec // git's object ids
-	if format == "sha256" {
-		sum = sha256.New()
-	}
+	sum := git.NewHash(format)
 	_, _ = fmt.Fprintf(sum, "blob %d\x00%s", len(content), content) // a hash takes all
 	return core.ObjectID(hex.EncodeToString(sum.Sum(nil)))
 }
