@@ -109,6 +109,28 @@ func TestRebuild_localSaysWhatToDo(t *testing.T) {
 	require.NoError(t, b.rebuild.Check(other))
 }
 
+// A person asks for a repository to be verified while its maintenance is at work: the
+// answer comes when that has ended, instead of a refusal to come again.
+func TestRebuild_personWaitsForMaintenance(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, coretest.Options{})
+	r := b.Local("own")
+	unlock, ok := b.Repos.Locks().TryMaintain(r.ID)
+	require.True(t, ok)
+	answered := make(chan error, 1)
+	go func() {
+		_, _, err := b.rebuild.GoOn(t.Context(), r)
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		require.Fail(t, "answered while maintenance was at work", "%v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	unlock()
+	require.NoError(t, <-answered)
+}
+
 // The process dies at each step of a rebuild; the next start ends it, with the same
 // refs, and what was quarantined is there once.
 func TestRebuild_crashAtEachStep(t *testing.T) {

@@ -82,8 +82,12 @@ func (s *Service) brakes(more, all int) bool {
 	return n > manyMissing && n*10 > all
 }
 
+// personWaits is how long a person who asks for a repository to be verified waits for its
+// maintenance, which takes seconds mostly.
+const personWaits = 30 * time.Second
+
 // confirm finds out whether a suspicion is true. KindLocked: not now, since the
-// repository is being maintained.
+// repository is being maintained; one of a person waits for that, up to [personWaits].
 func (s *Service) confirm(ctx context.Context, p suspicion) error {
 	if _, known := s.of(p.repoID); known {
 		return nil
@@ -103,9 +107,9 @@ func (s *Service) confirm(ctx context.Context, p suspicion) error {
 		return nil
 	}
 	// A repack would take packs away while they are read.
-	unlock, ok := s.o.Repos.Locks().TryMaintain(p.repoID)
-	if !ok {
-		return core.Errorf(core.KindLocked, "the repository is being repacked now; ask again in a few minutes")
+	unlock, err := s.lockMaintain(ctx, p)
+	if err != nil {
+		return err
 	}
 	defer unlock()
 	dir := s.o.Repos.Path(p.repoID)
@@ -127,6 +131,26 @@ func (s *Service) confirm(ctx context.Context, p suspicion) error {
 	s.log.Info("the repository is whole", "repo_id", p.repoID, "suspicion", p.reason)
 	s.postpone(p.repoID)
 	return nil
+}
+
+// lockMaintain keeps maintenance away from the repository of a suspicion. KindLocked if it
+// is at work there.
+func (s *Service) lockMaintain(ctx context.Context, p suspicion) (func(), error) {
+	locks := s.o.Repos.Locks()
+	if unlock, ok := locks.TryMaintain(p.repoID); ok {
+		return unlock, nil
+	}
+	if p.person {
+		waitCtx, cancel := context.WithTimeout(ctx, personWaits)
+		defer cancel()
+		if unlock, err := locks.LockMaintain(waitCtx, p.repoID); err == nil {
+			return unlock, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return nil, core.Errorf(core.KindLocked, "the repository is being repacked now; ask again in a few minutes")
 }
 
 // postpone keeps suspicions from having the repository verified again and again.
@@ -249,7 +273,7 @@ func (s *Service) GoOn(ctx context.Context, r core.Repository) (core.Damage, boo
 			return d, true, err
 		}
 	default:
-		if err := s.confirm(ctx, suspicion{repoID: r.ID, reason: "a person asked"}); err != nil {
+		if err := s.confirm(ctx, suspicion{repoID: r.ID, reason: "a person asked", person: true}); err != nil {
 			return core.Damage{}, false, err
 		}
 	}

@@ -79,6 +79,8 @@ type suspicion struct {
 	// brief: it was verified a short time ago. Only what is missing of its folder is
 	// looked for, which costs nothing.
 	brief bool
+	// person: somebody asked, and waits for the answer.
+	person bool
 }
 
 // New returns a service that knows nothing yet.
@@ -169,7 +171,7 @@ func (s *Service) Suspect(repoID, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, ok := s.looked[repoID]
-	s.suspect(suspicion{repoID, reason, ok && s.o.Clock.Now().Sub(at) < quiet})
+	s.suspect(suspicion{repoID: repoID, reason: reason, brief: ok && s.o.Clock.Now().Sub(at) < quiet})
 }
 
 // Reverify is Suspect for what is more than words: a file that is not what its checksum
@@ -178,7 +180,7 @@ func (s *Service) Suspect(repoID, reason string) {
 func (s *Service) Reverify(repoID, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.suspect(suspicion{repoID, reason, false})
+	s.suspect(suspicion{repoID: repoID, reason: reason})
 }
 
 // suspect queues a suspicion; the caller holds mu.
