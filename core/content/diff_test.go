@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git/treeobject"
+	"github.com/headwater-git/headwater/core/longtest"
 )
 
 // all reads a diff to its end.
@@ -33,7 +34,7 @@ func (d *Diff) all(tb testing.TB) []DiffFile {
 // the base tree and compares the trees.
 func TestService_CommitDiff_applies(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range uint64(longtest.Cases(3, 8)) {
 		for _, format := range []string{"sha1", "sha256"} {
 			if format == "sha256" && seed > 1 {
 				continue

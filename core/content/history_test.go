@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/longtest"
 )
 
 // randomHistory fills a repository with commits that branch and merge, and
@@ -70,7 +71,7 @@ func randomHistory(f *fixture, seed uint64, commits int) core.ObjectID {
 // path.
 func TestFiles_Metadata_asGitLog(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(12) {
+	for seed := range uint64(longtest.Cases(4, 12)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, "sha1")

@@ -33,11 +33,7 @@ func Main(m *testing.M) {
 // -rapid.checks says so: long where there is time for it, see package longtest,
 // else gate. Call it before [Main].
 func Checks(gate, long int) {
-	n := gate
-	if longtest.Long() {
-		n = long
-	}
-	if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
+	if err := flag.Set("rapid.checks", strconv.Itoa(longtest.Cases(gate, long))); err != nil {
 		panic(err)
 	}
 }
