@@ -26,9 +26,22 @@ func openAt(t testing.TB, dir string) *store.Store {
 
 func TestStore_conformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Database {
-		dir := t.TempDir()
-		storetest.Empty(t, dir)
-		return func(t *testing.T) core.Store { return openAt(t, dir) }
-	})
+	storetest.Run(t, fresh)
+}
+
+// TestStore_sideBySide is the part of the conformance that runs under the race detector.
+func TestStore_sideBySide(t *testing.T) {
+	t.Parallel()
+	storetest.SideBySide(t, fresh)
+}
+
+// fresh is an empty database in a folder of its own.
+func fresh(t *testing.T) storetest.Database {
+	t.Helper()
+	dir := t.TempDir()
+	storetest.Empty(t, dir)
+	return func(t *testing.T) core.Store {
+		t.Helper()
+		return openAt(t, dir)
+	}
 }

@@ -20,10 +20,7 @@ type Database func(t *testing.T) core.Store
 // Run runs the suite. Each test calls fresh for an empty database of its own;
 // tests run in parallel.
 func Run(t *testing.T, fresh func(t *testing.T) Database) {
-	for _, group := range []struct {
-		name  string
-		tests []namedTest
-	}{
+	run(t, fresh, []group{
 		{"Org", orgTests},
 		{"Token", tokenTests},
 		{"Repository", repositoryTests},
@@ -59,7 +56,24 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Tx", txTests},
 		{"Concurrency", concurrencyTests},
 		{"Reopen", reopenTests},
-	} {
+	})
+}
+
+// SideBySide runs the part of the suite in which several callers meet: what is worth
+// running under the race detector, which makes a database in Go ten times as slow.
+func SideBySide(t *testing.T, fresh func(t *testing.T) Database) {
+	run(t, fresh, []group{{"Inbound", inboundTests}, {"Console", consoleTests}, {"Tx", txTests}, {"Concurrency", concurrencyTests}})
+}
+
+// group are the tests about one noun.
+type group struct {
+	name  string
+	tests []namedTest
+}
+
+func run(t *testing.T, fresh func(t *testing.T) Database, groups []group) {
+	t.Helper()
+	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
 			for _, test := range group.tests {
