@@ -97,13 +97,14 @@ var sqlCommitted = []string{"create", "update", "delete", "force", "mixed", "ren
 // another version of git may leave otherwise.
 var gitsOwn = map[string]bool{"objects-received": true, "refs-deleted": true, "sync-fetched": true}
 
-// someOf returns a third of the names, and two where there are few: which ones, from
-// says. Each kind of change has its turn at a third of the steps; at all of them where
-// there is time.
+// someOf returns every fifth of the names, and one where there are few: which ones, from
+// says. With some at each of the steps in turn every kind of change has its turn; at all
+// of them where there is time. The tests of core/push and core/rewrite cut every kind of
+// change at every step, without a process that dies.
 func someOf(names []string, from int) []string {
 	var some []string
 	for i, name := range names {
-		if few := len(names) <= 3; few == (i%3 != from%3) {
+		if every := min(len(names), 5); i%every == from%every {
 			some = append(some, name)
 		}
 	}
@@ -116,12 +117,20 @@ func someOf(names []string, from int) []string {
 // with nothing left over and no event written twice.
 func TestInvariant17_killedAnywhere(t *testing.T) {
 	t.Parallel()
-	for i, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
+	turns := map[bool]int{} // of the steps that many kinds of change reach, and of the others
+	killed := map[string]bool{}
+	for _, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
+		names := failpoints[failpoint]
+		turn := turns[len(names) > 5]
+		turns[len(names) > 5]++
 		if testing.Short() && !gitsOwn[failpoint] {
 			continue
 		}
-		killedAt(t, i, failpoint, failpoints[failpoint], false)
+		for _, name := range killedAt(t, turn, failpoint, names, false) {
+			killed[name] = true
+		}
 	}
+	require.True(t, testing.Short() || len(killed) == len(crashCases), "each kind of change has its turn: %v", killed)
 }
 
 // TestInvariant17_killedAnywhereWithSQLFirst is the same where a change becomes true
@@ -130,18 +139,19 @@ func TestInvariant17_killedAnywhere(t *testing.T) {
 func TestInvariant17_killedAnywhereWithSQLFirst(t *testing.T) {
 	t.Parallel()
 	killedAt(t, 1, "sql-committed", sqlCommitted, true)
-	for i, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
+	for _, failpoint := range slices.Sorted(maps.Keys(failpoints)) {
 		if longtest.Long() || !testing.Short() && failpoint == "refs-applied" {
-			killedAt(t, i+1, failpoint, failpoints[failpoint], true) // other cases than above
+			killedAt(t, 4, failpoint, failpoints[failpoint], true) // other cases than above
 		}
 	}
 }
 
-// killedAt kills a server at one step with the named cases; i says with which of
-// them where there is no time for all.
-func killedAt(t *testing.T, i int, failpoint string, names []string, sqlFirst bool) {
-	if !longtest.Long() && len(names) > 2 {
-		names = someOf(names, i)
+// killedAt kills a server at one step with the named cases, of which turn says the ones
+// that there is time for. It returns those.
+func killedAt(t *testing.T, turn int, failpoint string, names []string, sqlFirst bool) []string {
+	t.Helper()
+	if !longtest.Long() {
+		names = someOf(names, turn)
 	}
 	t.Run(failpoint, func(t *testing.T) {
 		t.Parallel()
@@ -156,6 +166,7 @@ func killedAt(t *testing.T, i int, failpoint string, names []string, sqlFirst bo
 		require.Len(t, c.cases, len(names))
 		c.run(t)
 	})
+	return names
 }
 
 // crash is one kill and what comes after it.

@@ -140,7 +140,9 @@ func TestPack_isWhatGitReads(t *testing.T) {
 					content := strings.Repeat("x", i*i*37)
 					id, err := p.add(typeBlob, []byte(content))
 					require.NoError(t, err)
-					require.Equal(t, s.run(t, content, "hash-object", "--stdin"), string(id))
+					if i%20 < 2 { // fsck looks at all of them below
+						require.Equal(t, s.run(t, content, "hash-object", "--stdin"), string(id))
+					}
 					ids = append(ids, string(id))
 					again, err := p.add(typeBlob, []byte(content))
 					require.NoError(t, err)

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// sampleInterval catches most of the git processes of an operation: each
-	// lives for some milliseconds.
-	sampleInterval = 5 * time.Millisecond
+	// sampleInterval is a look at the list of processes: seldom enough to cost little, and
+	// often enough to catch each kind of git process, which there are thousands of in a
+	// run, each for some milliseconds, some at every look.
+	sampleInterval = 15 * time.Millisecond
 	// settled is how often one process is read: a forked one shows the command
 	// line of its parent until it executes its own program.
 	settled = 3
