@@ -82,7 +82,7 @@ func (b *bench) awaitSynced(t *testing.T, name string) {
 	require.Eventually(t, func() bool {
 		s := b.Status(t, name)
 		return !s.Running && s.Served == s.Wanted && s.Failures == 0
-	}, time.Minute, 10*time.Millisecond, "%s", b.Log)
+	}, time.Minute, 25*time.Millisecond, "%s", b.Log)
 }
 
 // newLocalBench is a bench with a local repository that parted from the forge's:
@@ -309,7 +309,7 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	require.NotEqual(t, before.Repo.Upstream.ID, after.Repo.Upstream.ID)
 	require.NotEqual(t, before.Sync.Digest, after.Sync.Digest)
 	require.Len(t, b.eventsOf(t, core.EventUpstreamMoved), 1)
-	require.Eventually(t, func() bool { return len(b.forge.Webhooks(origin)) == 0 && len(b.forge.Webhooks(other)) == 1 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.forge.Webhooks(origin)) == 0 && len(b.forge.Webhooks(other)) == 1 }, time.Minute, 25*time.Millisecond)
 	drafts := 0
 	for name := range b.Refs(t, mirror) {
 		if strings.HasSuffix(name, "/draft") {

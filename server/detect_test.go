@@ -42,7 +42,7 @@ func (b *bench) untilPoll(t *testing.T, clock *servertest.Clock) time.Duration {
 	require.Eventually(t, func() bool {
 		at = b.Status(t, mirror).PollAt
 		return at.After(clock.Now())
-	}, time.Minute, 10*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 	wait, before := at.Sub(clock.Now()), contacts(b.forge)
 	clock.Advance(wait + time.Millisecond) // the store keeps no nanoseconds
 	require.Eventually(t, func() bool {
@@ -100,12 +100,12 @@ func TestInvariant06_supersededAndExpired(t *testing.T) {
 	for len(open()) > 0 {
 		b.untilPoll(t, clock)
 		looks++
-		require.Eventually(t, func() bool { return len(open()) == 0 || b.Status(t, mirror).PollAt.After(clock.Now()) }, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(open()) == 0 || b.Status(t, mirror).PollAt.After(clock.Now()) }, time.Minute, 25*time.Millisecond)
 		require.Less(t, looks, 30)
 	}
 	require.Greater(t, clock.Now().Sub(began), 9*time.Minute, "it was looked for long enough")
 	require.Less(t, looks, 20, "ever more rarely")
-	require.Eventually(t, func() bool { return b.Status(t, mirror).PollAt.IsZero() }, time.Minute, 10*time.Millisecond, "polling is off: nothing is left to be looked for")
+	require.Eventually(t, func() bool { return b.Status(t, mirror).PollAt.IsZero() }, time.Minute, 25*time.Millisecond, "polling is off: nothing is left to be looked for")
 	require.Equal(t, id, b.Refs(t, mirror)["refs/heads/main"])
 }
 

@@ -177,7 +177,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		b.forge.RenameRepo(origin, "stranger/widget") // and nobody tells us
 		b.forge.Settle()
 		b.Pull(t, mirror)
-		require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.state") == "failing" }, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.state") == "failing" }, time.Minute, 25*time.Millisecond)
 		state := b.Get(t, mirror).At("sync.upstream_state")
 		require.Contains(t, []any{"revoked", "deleted"}, state)
 		b.requireReads(t, before)
@@ -275,7 +275,7 @@ func TestGitHubApp_downtime(t *testing.T) {
 			}
 		}
 		return true
-	}, time.Minute, 10*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 	b.settle(t)
 	requireMirrors(t, b.forge.Refs("acme/gadget"), b.Refs(t, mirror))
 	require.Equal(t, "webhook", b.Runs(t, mirror)[0].Trigger)
@@ -283,7 +283,7 @@ func TestGitHubApp_downtime(t *testing.T) {
 	require.Eventually(t, func() bool {
 		status = orgCall(t, b.Server, http.MethodGet, "/providers", nil)
 		return strings.Contains(status.Raw, `"replayed"`)
-	}, time.Minute, 10*time.Millisecond, "%s", status.Raw)
+	}, time.Minute, 25*time.Millisecond, "%s", status.Raw)
 	b.requireFollowed(t, "acme/gadget")
 }
 

@@ -118,7 +118,7 @@ func fillHostile(t *testing.T, s *servertest.Server) (client *servertest.Client,
 
 func noGitLeft(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return running("upload-pack")+running("receive-pack")+running("pack-objects") == 0 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return running("upload-pack")+running("receive-pack")+running("pack-objects") == 0 }, time.Minute, 25*time.Millisecond)
 }
 
 func TestHostileReader_halfRequestsHoldNoProcess(t *testing.T) { //nolint:paralleltest // counts processes
@@ -156,7 +156,7 @@ func TestHostileReader_restingClonesWaitInLine(t *testing.T) { //nolint:parallel
 		conns[i] = h.begin(t, "git-upload-pack", fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(request), request))
 	}
 	limiter := s.Engine().Services().Limiter
-	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{Running: places, Waiting: queue} }, 2*time.Minute, 10*time.Millisecond, "%+v", limiter.Load())
+	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{Running: places, Waiting: queue} }, 2*time.Minute, 25*time.Millisecond, "%+v", limiter.Load())
 	require.Eventually(t, func() bool { return strings.Count(s.Log.String(), `"status":429`) == all-places-queue }, 2*time.Minute, 50*time.Millisecond)
 	require.LessOrEqual(t, running("upload-pack"), places)
 
@@ -168,7 +168,7 @@ func TestHostileReader_restingClonesWaitInLine(t *testing.T) { //nolint:parallel
 	for _, conn := range conns {
 		require.NoError(t, conn.Close())
 	}
-	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{} }, 2*time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return limiter.Load() == limit.Load{} }, 2*time.Minute, 25*time.Millisecond)
 	noGitLeft(t)
 }
 

@@ -186,7 +186,7 @@ func (d hostCase) pushAtHost(t *testing.T, b *bench, c *servertest.Client, refsp
 // awaitRef waits until a ref is at an id here; "" is gone.
 func (b *bench) awaitRef(t *testing.T, ref, id string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return b.Refs(t, mirror)[ref] == id }, time.Minute, 10*time.Millisecond, "%s at %s", ref, id)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)[ref] == id }, time.Minute, 25*time.Millisecond, "%s at %s", ref, id)
 }
 
 // awaitUpstream waits until the upstream is in a state, in the word of the API.
@@ -196,7 +196,7 @@ func (b *bench) awaitUpstream(t *testing.T, state string) servertest.Answer {
 	require.Eventually(t, func() bool {
 		a = b.Get(t, mirror)
 		return a.At("sync.upstream_state") == state && a.At("sync.state") != "syncing"
-	}, time.Minute, 10*time.Millisecond, "%s", state)
+	}, time.Minute, 25*time.Millisecond, "%s", state)
 	return a
 }
 
@@ -224,7 +224,7 @@ func (b *bench) awaitEvent(t *testing.T, typ string, n int) servertest.Answer {
 	require.Eventually(t, func() bool {
 		all = b.eventsOf(t, typ)
 		return len(all) >= n
-	}, time.Minute, 10*time.Millisecond, "%d times %s", n, typ)
+	}, time.Minute, 25*time.Millisecond, "%d times %s", n, typ)
 	require.Len(t, all, n)
 	return all[n-1]
 }
@@ -314,7 +314,7 @@ func TestServer_everyHostEndToEnd(t *testing.T) {
 
 			require.Equal(t, http.StatusOK, b.API(t, http.MethodDelete, mirror, "/base", nil).Status)
 			if d.registers {
-				require.Eventually(t, func() bool { return len(b.forge.Webhooks(d.path)) == 0 }, time.Minute, 10*time.Millisecond)
+				require.Eventually(t, func() bool { return len(b.forge.Webhooks(d.path)) == 0 }, time.Minute, 25*time.Millisecond)
 			}
 			local := work.Commit("local from now on")
 			work.Git("push", "--quiet", "origin", "HEAD:main")

@@ -40,7 +40,7 @@ func newHookedBench(t *testing.T) *bench {
 // awaitHook waits for a state of the mirror's webhook.
 func (b *bench) awaitHook(t *testing.T, state string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.webhook.state") == state }, time.Minute, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.webhook.state") == state }, time.Minute, 25*time.Millisecond,
 		"%s", b.Get(t, mirror).Raw)
 }
 
@@ -52,7 +52,7 @@ func (b *bench) settle(t *testing.T) {
 	require.Eventually(t, func() bool {
 		state := b.Status(t, mirror)
 		return !state.Running && state.Served == state.Wanted
-	}, time.Minute, 10*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 }
 
 // hostPush pushes to the forge as its users do, past the server.
@@ -120,7 +120,7 @@ func TestInbound_pushAtTheHostIsFollowed(t *testing.T) {
 			}
 		}
 		return here["refs/heads/feature-2"] == ""
-	}, time.Minute, 10*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 	b.settle(t)
 	b.requireSame(t)
 	for _, d := range b.forge.Deliveries() {
@@ -175,12 +175,12 @@ func TestInvariant06_hookBeforeTheRef(t *testing.T) {
 	require.Equal(t, id, string(expected[0].New))
 	release()
 	// No second webhook comes, nobody asks, and polling is off.
-	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == id }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == id }, time.Minute, 25*time.Millisecond)
 	b.settle(t)
 	require.Eventually(t, func() bool {
 		expected, err := b.store.Expectations(t.Context(), b.Repo(t, mirror).ID)
 		return err == nil && len(expected) == 0
-	}, time.Minute, 10*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 }
 
 func TestInvariant18_stormOfHooksIsFewLooks(t *testing.T) {
@@ -295,7 +295,7 @@ func TestInbound_secretIsRotated(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	secret := a.At("secret").(string)
 	require.NotEqual(t, old.Secret, secret)
-	require.Eventually(t, func() bool { return b.forge.Webhooks(origin)[0].Secret == secret }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.forge.Webhooks(origin)[0].Secret == secret }, time.Minute, 25*time.Millisecond)
 	require.Len(t, b.forge.Webhooks(origin), 1)
 	for n, key := range []string{old.Secret, secret} {
 		all := b.forge.Payloads(origin, forgetest.Event{Kind: forgetest.EventPush, Updates: []forgetest.RefUpdate{
@@ -324,7 +324,7 @@ func TestInbound_webhookGoesWithItsReason(t *testing.T) {
 			b := newHookedBench(t)
 			address := b.forge.Webhooks(origin)[0].URL
 			leave(t, b)
-			require.Eventually(t, gone(b), 30*time.Second, 10*time.Millisecond)
+			require.Eventually(t, gone(b), 30*time.Second, 25*time.Millisecond)
 			if name == "credential deleted" {
 				b.awaitHook(t, "none")
 				b.StoreCredential(t, mirror, b.forge)
@@ -388,7 +388,7 @@ provider "github-app" "acme" {
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
 	require.Equal(t, 1.0, a.At("failed"), a.Raw)
 	require.Equal(t, 1.0, a.At("replayed"), a.Raw)
-	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == id }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == id }, time.Minute, 25*time.Millisecond)
 	b.settle(t)
 
 	a = b.Call(t, http.MethodGet, "/providers", org, nil)

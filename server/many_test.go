@@ -104,14 +104,14 @@ func TestList_sizeOnDisk(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	b.Create(t, "empty")
-	require.Eventually(t, func() bool { return b.Repository(t, mirror).DiskBytes > b.Repository(t, "empty").DiskBytes }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Repository(t, mirror).DiskBytes > b.Repository(t, "empty").DiskBytes }, time.Minute, 25*time.Millisecond)
 	require.Equal(t, []string{mirror, "empty"}, b.list(t, "sort=size"))
 	// A push is measured.
 	before := b.Repository(t, mirror).DiskBytes
 	client := b.work(t)
 	client.Commit("more")
 	client.Git("push", "--quiet", "origin", "HEAD:more")
-	require.Eventually(t, func() bool { return b.Repository(t, mirror).DiskBytes > before }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Repository(t, mirror).DiskBytes > before }, time.Minute, 25*time.Millisecond)
 }
 
 func TestPause_leavesTheUpstreamAlone(t *testing.T) {
@@ -168,7 +168,7 @@ func TestPause_leavesTheUpstreamAlone(t *testing.T) {
 	_, err = api.ResumeRepository(t.Context(), mirror)
 	require.NoError(t, err)
 	head := other.Head()
-	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 25*time.Millisecond)
 	require.Nil(t, b.Repository(t, mirror).Sync.PausedAt)
 
 	b.Create(t, "local")
@@ -186,7 +186,7 @@ func (b *bench) limit(t *testing.T, l core.OrgLimits) {
 func TestLimits_disk(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
-	require.Eventually(t, func() bool { return b.Repository(t, mirror).DiskBytes > 0 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Repository(t, mirror).DiskBytes > 0 }, time.Minute, 25*time.Millisecond)
 	client := b.work(t)
 	client.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:refs/heads/idea")
 	before := b.Refs(t, mirror)
@@ -222,7 +222,7 @@ func TestLimits_disk(t *testing.T) {
 	require.NoError(t, err)
 	b.Engine().Services().Schedule.NotifyAll()
 	head := other.Head()
-	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 25*time.Millisecond)
 	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/new")
 }
 

@@ -48,7 +48,7 @@ func TestOrganisation_deletion(t *testing.T) {
 	for _, folder := range folders {
 		require.NoDirExists(t, folder)
 	}
-	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 10*time.Millisecond, "the webhook at the host stays")
+	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 25*time.Millisecond, "the webhook at the host stays")
 	require.Eventually(t, func() bool {
 		return b.Call(t, http.MethodGet, "/api/repos", org, nil).Status == http.StatusUnauthorized
 	}, time.Minute, 50*time.Millisecond)

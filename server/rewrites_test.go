@@ -175,5 +175,5 @@ func TestSettings_liftedHoldLetsTheRefFollow(t *testing.T) {
 	// A push forgets the digest, so that the next run has only the refs to go by.
 	b.clone(t).Git("push", "--quiet", "origin", "HEAD:refs/heads/other")
 	settings()
-	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 25*time.Millisecond)
 }

@@ -61,7 +61,7 @@ func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 		}
 		clock.Advance(time.Second) // whoever began to wait late
 		return false
-	}, time.Minute, 10*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 	require.Less(t, len(b.forge.Requests()), 200)
 	out, err := b.Client(t, mirror).Try("clone", b.Remote(mirror), "copy")
 	require.NoError(t, err, out)
@@ -79,7 +79,7 @@ func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 		clock.Advance(30 * time.Second)
 		return b.Refs(t, mirror)["refs/heads/main"] == head
 	}, time.Minute, 20*time.Millisecond)
-	require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) == 2 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) == 2 }, time.Minute, 25*time.Millisecond)
 	require.Equal(t, []string{"unavailable", "recovered"}, b.upstreamEvents(t))
 	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
 	b.requireSame(t)
@@ -186,7 +186,7 @@ func TestUpstream_comesAndGoes(t *testing.T) {
 	expect := func(state string, events ...string) {
 		t.Helper()
 		b.awaitUpstream(t, state)
-		require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) >= len(events) }, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) >= len(events) }, time.Minute, 25*time.Millisecond)
 		require.Equal(t, events, b.upstreamEvents(t))
 		require.Equal(t, http.StatusOK, b.asking(t, "").Status, state)
 		require.Equal(t, content, b.clone(t).Head(), state)

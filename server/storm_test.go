@@ -103,9 +103,9 @@ func TestInvariant18_stormWhileTheHostHangs(t *testing.T) {
 	b.awaitRef(t, "refs/heads/main", id)
 	b.settle(t)
 	clock.Advance(2 * time.Second) // the one that waited
-	require.Eventually(t, func() bool { return b.forge.Count(forgetest.KindListRefs) >= 2 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.forge.Count(forgetest.KindListRefs) >= 2 }, time.Minute, 25*time.Millisecond)
 	b.settle(t)
-	require.Eventually(t, func() bool { return b.Status(t, mirror).PollAt.IsZero() }, time.Minute, 10*time.Millisecond, "nothing is left to be looked for")
+	require.Eventually(t, func() bool { return b.Status(t, mirror).PollAt.IsZero() }, time.Minute, 25*time.Millisecond, "nothing is left to be looked for")
 	require.EqualValues(t, 1, most.Load())
 	// What ran and what waited, and what git lists before it fetches.
 	require.LessOrEqual(t, b.forge.Count(forgetest.KindListRefs), 3)

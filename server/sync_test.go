@@ -60,7 +60,7 @@ func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 	_, err := b.REST(t, mirror).PullUpstream(t.Context(), mirror, rest.PullUpstreamRequest{Ref: new("main")})
 	require.NoError(t, err)
 	head := other.Head()
-	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Refs(t, mirror)["refs/heads/main"] == head }, time.Minute, 25*time.Millisecond)
 	require.NotContains(t, b.Refs(t, mirror), "refs/heads/left")
 	b.pullAndWait(t)
 	b.requireSame(t)

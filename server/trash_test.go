@@ -52,7 +52,7 @@ func TestTrash_bringsEverythingBack(t *testing.T) {
 
 	gone := b.deleted(t)
 	require.NotEmpty(t, gone.At("kept_until"), gone.Raw)
-	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 10*time.Millisecond, "the webhook at the host stays")
+	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 25*time.Millisecond, "the webhook at the host stays")
 	require.Equal(t, http.StatusNotFound, b.API(t, http.MethodGet, mirror, "", nil).Status)
 	require.NotEqual(t, http.StatusOK, b.API(t, http.MethodGet, id, "", nil).Status, "its id opens it")
 	require.NotEqual(t, http.StatusOK, b.Call(t, http.MethodGet, "/api/repos/.git%2F"+id, b.Token(t, ".git/"+id), nil).Status)

@@ -191,7 +191,7 @@ func TestServer_webhooks(t *testing.T) {
 	require.Eventually(t, func() bool {
 		log, err = api.ListDeliveries(t.Context(), id, &client.ListDeliveriesParams{Limit: new(1)})
 		return err == nil && len(log.Deliveries) == 1 && log.Deliveries[0].State == "delivered"
-	}, time.Minute, 10*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 	first := log.Deliveries[0]
 	require.JSONEq(t, d.Body, string(first.Request.Body))
 	require.Len(t, first.Attempts, 1)
