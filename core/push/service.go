@@ -53,9 +53,10 @@ type Options struct {
 	// Confirm makes sure that the upstream is still the repository that is
 	// followed; an error is the refusal of the write. Nil: it is not asked.
 	Confirm func(ctx context.Context, r core.Repository) error
-	// Recheck asks the host about the upstream after it refused a write with that
-	// failure, and reports whether more is known of it now. Nil: it is not asked.
-	Recheck func(ctx context.Context, r core.Repository, failure error) bool
+	// Follow asks the host about the upstream after it refused a write with that
+	// failure, and returns the repository as it is linked then, and what the host said
+	// of it if that explains the failure. Nil: it is not asked.
+	Follow func(ctx context.Context, r core.Repository, failure error) (now core.Repository, refusal error)
 	// Accepted notes that the upstream took a write. Nil: nobody does.
 	Accepted func(ctx context.Context, r core.Repository)
 
