@@ -227,7 +227,7 @@ func New(o Options) (*Engine, error) {
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.monitor.Confirm, Follow: e.monitor.Follow, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
+		Confirm: e.monitor.Admit, Follow: e.monitor.Follow, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
 		Finished: o.Observer.Pushed, Room: room,
 	})
 	if err != nil {

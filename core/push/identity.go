@@ -13,32 +13,38 @@ import (
 
 // confirm refuses what would go to an upstream of which nobody knows that it is
 // still the one that is followed: another repository may have taken its name,
-// with equal refs.
-func (s *Service) confirm(ctx context.Context, w Session, b *results) error {
+// with equal refs. It returns the session with the place that the upstream has
+// now, as its old name may be another one's already.
+func (s *Service) confirm(ctx context.Context, w Session, b *results) (Session, error) {
 	idx := s.upstreamLeg(w, b)
 	if s.o.Confirm == nil || len(idx) == 0 {
-		return nil
+		return w, nil
 	}
-	err := s.o.Confirm(ctx, w.Repo)
+	r, err := s.o.Confirm(ctx, w.Repo)
 	if err == nil {
-		return nil
+		w.Repo = r
+		return w, nil
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return w, context.Cause(ctx)
 	}
 	var e *core.Error
 	if !errors.As(err, &e) {
-		return err
+		return w, err
 	}
 	if e.RetryAfter > 0 && w.Source == core.SourceAPI {
-		return err // an answer of its own, which says when to come again
+		return w, err // an answer of its own, which says when to come again
+	}
+	if e.Kind == core.KindConflict {
+		b.refuseAll(core.KindStale, reasonRelinked)
+		return w, nil
 	}
 	for _, i := range idx {
 		if b.open[i] {
 			b.refuse(i, e.Kind, "upstream: "+e.Message)
 		}
 	}
-	return nil
+	return w, nil
 }
 
 // turnedAway reports whether the upstream refused a whole push before it did

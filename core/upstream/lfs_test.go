@@ -179,6 +179,22 @@ func TestInvariant25_lfs(t *testing.T) {
 		offered = transfers[0]
 		require.NotEmpty(t, host.seen())
 
+		// Renamed again, and a stranger with equal refs has the old name.
+		replace(b, path+"-2")
+		b.Forge.RenameRepo("elsewhere/a", path+"-3")
+		api.set(func(a *hostAPI) { a.paths = append(a.paths, path+"-3") })
+		b.Clock.Advance(time.Minute + time.Second)
+		require.NoError(t, write(t.Context(), of(moved), offered), name)
+		for _, w := range host.seen() {
+			require.Contains(t, w, id, name)
+		}
+		moved = b.Reload(r)
+		require.Equal(t, name+"-3", moved.Upstream.Name)
+		transfers, err = of(moved).Batch(t.Context(), lfs.Upload, "", []lfs.Pointer{lfsPointer()})
+		require.NoError(t, err)
+		offered = transfers[0]
+		host.seen()
+
 		// Archived.
 		b.Clock.Advance(time.Minute + time.Second)
 		api.set(func(a *hostAPI) { a.archived = true })
@@ -192,7 +208,7 @@ func TestInvariant25_lfs(t *testing.T) {
 		host.seen()
 
 		// Deleted and made anew.
-		replace(b, path+"-2")
+		replace(b, path+"-3")
 		b.Clock.Advance(time.Minute + time.Second)
 		err = write(t.Context(), of(moved), offered)
 		require.Equal(t, core.KindUpstreamUnavailable, core.KindOf(err), "%s: %v", name, err)
