@@ -142,7 +142,7 @@ var lfsWrites = map[string]func(ctx context.Context, up lfs.Upstream, offered lf
 }
 
 // What Git LFS writes goes to no other repository either that took the upstream's name,
-// also with an offer of before; it follows a rename, and waits for no poll to be told
+// also with an offer of before; it follows a rename, and needs no poll to know
 // that the upstream is archived.
 func TestInvariant25_lfs(t *testing.T) {
 	t.Parallel()
