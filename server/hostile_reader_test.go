@@ -241,6 +241,7 @@ func TestHostileReader_slowBodiesAreCut(t *testing.T) { //nolint:paralleltest //
 	caller, stranger := h, h
 	caller.auth, stranger.auth = "Bearer "+s.Token(t, "r"), "none"
 	const metadata = `{"metadata":{"target_branch":"main","commit_message":"m","author":{"name":"a","email":"a@b.c"},"files":[{"path":"p","content_id":"1"}]}}` + "\n"
+	object := fmt.Sprintf("PUT /r.git/info/lfs/objects/%064x", 1)
 	for name, tt := range map[string]struct {
 		by            hostile
 		service, sent string
@@ -258,12 +259,29 @@ func TestHostileReader_slowBodiesAreCut(t *testing.T) { //nolint:paralleltest //
 		"a commit that drips":        {caller, "POST /api/v1/repos/commit-pack", metadata, true, "HTTP/1.1 408 Request Timeout"},
 		"a read with half a body":    {caller, "GET /api/v1/repos/branches", "{", false, "HTTP/1.1 200 OK"},
 		"a read whose body drips":    {caller, "GET /api/v1/repos/branches", "{", true, "HTTP/1.1 200 OK"},
+		"a batch of LFS that stops":  {h, lfsBatch, "{", false, "HTTP/1.1 408 Request Timeout"},
+		"a batch of LFS that drips":  {h, lfsBatch, "{", true, "HTTP/1.1 408 Request Timeout"},
+		"an object that stops":       {writer, object, "x", false, "HTTP/1.1 408 Request Timeout"},
+		"an object that drips":       {writer, object, "x", true, "HTTP/1.1 408 Request Timeout"},
+		"a verification that stops":  {writer, strings.Replace(object, "PUT ", "POST ", 1) + "/verify", "{", false, "HTTP/1.1 408 Request Timeout"},
+		"a lock that stops":          {writer, "POST /r.git/info/lfs/locks", "{", false, "HTTP/1.1 408 Request Timeout"},
+		"a form that stops":          {stranger, "POST /console/sign-in", "token=", false, "HTTP/1.1 408 Request Timeout"},
+		"a form that drips":          {stranger, "POST /console/sign-in", "token=", true, "HTTP/1.1 408 Request Timeout"},
+		"a link that stops":          {stranger, "POST /console/link", "code=", false, "HTTP/1.1 408 Request Timeout"},
+		"a page that asks who it is": {stranger, "POST /console/maintenance", "mode=", false, "HTTP/1.1 303 See Other"},
+		"a credential that stops":    {caller, "POST /api/v1/repos/git-credentials", "{", false, "HTTP/1.1 408 Request Timeout"},
 		"no token":                   {stranger, "POST /api/v1/repos/grep", "{", false, "HTTP/1.1 401 Unauthorized"},
 		"no token for git":           {stranger, "git-upload-pack", "0011", false, "HTTP/1.1 401 Unauthorized"},
 		"no such path":               {stranger, "POST /nothing", "", false, "HTTP/1.1 404 Not Found"},
 		"no such webhook":            {stranger, "POST /webhooks/gitea/nothing", "{", false, "HTTP/1.1 404 Not Found"},
 	} {
-		conn := tt.by.begin(t, tt.service, "Content-Length: 1000000\r\n\r\n"+tt.sent)
+		kind := ""
+		if strings.Contains(tt.service, "/lfs/") {
+			kind = "Content-Type: application/json\r\n"
+		} else if strings.Contains(tt.service, "/console/") {
+			kind = "Content-Type: application/x-www-form-urlencoded\r\n"
+		}
+		conn := tt.by.begin(t, tt.service, kind+"Content-Length: 1000000\r\n\r\n"+tt.sent)
 		ctx, stop := context.WithCancel(t.Context())
 		dripped := make(chan struct{})
 		go func() {

@@ -172,7 +172,8 @@ func New(o Options) (*Engine, error) {
 	room := func(ctx context.Context, r core.Repository) error { return e.quota.CheckRoom(ctx, r.Org) }
 	e.usage = usage.New(usage.Options{Store: o.Store, Path: e.repos.Path, Clock: o.Clock, Logger: o.Logger})
 	e.schedule = schedule.New(schedule.Options{Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger})
-	e.lfsRemote = remote.New(remote.Options{Upstreams: e.upstreams, Hosts: e.schedule, Clock: o.Clock, Resolver: o.Resolver, Agent: o.Agent})
+	e.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: e.upstreams, Store: o.Store, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger})
+	e.lfsRemote = remote.New(remote.Options{Upstreams: e.upstreams, Links: e.monitor, Hosts: e.schedule, Clock: o.Clock, Resolver: o.Resolver, Agent: o.Agent})
 	e.lfs, err = lfs.New(lfs.Options{
 		Dir: filepath.Join(o.DataDir, lfs.FolderName), Store: o.Store, Room: room, Changed: e.usage.Due, Clock: o.Clock, Logger: o.Logger.Named("lfs"),
 		Failpoint: e.repos.Failpoint, Failure: upstream.Failure,
@@ -189,7 +190,6 @@ func New(o Options) (*Engine, error) {
 		e.usage.Due(id)
 		e.reach.Applied(id)
 	})
-	e.monitor = upstream.NewMonitor(upstream.MonitorOptions{Hosts: e.upstreams, Store: o.Store, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger})
 	e.rebuild = rebuild.New(rebuild.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Clock: o.Clock, Logger: o.Logger, Rebuilt: e.maintain.Due,
 		WantSync: func(ctx context.Context, id string) { e.requestSync(ctx, id, schedule.TriggerRecovery) },
@@ -227,7 +227,7 @@ func New(o Options) (*Engine, error) {
 	e.push, err = push.New(push.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Clock: o.Clock, Logger: o.Logger,
 		HooksDir: filepath.Join(o.DataDir, "run", "git-hooks"), WantSync: e.wantSync, MaxInputSize: o.MaxPushSize,
-		Confirm: e.monitor.Confirm, Recheck: e.monitor.Recheck, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
+		Confirm: e.monitor.Admit, Follow: e.monitor.Follow, Accepted: e.monitor.Accepted, SettlePeriod: o.SettlePeriod,
 		Finished: o.Observer.Pushed, Room: room,
 	})
 	if err != nil {

@@ -13,32 +13,38 @@ import (
 
 // confirm refuses what would go to an upstream of which nobody knows that it is
 // still the one that is followed: another repository may have taken its name,
-// with equal refs.
-func (s *Service) confirm(ctx context.Context, w Session, b *results) error {
+// with equal refs. It returns the session with the place that the upstream has
+// now, as its old name may be another one's already.
+func (s *Service) confirm(ctx context.Context, w Session, b *results) (Session, error) {
 	idx := s.upstreamLeg(w, b)
 	if s.o.Confirm == nil || len(idx) == 0 {
-		return nil
+		return w, nil
 	}
-	err := s.o.Confirm(ctx, w.Repo)
+	r, err := s.o.Confirm(ctx, w.Repo)
 	if err == nil {
-		return nil
+		w.Repo = r
+		return w, nil
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return w, context.Cause(ctx)
 	}
 	var e *core.Error
 	if !errors.As(err, &e) {
-		return err
+		return w, err
 	}
 	if e.RetryAfter > 0 && w.Source == core.SourceAPI {
-		return err // an answer of its own, which says when to come again
+		return w, err // an answer of its own, which says when to come again
+	}
+	if e.Kind == core.KindConflict {
+		b.refuseAll(core.KindStale, reasonRelinked)
+		return w, nil
 	}
 	for _, i := range idx {
 		if b.open[i] {
 			b.refuse(i, e.Kind, "upstream: "+e.Message)
 		}
 	}
-	return nil
+	return w, nil
 }
 
 // turnedAway reports whether the upstream refused a whole push before it did
@@ -52,11 +58,7 @@ func turnedAway(err error, ran, sent bool) bool {
 	if exit, ok := errors.AsType[*git.ExitError](err); ok && !hosterror.IsWithoutEffect(exit.Stderr) || !ok && sent {
 		return false
 	}
-	switch class, _ := upstream.Classify(err); class {
-	case core.ClassMoved, core.ClassAuth, core.ClassRevoked, core.ClassNotFound, core.ClassRefused:
-		return true
-	}
-	return false
+	return upstream.TurnedAway(err)
 }
 
 // recheck has the host asked about the upstream that turned a push away. again
@@ -64,30 +66,15 @@ func turnedAway(err error, ran, sent bool) bool {
 // worth a second attempt; else refusal says what the host said of it, if that
 // explains the first.
 func (s *Service) recheck(ctx context.Context, w *Session, failure error, known time.Time) (refusal error, again bool) {
-	if s.o.Recheck == nil {
+	if s.o.Follow == nil {
 		return nil, false
 	}
-	asked := s.o.Recheck(ctx, w.Repo, failure)
-	now, err := s.store.RepositoryByID(ctx, w.Repo.ID)
-	if err != nil || !sameUpstream(w.Repo.Upstream, now.Upstream) {
-		return nil, false
-	}
+	now, refusal := s.o.Follow(ctx, w.Repo, failure)
 	if now.Upstream.URL != w.Repo.Upstream.URL || !s.storedAt(ctx, now).Equal(known) {
 		w.Repo = now
 		return nil, true
 	}
-	if !asked {
-		return nil, false
-	}
-	state, err := s.store.SyncState(ctx, now.ID)
-	switch {
-	case err != nil:
-	case state.UpstreamState.Gone():
-		return core.Errorf(core.KindUpstreamUnavailable, "%s", state.LastError), false
-	case state.UpstreamState == core.UpstreamArchived:
-		return core.Errorf(core.KindUpstreamRejected, "the repository is archived at %s: it can be read and takes no pushes; unarchive it there first", now.Upstream.Host), false
-	}
-	return nil, false
+	return refusal, false
 }
 
 // storedAt returns since when the repository's credential is what it is; zero:

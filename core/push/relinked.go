@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/upstream"
 )
 
 const reasonRelinked = "the repository was linked to another upstream meanwhile; fetch and push again"
@@ -17,21 +18,9 @@ func (s *Service) current(ctx context.Context, w Session, b *results) (Session, 
 	if err != nil {
 		return w, err
 	}
-	if !sameUpstream(w.Repo.Upstream, r.Upstream) {
+	if !upstream.Same(w.Repo.Upstream, r.Upstream) {
 		b.refuseAll(core.KindStale, reasonRelinked)
 	}
 	w.Repo = r
 	return w, s.repos.Current(ctx, r)
-}
-
-// sameUpstream reports whether both are the same repository, wherever its host
-// has it.
-func sameUpstream(a, b *core.Upstream) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	if a.Instance != b.Instance || a.Mode != b.Mode {
-		return false
-	}
-	return a.URL == b.URL || a.Host == b.Host && a.ID != "" && a.ID == b.ID
 }

@@ -75,16 +75,29 @@ func (s *Service) reviewOne(ctx context.Context, w Session, b *results, i int) {
 	var became [][]string
 	var pushErr error
 	ran, sent := false, false
-	err := s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
-		ran = true
-		var began bool
-		lines, became, began, pushErr = s.runPush(ctx, w, r, []int{i})
-		sent = sent || began
-		if len(lines) > 0 {
-			return nil
+	leg := func() error {
+		return s.up.Do(ctx, w.Repo, providers.OpPush, func(r git.Remote) error {
+			ran = true
+			var began bool
+			lines, became, began, pushErr = s.runPush(ctx, w, r, []int{i})
+			sent = sent || began
+			if len(lines) > 0 {
+				return nil
+			}
+			return pushErr
+		})
+	}
+	known := s.storedAt(ctx, w.Repo)
+	err := leg()
+	if len(lines) == 0 && turnedAway(err, ran, sent) {
+		refusal, again := s.recheck(ctx, &w, err, known)
+		if again {
+			err = leg()
+		} else if refusal != nil {
+			b.set(i, core.KindOf(refusal), "upstream: "+core.MessageOf(refusal))
+			return
 		}
-		return pushErr
-	})
+	}
 	for _, l := range lines {
 		if !l.Accepted() {
 			b.set(i, kindOfRefusal(l), l.RefusalReason())

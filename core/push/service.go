@@ -51,11 +51,13 @@ type Options struct {
 	// WantSync asks for a sync of the repository: its local copy is behind.
 	WantSync func(ctx context.Context, repoID string)
 	// Confirm makes sure that the upstream is still the repository that is
-	// followed; an error is the refusal of the write. Nil: it is not asked.
-	Confirm func(ctx context.Context, r core.Repository) error
-	// Recheck asks the host about the upstream after it refused a write with that
-	// failure, and reports whether more is known of it now. Nil: it is not asked.
-	Recheck func(ctx context.Context, r core.Repository, failure error) bool
+	// followed, and returns it as it is linked; an error is the refusal of the write,
+	// KindConflict if it was linked to another upstream. Nil: it is not asked.
+	Confirm func(ctx context.Context, r core.Repository) (core.Repository, error)
+	// Follow asks the host about the upstream after it refused a write with that
+	// failure, and returns the repository as it is linked then, and what the host said
+	// of it if that explains the failure. Nil: it is not asked.
+	Follow func(ctx context.Context, r core.Repository, failure error) (now core.Repository, refusal error)
 	// Accepted notes that the upstream took a write. Nil: nobody does.
 	Accepted func(ctx context.Context, r core.Repository)
 
@@ -235,7 +237,7 @@ func (s *Service) write(ctx context.Context, w Session, b *results) error {
 		}
 	}
 	// Before the locks, since the host may take its time.
-	if err := s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
+	if w, err = s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
 	}
 	if err := s.review(ctx, w, b); err != nil || len(b.open) == 0 {
@@ -297,7 +299,7 @@ func (s *Service) locked(ctx context.Context, w Session, b *results) error {
 		}
 	}
 	// Costs nothing unless the locks took so long that the answer is old.
-	if err := s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
+	if w, err = s.confirm(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
 	}
 	return s.commit(ctx, w, b, held)

@@ -62,6 +62,51 @@ func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 	require.False(t, side(b, r, "evil", one).OK())
 }
 
+// The upstream was renamed, and a repository with equal refs has taken its old name: what
+// is written goes to where the upstream is now, also if that turned out while the write
+// waited for its turn.
+func TestInvariant25_noWriteToWhoTookTheOldName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"refs/heads/x", "refs/for/main"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, api := newStatusBench(t)
+			r, one := b.Mirrored("a")
+			move := func(from, to string) {
+				b.Forge.RenameRepo(from, to)
+				b.Forge.CreateRepo(from, true)
+				source, err := b.Forge.Forge.RepoDir(to)
+				require.NoError(t, err)
+				stranger, err := b.Forge.Forge.RepoDir(from)
+				require.NoError(t, err)
+				coretest.Run(t, stranger, "fetch", "--quiet", source, "+refs/*:refs/*")
+				api.set(func(a *hostAPI) { a.paths = []string{to} })
+				b.Clock.Advance(time.Minute + time.Second)
+			}
+			move("acme/a", "acme/b")
+			require.True(t, b.Write(r, core.RefUpdate{Name: name, New: one})[0].OK())
+			require.NotContains(t, b.Forge.Refs("acme/a"), name)
+			require.Contains(t, b.Forge.Refs("acme/b"), name)
+			if name == "refs/for/main" {
+				return // it locks nothing
+			}
+			const late = "refs/heads/late"
+			held, err := b.Repos.LockRefs(t.Context(), r.ID, []string{late}, nil)
+			require.NoError(t, err)
+			asked := api.count()
+			b.Clock.Advance(time.Minute + time.Second)
+			written := make(chan push.Result, 1)
+			go func() { written <- b.Write(b.Reload(r), core.RefUpdate{Name: late, New: one})[0] }()
+			require.Eventually(t, func() bool { return api.count() > asked }, time.Minute, 10*time.Millisecond)
+			move("acme/b", "acme/c")
+			held.Release()
+			require.True(t, (<-written).OK())
+			require.NotContains(t, b.Forge.Refs("acme/b"), late)
+			require.Contains(t, b.Forge.Refs("acme/c"), late)
+		})
+	}
+}
+
 // A host that says the id is gone, and then has no time to say who has the name:
 // that a git answers there proves nothing.
 func TestInvariant25_noWriteToAnImpostorThatTheAPIDidNotName(t *testing.T) {

@@ -28,6 +28,7 @@ type Scheduler interface {
 // transactions.
 type MonitorStore interface {
 	core.Transactor
+	RepositoryByID(ctx context.Context, id string) (core.Repository, error)
 	SyncState(ctx context.Context, repoID string) (core.SyncState, error)
 	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)
 	SetUpstreamID(ctx context.Context, repoID, id string) error

@@ -10,6 +10,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/server/client"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // caller is the browser's request that a call of the API is made for.
@@ -106,6 +107,9 @@ func refusal(err error) string {
 func (c *Console) statusOf(err error) int {
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		return e.Status
+	}
+	if errors.Is(err, middleware.ErrSlowBody) {
+		return http.StatusRequestTimeout
 	}
 	return c.StatusOf(core.KindOf(err))
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/schedule"
 	"github.com/headwater-git/headwater/server/client"
+	"github.com/headwater-git/headwater/server/middleware"
 )
 
 // Prefix is where the console is.
@@ -82,6 +85,9 @@ type Options struct {
 	StatusOf func(core.Kind) int
 	// PublicURL is the base that browsers use; "" takes what each request came to.
 	PublicURL string
+	// Grace is how long a form may come in below one kilobyte a second; 0 is
+	// [middleware.BodyGrace].
+	Grace time.Duration
 }
 
 // Console serves the pages. It is safe for concurrent use.
@@ -101,6 +107,7 @@ var files embed.FS
 
 // New returns the console. It panics if its own templates are broken.
 func New(o Options) (*Console, error) {
+	o.Grace = cmp.Or(o.Grace, middleware.BodyGrace)
 	c := &Console{Options: o, base: Prefix}
 	protection := http.NewCrossOriginProtection()
 	if public, err := url.Parse(o.PublicURL); err == nil && public.Host != "" {
@@ -221,6 +228,9 @@ func (c *Console) pages() map[string]handler {
 func (c *Console) writing(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, s *session) error {
 		if s.Writes() {
+			if err := readForm(w, r, maxForm); err != nil {
+				return err
+			}
 			return h(w, r, s)
 		}
 		if err := c.refused(r, s); err != nil {
@@ -251,12 +261,33 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, middleware.NewPaced(w, r, c.Grace), maxForm)
 	c.handler.ServeHTTP(w, r)
 }
 
-// maxForm bounds what a form may hold, in bytes.
-const maxForm = 1 << 20
+// What a form may hold, in bytes: one of somebody who is signed in, and one of a
+// stranger, who may send them on any number of connections.
+const (
+	maxForm      = 1 << 20
+	strangerForm = 16 << 10
+)
+
+// readForm reads a form of at most that many bytes. Errors: KindTooLarge, and those of
+// [middleware.BodyError].
+func readForm(w http.ResponseWriter, r *http.Request, most int64) error {
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
+	err := r.ParseForm()
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return &core.Error{Kind: core.KindTooLarge, Message: "the form is larger than " + strconv.FormatInt(most>>10, 10) + " KiB", Err: err}
+	}
+	if err != nil {
+		return middleware.BodyError(err)
+	}
+	return nil
+}
 
 // handler serves a page for somebody who is signed in.
 type handler func(w http.ResponseWriter, r *http.Request, s *session) error
@@ -281,7 +312,11 @@ func (c *Console) signed(h handler) http.HandlerFunc {
 // open is a page for anybody.
 func (c *Console) open(h func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r.WithContext(withCaller(r.Context(), r))); err != nil {
+		err := readForm(w, r, strangerForm)
+		if err == nil {
+			err = h(w, r.WithContext(withCaller(r.Context(), r)))
+		}
+		if err != nil {
 			c.fail(w, r, nil, err)
 		}
 	}

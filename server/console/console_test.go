@@ -188,6 +188,8 @@ func TestConsole_link(t *testing.T) {
 		require.Empty(t, p.Header.Get("Set-Cookie"))
 	}
 	require.Equal(t, http.StatusForbidden, w.post("/console/link", "cross-site", url.Values{"code": {secret}}).Status, "login CSRF")
+	large := url.Values{"code": {secret}, "x": {strings.Repeat("a", 17<<10)}}
+	require.Equal(t, http.StatusRequestEntityTooLarge, w.post("/console/link", same, large).Status, "what a stranger may have us keep")
 	p := w.post("/console/link", same, url.Values{"code": {secret}})
 	require.Equal(t, "/console/", p.Path)
 	require.Contains(t, p.Body, "all organisations")

@@ -13,6 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/upstream"
 	"github.com/headwater-git/headwater/providers"
 )
 
@@ -57,6 +58,7 @@ type said struct {
 	answer
 	remote git.Remote // that was asked
 	place  string     // the address of the server, for a person
+	link   string     // the URL of the upstream
 }
 
 // refuse is [answer.refusal] of the LFS server.
@@ -64,11 +66,56 @@ func (a said) refuse(about string) error { return a.refusal(about, a.remote.Secr
 
 // call sends a request with the credential of the operation and gives the answer to judge,
 // whatever its status. It is sent once more if judge says that the credential does not do
-// and there is another.
+// and there is another, and at the upstream's new place if the host says that it has one.
 func (c *client) call(ctx context.Context, operation providers.Operation, q api, judge func(said) error) error {
 	if err := c.rests(); err != nil {
 		return err
 	}
+	at := c
+	if operation == providers.OpLFSWrite {
+		var err error
+		if at, err = c.admitted(ctx); err != nil {
+			return err
+		}
+	}
+	err := at.callOnce(ctx, operation, q, judge)
+	if moved, refusal := at.followed(ctx, err); moved != nil {
+		err = moved.callOnce(ctx, operation, q, judge)
+	} else if refusal != nil {
+		return refusal
+	}
+	return err
+}
+
+// admitted returns the client of the upstream as it is linked when the host has confirmed
+// who it is, at most a minute ago: nothing may be written to a stranger.
+func (c *client) admitted(ctx context.Context) (*client, error) {
+	if c.s.links == nil {
+		return c, nil
+	}
+	repo, err := c.s.links.Admit(ctx, c.repo)
+	if err != nil {
+		return nil, err
+	}
+	return &client{c.s, repo}, nil
+}
+
+// followed returns the client of the place that the upstream has now, if a request was
+// turned away because it is not where it was; nil: it is there, or nobody knows. refusal
+// is what the host says of the upstream, if that explains the failure.
+func (c *client) followed(ctx context.Context, failure error) (moved *client, refusal error) {
+	if c.s.links == nil || !upstream.TurnedAway(failure) {
+		return nil, nil
+	}
+	now, refusal := c.s.links.Follow(ctx, c.repo, failure)
+	if now.Upstream.URL == c.repo.Upstream.URL {
+		return nil, refusal
+	}
+	return &client{c.s, now}, nil
+}
+
+// callOnce is call at the place that the client knows.
+func (c *client) callOnce(ctx context.Context, operation providers.Operation, q api, judge func(said) error) error {
 	err := c.s.up.Do(ctx, c.repo, operation, func(r git.Remote) error {
 		u, err := server(r)
 		if err != nil {
@@ -97,7 +144,7 @@ func (c *client) call(ctx context.Context, operation providers.Operation, q api,
 		if err != nil {
 			return c.connectionError(ctx, err, ask.allSecrets())
 		}
-		return judge(said{a, r, place})
+		return judge(said{a, r, place, c.repo.Upstream.URL})
 	})
 	c.record(nil, err)
 	return err

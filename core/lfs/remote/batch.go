@@ -108,6 +108,7 @@ func (c *client) batch(ctx context.Context, operation lfs.Operation, ref string,
 		found  batchAnswer
 		now    time.Time
 		remote git.Remote
+		asking string
 	)
 	err := c.call(ctx, operationOf(operation), api{method: http.MethodPost, path: []string{"objects", "batch"}, in: ask}, func(a said) error {
 		if err := noServer(a); err != nil {
@@ -119,7 +120,7 @@ func (c *client) batch(ctx context.Context, operation lfs.Operation, ref string,
 		if a.status != http.StatusOK {
 			return &hosterror.Error{Class: core.ClassProtocol, Status: a.status, HostText: fmt.Sprintf("the upstream's LFS answered with status %d, which means nothing there", a.status)}
 		}
-		found, now, remote = batchAnswer{}, c.s.clock.Now(), a.remote
+		found, now, remote, asking = batchAnswer{}, c.s.clock.Now(), a.remote, a.link
 		return a.decode(a.place, &found)
 	})
 	if err != nil {
@@ -137,7 +138,7 @@ func (c *client) batch(ctx context.Context, operation lfs.Operation, ref string,
 	for i, p := range objects {
 		out[i] = transferOf(p, byID[string(p.OID)], operation, ref, now)
 		if a, ok := out[i].Action.(*actions); ok {
-			a.remote, a.opened = remote, now
+			a.remote, a.opened, a.link = remote, now, asking
 		}
 	}
 	return out, nil

@@ -40,36 +40,87 @@ func (c *client) Put(ctx context.Context, t lfs.Transfer, from io.Reader) error 
 		return err
 	}
 	defer release()
-	a := c.current(t, lfs.Upload)
+	// Only now: the wait may have been long, and the offer is older still.
+	at, err := c.admitted(ctx)
+	if err != nil {
+		return err
+	}
+	a := at.current(t, lfs.Upload)
 	if a == nil {
-		anew, err := c.ask(ctx, lfs.Upload, refOfTransfer(t), t.Pointer)
-		if err != nil {
+		if a, err = at.askUpload(ctx, t); a == nil {
 			return err
 		}
-		if anew.Present {
-			return nil
-		}
-		a = anew.Action.(*actions)
 	}
 	if t.Pointer.Size < inMemory {
 		if from, err = readSmall(from, t.Pointer.Size); err != nil {
 			return err
 		}
 	}
-	b := &uploadBody{from: from, size: t.Pointer.Size, chunked: a.main.header.Get("Transfer-Encoding") == "chunked"}
-	err = c.put(ctx, a, t.Pointer, b, false)
-	if e, ok := errors.AsType[*hosterror.Error](err); ok && e.Status == http.StatusUnauthorized && b.again() {
-		err = c.put(ctx, a, t.Pointer, b, true)
+	b := &uploadBody{from: from, size: t.Pointer.Size}
+	err = at.putAs(ctx, a, t.Pointer, b)
+	if moved, refusal := at.followedFrom(ctx, a, err); moved != nil && !b.again() {
+		err = elsewhere(err)
+	} else if moved != nil {
+		at = moved
+		if a, err = at.askUpload(ctx, t); a == nil {
+			return err
+		}
+		err = at.putAs(ctx, a, t.Pointer, b)
+	} else if refusal != nil {
+		err = refusal
 	}
 	b.end()
-	c.record(a.main.url, err)
 	if err != nil {
-		return c.expired(a, err)
+		return at.expired(a, err)
 	}
 	if a.verify == nil {
 		return nil
 	}
-	return c.verify(ctx, a, t.Pointer)
+	return at.verify(ctx, a, t.Pointer)
+}
+
+// askUpload asks how an object is uploaded; nil without an error: it is there already.
+func (c *client) askUpload(ctx context.Context, t lfs.Transfer) (*actions, error) {
+	anew, err := c.ask(ctx, lfs.Upload, refOfTransfer(t), t.Pointer)
+	if err != nil || anew.Present {
+		return nil, err
+	}
+	return anew.Action.(*actions), nil
+}
+
+// putAs sends the bytes as the actions say, and once more if the credential was refused
+// before any was read.
+func (c *client) putAs(ctx context.Context, a *actions, p lfs.Pointer, b *uploadBody) error {
+	b.chunked = a.main.header.Get("Transfer-Encoding") == "chunked"
+	err := c.put(ctx, a, p, b, false)
+	if e, ok := errors.AsType[*hosterror.Error](err); ok && e.Status == http.StatusUnauthorized && b.again() {
+		err = c.put(ctx, a, p, b, true)
+	}
+	c.record(a.main.url, err)
+	return err
+}
+
+// followedFrom is followed where the refusal of an upload came from the upstream's LFS
+// server: that of a storage service says nothing of the upstream.
+func (c *client) followedFrom(ctx context.Context, a *actions, failure error) (moved *client, refusal error) {
+	if base, err := server(a.remote); err != nil || !sameOrigin(base, a.main.url) {
+		return nil, nil
+	}
+	return c.followed(ctx, failure)
+}
+
+// elsewhere says of the refusal of an upload whose bytes are gone that a new one goes to
+// where the upstream is now.
+func elsewhere(err error) error {
+	e, ok := errors.AsType[*hosterror.Error](err)
+	if !ok {
+		return err
+	}
+	over := *e
+	over.Class = core.ClassUnavailable
+	over.HostText += "; the upstream has another place now, and a new upload goes there"
+	over.Err = errors.Join(lfs.ErrExpired, e.Err)
+	return &over
 }
 
 // expired adds to the refusal of an upload that its action is over, where that is so.

@@ -43,9 +43,23 @@ type Hosts interface {
 	RecordContact(host, repoID string, class core.ErrorClass, hostAsked time.Duration)
 }
 
+// Links knows which repository answers under an upstream's name; *upstream.Monitor does.
+type Links interface {
+	// Admit makes sure of it before a write, and returns the repository as it is linked.
+	Admit(ctx context.Context, repo core.Repository) (core.Repository, error)
+	// Follow asks what became of an upstream that turned a request away, and returns the
+	// repository as it is linked then, and what explains the failure.
+	Follow(ctx context.Context, repo core.Repository, failure error) (now core.Repository, refusal error)
+}
+
+var _ Links = (*upstream.Monitor)(nil)
+
 // Options configures [New].
 type Options struct {
 	Upstreams Upstreams
+	// Links is asked before each write, and after a refusal; nil: the link is taken as
+	// it is.
+	Links Links
 	// Hosts is asked before a host is, and learns how it answers; nil: nobody is.
 	Hosts Hosts
 	Clock core.Clock
@@ -61,6 +75,7 @@ type Options struct {
 // asked for at once. It is safe for concurrent use.
 type Service struct {
 	up         Upstreams
+	links      Links
 	hosts      Hosts
 	clock      core.Clock
 	userAgent  string
@@ -76,7 +91,7 @@ func New(o Options) *Service {
 		resolver = net.DefaultResolver
 	}
 	return &Service{
-		up: o.Upstreams, hosts: o.Hosts, clock: o.Clock,
+		up: o.Upstreams, links: o.Links, hosts: o.Hosts, clock: o.Clock,
 		// Hosts know Git LFS by its name.
 		userAgent:  "git-lfs/3.8.1 (" + o.Agent + ")",
 		stall:      cmp.Or(o.Stall, stallTime),

@@ -69,7 +69,7 @@ func (c *client) record(u *url.URL, err error) {
 // current returns the actions of a transfer if they can be used now.
 func (c *client) current(t lfs.Transfer, operation lfs.Operation) *actions {
 	a, ok := t.Action.(*actions)
-	if !ok || a == nil || a.operation != operation || a.expired(c.s.clock.Now()) {
+	if !ok || a == nil || a.operation != operation || a.link != c.repo.Upstream.URL || a.expired(c.s.clock.Now()) {
 		return nil
 	}
 	return a

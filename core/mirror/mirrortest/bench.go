@@ -105,7 +105,7 @@ func (b *Bench) Start() {
 	var err error
 	b.Push, err = push.New(push.Options{
 		Git: b.Git, Repos: b.Repos, Store: b.Store, Upstreams: b.Upstreams, Clock: core.SystemClock{}, Logger: b.Logger, HooksDir: b.TempDir(),
-		Confirm: b.Monitor.Confirm, Recheck: b.Monitor.Recheck, Accepted: b.Monitor.Accepted,
+		Confirm: b.Monitor.Admit, Follow: b.Monitor.Follow, Accepted: b.Monitor.Accepted,
 		SettlePeriod: 100 * time.Millisecond,
 		WantSync:     func(ctx context.Context, id string) { _, _ = b.Schedule.Request(ctx, id, schedule.TriggerPush, "") },
 	})
