@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,6 +58,17 @@ func ValidateRepositoryName(name string) error {
 		}
 	}
 	return nil
+}
+
+// inPaths escapes what a path of a URL may have, but what others take for more: of a path
+// with a colon, git gives credential helpers what is before it undecoded, as if it were a
+// scheme; the others mean something to shells, into which a URL is pasted.
+var inPaths = strings.NewReplacer(":", "%3A", "$", "%24", "&", "%26", ";", "%3B")
+
+// RemotePath returns the path of a repository's remote in a URL, escaped and without a
+// slash before it. For a shell it is a plain word.
+func RemotePath(name string) string {
+	return inPaths.Replace((&url.URL{Path: name + ".git"}).EscapedPath())
 }
 
 // ReservedPath reports whether the server has a path of its own that begins with

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -68,6 +69,27 @@ func TestValidateRepositoryName_table(t *testing.T) {
 			require.ErrorContains(t, err, tt.fault)
 			require.Equal(t, KindInvalid, KindOf(err))
 		})
+	}
+}
+
+// TestRemotePath_asGitGivesItToHelpers has git take addresses apart for a credential
+// helper: what it says is the name, of whatever characters that is.
+func TestRemotePath_asGitGivesItToHelpers(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"team/app", " a @b:c|d#e%2Ff+g/日本 語.é ", "a%3Ab:c", "-n", `q?"u'o\te;s=`, "$(reboot)&;!*[x]{y}`^<>#", strings.Repeat("é", 127)} {
+		require.NoError(t, ValidateRepositoryName(name))
+		parsed, err := url.Parse("http://git.example.com/" + RemotePath(name))
+		require.NoError(t, err)
+		require.Equal(t, "/"+name+".git", parsed.Path)
+		pasted := strings.ReplaceAll(RemotePath(name), "%", "+") // which shells leave alone, too
+		require.Equal(t, pasted, ShellWord(pasted))
+		cmd := exec.CommandContext(t.Context(), "git", "-c", "credential.useHttpPath=true", "-c", "credential.helper=", "-c", "credential.helper=!f() { cat >&2; echo quit=1; }; f", "credential", "fill")
+		cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull)
+		cmd.Stdin = strings.NewReader("url=" + parsed.String() + "\n\n")
+		var asked strings.Builder
+		cmd.Stderr = &asked
+		require.Error(t, cmd.Run(), "the helper ends it")
+		require.Contains(t, asked.String(), "\npath="+name+".git\n")
 	}
 }
 

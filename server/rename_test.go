@@ -9,13 +9,14 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
-// rename renames a repository and returns the answer.
-func (b *bench) rename(t *testing.T, from, to string) servertest.Answer {
+// rename renames a repository.
+func (b *bench) rename(t *testing.T, from, to string) (rest.Repository, error) {
 	t.Helper()
-	return b.API(t, http.MethodPost, from, "/rename", map[string]any{"name": to})
+	return b.REST(t, from).RenameRepository(t.Context(), from, rest.RenameRequest{Name: &to})
 }
 
 // TestRename_formerNameGoesOn has clients and tokens of before use a mirror that was
@@ -27,13 +28,14 @@ func TestRename_formerNameGoesOn(t *testing.T) {
 	client := b.work(t) // its remote and its token have the former name
 	id := b.Repo(t, mirror).ID
 	b.Create(t, "other/one")
-	require.Equal(t, http.StatusConflict, b.rename(t, mirror, "other/one").Status)
-	require.Equal(t, http.StatusBadRequest, b.rename(t, mirror, "bad.git").Status)
-	require.Equal(t, http.StatusBadRequest, b.rename(t, mirror, "").Status)
-	renamed := b.rename(t, mirror, later)
-	require.Equal(t, http.StatusOK, renamed.Status, renamed.Raw)
-	require.Equal(t, id, renamed.At("repo_id"))
-	require.Equal(t, later, renamed.At("repo_name"))
+	for to, status := range map[string]int{"other/one": http.StatusConflict, "bad.git": http.StatusBadRequest, "": http.StatusBadRequest} {
+		_, err := b.rename(t, mirror, to)
+		servertest.RequireRefused(t, status, err)
+	}
+	renamed, err := b.rename(t, mirror, later)
+	require.NoError(t, err)
+	require.Equal(t, id, renamed.RepoID)
+	require.Equal(t, later, renamed.RepoName)
 	d, err := repo.ReadDescription(repo.PathIn(b.Dir, id))
 	require.NoError(t, err)
 	require.Equal(t, later, d.Name)
@@ -55,9 +57,8 @@ func TestRename_formerNameGoesOn(t *testing.T) {
 	require.NoError(t, b.Sync(t, later))
 
 	// Nobody takes the former name by renaming: who knows it would reach another one.
-	taken := b.rename(t, "other/one", mirror)
-	require.Equal(t, http.StatusConflict, taken.Status, taken.Raw)
-	require.Contains(t, taken.Raw, "had this name")
+	_, err = b.rename(t, "other/one", mirror)
+	require.ErrorContains(t, servertest.RequireRefused(t, http.StatusConflict, err), "had this name")
 
 	// A new repository takes it: everything of the name is about that one.
 	b.Create(t, mirror)
@@ -74,15 +75,19 @@ func TestRename_backAndForth(t *testing.T) {
 	t.Parallel()
 	b := startBench(t, forgetest.SeedOptions{Commits: 3}, servertest.Options{KeepDeleted: kept})
 	for _, name := range []string{"a/one", "a/two", "a/one", mirror} {
-		require.Equal(t, http.StatusOK, b.rename(t, mirror, name).Status)
-		require.Equal(t, name, b.Get(t, mirror).At("repo_name"))
+		_, err := b.rename(t, mirror, name)
+		require.NoError(t, err)
+		require.Equal(t, name, b.Repository(t, mirror).RepoName)
 	}
-	require.Equal(t, http.StatusOK, b.rename(t, mirror, mirror).Status, "to the name it has")
-	require.Equal(t, mirror, b.Get(t, "a/two").At("repo_name"))
+	_, err := b.rename(t, mirror, mirror)
+	require.NoError(t, err, "to the name it has")
+	require.Equal(t, mirror, b.Repository(t, "a/two").RepoName)
 
 	// Former names lead nowhere while it is in the trash, and again after it.
 	b.deleted(t)
-	require.Equal(t, http.StatusNotFound, b.API(t, http.MethodGet, "a/two", "", nil).Status)
-	require.Equal(t, http.StatusOK, b.undelete(t, mirror, "").Status)
-	require.Equal(t, mirror, b.Get(t, "a/two").At("repo_name"))
+	_, err = b.REST(t, "a/two").GetRepository(t.Context(), "a/two")
+	servertest.RequireRefused(t, http.StatusNotFound, err)
+	_, err = b.undelete(t, mirror, "")
+	require.NoError(t, err)
+	require.Equal(t, mirror, b.Repository(t, "a/two").RepoName)
 }

@@ -12,24 +12,32 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
 const kept = 7 * 24 * time.Hour
 
 // deleted deletes the mirror into the trash.
-func (b *bench) deleted(t *testing.T) servertest.Answer {
+func (b *bench) deleted(t *testing.T) rest.DeletedRepository {
 	t.Helper()
-	gone := b.API(t, http.MethodDelete, mirror, "", nil)
-	require.Equal(t, http.StatusOK, gone.Status, gone.Raw)
-	require.Equal(t, "repository deleted", gone.At("message"))
+	gone, err := b.REST(t, mirror).DeleteRepository(t.Context(), mirror, nil)
+	require.NoError(t, err)
+	require.Equal(t, "repository deleted", gone.Message)
 	return gone
 }
 
-// undelete brings a repository back and returns the answer.
-func (b *bench) undelete(t *testing.T, name, as string) servertest.Answer {
+// undelete brings a repository back; as is its new name, "" the one it had.
+func (b *bench) undelete(t *testing.T, name, as string) (rest.Repository, error) {
 	t.Helper()
-	return b.API(t, http.MethodPost, name, "/undelete", map[string]any{"name": as})
+	return b.REST(t, name).UndeleteRepository(t.Context(), name, rest.UndeleteRequest{Name: &as})
+}
+
+// notUndeleted requires that a repository cannot be brought back, and returns why.
+func (b *bench) notUndeleted(t *testing.T, status int, name, as string) error {
+	t.Helper()
+	_, err := b.undelete(t, name, as)
+	return servertest.RequireRefused(t, status, err)
 }
 
 // TestTrash_bringsEverythingBack deletes a mirror with a webhook at its host, a
@@ -51,8 +59,8 @@ func TestTrash_bringsEverythingBack(t *testing.T) {
 	before, id := b.Refs(t, mirror), b.Repo(t, mirror).ID
 
 	gone := b.deleted(t)
-	require.NotEmpty(t, gone.At("kept_until"), gone.Raw)
-	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 25*time.Millisecond, "the webhook at the host stays")
+	require.NotNil(t, gone.KeptUntil)
+	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 10*time.Millisecond, "the webhook at the host stays")
 	require.Equal(t, http.StatusNotFound, b.API(t, http.MethodGet, mirror, "", nil).Status)
 	require.NotEqual(t, http.StatusOK, b.API(t, http.MethodGet, id, "", nil).Status, "its id opens it")
 	require.NotEqual(t, http.StatusOK, b.Call(t, http.MethodGet, "/api/repos/.git%2F"+id, b.Token(t, ".git/"+id), nil).Status)
@@ -61,21 +69,23 @@ func TestTrash_bringsEverythingBack(t *testing.T) {
 	_, err = client.Try("push", b.Remote(mirror), "HEAD:main")
 	require.Error(t, err, "a push into the trash")
 	require.NotEqual(t, http.StatusOK, b.deliver(t, address, forgetest.Delivery{}), "its address takes deliveries")
-	org := b.Token(t, "org")
-	require.Empty(t, b.Call(t, http.MethodGet, "/api/repos", org, nil).At("repos"))
-	listed := b.Call(t, http.MethodGet, "/api/repos?state=deleted&sort=name", org, nil)
-	require.Len(t, listed.At("repos"), 1, listed.Raw)
-	one := listed.At("repos").([]any)[0].(map[string]any)
-	require.Equal(t, mirror, one["repo_name"])
-	require.NotEmpty(t, one["deleted_at"])
+	org := b.REST(t, "org")
+	listed, err := org.ListRepositories(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, listed.Repos)
+	listed, err = org.ListRepositories(t.Context(), &rest.ListRepositoriesParams{State: new("deleted"), Sort: new("name")})
+	require.NoError(t, err)
+	require.Len(t, listed.Repos, 1)
+	require.Equal(t, mirror, listed.Repos[0].RepoName)
+	require.NotNil(t, listed.Repos[0].DeletedAt)
 
 	// A token for another repository learns nothing, and brings nothing back.
 	require.Equal(t, http.StatusForbidden, b.Call(t, http.MethodPost, "/api/repos/team%2Fmirror/undelete", b.Token(t, "team/other"), nil).Status)
 
-	back := b.undelete(t, mirror, "")
-	require.Equal(t, http.StatusOK, back.Status, back.Raw)
-	require.Equal(t, id, back.At("repo_id"))
-	require.NotEmpty(t, back.At("credential"), "the credential is lost: %s", back.Raw)
+	back, err := b.undelete(t, mirror, "")
+	require.NoError(t, err)
+	require.Equal(t, id, back.RepoID)
+	require.NotNil(t, back.Credential, "the credential is lost")
 	require.Equal(t, before, b.Refs(t, mirror))
 	b.awaitHook(t, "active")
 	require.Len(t, forge.Webhooks(origin), 1)
@@ -85,7 +95,7 @@ func TestTrash_bringsEverythingBack(t *testing.T) {
 	b.requireSame(t)
 	client.Git("push", "--quiet", b.Remote(mirror), "HEAD:refs/heads/pushed")
 	b.requireSame(t)
-	require.Equal(t, http.StatusNotFound, b.undelete(t, mirror, "").Status)
+	b.notUndeleted(t, http.StatusNotFound, mirror, "")
 
 	words := b.audited(t)
 	require.Contains(t, words, "repository.delete")
@@ -122,21 +132,20 @@ func TestTrash_nameIsFreeAtOnce(t *testing.T) {
 	first := b.Repo(t, mirror).ID
 	b.deleted(t)
 	b.Create(t, mirror)
-	taken := b.undelete(t, mirror, "")
-	require.Equal(t, http.StatusConflict, taken.Status, taken.Raw)
-	require.Contains(t, taken.Raw, "--as NAME")
-	require.Equal(t, http.StatusBadRequest, b.undelete(t, mirror, "no/../name").Status)
+	require.ErrorContains(t, b.notUndeleted(t, http.StatusConflict, mirror, ""), "--as NAME")
+	b.notUndeleted(t, http.StatusBadRequest, mirror, "no/../name")
 	require.Len(t, b.Refs(t, mirror), 1, "the new one has something of the old one")
 
 	// The new one goes into the trash, too: the last one comes back first, the other by id.
 	b.deleted(t)
-	require.Equal(t, http.StatusOK, b.undelete(t, mirror, "").Status)
+	_, err := b.undelete(t, mirror, "")
+	require.NoError(t, err)
 	require.Len(t, b.Refs(t, mirror), 1)
-	byID := b.undelete(t, first, "team/of-before")
-	require.Equal(t, http.StatusOK, byID.Status, byID.Raw)
+	_, err = b.undelete(t, first, "team/of-before")
+	require.NoError(t, err)
 	require.Equal(t, old, b.Refs(t, "team/of-before"))
 	require.NoError(t, b.Sync(t, "team/of-before"))
-	require.Equal(t, "ready", b.Get(t, "team/of-before").At("sync.state"))
+	require.EqualValues(t, "ready", b.Repository(t, "team/of-before").Sync.State)
 	d, err := repo.ReadDescription(repo.PathIn(b.Dir, first))
 	require.NoError(t, err)
 	require.Equal(t, "team/of-before", d.Name)
@@ -163,7 +172,7 @@ func TestTrash_removesWhatExpired(t *testing.T) {
 		_, err := os.Stat(folder)
 		return os.IsNotExist(err)
 	}, time.Minute, 20*time.Millisecond)
-	require.Equal(t, http.StatusNotFound, b.undelete(t, mirror, "").Status)
+	b.notUndeleted(t, http.StatusNotFound, mirror, "")
 	require.Eventually(t, func() bool { return slices.Contains(b.audited(t), "repository.expire") }, time.Minute, 20*time.Millisecond)
 }
 
@@ -172,17 +181,17 @@ func TestTrash_now(t *testing.T) {
 	b := startBench(t, forgetest.SeedOptions{Commits: 3}, servertest.Options{KeepDeleted: kept})
 	folder := repo.PathIn(b.Dir, b.Repo(t, mirror).ID)
 	require.Equal(t, http.StatusBadRequest, b.API(t, http.MethodDelete, mirror, "?now=maybe", nil).Status)
-	gone := b.API(t, http.MethodDelete, mirror, "?now=true", nil)
-	require.Equal(t, http.StatusOK, gone.Status, gone.Raw)
-	require.Nil(t, gone.At("kept_until"))
+	gone, err := b.REST(t, mirror).DeleteRepository(t.Context(), mirror, &rest.DeleteRepositoryParams{Now: new(true)})
+	require.NoError(t, err)
+	require.Nil(t, gone.KeptUntil)
 	require.NoDirExists(t, folder)
-	require.Equal(t, http.StatusNotFound, b.undelete(t, mirror, "").Status)
+	b.notUndeleted(t, http.StatusNotFound, mirror, "")
 
 	b.Create(t, mirror)
 	folder = repo.PathIn(b.Dir, b.Repo(t, mirror).ID)
 	b.deleted(t)
 	require.DirExists(t, folder)
-	removed := b.API(t, http.MethodDelete, mirror, "/undelete", nil)
-	require.Equal(t, http.StatusOK, removed.Status, removed.Raw)
+	_, err = b.REST(t, mirror).PurgeDeletedRepository(t.Context(), mirror)
+	require.NoError(t, err)
 	require.NoDirExists(t, folder)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -279,8 +280,12 @@ func TestServer_webhooksRefuse(t *testing.T) {
 	require.Equal(t, http.StatusOK, call(access.Claims{Repo: org, Scopes: read}, http.MethodGet))
 }
 
+// instants finds the times in a body.
+var instants = regexp.MustCompile(`\d{4}-\d\d-\d\dT[^"]*`)
+
 // TestServer_deliveriesSatisfyTheSDK has the published SDK validate what a
-// receiver really got: pushes and the events of a sync.
+// receiver really got: pushes and the events of a sync. Each says of which organisation
+// and repository it is, and its times have whole seconds.
 func TestServer_deliveriesSatisfyTheSDK(t *testing.T) {
 	t.Parallel()
 	forge := newForge(t, forgetest.SeedOptions{Commits: 2})
@@ -302,6 +307,17 @@ func TestServer_deliveriesSatisfyTheSDK(t *testing.T) {
 	}
 	require.Equal(t, 1, types["repo.sync.started"])
 	require.Equal(t, 2, types["push"])
+	for _, d := range got {
+		want := "team/local"
+		if d.Header.Get("X-Pierre-Event") != "push" {
+			want = mirror
+		}
+		require.Equal(t, []any{servertest.Org, want, want}, []any{d.field(t, "org"), d.field(t, "repository.repo_name"), d.field(t, "repository.url")}, d.Body)
+		require.NotEmpty(t, instants.FindAllString(d.Body, -1), d.Body)
+		for _, at := range instants.FindAllString(d.Body, -1) {
+			require.Len(t, at, len("2006-01-02T15:04:05Z"), "receivers are promised whole seconds: %s", d.Body)
+		}
+	}
 	text, err := json.Marshal(got)
 	require.NoError(t, err)
 	sdktest.Run(t, "testdata/sdk/webhook.mjs", s.URL, "", s.PrivatePEM(), "WEBHOOK_SECRET="+secret, "WEBHOOK_DELIVERIES="+string(text))

@@ -255,6 +255,18 @@ func TestService_PreviewMerge(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, left)
 
+			// Submodules that the sides have at other commits, which no repository here has.
+			modules := map[string]string{}
+			for _, n := range []string{"1", "2"} {
+				modules[n] = strings.Repeat(n, len(base))
+				tree := f.input(f.run("ls-tree", "behind")+"\n160000 commit "+modules[n]+"\tmodule\n", "mktree", "--missing")
+				f.run("update-ref", "refs/heads/module-"+n, f.run("commit-tree", "-p", "behind", "-m", "module", tree))
+			}
+			p = preview("module-1", "module-2", true)
+			require.Equal(t, []string{"module"}, p.Conflicts)
+			require.Equal(t, ConflictVersion{ID: core.ObjectID(modules["2"])}, p.Contents[0].Ours)
+			require.Equal(t, ConflictVersion{ID: core.ObjectID(modules["1"])}, p.Contents[0].Theirs)
+
 			f.run("checkout", "--quiet", "--orphan", "alone")
 			f.commit("alone", "lonely", "x")
 			r := MergePreviewRequest{Source: At{Ref: "alone"}, Target: At{Ref: "behind"}}

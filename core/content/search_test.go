@@ -84,6 +84,7 @@ func TestService_Blame_refusals(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "sha1")
 	f.commit("one", "a", "1\n", "d/b", "")
+	f.run("update-ref", "refs/heads/modules", f.run("commit-tree", "-m", "m", f.input("160000 commit "+strings.Repeat("1", 40)+"\tmodule\n", "mktree", "--missing")))
 	many := make([]string, 17)
 	for i := range many {
 		many[i] = "1,1"
@@ -96,6 +97,7 @@ func TestService_Blame_refusals(t *testing.T) {
 		{"no path", BlameRequest{}, core.KindInvalid},
 		{"missing path", BlameRequest{Path: "x"}, core.KindNotFound},
 		{"folder", BlameRequest{Path: "d"}, core.KindNotFound},
+		{"submodule", BlameRequest{At: at("modules"), Path: "module"}, core.KindNotFound},
 		{"missing ref", BlameRequest{At: at("x"), Path: "a"}, core.KindNotFound},
 		{"range outside", BlameRequest{Path: "a", Ranges: []string{"5,6"}}, core.KindInvalid},
 		{"range of nonsense", BlameRequest{Path: "a", Ranges: []string{"1,2,3"}}, core.KindInvalid},

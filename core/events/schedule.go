@@ -1,8 +1,9 @@
 package events
 
 import (
-	"math/rand/v2"
 	"time"
+
+	"github.com/headwater-git/headwater/core/loop"
 )
 
 const (
@@ -24,15 +25,6 @@ const (
 	markedGap = 5 * time.Minute
 )
 
-// doubled returns first, doubled n times, at most top.
-func doubled(first, top time.Duration, n int) time.Duration {
-	d := first
-	for ; n > 0 && d < top; n-- {
-		d *= 2
-	}
-	return min(d, top)
-}
-
 // nextAttempt says when a delivery that was made at created and has failed for
 // the attempts-th time is tried next; zero: it is given up. The delay doubles
 // from 5 s to 1 h, give or take a tenth so that deliveries which failed
@@ -42,12 +34,11 @@ func nextAttempt(created, now time.Time, attempts int, marked bool) time.Time {
 	if !now.Before(end) {
 		return time.Time{}
 	}
-	delay := doubled(firstDelay, maxDelay, attempts-1)
+	delay := loop.Doubling(firstDelay, maxDelay, attempts)
 	if marked {
 		delay = maxDelay
 	}
-	delay += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(delay)) //nolint:gosec // spreads retries, protects nothing
-	next := now.Add(delay)
+	next := now.Add(loop.Around(delay))
 	if next.After(end) {
 		return end
 	}
@@ -60,5 +51,5 @@ func gap(failures int, marked bool) time.Duration {
 	if marked {
 		return markedGap
 	}
-	return doubled(firstGap, maxGap, failures-1)
+	return loop.Doubling(firstGap, maxGap, failures)
 }

@@ -378,6 +378,7 @@ func TestServer_updateRepository_table(t *testing.T) {
 		{"another case", `{"Default_Branch":"release/1"}`, 200, "release/1"},
 		{"again, and then null", `{"default_branch":"release/1","DEFAULT_BRANCH":null}`, 200, "release/1"},
 		{"nothing to change", `{}`, 400, ""},
+		{"no known field", `{"name":"x"}`, 400, ""},
 		{"no body", ``, 400, ""},
 		{"null", `{"default_branch":null,"name":"x"}`, 400, ""},
 		{"missing branch", `{"default_branch":"missing"}`, 404, ""},

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -207,7 +206,7 @@ func Base(publicURL string, r *http.Request) string {
 // listItem is a repository in a list, and the first part of every other view.
 func (s *server) listItem(c *call, repo core.Repository) (repositoryView, error) {
 	view := repositoryView{
-		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + (&url.URL{Path: "/" + repo.Name + ".git"}).EscapedPath(),
+		RepoID: repo.ID, RepoName: repo.Name, URL: repo.Name, HTTPURL: s.base(c.r) + "/" + core.RemotePath(repo.Name),
 		DefaultBranch: repo.DefaultBranch, CreatedAt: core.Timestamp(repo.CreatedAt),
 		DiskBytes: repo.DiskBytes, ChangedAt: instant(repo.ChangedAt),
 		DeletedAt: instant(repo.DeletedAt), KeptUntil: instant(repo.KeptUntil),

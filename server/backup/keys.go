@@ -21,7 +21,8 @@ import (
 // keyFolders are the folders of the data directory that hold private keys.
 var keyFolders = []string{"keys", "tls"}
 
-// maxKeyFile, in bytes, bounds a file of keys.
+// maxKeyFile, in bytes, bounds a file of keys: both when it is sealed and when it is opened,
+// so that no key is cut short.
 const maxKeyFile = 1 << 20
 
 // Recipient is who can open the copy of the keys: whoever has a passphrase or an age
@@ -105,6 +106,9 @@ func addKeys(archive *tar.Writer, dataDir, folder string) error {
 		if err != nil {
 			return err
 		}
+		if info.Size() > maxKeyFile {
+			return fmt.Errorf("%s has %s, and a file of keys at most %s: move it elsewhere", path, core.ByteSize(info.Size()), core.ByteSize(maxKeyFile))
+		}
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
@@ -141,7 +145,10 @@ func (i *Identity) open(from, dataDir string) (names []string, err error) {
 		if !filepath.IsLocal(h.Name) || h.Typeflag != tar.TypeReg || folder != keyFolders[0] && folder != keyFolders[1] {
 			return nil, fmt.Errorf("%s has a file that is no key: %q", from, h.Name)
 		}
-		content, err := io.ReadAll(io.LimitReader(archive, maxKeyFile))
+		if h.Size > maxKeyFile {
+			return nil, fmt.Errorf("%s has a file of %s, which is no key: %q", from, core.ByteSize(h.Size), h.Name)
+		}
+		content, err := io.ReadAll(archive)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", from, err)
 		}

@@ -67,7 +67,7 @@ func (c *Console) undelete(w http.ResponseWriter, r *http.Request, s *session) e
 // purgeDeleted removes a deleted repository for good, which its name confirms.
 func (c *Console) purgeDeleted(w http.ResponseWriter, r *http.Request, s *session) error {
 	return c.fromTrash(w, r, s, "removed", func(repo core.Repository) error {
-		if strings.TrimSpace(r.PostFormValue("name")) != repo.Name {
+		if strings.TrimSpace(r.PostFormValue("name")) != strings.TrimSpace(repo.Name) {
 			return core.Errorf(core.KindInvalid, "write the name of the repository to remove it for good")
 		}
 		_, err := c.api.PurgeDeletedRepository(as(r.Context(), s.of(repo)), repo.ID)

@@ -94,14 +94,11 @@ func change(path string, edit func(*Keyset) (*Keyset, error)) error {
 	if keys, err = edit(keys); err != nil {
 		return err
 	}
-	temp, err := writeTemp(path, keys)
+	text, err := fileText(keys)
+	if err == nil {
+		err = durable.ReplaceFile(path, text, 0o600)
+	}
 	if err != nil {
-		return failed("write key file", err)
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return failed("write key file", errors.Join(err, os.Remove(temp)))
-	}
-	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return failed("write key file", err)
 	}
 	return nil
@@ -136,7 +133,11 @@ func create(path string) (*Keyset, error) {
 	if err != nil {
 		return nil, err
 	}
-	temp, err := writeTemp(path, keys)
+	text, err := fileText(keys)
+	if err != nil {
+		return nil, failed(doing, err)
+	}
+	temp, err := durable.WriteTemp(filepath.Dir(path), ".key-", text)
 	if err != nil {
 		return nil, failed(doing, err)
 	}
@@ -158,12 +159,8 @@ func create(path string) (*Keyset, error) {
 	return keys, nil
 }
 
-// writeTemp writes keys to a new file of mode 0600 beside path, down to the
-// disk, and returns its name.
-func writeTemp(path string, keys *Keyset) (string, error) {
+// fileText returns what a key file with the keys holds.
+func fileText(keys *Keyset) ([]byte, error) {
 	text, err := keys.json()
-	if err != nil {
-		return "", err
-	}
-	return durable.WriteTemp(filepath.Dir(path), ".key-", append(text, '\n'))
+	return append(text, '\n'), err
 }

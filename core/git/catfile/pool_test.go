@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -80,6 +81,43 @@ func TestPool_answers(t *testing.T) {
 				require.Equal(t, "hello", string(contents[2].Data))
 			}
 			require.Len(t, b.idlePids(), 1, "one process answered everything")
+		})
+	}
+}
+
+// TestPool_submodules holds that a path of a submodule is one that is not there, in
+// the words of every git, and that the names after it are answered.
+func TestPool_submodules(t *testing.T) {
+	t.Parallel()
+	real, err := exec.LookPath("git")
+	require.NoError(t, err)
+	dir := gittest.NewBare(t)
+	blob, module := gittest.AddBlob(t, dir, "hello"), strings.Repeat("1", 40)
+	tree := strings.TrimSpace(gittest.Try(t, dir, "100644 blob "+blob+"\ta\x00160000 commit "+module+"\tmod\x00", "mktree", "-z", "--missing").Stdout)
+	for name, says := range map[string]string{
+		"this machine's git": "",
+		"before git 2.51":    "&",
+		"git 2.51 and later": module + " submodule",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := real
+			if says != "" {
+				path = filepath.Join(t.TempDir(), "git")
+				script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in\n*cat-file*) '%[1]s' \"$@\" | sed -u 's/^.*:mod missing$/%[2]s/' ;;\n*) exec '%[1]s' \"$@\" ;;\nesac\n", real, says)
+				require.NoError(t, os.WriteFile(path, []byte(script), 0o700)) //nolint:gosec // run by the test
+			}
+			g, err := git.New(t.Context(), git.Options{Path: path})
+			require.NoError(t, err)
+			pool := NewPool(g, Options{})
+			t.Cleanup(func() { require.NoError(t, pool.Close()) })
+			info, err := pool.Info(t.Context(), dir, tree+":mod", tree+":a")
+			require.NoError(t, err)
+			require.Equal(t, []Object{{}, {ID: core.ObjectID(blob), Type: "blob", Size: 5}}, info)
+			contents, err := pool.Contents(t.Context(), dir, 1<<10, tree+":a", tree+":mod", tree+":a")
+			require.NoError(t, err)
+			require.Equal(t, []string{"hello", "", "hello"}, []string{string(contents[0].Data), string(contents[1].Data), string(contents[2].Data)})
+			require.Empty(t, contents[1].ID)
 		})
 	}
 }

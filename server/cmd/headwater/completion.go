@@ -78,7 +78,8 @@ func repositoryNames(cmd *cobra.Command, env lookupEnv, begun string) []string {
 	}
 	var names []string
 	for _, r := range p.Repos {
-		if strings.HasPrefix(r.RepoName, begun) {
+		// Cobra takes the blanks off both ends of what it offers: that would be another name.
+		if strings.HasPrefix(r.RepoName, begun) && strings.TrimSpace(r.RepoName) == r.RepoName {
 			names = append(names, r.RepoName)
 		}
 	}

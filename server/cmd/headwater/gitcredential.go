@@ -108,9 +108,15 @@ func portOf(u url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// repoOfPath returns the repository that the path of a Git URL names.
+// repoOfPath returns the repository that the path of a Git URL names, as git gives it:
+// decoded, but for what is before a colon, which git takes for a scheme.
 func repoOfPath(path string) string {
 	path = strings.Trim(path, "/")
+	if before, after, ok := strings.Cut(path, ":"); ok {
+		if decoded, err := url.PathUnescape(before); err == nil {
+			path = decoded + ":" + after
+		}
+	}
 	for _, service := range []string{"/info/refs", "/git-upload-pack", "/git-receive-pack"} {
 		path = strings.TrimSuffix(path, service)
 	}

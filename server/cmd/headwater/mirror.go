@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -206,7 +205,7 @@ func (c *client) cloneURL(name, answered string) string {
 	if answered != "" {
 		return answered
 	}
-	return c.base.JoinPath((&url.URL{Path: name + ".git"}).EscapedPath()).String()
+	return c.base.JoinPath(core.RemotePath(name)).String()
 }
 
 // upstreamRequest chooses the provider of an upstream.

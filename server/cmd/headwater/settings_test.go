@@ -126,7 +126,7 @@ func TestColours(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, dataDir(t.TempDir()))
-	for _, name := range []string{"team/app", "team/web", "other/app"} {
+	for _, name := range []string{"team/app", "team/web", "other/app", "team/größe: c++ ", "team/größe: c"} {
 		_, err := s.cli(t, "repo", "create", name)
 		require.NoError(t, err)
 	}
@@ -140,6 +140,7 @@ func TestCompletion(t *testing.T) {
 	require.Contains(t, out, "team/app\n")
 	require.Contains(t, out, "team/web\n")
 	require.NotContains(t, out, "other/app")
+	require.Equal(t, "team/größe: c\n:4\n", complete("repo", "show", "team/größe:"), "a name that ends with a blank would lose it")
 	require.NotContains(t, complete("repo", "show", "team/app", ""), "team/app", "it takes one")
 	require.Contains(t, complete("webhook", "create", "https://example.org", "--repo", "o"), "other/app\n")
 	require.Contains(t, complete("token", "--scope", ""), "git:write\n")

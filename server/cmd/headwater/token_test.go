@@ -113,6 +113,8 @@ func TestGitCredential_get(t *testing.T) {
 		{name: "import", in: "protocol=http\nhost=127.0.0.1:8080\npath=app+import.git\n", repo: "app", want: access.GitWrite},
 		{name: "another name of loopback", in: "protocol=http\nhost=localhost:8080\npath=team/app.git\n\n", repo: "team/app", want: access.GitWrite},
 		{name: "loopback of IPv6", in: "protocol=http\nhost=[::1]:8080\npath=team/app.git\n\n", repo: "team/app", want: access.GitWrite},
+		{name: "of every script", in: "protocol=http\nhost=127.0.0.1:8080\npath=日本 語/a@b|c#d%2Fe+f g.git\n\n", repo: "日本 語/a@b|c#d%2Fe+f g", want: access.GitWrite},
+		{name: "a colon in the URL", in: "protocol=http\nhost=127.0.0.1:8080\npath=%E6%97%A5/a%20b:c d%2Fe+ephemeral.git\n\n", repo: "日/a b:c d%2Fe", want: access.GitWrite},
 		{name: "another port", in: "protocol=http\nhost=localhost:8081\npath=team/app.git\n\n"},
 		{name: "another host", in: "protocol=http\nhost=git.example.org\npath=team/app.git\n\n"},
 		{name: "another scheme", in: "protocol=https\nhost=127.0.0.1:8080\npath=team/app.git\n\n"},
