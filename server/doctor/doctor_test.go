@@ -24,6 +24,65 @@ var postgres postgrestest.Server
 
 func TestMain(m *testing.M) { os.Exit(postgres.Main(m)) }
 
+// newData makes a data directory with repositories in the database, and their folders.
+func newData(t *testing.T, g *git.Git, names ...string) (dir string, made []core.Repository) {
+	t.Helper()
+	dir = t.TempDir()
+	now := time.Now().UTC()
+	sealer, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "seal.json"))
+	require.NoError(t, err)
+	s, err := database.Place{DataDir: dir}.Open(t.Context(), store.Options{Sealer: sealer})
+	require.NoError(t, err)
+	require.NoError(t, s.Tx(t.Context(), func(q core.Queries) error {
+		return q.CreateOrg(t.Context(), core.Org{Name: "local", CreatedAt: now})
+	}))
+	for _, name := range names {
+		r := core.Repository{ID: core.NewID("repo", now), Org: "local", Name: name, DefaultBranch: "main", ObjectFormat: "sha1", CreatedAt: now}
+		require.NoError(t, s.Tx(t.Context(), func(q core.Queries) error { return q.CreateRepository(t.Context(), r) }))
+		folder := repo.PathIn(dir, r.ID)
+		require.NoError(t, os.MkdirAll(filepath.Dir(folder), 0o700))
+		require.NoError(t, g.Init(t.Context(), folder, "main", "sha1"))
+		require.NoError(t, repo.WriteDescription(folder, r))
+		made = append(made, r)
+	}
+	require.NoError(t, s.Close())
+	return dir, made
+}
+
+// What is missing at once because its disk is not mounted is one problem, whose command is
+// to mount it: the command for a single one would have it fetched again, or given up.
+func TestLook_unmounted(t *testing.T) {
+	t.Parallel()
+	g, err := git.New(t.Context(), git.Options{})
+	require.NoError(t, err)
+	dir, made := newData(t, g, "one", "two", "three", "four", "five")
+	look := func(running bool) doctor.Report {
+		t.Helper()
+		found, err := doctor.Look(t.Context(), doctor.Options{DataDir: dir, Git: g, Running: running})
+		require.NoError(t, err)
+		return found
+	}
+	require.Zero(t, look(false).Problems(), "%v", look(false).Findings)
+	for _, r := range made[:3] {
+		require.NoError(t, os.RemoveAll(repo.PathIn(dir, r.ID)))
+	}
+	found := look(true)
+	require.Equal(t, 3, found.Problems(), "%v", found.Findings)
+	for i, f := range found.Findings {
+		require.Contains(t, f.Subject, made[i].Name)
+		require.Contains(t, f.What, "its folder is missing")
+		require.Contains(t, f.Next, "headwater repo rebuild "+made[i].Name)
+	}
+	require.NoError(t, os.Remove(filepath.Join(repo.PathIn(dir, made[3].ID), "HEAD")))
+	for running, start := range map[bool]string{true: "the server serves them again", false: "then start the server"} {
+		found = look(running)
+		require.Equal(t, 1, found.Problems(), "%v", found.Findings)
+		require.Contains(t, found.Findings[0].What, "4 of 5 repositories are missing at once, as if a disk were not mounted")
+		require.Contains(t, found.Findings[0].Next, "mount it: "+start)
+		require.NotContains(t, found.Findings[0].Next, "rebuild one")
+	}
+}
+
 // A data directory whose database is a PostgreSQL is looked at as one of SQLite: each of
 // its repositories, and what the database cannot be asked is a problem, not an all-clear.
 func TestLook_postgres(t *testing.T) {
