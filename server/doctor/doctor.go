@@ -189,7 +189,7 @@ func (l *look) sealed(secrets int) {
 	}
 	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
 		l.problem(key, fmt.Sprintf("the sealing key is missing, and the database has %s sealed with it", core.Count(secrets, "secret")),
-			"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with "+l.command("headwater doctor --new-seal-key")+", then set credentials and webhooks again")
+			"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with "+l.command("headwater doctor --new-seal-key")+", which removes them and says how each is given again")
 	}
 }
 
