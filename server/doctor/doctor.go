@@ -106,6 +106,9 @@ func Look(ctx context.Context, o Options) (Report, error) {
 			return Report{}, err
 		}
 	}
+	if err := l.lfs(ctx); err != nil {
+		return Report{}, err
+	}
 	l.quarantine()
 	return l.report, nil
 }

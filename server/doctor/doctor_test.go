@@ -1,8 +1,12 @@
 package doctor_test
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +14,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/lfs"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server/database"
@@ -133,4 +138,67 @@ func TestLook_postgres(t *testing.T) {
 		require.Contains(t, found.Findings[0].Next, database.Variable)
 		require.NotContains(t, found.Findings[0].What, "planted-word")
 	}
+}
+
+// An LFS object that the disk has changed is named, and so is one that was found so before.
+// When the database is lost, a local repository has again the objects that its refs point
+// to and whose bytes are here: what no repository has is removed after a week.
+func TestLook_lfs(t *testing.T) {
+	t.Parallel()
+	g, err := git.New(t.Context(), git.Options{})
+	require.NoError(t, err)
+	dir, made := newData(t, g, "one")
+	content := strings.Repeat("bytes", 1000)
+	oid := lfs.OIDOf(sha256.Sum256([]byte(content)))
+	folder := lfs.FolderOf(filepath.Join(dir, lfs.FolderName))
+	require.NoError(t, os.MkdirAll(filepath.Dir(folder.Path(oid)), 0o700))
+	require.NoError(t, os.WriteFile(folder.Path(oid), []byte(content), 0o600))
+	look := func(deep bool) doctor.Report {
+		t.Helper()
+		found, err := doctor.Look(t.Context(), doctor.Options{DataDir: dir, Git: g, Deep: deep})
+		require.NoError(t, err)
+		return found
+	}
+	require.Zero(t, look(true).Problems(), "%v", look(true).Findings)
+
+	run := func(stdin string, args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=n", "-c", "user.email=n@example.org", "--git-dir", repo.PathIn(dir, made[0].ID)}, args...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	blob := func(text string) string { return run(text, "hash-object", "-w", "--stdin") }
+	pointer := blob(fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", oid, len(content)))
+	absent := blob(fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 7\n", strings.Repeat("ab", 32)))
+	tree := run("100644 blob "+pointer+"\tlarge.bin\n100644 blob "+absent+"\tother.bin\n", "mktree")
+	run("", "update-ref", "refs/heads/main", run("", "commit-tree", "-m", "m", tree))
+	require.NoError(t, os.Remove(filepath.Join(dir, database.File)))
+	sealer, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "seal.json"))
+	require.NoError(t, err)
+	s, err := database.Place{DataDir: dir}.Open(t.Context(), store.Options{Sealer: sealer})
+	require.NoError(t, err)
+	adopted, err := doctor.Adopt(t.Context(), dir, s, g, time.Now())
+	require.NoError(t, err)
+	require.Len(t, adopted, 1)
+	require.Empty(t, adopted[0].Refused)
+	has, err := s.LFSObjects(t.Context(), made[0].ID, "", 10)
+	require.NoError(t, err)
+	require.Equal(t, []core.LFSObject{{OID: string(oid), Size: int64(len(content))}}, has)
+	require.NoError(t, s.Close())
+
+	require.NoError(t, os.WriteFile(folder.Path(oid), []byte("B"+content[1:]), 0o600))
+	require.Zero(t, look(false).Problems(), "that takes --deep")
+	found := look(true)
+	require.Equal(t, 1, found.Problems(), "%v", found.Findings)
+	require.Equal(t, folder.Path(oid), found.Findings[0].Subject)
+	command, _, ok := strings.Cut(found.Findings[0].Next, "; ")
+	require.True(t, ok)
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	found = look(false)
+	require.Equal(t, 1, found.Problems(), "%v", found.Findings)
+	require.Equal(t, folder.DamagedPath(oid), found.Findings[0].Subject)
+	require.Contains(t, found.Findings[0].Next, "git lfs push --all")
 }
