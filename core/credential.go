@@ -38,4 +38,26 @@ type CredentialStore interface {
 	// ResealCredentials opens and seals every secret anew, those of webhooks
 	// too, after a change of the sealing key; it returns how many there were.
 	ResealCredentials(ctx context.Context) (int, error)
+	// DropLostSecrets removes every secret that the sealing key does not open, so that
+	// another can be stored in its place, and returns what had one. A webhook is switched
+	// off, a shared credential has an empty secret, a key that signed tokens does so no
+	// more; until is when the last token of it has expired.
+	DropLostSecrets(ctx context.Context, until time.Time) ([]LostSecret, error)
 }
+
+// LostSecret is something whose secret was sealed with a key that is lost.
+type LostSecret struct {
+	Kind LostSecretKind
+	Org  string
+	Name string // of the repository or shared credential, id of the webhook
+}
+
+// LostSecretKind says what had a secret.
+type LostSecretKind string
+
+// The kinds of lost secrets that somebody has to give again.
+const (
+	LostCredential       LostSecretKind = "credential"        // of a repository
+	LostSharedCredential LostSecretKind = "shared credential" // of many
+	LostWebhook          LostSecretKind = "webhook"           // a subscription of events
+)

@@ -1,7 +1,11 @@
 package server_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -168,60 +172,134 @@ func TestDamage_unmountedDiskIsNotReady(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "one", "/branches", nil).Status)
 }
 
-// changeByte changes one byte of a file's content within the packs of a repository.
+// changeByte changes one byte of a file's content within the pack of a repository, in its
+// place: a process that has the pack open sees it.
 func changeByte(t *testing.T, dir, path string) {
 	t.Helper()
-	run := func(args ...string) string {
+	run := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "git", append([]string{"--git-dir", dir}, args...)...)
 		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		return strings.TrimSpace(string(out))
+		return strings.TrimSpace(string(out)), err
 	}
-	run("repack", "-a", "-d", "-f", "-q", "--window=0")
-	id := run("rev-parse", "main:"+path)
-	packs, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.pack"))
+	id, err := run("rev-parse", "main:"+path)
+	require.NoError(t, err, id)
+	whole := regexp.MustCompile(`(?m)^` + id + ` blob +\d+ (\d+) (\d+)$`)
+	var pack string
+	var found []string
+	require.Eventually(t, func() bool { // maintenance may replace packs meanwhile
+		packs, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.pack"))
+		require.NoError(t, err)
+		if len(packs) == 1 {
+			pack = packs[0]
+			listed, _ := run("verify-pack", "-v", pack)
+			if found = whole.FindStringSubmatch(listed); found != nil {
+				return true
+			}
+		}
+		_, _ = run("repack", "-a", "-d", "-f", "-q", "--window=0")
+		return false
+	}, time.Minute, 20*time.Millisecond)
+	size, err := strconv.ParseInt(found[1], 10, 64)
 	require.NoError(t, err)
-	require.Len(t, packs, 1)
-	found := regexp.MustCompile(`(?m)^` + id + ` blob +\d+ (\d+) (\d+)$`).FindStringSubmatch(run("verify-pack", "-v", packs[0]))
-	require.NotNil(t, found)
-	size, err := strconv.Atoi(found[1])
+	offset, err := strconv.ParseInt(found[2], 10, 64)
 	require.NoError(t, err)
-	offset, err := strconv.Atoi(found[2])
+	require.NoError(t, os.Chmod(pack, 0o600))
+	file, err := os.OpenFile(pack, os.O_RDWR, 0)
 	require.NoError(t, err)
-	content, err := os.ReadFile(packs[0])
+	one := make([]byte, 1)
+	_, err = file.ReadAt(one, offset+size/2)
 	require.NoError(t, err)
-	content[offset+size/2] ^= 0xff
-	require.NoError(t, os.Chmod(packs[0], 0o600))
-	require.NoError(t, os.WriteFile(packs[0], content, 0o600))
+	one[0] ^= 0xff
+	_, err = file.WriteAt(one, offset+size/2)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
 }
 
-// A disk changes a byte of a mirror. Git copies it into a clone as it is, so that only the
-// client sees it; the server finds it all the same, and fetches the content again.
-func TestDamage_changedByteIsNoticedAfterAClone(t *testing.T) {
+// A disk changes a byte of a mirror. Every kind of read that comes upon it says so, and
+// returns nothing that is not so; git copies it into a clone as it is, so that only the
+// client sees it there. The server finds it each time, and fetches the content again.
+func TestDamage_changedByteIsNoticedByEachReader(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, forgetest.SeedOptions{Commits: 2})
+	clock := servertest.NewClock()
+	b := startBench(t, forgetest.SeedOptions{Commits: 2}, servertest.Options{Clock: clock})
 	text := b.direct(t)
-	lines := ""
-	for i := range 2000 {
-		lines += fmt.Sprintf("line %d of %d\n", i, i*i)
+	for name, lines := range map[string]int{"large.txt": 2000, "huge.txt": 90_000} {
+		var content bytes.Buffer
+		for i := range lines {
+			fmt.Fprintf(&content, "line %d of %d\n", i, i*i)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(text.Dir, name), content.Bytes(), 0o600))
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(text.Dir, "large.txt"), []byte(lines), 0o600))
-	text.Git("add", "large.txt")
-	text.Git("commit", "--quiet", "-m", "large")
+	text.Git("add", ".")
+	text.Git("commit", "--quiet", "-m", "text")
 	b.forgePush(t, text, "HEAD:main")
 	b.pullAndWait(t)
 	dir := b.Engine().Services().Repos.Path(b.Repo(t, mirror).ID)
-	before := b.Get(t, mirror).At("damage.found_at")
-	changeByte(t, dir, "large.txt")
-	if _, err := b.Client(t, mirror).Try("clone", "--quiet", b.Remote(mirror), t.TempDir()); err == nil {
-		// Maintenance, which follows the first sync, came upon it first.
-		require.NotEqual(t, before, b.Get(t, mirror).At("damage.found_at"), "nothing may end as if it were whole")
+	for _, c := range []struct {
+		name, file, method, suffix string
+		body                       any
+	}{
+		{name: "clone", file: "large.txt"},
+		{"archive", "large.txt", http.MethodPost, "/archive", map[string]any{"ref": "main"}},
+		{"search", "large.txt", http.MethodPost, "/grep", map[string]any{"ref": "main", "query": map[string]any{"pattern": "line 1 of"}}},
+		{"diff", "large.txt", http.MethodGet, "/diff?ref=main", nil},
+		{"blame", "large.txt", http.MethodGet, "/blame?path=large.txt&ref=main", nil},
+		{"file", "large.txt", http.MethodGet, "/file?path=large.txt&ref=main", nil},
+		{"file that is streamed", "huge.txt", http.MethodGet, "/file?path=huge.txt&ref=main", nil},
+	} {
+		read := func() (string, error) {
+			if c.method == "" {
+				return b.Client(t, mirror).Try("clone", "--quiet", b.Remote(mirror), t.TempDir())
+			}
+			return b.read(t, c.method, c.suffix, c.body)
+		}
+		good, err := read()
+		require.NoError(t, err, "%s: %s", c.name, good)
+		before := b.Get(t, mirror).At("damage.found_at")
+		changeByte(t, dir, c.file)
+		got, err := read()
+		switch {
+		case err == nil: // maintenance came upon it first, and it is fetched again already
+			require.Equal(t, good, got, c.name)
+		case c.method != "" && strings.HasPrefix(got, "{"):
+			require.ErrorContains(t, err, "503", "%s: %s", c.name, got)
+			require.Contains(t, got, "retry shortly", c.name)
+		case c.method != "":
+			require.Equal(t, "/archive", c.suffix, "%s: only what is sent before it is read breaks off: %v", c.name, err)
+		}
+		require.Eventually(t, func() bool {
+			clock.Advance(time.Second)
+			a := b.Get(t, mirror)
+			return a.At("damage.found_at") != before && a.At("damage.state") == "rebuilt"
+		}, 3*time.Minute, 20*time.Millisecond, "%s: %s", c.name, b.Log)
+		b.settle(t)
 	}
-	require.Eventually(t, func() bool {
-		a := b.Get(t, mirror)
-		return a.At("damage.found_at") != before && a.At("damage.state") == "rebuilt"
-	}, 3*time.Minute, 50*time.Millisecond, "%s", b.Log)
-	require.Contains(t, b.Client(t, mirror).Clone(b.Remote(mirror)).Git("show", "HEAD:large.txt"), "line 1999 of")
+	content, err := b.read(t, http.MethodGet, "/file?path=large.txt&ref=main", nil)
+	require.NoError(t, err)
+	require.Contains(t, content, "line 1999 of")
+}
+
+// read asks for something and returns the whole of the answer; an error if it was
+// refused or broke off.
+func (b *bench) read(t *testing.T, method, suffix string, body any) (string, error) {
+	t.Helper()
+	encoded, err := json.Marshal(body)
+	require.NoError(t, err)
+	r, err := http.NewRequestWithContext(t.Context(), method, b.URL+"/api/repos/"+url.PathEscape(mirror)+suffix, bytes.NewReader(encoded))
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer "+b.Token(t, mirror))
+	r.Header.Set("Content-Type", "application/json")
+	r.Close = true
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = errors.New(answer.Status)
+	}
+	return string(content), err
 }
 
 // The packs of a mirror are gone, and git takes what they had for ids that nobody knows:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -75,7 +76,7 @@ func (s *Server) status(ctx context.Context) Status {
 		Hosts: []StatusHost{}, Plugins: []StatusPlugin{},
 	}
 	err := parts.Readiness.Check(ctx)
-	if out.Ready = err == nil; err != nil {
+	if out.Ready = err == nil; err != nil && !slices.Contains(out.Problems, core.MessageOf(err)) {
 		out.Problems = append(out.Problems, core.MessageOf(err))
 	}
 	if out.Problems == nil {

@@ -240,10 +240,10 @@ func idDigits(r core.Repository) int {
 func shortName(name string) string { return strings.TrimPrefix(name, "refs/heads/") }
 
 // exitCode returns the exit status of a git that ran and failed, and what it
-// said.
+// said. Of one that found the repository damaged that says nothing of the request.
 func exitCode(err error) (code int, text string, ok bool) {
 	exit, ok := errors.AsType[*git.ExitError](err)
-	if !ok {
+	if !ok || core.KindOf(err) == core.KindDamaged {
 		return 0, "", false
 	}
 	return exit.Code, exit.Stderr, true

@@ -213,6 +213,11 @@ func (a *Archive) write(out *tar.Writer, h *tar.Header) error {
 		return nil
 	}
 	_, err := io.Copy(out, a.in)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		if gitErr := a.out.Wait(); gitErr != nil {
+			return gitErr // why it broke off
+		}
+	}
 	return err
 }
 

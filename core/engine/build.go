@@ -344,6 +344,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.events.Run(ctx) })
 	g.Go(func() error { return e.sets.Run(ctx) })
 	g.Go(func() error { return e.lfs.Run(ctx) })
+	g.Go(func() error { return e.lfs.Rotate(ctx) })
 	g.Go(func() error { return e.watchCredentials(ctx) })
 	err := g.Wait()
 	e.discover.CloseIdle()

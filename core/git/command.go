@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers/subprocess"
 )
@@ -263,7 +264,8 @@ func (p *Process) reap() error {
 }
 
 // Wait waits for the end and returns nil, an [*ExitError], a [*ResourceError] in
-// a [*core.Error], or the context's error when that ended the process. It is
+// a [*core.Error], or the context's error when that ended the process. An [*ExitError]
+// of a git that found the repository damaged is in a [*core.Error] of KindDamaged. It is
 // called once.
 func (p *Process) Wait() error {
 	err := p.explain(p.reap())
@@ -286,22 +288,37 @@ func (p *Process) explain(err error) error {
 	if short := p.resource(err); short != nil {
 		return short
 	}
+	e := &ExitError{Name: p.name}
+	if p.stderr != nil {
+		e.Stderr = p.stderr.String()
+	}
+	// Also of one that its reader has given up: what broke off is why.
+	damaged := hosterror.FindDamaged([]byte(e.Stderr))
+	if damaged != nil && p.suspect != nil {
+		p.suspect(damaged)
+	}
 	if ctxErr := p.ctx.Err(); ctxErr != nil {
 		return fmt.Errorf("git %s: %w", p.name, context.Cause(p.ctx))
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		e := &ExitError{Name: p.name, Code: exit.ExitCode()}
-		if p.stderr != nil {
-			e.Stderr = p.stderr.String()
-		}
-		if line := hosterror.FindDamaged([]byte(e.Stderr)); line != nil && p.suspect != nil {
-			p.suspect(line)
+		e.Code = exit.ExitCode()
+		if damaged != nil && p.suspect != nil {
+			return &core.Error{Kind: core.KindDamaged, Message: damagedSentence, Err: e, RetryAfter: damagedRetry}
 		}
 		return e
 	}
 	return fmt.Errorf("git %s: %w", p.name, err)
 }
+
+// damagedSentence is what a person reads of a git that could not read the repository. What
+// comes of the suspicion is not known yet.
+const damagedSentence = "a part of this repository could not be read here; it is being verified, and is fetched again if it has an upstream: " +
+	"retry shortly, and see headwater repo show if it stays"
+
+// damagedRetry is when a reader is asked to come again: most repositories are verified
+// within that.
+const damagedRetry = 10 * time.Second
 
 func cpu(s *os.ProcessState) time.Duration { return s.UserTime() + s.SystemTime() }
 

@@ -2,7 +2,6 @@ package lfs
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +22,7 @@ type Blobs interface {
 	// Open opens the bytes of an object. KindNotFound: it is not here.
 	Open(ctx context.Context, oid OID) (Blob, error)
 	// Adopt stores the file at path, whose bytes were proven to be the object's and
-	// were flushed. The file is gone then. An object that is there stays as it is.
+	// were flushed, in the place of what is there. The file is gone then.
 	Adopt(ctx context.Context, oid OID, path string) error
 	// Remove removes an object; one that is not there is no error.
 	Remove(ctx context.Context, oid OID) error
@@ -61,6 +60,9 @@ func OpenFolder(dir string) (*Folder, error) {
 	}
 	return f, nil
 }
+
+// FolderOf is a folder of objects that is only read, as one of a server that runs.
+func FolderOf(dir string) *Folder { return &Folder{dir: dir} }
 
 func (f *Folder) incoming() string { return filepath.Join(f.dir, "incoming") }
 
@@ -119,32 +121,21 @@ func (b *fileBlob) Size() int64 { return b.size }
 // Adopt implements [Blobs]. The file must be on the same disk.
 func (f *Folder) Adopt(_ context.Context, oid OID, path string) error {
 	to := f.Path(oid)
-	if _, err := os.Stat(to); err == nil {
-		return os.Remove(path)
-	}
 	if err := durable.MkdirAll(filepath.Dir(to)); err != nil {
 		return fmt.Errorf("store an LFS object: %w", err)
 	}
-	// Two that store the same object replace it by the same bytes.
+	// Two that store the same object replace it by the same bytes. What is there may be
+	// damaged, which nobody has found yet.
 	if err := os.Rename(path, to); err != nil {
 		return fmt.Errorf("store an LFS object: %w", err)
 	}
-	return durable.SyncDir(filepath.Dir(to))
-}
-
-// Sound reports whether the bytes of an object are what its id says. KindNotFound: it is
-// not here.
-func (f *Folder) Sound(ctx context.Context, oid OID) (bool, error) {
-	b, err := f.Open(ctx, oid)
-	if err != nil {
-		return false, err
+	if err := durable.SyncDir(filepath.Dir(to)); err != nil {
+		return err
 	}
-	sum := sha256.New()
-	_, err = io.CopyBuffer(sum, b, make([]byte, copyBuffer))
-	if err := errors.Join(err, b.Close()); err != nil {
-		return false, fmt.Errorf("read an LFS object: %w", err)
+	if err := os.Remove(f.DamagedPath(oid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove a damaged LFS object: %w", err)
 	}
-	return OIDOf([32]byte(sum.Sum(nil))) == oid, nil
+	return nil
 }
 
 // Remove implements [Blobs].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -65,7 +66,7 @@ func (s *Service) ask(ctx context.Context, repo core.Repository, objects []Point
 	if up == nil {
 		transfers := make([]Transfer, len(objects))
 		for i, p := range objects {
-			transfers[i].Err = missingHere(repo, p.OID)
+			transfers[i].Err = s.missingHere(ctx, repo, p.OID)
 		}
 		return transfers, nil
 	}
@@ -77,7 +78,14 @@ func (s *Service) ask(ctx context.Context, repo core.Repository, objects []Point
 	return transfers, nil
 }
 
-func missingHere(repo core.Repository, oid OID) error {
+// missingHere says that a repository does not have an object, and whether it had it.
+func (s *Service) missingHere(ctx context.Context, repo core.Repository, oid OID) error {
+	if _, err := os.Stat(s.files.DamagedPath(oid)); err == nil {
+		if rows, err := s.o.Store.HasLFSObjects(ctx, repo.ID, []string{string(oid)}); err == nil && len(rows) > 0 {
+			return core.Errorf(core.KindNotFound, "the LFS object %s of repository %q was damaged on this server's disk, and is not served: "+
+				"whoever has it can push it again (git lfs push --all), and it may be in a backup", oid, repo.Name)
+		}
+	}
 	return core.Errorf(core.KindNotFound, "repository %q does not have the LFS object %s: whoever has it can push it (git lfs push --all)", repo.Name, oid)
 }
 
@@ -110,11 +118,14 @@ func (s *Service) Open(ctx context.Context, repo core.Repository, p Pointer) (Co
 		return Content{}, err
 	}
 	if size, ok := have[p.OID]; ok {
-		blob, err := s.blobs.Open(ctx, p.OID)
-		return Content{Size: size, Blob: blob}, err
+		blob, err := s.openSound(ctx, p.OID)
+		if core.KindOf(err) != core.KindNotFound {
+			return Content{Size: size, Blob: blob}, err
+		}
+		p.Size = size // it was found changed, and is as one that is not here
 	}
 	if repo.Upstream == nil {
-		return Content{}, missingHere(repo, p.OID)
+		return Content{}, s.missingHere(ctx, repo, p.OID)
 	}
 	if p.Size < 0 {
 		return Content{}, core.Errorf(core.KindNotFound, "the LFS object %s is not here, and the request does not say its size: ask for it by a batch", p.OID)
@@ -218,7 +229,7 @@ func (s *Service) bring(ctx context.Context, repo core.Repository, p Pointer, f 
 		return err
 	}
 	if up == nil {
-		return missingHere(repo, p.OID) // detached meanwhile
+		return s.missingHere(ctx, repo, p.OID) // detached meanwhile
 	}
 	t, err := s.transferOf(ctx, up, repo, Download, p)
 	if err != nil {

@@ -58,6 +58,11 @@ type Service struct {
 	closed  bool
 	fetches map[key]*fetch
 	offers  map[key]offer
+	proofs  map[OID]time.Time // when objects were last found sound
+
+	proveFirst int64 // see the constant; less in tests
+	// proving has a token for each object that is read to prove it.
+	proving chan struct{}
 }
 
 // key names an object of a repository.
@@ -84,7 +89,7 @@ func New(o Options) (*Service, error) {
 	if o.Failpoint == nil {
 		o.Failpoint = func(string) {}
 	}
-	s := &Service{o: o, files: files, blobs: files, fetches: map[key]*fetch{}, offers: map[key]offer{}}
+	s := &Service{o: o, files: files, blobs: files, fetches: map[key]*fetch{}, offers: map[key]offer{}, proofs: map[OID]time.Time{}, proveFirst: proveFirst, proving: make(chan struct{}, proofsAtOnce)}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -155,6 +160,7 @@ func (s *Service) keep(ctx context.Context, repo core.Repository, d *draft) erro
 	if err := s.blobs.Adopt(ctx, d.want.OID, d.file.Name()); err != nil {
 		return err
 	}
+	s.proven(d.want.OID)
 	s.o.Failpoint("lfs-object-stored")
 	rows := []core.LFSObject{{OID: string(d.want.OID), Size: d.want.Size}}
 	if err := s.o.Store.AddLFSObjects(ctx, repo.ID, rows, s.o.Clock.Now()); err != nil {

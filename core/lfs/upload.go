@@ -181,7 +181,7 @@ func (s *Service) Verify(ctx context.Context, repo core.Repository, p Pointer) e
 	size, ok := have[p.OID]
 	switch {
 	case !ok:
-		return missingHere(repo, p.OID)
+		return s.missingHere(ctx, repo, p.OID)
 	case size != p.Size:
 		return core.Errorf(core.KindInvalid, "the LFS object %s has %d bytes, not %d", p.OID, size, p.Size)
 	}

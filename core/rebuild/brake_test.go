@@ -71,6 +71,9 @@ func TestRebuild_manyMissingAtOnceWaitForAPerson(t *testing.T) {
 		require.Equal(t, core.DamageGone, last.State)
 		_, there := b.Repos.Quarantined(last.ID)
 		require.False(t, there, "nothing was moved")
+		state, err := b.Store.SyncState(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.Greater(t, state.Wanted, state.Served, "it is synced soon: its syncs have failed meanwhile")
 	}
 }
 

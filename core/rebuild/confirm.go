@@ -79,8 +79,12 @@ func (s *Service) brakes(more, all int) bool {
 			n++
 		}
 	}
-	return n > manyMissing && n*10 > all
+	return LooksUnmounted(n, all)
 }
+
+// LooksUnmounted reports whether so many of all repositories that are missing at once look
+// like a disk that is not mounted.
+func LooksUnmounted(missing, all int) bool { return missing > manyMissing && missing*10 > all }
 
 // personWaits is how long a person who asks for a repository to be verified waits for its
 // maintenance, which takes seconds mostly.
@@ -254,6 +258,10 @@ func (s *Service) recheck(ctx context.Context) {
 		}
 		s.log.Info("the folder of a repository is here again", "repo_id", d.RepoID)
 		s.Suspect(d.RepoID, "its folder was missing for a time")
+		// Syncs have failed meanwhile, and the next one may be hours away.
+		if r, err := s.o.Store.RepositoryByID(ctx, d.RepoID); err == nil && r.Upstream != nil {
+			s.o.WantSync(ctx, d.RepoID)
+		}
 	}
 }
 

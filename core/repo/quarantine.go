@@ -20,9 +20,10 @@ const quarantineDir = "quarantine"
 // Absent says what is not there of a repository without which git does not take its
 // folder for one; "" if all of that is there. It starts no git. An error is one of
 // the disk, and says nothing.
-func (r *Repos) Absent(id string) (string, error) { return absent(r.Path(id)) }
+func (r *Repos) Absent(id string) (string, error) { return AbsentIn(r.Path(id)) }
 
-func absent(dir string) (string, error) {
+// AbsentIn is [Repos.Absent] of a repository's folder.
+func AbsentIn(dir string) (string, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return "its folder is missing", nil
 	} else if err != nil {

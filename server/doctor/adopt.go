@@ -54,7 +54,7 @@ func Adopt(ctx context.Context, dataDir string, s AdoptStore, g *git.Git, now ti
 			return all, err
 		}
 		a := Adoption{Dir: dir, ID: id}
-		if err := a.adopt(ctx, s, g, now); err != nil {
+		if err := a.adopt(ctx, dataDir, s, g, now); err != nil {
 			if ctx.Err() != nil {
 				return all, ctx.Err()
 			}
@@ -65,7 +65,7 @@ func Adopt(ctx context.Context, dataDir string, s AdoptStore, g *git.Git, now ti
 	return all, nil
 }
 
-func (a *Adoption) adopt(ctx context.Context, s AdoptStore, g *git.Git, now time.Time) error {
+func (a *Adoption) adopt(ctx context.Context, dataDir string, s AdoptStore, g *git.Git, now time.Time) error {
 	d, err := repo.ReadDescription(a.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("it does not say whose it is: headwater repo adopt %s NAME takes a copy of it", word(a.Dir))
@@ -98,6 +98,12 @@ func (a *Adoption) adopt(ctx context.Context, s AdoptStore, g *git.Git, now time
 	if err != nil {
 		return fmt.Errorf("its refs cannot be read: %w", err)
 	}
+	var objects []core.LFSObject
+	if r.Upstream == nil {
+		if objects, err = adoptLFS(ctx, dataDir, g, a.Dir, refs); err != nil {
+			return fmt.Errorf("its LFS pointers cannot be read: %w", err)
+		}
+	}
 	err = s.Tx(ctx, func(q core.Queries) error {
 		if _, err := q.Org(ctx, r.Org); core.KindOf(err) == core.KindNotFound {
 			if err := q.CreateOrg(ctx, core.Org{Name: r.Org, CreatedAt: now}); err != nil {
@@ -108,6 +114,11 @@ func (a *Adoption) adopt(ctx context.Context, s AdoptStore, g *git.Git, now time
 		}
 		if err := q.CreateRepository(ctx, r); err != nil {
 			return err
+		}
+		if len(objects) > 0 {
+			if err := q.AddLFSObjects(ctx, r.ID, objects, now); err != nil {
+				return err
+			}
 		}
 		if r.Upstream == nil {
 			return nil

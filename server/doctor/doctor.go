@@ -16,6 +16,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/rebuild"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server/backup"
@@ -94,10 +95,19 @@ func Look(ctx context.Context, o Options) (Report, error) {
 	if err := l.folders(known); err != nil {
 		return Report{}, err
 	}
+	missing, err := l.missing(known)
+	if err != nil {
+		return Report{}, err
+	}
 	for _, r := range known {
-		if err := l.repository(ctx, r); err != nil {
+		if what, gone := missing[r.ID]; gone {
+			l.absent(r, what, len(missing), len(known))
+		} else if err := l.repository(ctx, r); err != nil {
 			return Report{}, err
 		}
+	}
+	if err := l.lfs(ctx); err != nil {
+		return Report{}, err
 	}
 	l.quarantine()
 	return l.report, nil
@@ -182,7 +192,7 @@ func (l *look) sealed(secrets int) {
 	}
 	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
 		l.problem(key, fmt.Sprintf("the sealing key is missing, and the database has %s sealed with it", core.Count(secrets, "secret")),
-			"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with "+l.command("headwater doctor --new-seal-key")+", then set credentials and webhooks again")
+			"bring the file back, or give its text by HEADWATER_SEAL_KEY; if it is lost, make a new one with "+l.command("headwater doctor --new-seal-key")+", which removes them and says how each is given again")
 	}
 }
 
@@ -266,32 +276,66 @@ func word(path string) string {
 	return core.ShellWord(path)
 }
 
-// repository looks at the folder of a repository.
-func (l *look) repository(ctx context.Context, r store.SnapshotRepository) error {
-	dir := repo.PathIn(l.DataDir, r.ID)
-	subject := fmt.Sprintf("%s (%s)", r.Name, r.ID)
-	// Only this verifies what a folder has: a sync that finds nothing new reads nothing.
-	rebuild := l.command("headwater repo rebuild " + core.ShellWord(r.Name))
-	if r.Org != localOrg {
-		rebuild += " --org " + core.ShellWord(r.Org)
-	}
-	if !l.Running {
-		rebuild = "start the server, then: " + rebuild
-	}
-	next := "bring " + dir + " back from a backup: headwater restore BACKUP into an empty folder, then copy it; after that: " + rebuild
-	if r.Synced {
-		next = rebuild + ", which fetches it again from its upstream"
-	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		l.problem(subject, "its folder "+dir+" is missing", next)
-		return nil
-	}
-	for _, name := range []string{"HEAD", "config", "objects", "refs"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			l.problem(subject, fmt.Sprintf("%s is missing in %s", name, dir), next)
-			return nil
+// missing returns what is not there of the repositories that git takes for none, by id.
+func (l *look) missing(known []store.SnapshotRepository) (map[string]string, error) {
+	missing := map[string]string{}
+	for _, r := range known {
+		what, err := repo.AbsentIn(repo.PathIn(l.DataDir, r.ID))
+		if err != nil {
+			return nil, err
+		}
+		if what != "" {
+			missing[r.ID] = what
 		}
 	}
+	if rebuild.LooksUnmounted(len(missing), len(known)) {
+		start := "the server serves them again within a minute"
+		if !l.Running {
+			start = "then start the server"
+		}
+		l.problem(filepath.Join(l.DataDir, "repos"), fmt.Sprintf("%d of %s are missing at once, as if a disk were not mounted", len(missing), core.Count(len(known), "repository")),
+			"mount it: "+start+". Only if their content is really gone: "+l.started(l.command("headwater repo rebuild --all"))+
+				", which fetches those again that have an upstream; the others are in a backup: headwater restore BACKUP into an empty folder")
+	}
+	return missing, nil
+}
+
+// absent names a repository of which so much is missing that git takes it for none, unless
+// the disk as a whole was named.
+func (l *look) absent(r store.SnapshotRepository, what string, missing, all int) {
+	if rebuild.LooksUnmounted(missing, all) {
+		return
+	}
+	l.problem(subjectOf(r), what+": "+repo.PathIn(l.DataDir, r.ID), l.mend(r))
+}
+
+func subjectOf(r store.SnapshotRepository) string { return fmt.Sprintf("%s (%s)", r.Name, r.ID) }
+
+// mend is what brings the content of a repository back.
+func (l *look) mend(r store.SnapshotRepository) string {
+	// Only this verifies what a folder has: a sync that finds nothing new reads nothing.
+	again := l.command("headwater repo rebuild " + core.ShellWord(r.Name))
+	if r.Org != localOrg {
+		again += " --org " + core.ShellWord(r.Org) + " --key FILE"
+	}
+	again = l.started(again)
+	if r.Synced {
+		return again + ", which fetches it again from its upstream"
+	}
+	return "bring " + repo.PathIn(l.DataDir, r.ID) + " back from a backup: headwater restore BACKUP into an empty folder, then copy it; after that: " + again
+}
+
+// started is a command that needs a server that runs.
+func (l *look) started(command string) string {
+	if l.Running {
+		return command
+	}
+	return "start the server, then: " + command
+}
+
+// repository looks at the folder of a repository.
+func (l *look) repository(ctx context.Context, r store.SnapshotRepository) error {
+	dir, subject, next := repo.PathIn(l.DataDir, r.ID), subjectOf(r), l.mend(r)
 	if d, err := repo.ReadDescription(dir); errors.Is(err, fs.ErrNotExist) {
 		l.notice(subject, "its folder does not say whose it is", "the next start of the server writes that")
 	} else if err != nil || d.ID != r.ID {

@@ -47,6 +47,18 @@ var credentialTests = []namedTest{
 		require.NoError(f, f.store.DeleteCredential(f.ctx, c.ID))
 		require.NoError(f, f.store.CreateCredential(f.ctx, core.Credential{ID: id("ggc"), RepoID: r.ID, Secret: "two"}))
 	}},
+	{"nothing is lost that the key opens", func(f *fixture) {
+		f.org("acme")
+		r := f.create(synced("acme", "a"))
+		c := core.Credential{ID: id("ggc"), RepoID: r.ID, Username: "a", Secret: "secret"}
+		require.NoError(f, f.store.CreateCredential(f.ctx, c))
+		lost, err := f.store.DropLostSecrets(f.ctx, day(0))
+		require.NoError(f, err)
+		require.Empty(f, lost)
+		got, err := f.store.CredentialByID(f.ctx, c.ID)
+		require.NoError(f, err)
+		require.Equal(f, c.Secret, got.Secret)
+	}},
 	{"reseal keeps every secret", func(f *fixture) {
 		f.org("acme")
 		n, err := f.store.ResealCredentials(f.ctx)

@@ -169,7 +169,10 @@ func (p *Pool) query(ctx context.Context, dir string, limit int64, names []strin
 		if used {
 			continue // it may have died while it was idle; a new one decides
 		}
-		return nil, fmt.Errorf("read objects: %w", errors.Join(err, complaint))
+		if complaint != nil {
+			err = complaint // the end of its output, which follows, is no end of an object
+		}
+		return nil, fmt.Errorf("read objects: %w", err)
 	}
 }
 

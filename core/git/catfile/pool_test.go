@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -348,5 +349,7 @@ func TestPool_damage(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, content, 0o600))
 	_, err = pool.Contents(t.Context(), dir, 1<<20, blob)
 	require.ErrorContains(t, err, "unable to stream "+blob)
+	require.NotErrorIs(t, err, io.EOF, "whoever reads must not take it for the end")
+	require.Equal(t, core.KindDamaged, core.KindOf(err))
 	require.Contains(t, <-suspected, blob)
 }

@@ -113,10 +113,7 @@ func (c *process) end() error {
 		c.cancel()
 	}
 	err := c.proc.Wait()
-	if exit, ok := errors.AsType[*git.ExitError](err); ok {
-		return exit
-	}
-	if core.KindOf(err) == core.KindResource {
+	if _, ok := errors.AsType[*git.ExitError](err); ok || core.KindOf(err) == core.KindResource {
 		return err
 	}
 	return nil

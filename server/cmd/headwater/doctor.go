@@ -12,12 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/server/doctor"
+	"github.com/headwater-git/headwater/store"
 	"github.com/headwater-git/headwater/store/seal"
 )
 
@@ -38,8 +40,10 @@ With --adopt, for a stopped server whose database was lost, the repositories tha
 the directory are taken into the database as their folders describe them. Their
 credentials, tokens' keys, settings and history were in the database and are gone.
 
-With --new-seal-key, for a sealing key that was lost, a new one is made. Stored
-credentials and secrets of webhooks cannot be opened any more and must be set again.`,
+With --new-seal-key, for a sealing key that was lost, a new one is made, and what the
+lost one had sealed is removed from the database, since nothing opens it any more:
+credentials, and secrets of webhooks, which are switched off. Each is listed with the
+command that gives it again. Look for the lost key first.`,
 		Example: `  headwater doctor --data /var/lib/headwater
   headwater doctor --deep --json
   headwater doctor --adopt`,
@@ -57,8 +61,10 @@ credentials and secrets of webhooks cannot be opened any more and must be set ag
 			switch {
 			case newSealKey && adopt:
 				return usagef("run one after the other", "--adopt and --new-seal-key are two things")
+			case newSealKey && text != "":
+				return usagef("unset it first, if its key is lost", "the sealing key is given by %s", sealKeyVariable)
 			case newSealKey:
-				return makeSealKey(cmd, dataDir(abs))
+				return makeSealKey(cmd, dataDir(abs), databaseText(env))
 			case adopt:
 				return adoptAll(cmd, abs, providers.Secret(text), g, asJSON)
 			}
@@ -170,7 +176,7 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 }
 
 // makeSealKey makes a new sealing key where there is none.
-func makeSealKey(cmd *cobra.Command, dir dataDir) (err error) {
+func makeSealKey(cmd *cobra.Command, dir dataDir, dsn providers.Secret) (err error) {
 	unlock, stopped, err := server.LockStopped(string(dir))
 	if err != nil {
 		return wrapf(err, "name it with --data, and be its user", "%q is not a data directory", string(dir))
@@ -179,11 +185,47 @@ func makeSealKey(cmd *cobra.Command, dir dataDir) (err error) {
 		return failf("stop it first", "a server runs on %s", dir)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if _, err := seal.LoadOrCreate(dir.sealFile()); err != nil {
+	key, err := seal.LoadOrCreate(dir.sealFile())
+	if err != nil {
 		return wrapf(err, "move what is there away, if it is no key", "make %s", dir.sealFile())
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is there. What was sealed with a lost key cannot be opened: set credentials and webhooks again.\n", dir.sealFile())
-	return err
+	var lost []core.LostSecret
+	if database.Exists(string(dir)) {
+		if lost, err = dropLostSecrets(cmd.Context(), database.Place{DataDir: string(dir), DSN: dsn}, key); err != nil {
+			return wrapf(err, "run it again", "remove what was sealed with the lost key")
+		}
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%s is there. Removed since no key opens them: %s.\n", dir.sealFile(), core.Count(len(lost), "secret"))
+	if len(lost) > 0 {
+		fmt.Fprintln(out, "Start the server, then give each again:")
+	}
+	for _, l := range lost {
+		fmt.Fprintf(out, "  %s --data %s\n", giveAgain(l), core.ShellWord(string(dir)))
+	}
+	return nil
+}
+
+// dropLostSecrets removes what the key does not open from the database of a stopped server.
+func dropLostSecrets(ctx context.Context, p database.Place, key *seal.File) (lost []core.LostSecret, err error) {
+	st, err := p.Open(ctx, store.Options{Sealer: key})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return st.DropLostSecrets(ctx, time.Now().Add(access.MaxIssuedLife))
+}
+
+// giveAgain is the command that stores what was lost.
+func giveAgain(l core.LostSecret) string {
+	name := core.ShellWord(l.Name)
+	switch l.Kind {
+	case core.LostSharedCredential:
+		return "headwater credential rotate " + name + orgFlag(l.Org)
+	case core.LostWebhook:
+		return "headwater webhook update " + name + " --rotate-secret --active" + orgFlag(l.Org)
+	}
+	return "headwater credential set " + name + orgFlag(l.Org)
 }
 
 func newRepoAdoptCommand() *cobra.Command {

@@ -83,7 +83,12 @@ func printDamage(row func(name, format string, args ...any), d rest.Damage) {
 	if d.EndedAt == nil {
 		return
 	}
-	row("damage ended", "%s, %s carried over from quarantine/%s", d.EndedAt.Local().Format(time.RFC3339), core.Count(d.Carried, "ref"), d.Quarantine)
+	ended := d.EndedAt.Local().Format(time.RFC3339)
+	if core.DamageState(d.State) == core.DamageGone {
+		row("damage ended", "%s, the folder was found whole", ended)
+		return
+	}
+	row("damage ended", "%s, %s carried over from quarantine/%s", ended, core.Count(d.Carried, "ref"), d.Quarantine)
 	for _, lost := range d.Lost {
 		row("lost", "%s at %s", lost.Ref, lost.ID)
 	}
