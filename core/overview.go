@@ -53,6 +53,12 @@ type Totals struct {
 	Inbound map[InboundState]int
 	// Held are refs that wait for a decision about a rewrite of the upstream.
 	Held int
+	// Credentials are the shared ones, and FailingCredentials those that their host refused
+	// when it was last asked about them.
+	Credentials, FailingCredentials int
+	// FirstExpiry is when the first of the shared credentials expires, as the hosts say,
+	// which may be in the past; zero: no host says.
+	FirstExpiry time.Time
 }
 
 // OverviewStore reads all repositories at once, of every organisation: for the

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/headwater-git/headwater/core/access"
+	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/token"
 	"github.com/headwater-git/headwater/server/api"
 	"github.com/headwater-git/headwater/server/console"
@@ -19,7 +20,8 @@ import (
 // newHandler returns what serves every request: webhooks from hosts, Git
 // remotes, the console, and for all other paths the REST API.
 func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error) {
-	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate).WithRevocations(s.store)
+	verifier := access.NewVerifier(s.store, o.Clock).WithAuthenticator(o.Authenticate).WithRevocations(s.store).
+		WithLooked(func(found bool) { s.metrics.Cached(engine.CacheKeys, found) })
 	if err := verifier.Load(ctx); err != nil {
 		return nil, err
 	}

@@ -73,6 +73,10 @@ func TestMetrics_ofAServer(t *testing.T) {
 	require.Positive(t, got["headwater_git_process_memory_bytes{command=fetch}"])
 	require.Positive(t, got["headwater_store_write_duration_seconds{}"])
 	require.Positive(t, got["headwater_disk_size_bytes{}"])
+	for _, cache := range []string{"keys", "credentials", "object_readers"} {
+		require.Positive(t, got["headwater_cache_lookups_total{cache="+cache+",result=miss}"], cache)
+	}
+	require.Positive(t, got["headwater_cache_lookups_total{cache=keys,result=hit}"])
 	require.Positive(t, got["headwater_http_request_duration_seconds{route=/api/repos/{repo}}"]+got["headwater_http_request_duration_seconds{route=/api/repos/{name}}"])
 	for series := range got {
 		require.NotContains(t, series, "widget", "names are tenants'")

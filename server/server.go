@@ -184,7 +184,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.release, err = s.store.Claim(ctx); err != nil {
 		return nil, err
 	}
-	if s.catalog, err = newCatalog(o, cfg); err != nil {
+	if s.catalog, err = newCatalog(o, cfg, func(found bool) { s.metrics.Cached(engine.CacheCredentials, found) }); err != nil {
 		return nil, err
 	}
 	if err := s.catalog.CheckBlocks(ctx); err != nil {
@@ -275,7 +275,7 @@ func openSealer(o Options) (store.Sealer, error) {
 }
 
 // newCatalog returns the provider instances of the configuration.
-func newCatalog(o Options, cfg *config.Config) (*host.Catalog, error) {
+func newCatalog(o Options, cfg *config.Config, looked func(found bool)) (*host.Catalog, error) {
 	return host.New(host.Options{
 		Proxy:       o.EgressProxy,
 		Config:      cfg,
@@ -283,6 +283,8 @@ func newCatalog(o Options, cfg *config.Config) (*host.Catalog, error) {
 		Self:        func() []string { return o.PluginCommand },
 		Logger:      o.Logger,
 		HostVersion: o.Version,
+
+		CredentialLooked: looked,
 	})
 }
 

@@ -45,9 +45,12 @@ func (q *queries) Totals(ctx context.Context) (t core.Totals, err error) {
 			(SELECT COALESCE(min(created_at), 0) FROM journal WHERE state IN ('sent', 'lagging')),
 			(SELECT count(*) FROM webhooks WHERE active <> 0),
 			(SELECT count(*) FROM webhooks WHERE active <> 0 AND failing_since > 0),
-			(SELECT count(*) FROM rewrites WHERE state IN ('held', 'frozen', 'dismissed') AND state <> 'dismissed')`).Scan(
+			(SELECT count(*) FROM rewrites WHERE state IN ('held', 'frozen', 'dismissed') AND state <> 'dismissed'),
+			(SELECT count(*) FROM shared_credentials),
+			(SELECT count(*) FROM shared_credentials WHERE check_error <> ''),
+			(SELECT COALESCE(min(expires_at), 0) FROM shared_credentials WHERE expires_at > 0)`).Scan(
 		&t.Organisations, &t.Local, &t.Undispatched, &t.Deliveries, &t.Unfinished, timeColumn{&t.OldestUnfinished},
-		&t.Webhooks, &t.FailingWebhooks, &t.Held)
+		&t.Webhooks, &t.FailingWebhooks, &t.Held, &t.Credentials, &t.FailingCredentials, timeColumn{&t.FirstExpiry})
 	if err != nil {
 		return core.Totals{}, action.fail(err)
 	}

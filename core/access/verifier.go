@@ -48,6 +48,7 @@ type Verifier struct {
 	source KeySource
 	clock  core.Clock
 	others Authenticator // nil: there are tokens of ours alone
+	looked func(found bool)
 
 	revoked revocations
 
@@ -76,7 +77,7 @@ type verifyKey struct {
 
 // NewVerifier returns a verifier that finds keys in the source.
 func NewVerifier(keys KeySource, clock core.Clock) *Verifier {
-	return &Verifier{source: keys, clock: clock, cache: make(map[string]keySet)}
+	return &Verifier{source: keys, clock: clock, looked: func(bool) {}, cache: make(map[string]keySet)}
 }
 
 // WithAuthenticator makes the verifier ask a before it takes a token for one of
@@ -84,6 +85,14 @@ func NewVerifier(keys KeySource, clock core.Clock) *Verifier {
 // changes nothing.
 func (v *Verifier) WithAuthenticator(a Authenticator) *Verifier {
 	v.others = a
+	return v
+}
+
+// WithLooked makes the verifier call looked for each token: whether it had the keys of
+// its organisation. It must be called before the first use, and returns the verifier;
+// looked must not wait.
+func (v *Verifier) WithLooked(looked func(found bool)) *Verifier {
+	v.looked = looked
 	return v
 }
 
@@ -264,7 +273,10 @@ func (v *Verifier) keys(ctx context.Context, org string) (keySet, error) {
 	set, ok := v.cache[org]
 	outdated := v.outdated
 	v.mu.Unlock()
-	if age := now.Sub(set.loaded); ok && age >= 0 && age < keyLifetime {
+	age := now.Sub(set.loaded)
+	fresh := ok && age >= 0 && age < keyLifetime
+	v.looked(fresh)
+	if fresh {
 		return set, nil
 	}
 

@@ -92,7 +92,9 @@ func (l *lastCommits) forget(repoID string) {
 // the commit.
 func (s *Service) lastTouch(ctx context.Context, repo core.Repository, dir string, commit core.ObjectID, path string) (touch, error) {
 	key := lastKey{repo.ID, commit, path}
-	if t, ok := s.last.get(key); ok {
+	t, ok := s.last.get(key)
+	s.looked(ok)
+	if ok {
 		return t, nil
 	}
 	ctx, cancel := limited(ctx, historyTimeout, "the walk over history")
@@ -110,7 +112,7 @@ func (s *Service) lastTouch(ctx context.Context, repo core.Repository, dir strin
 	if err != nil {
 		return touch{}, err
 	}
-	t := touch{ids[0], commits[0].Committer.When}
+	t = touch{ids[0], commits[0].Committer.When}
 	s.last.put(key, t)
 	return t, nil
 }

@@ -26,6 +26,9 @@ type Options struct {
 	// Missed is called when a ref was not found, or leads to no object: it may be there
 	// and its object be lost. Nil: nothing is. It does not wait.
 	Missed func(repoID string)
+	// Looked is called for each look at what is remembered of a file's last commit: whether
+	// it was. Nil: nothing is. It must not wait.
+	Looked func(found bool)
 }
 
 // Service reads repositories. It keeps no process and no file of its own.
@@ -39,6 +42,7 @@ type Service struct {
 	missed  func(repoID string)
 	temp    string
 	last    *lastCommits
+	looked  func(found bool)
 }
 
 // New returns a service.
@@ -52,12 +56,15 @@ func New(o Options) *Service {
 	if o.Missed == nil {
 		o.Missed = func(string) {}
 	}
+	if o.Looked == nil {
+		o.Looked = func(bool) {}
+	}
 	if o.Trees == nil {
 		o.Trees = treeobject.NewSizes(o.Objects, treeobject.Limits{})
 	}
 	return &Service{
 		git: o.Git, cat: o.Objects, unfold: o.Trees, path: o.Path, current: o.Current, refused: o.Refused, missed: o.Missed, temp: o.TempDir,
-		last: newLastCommits(lastCommitsLimit),
+		last: newLastCommits(lastCommitsLimit), looked: o.Looked,
 	}
 }
 

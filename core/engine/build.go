@@ -153,7 +153,8 @@ func New(o Options) (*Engine, error) {
 	}
 	discover := discovery.New(o.Agent)
 	e := &Engine{git: o.Git, clock: o.Clock, log: o.Logger, discover: discover, keepDeleted: o.KeepDeleted}
-	e.objects = catfile.NewPool(o.Git, catfile.Options{})
+	cached := func(c Cache) func(bool) { return func(found bool) { o.Observer.Cached(c, found) } }
+	e.objects = catfile.NewPool(o.Git, catfile.Options{Looked: cached(CacheReaders)})
 	var err error
 	e.repos, err = repo.Open(repo.Options{
 		Root: o.DataDir, Git: o.Git, Store: o.Store, Clock: o.Clock, Locker: repo.NewLocker(), Logger: o.Logger, Failpoint: o.Failpoint,
@@ -246,7 +247,7 @@ func New(o Options) (*Engine, error) {
 	trees := treeobject.NewSizes(e.objects, o.Trees)
 	e.content = content.New(content.Options{
 		Git: o.Git, Objects: e.objects, Trees: trees, Path: e.repos.Path, Current: e.repos.Current, TempDir: e.repos.TempDir(), Refused: e.reach.Refused,
-		Missed: e.served.Want,
+		Missed: e.served.Want, Looked: cached(CacheLastCommits),
 	})
 	e.commit = commit.New(commit.Options{
 		Git: o.Git, Repos: e.repos, Objects: e.objects, Trees: trees, Revisions: e.content, Refs: e.push, Clock: o.Clock, Logger: o.Logger,

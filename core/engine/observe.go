@@ -18,7 +18,24 @@ type Observer interface {
 	Synced(r core.Repository, run core.Run)
 	Delivered(t events.Try)
 	Maintained(task maintain.Task, took time.Duration, err error)
+	// Cached is called for each look into a cache: whether it had what was wanted.
+	Cached(c Cache, found bool)
 }
+
+// Cache names one of the caches of a server.
+type Cache string
+
+// The caches whose use is counted.
+const (
+	// CacheReaders are the idle git processes that read objects.
+	CacheReaders Cache = "object_readers"
+	// CacheLastCommits are the commits that touched a file last.
+	CacheLastCommits Cache = "last_commits"
+	// CacheKeys are the public keys of organisations.
+	CacheKeys Cache = "keys"
+	// CacheCredentials are the credentials that plugins gave.
+	CacheCredentials Cache = "credentials"
+)
 
 // nobody observes nothing.
 type nobody struct{}
@@ -27,5 +44,6 @@ func (nobody) Queued(limit.Wait)                {}
 func (nobody) Pushed(push.Finished)             {}
 func (nobody) Synced(core.Repository, core.Run) {}
 func (nobody) Delivered(events.Try)             {}
+func (nobody) Cached(Cache, bool)               {}
 
 func (nobody) Maintained(maintain.Task, time.Duration, error) {}

@@ -54,6 +54,11 @@ func (s *Service) Limits(ctx context.Context, org string) (core.OrgLimits, error
 	if ok && now.Before(e.until) {
 		return e.limits, nil
 	}
+	return s.read(ctx, org, now)
+}
+
+// read reads the limits and remembers them.
+func (s *Service) read(ctx context.Context, org string, now time.Time) (core.OrgLimits, error) {
 	limits, err := s.store.OrgLimits(ctx, org)
 	if err != nil && core.KindOf(err) != core.KindNotFound {
 		return core.OrgLimits{}, err
@@ -70,18 +75,7 @@ func (s *Service) Limits(ctx context.Context, org string) (core.OrgLimits, error
 // CheckCreate is KindPermission if the organisation has as many repositories as it may,
 // and KindTooLarge if it uses as much disk.
 func (s *Service) CheckCreate(ctx context.Context, org string) error {
-	limits, err := s.Limits(ctx, org)
-	if err != nil || limits.Repositories == 0 && limits.DiskBytes == 0 {
-		return err
-	}
-	usage, err := s.store.OrgUsage(ctx, org)
-	if err != nil {
-		return err
-	}
-	if err := checkCount(org, limits, usage); err != nil {
-		return err
-	}
-	return checkDisk(org, limits, usage)
+	return s.check(ctx, org, checkCount, checkDisk)
 }
 
 func checkCount(org string, limits core.OrgLimits, usage core.OrgUsage) error {
@@ -95,29 +89,13 @@ func checkCount(org string, limits core.OrgLimits, usage core.OrgUsage) error {
 // CheckUndelete is KindPermission if the organisation has as many repositories as it may.
 // What is in the trash takes no more disk when it comes back.
 func (s *Service) CheckUndelete(ctx context.Context, org string) error {
-	limits, err := s.Limits(ctx, org)
-	if err != nil || limits.Repositories == 0 {
-		return err
-	}
-	usage, err := s.store.OrgUsage(ctx, org)
-	if err != nil {
-		return err
-	}
-	return checkCount(org, limits, usage)
+	return s.check(ctx, org, checkCount)
 }
 
 // CheckRoom is KindTooLarge if the organisation uses as much disk as it may, so that
 // nothing is to be added to its repositories.
 func (s *Service) CheckRoom(ctx context.Context, org string) error {
-	limits, err := s.Limits(ctx, org)
-	if err != nil || limits.DiskBytes == 0 {
-		return err
-	}
-	usage, err := s.store.OrgUsage(ctx, org)
-	if err != nil {
-		return err
-	}
-	return checkDisk(org, limits, usage)
+	return s.check(ctx, org, checkDisk)
 }
 
 func checkDisk(org string, limits core.OrgLimits, usage core.OrgUsage) error {
@@ -139,4 +117,33 @@ func size(n int64) string {
 		value, prefix = value/unit, prefix[1:]
 	}
 	return fmt.Sprintf("%.1f %cB", value, prefix[0])
+}
+
+// check asks checks, with limits as they are remembered, and if one refuses with those that
+// are in force now: a sync that is tried again because its limit was raised comes within
+// the time that the former one is remembered for.
+func (s *Service) check(ctx context.Context, org string, checks ...func(string, core.OrgLimits, core.OrgUsage) error) error {
+	limits, err := s.Limits(ctx, org)
+	if err != nil || limits.Repositories == 0 && limits.DiskBytes == 0 {
+		return err
+	}
+	usage, err := s.store.OrgUsage(ctx, org)
+	if err != nil {
+		return err
+	}
+	all := func() error {
+		for _, c := range checks {
+			if err := c(org, limits, usage); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if all() == nil {
+		return nil
+	}
+	if limits, err = s.read(ctx, org, s.clock.Now()); err != nil {
+		return err
+	}
+	return all()
 }

@@ -169,7 +169,7 @@ func newInstance(o Options, self []string, block config.Provider) (*Instance, er
 	}
 	o.Logger = i.log
 	i.super = newSupervisor(i.name, o, i.launch)
-	i.credentials = newCredentialCache(o.StartTimeout + 2*o.CallTimeout)
+	i.credentials = newCredentialCache(o.StartTimeout+2*o.CallTimeout, o.CredentialLooked)
 	return i, nil
 }
 

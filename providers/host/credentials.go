@@ -35,6 +35,7 @@ const (
 type credentialCache struct {
 	key     [32]byte
 	timeout time.Duration // of one shared call
+	looked  func(found bool)
 	shared  singleflight.Group
 
 	mu      sync.Mutex
@@ -46,8 +47,11 @@ type credentialEntry struct {
 	stored     time.Time
 }
 
-func newCredentialCache(timeout time.Duration) *credentialCache {
-	c := &credentialCache{timeout: timeout, entries: map[string]credentialEntry{}}
+func newCredentialCache(timeout time.Duration, looked func(found bool)) *credentialCache {
+	if looked == nil {
+		looked = func(bool) {}
+	}
+	c := &credentialCache{timeout: timeout, looked: looked, entries: map[string]credentialEntry{}}
 	_, _ = rand.Read(c.key[:]) // never fails: it ends the program instead
 	return c
 }
@@ -59,7 +63,9 @@ func (c *credentialCache) get(ctx context.Context, r providers.CredentialRequest
 	}
 	key := c.keyOf(r)
 	if !r.Fresh {
-		if credential, ok := c.load(key, r.MinValidity); ok {
+		credential, ok := c.load(key, r.MinValidity)
+		c.looked(ok)
+		if ok {
 			return credential, nil
 		}
 	}

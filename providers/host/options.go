@@ -35,6 +35,10 @@ type Options struct {
 	// HostVersion is sent to plugins, for information.
 	HostVersion string
 
+	// CredentialLooked is called for each request of a credential that may be one that
+	// was given before: whether it was. Nil: nothing is. It must not wait.
+	CredentialLooked func(found bool)
+
 	// StartTimeout bounds the start of a plugin from exec to the end of
 	// Configure. Zero is 15 seconds.
 	StartTimeout time.Duration

@@ -19,7 +19,7 @@ import (
 
 func TestCredentialCache_expiry(t *testing.T) {
 	t.Parallel()
-	c := newCredentialCache(time.Minute)
+	c := newCredentialCache(time.Minute, nil)
 	asked := 0
 	get := func(minValidity, lives time.Duration) {
 		_, err := c.get(t.Context(), providers.CredentialRequest{MinValidity: minValidity}, func(context.Context) (providers.Credential, error) {
@@ -36,7 +36,7 @@ func TestCredentialCache_expiry(t *testing.T) {
 	get(2*time.Hour, time.Hour)
 	require.Equal(t, 2, asked)
 
-	short := newCredentialCache(time.Minute)
+	short := newCredentialCache(time.Minute, nil)
 	c, asked = short, 0
 	get(0, 10*time.Second)
 	get(0, 10*time.Second)
@@ -51,7 +51,7 @@ func TestCredentialCache_age(t *testing.T) {
 
 func TestCredentialCache_errors_areNotKept(t *testing.T) {
 	t.Parallel()
-	c := newCredentialCache(time.Minute)
+	c := newCredentialCache(time.Minute, nil)
 	_, err := c.get(t.Context(), providers.CredentialRequest{}, func(context.Context) (providers.Credential, error) {
 		return providers.Credential{}, providers.Errorf(providers.CodeRevoked, "gone")
 	})
@@ -65,7 +65,7 @@ func TestCredentialCache_errors_areNotKept(t *testing.T) {
 
 func TestCredentialCache_singleFlight(t *testing.T) {
 	t.Parallel()
-	c := newCredentialCache(time.Minute)
+	c := newCredentialCache(time.Minute, nil)
 	var asked atomic.Int32
 	entered, release := make(chan struct{}), make(chan struct{})
 	ask := func(ctx context.Context) (providers.Credential, error) {
@@ -98,7 +98,7 @@ func TestCredentialCache_singleFlight(t *testing.T) {
 
 func TestCredentialCache_lateAnswer_doesNotReplaceFresh(t *testing.T) {
 	t.Parallel()
-	c := newCredentialCache(time.Minute)
+	c := newCredentialCache(time.Minute, nil)
 	before := time.Now().Add(-time.Second)
 	c.save("k", providers.Credential{Username: "fresh"}, time.Now())
 	c.save("k", providers.Credential{Username: "stale"}, before)
@@ -109,7 +109,7 @@ func TestCredentialCache_lateAnswer_doesNotReplaceFresh(t *testing.T) {
 
 func TestCredentialCache_bounded(t *testing.T) {
 	t.Parallel()
-	c := newCredentialCache(time.Minute)
+	c := newCredentialCache(time.Minute, nil)
 	for n := range maxCredentials + 10 {
 		c.save(strings.Repeat("k", n%7)+string(rune(n)), providers.Credential{}, time.Now())
 	}
@@ -118,10 +118,10 @@ func TestCredentialCache_bounded(t *testing.T) {
 
 func TestCredentialCache_key_holdsNoSecret(t *testing.T) {
 	t.Parallel()
-	c := newCredentialCache(time.Minute)
+	c := newCredentialCache(time.Minute, nil)
 	r := providers.CredentialRequest{Stored: &providers.StoredCredential{Username: "user", Secret: "planted-secret"}}
 	require.NotContains(t, c.keyOf(r), "planted")
-	require.NotEqual(t, newCredentialCache(time.Minute).keyOf(r), c.keyOf(r))
+	require.NotEqual(t, newCredentialCache(time.Minute, nil).keyOf(r), c.keyOf(r))
 	moved := providers.CredentialRequest{Stored: &providers.StoredCredential{Username: "userplanted", Secret: "-secret"}}
 	require.NotEqual(t, c.keyOf(r), c.keyOf(moved))
 }

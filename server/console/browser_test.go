@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,7 +54,7 @@ func newChromium(t *testing.T, base string) *chromium {
 		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(time.Minute))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 15*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -251,6 +254,8 @@ func TestBrowser_everyPage(t *testing.T) {
 	require.NoError(t, err)
 	b.aDay(t)
 	b.aThousand(t)
+	_, err = b.REST(t, "many/service-0007").DeleteRepository(t.Context(), "many/service-0007", nil)
+	require.NoError(t, err)
 	w := b.chromium(t)
 	w.as(looks[0])
 	w.open("/console/link/" + b.link(t, time.Minute))
@@ -261,7 +266,7 @@ func TestBrowser_everyPage(t *testing.T) {
 	for _, l := range looks {
 		w.as(l)
 		for name, path := range map[string]string{
-			"overview": "/console/", "repositories": "/console/repositories?sort=lag", "repository": one, "compare": one + "/compare", "credential": one + "/credential", "upstream": one + "/upstream", "credentials": "/console/credentials?org=local", "hosts": "/console/hosts",
+			"overview": "/console/", "repositories": "/console/repositories?sort=lag", "repository": one, "compare": one + "/compare", "credential": one + "/credential", "upstream": one + "/upstream", "credentials": "/console/credentials?org=local", "hosts": "/console/hosts", "trash": "/console/trash?org=local",
 			"deliveries": "/console/deliveries", "audit": "/console/audit?org=local", "organisations": "/console/organisations?org=local", "sign-in": "/console/sign-in",
 		} {
 			w.open(path)
@@ -324,6 +329,7 @@ func TestBrowser_actions(t *testing.T) {
 	w.keep("bulk-light")
 	click("main form button")
 	said("Done for 1 of 1")
+	w.run(chromedp.WaitVisible("body.streaming", chromedp.ByQuery)) // what happens arrives
 	w.calm("actions")
 
 	// A session that has ended leads to the page to sign in, and changes nothing.
@@ -340,6 +346,45 @@ func TestBrowser_actions(t *testing.T) {
 	for _, action := range []string{"sync.request", "rewrite.dismiss", "rewrite.approve", "rewrite.restore", "settings.update", "console.sign_in"} {
 		require.Contains(t, b.actions(t, "local"), "mo"+script+" "+action+" ok")
 	}
+
+	// Behind a proxy that holds the stream back the page asks, and says what happened, too.
+	w.base = b.holdingBack(t)
+	w.open("/console/link/" + b.link(t, time.Minute))
+	w.run(chromedp.Click("main button", chromedp.ByQuery), chromedp.WaitVisible(".tiles", chromedp.ByQuery))
+	w.open(one)
+	_, err = b.REST(t, widget).PauseRepository(t.Context(), widget)
+	require.NoError(t, err)
+	said("a person has the upstream left alone")
+	w.run(chromedp.WaitVisible("body:not(.streaming)", chromedp.ByQuery))
+	w.calm("held back")
+}
+
+// holdingBack is the address of a proxy that passes the head of the event stream on, and
+// nothing of its body.
+func (b *bench) holdingBack(t *testing.T) string {
+	t.Helper()
+	target, err := url.Parse(b.URL)
+	require.NoError(t, err)
+	forward := httputil.NewSingleHostReverseProxy(target)
+	over := make(chan struct{})
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/console/stream" {
+			forward.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-over:
+		}
+	}))
+	t.Cleanup(func() {
+		close(over) // the browser, which ends later, would keep it open
+		proxy.Close()
+	})
+	return proxy.URL
 }
 
 func TestBrowser_withoutJavaScript(t *testing.T) {

@@ -3,7 +3,6 @@
 package console_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,6 +29,7 @@ import (
 type ward struct {
 	*bench
 	gitea *giteatest.Server
+	robot *giteatest.Robot // whose tokens open the mirrors
 	*chromium
 	git *servertest.Client // in no repository
 	now *testing.T
@@ -44,30 +44,12 @@ func (w *ward) call(method, path, body string) []byte {
 	return answer
 }
 
-// robot is an account at Gitea whose tokens can be revoked, as a person does it.
-func (w *ward) robot(method, path, body string) []byte {
-	w.now.Helper()
-	r, err := http.NewRequestWithContext(w.now.Context(), method, w.gitea.URL()+"/api/v1/users/robot/tokens"+path, strings.NewReader(body))
-	require.NoError(w.now, err)
-	r.SetBasicAuth("robot", "robots-own-pass-1")
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
-	require.NoError(w.now, err)
-	defer func() { _ = resp.Body.Close() }()
-	var b bytes.Buffer
-	_, err = b.ReadFrom(resp.Body)
-	require.NoError(w.now, err)
-	require.Less(w.now, resp.StatusCode, 300, b.String())
-	return b.Bytes()
-}
-
+// mint makes a token of the robot's.
 func (w *ward) mint(name string) string {
 	w.now.Helper()
-	var token struct {
-		SHA1 string `json:"sha1"`
-	}
-	require.NoError(w.now, json.Unmarshal(w.robot(http.MethodPost, "", fmt.Sprintf(`{"name":%q,"scopes":["write:repository","read:user"]}`, name)), &token))
-	return token.SHA1
+	token, err := w.robot.Mint(w.now.Context(), name)
+	require.NoError(w.now, err)
+	return token
 }
 
 // at runs git in a repository of Gitea, without its hooks.
@@ -151,7 +133,8 @@ func TestTenBrokenMirrors(t *testing.T) {
 	})}
 	b.store = servertest.Store(t, b.Dir)
 	w := &ward{bench: b, gitea: g, now: t, git: b.ClientWith(t, "")}
-	w.call(http.MethodPost, "/admin/users", `{"username":"robot","email":"robot@example.test","password":"robots-own-pass-1","must_change_password":false}`)
+	w.robot, err = g.NewRobot(t.Context(), "robot")
+	require.NoError(t, err)
 	token := w.mint("all")
 
 	for _, name := range []string{"deleted", "renamed", "archived", "hookless", "conflict", "full", "locked", "paused", "diverged", "emptied"} {
@@ -180,13 +163,13 @@ func TestTenBrokenMirrors(t *testing.T) {
 		return all
 	}
 	require.Eventually(t, func() bool { return len(hooks()) == 1 }, time.Minute, 200*time.Millisecond, "the server registers its webhook")
-	w.robot(http.MethodDelete, "/one", "")
+	require.NoError(t, w.robot.Revoke(t.Context(), "one"))
 	w.call(http.MethodDelete, "/repos/"+giteatest.User+"/deleted", "")
 	w.call(http.MethodPatch, "/repos/"+giteatest.User+"/renamed", `{"name":"renamed-there"}`)
 	w.call(http.MethodPatch, "/repos/"+giteatest.User+"/archived", `{"archived":true}`)
 	w.call(http.MethodDelete, fmt.Sprintf("/repos/%s/hookless/hooks/%d", giteatest.User, hooks()[0].ID), "")
 	down.Store(true)
-	for i := range 12 {
+	for i := range 8 {
 		w.at("emptied", "update-ref", "-d", fmt.Sprintf("refs/heads/topic-%02d", i))
 	}
 	w.at("conflict", "update-ref", "-d", "refs/heads/topic")
@@ -195,9 +178,16 @@ func TestTenBrokenMirrors(t *testing.T) {
 	w.at("diverged", "update-ref", "refs/heads/main", root)
 	_, err = b.REST(t, "paused").PauseRepository(t.Context(), "paused")
 	require.NoError(t, err)
-	for _, name := range []string{"emptied", "revoked", "deleted", "renamed", "archived", "away", "conflict", "diverged"} {
+	for _, name := range []string{"revoked", "deleted", "renamed", "archived", "away", "conflict", "diverged"} {
 		w.Pull(t, name)
 	}
+	// It loses more each time that it is asked: the listings do not agree, and the next
+	// look by itself is many minutes away.
+	for i := range 4 {
+		require.Error(t, w.Sync(t, "emptied"))
+		w.at("emptied", "update-ref", "-d", fmt.Sprintf("refs/heads/topic-%02d", 8+i))
+	}
+	require.Error(t, w.Sync(t, "emptied"))
 	held := time.Now()
 
 	// A person comes.
@@ -313,7 +303,7 @@ func TestTenBrokenMirrors(t *testing.T) {
 	w.mended("locked", "ready: confirmed")
 
 	// Most branches vanished at once: the loss is looked at, and taken over.
-	w.find("emptied", "state=held", "lists 12 of")
+	w.find("emptied", "state=held", "the upstream lacks 12 now")
 	w.press("Compare the refs")
 	w.says("only here")
 	w.keep("ten-emptied-compared")
@@ -322,7 +312,10 @@ func TestTenBrokenMirrors(t *testing.T) {
 	w.press("Sync, and take the loss over")
 	w.says("A sync was asked for")
 	w.mended("emptied", "ready: confirmed")
-	require.Len(t, b.Refs(t, "emptied"), 1)
+	require.Contains(t, b.Refs(t, "emptied"), "refs/heads/main")
+	for i := range 12 {
+		require.NotContains(t, b.Refs(t, "emptied"), fmt.Sprintf("refs/heads/topic-%02d", i))
+	}
 
 	// Nothing waits for anybody.
 	w.open("/console/")

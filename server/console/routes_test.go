@@ -180,15 +180,24 @@ func (w *browser) lines(ctx context.Context) <-chan string {
 
 func next(t *testing.T, lines <-chan string) string {
 	t.Helper()
-	select {
-	case line, ok := <-lines:
-		if !ok {
-			return "end of the stream"
+	after := time.After(time.Minute)
+	for beat := false; ; {
+		select {
+		case line, ok := <-lines:
+			switch {
+			case !ok:
+				return "end of the stream"
+			case line == "event: beat":
+				beat = true
+			case beat:
+				beat = false // its data
+			default:
+				return line
+			}
+		case <-after:
+			require.FailNow(t, "the stream says nothing")
+			return ""
 		}
-		return line
-	case <-time.After(30 * time.Second):
-		require.FailNow(t, "the stream says nothing")
-		return ""
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 const (
 	// streamLook is how often a stream looks for events, and whether its session is good.
 	streamLook = time.Second
-	// streamBeat is how long a stream is silent at most, so that proxies know that it lives.
+	// streamBeat is how long a stream is silent at most, so that proxies know that it
+	// lives, and pages that no proxy holds it back: console.js waits a little longer.
 	streamBeat = 15 * time.Second
 	// streamBatch is how many events one look takes.
 	streamBatch = 100
@@ -27,6 +28,9 @@ const (
 	// that get none ask every few seconds instead.
 	maxStreams, maxStreamsEach = 256, 8
 )
+
+// beat is an event that says nothing but that the stream gets through.
+const beat = "event: beat\ndata: {}\n\n"
 
 // streams counts those that are open, by session.
 type streams struct {
@@ -90,7 +94,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request, s *session) err
 
 // follow sends events until the page, the session or the server ends.
 func (c *Console) follow(r *http.Request, s *session, after int64, send func(string) error) error {
-	if err := send("retry: 5000\n\n"); err != nil {
+	if err := send("retry: 5000\n" + beat); err != nil {
 		return err
 	}
 	silent := c.Clock.Now()
@@ -121,7 +125,7 @@ func (c *Console) follow(r *http.Request, s *session, after int64, send func(str
 			}
 			fmt.Fprintf(&text, "event: change\ndata: %s\n\n", data)
 		case now.Sub(silent) >= streamBeat:
-			text.WriteString(": still here\n\n")
+			text.WriteString(beat)
 		default:
 			continue
 		}

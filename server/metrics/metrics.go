@@ -66,6 +66,7 @@ type Metrics struct {
 	taskTime     *prometheus.HistogramVec
 	writeWait    prometheus.Histogram
 	writeTime    prometheus.Histogram
+	caches       *prometheus.CounterVec
 }
 
 var _ engine.Observer = (*Metrics)(nil)
@@ -131,6 +132,7 @@ func (m *Metrics) registerRest() {
 	m.deliveryTime = m.single("webhook_attempt_duration_seconds", "How long attempts to deliver outbound webhooks took.", quick)
 	m.tasks = m.counter("maintenance_tasks_total", "Maintenance of repositories, by task and result.", "task", "result")
 	m.taskTime = m.histogram("maintenance_task_duration_seconds", "How long maintenance took.", long, "task")
+	m.caches = m.counter("cache_lookups_total", "Looks into the caches of the server, by what they found: hit, miss.", "cache", "result")
 	m.writeWait = m.single("store_write_wait_seconds", "How long write transactions waited for the writer of the database.", quick)
 	m.writeTime = m.single("store_write_duration_seconds", "How long write transactions held the writer of the database.", quick)
 }
@@ -281,4 +283,13 @@ func buildInfo(version, gitVersion string) prometheus.Collector {
 	})
 	g.Set(1)
 	return g
+}
+
+// Cached implements [engine.Observer].
+func (m *Metrics) Cached(c engine.Cache, found bool) {
+	result := "miss"
+	if found {
+		result = "hit"
+	}
+	m.caches.WithLabelValues(string(c), result).Inc()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/engine"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/limit"
@@ -47,6 +48,7 @@ func (o overview) Totals(context.Context) (core.Totals, error) {
 	return core.Totals{
 		Organisations: 2, Local: 3, Undispatched: 4, Deliveries: 5, Unfinished: 1, OldestUnfinished: now().Add(-time.Minute),
 		Webhooks: 7, FailingWebhooks: 2, Inbound: map[core.InboundState]int{core.InboundActive: 6}, Held: 8,
+		Credentials: 3, FailingCredentials: 1, FirstExpiry: now().Add(time.Hour),
 	}, o.err
 }
 
@@ -82,6 +84,7 @@ func full(t *testing.T, o metrics.Options, s overview, hosts []schedule.HostLoad
 	m.Delivered(events.Try{Status: 503, Took: time.Second})
 	m.Maintained(maintain.TaskPackRefs, time.Second, errors.New("no"))
 	m.StoreWrote(0, time.Millisecond)
+	m.Cached(engine.CacheKeys, true)
 	m.Request(&middleware.Exchange{ResponseWriter: httptest.NewRecorder(), Route: "/api/repos"}, httptest.NewRequest("BREW", "/api/repos", nil), time.Second)
 	return m
 }

@@ -70,6 +70,8 @@ func (m *Metrics) Watch(s Sources) {
 		{"webhook_deliveries_waiting", "Deliveries of outbound webhooks that wait for an attempt.", nil},
 		{"webhooks", "Outbound webhooks that are active, by state: ok, failing.", []string{"state"}},
 		{"inbound_webhooks", "Registrations of webhooks at hosts, by state.", []string{"state"}},
+		{"shared_credentials", "Credentials that repositories of an organisation share, by state: ok, failing (the host refused it when it was last asked).", []string{"state"}},
+		{"shared_credential_expiry_seconds", "For how long the shared credential is still good that expires first, as the hosts say; negative if it has expired, missing if no host says.", nil},
 		{"unfinished_writes", "Writes and syncs whose outcome is not settled.", nil},
 		{"unfinished_write_oldest_seconds", "How long ago the oldest of them began; 0 if there is none.", nil},
 		{"held_refs", "Refs that wait for a decision about a rewrite at the upstream.", nil},
@@ -173,6 +175,11 @@ func (c *state) stored(ctx context.Context, out *output) error {
 	out.gauge("webhooks", float64(totals.FailingWebhooks), "failing")
 	for _, s := range []core.InboundState{core.InboundNone, core.InboundActive, core.InboundFailing} {
 		out.gauge("inbound_webhooks", float64(totals.Inbound[s]), string(s))
+	}
+	out.gauge("shared_credentials", float64(totals.Credentials-totals.FailingCredentials), "ok")
+	out.gauge("shared_credentials", float64(totals.FailingCredentials), "failing")
+	if !totals.FirstExpiry.IsZero() {
+		out.gauge("shared_credential_expiry_seconds", totals.FirstExpiry.Sub(c.clock.Now()).Seconds())
 	}
 	out.gauge("unfinished_writes", float64(totals.Unfinished))
 	oldest := 0.0

@@ -21,6 +21,9 @@ import (
 type Options struct {
 	MaxProcesses int           // over all repositories; default 16
 	Idle         time.Duration // a process that is not used for so long ends; default one minute
+	// Looked is called for each query: whether an idle process was there for it. Nil:
+	// nothing is. It must not wait.
+	Looked func(found bool)
 }
 
 // maxUses is how many queries one process answers. Revisions such as
@@ -42,6 +45,7 @@ type Pool struct {
 	git  *git.Git
 	max  int
 	keep time.Duration
+	look func(found bool)
 	busy chan struct{} // one token for each process that is lent
 	ctx  context.Context
 	stop context.CancelFunc
@@ -61,8 +65,11 @@ func NewPool(g *git.Git, o Options) *Pool {
 	if o.Idle <= 0 {
 		o.Idle = time.Minute
 	}
+	if o.Looked == nil {
+		o.Looked = func(bool) {}
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Pool{git: g, max: o.MaxProcesses, keep: o.Idle, busy: make(chan struct{}, o.MaxProcesses), ended: map[string]int{}, ctx: ctx, stop: stop}
+	return &Pool{git: g, max: o.MaxProcesses, keep: o.Idle, look: o.Looked, busy: make(chan struct{}, o.MaxProcesses), ended: map[string]int{}, ctx: ctx, stop: stop}
 }
 
 // Info returns type and size of objects by their names: ids, full ref names
@@ -211,6 +218,7 @@ func (p *Pool) take(dir string) (c *process, used bool, err error) {
 	for _, v := range victims {
 		_ = v.end() // it was idle: nobody waits for what it has to say
 	}
+	p.look(c != nil)
 	if c != nil {
 		return c, true, nil
 	}

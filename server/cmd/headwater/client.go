@@ -244,6 +244,9 @@ func (c *client) explain(err error, doing string) error {
 		next = "check --org and --key: the server must know the public key (headwater org key list)"
 	case http.StatusForbidden:
 		next = "use a key whose organisation owns the repository"
+		if strings.Contains(e.Message, "headwater ") {
+			next = "run the command that the message names"
+		}
 	case http.StatusNotFound:
 		next = "see what exists: " + listOf(e)
 	case http.StatusConflict:

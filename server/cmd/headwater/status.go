@@ -30,14 +30,22 @@ type statusReport struct {
 	// of the operator's own; then NoServer says which.
 	Server   *server.Status `json:"server"`
 	NoServer string         `json:"no_server,omitempty"`
-	Totals   statusTotals   `json:"totals"`
-	States   map[string]int `json:"states"` // repositories by [core.RepositoryState]
+	// ReadOnly is why and since when the server takes no writes, null if it does.
+	ReadOnly *statusReadOnly `json:"read_only"`
+	Totals   statusTotals    `json:"totals"`
+	States   map[string]int  `json:"states"` // repositories by [core.RepositoryState]
 	// Upstreams are mirrors by what became of their upstream, without those where it works.
 	Upstreams map[string]int `json:"upstreams"`
 	Failing   map[string]int `json:"failing"`
 	Mirrors   int            `json:"mirrors"`
 	Recent    int            `json:"confirmed_within_15m"` // mirrors
 	Worst     []statusMirror `json:"worst"`                // the oldest copies first
+}
+
+// statusReadOnly is [core.ReadOnlyMode] for the report.
+type statusReadOnly struct {
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // statusTotals is [core.Totals] for the report.
@@ -146,6 +154,13 @@ func (p *statusReport) read(ctx context.Context, s core.Store, now time.Time, wo
 	if err != nil {
 		return err
 	}
+	mode, err := s.ReadOnly(ctx)
+	if err != nil {
+		return err
+	}
+	if mode.On() {
+		p.ReadOnly = &statusReadOnly{mode.Since, mode.Reason}
+	}
 	p.Totals = statusTotals{
 		Organisations: t.Organisations, Deliveries: t.Deliveries, Undispatched: t.Undispatched, Unfinished: t.Unfinished,
 		FailingWebhooks: t.FailingWebhooks, Held: t.Held,
@@ -199,6 +214,13 @@ func observed(m statusMirror) time.Time {
 func (p *statusReport) print(out io.Writer, now time.Time) error {
 	t := newTable(out)
 	p.printServer(t, now)
+	if m := p.ReadOnly; m != nil {
+		reason := ""
+		if m.Reason != "" {
+			reason = ": " + m.Reason
+		}
+		fmt.Fprintf(t, "read-only\tsince %s%s; end it: headwater read-only off\n", m.Since.UTC().Format(time.RFC3339), reason)
+	}
 	fmt.Fprintf(t, "repositories\t%s\n", counts(p.States))
 	if len(p.Failing) > 0 {
 		fmt.Fprintf(t, "failing\t%s; see: headwater repo list --state failing\n", counts(p.Failing))

@@ -46,6 +46,7 @@ func TestStatus_print(t *testing.T) {
 	var out strings.Builder
 	p := statusReport{
 		NoServer: "no server is running on this data directory",
+		ReadOnly: &statusReadOnly{Since: now, Reason: "the disk is replaced"},
 		States:   map[string]int{"ready": 40, "failing": 2, "pending": 0}, Failing: map[string]int{"auth": 2}, Mirrors: 42, Recent: 39,
 		Upstreams: map[string]int{"revoked": 1},
 		Totals:    statusTotals{Deliveries: 3, Unfinished: 1, OldestUnfinished: at(90 * time.Minute)},
@@ -53,6 +54,7 @@ func TestStatus_print(t *testing.T) {
 	}
 	require.NoError(t, p.print(&out, now))
 	require.Equal(t, `server        no server is running on this data directory
+read-only     since 2026-11-30T12:00:00Z: the disk is replaced; end it: headwater read-only off
 repositories  40 ready, 2 failing
 failing       2 auth; see: headwater repo list --state failing
 upstreams     1 revoked

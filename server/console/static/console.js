@@ -71,32 +71,41 @@
   }
 
   // What happens comes as a stream of server-sent events, each of which has the page fetch
-  // anew what it shows, at most once a second. Where there is no stream, as behind a proxy
-  // that holds it back, the page asks every ten seconds. A page that nobody looks at does
-  // neither.
-  let source = null, due = false;
+  // anew what it shows, at most once a second. Where there is no stream, or nothing of it
+  // arrives, as behind a proxy that holds it back, the page asks every ten seconds. A page
+  // that nobody looks at does neither.
+  const beats = 25000; // the server sends something every 15 seconds
+  let source = null, due = false, last = -Infinity;
   const visible = () => document.visibilityState === 'visible';
   function changed() {
     if (due || !visible()) return;
     due = true;
     setTimeout(() => { due = false; document.body.dispatchEvent(new CustomEvent('changed')); }, 1000);
   }
+  function arrived() {
+    last = performance.now();
+    document.body.classList.add('streaming');
+  }
+  function lost() {
+    last = -Infinity;
+    document.body.classList.remove('streaming');
+  }
   function listen() {
     const url = document.body.dataset.stream;
     if (!url || !window.EventSource || source || !visible()) return;
     source = new EventSource(url);
-    source.addEventListener('open', () => document.body.classList.add('streaming'));
-    source.addEventListener('change', changed);
+    source.addEventListener('beat', arrived);
+    source.addEventListener('change', () => { arrived(); changed(); });
     source.addEventListener('end', () => location.reload()); // to the page to sign in
     source.addEventListener('error', () => {
-      document.body.classList.remove('streaming');
+      lost();
       if (source.readyState === EventSource.CLOSED) { source = null; setTimeout(listen, 30000); }
     });
   }
   function hush() {
     if (source) source.close();
     source = null;
-    document.body.classList.remove('streaming');
+    lost();
   }
 
   function all() { return [...document.querySelectorAll('figure[data-plot]')]; }
@@ -105,7 +114,7 @@
     listen();
     document.addEventListener('visibilitychange', () => { if (visible()) { listen(); changed(); } else hush(); });
     addEventListener('pagehide', hush);
-    setInterval(() => { if (!document.body.classList.contains('streaming')) changed(); }, 10000);
+    setInterval(() => { if (performance.now() - last > beats) { lost(); changed(); } }, 10000);
     setInterval(changed, 30000); // ages grow, even where nothing happens
     setInterval(() => { if (document.visibilityState === 'visible') all().forEach(refresh); }, 60000);
     const redraw = () => { for (const figure of all()) if (figure.plot) draw(figure, figure.plot); };
