@@ -13,6 +13,7 @@ const (
 	LFSUnset    LFSMode = ""
 	LFSOff      LFSMode = "off"       // nothing of LFS is served
 	LFSOnDemand LFSMode = "on-demand" // an upstream's objects are fetched when they are asked for
+	LFSMirror   LFSMode = "mirror"    // an upstream's objects are fetched when a sync has brought their pointers
 )
 
 // LFSObject says that a repository has an LFS object: its bytes were proven by

@@ -136,9 +136,9 @@ func (s Settings) Validate() error {
 		}
 	}
 	switch s.LFS {
-	case LFSUnset, LFSOff, LFSOnDemand:
+	case LFSUnset, LFSOff, LFSOnDemand, LFSMirror:
 	default:
-		return Errorf(KindInvalid, "lfs: the mode %q is unknown; use %q or %q", s.LFS, LFSOnDemand, LFSOff)
+		return Errorf(KindInvalid, "lfs: the mode %q is unknown; use %q, %q or %q", s.LFS, LFSOnDemand, LFSMirror, LFSOff)
 	}
 	if s.RetentionBytes < 0 || s.EphemeralQuota < 0 {
 		return Errorf(KindInvalid, "retention_bytes and ephemeral_quota must not be negative")

@@ -45,6 +45,9 @@ func CheckSettings(r core.Repository, s core.Settings) error {
 	if r.Upstream == nil && (s.Poll != "" || s.Demand() != (core.Demand{}) || len(s.Include)+len(s.Exclude) > 0 || s.PullRequests) {
 		return core.Errorf(core.KindInvalid, "poll, max_staleness, freshness, include, exclude and pull_requests are for repositories with an upstream")
 	}
+	if r.Upstream == nil && s.LFS == core.LFSMirror {
+		return core.Errorf(core.KindInvalid, "lfs: %q is for repositories with an upstream; a local one has its objects here in any case", core.LFSMirror)
+	}
 	if _, err := fsck.CheckTolerated(s.Tolerate); err != nil {
 		return err
 	}
