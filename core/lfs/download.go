@@ -277,7 +277,7 @@ func (s *Service) pullOnce(ctx context.Context, up Upstream, t Transfer, p Point
 		f.draft = d
 		close(f.begun)
 	}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{f.draft}, sent{body}, make([]byte, copyBuffer)); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f.draft}, sent{body, s.o.Failure}, make([]byte, copyBuffer)); err != nil {
 		return err
 	}
 	if f.draft.written < p.Size {
@@ -287,12 +287,22 @@ func (s *Service) pullOnce(ctx context.Context, up Upstream, t Transfer, p Point
 }
 
 // sent is what an upstream sends. That it breaks off is not this server's fault.
-type sent struct{ body io.Reader }
+type sent struct {
+	body    io.Reader
+	failure func(op string, err error) error
+}
 
-// Read says of an error that has no kind that the upstream cannot be reached.
+// Read gives an error the kind of its class; of one that has none it says that the upstream
+// cannot be reached.
 func (r sent) Read(p []byte) (int, error) {
 	n, err := r.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && core.KindOf(err) == core.KindInternal {
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
+	}
+	if core.KindOf(err) == core.KindInternal {
+		err = r.failure("fetch an LFS object", err)
+	}
+	if core.KindOf(err) == core.KindInternal {
 		err = &core.Error{Kind: core.KindUpstreamUnavailable, Message: "the upstream broke off in the middle of an LFS object", Err: err}
 	}
 	return n, err

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -128,6 +129,7 @@ type double struct {
 	refuse  map[OID]error       // of a batch
 	wrong   map[OID][]byte      // is sent in place of the object
 	cutAt   int                 // bytes after which the first get breaks off
+	spoiled error               // ends each get after half of the object
 	gate    chan struct{}       // a get sends the second half when it is closed
 	putFail func(try int) error // of a put
 	puts    int
@@ -171,6 +173,9 @@ func (d *double) Get(ctx context.Context, t Transfer, offset int64) (io.ReadClos
 	content = content[min(int(offset), len(content)):]
 	if d.cutAt > 0 && d.gets == 1 {
 		return io.NopCloser(io.MultiReader(bytes.NewReader(content[:d.cutAt]), brokenReader{})), nil
+	}
+	if d.spoiled != nil {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(content[:len(content)/2]), iotest.ErrReader(d.spoiled))), nil
 	}
 	if d.gate == nil {
 		return io.NopCloser(bytes.NewReader(content)), nil

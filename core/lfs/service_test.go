@@ -472,3 +472,27 @@ func TestService_Locks_pages(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, one, 1)
 }
+
+// TestService_classOfBreak has the bytes of an object end with an error of a class: the
+// class decides what is said and whether the object is asked for again.
+func TestService_classOfBreak(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	content, p := someObject(77, 5000)
+	b.up.objects[p.OID] = content
+	spoiled := errors.New("the host sends more than its bytes")
+	b.up.spoiled = spoiled
+	require.NoError(t, b.Close())
+	b.o.Failure = func(op string, err error) error {
+		if errors.Is(err, spoiled) {
+			return &core.Error{Kind: core.KindUpstreamRejected, Op: op, Message: "what the host sends is damaged", Err: err}
+		}
+		return err
+	}
+	b.open()
+	err := b.Fetch(t.Context(), b.copy, p)
+	requireKind(t, core.KindUpstreamRejected, err)
+	require.Contains(t, err.Error(), "is damaged")
+	require.Equal(t, 1, b.up.gets, "it would be damaged again")
+	require.Empty(t, b.incoming())
+}

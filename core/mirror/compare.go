@@ -43,6 +43,9 @@ func (m *Mirror) compare(ctx context.Context, r core.Repository, l *listing, sta
 		return comparison{}, err
 	}
 	maps.DeleteFunc(held, func(_ string, row core.Rewrite) bool { return !l.scope.rules.Keeps(row) })
+	if err := m.dropArrived(ctx, r, held); err != nil {
+		return comparison{}, err
+	}
 	refs, err := m.known(ctx, r.ID)
 	if err != nil {
 		return comparison{}, err

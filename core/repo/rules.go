@@ -100,6 +100,9 @@ func (r *Repos) Tolerated(ctx context.Context, repoID string) ([]string, error) 
 // Keeps reports whether the rules as they are now keep the ref of a held, frozen
 // or dismissed rewrite where it is: a policy may have been lifted or changed since.
 func (r Rules) Keeps(row core.Rewrite) bool {
+	if row.AwaitsLFS {
+		return r.HoldsLFS()
+	}
 	switch r.Action(row.Ref) {
 	case core.RefHold:
 		return row.State == core.RewriteHeld || row.State == core.RewriteDismissed
@@ -107,6 +110,11 @@ func (r Rules) Keeps(row core.Rewrite) bool {
 		return row.State == core.RewriteFrozen || row.State == core.RewriteDismissed
 	}
 	return false
+}
+
+// HoldsLFS reports whether refs follow only when their LFS objects are here.
+func (r Rules) HoldsLFS() bool {
+	return r.synced && r.settings.LFS == core.LFSMirror && r.settings.LFSPolicy == core.LFSHold
 }
 
 // NamesOthers reports whether a pattern is about refs beside branches and tags:

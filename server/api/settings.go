@@ -43,7 +43,8 @@ type settingsView struct {
 	EphemeralTTL   duration             `json:"ephemeral_ttl"`
 	EphemeralQuota int                  `json:"ephemeral_quota"`
 	StrictWants    bool                 `json:"strict_wants"` // objects by id only if a ref leads to them
-	LFS            core.LFSMode         `json:"lfs"`          // "off", "on-demand", or "", which is on-demand
+	LFSPolicy      core.LFSPolicy       `json:"lfs_policy"`   // "follow", "hold", or "", which is follow
+	LFS            core.LFSMode         `json:"lfs"`          // "off", "on-demand", "mirror", or "", which is on-demand
 }
 
 // refPolicyView says what becomes of refs that the upstream rewrites or deletes.
@@ -90,7 +91,7 @@ func viewSettings(s core.Settings) settingsView {
 		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: policies,
 		Retention: duration(s.Retention), RetentionBytes: s.RetentionBytes, Include: orEmpty(s.Include), Exclude: orEmpty(s.Exclude),
 		PullRequests: s.PullRequests, Tolerate: orEmpty(s.Tolerate), EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
-		StrictWants: s.StrictWants, LFS: s.LFS,
+		StrictWants: s.StrictWants, LFS: s.LFS, LFSPolicy: s.LFSPolicy,
 	}
 }
 
@@ -103,7 +104,7 @@ func (v settingsView) settings() core.Settings {
 		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: policies,
 		Retention: time.Duration(v.Retention), RetentionBytes: v.RetentionBytes, Include: v.Include, Exclude: v.Exclude,
 		PullRequests: v.PullRequests, Tolerate: v.Tolerate, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
-		StrictWants: v.StrictWants, LFS: v.LFS,
+		StrictWants: v.StrictWants, LFS: v.LFS, LFSPolicy: v.LFSPolicy,
 	}
 }
 

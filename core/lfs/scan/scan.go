@@ -160,6 +160,19 @@ func (s *Scanner) New(ctx context.Context, dir string, tips, known []core.Object
 	if err != nil || !uses {
 		return uses, err
 	}
+	return true, s.walk(ctx, dir, tips, known, found)
+}
+
+// All is [Scanner.New] for all that can be reached from tips, without [Scanner.Uses].
+func (s *Scanner) All(ctx context.Context, dir string, tips []core.ObjectID, found func([]Found) error) error {
+	if len(tips) == 0 {
+		return nil
+	}
+	return s.walk(ctx, dir, tips, nil, found)
+}
+
+// walk calls found with the pointers of what can be reached from tips and not from known.
+func (s *Scanner) walk(ctx context.Context, dir string, tips, known []core.ObjectID, found func([]Found) error) error {
 	var in strings.Builder
 	for _, tip := range tips {
 		in.WriteString(string(tip) + "\n")
@@ -180,7 +193,7 @@ func (s *Scanner) New(ctx context.Context, dir string, tips, known []core.Object
 		},
 	})
 	if err != nil {
-		return true, err
+		return err
 	}
 	defer out.Close() //nolint:errcheck // read to its end, or of no use
 	r := s.reading(ctx, dir, found)
@@ -189,19 +202,19 @@ func (s *Scanner) New(ctx context.Context, dir string, tips, known []core.Object
 		line, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) {
 			if err := out.Wait(); err != nil {
-				return true, err
+				return err
 			}
-			return true, r.flush()
+			return r.flush()
 		}
 		if err != nil {
-			return true, err
+			return err
 		}
 		id, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		if !ok {
 			continue // a tag of a blob: no file
 		}
 		if err := r.add(core.ObjectID(id), path); err != nil {
-			return true, err
+			return err
 		}
 	}
 }
