@@ -13,6 +13,18 @@ const (
 	LFSUnset    LFSMode = ""
 	LFSOff      LFSMode = "off"       // nothing of LFS is served
 	LFSOnDemand LFSMode = "on-demand" // an upstream's objects are fetched when they are asked for
+	LFSMirror   LFSMode = "mirror"    // an upstream's objects are fetched when a sync has brought their pointers
+)
+
+// LFSPolicy says when a ref that the upstream has moved follows. The empty one is
+// [LFSFollow].
+type LFSPolicy string
+
+// The policies of LFS.
+const (
+	LFSPolicyUnset LFSPolicy = ""
+	LFSFollow      LFSPolicy = "follow" // at once; its objects come after it
+	LFSHold        LFSPolicy = "hold"   // when the objects of its tree are here, or the host does not have them
 )
 
 // LFSObject says that a repository has an LFS object: its bytes were proven by

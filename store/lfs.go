@@ -45,6 +45,9 @@ func (q *queries) AddLFSObjects(ctx context.Context, repoID string, objects []co
 			if err == nil {
 				_, err = tx.ExecContext(ctx, `DELETE FROM lfs_unused WHERE oid = $1`, o.OID)
 			}
+			if err == nil {
+				_, err = tx.ExecContext(ctx, `DELETE FROM lfs_pending WHERE repo_id = $1 AND oid = $2`, repoID, o.OID)
+			}
 			if err != nil {
 				return err
 			}

@@ -187,6 +187,16 @@ var repositoryOperations = []operation{
 		serve: (*server).listRuns,
 	},
 	{
+		id: "listPendingLFS", method: http.MethodGet, preferred: "/api/repos/{name}/lfs/pending", legacy: "/api/v1/repos/lfs/pending",
+		scope: access.GitRead, target: oneRepository,
+		doc: doc{tag: "repositories", summary: "List the LFS objects that a mirror has still to fetch",
+			text: "By id, with a path of each. With the setting `lfs = mirror`, objects are fetched once a sync has brought their pointers; " +
+				"what fails, or what the host says it does not have, stays here and is tried again."},
+		in:    input{query: []parameter{paramFailedOnly, paramCursor, paramLimit}},
+		out:   output{answers: done(pendingLFSList{})},
+		serve: (*server).listPendingLFS,
+	},
+	{
 		id: "ensure", method: http.MethodPost, preferred: "/api/repos/{name}/ensure", legacy: "/api/v1/repos/ensure",
 		scope: access.GitRead, target: oneRepository,
 		doc: doc{tag: "repositories", summary: "Wait until refs and objects are here",

@@ -53,6 +53,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
 		{"LFS", lfsTests},
+		{"LFS mirrors", lfsMirrorTests},
 		{"Overview", overviewTests},
 		{"Idempotency", idempotencyTests},
 		{"Console", consoleTests},
