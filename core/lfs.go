@@ -69,6 +69,11 @@ type LFSStore interface {
 	HasLFSObjects(ctx context.Context, repoID string, oids []string) ([]LFSObject, error)
 	// LFSObjects lists what a repository has, ids above after, in order.
 	LFSObjects(ctx context.Context, repoID, after string, limit int) ([]LFSObject, error)
+	// OldLFSObjects lists those that were added before a time, ids above after, in order.
+	OldLFSObjects(ctx context.Context, repoID string, before time.Time, after string, limit int) ([]LFSObject, error)
+	// TouchLFSObjects has those of the ids that the repository has count as added at a
+	// time, and returns them.
+	TouchLFSObjects(ctx context.Context, repoID string, oids []string, at time.Time) ([]string, error)
 	// CopyLFSObjects records that a repository has all that another one has.
 	CopyLFSObjects(ctx context.Context, from, to string, at time.Time) error
 	// DropLFSObjects takes objects away from a repository, at most those that were

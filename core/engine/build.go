@@ -143,6 +143,7 @@ type Engine struct {
 	lfs       *lfs.Service
 	lfsRemote *remote.Service
 	backlog   *backlog.Service
+	prune     *prune.Service
 	clock     core.Clock
 	log       hclog.Logger
 
@@ -282,9 +283,10 @@ func New(o Options) (*Engine, error) {
 	e.copies.Add("last commits of files", e.content)
 	e.copies.Add("folders in quarantine", e.purge.Quarantined(o.DataDir))
 	e.copies.Add("trash", e.purge.Deleted())
-	e.copies.Add("objects of LFS", prune.New(prune.Options{
+	e.prune = prune.New(prune.Options{
 		Store: o.Store, Objects: e.lfs, Scanner: scan.New(o.Git, e.objects), Git: o.Git, Path: e.repos.Path, Clock: o.Clock,
-	}))
+	})
+	e.copies.Add("objects of LFS", e.prune)
 	e.ephemeral = ephemeral.New(ephemeral.Options{
 		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
@@ -388,6 +390,7 @@ type Services struct {
 	Quotas    *quota.Service      // what organisations may use
 	Public    *publicread.Service // what is read without a token
 	LFS       *lfs.Service        // Git LFS
+	LFSPrune  *prune.Service      // objects of it that no ref needs
 	Readiness *Readiness          // whether requests can be served
 }
 
@@ -396,6 +399,6 @@ func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
 		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound, Sets: e.sets,
-		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, Public: e.public, LFS: e.lfs, Readiness: e.readiness,
+		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, Public: e.public, LFS: e.lfs, LFSPrune: e.prune, Readiness: e.readiness,
 	}
 }
