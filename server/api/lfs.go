@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/lfs/prune"
 )
 
 // lfsSyncView is what a mirror has still to fetch of LFS objects.
@@ -93,6 +94,57 @@ func (s *server) listPendingLFS(c *call) error {
 			view.Error = p.Class.Describe(p.Error)
 		}
 		answer.Objects = append(answer.Objects, view)
+	}
+	return c.answer(http.StatusOK, answer)
+}
+
+// LFSPrunes takes away what no ref needs. [*prune.Service] implements it; see there.
+type LFSPrunes interface {
+	Prune(ctx context.Context, repo core.Repository, dry bool) (prune.Pruned, error)
+}
+
+var _ LFSPrunes = (*prune.Service)(nil)
+
+// maxPrunedNamed is how many objects an answer names.
+const maxPrunedNamed = 1000
+
+// prunedLFSView is what a repository does not need of LFS.
+type prunedLFSView struct {
+	Count   int             `json:"count"`
+	Bytes   int64           `json:"bytes"`   // of all of them
+	Objects []lfsObjectView `json:"objects"` // of more than 1000, the first, by id
+}
+
+// lfsObjectView is an object of LFS.
+type lfsObjectView struct {
+	OID  string `json:"oid"`
+	Size int64  `json:"size"`
+}
+
+// pruneLFS takes objects away. With ?dry_run=true nothing is changed, and the answer
+// says what would be.
+func (s *server) pruneLFS(c *call) error {
+	if s.LFSPrunes == nil {
+		return core.Errorf(core.KindUnsupported, "prunes are not available on this server")
+	}
+	query := params{c.r.URL.Query()}
+	dry, err := query.flag("dry_run")
+	if err != nil {
+		return err
+	}
+	if err := s.Repositories.CheckReady(c.ctx(), c.repo); err != nil {
+		return err
+	}
+	p, err := s.LFSPrunes.Prune(c.ctx(), c.repo, dry)
+	if err != nil {
+		return err
+	}
+	if dry {
+		c.audited.Store(true) // there is nothing to record
+	}
+	answer := prunedLFSView{Count: len(p.Objects), Bytes: p.Bytes, Objects: []lfsObjectView{}}
+	for _, o := range p.Objects[:min(len(p.Objects), maxPrunedNamed)] {
+		answer.Objects = append(answer.Objects, lfsObjectView{OID: o.OID, Size: o.Size})
 	}
 	return c.answer(http.StatusOK, answer)
 }

@@ -197,6 +197,16 @@ var repositoryOperations = []operation{
 		serve: (*server).listPendingLFS,
 	},
 	{
+		id: "pruneLFS", method: http.MethodPost, preferred: "/api/repos/{name}/lfs/prune", legacy: "/api/v1/repos/lfs/prune",
+		scope: access.RepoWrite, target: oneRepository, audit: action{word: "lfs.prune"},
+		doc: doc{tag: "repositories", summary: "Take away the LFS objects that no ref needs",
+			text: "Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. " +
+				"`dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days."},
+		in:    input{query: []parameter{paramDryRun}},
+		out:   output{answers: done(prunedLFSView{}), errors: storeErrors},
+		serve: (*server).pruneLFS,
+	},
+	{
 		id: "ensure", method: http.MethodPost, preferred: "/api/repos/{name}/ensure", legacy: "/api/v1/repos/ensure",
 		scope: access.GitRead, target: oneRepository,
 		doc: doc{tag: "repositories", summary: "Wait until refs and objects are here",

@@ -1375,6 +1375,12 @@ type LastCommit struct {
 	Message string `json:"message"`
 }
 
+// LFSObject defines model for LfsObject.
+type LFSObject struct {
+	Oid  string `json:"oid"`
+	Size int64  `json:"size"`
+}
+
 // LFSRound defines model for LfsRound.
 type LFSRound struct {
 	Bytes     int64     `json:"bytes"`
@@ -1824,6 +1830,13 @@ type ProviderStatus struct {
 	// Stderr Last lines, secrets cut out.
 	Stderr []string `json:"stderr,omitempty"`
 	Type   string   `json:"type"`
+}
+
+// PrunedLFS defines model for PrunedLFS.
+type PrunedLFS struct {
+	Bytes   int64       `json:"bytes"`
+	Count   int         `json:"count"`
+	Objects []LFSObject `json:"objects"`
 }
 
 // PullUpstreamAnswer defines model for PullUpstreamAnswer.
@@ -3203,6 +3216,12 @@ type ListPendingLFSParams struct {
 	Limit *QueryLimit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// PruneLFSParams defines parameters for PruneLFS.
+type PruneLFSParams struct {
+	// DryRun Change nothing; show what would be done.
+	DryRun *QueryDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
 // PreviewMergeParams defines parameters for PreviewMerge.
 type PreviewMergeParams struct {
 	// SourceRef Branch or revision to merge. Required.
@@ -4261,6 +4280,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/repos/{name}/lfs/pending (the `ListPendingLFS` operationId).
 	ListPendingLFS(ctx context.Context, name PathName, params *ListPendingLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PruneLFS Take away the LFS objects that no ref needs
+	//
+	// Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. `dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/repos/{name}/lfs/prune (the `PruneLFS` operationId).
+	PruneLFS(ctx context.Context, name PathName, params *PruneLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// MergeWithBody Merge a branch into another
 	//
@@ -6283,6 +6311,25 @@ func (c *Client) RotateInboundWebhook(ctx context.Context, name PathName, reqEdi
 // Corresponds with GET /api/repos/{name}/lfs/pending (the `ListPendingLFS` operationId).
 func (c *Client) ListPendingLFS(ctx context.Context, name PathName, params *ListPendingLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListPendingLFSRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PruneLFS Take away the LFS objects that no ref needs
+//
+// Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. `dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/repos/{name}/lfs/prune (the `PruneLFS` operationId).
+func (c *Client) PruneLFS(ctx context.Context, name PathName, params *PruneLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPruneLFSRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -11660,6 +11707,67 @@ func NewListPendingLFSRequest(server string, name PathName, params *ListPendingL
 	return req, nil
 }
 
+// NewPruneLFSRequest constructs an http.Request for the PruneLFS method
+func NewPruneLFSRequest(server string, name PathName, params *PruneLFSParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/lfs/prune", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.DryRun != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dry_run", *params.DryRun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewMergeRequest calls the generic Merge builder with application/json body
 func NewMergeRequest(server string, name PathName, body MergeJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -14839,6 +14947,19 @@ func (a *API) RotateInboundWebhook(ctx context.Context, name PathName, editors .
 // Corresponds with GET /api/repos/{name}/lfs/pending (the `ListPendingLFS` operationId).
 func (a *API) ListPendingLFS(ctx context.Context, name PathName, params *ListPendingLFSParams, editors ...RequestEditorFn) (PendingLFSList, error) {
 	return read[PendingLFSList](a.Client.ListPendingLFS(ctx, name, params, editors...))
+}
+
+// PruneLFS Take away the LFS objects that no ref needs
+//
+// Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. `dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/lfs/prune (the `PruneLFS` operationId).
+func (a *API) PruneLFS(ctx context.Context, name PathName, params *PruneLFSParams, editors ...RequestEditorFn) (PrunedLFS, error) {
+	return read[PrunedLFS](a.Client.PruneLFS(ctx, name, params, editors...))
 }
 
 // Merge Merge a branch into another

@@ -14,10 +14,10 @@ import (
 func newLFSCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lfs",
-		Short: "See what a mirror lacks of Git LFS objects",
+		Short: "See which Git LFS objects a mirror lacks, and prune what no ref needs",
 		RunE:  needsSubcommand,
 	}
-	cmd.AddCommand(newLFSPendingCommand())
+	cmd.AddCommand(newLFSPendingCommand(), newLFSPruneCommand())
 	return cmd
 }
 
