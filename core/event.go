@@ -23,6 +23,9 @@ const (
 	EventRepositoryDeleted    = "repo.deleted"
 	EventRepositoryUndeleted  = "repo.undeleted"
 	EventRepositoryRenamed    = "repo.renamed"
+	EventLFSMirrored          = "repo.lfs.mirrored" // nothing is to be fetched any more
+	EventLFSMissing           = "repo.lfs.missing"  // the host says that it does not have objects
+	EventLFSFailed            = "repo.lfs.failed"   // an object has failed to come several times
 )
 
 // EventTypes returns every type of event that a webhook can subscribe to.
@@ -32,6 +35,7 @@ func EventTypes() []string {
 		EventUpstreamMoved, EventUpstreamUnavailable, EventUpstreamRecovered, EventRefRewritten, EventRefHeld,
 		EventRepositoryDamaged, EventRepositoryRebuilt, EventForgottenReturned,
 		EventRepositoryDeleted, EventRepositoryUndeleted, EventRepositoryRenamed,
+		EventLFSMirrored, EventLFSMissing, EventLFSFailed,
 	}
 }
 

@@ -13,6 +13,18 @@ const (
 	LFSUnset    LFSMode = ""
 	LFSOff      LFSMode = "off"       // nothing of LFS is served
 	LFSOnDemand LFSMode = "on-demand" // an upstream's objects are fetched when they are asked for
+	LFSMirror   LFSMode = "mirror"    // an upstream's objects are fetched when a sync has brought their pointers
+)
+
+// LFSPolicy says when a ref that the upstream has moved follows. The empty one is
+// [LFSFollow].
+type LFSPolicy string
+
+// The policies of LFS.
+const (
+	LFSPolicyUnset LFSPolicy = ""
+	LFSFollow      LFSPolicy = "follow" // at once; its objects come after it
+	LFSHold        LFSPolicy = "hold"   // when the objects of its tree are here, or the host does not have them
 )
 
 // LFSObject says that a repository has an LFS object: its bytes were proven by
@@ -57,6 +69,11 @@ type LFSStore interface {
 	HasLFSObjects(ctx context.Context, repoID string, oids []string) ([]LFSObject, error)
 	// LFSObjects lists what a repository has, ids above after, in order.
 	LFSObjects(ctx context.Context, repoID, after string, limit int) ([]LFSObject, error)
+	// OldLFSObjects lists those that were added before a time, ids above after, in order.
+	OldLFSObjects(ctx context.Context, repoID string, before time.Time, after string, limit int) ([]LFSObject, error)
+	// TouchLFSObjects has those of the ids that the repository has count as added at a
+	// time, and returns them.
+	TouchLFSObjects(ctx context.Context, repoID string, oids []string, at time.Time) ([]string, error)
 	// CopyLFSObjects records that a repository has all that another one has.
 	CopyLFSObjects(ctx context.Context, from, to string, at time.Time) error
 	// DropLFSObjects takes objects away from a repository, at most those that were

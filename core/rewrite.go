@@ -45,6 +45,9 @@ type Rewrite struct {
 	DecidedBy string    // token subject
 	ExpiresAt time.Time // of a retained tip
 	Restored  string    // branch that the tip was restored as
+	// AwaitsLFS is set for a held one that loses no history: it is held until the LFS
+	// objects of the new tip are here. Old is zero for a ref that is not here yet.
+	AwaitsLFS bool
 }
 
 // KeptRef returns the hidden ref that holds the old tip.
@@ -56,6 +59,9 @@ func (r Rewrite) HoldReason() string {
 	did := fmt.Sprintf("the upstream has moved %s to %.12s", r.Ref, r.New)
 	if r.New.IsZero() {
 		did = "the upstream has deleted " + r.Ref
+	}
+	if r.AwaitsLFS {
+		return fmt.Sprintf("%s, and it follows when the LFS objects of that are here: approve %s to have it follow now", did, r.ID)
 	}
 	switch r.State {
 	case RewriteFrozen:

@@ -56,6 +56,9 @@ type Settings struct {
 
 	// LFS says what is done with Git LFS; the empty mode is [LFSOnDemand].
 	LFS LFSMode `json:"lfs,omitempty"`
+	// LFSPolicy says when refs follow the upstream whose LFS objects are not here yet; the
+	// empty policy is [LFSFollow].
+	LFSPolicy LFSPolicy `json:"lfs_policy,omitempty"`
 }
 
 // FreshnessPolicy says what happens to a read of a copy that is too old.
@@ -140,9 +143,18 @@ func (s Settings) Validate() error {
 		}
 	}
 	switch s.LFS {
-	case LFSUnset, LFSOff, LFSOnDemand:
+	case LFSUnset, LFSOff, LFSOnDemand, LFSMirror:
 	default:
-		return Errorf(KindInvalid, "lfs: the mode %q is unknown; use %q or %q", s.LFS, LFSOnDemand, LFSOff)
+		return Errorf(KindInvalid, "lfs: the mode %q is unknown; use %q, %q or %q", s.LFS, LFSOnDemand, LFSMirror, LFSOff)
+	}
+	switch s.LFSPolicy {
+	case LFSPolicyUnset, LFSFollow:
+	case LFSHold:
+		if s.LFS != LFSMirror {
+			return Errorf(KindInvalid, "lfs_policy: %q needs lfs to be %q, else the objects never come by themselves", LFSHold, LFSMirror)
+		}
+	default:
+		return Errorf(KindInvalid, "lfs_policy: the policy %q is unknown; use %q or %q", s.LFSPolicy, LFSFollow, LFSHold)
 	}
 	if s.RetentionBytes < 0 || s.EphemeralQuota < 0 {
 		return Errorf(KindInvalid, "retention_bytes and ephemeral_quota must not be negative")

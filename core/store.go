@@ -54,6 +54,7 @@ type Queries interface {
 	RetentionStore
 	DamageStore
 	LFSStore
+	LFSMirrorStore
 	OverviewStore
 	ConsoleStore
 	LimitStore

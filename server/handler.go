@@ -81,6 +81,7 @@ func (s *Server) restOptions(o Options, verifier *access.Verifier, rates *middle
 		Commits:      parts.Commit,
 		Rewrites:     parts.Rewrites,
 		Purges:       parts.Purges,
+		LFSPrunes:    parts.LFSPrune,
 		Fresh:        s.engine,
 		Settings:     s.engine,
 		Plans:        parts.Mirror,

@@ -19,6 +19,7 @@ import (
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/lfs/lfstest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -98,6 +99,15 @@ func TestLFS_client(t *testing.T) {
 	other := lfsClone(t, s.Client(t, local), s.Remote(local))
 	requireFile(t, other, "large.bin", large)
 	requireFile(t, other, "small.bin", small)
+
+	// What a ref needs is not pruned, nor what was sent a moment ago. A dry run leaves no
+	// trace in the audit.
+	for _, dry := range []bool{true, false} {
+		pruned, err := s.REST(t, local).PruneLFS(t.Context(), local, &client.PruneLFSParams{DryRun: &dry})
+		require.NoError(t, err)
+		require.Zero(t, pruned.Count)
+	}
+	require.Len(t, s.API(t, http.MethodGet, local, "/audit?action=lfs.prune", nil).At("entries"), 1)
 
 	// Pointers alone, then a part of the objects.
 	lazy := lfsClient(t, s.Client(t, local))

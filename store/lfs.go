@@ -45,6 +45,9 @@ func (q *queries) AddLFSObjects(ctx context.Context, repoID string, objects []co
 			if err == nil {
 				_, err = tx.ExecContext(ctx, `DELETE FROM lfs_unused WHERE oid = $1`, o.OID)
 			}
+			if err == nil {
+				_, err = tx.ExecContext(ctx, `DELETE FROM lfs_pending WHERE repo_id = $1 AND oid = $2`, repoID, o.OID)
+			}
 			if err != nil {
 				return err
 			}
@@ -69,6 +72,27 @@ func (q *queries) LFSObjects(ctx context.Context, repoID, after string, limit in
 	all, err := collect(ctx, q.read, scanLFSObject, `
 		SELECT oid, size FROM lfs_objects WHERE repo_id = $1 AND oid > $2 ORDER BY oid LIMIT $3`, repoID, after, limit)
 	return all, action.fail(err)
+}
+
+// OldLFSObjects implements [core.LFSStore]. KindInvalid: the limit is not positive.
+func (q *queries) OldLFSObjects(ctx context.Context, repoID string, before time.Time, after string, limit int) ([]core.LFSObject, error) {
+	action := op{name: "list old LFS objects", subject: repoID}
+	if err := checkLimit(action, limit); err != nil {
+		return nil, err
+	}
+	all, err := collect(ctx, q.read, scanLFSObject, `
+		SELECT oid, size FROM lfs_objects WHERE repo_id = $1 AND oid > $2 AND added_at < $3 ORDER BY oid LIMIT $4`, repoID, after, micros(before), limit)
+	return all, action.fail(err)
+}
+
+// TouchLFSObjects implements [core.LFSStore].
+func (q *queries) TouchLFSObjects(ctx context.Context, repoID string, oids []string, at time.Time) (touched []string, err error) {
+	err = q.write(ctx, func(tx runner) error {
+		touched, err = collect(ctx, tx, scanString, `
+			UPDATE lfs_objects SET added_at = $1 WHERE repo_id = $2 AND `+oneOf("$3")+` RETURNING oid`, micros(at), repoID, array(oids))
+		return err
+	})
+	return touched, op{name: "touch LFS objects", subject: repoID}.fail(err)
 }
 
 // CopyLFSObjects implements [core.LFSStore]. KindNotFound: no such repository.

@@ -10,23 +10,29 @@ import (
 const noRewrite = "no such rewrite"
 
 const rewriteColumns = `id, repo_id, journal_id, ref, old_id, new_id, source, actor, state, bytes,
-	created_at, decided_at, decided_by, expires_at, restored`
+	created_at, decided_at, decided_by, expires_at, restored, awaits_lfs`
 
 const selectRewrite = `SELECT ` + rewriteColumns + ` FROM rewrites`
 
 func scanRewrite(row scanner) (r core.Rewrite, err error) {
+	var awaits int64
 	err = row.Scan(&r.ID, &r.RepoID, &r.JournalID, &r.Ref, &r.Old, &r.New, &r.Source, &r.Actor, &r.State, &r.Bytes,
-		timeColumn{&r.CreatedAt}, timeColumn{&r.DecidedAt}, &r.DecidedBy, timeColumn{&r.ExpiresAt}, &r.Restored)
+		timeColumn{&r.CreatedAt}, timeColumn{&r.DecidedAt}, &r.DecidedBy, timeColumn{&r.ExpiresAt}, &r.Restored, &awaits)
+	r.AwaitsLFS = awaits != 0
 	return r, err
 }
 
 // AddRewrite implements [core.RewriteStore]. KindNotFound: no such repository.
 func (q *queries) AddRewrite(ctx context.Context, r core.Rewrite) error {
+	awaits := 0
+	if r.AwaitsLFS {
+		awaits = 1
+	}
 	return q.exec(ctx, op{name: "add rewrite", subject: r.ID, missing: noRepository, taken: "a rewrite of this id exists already"}, `
 		INSERT INTO rewrites (`+rewriteColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		r.ID, r.RepoID, r.JournalID, r.Ref, r.Old, r.New, r.Source, r.Actor, r.State, r.Bytes,
-		micros(r.CreatedAt), micros(r.DecidedAt), r.DecidedBy, micros(r.ExpiresAt), r.Restored)
+		micros(r.CreatedAt), micros(r.DecidedAt), r.DecidedBy, micros(r.ExpiresAt), r.Restored, awaits)
 }
 
 // Rewrite implements [core.RewriteStore].

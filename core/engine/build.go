@@ -22,6 +22,7 @@ import (
 	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/inbound"
 	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/lfs/backlog"
 	"github.com/headwater-git/headwater/core/lfs/prune"
 	"github.com/headwater-git/headwater/core/lfs/remote"
 	"github.com/headwater-git/headwater/core/lfs/scan"
@@ -100,6 +101,7 @@ type Store interface {
 	Expectations(ctx context.Context, repoID string) ([]core.Expectation, error)
 	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
 	Forgotten(ctx context.Context, repoID string, ids []core.ObjectID) ([]core.ObjectID, error)
+	LFSBacklog(ctx context.Context, repoID string) (core.LFSBacklog, error)
 }
 
 // Engine is the core, built. Make one with [New], call Recover once, then Run.
@@ -140,6 +142,8 @@ type Engine struct {
 	orgs      *orgdelete.Service
 	lfs       *lfs.Service
 	lfsRemote *remote.Service
+	backlog   *backlog.Service
+	prune     *prune.Service
 	clock     core.Clock
 	log       hclog.Logger
 
@@ -183,6 +187,11 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.backlog = backlog.New(backlog.Options{
+		Store: o.Store, Objects: e.lfs, Scanner: scan.New(o.Git, e.objects), Git: o.Git, Path: e.repos.Path, Hosts: e.schedule, Clock: o.Clock,
+		Logger:  o.Logger.Named("lfs"),
+		Arrived: func(ctx context.Context, id string) { e.requestSync(ctx, id, schedule.TriggerRecovery) },
+	})
 	e.maintain.Done = o.Observer.Maintained
 	e.maintain.Worked = e.usage.Due
 	e.reach = reach.New(reach.Options{Git: o.Git, Path: e.repos.Path, Store: o.Store, Logger: o.Logger})
@@ -190,6 +199,7 @@ func New(o Options) (*Engine, error) {
 		e.maintain.Applied(id, moved)
 		e.usage.Due(id)
 		e.reach.Applied(id)
+		e.backlog.Applied(id)
 	})
 	e.rebuild = rebuild.New(rebuild.Options{
 		Git: o.Git, Repos: e.repos, Store: o.Store, Clock: o.Clock, Logger: o.Logger, Rebuilt: e.maintain.Due,
@@ -209,9 +219,14 @@ func New(o Options) (*Engine, error) {
 	}
 	e.served = maintain.NewServed(maintain.ServedOptions{Git: o.Git, Path: e.repos.Path, Clock: o.Clock, Suspect: e.rebuild.Reverify, Failed: unread})
 	e.sync = mirror.New(mirror.Options{
-		Rebuilds: e.rebuild, Room: room,
+		Rebuilds: e.rebuild, Room: room, LFS: e.backlog,
 		Git: o.Git, Repos: e.repos, Store: o.Store, Upstreams: e.upstreams, Monitor: e.monitor, Schedule: e.schedule, Clock: o.Clock, Logger: o.Logger, Mirrored: func(id string) { e.maintain.Due(id); e.usage.Due(id) },
-		Ended:  o.Observer.Synced,
+		Ended: func(r core.Repository, run core.Run) {
+			if schedule.UserInitiated(run.Trigger) {
+				e.backlog.Hurry(r.ID) // who asks for a sync asks for its objects, too
+			}
+			o.Observer.Synced(r, run)
+		},
 		Missed: func() { e.inbound.CheckDue() },
 	})
 	e.looker = mirror.NewLooker(e.sync)
@@ -269,9 +284,10 @@ func New(o Options) (*Engine, error) {
 	e.copies.Add("last commits of files", e.content)
 	e.copies.Add("folders in quarantine", e.purge.Quarantined(o.DataDir))
 	e.copies.Add("trash", e.purge.Deleted())
-	e.copies.Add("objects of LFS", prune.New(prune.Options{
+	e.prune = prune.New(prune.Options{
 		Store: o.Store, Objects: e.lfs, Scanner: scan.New(o.Git, e.objects), Git: o.Git, Path: e.repos.Path, Clock: o.Clock,
-	}))
+	})
+	e.copies.Add("objects of LFS", e.prune)
 	e.ephemeral = ephemeral.New(ephemeral.Options{
 		Git: o.Git, Path: e.repos.Path, Store: o.Store, Refs: e.push, Clock: o.Clock, Logger: o.Logger,
 	})
@@ -346,6 +362,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.sets.Run(ctx) })
 	g.Go(func() error { return e.lfs.Run(ctx) })
 	g.Go(func() error { return e.lfs.Rotate(ctx) })
+	g.Go(func() error { return e.backlog.Run(ctx) })
 	g.Go(func() error { return e.watchCredentials(ctx) })
 	err := g.Wait()
 	e.discover.CloseIdle()
@@ -375,6 +392,7 @@ type Services struct {
 	Quotas    *quota.Service      // what organisations may use
 	Public    *publicread.Service // what is read without a token
 	LFS       *lfs.Service        // Git LFS
+	LFSPrune  *prune.Service      // objects of it that no ref needs
 	Readiness *Readiness          // whether requests can be served
 }
 
@@ -383,6 +401,6 @@ func (e *Engine) Services() Services {
 	return Services{
 		Repos: e.repos, Limiter: e.limiter, Serve: e.serve, Push: e.push, Content: e.content, Commit: e.commit,
 		Rewrites: e.rewrite, Purges: e.purge, Copies: e.copies, Ephemeral: e.ephemeral, Events: e.events, Inbound: e.inbound, Sets: e.sets,
-		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, Public: e.public, LFS: e.lfs, Readiness: e.readiness,
+		Schedule: e.schedule, Mirror: e.sync, Rebuild: e.rebuild, Maintain: e.maintain, Quotas: e.quota, Public: e.public, LFS: e.lfs, LFSPrune: e.prune, Readiness: e.readiness,
 	}
 }

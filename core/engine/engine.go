@@ -64,6 +64,8 @@ type SyncStatus struct {
 	Identity upstream.Identity
 	// Damage is what is wrong with the repository's folder; nil: nothing is.
 	Damage *core.Damage
+	// LFS is what is still to be fetched of LFS; nil: the repository fetches on demand.
+	LFS *core.LFSBacklog
 	// Held are the rewrites that keep refs from where the upstream has them.
 	Held []core.Rewrite
 }

@@ -38,5 +38,6 @@ func (e *Engine) setPaused(ctx context.Context, r core.Repository, at time.Time)
 	if changed {
 		e.log.Info("mirror paused or resumed", "repo_id", r.ID, "paused", !at.IsZero())
 	}
+	e.backlog.Applied(r.ID) // what waited meanwhile
 	return e.store.RepositoryByID(ctx, r.ID)
 }

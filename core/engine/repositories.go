@@ -213,6 +213,13 @@ func (e *Engine) SyncStatus(ctx context.Context, r core.Repository) (SyncStatus,
 	if !st.PollAt.IsZero() {
 		st.PollAt = e.nextPoll(st.SyncState)
 	}
+	if e.backlog.Mirrors(r.ID) {
+		b, err := e.store.LFSBacklog(ctx, r.ID)
+		if err != nil {
+			return SyncStatus{}, err
+		}
+		st.LFS = &b
+	}
 	st.Held, err = e.held(ctx, r)
 	return st, err
 }

@@ -30,6 +30,9 @@ func (e *Engine) SaveSettings(ctx context.Context, r core.Repository, s core.Set
 	if err := e.store.SaveSettings(ctx, r.ID, s); err != nil {
 		return err
 	}
+	if old.LFS != s.LFS {
+		e.backlog.Changed(r.ID)
+	}
 	if (s.StrictWants || s.PublicRead) && !old.StrictWants && !old.PublicRead {
 		e.reach.Applied(r.ID) // so that the first who asks need not wait for the set
 	}
@@ -63,5 +66,5 @@ func (e *Engine) checkPublic(ctx context.Context, r core.Repository) error {
 // sameRefs reports whether two settings let the same refs and objects in.
 func sameRefs(a, b core.Settings) bool {
 	return slices.Equal(a.Include, b.Include) && slices.Equal(a.Exclude, b.Exclude) && slices.Equal(a.RefPolicies, b.RefPolicies) &&
-		a.PullRequests == b.PullRequests && slices.Equal(a.Tolerate, b.Tolerate)
+		a.LFSPolicy == b.LFSPolicy && a.PullRequests == b.PullRequests && slices.Equal(a.Tolerate, b.Tolerate)
 }

@@ -30,6 +30,9 @@ func (s *Service) Uploads(ctx context.Context, repo core.Repository, ref string,
 			answers[i].Present, answers[i].Err = false, core.Errorf(core.KindInvalid, "the LFS object %s has %d bytes, not %d", p.OID, size, p.Size)
 		}
 	}
+	if err := s.touch(ctx, repo, answers); err != nil {
+		return nil, err
+	}
 	up, err := s.upstream(ctx, repo)
 	if err != nil {
 		return nil, err
@@ -53,6 +56,33 @@ func (s *Service) Uploads(ctx context.Context, repo core.Repository, ref string,
 		}
 	}
 	return answers, nil
+}
+
+// touch has the objects that are here, and need not be sent, count as new: nothing takes
+// them away before the ref comes that they are for. One that has been taken away meanwhile
+// is not here.
+func (s *Service) touch(ctx context.Context, repo core.Repository, answers []Answer) error {
+	var present []string
+	for _, a := range answers {
+		if a.Present {
+			present = append(present, string(a.Pointer.OID))
+		}
+	}
+	if len(present) == 0 {
+		return nil
+	}
+	touched, err := s.o.Store.TouchLFSObjects(ctx, repo.ID, present, s.o.Clock.Now())
+	if err != nil {
+		return err
+	}
+	here := make(map[OID]bool, len(touched))
+	for _, oid := range touched {
+		here[OID(oid)] = true
+	}
+	for i, a := range answers {
+		answers[i].Present = a.Present && here[a.Pointer.OID]
+	}
+	return nil
 }
 
 // Put takes an object: its bytes are proven as they come, sent on to the upstream, if

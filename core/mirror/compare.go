@@ -12,6 +12,9 @@ import (
 // comparison is what a listing says of the copy.
 type comparison struct {
 	same bool // the copy shows what was listed
+	// awaiting is set with same if refs are held until LFS objects are here: the copy will
+	// not be as it should any more when they are.
+	awaiting bool
 	// inFlight are the refs that differ, where write sessions of our own have all
 	// of them: the upstream shows what they have brought it already, and the copy
 	// will when they end. There is nothing to fetch.
@@ -43,6 +46,9 @@ func (m *Mirror) compare(ctx context.Context, r core.Repository, l *listing, sta
 		return comparison{}, err
 	}
 	maps.DeleteFunc(held, func(_ string, row core.Rewrite) bool { return !l.scope.rules.Keeps(row) })
+	if err := m.dropArrived(ctx, r, held); err != nil {
+		return comparison{}, err
+	}
 	refs, err := m.known(ctx, r.ID)
 	if err != nil {
 		return comparison{}, err
@@ -51,7 +57,7 @@ func (m *Mirror) compare(ctx context.Context, r core.Repository, l *listing, sta
 	if len(names) == 0 {
 		// The digest knows nothing of what a session brought, and goes with the
 		// journal entry of it, which comes after its refs.
-		return comparison{same: state.Digest == "" || sessions}, nil
+		return comparison{same: state.Digest == "" || sessions, awaiting: awaitsLFS(held)}, nil
 	}
 	moving := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return m.repos.Unsettled(r.ID, name) })
 	for _, name := range moving {

@@ -127,13 +127,17 @@ func (x *run) applyOnce(ctx context.Context, adv discovery.Advertisement, only s
 		}
 	}
 	d.applyPolicies(x.scope, forced)
+	awaiting, err := x.holdLFS(ctx, &d)
+	if err != nil {
+		return err
+	}
 	d.dropConflictingCreates(keep)
 	// What was fetched may be newer than what was listed.
 	seen := fetched(x.scope, refs, adv.HeadTarget)
 	if err := x.brakeDeletions(seen, d); err != nil {
 		return err
 	}
-	asked, err := x.recordHeld(ctx, x.repo, only, d.held)
+	asked, err := x.recordHeld(ctx, x.repo, only, d.held, d.follows)
 	if err != nil {
 		return err
 	}
@@ -152,7 +156,9 @@ func (x *run) applyOnce(ctx context.Context, adv discovery.Advertisement, only s
 	}
 	x.Outcome = outcomeSucceeded
 	x.digest = ""
-	if only == "" && kept == 0 && (keep == "" || !x.scope.mirrors(keep)) {
+	// While refs await objects each look compares, see [Mirror.compare]: the listing is the
+	// same when they have come.
+	if only == "" && kept == 0 && !awaiting && (keep == "" || !x.scope.mirrors(keep)) {
 		x.digest = x.scope.digest(seen)
 	}
 	if head != "" && !d.leaves(refs, head) {

@@ -13,6 +13,7 @@ import (
 type heldRef struct {
 	core.RefUpdate
 	state core.RewriteState // held or frozen
+	lfs   bool              // held until LFS objects are here
 }
 
 // applyPolicies takes out of the difference what the policies hold: with freeze every
@@ -32,7 +33,7 @@ func (d *difference) applyPolicies(sc scope, forced map[string]bool) {
 		if state == "" {
 			return false
 		}
-		d.held = append(d.held, heldRef{u, state})
+		d.held = append(d.held, heldRef{RefUpdate: u, state: state})
 		d.uncount(u)
 		return true
 	})
@@ -107,13 +108,14 @@ func heldRows(ctx context.Context, q interface {
 // asks reports whether the row is the question about this update, answered or
 // not.
 func asks(row core.Rewrite, h heldRef) bool {
-	return row.Old == h.Old && row.New.Same(h.New) && (row.State == h.state || row.State == core.RewriteDismissed)
+	return row.Old.Same(h.Old) && row.New.Same(h.New) && row.AwaitsLFS == h.lfs && (row.State == h.state || row.State == core.RewriteDismissed)
 }
 
 // recordHeld writes a row, and tells, for every held update that was not asked
 // about yet, and ends the questions that the upstream has answered by moving on
-// or back. With only, it knows of that ref alone. It returns how many are new.
-func (m *Mirror) recordHeld(ctx context.Context, r core.Repository, only string, held []heldRef) (int, error) {
+// or back; follows says of one whose ref moves now to where the question says. With only,
+// it knows of that ref alone. It returns how many are new.
+func (m *Mirror) recordHeld(ctx context.Context, r core.Repository, only string, held []heldRef, follows func(core.Rewrite) bool) (int, error) {
 	rows, err := heldRows(ctx, m.store, r.ID)
 	if err != nil || len(rows) == 0 && len(held) == 0 {
 		return 0, err
@@ -129,7 +131,7 @@ func (m *Mirror) recordHeld(ctx context.Context, r core.Repository, only string,
 		}
 		fresh = append(fresh, core.Rewrite{
 			ID: core.NewID("rw", now), RepoID: r.ID, Ref: h.Name, Old: h.Old, New: h.New,
-			Source: core.SourceSync, Actor: core.SystemSubject, State: h.state, CreatedAt: now,
+			Source: core.SourceSync, Actor: core.SystemSubject, State: h.state, AwaitsLFS: h.lfs, CreatedAt: now,
 		})
 	}
 	for ref, row := range rows {
@@ -137,6 +139,9 @@ func (m *Mirror) recordHeld(ctx context.Context, r core.Repository, only string,
 			continue
 		}
 		row.State, row.DecidedAt = core.RewriteReplaced, now
+		if row.AwaitsLFS && follows(row) {
+			row.State = core.RewriteFollowed
+		}
 		over = append(over, row)
 	}
 	if len(fresh)+len(over) == 0 {

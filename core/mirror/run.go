@@ -249,10 +249,10 @@ func (x *run) attempt(ctx context.Context) error {
 	}
 	switch {
 	case x.First:
-	case c.same:
+	case c.same && !c.awaiting:
 		x.Outcome, x.digest = outcomeUnchanged, x.scope.digest(adv)
 		return nil
-	case c.unsettled && len(c.inFlight) == 0:
+	case c.same, c.unsettled && len(c.inFlight) == 0:
 		// Without a digest: it would say later that nothing has changed since.
 		x.Outcome = outcomeUnchanged
 		return nil

@@ -61,6 +61,8 @@ type Options struct {
 	Mirrored func(repoID string)
 	// Rebuilds replace folders that are missing or damaged; nil: none is.
 	Rebuilds Rebuilds
+	// LFS knows which objects of LFS are here; nil: no ref waits for any.
+	LFS LFS
 	// Ended is called after every run, for whoever counts; it must not block. nil:
 	// nobody does.
 	Ended func(r core.Repository, run core.Run)
@@ -85,6 +87,7 @@ type Mirror struct {
 	fetches  *fetches
 	room     func(ctx context.Context, r core.Repository) error
 	ended    func(r core.Repository, run core.Run)
+	lfs      LFS
 }
 
 // Service is what the scheduler calls: it makes the runs and looks that are due, and
@@ -120,7 +123,7 @@ func New(o Options) *Service {
 		Mirror: &Mirror{
 			git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock,
 			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}}, rebuilds: o.Rebuilds,
-			fetches: &fetches{dirs: map[string]*folder{}}, ended: o.Ended, room: o.Room,
+			fetches: &fetches{dirs: map[string]*folder{}}, ended: o.Ended, room: o.Room, lfs: o.LFS,
 		},
 		mirrored: o.Mirrored, missed: o.Missed, observations: &observations{wake: loop.NewSignal()},
 	}

@@ -45,6 +45,9 @@ func CheckSettings(r core.Repository, s core.Settings) error {
 	if r.Upstream == nil && (s.Poll != "" || s.Demand() != (core.Demand{}) || len(s.Include)+len(s.Exclude) > 0 || s.PullRequests) {
 		return core.Errorf(core.KindInvalid, "poll, max_staleness, freshness, include, exclude and pull_requests are for repositories with an upstream")
 	}
+	if r.Upstream == nil && s.LFS == core.LFSMirror {
+		return core.Errorf(core.KindInvalid, "lfs: %q is for repositories with an upstream; a local one has its objects here in any case", core.LFSMirror)
+	}
 	if _, err := fsck.CheckTolerated(s.Tolerate); err != nil {
 		return err
 	}
@@ -97,6 +100,9 @@ func (r *Repos) Tolerated(ctx context.Context, repoID string) ([]string, error) 
 // Keeps reports whether the rules as they are now keep the ref of a held, frozen
 // or dismissed rewrite where it is: a policy may have been lifted or changed since.
 func (r Rules) Keeps(row core.Rewrite) bool {
+	if row.AwaitsLFS {
+		return r.HoldsLFS()
+	}
 	switch r.Action(row.Ref) {
 	case core.RefHold:
 		return row.State == core.RewriteHeld || row.State == core.RewriteDismissed
@@ -104,6 +110,11 @@ func (r Rules) Keeps(row core.Rewrite) bool {
 		return row.State == core.RewriteFrozen || row.State == core.RewriteDismissed
 	}
 	return false
+}
+
+// HoldsLFS reports whether refs follow only when their LFS objects are here.
+func (r Rules) HoldsLFS() bool {
+	return r.synced && r.settings.LFS == core.LFSMirror && r.settings.LFSPolicy == core.LFSHold
 }
 
 // NamesOthers reports whether a pattern is about refs beside branches and tags:

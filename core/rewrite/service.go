@@ -150,6 +150,9 @@ func (s *Service) Dismiss(ctx context.Context, c commit.Caller, id string) (core
 	if err := allowed(c, row); err != nil {
 		return row, err
 	}
+	if row.AwaitsLFS && row.State == core.RewriteHeld {
+		return row, core.Errorf(core.KindConflict, "%s waits for its LFS objects and follows by itself then; approve %s to have it follow now", row.Ref, row.ID)
+	}
 	switch row.State {
 	case core.RewriteHeld, core.RewriteFrozen:
 	case core.RewriteRetained:

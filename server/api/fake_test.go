@@ -207,6 +207,10 @@ func (l *ledger) Runs(context.Context, string, string, int) ([]core.Run, error) 
 	return nil, nil
 }
 
+func (l *ledger) PendingLFS(context.Context, string, bool, string, int) ([]core.LFSPending, error) {
+	return nil, nil
+}
+
 func (l *ledger) CreateCredential(_ context.Context, repo core.Repository, q engine.CredentialRequest) (core.Credential, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

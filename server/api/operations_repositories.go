@@ -187,6 +187,26 @@ var repositoryOperations = []operation{
 		serve: (*server).listRuns,
 	},
 	{
+		id: "listPendingLFS", method: http.MethodGet, preferred: "/api/repos/{name}/lfs/pending", legacy: "/api/v1/repos/lfs/pending",
+		scope: access.GitRead, target: oneRepository,
+		doc: doc{tag: "repositories", summary: "List the LFS objects that a mirror has still to fetch",
+			text: "By id, with a path of each. With the setting `lfs = mirror`, objects are fetched once a sync has brought their pointers; " +
+				"what fails, or what the host says it does not have, stays here and is tried again."},
+		in:    input{query: []parameter{paramFailedOnly, paramCursor, paramLimit}},
+		out:   output{answers: done(pendingLFSList{})},
+		serve: (*server).listPendingLFS,
+	},
+	{
+		id: "pruneLFS", method: http.MethodPost, preferred: "/api/repos/{name}/lfs/prune", legacy: "/api/v1/repos/lfs/prune",
+		scope: access.RepoWrite, target: oneRepository, audit: action{word: "lfs.prune"},
+		doc: doc{tag: "repositories", summary: "Take away the LFS objects that no ref needs",
+			text: "Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. " +
+				"`dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days."},
+		in:    input{query: []parameter{paramDryRun}},
+		out:   output{answers: done(prunedLFSView{}), errors: storeErrors},
+		serve: (*server).pruneLFS,
+	},
+	{
 		id: "ensure", method: http.MethodPost, preferred: "/api/repos/{name}/ensure", legacy: "/api/v1/repos/ensure",
 		scope: access.GitRead, target: oneRepository,
 		doc: doc{tag: "repositories", summary: "Wait until refs and objects are here",

@@ -26,6 +26,7 @@ const (
 	deliveryListing   listing = "deliveries:"
 	rewriteListing    listing = "rewrites:"
 	revocationListing listing = "revocations:"
+	pendingLFSListing listing = "lfs:"
 	sortedListing     listing = "sorted:" // repositories in another order than newest first
 )
 

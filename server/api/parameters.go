@@ -33,6 +33,7 @@ var (
 	paramCursor                  = parameter{name: "cursor", text: "`next_cursor` of the page before."}
 	paramLimit                   = parameter{name: "limit", text: "Items of a page; a number out of range is brought into it.", kind: "integer", absent: defaultLimit, top: maxLimit}
 	paramDryRun                  = parameter{name: "dry_run", text: "Change nothing; show what would be done.", kind: "boolean", absent: false}
+	paramFailedOnly              = parameter{name: "failed", text: "Only those that could not be fetched so far.", kind: "boolean", absent: false}
 	paramMaxStaleness            = parameter{name: "max_staleness", text: "How long ago the upstream of a synced repository may have confirmed the copy, such as `5s`; `0s` is after this call. No limit if neither the token nor the repository sets one."}
 	paramFreshness               = parameter{name: "freshness", text: "What to do with an older copy: `serve` it, `revalidate` it for three seconds and then serve it, or `fail` with 503. `revalidate` if absent."}
 	paramLimitFiles              = parameter{key: "limit.files", name: "limit", text: "Entries of a page, 1000 with a cursor alone. With neither limit nor cursor the listing is whole.", kind: "integer", top: maxFiles}

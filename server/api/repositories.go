@@ -46,6 +46,7 @@ type Repositories interface {
 // Records are rows that answers show as they are. [core.Store] implements it.
 type Records interface {
 	Repositories(ctx context.Context, f core.RepositoryFilter) ([]core.ListedRepository, error)
+	PendingLFS
 	Runs(ctx context.Context, repoID, before string, limit int) ([]core.Run, error)
 	Settings(ctx context.Context, repoID string) (core.Settings, error)
 	CredentialByRepo(ctx context.Context, repoID string) (core.Credential, error)

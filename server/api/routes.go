@@ -46,6 +46,7 @@ type Options struct {
 	Commits      Commits             // nil: calls that write content are refused
 	Rewrites     Rewrites            // nil: calls about rewrites are refused
 	Purges       Purges              // nil: calls that forget are refused
+	LFSPrunes    LFSPrunes           // nil: calls that prune are refused
 	Fresh        Freshener           // nil: copies are served as they are
 	Settings     Settings            // required for the calls about settings, like Plans
 	Plans        Plans

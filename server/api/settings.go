@@ -44,7 +44,8 @@ type settingsView struct {
 	EphemeralQuota int                  `json:"ephemeral_quota"`
 	StrictWants    bool                 `json:"strict_wants"` // objects by id only if a ref leads to them
 	PublicRead     bool                 `json:"public_read"`  // fetches need no token while the upstream is public
-	LFS            core.LFSMode         `json:"lfs"`          // "off", "on-demand", or "", which is on-demand
+	LFS            core.LFSMode         `json:"lfs"`          // "off", "on-demand", "mirror", or "", which is on-demand
+	LFSPolicy      core.LFSPolicy       `json:"lfs_policy"`   // "follow", "hold", or "", which is follow
 }
 
 // refPolicyView says what becomes of refs that the upstream rewrites or deletes.
@@ -91,7 +92,7 @@ func viewSettings(s core.Settings) settingsView {
 		Poll: s.Poll, MaxStaleness: duration(s.MaxStaleness), Freshness: s.Freshness, RefPolicies: policies,
 		Retention: duration(s.Retention), RetentionBytes: s.RetentionBytes, Include: orEmpty(s.Include), Exclude: orEmpty(s.Exclude),
 		PullRequests: s.PullRequests, Tolerate: orEmpty(s.Tolerate), EphemeralTTL: duration(s.EphemeralTTL), EphemeralQuota: s.EphemeralQuota,
-		StrictWants: s.StrictWants, PublicRead: s.PublicRead, LFS: s.LFS,
+		StrictWants: s.StrictWants, PublicRead: s.PublicRead, LFS: s.LFS, LFSPolicy: s.LFSPolicy,
 	}
 }
 
@@ -104,7 +105,7 @@ func (v settingsView) settings() core.Settings {
 		Poll: v.Poll, MaxStaleness: time.Duration(v.MaxStaleness), Freshness: v.Freshness, RefPolicies: policies,
 		Retention: time.Duration(v.Retention), RetentionBytes: v.RetentionBytes, Include: v.Include, Exclude: v.Exclude,
 		PullRequests: v.PullRequests, Tolerate: v.Tolerate, EphemeralTTL: time.Duration(v.EphemeralTTL), EphemeralQuota: v.EphemeralQuota,
-		StrictWants: v.StrictWants, PublicRead: v.PublicRead, LFS: v.LFS,
+		StrictWants: v.StrictWants, PublicRead: v.PublicRead, LFS: v.LFS, LFSPolicy: v.LFSPolicy,
 	}
 }
 

@@ -53,6 +53,7 @@ type syncView struct {
 	Upstream      upstreamWord    `json:"upstream_state"`
 	UpstreamSince *core.Timestamp `json:"upstream_since,omitempty"`
 	SkippedRefs   []skippedView   `json:"skipped_refs,omitempty"` // of the upstream, and not mirrored
+	LFS           *lfsSyncView    `json:"lfs,omitempty"`          // what is still to be fetched, with the setting lfs = mirror
 	HeldRefs      []heldView      `json:"held_refs,omitempty"`    // not where the upstream has them, by policy
 	Progress      *core.Progress  `json:"progress,omitempty"`
 	LastRun       *runView        `json:"last_run,omitempty"`
@@ -266,6 +267,9 @@ func viewSync(status engine.SyncStatus) syncView {
 		UpstreamSince: instant(status.UpstreamSince),
 		Progress:      status.Progress,
 		Unconfirmed:   status.Unconfirmed,
+	}
+	if status.LFS != nil {
+		view.LFS = new(viewLFSSync(*status.LFS))
 	}
 	for _, skipped := range status.Skipped {
 		view.SkippedRefs = append(view.SkippedRefs, skippedView{skipped, skipped.Reason()})

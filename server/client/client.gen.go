@@ -95,8 +95,16 @@ const (
 // Defines values for LFSMode.
 const (
 	LFSModeEmpty    LFSMode = ""
+	LFSModeMirror   LFSMode = "mirror"
 	LFSModeOff      LFSMode = "off"
 	LFSModeOnDemand LFSMode = "on-demand"
+)
+
+// Defines values for LFSPolicy.
+const (
+	LFSPolicyEmpty  LFSPolicy = ""
+	LFSPolicyFollow LFSPolicy = "follow"
+	LFSPolicyHold   LFSPolicy = "hold"
 )
 
 // Defines values for MergeOutcome.
@@ -150,10 +158,10 @@ const (
 
 // Defines values for RefAction.
 const (
-	Follow       RefAction = "follow"
-	FollowRetain RefAction = "follow+retain"
-	Freeze       RefAction = "freeze"
-	Hold         RefAction = "hold"
+	RefActionFollow       RefAction = "follow"
+	RefActionFollowRetain RefAction = "follow+retain"
+	RefActionFreeze       RefAction = "freeze"
+	RefActionHold         RefAction = "hold"
 )
 
 // Defines values for RefResultStatus.
@@ -1357,11 +1365,40 @@ type KeyList struct {
 // LFSMode defines model for LFSMode.
 type LFSMode string
 
+// LFSPolicy defines model for LFSPolicy.
+type LFSPolicy string
+
 // LastCommit defines model for LastCommit.
 type LastCommit struct {
 	Author  string `json:"author"`
 	Date    string `json:"date"`
 	Message string `json:"message"`
+}
+
+// LFSObject defines model for LfsObject.
+type LFSObject struct {
+	Oid  string `json:"oid"`
+	Size int64  `json:"size"`
+}
+
+// LFSRound defines model for LfsRound.
+type LFSRound struct {
+	Bytes     int64     `json:"bytes"`
+	Objects   int64     `json:"objects"`
+	Percent   int       `json:"percent"`
+	StartedAt time.Time `json:"started_at"`
+}
+
+// LFSSync defines model for LfsSync.
+type LFSSync struct {
+	Bytes         int64      `json:"bytes"`
+	Failing       int64      `json:"failing"`
+	Missing       int64      `json:"missing"`
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
+	Objects       int64      `json:"objects"`
+	OldestAt      *time.Time `json:"oldest_at,omitempty"`
+	Round         *LFSRound  `json:"round,omitempty"`
+	ScannedAt     *time.Time `json:"scanned_at,omitempty"`
 }
 
 // Limits defines model for Limits.
@@ -1725,6 +1762,26 @@ type OrphanList struct {
 	Orphans []Orphan `json:"orphans"`
 }
 
+// PendingLFS defines model for PendingLFS.
+type PendingLFS struct {
+	Attempts      int            `json:"attempts"`
+	Class         SyncErrorClass `json:"class,omitempty"`
+	Error         string         `json:"error,omitempty"`
+	FoundAt       time.Time      `json:"found_at"`
+	Missing       bool           `json:"missing"`
+	NextAttemptAt *time.Time     `json:"next_attempt_at,omitempty"`
+	Oid           string         `json:"oid"`
+	Path          string         `json:"path"`
+	Size          int64          `json:"size"`
+}
+
+// PendingLFSList defines model for PendingLFSList.
+type PendingLFSList struct {
+	HasMore    bool         `json:"has_more"`
+	NextCursor string       `json:"next_cursor,omitempty"`
+	Objects    []PendingLFS `json:"objects"`
+}
+
 // Person defines model for Person.
 type Person struct {
 	Email string `json:"email"`
@@ -1773,6 +1830,13 @@ type ProviderStatus struct {
 	// Stderr Last lines, secrets cut out.
 	Stderr []string `json:"stderr,omitempty"`
 	Type   string   `json:"type"`
+}
+
+// PrunedLFS defines model for PrunedLFS.
+type PrunedLFS struct {
+	Bytes   int64       `json:"bytes"`
+	Count   int         `json:"count"`
+	Objects []LFSObject `json:"objects"`
 }
 
 // PullUpstreamAnswer defines model for PullUpstreamAnswer.
@@ -2080,6 +2144,7 @@ type Settings struct {
 	Freshness    FreshnessPolicy `json:"freshness"`
 	Include      []string        `json:"include"`
 	LFS          LFSMode         `json:"lfs"`
+	LFSPolicy    LFSPolicy       `json:"lfs_policy"`
 
 	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
 	MaxStaleness string      `json:"max_staleness"`
@@ -2111,6 +2176,7 @@ type SettingsRequest struct {
 	Freshness    *FreshnessPolicy `json:"freshness,omitempty"`
 	Include      *[]string        `json:"include,omitempty"`
 	LFS          *LFSMode         `json:"lfs,omitempty"`
+	LFSPolicy    *LFSPolicy       `json:"lfs_policy,omitempty"`
 
 	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
 	MaxStaleness *string      `json:"max_staleness,omitempty"`
@@ -2167,6 +2233,7 @@ type Sync struct {
 	LastError     *SyncError       `json:"last_error,omitempty"`
 	LastRun       *SyncRun         `json:"last_run,omitempty"`
 	LastSuccessAt *time.Time       `json:"last_success_at,omitempty"`
+	LFS           *LFSSync         `json:"lfs,omitempty"`
 	NextAttemptAt *time.Time       `json:"next_attempt_at,omitempty"`
 	NextPollAt    *time.Time       `json:"next_poll_at,omitempty"`
 	ObservedAt    *time.Time       `json:"observed_at,omitempty"`
@@ -2199,6 +2266,7 @@ type SyncAnswer struct {
 	LastError     *SyncError       `json:"last_error,omitempty"`
 	LastRun       *SyncRun         `json:"last_run,omitempty"`
 	LastSuccessAt *time.Time       `json:"last_success_at,omitempty"`
+	LFS           *LFSSync         `json:"lfs,omitempty"`
 	NextAttemptAt *time.Time       `json:"next_attempt_at,omitempty"`
 	NextPollAt    *time.Time       `json:"next_poll_at,omitempty"`
 	ObservedAt    *time.Time       `json:"observed_at,omitempty"`
@@ -2508,6 +2576,9 @@ type QueryEphemeralBase = bool
 
 // QueryEphemeralBaseFile defines model for query.ephemeral_base.file.
 type QueryEphemeralBaseFile = bool
+
+// QueryFailed defines model for query.failed.
+type QueryFailed = bool
 
 // QueryFreshness defines model for query.freshness.
 type QueryFreshness = string
@@ -3131,6 +3202,24 @@ type GrepParams struct {
 
 	// HeadwaterFreshness As `freshness`, which goes before it.
 	HeadwaterFreshness *HeaderHeadwaterFreshness `json:"Headwater-Freshness,omitempty"`
+}
+
+// ListPendingLFSParams defines parameters for ListPendingLFS.
+type ListPendingLFSParams struct {
+	// Failed Only those that could not be fetched so far.
+	Failed *QueryFailed `form:"failed,omitempty" json:"failed,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *QueryCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Items of a page; a number out of range is brought into it.
+	Limit *QueryLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// PruneLFSParams defines parameters for PruneLFS.
+type PruneLFSParams struct {
+	// DryRun Change nothing; show what would be done.
+	DryRun *QueryDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
 }
 
 // PreviewMergeParams defines parameters for PreviewMerge.
@@ -4182,6 +4271,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/repos/{name}/inbound-webhook (the `RotateInboundWebhook` operationId).
 	RotateInboundWebhook(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPendingLFS List the LFS objects that a mirror has still to fetch
+	//
+	// By id, with a path of each. With the setting `lfs = mirror`, objects are fetched once a sync has brought their pointers; what fails, or what the host says it does not have, stays here and is tried again.
+	//
+	// Scope: `git:read` (or `git:write`).
+	//
+	// Corresponds with GET /api/repos/{name}/lfs/pending (the `ListPendingLFS` operationId).
+	ListPendingLFS(ctx context.Context, name PathName, params *ListPendingLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PruneLFS Take away the LFS objects that no ref needs
+	//
+	// Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. `dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days.
+	//
+	// Scope: `repo:write`.
+	//
+	// Corresponds with POST /api/repos/{name}/lfs/prune (the `PruneLFS` operationId).
+	PruneLFS(ctx context.Context, name PathName, params *PruneLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// MergeWithBody Merge a branch into another
 	//
@@ -6185,6 +6292,44 @@ func (c *Client) GetInboundWebhook(ctx context.Context, name PathName, reqEditor
 // Corresponds with POST /api/repos/{name}/inbound-webhook (the `RotateInboundWebhook` operationId).
 func (c *Client) RotateInboundWebhook(ctx context.Context, name PathName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateInboundWebhookRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPendingLFS List the LFS objects that a mirror has still to fetch
+//
+// By id, with a path of each. With the setting `lfs = mirror`, objects are fetched once a sync has brought their pointers; what fails, or what the host says it does not have, stays here and is tried again.
+//
+// Scope: `git:read` (or `git:write`).
+//
+// Corresponds with GET /api/repos/{name}/lfs/pending (the `ListPendingLFS` operationId).
+func (c *Client) ListPendingLFS(ctx context.Context, name PathName, params *ListPendingLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPendingLFSRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PruneLFS Take away the LFS objects that no ref needs
+//
+// Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. `dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days.
+//
+// Scope: `repo:write`.
+//
+// Corresponds with POST /api/repos/{name}/lfs/prune (the `PruneLFS` operationId).
+func (c *Client) PruneLFS(ctx context.Context, name PathName, params *PruneLFSParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPruneLFSRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -11477,6 +11622,152 @@ func NewRotateInboundWebhookRequest(server string, name PathName) (*http.Request
 	return req, nil
 }
 
+// NewListPendingLFSRequest constructs an http.Request for the ListPendingLFS method
+func NewListPendingLFSRequest(server string, name PathName, params *ListPendingLFSParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/lfs/pending", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Failed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "failed", *params.Failed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPruneLFSRequest constructs an http.Request for the PruneLFS method
+func NewPruneLFSRequest(server string, name PathName, params *PruneLFSParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/repos/%s/lfs/prune", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.DryRun != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dry_run", *params.DryRun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewMergeRequest calls the generic Merge builder with application/json body
 func NewMergeRequest(server string, name PathName, body MergeJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -14643,6 +14934,32 @@ func (a *API) GetInboundWebhook(ctx context.Context, name PathName, editors ...R
 // Corresponds with POST /api/repos/{name}/inbound-webhook (the `RotateInboundWebhook` operationId).
 func (a *API) RotateInboundWebhook(ctx context.Context, name PathName, editors ...RequestEditorFn) (RotatedInboundWebhook, error) {
 	return read[RotatedInboundWebhook](a.Client.RotateInboundWebhook(ctx, name, editors...))
+}
+
+// ListPendingLFS List the LFS objects that a mirror has still to fetch
+//
+// By id, with a path of each. With the setting `lfs = mirror`, objects are fetched once a sync has brought their pointers; what fails, or what the host says it does not have, stays here and is tried again.
+//
+// Scope: `git:read` (or `git:write`).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/repos/{name}/lfs/pending (the `ListPendingLFS` operationId).
+func (a *API) ListPendingLFS(ctx context.Context, name PathName, params *ListPendingLFSParams, editors ...RequestEditorFn) (PendingLFSList, error) {
+	return read[PendingLFSList](a.Client.ListPendingLFS(ctx, name, params, editors...))
+}
+
+// PruneLFS Take away the LFS objects that no ref needs
+//
+// Neither the refs that are shown, with their history, nor kept tips and ephemeral branches need them, and they were neither sent nor offered within the last hour. `dry_run=true` takes none away and shows which would go. Bytes that no other repository has go after seven days.
+//
+// Scope: `repo:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/repos/{name}/lfs/prune (the `PruneLFS` operationId).
+func (a *API) PruneLFS(ctx context.Context, name PathName, params *PruneLFSParams, editors ...RequestEditorFn) (PrunedLFS, error) {
+	return read[PrunedLFS](a.Client.PruneLFS(ctx, name, params, editors...))
 }
 
 // Merge Merge a branch into another

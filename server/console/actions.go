@@ -33,7 +33,7 @@ type field struct{ Name, Value string }
 
 // settingsFields are those of the form.
 var settingsFields = []string{
-	"poll", "max_staleness", "freshness", "retention", "ref_policies", "include", "exclude", "pull_requests", "ephemeral_ttl", "ephemeral_quota", "lfs", "strict_wants", "public_read",
+	"poll", "max_staleness", "freshness", "retention", "ref_policies", "include", "exclude", "pull_requests", "ephemeral_ttl", "ephemeral_quota", "lfs", "lfs_policy", "strict_wants", "public_read",
 }
 
 // changeSettings shows first what a change would do to refs, and does it when that page
@@ -87,6 +87,7 @@ func readSettings(r *http.Request) (client.SettingsRequest, error) {
 	body.Poll, body.MaxStaleness, body.Retention, body.EphemeralTTL = text("poll"), text("max_staleness"), text("retention"), text("ephemeral_ttl")
 	body.Freshness = new(client.FreshnessPolicy(*text("freshness")))
 	body.LFS = new(client.LFSMode(*text("lfs")))
+	body.LFSPolicy = new(client.LFSPolicy(*text("lfs_policy")))
 	body.Include, body.Exclude = lines("include"), lines("exclude")
 	body.PublicRead = new(r.PostForm.Has("public_read"))
 	body.PullRequests, body.StrictWants = new(r.PostForm.Has("pull_requests")), new(r.PostForm.Has("strict_wants"))

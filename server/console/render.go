@@ -90,13 +90,16 @@ func functions() template.FuncMap {
 		"freshnesses": func() []string {
 			return []string{"", string(core.FreshServe), string(core.FreshRevalidate), string(core.FreshFail)}
 		},
-		"needword": needWord,
-		"runrefs":  runRefs,
-		"why":      why,
-		"lfsmodes": func() []string { return []string{"", string(core.LFSOnDemand), string(core.LFSOff)} },
-		"add":      func(a, b int) int { return a + b },
-		"dict":     dict,
-		"query":    url.QueryEscape,
+		"needword":    needWord,
+		"runrefs":     runRefs,
+		"why":         why,
+		"lfspolicies": func() []string { return []string{"", string(core.LFSFollow), string(core.LFSHold)} },
+		"lfsmodes": func() []string {
+			return []string{"", string(core.LFSOnDemand), string(core.LFSMirror), string(core.LFSOff)}
+		},
+		"add":   func(a, b int) int { return a + b },
+		"dict":  dict,
+		"query": url.QueryEscape,
 	}
 }
 

@@ -45,6 +45,23 @@ var lfsTests = []namedTest{
 		same(f, core.LFSUsage{Objects: 2, Bytes: 1 << 40}, usage)
 
 		// What was added, or added again, since a time is not dropped.
+		touched, err := f.store.TouchLFSObjects(f.ctx, fork.ID, []string{a.OID, lfsID("c")}, day(2*time.Hour))
+		require.NoError(f, err)
+		require.Equal(f, []string{a.OID}, touched, "it adds none")
+		got, err = f.store.OldLFSObjects(f.ctx, fork.ID, day(2*time.Hour), "", 10)
+		require.NoError(f, err)
+		require.Equal(f, []core.LFSObject{b}, got, "not what was touched")
+		got, err = f.store.OldLFSObjects(f.ctx, fork.ID, day(3*time.Hour), "", 1)
+		require.NoError(f, err)
+		require.Equal(f, []core.LFSObject{a}, got)
+		got, err = f.store.OldLFSObjects(f.ctx, fork.ID, day(3*time.Hour), a.OID, 10)
+		require.NoError(f, err)
+		require.Equal(f, []core.LFSObject{b}, got)
+		_, err = f.store.OldLFSObjects(f.ctx, fork.ID, day(0), "", 0)
+		f.kind(core.KindInvalid, err)
+		_, err = f.store.TouchLFSObjects(f.ctx, fork.ID, []string{a.OID}, day(time.Hour))
+		require.NoError(f, err)
+
 		n, err := f.store.DropLFSObjects(f.ctx, fork.ID, []string{a.OID, b.OID, lfsID("c")}, day(time.Minute))
 		require.NoError(f, err)
 		require.Equal(f, 1, n)

@@ -50,6 +50,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"Retention", retentionTests},
 		{"Damage", damageTests},
 		{"LFS", lfsTests},
+		{"LFS mirrors", lfsMirrorTests},
 		{"Overview", overviewTests},
 		{"Idempotency", idempotencyTests},
 		{"Console", consoleTests},

@@ -22,13 +22,14 @@ const page = 1000
 // Objects has objects; *lfs.Service does.
 type Objects interface {
 	Drop(ctx context.Context, repo core.Repository, oids []string, before time.Time) (int, error)
+	Leave(ctx context.Context, repo core.Repository, oids []string, before time.Time) (int, error)
 }
 
 var _ Objects = (*lfs.Service)(nil)
 
 // Store lists which repository has which objects; [core.Store] does.
 type Store interface {
-	LFSObjects(ctx context.Context, repoID, after string, limit int) ([]core.LFSObject, error)
+	OldLFSObjects(ctx context.Context, repoID string, before time.Time, after string, limit int) ([]core.LFSObject, error)
 }
 
 // Options configures [New]. All is required.
@@ -68,8 +69,37 @@ func (s *Service) Forget(ctx context.Context, repo core.Repository, ids []core.O
 	return nil
 }
 
+// Pruned is what a repository does not need of LFS.
+type Pruned struct {
+	Objects []core.LFSObject // by id
+	Bytes   int64            // of them
+}
+
+// Prune takes the objects away from a repository that no ref of it needs, and that were
+// neither added nor offered within the last hour: a push sends objects before the ref that
+// needs them. With dry it takes none away, and returns what it would. The bytes of those
+// that no other repository has go after [lfs.Grace].
+func (s *Service) Prune(ctx context.Context, repo core.Repository, dry bool) (Pruned, error) {
+	before := s.o.Clock.Now().Add(-underWay)
+	unneeded, err := s.unneeded(ctx, repo, before)
+	if err != nil {
+		return Pruned{}, err
+	}
+	var p Pruned
+	oids := slices.Sorted(maps.Keys(unneeded))
+	for _, oid := range oids {
+		p.Objects = append(p.Objects, core.LFSObject{OID: oid, Size: unneeded[oid]})
+		p.Bytes += unneeded[oid]
+	}
+	if !dry {
+		_, err = s.o.Objects.Leave(ctx, repo, oids, before)
+	}
+	return p, err
+}
+
 func (s *Service) forget(ctx context.Context, repo core.Repository, forgotten map[core.ObjectID]bool) error {
-	unneeded, err := s.unneeded(ctx, repo)
+	now := s.o.Clock.Now()
+	unneeded, err := s.unneeded(ctx, repo, now.Add(time.Microsecond))
 	if err != nil {
 		return err
 	}
@@ -81,7 +111,6 @@ func (s *Service) forget(ctx context.Context, repo core.Repository, forgotten ma
 			pointed = append(pointed, oid)
 		}
 	}
-	now := s.o.Clock.Now()
 	if _, err := s.o.Objects.Drop(ctx, repo, pointed, now.Add(time.Microsecond)); err != nil {
 		return err
 	}
@@ -96,12 +125,13 @@ func blobID(format string, content []byte) core.ObjectID {
 	return core.ObjectID(hex.EncodeToString(sum.Sum(nil)))
 }
 
-// unneeded returns the objects of a repository that no ref needs, and their sizes: neither
-// the refs that are shown, with their history, nor kept tips and drafts.
-func (s *Service) unneeded(ctx context.Context, repo core.Repository) (map[string]int64, error) {
+// unneeded returns the objects of a repository that were added before a time and that no
+// ref needs, and their sizes: neither the refs that are shown, with their history, nor kept
+// tips and drafts.
+func (s *Service) unneeded(ctx context.Context, repo core.Repository, before time.Time) (map[string]int64, error) {
 	unneeded := map[string]int64{}
 	for after := ""; ; {
-		rows, err := s.o.Store.LFSObjects(ctx, repo.ID, after, page)
+		rows, err := s.o.Store.OldLFSObjects(ctx, repo.ID, before, after, page)
 		if err != nil {
 			return nil, err
 		}

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) { coretest.Main(m) }
 
 // TestService_Forget drops what no ref needs: not what an old commit, a kept tip or a draft
 // needs, not what was sent a moment ago, and no bytes that another repository has. A purge
-// drops what is new, too, if it knows that its pointer is forgotten.
+// drops what is new, too, if it knows that its pointer is forgotten; a person who prunes does
+// not, and leaves the bytes for a time.
 func TestService_Forget(t *testing.T) {
 	t.Parallel()
 	ctx, dir, clock := t.Context(), t.TempDir(), coretest.NewClock()
@@ -98,6 +99,31 @@ func TestService_Forget(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, files.Each(ctx, func(p lfs.Pointer) error { left[p.OID] = true; return nil }))
 	require.Equal(t, map[lfs.OID]bool{old.OID: true, kept.OID: true, draft.OID: true, fresh.OID: true, shared.OID: true}, left)
+
+	// Objects that a batch has just said to be here are those of a push under way.
+	offered, unneeded := send("offered"), send("unneeded")
+	clock.Advance(time.Hour + time.Second)
+	fresh = send("fresh")
+	answers, err := objects.Uploads(ctx, r, "", []lfs.Pointer{offered})
+	require.NoError(t, err)
+	require.True(t, answers[0].Present)
+	for _, dry := range []bool{true, false} {
+		p, err := s.Prune(ctx, r, dry)
+		require.NoError(t, err)
+		require.Equal(t, prune.Pruned{Objects: []core.LFSObject{{OID: string(unneeded.OID), Size: unneeded.Size}}, Bytes: unneeded.Size}, p)
+		require.Equal(t, dry, has(r, unneeded))
+	}
+	for _, p := range []lfs.Pointer{old, kept, draft, fresh, offered} {
+		require.True(t, has(r, p), p.OID)
+	}
+	size, err := files.Size(ctx, unneeded.OID)
+	require.NoError(t, err, "its bytes stay for a while")
+	require.Equal(t, unneeded.Size, size)
+	clock.Advance(lfs.Grace + time.Second)
+	n, _, err := objects.Sweep(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	fresh = send("fresh")
 
 	secret := send("secret")
 	pointer, err := coretest.TryRun(ctx, bare, string(secret.Encode()), "hash-object", "--stdin")

@@ -28,6 +28,14 @@ func (c *client) runs(ctx context.Context, name string, limit int, each func(res
 	}, each)
 }
 
+// pendingLFS lists the LFS objects that a mirror has still to fetch, by id.
+func (c *client) pendingLFS(ctx context.Context, name string, failed bool, each func(rest.PendingLFS) error) error {
+	return pages(noLimit, func(limit int, cursor *string) (page[rest.PendingLFS], error) {
+		p, err := c.ListPendingLFS(ctx, name, &rest.ListPendingLFSParams{Failed: &failed, Limit: &limit, Cursor: cursor}, c.as(name, access.GitRead))
+		return page[rest.PendingLFS]{p.Objects, p.HasMore, p.NextCursor}, err
+	}, each)
+}
+
 // rewrites lists the rewrites of a repository, newest first.
 func (c *client) rewrites(ctx context.Context, name, ref, state string, each func(rest.Rewrite) error) error {
 	return pages(noLimit, func(limit int, cursor *string) (page[rest.Rewrite], error) {

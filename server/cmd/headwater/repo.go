@@ -208,6 +208,9 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 				row("next attempt", "%s", s.NextAttemptAt.Local().Format(time.RFC3339))
 			}
 		}
+		if s.LFS != nil {
+			printLFS(row, *s.LFS, r.RepoName, now)
+		}
 		for _, line := range keptOut(*s, r.RepoName) {
 			row("not as upstream", "%s", line)
 		}

@@ -19,11 +19,11 @@ import (
 // settingsFlags are the flags that change settings. Those that the command line
 // leaves alone change nothing.
 type settingsFlags struct {
-	poll, maxStaleness, freshness, retention, ephemeralTTL, lfs string
-	policies, include, exclude, tolerate                        []string
-	retentionBytes                                              int64
-	ephemeralQuota                                              int
-	pullRequests, strictWants, publicRead                       bool
+	poll, maxStaleness, freshness, retention, ephemeralTTL, lfs, lfsPolicy string
+	policies, include, exclude, tolerate                                   []string
+	retentionBytes                                                         int64
+	ephemeralQuota                                                         int
+	pullRequests, strictWants, publicRead                                  bool
 }
 
 func newRepoSettingsCommand() *cobra.Command {
@@ -103,7 +103,8 @@ func (s *settingsFlags) bind(f *pflag.FlagSet) {
 	bindTolerate(f, &s.tolerate)
 	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push, like 168h (default: never)")
 	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
-	f.StringVar(&s.lfs, "lfs", "", "what to do with Git LFS: off, or on-demand to fetch an upstream's objects when they are asked for (default: on-demand)")
+	f.StringVar(&s.lfs, "lfs", "", "what to do with Git LFS: off, on-demand to fetch an upstream's objects when they are asked for, or mirror to fetch them after each sync (default: on-demand)")
+	f.StringVar(&s.lfsPolicy, "lfs-policy", "", "with --lfs mirror: follow the upstream at once, or hold each ref until its objects are here (default: follow)")
 	f.BoolVar(&s.publicRead, "public-read", false, "let whoever knows the name fetch without a token, while the upstream is public")
 	f.BoolVar(&s.strictWants, "strict-wants", false, "serve objects by their ids only if a ref leads to them")
 }
@@ -137,6 +138,7 @@ func (s *settingsFlags) changes(f *pflag.FlagSet) (rest.SettingsRequest, error) 
 		"ephemeral-quota": func() { out.EphemeralQuota = &s.ephemeralQuota },
 		"lfs":             func() { out.LFS = new(rest.LFSMode(s.lfs)) },
 		"public-read":     func() { out.PublicRead = &s.publicRead },
+		"lfs-policy":      func() { out.LFSPolicy = new(rest.LFSPolicy(s.lfsPolicy)) },
 		"strict-wants":    func() { out.StrictWants = &s.strictWants },
 	} {
 		if f.Changed(flag) {
@@ -249,6 +251,7 @@ func printSettings(out io.Writer, s rest.Settings) error {
 	row("ephemeral quota", number(int64(s.EphemeralQuota)), "no limit")
 	row("Git LFS", string(s.LFS), string(core.LFSOnDemand))
 	row("read without a token", map[bool]string{true: "while the upstream is public"}[s.PublicRead], "no")
+	row("refs that lack LFS objects", string(s.LFSPolicy), string(core.LFSFollow))
 	row("objects by id", map[bool]string{true: "only what a ref leads to"}[s.StrictWants], "all that is here")
 	return t.Flush()
 }

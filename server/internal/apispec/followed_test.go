@@ -85,6 +85,11 @@ func (c *client) followed() {
 	require.Equal(c.t, "ready", c.get("getSync", 200).at("state"))
 	require.NotEmpty(c.t, c.get("listSyncRuns", 200, "limit", "1").at("runs"))
 	c.get("listSyncRuns", 400, "cursor", "x")
+	require.Empty(c.t, c.get("listPendingLFS", 200, "failed", "true", "limit", "1").at("objects"))
+	c.get("listPendingLFS", 400, "cursor", "x")
+	require.Empty(c.t, c.do(request{op: "pruneLFS", want: 200, query: values("dry_run", "true")}).at("objects"))
+	require.EqualValues(c.t, 0, c.do(request{op: "pruneLFS", want: 200}).at("count"))
+	c.do(request{op: "pruneLFS", want: 400, query: values("dry_run", "perhaps")})
 
 	c.get("getInboundWebhook", 200)
 	require.NotEmpty(c.t, c.get("rotateInboundWebhook", http.StatusOK).at("url"))
