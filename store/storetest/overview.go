@@ -80,7 +80,7 @@ var overviewTests = []namedTest{
 		require.NoError(f, f.store.AddEvents(f.ctx, []core.Event{event(r, id("jrn"), "refs/heads/a")}))
 
 		good, refused := sharedCredential("good"), sharedCredential("refused")
-		refused.ExpiresAt, refused.CheckError = day(3), "bad credentials"
+		refused.ExpiresAt, refused.CheckError = day(3*time.Hour), "bad credentials"
 		good.ExpiresAt = time.Time{} // its host does not say
 		require.NoError(f, f.store.CreateSharedCredential(f.ctx, good))
 		require.NoError(f, f.store.CreateSharedCredential(f.ctx, refused))
@@ -90,7 +90,7 @@ var overviewTests = []namedTest{
 		same(f, core.Totals{
 			Organisations: 1, Local: 1, Undispatched: 1, Deliveries: 1, Unfinished: 2, OldestUnfinished: day(0),
 			Webhooks: 2, FailingWebhooks: 1, Inbound: map[core.InboundState]int{core.InboundFailing: 1}, Held: 1,
-			Credentials: 2, FailingCredentials: 1, FirstExpiry: day(3),
+			Credentials: 2, FailingCredentials: 1, FirstExpiry: day(3 * time.Hour),
 		}, got)
 	}},
 }
