@@ -135,7 +135,7 @@ func (b *bench) backlog() core.LFSBacklog {
 	return sum
 }
 
-// events returns the types of what was told, with the bodies of those of a type.
+// events returns the types of the events, with the bodies of those of a type.
 func (b *bench) events(typ string) (types []string, bodies []string) {
 	b.t.Helper()
 	all, err := b.store.Events(b.t.Context(), 0, 100)
