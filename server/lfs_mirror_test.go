@@ -119,7 +119,7 @@ func TestLFS_mirror(t *testing.T) {
 	}, 2*time.Minute, 50*time.Millisecond)
 	usage, err := s.Engine().Services().LFS.Usage(t.Context(), s.Repo(t, local).ID)
 	require.NoError(t, err)
-	require.Equal(t, core.LFSUsage{Objects: 1, Bytes: int64(len(content))}, core.LFSUsage(usage))
+	require.Equal(t, core.LFSUsage{Objects: 1, Bytes: int64(len(content))}, usage)
 	list, err := s.REST(t, local).ListPendingLFS(t.Context(), local, &client.ListPendingLFSParams{})
 	require.NoError(t, err)
 	require.Len(t, list.Objects, 1)
