@@ -122,7 +122,7 @@ func PublicMessage(err error) string {
 func MessageOf(err error) string {
 	e, ok := errors.AsType[*Error](err)
 	if short, found := ShortageOf(err); found && (!ok || e.Kind == KindInternal) {
-		return short.Sentence(DataDirectory)
+		return sentenceOf(err, short)
 	}
 	if ok {
 		if e.Message != "" {

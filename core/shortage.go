@@ -3,6 +3,9 @@ package core
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -78,4 +81,36 @@ func InodesSentence(where string) string {
 func UnwritableSentence(what string) string {
 	return what + " cannot be written: a disk quota or the largest size of a file is reached, or the disk has a fault" +
 		operatorHasTo + "look at the quota of the server's user, its limit of file sizes (ulimit -f) and the system's log, then try again"
+}
+
+// NoInodesLeft reports whether the file system of a path, or of the nearest folder above
+// it that is there, counts inodes and has none left: statfs(2).
+func NoInodesLeft(path string) bool {
+	var at syscall.Statfs_t
+	for {
+		err := syscall.Statfs(path, &at)
+		if err == nil {
+			return at.Files > 0 && at.Ffree == 0
+		}
+		above := filepath.Dir(path)
+		if !errors.Is(err, fs.ErrNotExist) || above == path {
+			return false
+		}
+		path = above
+	}
+}
+
+// sentenceOf says what ran out according to a chain of errors. The file that could not be
+// made, if they name one, tells a disk without inodes from one without space.
+func sentenceOf(err error, short Shortage) string {
+	path := ""
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		path = e.Path
+	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
+		path = e.New
+	}
+	if short.Errno == syscall.ENOSPC && filepath.IsAbs(path) && NoInodesLeft(path) {
+		return InodesSentence(DataDirectory)
+	}
+	return short.Sentence(DataDirectory)
 }

@@ -13,17 +13,10 @@ import (
 // Only the folder's own name is in it: those who read it need not know its path.
 func Sentence(short core.Shortage, dir string) string {
 	where := "the folder " + filepath.Base(dir) + " of " + core.DataDirectory
-	if short.Errno == syscall.ENOSPC && withoutInodes(dir) {
+	if short.Errno == syscall.ENOSPC && core.NoInodesLeft(dir) {
 		return core.InodesSentence(where)
 	}
 	return short.Sentence(where)
-}
-
-// withoutInodes reports whether the file system of a folder counts inodes and has none
-// left.
-func withoutInodes(dir string) bool {
-	var fs syscall.Statfs_t
-	return syscall.Statfs(dir, &fs) == nil && fs.Files > 0 && fs.Ffree == 0
 }
 
 // probeSize is what [Probe] writes: a block of most file systems.

@@ -57,8 +57,12 @@ func newLFSBench(t *testing.T) (*mirrortest.Bench, *hostAPI, *lfsHost, func(r co
 			_, _ = io.Copy(io.Discard, r.Body)
 			return nil
 		},
-		"POST /{owner}/{name}/locks":             func(*http.Request, string) any { return map[string]any{"lock": map[string]string{"id": "1", "path": "a"}} },
-		"POST /{owner}/{name}/locks/{id}/unlock": func(*http.Request, string) any { return map[string]any{"lock": map[string]string{"id": "1", "path": "a"}} },
+		"POST /{owner}/{name}/locks": func(*http.Request, string) any {
+			return map[string]any{"lock": map[string]string{"id": "1", "path": "a"}}
+		},
+		"POST /{owner}/{name}/locks/{id}/unlock": func(*http.Request, string) any {
+			return map[string]any{"lock": map[string]string{"id": "1", "path": "a"}}
+		},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			path := r.PathValue("owner") + "/" + r.PathValue("name")

@@ -26,7 +26,7 @@ type actions struct {
 	operation lfs.Operation
 	ref       string
 	main      link
-	verify    *link // of an upload; nil: the host wants none
+	verify    *link  // of an upload; nil: the host wants none
 	link      string // the URL of the upstream that was asked
 	// remote opened the upstream for the batch, at that time.
 	remote git.Remote
