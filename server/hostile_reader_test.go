@@ -13,9 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
@@ -242,6 +244,7 @@ func TestHostileReader_slowBodiesAreCut(t *testing.T) { //nolint:paralleltest //
 	caller.auth, stranger.auth = "Bearer "+s.Token(t, "r"), "none"
 	const metadata = `{"metadata":{"target_branch":"main","commit_message":"m","author":{"name":"a","email":"a@b.c"},"files":[{"path":"p","content_id":"1"}]}}` + "\n"
 	object := fmt.Sprintf("PUT /r.git/info/lfs/objects/%064x", 1)
+	var all sync.WaitGroup // side by side: each waits until it is cut
 	for name, tt := range map[string]struct {
 		by            hostile
 		service, sent string
@@ -282,30 +285,33 @@ func TestHostileReader_slowBodiesAreCut(t *testing.T) { //nolint:paralleltest //
 			kind = "Content-Type: application/x-www-form-urlencoded\r\n"
 		}
 		conn := tt.by.begin(t, tt.service, kind+"Content-Length: 1000000\r\n\r\n"+tt.sent)
-		ctx, stop := context.WithCancel(t.Context())
-		dripped := make(chan struct{})
-		go func() {
-			defer close(dripped)
-			for tt.drips && ctx.Err() == nil {
-				if _, err := conn.Write([]byte{'a'}); err != nil {
-					return
+		all.Go(func() {
+			ctx, stop := context.WithCancel(t.Context())
+			dripped := make(chan struct{})
+			go func() {
+				defer close(dripped)
+				for tt.drips && ctx.Err() == nil {
+					if _, err := conn.Write([]byte{'a'}); err != nil {
+						return
+					}
+					select {
+					case <-ctx.Done():
+					case <-time.After(10 * time.Millisecond):
+					}
 				}
-				select {
-				case <-ctx.Done():
-				case <-time.After(10 * time.Millisecond):
-				}
+			}()
+			assert.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
+			answer, err := io.ReadAll(conn)
+			stop()
+			<-dripped
+			if nerr, ok := err.(net.Error); ok { //nolint:errorlint // as net gives it
+				assert.False(t, nerr.Timeout(), "%s: it is not cut", name)
 			}
-		}()
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(30*time.Second)))
-		answer, err := io.ReadAll(conn)
-		stop()
-		<-dripped
-		if nerr, ok := err.(net.Error); ok { //nolint:errorlint // as net gives it
-			require.False(t, nerr.Timeout(), "%s: it is not cut", name)
-		}
-		require.True(t, strings.HasPrefix(string(answer), tt.want), "%s: %q", name, answer)
-		require.NoError(t, conn.Close())
+			assert.True(t, strings.HasPrefix(string(answer), tt.want), "%s: %q", name, answer)
+			assert.NoError(t, conn.Close())
+		})
 	}
+	all.Wait()
 	noGitLeft(t)
 	require.Equal(t, limit.Load{}, s.Engine().Services().Limiter.Load())
 	s.Client(t, "r").Clone(s.Remote("r"))

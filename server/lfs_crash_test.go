@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -96,14 +97,27 @@ func (r lfsRemote) upload(t *testing.T, content []byte) {
 	require.Equal(t, http.StatusOK, status, string(text))
 }
 
-// startLFSHost starts the server with which git-lfs tests its client, below the owner
-// "acme", as it knows no owners itself. It returns its address and host blocks.
+// asGitea puts the server with which git-lfs tests its client below the owner "acme", as it
+// knows no owners itself, and answers what the API of a Gitea says of a repository there.
+func asGitea(t *testing.T, lfs string) http.Handler {
+	t.Helper()
+	to, err := url.Parse(lfs)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/", http.StripPrefix("/acme", httputil.NewSingleHostReverseProxy(to)))
+	mux.HandleFunc("GET /api/v1/repos/acme/{name}", func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		fmt.Fprintf(w, `{"id":%d,"full_name":"acme/%s","default_branch":"main","private":true,"permissions":{"push":true}}`, crc32.ChecksumIEEE([]byte(name)), name)
+	})
+	return mux
+}
+
+// startLFSHost starts the server with which git-lfs tests its client as a Gitea. It
+// returns its address and host blocks.
 func startLFSHost(t *testing.T) (host string, blocks []string) {
 	t.Helper()
 	behind := lfstest.Start(t)
-	to, err := url.Parse(behind.URL)
-	require.NoError(t, err)
-	front := httptest.NewServer(http.StripPrefix("/acme", httputil.NewSingleHostReverseProxy(to)))
+	front := httptest.NewServer(asGitea(t, behind.URL))
 	t.Cleanup(front.Close)
 	for _, host := range []string{behind.Host, front.Listener.Addr().String()} {
 		blocks = append(blocks, fmt.Sprintf("  host %q {\n    scheme = \"http\"\n    allow_private = true\n  }\n", host))

@@ -2,11 +2,8 @@ package server_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,17 +34,11 @@ type lfsUpstream struct {
 func newLFSUpstream(t *testing.T) *lfsUpstream {
 	t.Helper()
 	behind := lfstest.Start(t)
-	to, err := url.Parse(behind.URL)
-	require.NoError(t, err)
 	u := &lfsUpstream{t: t, bare: filepath.Join(behind.Folder, "large.git")}
-	proxy := http.StripPrefix("/acme", httputil.NewSingleHostReverseProxy(to))
+	proxy := asGitea(t, behind.URL)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u.closed.Load() && strings.HasSuffix(r.URL.Path, "/objects/batch") {
 			http.Error(w, "come back later", http.StatusServiceUnavailable)
-			return
-		}
-		if r.URL.Path == "/api/v1/repos/acme/large" { // of a Gitea, which it is linked as
-			_, _ = io.WriteString(w, `{"id":1,"full_name":"acme/large","default_branch":"main","private":true,"permissions":{"push":true}}`)
 			return
 		}
 		proxy.ServeHTTP(w, r)

@@ -223,7 +223,7 @@ func giveAgain(l core.LostSecret) string {
 	case core.LostSharedCredential:
 		return "headwater credential rotate " + name + orgFlag(l.Org)
 	case core.LostWebhook:
-		return "headwater webhook update " + name + " --rotate-secret --active" + orgFlag(l.Org)
+		return "headwater webhook update " + name + orgFlag(l.Org) + " --rotate-secret --active"
 	}
 	return "headwater credential set " + name + orgFlag(l.Org)
 }
