@@ -164,6 +164,10 @@ func TestLFS_locks(t *testing.T) {
 	out, err = other.Try("push", "origin", "HEAD:refs/heads/main")
 	require.Error(t, err)
 	require.Contains(t, out, "a.bin - ada", out)
+	// The server refuses it as well, from a client that does not ask for locks first.
+	out, err = other.Try("-c", "lfs."+s.Remote(local)+"/info/lfs.locksverify=false", "push", "origin", "HEAD:refs/heads/main")
+	require.Error(t, err)
+	require.Contains(t, out, "a.bin is locked by ada; ask them to run git lfs unlock a.bin", out)
 	out, err = other.Try("lfs", "unlock", "a.bin")
 	require.Error(t, err)
 	require.True(t, strings.Contains(out, "ada") || strings.Contains(out, "uncommitted"), out)

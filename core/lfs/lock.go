@@ -3,6 +3,7 @@ package lfs
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"unicode/utf8"
 
@@ -24,8 +25,8 @@ type OwnedLock struct {
 
 // checkLockPath refuses what is no path in a working tree.
 func checkLockPath(path string) error {
-	if path == "" || len(path) > maxLockPath || !utf8.ValidString(path) || strings.ContainsAny(path, "\x00\n") || strings.HasPrefix(path, "/") {
-		return core.Errorf(core.KindInvalid, "a lock is of a path in the working tree, in UTF-8, of at most %d bytes, without a slash at the start", maxLockPath)
+	if path == "" || len(path) > maxLockPath || !utf8.ValidString(path) || strings.ContainsAny(path, "\x00\r\n") || !fs.ValidPath(path) || path == "." {
+		return core.Errorf(core.KindInvalid, "a lock is of a path in the working tree, from its top, in UTF-8, of at most %d bytes, without empty parts, %q and %q", maxLockPath, ".", "..")
 	}
 	return nil
 }

@@ -191,12 +191,7 @@ func (c *call) into() core.Repository {
 }
 
 // owner names who asks, for locks.
-func (c *call) owner() string {
-	if c.Identity.Subject != "" {
-		return c.Identity.Subject
-	}
-	return "key " + c.Identity.KeyID
-}
+func (c *call) owner() string { return c.Identity.Actor().LockOwner() }
 
 // ServeHTTP serves one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
