@@ -174,6 +174,23 @@ func TestLFS_locks(t *testing.T) {
 	other.Git("lfs", "unlock", "--force", "a.bin")
 	other.Git("push", "--quiet", "origin", "HEAD:refs/heads/main")
 	require.Empty(t, c.Git("lfs", "locks"))
+
+	// All of it is in the audit, also what was refused, with who and which path.
+	var entries []string
+	for _, action := range []string{"lfs.lock", "lfs.unlock"} {
+		for _, e := range s.API(t, http.MethodGet, local, "/audit?action="+action, nil).At("entries").([]any) {
+			e := e.(map[string]any)
+			message, _ := e["message"].(string)
+			target, _ := e["target"].(string)
+			require.Equal(t, local, e["repo_name"])
+			entries = append(entries, strings.Join([]string{action, e["actor"].(map[string]any)["subject"].(string), target, e["outcome"].(string), message}, "|"))
+		}
+	}
+	require.Subset(t, entries, []string{
+		"lfs.lock|ada|a.bin|ok|",
+		"lfs.lock|ada|a.bin|refused|a.bin is locked already by ada",
+		"lfs.unlock|bob|a.bin|ok|by force; it was held by ada",
+	})
 }
 
 // lfsToken returns a token for a person.

@@ -162,8 +162,8 @@ func (s *Service) owned(ctx context.Context, repo core.Repository, theirs []Lock
 	return locks, nil
 }
 
-// Unlock removes a lock. KindPermission: another one holds it, and force is not set.
-// KindNotFound: there is no such lock.
+// Unlock removes a lock and returns it. KindPermission: another one holds it, and force is
+// not set; it is returned as well, if it is known here. KindNotFound: there is no such lock.
 func (s *Service) Unlock(ctx context.Context, repo core.Repository, owner, id, ref string, force bool) (Lock, error) {
 	if err := s.Check(ctx, repo); err != nil {
 		return Lock{}, err
@@ -182,7 +182,7 @@ func (s *Service) Unlock(ctx context.Context, repo core.Repository, owner, id, r
 	case len(rows) == 0 && !force:
 		return Lock{}, core.Errorf(core.KindPermission, "the lock %q was not made through this server; unlock it at the upstream, or with --force", id)
 	case len(rows) > 0 && rows[0].Owner != owner && !force:
-		return Lock{}, core.Errorf(core.KindPermission, "%s is locked by %s; ask them to unlock it, or use --force", rows[0].Path, rows[0].Owner)
+		return view(rows[0]), core.Errorf(core.KindPermission, "%s is locked by %s; ask them to unlock it, or use --force", rows[0].Path, rows[0].Owner)
 	}
 	var l Lock
 	if up != nil {
