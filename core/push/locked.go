@@ -15,7 +15,7 @@ import (
 
 // A lock of Git LFS says that one person works on a path. git-lfs asks for the locks
 // before it pushes, but a client without it, an old one, or an API write does not.
-// So the door looks too: at what each commit changes that no ref here had before, as
+// So each write looks too: at what each commit changes that no ref here had before, as
 // git-lfs does. What a merge or a rebase brings from another branch of this
 // repository was let in there, and is no change of whoever pushes it.
 
