@@ -51,13 +51,23 @@ type LFSLock struct {
 	LockedAt time.Time
 }
 
+// LockOwner returns the name under which an actor holds locks: the subject of the token,
+// or the key that signed it if it names nobody.
+func (a Actor) LockOwner() string {
+	if a.Subject != "" {
+		return a.Subject
+	}
+	return "key " + a.KeyID
+}
+
 // LFSLockFilter selects locks of one repository, by id.
 type LFSLockFilter struct {
-	RepoID string
-	Path   string // "" is all
-	ID     string // "" is all
-	After  string // cursor: only ids above; "" starts at the first
-	Limit  int    // must be positive
+	RepoID   string
+	Path     string // "" is all
+	ID       string // "" is all
+	NotOwner string // only those of others; "" is all
+	After    string // cursor: only ids above; "" starts at the first
+	Limit    int    // must be positive
 }
 
 // LFSStore keeps which repositories have which LFS objects, and who locks what.

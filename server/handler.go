@@ -135,6 +135,8 @@ func (s *Server) newLFS(o Options, verifier *access.Verifier, rates *middleware.
 		Objects:  parts.LFS,
 		Lookup:   parts.Repos,
 		Verifier: verifier,
+		Audit:    s.store,
+		Clock:    o.Clock,
 		Limiter:  parts.Limiter,
 		Rates:    rates,
 		Measure:  s.metrics.Request,

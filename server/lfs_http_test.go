@@ -91,6 +91,17 @@ func TestLFS_whoMay(t *testing.T) {
 		require.NotEmpty(t, failure.RequestID, name)
 	}
 
+	// Locks that a token did not open are in the audit.
+	var refused []string
+	for _, e := range s.API(t, http.MethodGet, local, "/audit?action=lfs.lock", nil).At("entries").([]any) {
+		e := e.(map[string]any)
+		refused = append(refused, fmt.Sprint(e["outcome"], ": ", e["message"]))
+	}
+	require.ElementsMatch(t, []string{
+		"refused: the token lacks the scope git:write",
+		"refused: the token's policy lets no ref be pushed, so there is nothing to upload or lock for",
+	}, refused)
+
 	// Without a token, in the form that git-lfs reads.
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Remote(local)+"/info/lfs/locks", nil)
 	require.NoError(t, err)

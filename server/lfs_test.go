@@ -164,12 +164,33 @@ func TestLFS_locks(t *testing.T) {
 	out, err = other.Try("push", "origin", "HEAD:refs/heads/main")
 	require.Error(t, err)
 	require.Contains(t, out, "a.bin - ada", out)
+	// The server refuses it as well, from a client that does not ask for locks first.
+	out, err = other.Try("-c", "lfs."+s.Remote(local)+"/info/lfs.locksverify=false", "push", "origin", "HEAD:refs/heads/main")
+	require.Error(t, err)
+	require.Contains(t, out, "a.bin is locked by ada; ask them to run git lfs unlock a.bin", out)
 	out, err = other.Try("lfs", "unlock", "a.bin")
 	require.Error(t, err)
 	require.True(t, strings.Contains(out, "ada") || strings.Contains(out, "uncommitted"), out)
 	other.Git("lfs", "unlock", "--force", "a.bin")
 	other.Git("push", "--quiet", "origin", "HEAD:refs/heads/main")
 	require.Empty(t, c.Git("lfs", "locks"))
+
+	// All of it is in the audit, also what was refused, with who and which path.
+	var entries []string
+	for _, action := range []string{"lfs.lock", "lfs.unlock"} {
+		for _, e := range s.API(t, http.MethodGet, local, "/audit?action="+action, nil).At("entries").([]any) {
+			e := e.(map[string]any)
+			message, _ := e["message"].(string)
+			target, _ := e["target"].(string)
+			require.Equal(t, local, e["repo_name"])
+			entries = append(entries, strings.Join([]string{action, e["actor"].(map[string]any)["subject"].(string), target, e["outcome"].(string), message}, "|"))
+		}
+	}
+	require.Subset(t, entries, []string{
+		"lfs.lock|ada|a.bin|ok|",
+		"lfs.lock|ada|a.bin|refused|a.bin is locked already by ada",
+		"lfs.unlock|bob|a.bin|ok|by force; it was held by ada",
+	})
 }
 
 // lfsToken returns a token for a person.

@@ -39,7 +39,8 @@ func (s *secrets) requireNone(t *testing.T, where, text string) {
 func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	t.Parallel()
 	forge := newForge(t, forgetest.SeedOptions{Commits: 50, Branches: 3})
-	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}})}
+	large := startTalkativeLFS(t)
+	b := &bench{forge: forge, Server: servertest.Start(t, servertest.Options{Forges: []*forgetest.TestForge{forge}, Hosts: []string{large.block()}})}
 	b.store = servertest.Store(t, b.Dir)
 	var planted secrets
 
@@ -100,6 +101,10 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	a = b.Call(t, http.MethodGet, "/providers", b.Token(t, "org"), nil)
 	require.Equal(t, http.StatusOK, a.Status)
 	answers = append(answers, a.Raw)
+
+	// Git LFS, whose actions carry secrets of their own.
+	answers = append(answers, large.use(t, b.Caller, "team/large", &planted)...)
+	answers = append(answers, b.Get(t, "team/large").Raw)
 
 	seen := lines()
 	for line := range seen {

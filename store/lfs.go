@@ -181,8 +181,9 @@ func (q *queries) LFSLocks(ctx context.Context, f core.LFSLockFilter) ([]core.LF
 	}
 	all, err := collect(ctx, q.read, scanLFSLock, `
 		SELECT repo_id, id, path, ref, owner, locked_at FROM lfs_locks
-		WHERE repo_id = $1 AND id > $2 AND ($3 = '' OR path = $3) AND ($4 = '' OR id = $4) ORDER BY id LIMIT $5`,
-		f.RepoID, f.After, f.Path, f.ID, f.Limit)
+		WHERE repo_id = $1 AND id > $2 AND ($3 = '' OR path = $3) AND ($4 = '' OR id = $4) AND ($5 = '' OR owner <> $5)
+		ORDER BY id LIMIT $6`,
+		f.RepoID, f.After, f.Path, f.ID, f.NotOwner, f.Limit)
 	return all, action.fail(err)
 }
 

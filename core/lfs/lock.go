@@ -3,6 +3,7 @@ package lfs
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"unicode/utf8"
 
@@ -24,8 +25,8 @@ type OwnedLock struct {
 
 // checkLockPath refuses what is no path in a working tree.
 func checkLockPath(path string) error {
-	if path == "" || len(path) > maxLockPath || !utf8.ValidString(path) || strings.ContainsAny(path, "\x00\n") || strings.HasPrefix(path, "/") {
-		return core.Errorf(core.KindInvalid, "a lock is of a path in the working tree, in UTF-8, of at most %d bytes, without a slash at the start", maxLockPath)
+	if path == "" || len(path) > maxLockPath || !utf8.ValidString(path) || strings.ContainsAny(path, "\x00\r\n") || !fs.ValidPath(path) || path == "." {
+		return core.Errorf(core.KindInvalid, "a lock is of a path in the working tree, from its top, in UTF-8, of at most %d bytes, without empty parts, %q and %q", maxLockPath, ".", "..")
 	}
 	return nil
 }
@@ -161,8 +162,8 @@ func (s *Service) owned(ctx context.Context, repo core.Repository, theirs []Lock
 	return locks, nil
 }
 
-// Unlock removes a lock. KindPermission: another one holds it, and force is not set.
-// KindNotFound: there is no such lock.
+// Unlock removes a lock and returns it. KindPermission: another one holds it, and force is
+// not set; it is returned as well, if it is known here. KindNotFound: there is no such lock.
 func (s *Service) Unlock(ctx context.Context, repo core.Repository, owner, id, ref string, force bool) (Lock, error) {
 	if err := s.Check(ctx, repo); err != nil {
 		return Lock{}, err
@@ -181,7 +182,7 @@ func (s *Service) Unlock(ctx context.Context, repo core.Repository, owner, id, r
 	case len(rows) == 0 && !force:
 		return Lock{}, core.Errorf(core.KindPermission, "the lock %q was not made through this server; unlock it at the upstream, or with --force", id)
 	case len(rows) > 0 && rows[0].Owner != owner && !force:
-		return Lock{}, core.Errorf(core.KindPermission, "%s is locked by %s; ask them to unlock it, or use --force", rows[0].Path, rows[0].Owner)
+		return view(rows[0]), core.Errorf(core.KindPermission, "%s is locked by %s; ask them to unlock it, or use --force", rows[0].Path, rows[0].Owner)
 	}
 	var l Lock
 	if up != nil {

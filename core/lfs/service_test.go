@@ -416,7 +416,7 @@ func TestService_locks(t *testing.T) {
 		require.Equal(t, l.ID, locked.Lock.ID)
 		require.Equal(t, "ada", locked.Lock.Owner)
 		require.Contains(t, locked.Error(), "locked already by ada")
-		for _, path := range []string{"", "/a", "a\nb", "a\x00"} {
+		for _, path := range []string{"", "/a", "a\nb", "a\x00", ".", "../a", "a/./b", "a//b", "a/"} {
 			_, err = b.Lock(t.Context(), repo, "ada", path, "")
 			requireKind(t, core.KindInvalid, err)
 		}

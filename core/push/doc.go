@@ -2,9 +2,9 @@
 // shared by git pushes and API writes.
 //
 // [Service.Write] takes a set of ref updates through its checks (namespace, mode,
-// token policy; ref locks; force-push policy; preflight) and gives what is left to
-// [repo.Repos.Transact], with the push to the upstream as its upstream part. It
-// answers per ref, in the host's own words. What a transaction leaves open, its own
+// token policy; ref locks; force-push policy; paths that others have locked; preflight)
+// and gives what is left to [repo.Repos.Transact], with the push to the upstream as its
+// upstream part. It answers per ref, in the host's own words. What a transaction leaves open, its own
 // or another's, [Service.Run] settles.
 //
 //   - "ok" means: the upstream has it, and the next read here shows it.

@@ -36,6 +36,7 @@ type Store interface {
 	OpenJournals(ctx context.Context) ([]core.JournalEntry, error)
 	HeldRewrites(ctx context.Context, repoID string) ([]core.Rewrite, error)
 	Settings(ctx context.Context, repoID string) (core.Settings, error)
+	LFSLocks(ctx context.Context, f core.LFSLockFilter) ([]core.LFSLock, error)
 	AddAudit(ctx context.Context, e core.AuditEntry) error
 }
 
@@ -289,6 +290,9 @@ func (s *Service) locked(ctx context.Context, w Session, b *results) error {
 		return err
 	}
 	if err := s.checkGone(ctx, w, b); err != nil {
+		return err
+	}
+	if err := s.checkLocked(ctx, w, b); err != nil || len(b.open) == 0 {
 		return err
 	}
 	upstream := s.upstreamLeg(w, b)

@@ -46,11 +46,18 @@ type Objects interface {
 
 var _ Objects = (*lfs.Service)(nil)
 
+// Audit takes entries of the audit. [core.Store] implements it.
+type Audit interface {
+	AddAudit(ctx context.Context, e core.AuditEntry) error
+}
+
 // Options configures [New]. All but Limiter, Rates, ReadOnly and Grace is required.
 type Options struct {
 	Objects  Objects
 	Lookup   middleware.Repositories // finds repositories by name or id
 	Verifier *access.Verifier
+	Audit    Audit // of locks: who took and removed which, and what was refused
+	Clock    core.Clock
 	Limiter  *limit.Limiter
 	Rates    *middleware.Rates
 	Measure  middleware.Measure
@@ -149,26 +156,27 @@ func Match(r *http.Request) bool {
 
 // operation is what a method does at an endpoint.
 type operation struct {
-	route string
-	write bool // takes the scope to push; a batch decides by its body
-	serve func(h *Handler, c *call) error
+	route  string
+	write  bool // takes the scope to push; a batch decides by its body
+	serve  func(h *Handler, c *call) error
+	action string // what the audit says of it; "" if it is not in there
 }
 
 func operations() map[endpoint]map[string]operation {
 	return map[endpoint]map[string]operation{
-		batch: {http.MethodPost: {"objects/batch", false, (*Handler).batch}},
+		batch: {http.MethodPost: {"objects/batch", false, (*Handler).batch, ""}},
 		object: {
-			http.MethodGet:  {"objects/{oid}", false, (*Handler).download},
-			http.MethodHead: {"objects/{oid}", false, (*Handler).download},
-			http.MethodPut:  {"objects/{oid}", true, (*Handler).upload},
+			http.MethodGet:  {"objects/{oid}", false, (*Handler).download, ""},
+			http.MethodHead: {"objects/{oid}", false, (*Handler).download, ""},
+			http.MethodPut:  {"objects/{oid}", true, (*Handler).upload, ""},
 		},
-		verify: {http.MethodPost: {"objects/{oid}/verify", true, (*Handler).verify}},
+		verify: {http.MethodPost: {"objects/{oid}/verify", true, (*Handler).verify, ""}},
 		locks: {
-			http.MethodGet:  {"locks", false, (*Handler).listLocks},
-			http.MethodPost: {"locks", true, (*Handler).lock},
+			http.MethodGet:  {"locks", false, (*Handler).listLocks, ""},
+			http.MethodPost: {"locks", true, (*Handler).lock, "lfs.lock"},
 		},
-		verifyLocks: {http.MethodPost: {"locks/verify", true, (*Handler).verifyLocks}},
-		unlock:      {http.MethodPost: {"locks/{id}/unlock", true, (*Handler).unlock}},
+		verifyLocks: {http.MethodPost: {"locks/verify", true, (*Handler).verifyLocks, ""}},
+		unlock:      {http.MethodPost: {"locks/{id}/unlock", true, (*Handler).unlock, "lfs.unlock"}},
 	}
 }
 
@@ -178,6 +186,8 @@ type call struct {
 	r      *http.Request
 	target target
 	repo   core.Repository
+
+	lockPath, lockNote string // of a lock, for the audit
 }
 
 // into returns the repository that an upload is for. Ephemeral branches are this server's
@@ -191,12 +201,7 @@ func (c *call) into() core.Repository {
 }
 
 // owner names who asks, for locks.
-func (c *call) owner() string {
-	if c.Identity.Subject != "" {
-		return c.Identity.Subject
-	}
-	return "key " + c.Identity.KeyID
-}
+func (c *call) owner() string { return c.Identity.Actor().LockOwner() }
 
 // ServeHTTP serves one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -228,17 +233,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.Route = "/{repo}/info/lfs/" + op.route
 		return h.access.Serve(x, r, func(x *middleware.Exchange, r *http.Request) error {
 			c := &call{Exchange: x, r: r, target: t}
-			var err error
-			if c.repo, err = h.find(c); err != nil {
-				return err
-			}
-			if err := h.allow(c, op.write); err != nil {
-				return err
-			}
-			x.Header().Set("Cache-Control", "no-store")
-			return op.serve(h, c)
+			err := h.serve(c, op)
+			h.audit(c, op.action, err)
+			return err
 		})
 	})
+}
+
+// serve serves a request whose token has been verified.
+func (h *Handler) serve(c *call, op operation) error {
+	var err error
+	if c.repo, err = h.find(c); err != nil {
+		return err
+	}
+	if err := h.allow(c, op.write); err != nil {
+		return err
+	}
+	c.Header().Set("Cache-Control", "no-store")
+	return op.serve(h, c)
 }
 
 // errMethod is answered with 405.

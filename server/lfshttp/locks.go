@@ -100,6 +100,7 @@ func (h *Handler) lock(c *call) error {
 	if err := c.allowRef(body.Ref.name()); err != nil {
 		return err
 	}
+	c.lockPath = body.Path
 	l, err := h.o.Objects.Lock(c.r.Context(), c.repo, c.owner(), body.Path, body.Ref.name())
 	if err != nil {
 		return err
@@ -120,8 +121,12 @@ func (h *Handler) unlock(c *call) error {
 		return err
 	}
 	l, err := h.o.Objects.Unlock(c.r.Context(), c.repo, c.owner(), c.target.id, body.Ref.name(), body.Force)
+	c.lockPath = l.Path
 	if err != nil {
 		return err
+	}
+	if body.Force {
+		c.lockNote = "by force; it was held by " + l.Owner
 	}
 	return c.answer(http.StatusOK, oneLock{viewLock(l)})
 }

@@ -115,7 +115,7 @@ var lfsTests = []namedTest{
 		second := l
 		second.ID = "lock_2"
 		f.kind(core.KindConflict, f.store.AddLFSLock(f.ctx, second))
-		second.Path = "c"
+		second.Path, second.Owner = "c", "bob"
 		require.NoError(f, f.store.AddLFSLock(f.ctx, second))
 		f.kind(core.KindConflict, f.store.AddLFSLock(f.ctx, core.LFSLock{ID: "lock_2", RepoID: r.ID, Path: "d"}))
 		f.kind(core.KindNotFound, f.store.AddLFSLock(f.ctx, core.LFSLock{ID: "x", RepoID: "repo_none", Path: "d"}))
@@ -131,6 +131,8 @@ var lfsTests = []namedTest{
 			{core.LFSLockFilter{RepoID: r.ID, After: "lock_1", Limit: 10}, []core.LFSLock{second}},
 			{core.LFSLockFilter{RepoID: r.ID, Path: "c", Limit: 10}, []core.LFSLock{second}},
 			{core.LFSLockFilter{RepoID: r.ID, ID: "lock_1", Limit: 10}, []core.LFSLock{l}},
+			{core.LFSLockFilter{RepoID: r.ID, NotOwner: "ada", Limit: 10}, []core.LFSLock{second}},
+			{core.LFSLockFilter{RepoID: other.ID, NotOwner: "ada", Limit: 10}, nil},
 			{core.LFSLockFilter{RepoID: other.ID, Limit: 10}, []core.LFSLock{elsewhere}},
 		} {
 			got, err := f.store.LFSLocks(f.ctx, tt.filter)
