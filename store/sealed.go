@@ -73,17 +73,24 @@ func (q *queries) ResealCredentials(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// reseal seals every secret of a column anew. If that fails, the subject of
-// action is the row.
-func (q *queries) reseal(ctx context.Context, tx runner, c sealedColumn, action *op) (int, error) {
-	type secret struct {
-		key    string
-		sealed []byte
-	}
-	all, err := collect(ctx, tx, func(row scanner) (s secret, err error) {
+// sealedSecret is what one row has in a sealed column.
+type sealedSecret struct {
+	key    string
+	sealed []byte
+}
+
+// secrets returns what the rows of a column have, by their keys.
+func (c sealedColumn) secrets(ctx context.Context, tx runner) ([]sealedSecret, error) {
+	return collect(ctx, tx, func(row scanner) (s sealedSecret, err error) {
 		err = row.Scan(&s.key, &s.sealed)
 		return s, err
 	}, fmt.Sprintf(`SELECT %s, %s FROM %s ORDER BY %[1]s`, c.key, c.column, c.table))
+}
+
+// reseal seals every secret of a column anew. If that fails, the subject of
+// action is the row.
+func (q *queries) reseal(ctx context.Context, tx runner, c sealedColumn, action *op) (int, error) {
+	all, err := c.secrets(ctx, tx)
 	if err != nil {
 		return 0, err
 	}
@@ -145,14 +152,7 @@ func lostOwner(table string) (kind core.LostSecretKind, query string) {
 
 // dropLost removes the secrets of a column that do not open.
 func (q *queries) dropLost(ctx context.Context, tx runner, c sealedColumn, until time.Time) (lost []core.LostSecret, err error) {
-	type secret struct {
-		key    string
-		sealed []byte
-	}
-	all, err := collect(ctx, tx, func(row scanner) (s secret, err error) {
-		err = row.Scan(&s.key, &s.sealed)
-		return s, err
-	}, fmt.Sprintf(`SELECT %s, %s FROM %s ORDER BY %[1]s`, c.key, c.column, c.table))
+	all, err := c.secrets(ctx, tx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package commit
 import (
 	"compress/zlib"
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -240,11 +239,10 @@ func idDigits(r core.Repository) int {
 func shortName(name string) string { return strings.TrimPrefix(name, "refs/heads/") }
 
 // exitCode returns the exit status of a git that ran and failed, and what it
-// said. Of one that found the repository damaged that says nothing of the request.
+// said.
 func exitCode(err error) (code int, text string, ok bool) {
-	exit, ok := errors.AsType[*git.ExitError](err)
-	if !ok || core.KindOf(err) == core.KindDamaged {
-		return 0, "", false
+	if exit := git.Exit(err); exit != nil {
+		return exit.Code, exit.Stderr, true
 	}
-	return exit.Code, exit.Stderr, true
+	return 0, "", false
 }

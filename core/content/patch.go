@@ -259,13 +259,9 @@ func unquotePath(text string) (string, bool) {
 }
 
 // exitCode returns the exit status of a git that ran and failed; 0 for
-// everything else. Of one that found the repository damaged the status says nothing of
-// the request.
+// everything else.
 func exitCode(err error) int {
-	if core.KindOf(err) == core.KindDamaged {
-		return 0
-	}
-	if exit, ok := errors.AsType[*git.ExitError](err); ok {
+	if exit := git.Exit(err); exit != nil {
 		return exit.Code
 	}
 	return 0

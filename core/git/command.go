@@ -66,6 +66,16 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("git %s: exit status %d: %s", e.Name, e.Code, hosterror.Redact(lines[len(lines)-1]))
 }
 
+// Exit returns how a git that ran ended; nil for every other error. It is nil also for
+// one that found the repository damaged, whose status says nothing of the request.
+func Exit(err error) *ExitError {
+	if core.KindOf(err) == core.KindDamaged {
+		return nil
+	}
+	exit, _ := errors.AsType[*ExitError](err)
+	return exit
+}
+
 // Limits of what is kept of a process's output.
 const (
 	stderrLimit = 16 << 10

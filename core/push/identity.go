@@ -61,6 +61,21 @@ func turnedAway(err error, ran, sent bool) bool {
 	return upstream.TurnedAway(err)
 }
 
+// onceMore runs the upstream leg of a push, and runs it again where the host turned it
+// away, as turned reports of its error, and the upstream has another address or credential
+// now. refusal is what the host said of the upstream instead, if that explains the failure.
+func (s *Service) onceMore(ctx context.Context, w *Session, leg func() error, turned func(error) bool) (refusal, err error) {
+	known := s.storedAt(ctx, w.Repo)
+	if err = leg(); !turned(err) {
+		return nil, err
+	}
+	refusal, again := s.recheck(ctx, w, err, known)
+	if again {
+		return nil, leg()
+	}
+	return refusal, err
+}
+
 // recheck has the host asked about the upstream that turned a push away. again
 // is whether its address or credential is another one now, so that the push is
 // worth a second attempt; else refusal says what the host said of it, if that

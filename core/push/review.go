@@ -87,16 +87,10 @@ func (s *Service) reviewOne(ctx context.Context, w Session, b *results, i int) {
 			return pushErr
 		})
 	}
-	known := s.storedAt(ctx, w.Repo)
-	err := leg()
-	if len(lines) == 0 && turnedAway(err, ran, sent) {
-		refusal, again := s.recheck(ctx, &w, err, known)
-		if again {
-			err = leg()
-		} else if refusal != nil {
-			b.set(i, core.KindOf(refusal), "upstream: "+core.MessageOf(refusal))
-			return
-		}
+	refusal, err := s.onceMore(ctx, &w, leg, func(err error) bool { return len(lines) == 0 && turnedAway(err, ran, sent) })
+	if refusal != nil {
+		b.set(i, core.KindOf(refusal), "upstream: "+core.MessageOf(refusal))
+		return
 	}
 	for _, l := range lines {
 		if !l.Accepted() {

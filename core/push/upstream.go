@@ -93,18 +93,12 @@ func (s *Service) pushBatch(ctx context.Context, w Session, b *results, idx []in
 			return pushErr
 		})
 	}
-	known := s.storedAt(ctx, w.Repo)
-	err := leg()
-	if len(lines) == 0 && turnedAway(err, ran, sent) {
-		refusal, again := s.recheck(ctx, &w, err, known)
-		if again {
-			err = leg()
-		} else if refusal != nil {
-			for _, i := range idx {
-				b.set(i, core.KindOf(refusal), "upstream: "+core.MessageOf(refusal))
-			}
-			return
+	refusal, err := s.onceMore(ctx, &w, leg, func(err error) bool { return len(lines) == 0 && turnedAway(err, ran, sent) })
+	if refusal != nil {
+		for _, i := range idx {
+			b.set(i, core.KindOf(refusal), "upstream: "+core.MessageOf(refusal))
 		}
+		return
 	}
 	if len(lines) > 0 {
 		err = pushErr
