@@ -46,6 +46,11 @@ func (c SharedCredential) Covers(up Upstream) bool {
 	return owner == top || strings.HasPrefix(owner, top+"/")
 }
 
+// Stored returns the credential as plugins take it.
+func (c SharedCredential) Stored() *providers.StoredCredential {
+	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}
+}
+
 // SharedCredentialStore keeps shared credentials, sealed.
 type SharedCredentialStore interface {
 	// CreateSharedCredential: KindConflict if the organisation has one of the name.
@@ -53,8 +58,10 @@ type SharedCredentialStore interface {
 	// UpdateSharedCredential replaces user name, secret, what was before, and what is
 	// known of it.
 	UpdateSharedCredential(ctx context.Context, c SharedCredential) error
-	// RecordCredentialCheck writes ExpiresAt, CheckedAt and CheckError.
-	RecordCredentialCheck(ctx context.Context, id string, expires, at time.Time, failure string) error
+	// RecordCredentialCheck writes ExpiresAt, CheckedAt and CheckError of a credential that
+	// a host was asked about. KindNotFound if it was deleted meanwhile, or has another
+	// UpdatedAt: what a host says of a replaced secret says nothing of the next one.
+	RecordCredentialCheck(ctx context.Context, asked SharedCredential) error
 	// DeleteSharedCredential: KindConflict while repositories use it.
 	DeleteSharedCredential(ctx context.Context, id string) error
 	// SharedCredential finds one by its name, or its id.

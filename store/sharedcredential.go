@@ -99,10 +99,10 @@ func (q *queries) UpdateSharedCredential(ctx context.Context, c core.SharedCrede
 }
 
 // RecordCredentialCheck implements [core.SharedCredentialStore].
-func (q *queries) RecordCredentialCheck(ctx context.Context, id string, expires, at time.Time, failure string) error {
-	return q.exec(ctx, op{name: "record credential check", subject: id, missing: noSharedCredential}, `
-		UPDATE shared_credentials SET expires_at = $1, checked_at = $2, check_error = $3 WHERE id = $4`,
-		micros(expires), micros(at), failure, id)
+func (q *queries) RecordCredentialCheck(ctx context.Context, asked core.SharedCredential) error {
+	return q.exec(ctx, op{name: "record credential check", subject: asked.Name, missing: noSharedCredential}, `
+		UPDATE shared_credentials SET expires_at = $1, checked_at = $2, check_error = $3 WHERE id = $4 AND updated_at = $5`,
+		micros(asked.ExpiresAt), micros(asked.CheckedAt), asked.CheckError, asked.ID, micros(asked.UpdatedAt))
 }
 
 // DeleteSharedCredential implements [core.SharedCredentialStore].

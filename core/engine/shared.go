@@ -177,7 +177,7 @@ func (e *Engine) CheckSharedCredential(ctx context.Context, org, name string) (c
 	}
 	c.CheckError = ""
 	if owner.Lists {
-		page, err := e.upstreams.ListPage(ctx, owner, &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, "")
+		page, err := e.upstreams.ListPage(ctx, owner, c.Stored(), "")
 		switch core.KindOf(err) {
 		case "":
 			c.ExpiresAt = page.CredentialExpiresAt
@@ -188,7 +188,11 @@ func (e *Engine) CheckSharedCredential(ctx context.Context, org, name string) (c
 		}
 	}
 	c.CheckedAt = e.clock.Now()
-	return c, e.store.RecordCredentialCheck(ctx, c.ID, c.ExpiresAt, c.CheckedAt, c.CheckError)
+	err = e.store.RecordCredentialCheck(ctx, c)
+	if core.KindOf(err) == core.KindNotFound {
+		return e.store.SharedCredential(ctx, org, name) // rotated meanwhile, which has asked the host, or deleted
+	}
+	return c, err
 }
 
 // SharedCredential returns a shared credential by its name or id.

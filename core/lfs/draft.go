@@ -133,7 +133,8 @@ type draftReader struct {
 	closed bool
 }
 
-// Read waits for bytes. Errors: what the draft failed with, and the end of the context.
+// Read waits for bytes. Errors: what the draft failed with, [io.ErrUnexpectedEOF] if the
+// file is shorter than what was written to it, and the end of the context.
 func (r *draftReader) Read(p []byte) (int, error) {
 	for {
 		r.d.mu.Lock()
@@ -146,8 +147,12 @@ func (r *draftReader) Read(p []byte) (int, error) {
 		case r.at < end:
 			n, err := r.d.file.ReadAt(p[:min(int64(len(p)), end-r.at)], r.at)
 			r.at += int64(n)
-			if errors.Is(err, io.EOF) {
+			switch {
+			case !errors.Is(err, io.EOF):
+			case n > 0:
 				err = nil
+			default: // the disk has lost what was written; a reader of nothing would read for ever
+				err = fmt.Errorf("read an LFS object: %w", io.ErrUnexpectedEOF)
 			}
 			return n, err
 		case proven:

@@ -85,9 +85,37 @@ func TestService_changedByte(t *testing.T) {
 		require.True(t, bytes.Equal(content, got))
 		require.Eventually(t, func() bool {
 			sound, err := b.files.Sound(t.Context(), p.OID)
-			return err == nil && sound
+			return err == nil && sound && b.idle()
 		}, time.Minute, 10*time.Millisecond, "it is here again")
 	}
+}
+
+// idle says whether nothing comes from an upstream, so that nobody reads along with it.
+func (b *bench) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.fetches) == 0
+}
+
+// Who reads along with an object whose file is cut short under it gets an error, and does
+// not read for ever.
+func TestDraft_fileIsCutShort(t *testing.T) {
+	t.Parallel()
+	content, p := someObject(9, 10<<10)
+	d, err := newDraft(t.TempDir(), p)
+	require.NoError(t, err)
+	t.Cleanup(d.close)
+	_, err = d.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, d.check())
+	d.release()
+	require.NoError(t, os.Truncate(d.file.Name(), 1000))
+	r := d.open(t.Context(), 0)
+	require.NotNil(t, r)
+	defer func() { require.NoError(t, r.Close()) }()
+	got, err := io.ReadAll(r)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.True(t, bytes.Equal(content[:1000], got))
 }
 
 // Of a large object that the disk has changed the last bytes are never sent, wherever a

@@ -33,7 +33,7 @@ type Store interface {
 	Repository(ctx context.Context, org, name string) (core.Repository, error)
 	RepositoriesOf(ctx context.Context, instance, host, id, path string) ([]core.Repository, error)
 	SharedCredential(ctx context.Context, org, nameOrID string) (core.SharedCredential, error)
-	RecordCredentialCheck(ctx context.Context, id string, expires, at time.Time, failure string) error
+	RecordCredentialCheck(ctx context.Context, asked core.SharedCredential) error
 }
 
 // Upstreams lists. [*upstream.Service] implements it.
@@ -146,30 +146,34 @@ func (s *Service) prepare(ctx context.Context, org string, w Wish) (core.MirrorS
 			set.ID = is.ID
 		}
 	}
-	stored, id, err := s.credential(ctx, org, w.Credential, owner)
-	set.CredentialID = id
-	return set, owner, stored, err
+	c, err := s.credential(ctx, org, w.Credential, owner)
+	if c == nil {
+		return set, owner, nil, err
+	}
+	set.CredentialID = c.ID
+	return set, owner, c.Stored(), nil
 }
 
-// credential returns a shared credential that is to list an owner's repositories.
-func (s *Service) credential(ctx context.Context, org, nameOrID string, o upstream.Owner) (*providers.StoredCredential, string, error) {
+// credential returns a shared credential that is to list an owner's repositories, nil if
+// none is named.
+func (s *Service) credential(ctx context.Context, org, nameOrID string, o upstream.Owner) (*core.SharedCredential, error) {
 	if nameOrID == "" {
-		return nil, "", nil
+		return nil, nil //nolint:nilnil // none is to be used
 	}
 	c, err := s.store.SharedCredential(ctx, org, nameOrID)
 	if core.KindOf(err) == core.KindNotFound {
-		return nil, "", core.Errorf(core.KindNotFound, "the organisation has no shared credential %q", nameOrID)
+		return nil, core.Errorf(core.KindNotFound, "the organisation has no shared credential %q", nameOrID)
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if o.Mode != providers.ModeGeneric {
-		return nil, "", core.Errorf(core.KindInvalid, "provider %q uses no stored credential: leave it out", o.Provider)
+		return nil, core.Errorf(core.KindInvalid, "provider %q uses no stored credential: leave it out", o.Provider)
 	}
 	if !c.Covers(core.Upstream{Mode: o.Mode, Host: o.Host, Owner: o.Owner}) {
-		return nil, "", core.Errorf(core.KindInvalid, "the shared credential %q is for %s/%s, and is not sent to %s/%s", c.Name, c.Host, c.Owner, o.Host, o.Owner)
+		return nil, core.Errorf(core.KindInvalid, "the shared credential %q is for %s/%s, and is not sent to %s/%s", c.Name, c.Host, c.Owner, o.Host, o.Owner)
 	}
-	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, c.ID, nil
+	return &c, nil
 }
 
 // Plan lists the repositories of an owner and says what a set would do. Nothing is
@@ -288,9 +292,13 @@ func (s *Service) look(ctx context.Context, set core.MirrorSet) error {
 	if err != nil {
 		return err
 	}
-	stored, _, err := s.credential(ctx, set.Org, set.CredentialID, owner)
+	shared, err := s.credential(ctx, set.Org, set.CredentialID, owner)
 	if err != nil {
 		return err
+	}
+	var stored *providers.StoredCredential
+	if shared != nil {
+		stored = shared.Stored()
 	}
 	var expires time.Time
 	listed, err := s.list(ctx, owner, stored, func(p providers.RepositoryPage) {
@@ -298,12 +306,12 @@ func (s *Service) look(ctx context.Context, set core.MirrorSet) error {
 			expires = p.CredentialExpiresAt
 		}
 	})
-	if stored != nil && ctx.Err() == nil && core.KindOf(err) != core.KindRateLimited && core.KindOf(err) != core.KindUpstreamUnavailable {
-		failure := ""
+	if shared != nil && ctx.Err() == nil && core.KindOf(err) != core.KindRateLimited && core.KindOf(err) != core.KindUpstreamUnavailable {
+		shared.ExpiresAt, shared.CheckedAt, shared.CheckError = expires, s.clock.Now(), ""
 		if err != nil {
-			failure = core.PublicMessage(err)
+			shared.CheckError = core.PublicMessage(err)
 		}
-		if err := s.store.RecordCredentialCheck(ctx, set.CredentialID, expires, s.clock.Now(), failure); err != nil {
+		if err := s.store.RecordCredentialCheck(ctx, *shared); err != nil && core.KindOf(err) != core.KindNotFound { // rotated meanwhile
 			s.log.Error("cannot record what the host says of a credential", "credential", set.CredentialID, "error", err)
 		}
 	}

@@ -50,7 +50,7 @@ var sharedCredentialTests = []namedTest{
 		f.org("acme")
 		c := sharedCredential("all")
 		f.kind(core.KindNotFound, f.store.UpdateSharedCredential(f.ctx, c))
-		f.kind(core.KindNotFound, f.store.RecordCredentialCheck(f.ctx, c.ID, day(0), day(0), ""))
+		f.kind(core.KindNotFound, f.store.RecordCredentialCheck(f.ctx, c))
 		require.NoError(f, f.store.CreateSharedCredential(f.ctx, c))
 		read := func() core.SharedCredential {
 			f.Helper()
@@ -68,11 +68,18 @@ var sharedCredentialTests = []namedTest{
 		c.Previous = nil
 		same(f, c, read())
 
-		require.NoError(f, f.store.RecordCredentialCheck(f.ctx, c.ID, day(time.Hour), day(time.Second), "the host says no"))
 		c.ExpiresAt, c.CheckedAt, c.CheckError = day(time.Hour), day(time.Second), "the host says no"
+		require.NoError(f, f.store.RecordCredentialCheck(f.ctx, c))
 		same(f, c, read())
-		require.NoError(f, f.store.RecordCredentialCheck(f.ctx, c.ID, time.Time{}, day(time.Minute), ""))
+		before := c
 		c.ExpiresAt, c.CheckedAt, c.CheckError = time.Time{}, day(time.Minute), ""
+		require.NoError(f, f.store.RecordCredentialCheck(f.ctx, c))
+		same(f, c, read())
+
+		// What a host says of a secret that has been replaced is not recorded.
+		c.Secret, c.UpdatedAt = "n3xt-2", day(2*time.Minute)
+		require.NoError(f, f.store.UpdateSharedCredential(f.ctx, c))
+		f.kind(core.KindNotFound, f.store.RecordCredentialCheck(f.ctx, before))
 		same(f, c, read())
 	}},
 	{"repositories use it where it may be sent, and nowhere else", func(f *fixture) {
