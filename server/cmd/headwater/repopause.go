@@ -58,7 +58,7 @@ func newPauseCommand(word, short, long, example, sentence string, do func(ctx co
 				if err := do(cmd.Context(), c, args[0]); err != nil {
 					return c.explain(err, word+" "+args[0])
 				}
-				return answer(cmd, outcome{Repo: args[0], Result: word + "d"}, sentence, args[0], core.ShellWord(args[0]))
+				return answer(cmd, outcome{Repo: args[0], Result: word + "d"}, sentence, args[0], core.ShellArg(args[0]))
 			}
 			return many.each(cmd, c, word, func(name string) (string, error) { return word + "d", do(cmd.Context(), c, name) })
 		},
@@ -125,7 +125,7 @@ func syncOne(cmd *cobra.Command, c *client, name, ref string, wait bool) error {
 		return c.explain(err, "sync "+name)
 	}
 	if !wait {
-		return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, core.ShellWord(name))
+		return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, core.ShellArg(name))
 	}
 	r, err := follow(cmd.Context(), c, name, pull.Wanted, cmd.ErrOrStderr())
 	if err != nil {

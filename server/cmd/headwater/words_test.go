@@ -257,7 +257,7 @@ func TestWords_commandsWork(t *testing.T) {
 	order := slices.DeleteFunc(slices.Sorted(maps.Keys(commands)), func(c string) bool { return slices.Contains(last, c) })
 	require.Len(t, commands, len(order)+len(last), "one of the last is not printed any more: %v", order)
 	require.Contains(t, order, "credential set river/delta")
-	require.Contains(t, order, "repo settings river/delta --tolerate treeNotSorted")
+	require.Contains(t, order, "repo settings --tolerate treeNotSorted river/delta")
 	for _, command := range append(order, last...) {
 		args := strings.Fields(strings.NewReplacer("URL", forge.CloneURL("river/moved"), "REPO", "river/delta").Replace(command))
 		root := newRoot(noEnv)
