@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -79,6 +81,8 @@ func newRepoSyncCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync [REPO]",
 		Short: "Fetch what is new from the upstream",
+		Long: `Have the server fetch what is new from the upstream. With --all, mirrors that are
+paused are skipped, and said so.`,
 		Example: `  headwater repo sync octocat/Hello-World
   headwater repo sync --wait --ref main team/app
   headwater repo sync --all --failing
@@ -106,6 +110,9 @@ func newRepoSyncCommand() *cobra.Command {
 			}
 			return many.each(cmd, c, "sync", func(name string) (string, error) {
 				_, err := c.PullUpstream(cmd.Context(), name, rest.PullUpstreamRequest{Ref: optional(ref)}, c.as(name, access.GitWrite))
+				if isPaused(err) {
+					return "skipped, it is paused", nil // a person wants that
+				}
 				return "sync requested", err
 			})
 		},
@@ -116,6 +123,12 @@ func newRepoSyncCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&failing, "failing", false, "with --all: only those whose last sync failed")
 	cmd.Flags().StringVar(&ref, "ref", "", "only this branch or tag")
 	return cmd
+}
+
+// isPaused reports whether an error of the API says that a mirror is paused.
+func isPaused(err error) bool {
+	e, ok := errors.AsType[*rest.Error](err)
+	return ok && e.Status == http.StatusConflict && strings.Contains(e.Message, core.PausedSentence)
 }
 
 // syncOne asks for a sync of one repository, and follows it if it is to wait.
