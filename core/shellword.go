@@ -14,3 +14,13 @@ func ShellWord(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
+
+// ShellArg is [ShellWord] for an argument that comes after the flags of a command: one
+// that begins with a dash would be read as a flag, so it is printed after "--". Nothing
+// but arguments may follow it.
+func ShellArg(s string) string {
+	if strings.HasPrefix(s, "-") {
+		return "-- " + ShellWord(s)
+	}
+	return ShellWord(s)
+}

@@ -279,7 +279,7 @@ func (e *Engine) MayRelink(ctx context.Context, r core.Repository) error {
 	case err != nil:
 		return err
 	}
-	return core.Errorf(core.KindPermission, "the repository uses the shared credential %q of the organisation, so it cannot be pointed elsewhere; a token of the organisation takes the credential away first: headwater credential unassign %s %s", c.Name, c.Name, core.ShellWord(r.Name))
+	return core.Errorf(core.KindPermission, "the repository uses the shared credential %q of the organisation, so it cannot be pointed elsewhere; a token of the organisation takes the credential away first: headwater credential unassign %s %s", c.Name, c.Name, core.ShellArg(r.Name))
 }
 
 // repositories makes the mirrors of sets.

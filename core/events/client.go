@@ -142,7 +142,7 @@ func (c *client) send(ctx context.Context, w core.Webhook, d core.Delivery) (o o
 	// The transport itself follows no redirect.
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		o.failure = c.describe(ctx, err)
+		o.failure = Describe(err, ctx.Err() != nil)
 		return o
 	}
 	defer func() { _ = resp.Body.Close() }()
@@ -160,9 +160,9 @@ func (c *client) send(ctx context.Context, w core.Webhook, d core.Delivery) (o o
 	return o
 }
 
-// describe puts an error of the transport into words that tell nothing but
-// what the owner of the webhook may know.
-func (c *client) describe(ctx context.Context, err error) string {
+// Describe puts an error of the transport into words that tell nothing but what the
+// owner of the webhook may know. TimedOut: the time for the attempt was over.
+func Describe(err error, timedOut bool) string {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return refused.Error()
 	}
@@ -187,7 +187,7 @@ func (c *client) describe(ctx context.Context, err error) string {
 		return "the receiver's certificate is not valid; it may have expired"
 	case alert, record:
 		return "the receiver does not speak TLS as it should"
-	case ctx.Err() != nil, timed && timeout.Timeout():
+	case timedOut, timed && timeout.Timeout():
 		return "the receiver did not answer in time"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the receiver refused the connection"

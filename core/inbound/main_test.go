@@ -155,6 +155,8 @@ type syncs struct {
 	pokes     int
 	checked   []string
 	err       error
+
+	unconfirmed error // what [syncs.ConfirmIdentity] returns
 }
 
 func (s *syncs) AnnounceIn(ctx context.Context, q core.Queries, repoID string, expect []core.Expectation) error {
@@ -183,6 +185,19 @@ func (s *syncs) CheckUpstream(_ context.Context, repoID string) error {
 	defer s.mu.Unlock()
 	s.checked = append(s.checked, repoID)
 	return nil
+}
+
+func (s *syncs) ConfirmIdentity(context.Context, core.Repository) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unconfirmed
+}
+
+// unconfirm lets no upstream be the one that is followed while err is not nil.
+func (s *syncs) unconfirm(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unconfirmed = err
 }
 
 func (s *syncs) fail(err error) {

@@ -199,6 +199,11 @@ func (s *Service) register(
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
 	began := s.clock.Now()
+	// A stranger may have taken the name since: the webhook would be put on their
+	// repository, and tell them our address and secret.
+	if o, ok := s.confirm(ctx, r, w); !ok {
+		return providers.Remote{}, o
+	}
 	remote, err := s.locate(ctx, p, *r.Upstream, stored)
 	var hook providers.RegisteredWebhook
 	if err == nil {
@@ -230,6 +235,27 @@ func (s *Service) register(
 	o.next = loop.Later(o.next)
 	log.Warn("the host does not let an inbound webhook be registered", "error", err, "next", o.next)
 	return remote, o
+}
+
+// confirm reports whether the upstream is known to be the repository that is followed,
+// under the name that it was read with. If not, the outcome says why.
+func (s *Service) confirm(ctx context.Context, r core.Repository, w core.InboundWebhook) (outcome, bool) {
+	if err := s.upstreams.ConfirmIdentity(ctx, r); err != nil {
+		next := backoff(w)
+		if wait := upstream.RetryAfter(err); wait > 0 { // the host cannot be asked about any
+			wait = min(max(wait, hostPause), recheck)
+			s.pauses.Set(r.Upstream.Host, wait)
+			next = max(next, wait)
+		}
+		s.log.Warn("an inbound webhook is not registered at an upstream that is not confirmed", "repo_id", r.ID, "host", r.Upstream.Host, "error", err)
+		return outcome{state: core.InboundFailing, message: core.PublicMessage(err), hookID: w.HookID, next: loop.Later(next), asked: true}, false
+	}
+	now, err := s.store.RepositoryByID(ctx, r.ID)
+	if err != nil || now.Upstream == nil || now.Upstream.URL != r.Upstream.URL {
+		// It has another name now: the next look asks for that one.
+		return outcome{state: w.State, message: w.Message, hookID: w.HookID, next: time.Second}, false
+	}
+	return outcome{}, true
 }
 
 // sentence is what a person reads of a provider's error.

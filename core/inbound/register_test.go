@@ -66,6 +66,25 @@ func TestService_Run_registersAndKeepsItCorrect(t *testing.T) {
 	require.Equal(t, rotated.Secrets[0], b.webhook(r).Secrets[0])
 }
 
+// The name of a deleted upstream may belong to a stranger: nothing is put there. Once
+// the host confirms that it is the one that is followed, it is registered.
+func TestService_Run_registersNothingAtAnotherRepository(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.syncs.unconfirm(core.Errorf(core.KindUpstreamUnavailable, "another repository has the name"))
+	r := b.Synced("app")
+	b.run()
+	w := b.await(r, func(w core.InboundWebhook) bool { return w.State == core.InboundFailing })
+	require.Equal(t, "another repository has the name", w.Message)
+	require.False(t, w.NextCheck.IsZero(), "looked at again")
+	_, ok := b.host.at(coretest.ForgePath(r))
+	require.False(t, ok)
+	b.syncs.unconfirm(nil)
+	b.advance(24*time.Hour, func() bool { return active(b.webhook(r)) })
+	_, ok = b.host.at(coretest.ForgePath(r))
+	require.True(t, ok)
+}
+
 func TestService_Run_saysWhyItDoesNotRegister(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -28,6 +28,11 @@ type Upstreams interface {
 	// CheckUpstream asks that the host be asked what became of the upstream.
 	// KindNotFound: the repository is not synced (any more).
 	CheckUpstream(ctx context.Context, repoID string) error
+	// ConfirmIdentity makes sure that the repository which answers under the upstream's
+	// name is the one that is followed, before something is set up there. It may follow
+	// a rename. KindUpstreamUnavailable: the host cannot be asked, or the upstream is
+	// gone or another one.
+	ConfirmIdentity(ctx context.Context, r core.Repository) error
 }
 
 // Plugins finds provider instances. [upstream.Plugins] is one.

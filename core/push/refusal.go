@@ -107,7 +107,7 @@ func (r *refusalWriter) about(line string) bool {
 	if found, ok := fsck.FindRefusal(line); ok {
 		if r.refusal == nil {
 			if r.name != "" {
-				found.Repo = core.ShellWord(r.name)
+				found.Repo = core.ShellArg(r.name)
 			}
 			r.refusal = &found
 		}

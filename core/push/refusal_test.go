@@ -42,7 +42,7 @@ func TestService_ReceivePack_fsck(t *testing.T) {
 	}
 	out, err = b.client(clone, r, coretest.Refspecs(chosen[3:4])...)
 	require.Error(t, err)
-	require.Contains(t, out, "`headwater repo settings local --tolerate duplicateEntries`", "it can be typed as it is printed")
+	require.Contains(t, out, "`headwater repo settings --tolerate duplicateEntries local`", "it can be typed as it is printed")
 
 	// Which folder it is about is found with the command that is printed.
 	for _, c := range []coretest.Broken{chosen[3], hostile[0]} {

@@ -136,13 +136,13 @@ func Sentence(r core.Repository, d core.Damage) string {
 		return fmt.Sprintf("the content of this repository was damaged here (%s) and is being fetched from its upstream again; retry shortly", d.Reason)
 	case core.DamageWaiting:
 		return fmt.Sprintf("the content of this repository is not here (%s), together with that of many others, as if a disk were not mounted: "+
-			"mount it; or, if the content is really gone, say go on: headwater repo rebuild %s", d.Reason, core.ShellWord(r.Name))
+			"mount it; or, if the content is really gone, say go on: headwater repo rebuild %s", d.Reason, core.ShellArg(r.Name))
 	case core.DamageLost:
 		return fmt.Sprintf("the content of this repository is gone (%s), and it has no upstream to fetch it from: "+
-			"restore its folder from a backup (docs/recovery.md), or link it to an upstream: headwater repo attach %s URL", d.Reason, core.ShellWord(r.Name))
+			"restore its folder from a backup (docs/recovery.md), or link it to an upstream: headwater repo attach %s URL", d.Reason, core.ShellArg(r.Name))
 	}
 	return fmt.Sprintf("a part of this repository cannot be read (%s), and it has no upstream to fetch it from: "+
-		"restore its folder from a backup (docs/recovery.md), then headwater repo rebuild %s", d.Reason, core.ShellWord(r.Name))
+		"restore its folder from a backup (docs/recovery.md), then headwater repo rebuild %s", d.Reason, core.ShellArg(r.Name))
 }
 
 // Problems says in one sentence each what an operator has to look at, and whether

@@ -100,7 +100,25 @@ func (m *Monitor) confirmed(r core.Repository, age time.Duration) bool {
 // Errors: KindUpstreamUnavailable (the host cannot be asked, or the upstream is
 // gone or another one), KindUpstreamRejected (it is archived).
 func (m *Monitor) Confirm(ctx context.Context, r core.Repository) error {
-	if r.Upstream == nil || m.confirmed(r, identityAge) {
+	return m.confirm(ctx, r, identityAge)
+}
+
+// ConfirmIdentity is [Monitor.Confirm] for what is set up at a host beside the content,
+// such as a webhook: a confirmation of the last hour will do, so that it seldom costs a
+// question, and whether an archived repository takes it is for the host to say.
+// Errors: KindUpstreamUnavailable (the host cannot be asked, or the upstream is gone or
+// another one).
+func (m *Monitor) ConfirmIdentity(ctx context.Context, r core.Repository) error {
+	err := m.confirm(ctx, r, identityGrace)
+	if core.KindOf(err) == core.KindUpstreamRejected {
+		return nil
+	}
+	return err
+}
+
+// confirm asks the host unless it has confirmed the identity not longer ago than age.
+func (m *Monitor) confirm(ctx context.Context, r core.Repository, age time.Duration) error {
+	if r.Upstream == nil || m.confirmed(r, age) {
 		return nil
 	}
 	c, err := m.askOnce(ctx, r)

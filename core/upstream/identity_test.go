@@ -221,6 +221,26 @@ func TestService_Confirm_apiDown(t *testing.T) {
 	require.True(t, side(b, r, "x3", one).OK())
 }
 
+// What is set up beside the content asks seldom, and never at another repository.
+func TestService_ConfirmIdentity(t *testing.T) {
+	t.Parallel()
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	require.True(t, side(b, r, "x1", one).OK())
+	b.Clock.Advance(50 * time.Minute)
+	asked := api.count()
+	require.NoError(t, b.Monitor.ConfirmIdentity(t.Context(), b.Reload(r)))
+	require.Equal(t, asked, api.count(), "confirmed within the hour")
+	b.Clock.Advance(20 * time.Minute)
+	require.NoError(t, b.Monitor.ConfirmIdentity(t.Context(), b.Reload(r)))
+	require.Greater(t, api.count(), asked)
+
+	replace(b, "acme/a")
+	b.Clock.Advance(time.Hour + time.Minute)
+	require.Equal(t, core.KindUpstreamUnavailable, core.KindOf(b.Monitor.ConfirmIdentity(t.Context(), b.Reload(r))))
+	require.Equal(t, core.UpstreamReplaced, b.State(r).UpstreamState)
+}
+
 // A token without the right to ask the API: nothing can be confirmed, and
 // nothing is refused.
 func TestService_Confirm_credentialWithoutAPI(t *testing.T) {

@@ -314,11 +314,11 @@ func subjectOf(r store.SnapshotRepository) string { return fmt.Sprintf("%s (%s)"
 // mend is what brings the content of a repository back.
 func (l *look) mend(r store.SnapshotRepository) string {
 	// Only this verifies what a folder has: a sync that finds nothing new reads nothing.
-	again := l.command("headwater repo rebuild " + core.ShellWord(r.Name))
+	again := l.command("headwater repo rebuild")
 	if r.Org != localOrg {
 		again += " --org " + core.ShellWord(r.Org) + " --key FILE"
 	}
-	again = l.started(again)
+	again = l.started(again + " " + core.ShellArg(r.Name))
 	if r.Synced {
 		return again + ", which fetches it again from its upstream"
 	}

@@ -76,7 +76,7 @@ func TestLook_unmounted(t *testing.T) {
 	for i, f := range found.Findings {
 		require.Contains(t, f.Subject, made[i].Name)
 		require.Contains(t, f.What, "its folder is missing")
-		require.Contains(t, f.Next, "headwater repo rebuild "+made[i].Name)
+		require.Contains(t, f.Next, "headwater repo rebuild --data "+core.ShellWord(dir)+" "+made[i].Name)
 	}
 	require.NoError(t, os.Remove(filepath.Join(repo.PathIn(dir, made[3].ID), "HEAD")))
 	for running, start := range map[bool]string{true: "the server serves them again", false: "then start the server"} {

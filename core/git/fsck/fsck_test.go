@@ -98,7 +98,7 @@ func TestFindRefusal(t *testing.T) {
 		require.False(t, ok, text)
 	}
 	r.ID, r.Path, r.Repo = "duplicateEntries", "", "'team/old app'"
-	require.Contains(t, r.Sentence(), "`headwater repo settings 'team/old app' --tolerate duplicateEntries`; `git rev-list --objects --all | grep 012345678901` names the folder")
+	require.Contains(t, r.Sentence(), "`headwater repo settings --tolerate duplicateEntries 'team/old app'`; `git rev-list --objects --all | grep 012345678901` names the folder")
 	for check, want := range map[string]string{
 		"treeNotSorted": "--tolerate treeNotSorted", "hasDotgit": "grep 012345678901", "gitmodulesUrl": "take it out of the history",
 		"checkOfTomorrow": "no rule for that check",

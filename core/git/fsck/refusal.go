@@ -53,7 +53,7 @@ func (r Refusal) Sentence() string {
 	c, ok := Find(r.ID)
 	switch {
 	case ok && c.Class == BySetting:
-		text += fmt.Sprintf("if that is as it should be, allow it with `headwater repo settings %s --tolerate %s`", cmp.Or(r.Repo, "REPO"), c.ID)
+		text += fmt.Sprintf("if that is as it should be, allow it with `headwater repo settings --tolerate %s %s`", c.ID, cmp.Or(r.Repo, "REPO"))
 		if c.Reason == ambiguous && r.Path == "" { // it is about a folder
 			text += fmt.Sprintf("; `git rev-list --objects --all | grep %.12s` names the folder", r.Object)
 		}

@@ -160,6 +160,7 @@ func TestBackup_restoreAfterBackupUnderLoad(t *testing.T) { //nolint:paralleltes
 	require.NoError(t, err, errs)
 	require.Contains(t, out, "ES256")
 	require.Contains(t, out, "restore confirm")
+	require.Contains(t, out, "headwater credential set --data '"+data+"' REPO", "as it was typed")
 	_, _, err = runCLI(t, noEnv, "restore", to, "--data", data)
 	require.ErrorContains(t, err, "nothing is ever overwritten")
 	arrived := received.Load()

@@ -210,7 +210,7 @@ func listOf(e *rest.Error) string {
 	case strings.HasPrefix(e.Path, "/api/webhooks/"):
 		return "headwater webhook list"
 	case strings.Contains(e.Path, "/rewrites/"): // a slash of a name is escaped
-		return "headwater rewrite list " + core.ShellWord(repoOf(e))
+		return "headwater rewrite list " + core.ShellArg(repoOf(e))
 	}
 	return "headwater repo list"
 }
@@ -250,7 +250,7 @@ func (c *client) explain(err error, doing string) error {
 	case http.StatusNotFound:
 		next = "see what exists: " + listOf(e)
 	case http.StatusConflict:
-		next = "see its state: headwater repo show " + core.ShellWord(repoOf(e))
+		next = "see its state: headwater repo show " + core.ShellArg(repoOf(e))
 	case http.StatusRequestEntityTooLarge:
 		next = "make it smaller, or make room: headwater repo list --sort size"
 	case http.StatusPreconditionFailed:
@@ -258,7 +258,7 @@ func (c *client) explain(err error, doing string) error {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		next = "change what the message says; --help has examples"
 		if strings.Contains(e.Message, textNoUpstream) {
-			next = "link it to one: headwater repo attach " + core.ShellWord(repoOf(e)) + " URL"
+			next = "link it to one: headwater repo attach " + core.ShellArg(repoOf(e)) + " URL"
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		next = "try again later"

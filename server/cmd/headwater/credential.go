@@ -50,7 +50,7 @@ again. Without --password-file it is read from standard input.`,
 			if err := c.setCredential(cmd.Context(), args[0], username, cmd.Flags().Changed("username"), secret); err != nil {
 				return c.explain(err, "store the credential of "+args[0])
 			}
-			return answer(cmd, outcome{Repo: args[0], Result: "stored"}, "Stored. Use it: headwater repo sync --wait %s", core.ShellWord(args[0]))
+			return answer(cmd, outcome{Repo: args[0], Result: "stored"}, "Stored. Use it: headwater repo sync --wait %s", core.ShellArg(args[0]))
 		},
 	}
 	bindConnect(cmd, &o)
@@ -121,7 +121,7 @@ func (c *client) credentialID(ctx context.Context, name string) (string, error) 
 		return "", err
 	}
 	if r.Credential == nil {
-		return "", failf("store one: headwater credential set "+core.ShellWord(name), "%s has no stored credential", name)
+		return "", failf("store one: headwater credential set "+core.ShellArg(name), "%s has no stored credential", name)
 	}
 	return r.Credential.ID, nil
 }

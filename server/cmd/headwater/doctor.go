@@ -161,7 +161,7 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 		case a.Refused != "":
 			fmt.Fprintf(out, "Left as it is: %s: %s\n", doctor.Shown(a.Dir), a.Refused)
 		case a.Synced:
-			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: %s\n", a.Name, a.Organisation, asTyped(cmd, "headwater credential set "+core.ShellWord(a.Name)+orgFlag(a.Organisation)))
+			fmt.Fprintf(out, "Adopted %s of %s. If its upstream needs a credential: %s\n", a.Name, a.Organisation, asTyped(cmd, "headwater credential set"+orgFlag(a.Organisation)+" "+core.ShellArg(a.Name)))
 		default:
 			fmt.Fprintf(out, "Adopted %s of %s.\n", a.Name, a.Organisation)
 		}
@@ -201,7 +201,7 @@ func makeSealKey(cmd *cobra.Command, dir dataDir, dsn providers.Secret) (err err
 		fmt.Fprintln(out, "Start the server, then give each again:")
 	}
 	for _, l := range lost {
-		fmt.Fprintf(out, "  %s --data %s\n", giveAgain(l), core.ShellWord(string(dir)))
+		fmt.Fprintf(out, "  %s\n", giveAgain(l, dir))
 	}
 	return nil
 }
@@ -217,15 +217,15 @@ func dropLostSecrets(ctx context.Context, p database.Place, key *seal.File) (los
 }
 
 // giveAgain is the command that stores what was lost.
-func giveAgain(l core.LostSecret) string {
-	name := core.ShellWord(l.Name)
+func giveAgain(l core.LostSecret, dir dataDir) string {
+	rest := "--data " + core.ShellWord(string(dir)) + orgFlag(l.Org) + " " + core.ShellArg(l.Name)
 	switch l.Kind {
 	case core.LostSharedCredential:
-		return "headwater credential rotate " + name + orgFlag(l.Org)
+		return "headwater credential rotate " + rest
 	case core.LostWebhook:
-		return "headwater webhook update " + name + orgFlag(l.Org) + " --rotate-secret --active"
+		return "headwater webhook update --active --rotate-secret " + rest
 	}
-	return "headwater credential set " + name + orgFlag(l.Org)
+	return "headwater credential set " + rest
 }
 
 func newRepoAdoptCommand() *cobra.Command {
@@ -307,5 +307,5 @@ func adoptOne(cmd *cobra.Command, s core.Store, dir dataDir, from, org, name str
 		Refs    int    `json:"refs"`
 		LeftOut int    `json:"left_out"`
 	}{name, r.ID, a.Refs, a.LeftOut}
-	return answer(cmd, value, "Adopted %s as %s: %s%s.\nTo follow its upstream: headwater repo attach %s URL", from, name, core.Count(a.Refs, "ref"), leftOut, core.ShellWord(name))
+	return answer(cmd, value, "Adopted %s as %s: %s%s.\nTo follow its upstream: headwater repo attach %s URL", from, name, core.Count(a.Refs, "ref"), leftOut, core.ShellArg(name))
 }

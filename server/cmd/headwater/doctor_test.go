@@ -87,5 +87,5 @@ func TestDoctor_adoptsMirrorsAndLostNames(t *testing.T) {
 	r = examine(t, s.dir)
 	require.Equal(t, 1, r.Problems())
 	require.True(t, strings.HasPrefix(r.Findings[0].What, "the file HEAD is missing"), r.Findings[0].What)
-	require.Regexp(t, `^start the server, then: headwater repo rebuild \S+ --data \S+, which fetches`, r.Findings[0].Next)
+	require.Regexp(t, `^start the server, then: headwater repo rebuild --data \S+ \S+, which fetches`, r.Findings[0].Next)
 }

@@ -31,7 +31,7 @@ func letThrough(h rest.Held, repo string) string {
 	if h.State != string(core.RewriteHeld) {
 		return ""
 	}
-	return " (headwater rewrite approve " + core.ShellWord(repo) + " " + h.RewriteID + ")"
+	return " (headwater rewrite approve " + core.ShellArg(repo) + " " + h.RewriteID + ")"
 }
 
 // keptOut are the lines that say which refs are not as the upstream has them.
@@ -64,13 +64,13 @@ func follow(ctx context.Context, c *client, name string, wanted int64, out io.Wr
 	for {
 		r, err := c.GetRepository(ctx, name, c.as(name, access.GitRead))
 		if ctx.Err() != nil {
-			return r, failf("the sync goes on in the server; look again: headwater repo show "+core.ShellWord(name), "stopped following %s", name)
+			return r, failf("the sync goes on in the server; look again: headwater repo show "+core.ShellArg(name), "stopped following %s", name)
 		}
 		if err != nil {
 			return r, c.explain(err, "follow the sync of "+name)
 		}
 		if r.Sync == nil {
-			return r, failf("see the repository: headwater repo show "+core.ShellWord(name), "%s is not linked to an upstream any more", name)
+			return r, failf("see the repository: headwater repo show "+core.ShellArg(name), "%s is not linked to an upstream any more", name)
 		}
 		if r.Sync.Progress != nil {
 			show.update(*r.Sync.Progress)
@@ -136,8 +136,8 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 	case class == core.ClassResource && strings.Contains(e.Message, "--git-memory"):
 		return "start the server with a larger --git-memory-remote; it tries again by itself"
 	case class == core.ClassCorrupt && tolerable.MatchString(e.Message):
-		name := core.ShellWord(r.RepoName)
-		return "if that is as it should be: headwater repo settings " + name + " --tolerate " + tolerable.FindStringSubmatch(e.Message)[1] + "; then: headwater repo sync " + name +
+		name := core.ShellArg(r.RepoName)
+		return "if that is as it should be: headwater repo settings --tolerate " + tolerable.FindStringSubmatch(e.Message)[1] + " " + name + "; then: headwater repo sync " + name +
 			"; else tell the owner of the upstream"
 	case class == core.ClassCorrupt:
 		return "tell the owner of the upstream: its objects are incomplete or fail verification"
@@ -146,11 +146,11 @@ func nextForError(e rest.SyncError, r rest.Repository) string {
 	case core.TellsOperator(e.Message):
 		return "do that; the sync is tried again by itself"
 	case class == core.ClassNetwork && (strings.Contains(e.Message, "resolve") || strings.Contains(e.Message, "does not exist in the DNS")):
-		return "check the spelling of the host; if it is wrong: headwater repo repoint " + core.ShellWord(r.RepoName) + " URL"
+		return "check the spelling of the host; if it is wrong: headwater repo repoint " + core.ShellArg(r.RepoName) + " URL"
 	case (class == core.ClassAuth || class == core.ClassNotFound) && r.BaseRepo != nil && r.BaseRepo.Provider == "github":
-		return "let the App see the repository: add it to the App's installation at the host, then: headwater repo sync " + core.ShellWord(r.RepoName)
+		return "let the App see the repository: add it to the App's installation at the host, then: headwater repo sync " + core.ShellArg(r.RepoName)
 	case class == core.ClassAuth && r.Credential != nil && r.Credential.Shared != "":
-		return "replace the secret of the shared credential: headwater credential rotate " + core.ShellWord(r.Credential.Shared)
+		return "replace the secret of the shared credential: headwater credential rotate " + core.ShellArg(r.Credential.Shared)
 	}
 	return nextForClass(class, r.RepoName)
 }
@@ -163,22 +163,22 @@ var tolerable = regexp.MustCompile(`--tolerate ([A-Za-z0-9]+)`)
 func nextForClass(class core.ErrorClass, name string) string {
 	switch class {
 	case core.ClassAuth:
-		return "store a credential that can read it: headwater credential set " + core.ShellWord(name)
+		return "store a credential that can read it: headwater credential set " + core.ShellArg(name)
 	case core.ClassRevoked:
-		return "install the App on the repository's owner again, then: headwater repo sync " + core.ShellWord(name)
+		return "install the App on the repository's owner again, then: headwater repo sync " + core.ShellArg(name)
 	case core.ClassNotFound:
-		name := core.ShellWord(name)
+		name := core.ShellArg(name)
 		return "check the address; a private repository needs a credential: headwater credential set " + name + "; where it is gone for good, keep the content as a local repository: headwater repo detach " + name + "; or delete it: headwater repo delete --yes " + name
 	case core.ClassMoved:
-		return "if the repository has moved: headwater repo repoint " + core.ShellWord(name) + " URL"
+		return "if the repository has moved: headwater repo repoint " + core.ShellArg(name) + " URL"
 	case core.ClassProtocol:
 		return "open the address in a browser: a page there (sign-in, maintenance, a proxy) answers in place of git"
 	case core.ClassRateLimited, core.ClassNetwork, core.ClassTimeout, core.ClassUnavailable:
-		return "wait: the server tries again by itself; headwater repo show " + core.ShellWord(name) + " tells when it worked"
+		return "wait: the server tries again by itself; headwater repo show " + core.ShellArg(name) + " tells when it worked"
 	case core.ClassRefused:
 		return "do what the sentence says; if this is your own host inside your network, set allow_private for it in providers.hcl and start the server again"
 	case core.ClassDiverged:
-		return "look at the branches at the host; if they are right: headwater repo sync " + core.ShellWord(name)
+		return "look at the branches at the host; if they are right: headwater repo sync " + core.ShellArg(name)
 	case core.ClassTooLarge:
 		return "make room at the host, or here: free disk space or raise the limits"
 	case core.ClassResource:
@@ -197,11 +197,11 @@ func nextForUpstream(state core.UpstreamState, name string) string {
 	case core.UpstreamArchived:
 		return "unarchive it at the host to push again; reads go on"
 	case core.UpstreamPrivate, core.UpstreamRevoked:
-		return "store a credential that can read it: headwater credential set " + core.ShellWord(name)
+		return "store a credential that can read it: headwater credential set " + core.ShellArg(name)
 	case core.UpstreamSuspended:
 		return "the owner of the App's installation unsuspends it at the host"
 	case core.UpstreamDeleted, core.UpstreamReplaced:
-		return "follow another one: headwater repo repoint " + core.ShellWord(name) + " URL, or keep the content: headwater repo detach " + core.ShellWord(name)
+		return "follow another one: headwater repo repoint " + core.ShellArg(name) + " URL, or keep the content: headwater repo detach " + core.ShellArg(name)
 	}
 	return ""
 }

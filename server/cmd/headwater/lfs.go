@@ -86,6 +86,6 @@ func printLFS(row func(name, format string, args ...any), s rest.LFSSync, repo s
 		row("LFS missing", "%s the host does not have", core.Count(int(s.Missing), "object"))
 	}
 	if s.Missing+s.Failing > 0 {
-		row("next", "%s", "see which, and why: headwater lfs pending "+core.ShellWord(repo)+" --failed")
+		row("next", "%s", "see which, and why: headwater lfs pending --failed "+core.ShellArg(repo))
 	}
 }

@@ -39,7 +39,7 @@ other repository has go after seven days. --dry-run shows first what would go.`,
 			if asJSON {
 				return json.NewEncoder(out).Encode(p)
 			}
-			return printPruned(out, p, args[0], dry)
+			return printTyped(cmd, func(out io.Writer) error { return printPruned(out, p, args[0], dry) })
 		},
 	}
 	bindConnect(cmd, &o)
@@ -70,6 +70,6 @@ func printPruned(out io.Writer, p rest.PrunedLFS, repo string, dry bool) error {
 	if more := p.Count - len(p.Objects); more > 0 {
 		fmt.Fprintf(out, "and %s more\n", core.Count(more, "object"))
 	}
-	fmt.Fprintf(out, "No ref needs these: %s. Nothing was changed. Do it: headwater lfs prune %s\n", sum, core.ShellWord(repo))
+	fmt.Fprintf(out, "No ref needs these: %s. Nothing was changed. Do it: headwater lfs prune %s\n", sum, core.ShellArg(repo))
 	return nil
 }

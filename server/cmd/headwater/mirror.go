@@ -139,7 +139,7 @@ func mirror(cmd *cobra.Command, o mirrorOptions, address string) error {
 			return err
 		}
 		if !same {
-			return failf("choose another name with --id, or have it follow this upstream: headwater repo repoint "+core.ShellWord(name)+" "+address,
+			return failf("choose another name with --id, or have it follow this upstream: headwater repo repoint "+core.ShellArg(name)+" "+address,
 				"the repository %s exists already, and does not follow %s", name, up)
 		}
 		fmt.Fprintln(out, "  it is mirrored already: bringing it up to date")

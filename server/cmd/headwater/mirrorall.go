@@ -207,7 +207,7 @@ func (c *client) watchSet(cmd *cobra.Command, id string, planned int) error {
 			}
 			if line != "" && printed[e.UpstreamID] != line {
 				printed[e.UpstreamID] = line
-				fmt.Fprintf(out, "[%d/%d] %s\n", len(printed), max(planned, len(set.Entries)-leftOut(set)), line)
+				fmt.Fprintf(out, "[%d/%d] %s\n", len(printed), max(planned, len(set.Entries)-leftOut(set)), asTyped(cmd, line))
 			}
 		}
 		if !set.Looking && waiting == 0 {
@@ -216,7 +216,7 @@ func (c *client) watchSet(cmd *cobra.Command, id string, planned int) error {
 					return err
 				}
 			}
-			return finishSet(out, set, mirrored, failures)
+			return finishSet(cmd, set, mirrored, failures)
 		}
 		select {
 		case <-ctx.Done():
@@ -227,10 +227,11 @@ func (c *client) watchSet(cmd *cobra.Command, id string, planned int) error {
 	}
 }
 
-func finishSet(out io.Writer, set rest.MirrorSet, mirrored, failures int) error {
+func finishSet(cmd *cobra.Command, set rest.MirrorSet, mirrored, failures int) error {
+	out := forPeople(cmd)
 	fmt.Fprintf(out, "Done: %d mirrored, %d failed, %d in all\n", mirrored, failures, len(set.Entries))
 	if set.Follow {
-		fmt.Fprintf(out, "%s/%s is followed: what appears or moves there is taken up within 15 minutes. End that: headwater mirror-set delete %s\n", set.UpstreamHost, set.Owner, set.ID)
+		fmt.Fprintf(out, "%s/%s is followed: what appears or moves there is taken up within 15 minutes. End that: %s\n", set.UpstreamHost, set.Owner, asTyped(cmd, "headwater mirror-set delete "+set.ID))
 	}
 	if set.Error != "" && failures == 0 {
 		return failf("run the same command again; it goes on where it was", "%s", set.Error)
@@ -258,8 +259,10 @@ func newMirrorSetCommand() *cobra.Command {
 		if wantsJSON(cmd) {
 			return answer(cmd, set, "")
 		}
-		printSet(cmd.OutOrStdout(), set)
-		return nil
+		return printTyped(cmd, func(out io.Writer) error {
+			printSet(out, set)
+			return nil
+		})
 	}), newSharedCommand(&cobra.Command{
 		Use: "delete ID", Short: "Follow an owner no more; the repositories stay",
 		Example: "  headwater mirror-set delete mset_01", Args: exactArgs("ID"),

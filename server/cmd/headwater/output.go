@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -67,6 +69,15 @@ func answer(cmd *cobra.Command, value any, sentences string, args ...any) error 
 	}
 	_, err := fmt.Fprintln(out, asTyped(cmd, fmt.Sprintf(sentences, args...)))
 	return err
+}
+
+// printTyped prints what a function writes for a person to the command's output, the
+// commands in it with the flags that were typed ([asTyped]).
+func printTyped(cmd *cobra.Command, write func(out io.Writer) error) error {
+	var text strings.Builder
+	err := write(&text)
+	_, printed := io.WriteString(cmd.OutOrStdout(), asTyped(cmd, text.String()))
+	return cmp.Or(err, printed)
 }
 
 // forPeople is where sentences go beside the answer: nowhere with --json.

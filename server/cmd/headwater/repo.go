@@ -49,7 +49,7 @@ func newRepoShowCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 			}
-			return printRepo(cmd.OutOrStdout(), r, time.Now())
+			return printTyped(cmd, func(out io.Writer) error { return printRepo(out, r, time.Now()) })
 		},
 	}
 	bindConnect(cmd, &o)
@@ -181,7 +181,7 @@ func printRepo(out io.Writer, r rest.Repository, now time.Time) error {
 		row("state", "%s", s.State)
 		if s.PausedAt != nil {
 			row("paused since", "%s", s.PausedAt.Local().Format(time.RFC3339))
-			row("next", "%s", "follow the upstream again: headwater repo resume "+core.ShellWord(r.RepoName))
+			row("next", "%s", "follow the upstream again: headwater repo resume "+core.ShellArg(r.RepoName))
 		}
 		row("freshness", "%s", freshness(*s, now))
 		row("upstream is", "%s", upstreamIs(*s))

@@ -36,7 +36,7 @@ a host later: headwater repo attach.`,
 			body := rest.CreateRepositoryRequest{DefaultBranch: optional(branch)}
 			created, err := c.CreateRepository(cmd.Context(), nil, body, c.as(name, access.RepoWrite))
 			if isStatus(err, http.StatusConflict) {
-				return wrapf(err, "see its state: headwater repo show "+core.ShellWord(name), "create the repository %s", name)
+				return wrapf(err, "see its state: headwater repo show "+core.ShellArg(name), "create the repository %s", name)
 			}
 			if err != nil {
 				return c.explain(err, "create the repository "+name)

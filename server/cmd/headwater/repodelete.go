@@ -67,7 +67,7 @@ once, also if it was deleted before.`,
 			if gone.KeptUntil == nil {
 				return answer(cmd, done, "%s is deleted for good.", args[0])
 			}
-			return answer(cmd, done, "%s is deleted. Until %s it can be brought back: headwater repo undelete %s", args[0], gone.KeptUntil.Local().Format(time.RFC3339), core.ShellWord(args[0]))
+			return answer(cmd, done, "%s is deleted. Until %s it can be brought back: headwater repo undelete %s", args[0], gone.KeptUntil.Local().Format(time.RFC3339), core.ShellArg(args[0]))
 		},
 	}
 	bindConnect(cmd, &o)
@@ -103,11 +103,11 @@ If there is another repository of the name now, give it a new one with --as.`,
 			case isStatus(err, http.StatusNotFound):
 				return wrapf(err, "see what can be brought back: headwater repo list --deleted", "cannot undelete %s", args[0])
 			case isStatus(err, http.StatusConflict):
-				return wrapf(err, "give it another name: headwater repo undelete "+core.ShellWord(args[0])+" --as NAME", "cannot undelete %s", args[0])
+				return wrapf(err, "give it another name: headwater repo undelete --as NAME "+core.ShellArg(args[0]), "cannot undelete %s", args[0])
 			case err != nil:
 				return c.explain(err, "undelete "+args[0])
 			}
-			return answer(cmd, r, "%s is back. See it: headwater repo show %s", r.RepoName, core.ShellWord(r.RepoName))
+			return answer(cmd, r, "%s is back. See it: headwater repo show %s", r.RepoName, core.ShellArg(r.RepoName))
 		},
 	}
 	bindConnect(cmd, &o)

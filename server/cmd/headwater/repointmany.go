@@ -153,7 +153,7 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 			}
 		}
 	}
-	fmt.Fprintf(out, "Re-pointed %s. Watch: headwater repo list --host %s --sort lag\n", core.Count(done, "mirror"), toHost)
+	fmt.Fprintf(out, "Re-pointed %s. Watch: %s\n", core.Count(done, "mirror"), asTyped(cmd, "headwater repo list --host "+toHost+" --sort lag"))
 	return manyFailed("re-point", failed, len(moves))
 }
 

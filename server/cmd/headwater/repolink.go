@@ -121,7 +121,7 @@ func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) 
 	if o.asJSON {
 		return json.NewEncoder(out).Encode(done)
 	}
-	fmt.Fprintf(out, "%s follows %s. Watch its sync: headwater repo show %s\n", name, up, core.ShellWord(name))
+	fmt.Fprintf(out, "%s follows %s. Watch its sync: %s\n", name, up, asTyped(cmd, "headwater repo show "+core.ShellArg(name)))
 	return nil
 }
 
@@ -129,7 +129,7 @@ func link(cmd *cobra.Command, o linkOptions, how linking, name, address string) 
 func explainLink(c *client, err error, doing, name string) error {
 	switch {
 	case isStatus(err, http.StatusConflict):
-		return wrapf(err, "see its state: headwater repo show "+core.ShellWord(name)+"; one that has an upstream is re-pointed: headwater repo repoint", "%s", doing)
+		return wrapf(err, "see its state: headwater repo show "+core.ShellArg(name)+"; one that has an upstream is re-pointed: headwater repo repoint", "%s", doing)
 	case isStatus(err, http.StatusPreconditionFailed):
 		return wrapf(err, "give a credential that can read it with --password-file, or check the provider: headwater provider check", "%s", doing)
 	}

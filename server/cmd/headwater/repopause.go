@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +60,7 @@ func newPauseCommand(word, short, long, example, sentence string, do func(ctx co
 				if err := do(cmd.Context(), c, args[0]); err != nil {
 					return c.explain(err, word+" "+args[0])
 				}
-				return answer(cmd, outcome{Repo: args[0], Result: word + "d"}, sentence, args[0], core.ShellWord(args[0]))
+				return answer(cmd, outcome{Repo: args[0], Result: word + "d"}, sentence, args[0], core.ShellArg(args[0]))
 			}
 			return many.each(cmd, c, word, func(name string) (string, error) { return word + "d", do(cmd.Context(), c, name) })
 		},
@@ -79,6 +81,8 @@ func newRepoSyncCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync [REPO]",
 		Short: "Fetch what is new from the upstream",
+		Long: `Have the server fetch what is new from the upstream. With --all, mirrors that are
+paused are skipped, and said so.`,
 		Example: `  headwater repo sync octocat/Hello-World
   headwater repo sync --wait --ref main team/app
   headwater repo sync --all --failing
@@ -106,6 +110,9 @@ func newRepoSyncCommand() *cobra.Command {
 			}
 			return many.each(cmd, c, "sync", func(name string) (string, error) {
 				_, err := c.PullUpstream(cmd.Context(), name, rest.PullUpstreamRequest{Ref: optional(ref)}, c.as(name, access.GitWrite))
+				if isPaused(err) {
+					return "skipped, it is paused", nil // a person wants that
+				}
 				return "sync requested", err
 			})
 		},
@@ -118,6 +125,12 @@ func newRepoSyncCommand() *cobra.Command {
 	return cmd
 }
 
+// isPaused reports whether an error of the API says that a mirror is paused.
+func isPaused(err error) bool {
+	e, ok := errors.AsType[*rest.Error](err)
+	return ok && e.Status == http.StatusConflict && strings.Contains(e.Message, core.PausedSentence)
+}
+
 // syncOne asks for a sync of one repository, and follows it if it is to wait.
 func syncOne(cmd *cobra.Command, c *client, name, ref string, wait bool) error {
 	pull, err := c.PullUpstream(cmd.Context(), name, rest.PullUpstreamRequest{Ref: optional(ref)}, c.as(name, access.GitWrite))
@@ -125,7 +138,7 @@ func syncOne(cmd *cobra.Command, c *client, name, ref string, wait bool) error {
 		return c.explain(err, "sync "+name)
 	}
 	if !wait {
-		return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, core.ShellWord(name))
+		return answer(cmd, pull, "Sync of %s requested. Watch it: headwater repo show %s", name, core.ShellArg(name))
 	}
 	r, err := follow(cmd.Context(), c, name, pull.Wanted, cmd.ErrOrStderr())
 	if err != nil {

@@ -71,7 +71,7 @@ func rebuildOne(cmd *cobra.Command, c *client, name string) error {
 	case d == nil || d.EndedAt != nil:
 		return answer(cmd, r, "%s is whole.", name)
 	case core.DamageState(d.State) == core.DamageRebuilding:
-		return answer(cmd, r, "%s is being fetched from its upstream again. Watch it: headwater repo show %s", name, core.ShellWord(name))
+		return answer(cmd, r, "%s is being fetched from its upstream again. Watch it: headwater repo show %s", name, core.ShellArg(name))
 	default:
 		return answer(cmd, r, "%s: %s", name, d.Message)
 	}

@@ -129,7 +129,7 @@ The exit code is 0 if all is here and 1 if not.`,
 				return err
 			}
 			if late {
-				return failf("see what is not as the upstream has it: headwater repo show "+core.ShellWord(args[0])+", and how its syncs went: headwater repo runs "+core.ShellWord(args[0]),
+				return failf("see what is not as the upstream has it: headwater repo show "+core.ShellArg(args[0])+", and how its syncs went: headwater repo runs "+core.ShellArg(args[0]),
 					"not everything that was asked for is here after %s", timeout)
 			}
 			return nil

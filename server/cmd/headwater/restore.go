@@ -59,8 +59,10 @@ the backup left out are mirrored anew when the server starts.`,
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 			}
-			printRestored(cmd.OutOrStdout(), dataDir(abs), r)
-			return nil
+			return printTyped(cmd, func(out io.Writer) error {
+				printRestored(out, dataDir(abs), r)
+				return nil
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -213,8 +215,10 @@ func newRestoreReviewCommand() *cobra.Command {
 				if asJSON {
 					return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 				}
-				printReview(cmd.OutOrStdout(), dir, r)
-				return nil
+				return printTyped(cmd, func(out io.Writer) error {
+					printReview(out, dir, r)
+					return nil
+				})
 			})
 		},
 	}

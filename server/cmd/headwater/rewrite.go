@@ -105,7 +105,7 @@ func newRewriteShowCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 			}
-			return printRewrite(cmd.OutOrStdout(), args[0], r)
+			return printTyped(cmd, func(out io.Writer) error { return printRewrite(out, args[0], r) })
 		},
 	}
 	bindConnect(cmd, &o)
@@ -148,9 +148,9 @@ func printRewrite(w io.Writer, repo string, r rest.Rewrite) error {
 	var err error
 	switch r.State {
 	case "retained":
-		_, err = fmt.Fprintf(w, "\nMake the old tip a branch: headwater rewrite restore %s %s BRANCH\n", core.ShellWord(repo), r.ID)
+		_, err = fmt.Fprintf(w, "\nMake the old tip a branch: headwater rewrite restore %s %s BRANCH\n", core.ShellArg(repo), r.ID)
 	case "held":
-		_, err = fmt.Fprintf(w, "\nLet the ref move: headwater rewrite approve %[1]s %[2]s\nLeave it as it is: headwater rewrite dismiss %[1]s %[2]s\n", core.ShellWord(repo), r.ID)
+		_, err = fmt.Fprintf(w, "\nLet the ref move: headwater rewrite approve %[1]s %[2]s\nLeave it as it is: headwater rewrite dismiss %[1]s %[2]s\n", core.ShellArg(repo), r.ID)
 	}
 	return err
 }

@@ -107,7 +107,7 @@ address for the operator (serve --admin-listen).`,
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
 			}
-			return report.print(cmd.OutOrStdout(), now)
+			return printTyped(cmd, func(out io.Writer) error { return report.print(out, now) })
 		},
 	}
 	bindDataDir(cmd.Flags(), &data)

@@ -40,7 +40,7 @@ func (l listing[T]) print(cmd *cobra.Command, asJSON bool, list func(each func(T
 		return err
 	}
 	if empty {
-		fmt.Fprintln(cmd.ErrOrStderr(), l.none)
+		fmt.Fprintln(cmd.ErrOrStderr(), asTyped(cmd, l.none))
 	}
 	return table.Flush()
 }

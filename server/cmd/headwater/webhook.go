@@ -74,7 +74,7 @@ Events: ` + knownEvents() + `.`,
 			if err := printWebhook(cmd.OutOrStdout(), rest.ChangedWebhook(w)); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "The secret is not shown again. Test it: headwater webhook ping %s\n", w.ID)
+			fmt.Fprintf(cmd.ErrOrStderr(), "The secret is not shown again. Test it: %s\n", asTyped(cmd, "headwater webhook ping "+w.ID))
 			return nil
 		},
 	}

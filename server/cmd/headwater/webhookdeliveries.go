@@ -98,7 +98,7 @@ func newWebhookDeliveriesCommand() *cobra.Command {
 				if asJSON {
 					return json.NewEncoder(out).Encode(d)
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.CreatedAt.Local().Format(time.DateTime), d.EventType, d.State, len(d.Attempts), resultOf(d))
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.CreatedAt.Local().Format(time.DateTime), d.EventType, d.State, len(d.Attempts), asTyped(cmd, resultOf(args[0], d)))
 				return nil
 			})
 			if err != nil {
@@ -136,9 +136,11 @@ func newWebhookRedeliverCommand() *cobra.Command {
 	return cmd
 }
 
-// resultOf is what came of the last attempt, for a table.
-func resultOf(d rest.Delivery) string {
+// resultOf is what came of the last attempt of a webhook's delivery, for a table.
+func resultOf(webhook string, d rest.Delivery) string {
 	switch {
+	case d.LastError != "" && d.State == rest.DeliveryStateFailed:
+		return d.LastError + "; given up; once that is mended: headwater webhook redeliver " + webhook + " " + d.ID
 	case d.LastError != "" && d.NextAttemptAt != nil:
 		return d.LastError + "; next try " + d.NextAttemptAt.Local().Format(time.DateTime)
 	case d.LastError != "":
