@@ -122,6 +122,17 @@ func TestLFS_mirror(t *testing.T) {
 	u.lfs.upload(t, lost)
 	s.PullAndWait(t, local)
 	require.Eventually(t, func() bool { return s.Repository(t, local).Sync.LFS.Missing == 0 }, 2*time.Minute, 50*time.Millisecond)
+
+	// A commit by the API takes its objects to the upstream before the branch.
+	byAPI := someBytes(93, 200<<10)
+	w := &writes{Server: s, repo: local}
+	u.git.Git("--git-dir", u.bare, "config", "http.receivepack", "true")
+	answer := w.stream(t, s.Token(t, local), "/commit-pack", packBody(t, map[string]any{"lfs": "auto"}, file{path: "api.bin", data: string(byAPI)}))
+	require.Equal(t, http.StatusCreated, answer.Status, answer.Raw)
+	u.git.Git("fetch", "--quiet", u.bare, "main")
+	require.Equal(t, answer.At("commit.commit_sha"), u.git.Git("rev-parse", "FETCH_HEAD"))
+	require.Equal(t, pointers(map[string][]byte{"p": byAPI})["p"], u.git.Git("show", "FETCH_HEAD:api.bin")+"\n")
+	require.NotEmpty(t, u.lfs.batch(t, "download", byAPI).Actions, "the upstream has it")
 }
 
 // TestLFS_hold keeps a ref where it is until the objects of its new tip are here, lets a

@@ -130,6 +130,21 @@ func TestLFS_client(t *testing.T) {
 	draft.Dir = filepath.Join(draft.Dir, "work")
 	requireFile(t, draft, "large.bin", large)
 
+	// A commit by the API is one that this client could have made, and "git status" agrees.
+	w := &writes{Server: s, repo: local}
+	byAPI := someBytes(3, 2<<20)
+	meta := map[string]any{"lfs": "auto"}
+	answer := w.stream(t, s.Token(t, local), "/commit-pack", packBody(t, meta, file{path: "art/by-api.bin", data: string(byAPI)}, file{path: "by-api.txt", data: "small"}))
+	require.Equal(t, http.StatusCreated, answer.Status, answer.Raw)
+	other.Git("pull", "--quiet", "--ff-only")
+	requireFile(t, other, "art/by-api.bin", byAPI)
+	require.Contains(t, other.Git("lfs", "ls-files", "--long"), oidOf(byAPI)+" * art/by-api.bin")
+	require.Empty(t, other.Git("status", "--porcelain"))
+	require.Contains(t, other.Git("lfs", "fsck"), "Git LFS fsck OK")
+	answer = w.stream(t, s.Token(t, local), "/commit-pack", packBody(t, map[string]any{"lfs": "always"}, file{path: "x", data: "x"}))
+	require.Equal(t, http.StatusBadRequest, answer.Status)
+	require.Contains(t, answer.Raw, `use \"auto\"`)
+
 	// All of it again, to a server that has nothing yet.
 	s.Create(t, "team/second")
 	second := s.Client(t, "team/second")

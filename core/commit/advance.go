@@ -19,6 +19,9 @@ type Commit struct {
 	BaseEphemeral bool
 	// Expected is where Branch must be, or Base if Branch begins there; see pin.
 	Expected string
+	// LFS has the files of [Service.CommitFiles] that .gitattributes gives to Git LFS stored
+	// as its objects, and committed as pointers.
+	LFS bool
 }
 
 // Result is a commit that was made.

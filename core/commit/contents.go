@@ -39,6 +39,44 @@ type contents struct {
 	blobs   map[string]core.ObjectID
 	links   map[string]string
 	done    map[string]bool
+
+	// all keeps the contents of files, if what becomes of them depends on others that come
+	// later, and kept says where each is. nil: each goes into the pack at once.
+	all  *spool
+	kept map[string]section
+}
+
+// section is a content that is kept.
+type section struct {
+	in         *spool
+	from, size int64
+}
+
+func (c section) open() io.Reader { return c.in.section(c.from, c.size) }
+
+// keep has the contents of files kept until blob is asked for them.
+func (c *contents) keep() {
+	c.all = &spool{dir: c.spool.dir, limit: c.spool.limit}
+	c.kept = map[string]section{}
+}
+
+// close frees what is kept.
+func (c *contents) close() {
+	if c.all != nil {
+		_ = c.all.close() // a file without a name that nobody reads again
+	}
+}
+
+// blob returns the blob of a content, and puts it into the pack if it was kept.
+func (c *contents) blob(content string) (core.ObjectID, error) {
+	id, ok := c.blobs[content]
+	if ok || c.all == nil {
+		return id, nil
+	}
+	kept := c.kept[content]
+	id, err := c.pack.addFrom(typeBlob, kept.size, kept.open)
+	c.blobs[content] = id
+	return id, err
 }
 
 func (s *Service) newContents(p *pack) *contents {
@@ -134,6 +172,11 @@ func (c *contents) finish(u use, size int64, open func() io.Reader) error {
 		if err := checkTarget(target); err != nil {
 			return core.Errorf(core.KindInvalid, "content %s: %s", quote(c.current), core.MessageOf(err))
 		}
+	}
+	if c.all != nil {
+		c.kept[c.current] = section{c.all, c.all.size, size}
+		_, err := io.Copy(c.all, open())
+		return err
 	}
 	id, err := c.pack.addFrom(typeBlob, size, open)
 	c.blobs[c.current] = id

@@ -123,9 +123,19 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 	p := s.newPack(c.Repo)
 	defer p.close()
 	cs := s.newContents(p)
+	defer cs.close()
+	if c.LFS {
+		cs.keep()
+	}
 	cs.expect(files)
 	if err := cs.take(chunks); err != nil {
 		return Result{}, err
+	}
+	var pointers map[int]core.ObjectID
+	if c.LFS {
+		if pointers, err = s.pointers(ctx, c, p, cs, files); err != nil {
+			return Result{}, err
+		}
 	}
 	ids := make([]core.ObjectID, len(files))
 	paths := make([]string, len(files))
@@ -139,8 +149,12 @@ func (s *Service) CommitFiles(ctx context.Context, c Commit, files []File, chunk
 			if !ids[i].Valid() || ids[i].IsZero() || len(ids[i]) != idDigits(c.Repo) {
 				return Result{}, core.Errorf(core.KindInvalid, "the content of %s must be the full id of a commit, for mode 160000", quote(f.Path))
 			}
+		case pointers[i] != "":
+			ids[i] = pointers[i]
 		default:
-			ids[i] = cs.blobs[f.Content]
+			if ids[i], err = cs.blob(f.Content); err != nil {
+				return Result{}, err
+			}
 		}
 		p.checkFile(f.Path, ids[i])
 	}

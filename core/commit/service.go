@@ -49,7 +49,7 @@ var (
 	_ Revisions = (*content.Service)(nil)
 )
 
-// Options configures [New]. All but Trees, Logger and MaxSize are required.
+// Options configures [New]. All but Trees, Logger, LargeFiles and MaxSize are required.
 type Options struct {
 	Git       *git.Git
 	Repos     *repo.Repos
@@ -57,10 +57,12 @@ type Options struct {
 	Trees     *treeobject.Sizes // nil is one of our own with the default limits
 	Revisions Revisions
 	Refs      RefWriter
-	Clock     core.Clock
-	Logger    hclog.Logger
-	TempDir   string // for what is too large for memory while it arrives
-	MaxSize   int64  // bytes that one request may bring, unpacked; 0 is no limit
+	// LargeFiles is for commits whose LFS is set; nil: those that need it are refused.
+	LargeFiles LargeFiles
+	Clock      core.Clock
+	Logger     hclog.Logger
+	TempDir    string // for what is too large for memory while it arrives
+	MaxSize    int64  // bytes that one request may bring, unpacked; 0 is no limit
 }
 
 // Service makes commits and moves refs for API calls. It is safe for
@@ -72,6 +74,7 @@ type Service struct {
 	unfold    *treeobject.Sizes
 	revisions Revisions
 	writer    RefWriter
+	large     LargeFiles
 	clock     core.Clock
 	log       hclog.Logger
 	temp      string
@@ -88,7 +91,7 @@ func New(o Options) *Service {
 		o.Trees = treeobject.NewSizes(o.Objects, treeobject.Limits{})
 	}
 	return &Service{
-		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, writer: o.Refs, clock: o.Clock, log: o.Logger.Named("commit"),
+		git: o.Git, repos: o.Repos, objects: o.Objects, unfold: o.Trees, revisions: o.Revisions, writer: o.Refs, large: o.LargeFiles, clock: o.Clock, log: o.Logger.Named("commit"),
 		temp: o.TempDir, maxSize: o.MaxSize,
 		deflate: &sync.Pool{New: func() any {
 			// The level is a constant of the package, so there is no error.

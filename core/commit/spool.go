@@ -56,11 +56,14 @@ func (s *spool) spill() error {
 }
 
 // reader reads everything from the start. It may be called again.
-func (s *spool) reader() io.Reader {
+func (s *spool) reader() io.Reader { return s.section(0, s.size) }
+
+// section reads a part of it. It may be called again, also after more was written.
+func (s *spool) section(from, size int64) io.Reader {
 	if s.file == nil {
-		return bytes.NewReader(s.mem.Bytes())
+		return bytes.NewReader(s.mem.Bytes()[from : from+size])
 	}
-	return io.NewSectionReader(s.file, 0, s.size)
+	return io.NewSectionReader(s.file, from, size)
 }
 
 // reset forgets everything.

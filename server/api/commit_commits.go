@@ -60,12 +60,22 @@ func (f fileBody) file() (commit.File, error) {
 type commitPackMetadata struct {
 	commitMetadata
 	Files []fileBody `json:"files"`
+	// LFS is "auto" to have the files that .gitattributes gives to Git LFS stored as its
+	// objects, and committed as pointers.
+	LFS string `json:"lfs"`
 }
 
 // commitFiles serves commit-pack.
 func (s *server) commitFiles(c *call) error {
 	var meta commitPackMetadata
 	return s.commitStream(c, blobField, &meta, &meta.commitMetadata, func(w commit.Commit, chunks commit.Chunks) (commit.Result, error) {
+		switch meta.LFS {
+		case "":
+		case "auto":
+			w.LFS = true
+		default:
+			return commit.Result{}, core.Errorf(core.KindInvalid, `lfs %q is unknown; use "auto", or leave it out`, meta.LFS)
+		}
 		files := make([]commit.File, len(meta.Files))
 		for i, f := range meta.Files {
 			var err error

@@ -46,6 +46,7 @@ var fieldNotes = map[string]fieldNote{
 	"CommitMetadata.base_is_ephemeral":       {text: "base_branch is ephemeral."},
 	"CommitMetadata.committer":               {text: "The author if absent."},
 	"CommitMetadata.expected_target_sha":     {text: guardText},
+	"CommitPackMetadata.lfs":                 {text: "\"auto\": the files that .gitattributes gives to Git LFS, as the commit leaves it, are stored as its objects and committed as pointers. Absent: each is committed as it comes."},
 	"CommitMetadata.target_branch":           {text: "Without refs/heads/. It must exist, unless base_branch is given or the repository is empty."},
 	"CommitMetadata.target_is_ephemeral":     {text: "target_branch is ephemeral."},
 	"CommitProblem.commit":                   {text: "Always null: there is none."},

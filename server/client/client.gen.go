@@ -627,6 +627,9 @@ type CommitPackMetadata struct {
 	ExpectedTargetSHA *string      `json:"expected_target_sha,omitempty"`
 	Files             []FileChange `json:"files"`
 
+	// LFS "auto": the files that .gitattributes gives to Git LFS, as the commit leaves it, are stored as its objects and committed as pointers. Absent: each is committed as it comes.
+	LFS *string `json:"lfs,omitempty"`
+
 	// TargetBranch Without refs/heads/. It must exist, unless base_branch is given or the repository is empty.
 	TargetBranch string `json:"target_branch"`
 
