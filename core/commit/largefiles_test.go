@@ -188,6 +188,17 @@ func TestCommitFiles_lfs(t *testing.T) {
 	require.Equal(t, string(pointer), read("pointer.bin"))
 	require.Equal(t, "big.bin", read("link.bin"))
 
+	// What the commit deletes does not count, nor what it replaces.
+	put := func(files ...File) string {
+		in := pieces{{Content: "1", Data: []byte("data"), Last: true}}
+		got, err := b.CommitFiles(b.Context(), Commit{Caller: Caller{Repo: r, Actor: core.Actor{Subject: "t"}}, Signed: signed(), Branch: "main", LFS: true}, files, &in)
+		require.NoError(t, err)
+		made = got
+		return read(files[len(files)-1].Path)
+	}
+	require.Contains(t, put(File{Path: "sub/a.bin", Content: "1"}), "oid sha256:", "those of the branch count")
+	require.Equal(t, "data", put(File{Path: attributesFile, Delete: true}, File{Path: "sub/b.bin", Content: "1"}))
+
 	// Without the wish everything is a blob; a server that keeps no objects says so.
 	made, err = commit(Commit{})
 	require.NoError(t, err)
