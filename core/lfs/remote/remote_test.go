@@ -488,9 +488,9 @@ func TestLocks_unconfirmed(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}
 	}
-	var answer func(http.ResponseWriter)
+	var answer atomic.Pointer[func(http.ResponseWriter)]
 	for _, path := range []string{"POST /o/a.git/info/lfs/locks", "POST /o/a.git/info/lfs/locks/7/unlock"} {
-		h.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { answer(w) })
+		h.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { (*answer.Load())(w) })
 	}
 	requireOpen := func(want bool, name string) {
 		t.Helper()
@@ -518,7 +518,7 @@ func TestLocks_unconfirmed(t *testing.T) {
 		"LFS is off":         {said(501, `{"message":"off"}`), false},
 		"slower":             {said(429, `{"message":"slow down"}`), false},
 	} {
-		answer = tt.answer
+		answer.Store(&tt.answer)
 		requireOpen(tt.open, name)
 	}
 	h.Close()
