@@ -376,4 +376,44 @@ func TestHostileReader_refusalsAreSentences(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "r", "/branches", nil).Status)
 	require.Zero(t, limiter.Load())
 	require.NotContains(t, client.LsRemote(s.Remote("r")), "refs/heads/other")
+	fullOfUploads(t, s, strings.Replace(sentence, "on this server", "for this repository", 1))
+}
+
+// fullOfUploads takes all places of uploads of a server that has four, sees what one more is
+// answered, and that a git-lfs which is answered so sends it again when there is room.
+func fullOfUploads(t *testing.T, s *servertest.Server, sentence string) {
+	t.Helper()
+	held := make([]net.Conn, 4)
+	for i := range held {
+		claims := access.Claims{Repo: "r", Subject: fmt.Sprint("hostile-", i), Scopes: []access.Scope{access.GitWrite}}
+		by := hostile{s, "Basic " + base64.StdEncoding.EncodeToString([]byte("t:"+s.TokenWith(t, claims))), ""}
+		held[i] = by.begin(t, fmt.Sprintf("PUT /r.git/info/lfs/objects/%064x", i), "Content-Length: 1000000\r\n\r\nx")
+	}
+	at := lfsAt(t, s.Caller, "r")
+	require.Eventually(t, func() bool {
+		content := someBytes(94, 1000)
+		status, text, err := at.do(t.Context(), http.MethodPut, at.url+"/objects/"+oidOf(content), http.Header{}, content)
+		return err == nil && status == http.StatusTooManyRequests && strings.Contains(string(text), sentence)
+	}, time.Minute, 10*time.Millisecond)
+	require.Equal(t, http.StatusOK, s.API(t, http.MethodGet, "r", "/branches", nil).Status, "others go on")
+	client := lfsClone(t, s.Client(t, "r"), "")
+	client.Git("remote", "add", "origin", s.Remote("r"))
+	large := someBytes(95, 100_000)
+	addLFS(t, client, "large.bin", large)
+	trace := filepath.Join(t.TempDir(), "trace")
+	client.Env = append(client.Env, "GIT_TRACE="+trace)
+	pushed := make(chan string, 1)
+	go func() {
+		out, err := client.Try("lfs", "push", "origin", "HEAD")
+		pushed <- fmt.Sprint(out, err)
+	}()
+	require.Eventually(t, func() bool {
+		said, err := os.ReadFile(trace)
+		return err == nil && strings.Contains(string(said), "retry")
+	}, time.Minute, 10*time.Millisecond)
+	for _, conn := range held {
+		require.NoError(t, conn.Close())
+	}
+	require.Contains(t, <-pushed, "<nil>")
+	require.FileExists(t, filepath.Join(s.Dir, "lfs", "objects", oidOf(large)[:2], oidOf(large)[2:4], oidOf(large)))
 }

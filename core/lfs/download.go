@@ -221,6 +221,10 @@ func (s *Service) fetch(repo core.Repository, p Pointer) (*fetch, error) {
 
 // bring fetches an object, proves it, and keeps it.
 func (s *Service) bring(ctx context.Context, repo core.Repository, p Pointer, f *fetch) error {
+	// Another fetch may have ended since somebody looked whether it is here.
+	if have, err := s.has(ctx, repo, []Pointer{p}); err != nil || len(have) > 0 {
+		return err
+	}
 	if err := s.o.Room(ctx, repo); err != nil {
 		return err
 	}

@@ -69,3 +69,9 @@ func (f failing) Unlock(ctx context.Context, id, ref string, force bool) (Lock, 
 	l, err := f.Upstream.Unlock(ctx, id, ref, force)
 	return l, f.fail("unlock at the upstream", err)
 }
+
+// Ours implements [Upstream].
+func (f failing) Ours(ctx context.Context, id, ref string) (bool, error) {
+	ours, err := f.Upstream.Ours(ctx, id, ref)
+	return ours, f.fail("list the upstream's locks", err)
+}

@@ -54,7 +54,18 @@ func (s *Service) Lock(ctx context.Context, repo core.Repository, owner, path, r
 	if up == nil {
 		return s.lockHere(ctx, l)
 	}
+	// One at a time, so that a lock which nobody here knows is of nobody else here.
+	end, err := s.locking.take(ctx, lockKey{repo.ID, path})
+	if err != nil {
+		return Lock{}, err
+	}
+	defer end()
+	// The host may have locked it when the client has left, and its owner has to be known.
+	ctx = context.WithoutCancel(ctx)
 	theirs, err := up.Lock(ctx, path, ref)
+	if errors.Is(err, ErrUnconfirmed) {
+		theirs, err = s.confirmLock(ctx, up, l, err)
+	}
 	if locked, ok := errors.AsType[*LockedError](err); ok {
 		owned, oerr := s.owned(ctx, repo, []Lock{locked.Lock}, owner)
 		if oerr != nil {
@@ -66,8 +77,6 @@ func (s *Service) Lock(ctx context.Context, repo core.Repository, owner, path, r
 		return Lock{}, err
 	}
 	l.ID, l.LockedAt = theirs.ID, theirs.LockedAt
-	// The host has the lock now: a client that leaves does not undo that.
-	ctx = context.WithoutCancel(ctx)
 	err = s.o.Store.AddLFSLock(ctx, l)
 	if core.KindOf(err) == core.KindConflict {
 		err = s.replaceLock(ctx, l)
@@ -186,13 +195,22 @@ func (s *Service) Unlock(ctx context.Context, repo core.Repository, owner, id, r
 	}
 	var l Lock
 	if up != nil {
-		if l, err = up.Unlock(ctx, id, ref, force); err != nil {
+		ctx = context.WithoutCancel(ctx)
+		l, err = up.Unlock(ctx, id, ref, force)
+		if errors.Is(err, ErrUnconfirmed) {
+			l = Lock{ID: id}
+			if len(rows) > 0 {
+				l = view(rows[0])
+			}
+			l, err = s.confirmUnlock(ctx, up, l, err)
+		}
+		if err != nil {
 			return Lock{}, err
 		}
 	}
 	if len(rows) > 0 {
 		l = view(rows[0])
-		err = s.o.Store.RemoveLFSLock(context.WithoutCancel(ctx), repo.ID, id)
+		err = s.o.Store.RemoveLFSLock(ctx, repo.ID, id)
 		if up != nil && core.KindOf(err) == core.KindNotFound {
 			err = nil
 		}

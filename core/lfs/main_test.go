@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -50,6 +51,7 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.CreateOrg(t.Context(), core.Org{Name: "acme", CreatedAt: clock.Now()}))
 	b := &bench{t: t, store: db, clock: clock, up: newDouble()}
+	b.up.now = clock.Now
 	b.local = b.repository("local", false)
 	b.copy = b.repository("copy", true)
 	b.o = Options{
@@ -133,6 +135,12 @@ type double struct {
 	gate    chan struct{}       // a get sends the second half when it is closed
 	putFail func(try int) error // of a put
 	puts    int
+	// Of locks.
+	lost    string // the answer of a change is lost: "done", and it was made, or "undone"
+	late    bool   // the first listing after a change does not show it
+	mute    error  // instead of a listing
+	now     func() time.Time
+	between func() // is called when the answer is lost
 }
 
 func newDouble() *double {
@@ -223,31 +231,72 @@ func (d *double) Put(_ context.Context, t Transfer, body io.Reader) error {
 	return nil
 }
 
-func (d *double) Locks(context.Context, LockQuery) ([]Lock, string, error) {
+func (d *double) Locks(_ context.Context, q LockQuery) ([]Lock, string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append([]Lock(nil), d.locks...), "", d.down
+	if d.mute != nil {
+		return nil, "", d.mute
+	}
+	if d.late {
+		d.late = false
+		return nil, "", nil
+	}
+	var found []Lock
+	for _, l := range d.locks {
+		if (q.Path == "" || q.Path == l.Path) && (q.ID == "" || q.ID == l.ID) {
+			found = append(found, l)
+		}
+	}
+	return found, "", d.down
+}
+
+func (d *double) Ours(_ context.Context, id, _ string) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.locks, func(l Lock) bool { return l.ID == id && l.Owner == "account" }), nil
+}
+
+// lose ends a change whose answer is lost.
+func (d *double) lose(undo []Lock) error {
+	if d.lost == "undone" {
+		d.locks = undo
+	}
+	if d.between != nil {
+		d.between()
+	}
+	return errors.Join(core.Errorf(core.KindUpstreamTimeout, "the host did not answer in time"), ErrUnconfirmed)
 }
 
 func (d *double) Lock(_ context.Context, path, _ string) (Lock, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	before := slices.Clone(d.locks)
 	for _, l := range d.locks {
 		if l.Path == path {
+			if d.lost != "" {
+				return Lock{}, d.lose(before)
+			}
 			return Lock{}, &LockedError{Lock: l}
 		}
 	}
-	l := Lock{ID: "theirs-" + path, Path: path, LockedAt: time.Unix(1e9, 0).UTC(), Owner: "account"}
+	l := Lock{ID: "theirs-" + path, Path: path, LockedAt: d.now(), Owner: "account"}
 	d.locks = append(d.locks, l)
+	if d.lost != "" {
+		return Lock{}, d.lose(before)
+	}
 	return l, nil
 }
 
 func (d *double) Unlock(_ context.Context, id, _ string, _ bool) (Lock, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	before := slices.Clone(d.locks)
 	for i, l := range d.locks {
 		if l.ID == id {
 			d.locks = append(d.locks[:i:i], d.locks[i+1:]...)
+			if d.lost != "" {
+				return Lock{}, d.lose(before)
+			}
 			return l, nil
 		}
 	}

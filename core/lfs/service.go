@@ -59,6 +59,7 @@ type Service struct {
 	fetches map[key]*fetch
 	offers  map[key]offer
 	proofs  map[OID]time.Time // when objects were last found sound
+	locking turns             // of locks at upstreams
 
 	proveFirst int64 // see the constant; less in tests
 	// proving has a token for each object that is read to prove it.

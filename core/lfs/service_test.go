@@ -168,6 +168,24 @@ func TestService_fetchesOnceForAll(t *testing.T) {
 	require.Error(t, down[1].Err)
 }
 
+// Who looked before an object came, and asks for its bytes afterwards, has them from here.
+func TestService_fetchHasEnded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	content, p := someObject(7, 1000)
+	b.up.objects[p.OID] = content
+	c, err := b.Open(t.Context(), b.copy, p)
+	require.NoError(t, err)
+	require.NoError(t, b.Fetch(t.Context(), b.copy, p))
+	r, err := c.Stream(t.Context(), 10)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	got, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content[10:], got))
+	require.Equal(t, 1, b.up.gets)
+}
+
 // A client that leaves does not end the store.
 func TestService_fetchGoesOnWithoutItsClient(t *testing.T) {
 	t.Parallel()

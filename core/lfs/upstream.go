@@ -45,7 +45,11 @@ type Upstream interface {
 	// is the cursor of the following page, "" on the last.
 	Locks(ctx context.Context, query LockQuery) (locks []Lock, next string, err error)
 
-	// Lock locks a path. *[LockedError] says that it is locked already.
+	// Ours reports whether the account of the credential holds the lock with the id.
+	Ours(ctx context.Context, id, ref string) (bool, error)
+
+	// Lock locks a path. *[LockedError] says that it is locked already. [ErrUnconfirmed]
+	// is in the chain if the host may have locked it, and so of Unlock.
 	Lock(ctx context.Context, path, ref string) (Lock, error)
 
 	// Unlock removes a lock; force removes that of another account.

@@ -10,7 +10,8 @@
 // A request has one slot, however many processes it runs one after the other:
 // nobody who holds a slot ever waits for another one, so no two can wait for
 // each other. Heavy work has places of its own ([Work]), and so have requests whose
-// bodies are held in memory ([Hold]); they are taken in the order body, slot, work.
+// bodies are held in memory ([Hold]) and uploads that go to the disk ([Upload]); they are
+// taken in the order body or upload, slot, work.
 // The HTTP layers open a request with [Limiter.Request], the core
 // calls [Take] where it is about to start git, and what was taken goes back
 // when the request ends. Work of the server itself (syncs, maintenance) has

@@ -2,11 +2,14 @@ package limit_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/core/internal/coretest"
 	"github.com/headwater-git/headwater/core/limit"
 )
 
@@ -46,4 +49,60 @@ func TestHold_ceilings(t *testing.T) {
 	again, endAgain := request("a")
 	defer endAgain()
 	require.NoError(t, limit.Hold(again, "r2"), "a request that is over takes nothing")
+}
+
+// Uploads have places of their own, four for each slot, with the ceilings of the slots, which
+// a request keeps until its end; who waits for one is answered before its client gives up.
+func TestUpload_ceilings(t *testing.T) {
+	t.Parallel()
+	clock := coretest.NewClock()
+	l := limit.New(limit.Options{Ceilings: limit.Ceilings{Caller: 1, Repository: 2, Organisation: 2, Server: 3}, Clock: clock})
+	upload := func(organisation, subject, repository string) (end func(), err error) {
+		ctx, end := l.Request(t.Context(), limit.Caller{Organisation: organisation, Key: "k", Subject: subject})
+		t.Cleanup(end)
+		err = limit.Upload(ctx, repository)
+		limit.Free(ctx)
+		return end, err
+	}
+	refused := func(organisation, subject, repository, whose string) {
+		t.Helper()
+		done := make(chan error, 1)
+		ctx, end := l.Request(t.Context(), limit.Caller{Organisation: organisation, Key: "k", Subject: subject})
+		defer end()
+		go func() { done <- limit.Upload(ctx, repository) }()
+		clock.Await(20 * time.Second)
+		clock.Advance(20 * time.Second)
+		err := <-done
+		require.Equal(t, core.KindRateLimited, core.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, whose)
+		own, _ := errors.AsType[*core.Error](err)
+		require.Positive(t, own.RetryAfter)
+	}
+	require.NoError(t, limit.Upload(t.Context(), "r"), "no request")
+	first, err := upload("a", "one", "r")
+	require.NoError(t, err)
+	for range 2 {
+		_, err = upload("a", "one", "r")
+		require.NoError(t, err)
+	}
+	require.Zero(t, l.Load(), "no place of an upload is a slot")
+	ctx, end := l.Request(t.Context(), limit.Caller{Organisation: "a", Key: "k", Subject: "one"})
+	defer end()
+	require.NoError(t, limit.Hold(ctx, "r"), "or one of a body")
+	refused("a", "one", "r", "subject for this repository")
+	_, err = upload("a", "one", "r2")
+	require.NoError(t, err)
+	refused("a", "one", "r2", "of this token's key and subject")
+	for range 3 {
+		_, err = upload("a", "two", "r")
+		require.NoError(t, err)
+	}
+	_, err = upload("a", "three", "r")
+	require.NoError(t, err)
+	refused("a", "four", "r3", "of this organisation")
+	_, err = upload("b", "one", "r4")
+	require.NoError(t, err, "another organisation")
+	first()
+	_, err = upload("a", "four", "r3")
+	require.NoError(t, err, "the place of a request that is over")
 }

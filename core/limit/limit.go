@@ -107,11 +107,13 @@ func PlacesFor(memory int64) int {
 // Limiter hands out slots. It is safe for concurrent use.
 type Limiter struct {
 	o     Options
-	work  *Limiter // nil: this is the one of the heavy work, or of the bodies
+	work  *Limiter // nil: this is the one of the heavy work, of the bodies or of the uploads
 	heavy bool
 	// bodies are places for requests whose bodies are held in memory. They are apart
 	// from the slots, which nobody has who waits for a place.
 	bodies *Limiter
+	// uploads are places for requests whose bodies go to the disk as they come.
+	uploads *Limiter
 
 	mu        sync.Mutex
 	running   int
@@ -147,8 +149,24 @@ func New(o Options) *Limiter {
 	// What a request holds it holds until its end, so as many places as slots: who waits
 	// for the one could not have the other either.
 	l.bodies = newLimiter(o)
+	// An upload is a connection, a file and a buffer, and no memory to speak of: one Git LFS
+	// client has eight at once.
+	uploads := o
+	for _, most := range []*int{&uploads.Caller, &uploads.Repository, &uploads.Organisation, &uploads.Server} {
+		*most *= uploadsOfPlace
+	}
+	uploads.Wait = min(o.Wait, uploadWait)
+	l.uploads = newLimiter(uploads)
 	return l
 }
+
+const (
+	// uploadsOfPlace is how many uploads may come in where one request may run git.
+	uploadsOfPlace = 4
+	// uploadWait is the longest wait for a place of an upload: Git LFS gives up a
+	// connection on which nothing has moved for half a minute.
+	uploadWait = 20 * time.Second
+)
 
 func newLimiter(o Options) *Limiter {
 	return &Limiter{

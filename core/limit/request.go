@@ -14,6 +14,7 @@ type lease struct {
 	key     Key
 	release func() // nil: it has no slot
 	held    func() // gives back the place of its body; nil: it has none
+	upload  func() // gives back the place of its upload; nil: it has none
 	ended   bool
 }
 
@@ -71,9 +72,14 @@ func (r *lease) free(ended bool) {
 		r.release()
 	}
 	r.release, r.ended = nil, r.ended || ended
-	if r.ended && r.held != nil {
-		r.held()
-		r.held = nil
+	if !r.ended {
+		return
+	}
+	for _, kept := range []*func(){&r.held, &r.upload} {
+		if *kept != nil {
+			(*kept)()
+			*kept = nil
+		}
 	}
 }
 
@@ -87,17 +93,34 @@ func Hold(ctx context.Context, repository string) error {
 	if !ok {
 		return nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.held != nil || r.ended {
+	return r.keep(ctx, &r.held, r.limiter.bodies, repository)
+}
+
+// Upload gives the request of ctx a place for a body that goes to the disk as it comes,
+// until the request ends. It must be called before the body is read: a client decides how
+// long it takes. There are four times as many places as slots, and who waits for one waits
+// for at most 20 seconds. A context of no request needs none. Errors: those of
+// [Limiter.Acquire].
+func Upload(ctx context.Context, repository string) error {
+	r, ok := ctx.Value(leaseKey{}).(*lease)
+	if !ok {
 		return nil
 	}
-	held, err := r.limiter.bodies.Acquire(ctx, Key{Caller: r.caller, Repository: repository})
-	if err != nil {
-		return err
+	return r.keep(ctx, &r.upload, r.limiter.uploads, repository)
+}
+
+// keep takes a place that the request has until it ends, unless it has it already.
+func (r *lease) keep(ctx context.Context, place *func(), of *Limiter, repository string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if *place != nil || r.ended {
+		return nil
 	}
-	r.held = held
-	return nil
+	release, err := of.Acquire(ctx, Key{Caller: r.caller, Repository: repository})
+	if err == nil {
+		*place = release
+	}
+	return err
 }
 
 // Work waits until a request may begin a piece of heavy work, on top of the

@@ -128,3 +128,12 @@ func (a *answer) inspect(p []byte) {
 		a.text = append(a.text[:0], a.text[over:]...)
 	}
 }
+
+// suspicion returns what git said of damage, "" if nothing. What it says when it has run out
+// of memory or another resource is none: it calls an object corrupt that it could not hold.
+func (a *answer) suspicion() string {
+	if a.short {
+		return ""
+	}
+	return a.damage
+}

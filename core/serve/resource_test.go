@@ -12,6 +12,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/pktline"
 )
 
 // TestUploadPack_ceiling lets pack-objects run out of memory: the message to
@@ -65,4 +66,32 @@ func TestUploadPack_damage(t *testing.T) {
 	_ = s.UploadPack(t.Context(), Fetch{Repo: local(), Protocol: "version=2", Body: strings.NewReader(request), Out: func() io.Writer { return &out }})
 	require.Len(t, suspected, 1, out.String())
 	require.Contains(t, suspected[0], blob)
+}
+
+// Whatever git says of damage beside a shortage, before it or after it, is no suspicion.
+func TestAnswer_suspicion(t *testing.T) {
+	t.Parallel()
+	const (
+		damage = "fatal: packed object 1111111111111111111111111111111111111111 (stored in ./objects/pack/pack-1.pack) is corrupt\n"
+		memory = "fatal: Out of memory, malloc failed (tried to allocate 50331649 bytes)\n"
+		files  = "error: unable to open ./objects/pack/pack-1.pack: Too many open files\n"
+	)
+	for name, tt := range map[string]struct {
+		said []string
+		want bool
+	}{
+		"damage":                {[]string{damage}, true},
+		"damage, then memory":   {[]string{damage, memory}, false},
+		"memory, then damage":   {[]string{memory, damage}, false},
+		"files, then damage":    {[]string{files, damage}, false},
+		"damage among progress": {[]string{"Counting objects: 1\n", damage, "aborting\n"}, true},
+		"neither":               {[]string{"Counting objects: 1\n"}, false},
+	} {
+		a := &answer{open: func() io.Writer { return io.Discard }}
+		for _, text := range tt.said {
+			_, err := fmt.Fprintf(a, "%04x%c%s", len(text)+5, pktline.BandProgress, text)
+			require.NoError(t, err)
+		}
+		require.Equal(t, tt.want, a.suspicion() != "", "%s: %q", name, a.suspicion())
+	}
 }

@@ -184,8 +184,8 @@ func (s *Service) UploadPack(ctx context.Context, f Fetch) error {
 	}
 	c.Stdout = out
 	err = out.end(s.o.Git.Run(ctx, c))
-	if out.damage != "" && !out.short {
-		s.o.Suspect(f.Repo.ID, out.damage)
+	if said := out.suspicion(); said != "" {
+		s.o.Suspect(f.Repo.ID, said)
 	}
 	if out.w != nil && len(q.wants) > 0 {
 		s.o.Sent(f.Repo.ID)

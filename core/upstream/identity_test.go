@@ -311,6 +311,27 @@ func TestService_renamedUpstreamTakesTheWrite(t *testing.T) {
 	require.Contains(t, b.UpstreamRefs(now), "refs/heads/x2")
 }
 
+// A request for a review that meets a rename within the minute for which the id counts as
+// confirmed is passed on to where the upstream is now, once.
+func TestService_renamedUpstreamTakesTheReview(t *testing.T) {
+	t.Parallel()
+	b, api := newStatusBench(t)
+	r, one := b.Mirrored("a")
+	require.True(t, side(b, r, "x1", one).OK())
+	asked := api.count()
+	b.Forge.RenameRepo("acme/a", "acme/b")
+	api.set(func(a *hostAPI) { a.paths = []string{"acme/b"} })
+	pushes := b.Forge.Count(forgetest.KindPush)
+	got := b.Write(r, core.RefUpdate{Name: "refs/for/main", New: one})[0]
+	require.True(t, got.OK(), got.Reason)
+	require.Equal(t, asked+1, api.count(), "it was turned away, and asked why")
+	require.Equal(t, pushes+1, b.Forge.Count(forgetest.KindPush))
+	now := b.Reload(r)
+	require.Equal(t, "acme/b", coretest.ForgePath(now))
+	require.Contains(t, b.Forge.Refs("acme/b"), "refs/for/main")
+	require.NotContains(t, b.Refs(r, "refs/"), "refs/for/main")
+}
+
 // A write that was turned away as a whole has the host asked, at most once a
 // minute; one with a result for a ref has not.
 func TestService_turnedAwayWriteAsksTheHost(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,35 +46,48 @@ func benchHostile(ctx context.Context, b *bench) error {
 	}
 	dir := filepath.Join(b.work, "bystander-clone")
 	defer os.RemoveAll(dir)
-	measure := func(when string) ([]sample, error) {
-		return interleave(ctx, b.rounds(12),
-			variant{
-				prepare: func(context.Context, int) error { return os.RemoveAll(dir) },
-				op: func(ctx context.Context, _ int) error {
-					_, err := bystander.git().run(ctx, "", "clone", "-q", "--bare", bystander.url, dir)
-					return err
-				},
-			},
-			variant{op: func(ctx context.Context, round int) error {
-				_, err := bystander.git().run(ctx, src, "push", "-q", bystander.url, fmt.Sprintf("main:refs/heads/%s-%d", when, round))
+	// The quiet and the loud rounds alternate, so that what else the machine does meets both.
+	var stop func()
+	besieged := func(want bool) error {
+		switch {
+		case want == (stop != nil):
+			return nil
+		case !want:
+			stop()
+			stop = nil
+		default:
+			if stop, err = besiege(ctx, target, strings.TrimSpace(head)); err != nil {
 				return err
-			}})
+			}
+		}
+		pause(ctx, 2*time.Second) // until the server is as busy, or as quiet, as it will be
+		return ctx.Err()
 	}
-	quiet, err := measure("quiet")
+	defer func() { _ = besieged(false) }()
+	clone := func(loud bool) variant {
+		return variant{
+			prepare: func(context.Context, int) error { return errors.Join(os.RemoveAll(dir), besieged(loud)) },
+			op: func(ctx context.Context, _ int) error {
+				_, err := bystander.git().run(ctx, "", "clone", "-q", "--bare", bystander.url, dir)
+				return err
+			},
+		}
+	}
+	push := func(loud bool) variant {
+		return variant{
+			prepare: func(context.Context, int) error { return besieged(loud) },
+			op: func(ctx context.Context, round int) error {
+				_, err := bystander.git().run(ctx, src, "push", "-q", bystander.url, fmt.Sprintf("main:refs/heads/%t-%d", loud, round))
+				return err
+			},
+		}
+	}
+	got, err := interleave(ctx, b.rounds(12), clone(false), push(false), clone(true), push(true))
 	if err != nil {
 		return err
 	}
-	stop, err := besiege(ctx, target, strings.TrimSpace(head))
-	if err != nil {
-		return err
-	}
-	loud, err := measure("loud")
-	stop()
-	if err != nil {
-		return err
-	}
-	b.table.compare("hostile", "clone beside a hostile reader", loud[0].p50(), quiet[0].p50(), hostileWall, 0)
-	b.table.compare("hostile", "push beside a hostile reader", loud[1].p50(), quiet[1].p50(), hostileWall, 0)
+	b.table.compare("hostile", "clone beside a hostile reader", got[2].p50(), got[0].p50(), hostileWall, 0)
+	b.table.compare("hostile", "push beside a hostile reader", got[3].p50(), got[1].p50(), hostileWall, 0)
 	return nil
 }
 

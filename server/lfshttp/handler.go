@@ -311,8 +311,10 @@ type refBody struct {
 	Name string `json:"name"`
 }
 
+// name returns the full name, "" for none. Where no branch is checked out, git-lfs names HEAD,
+// which says nothing of what is pushed.
 func (r *refBody) name() string {
-	if r == nil {
+	if r == nil || r.Name == "HEAD" {
 		return ""
 	}
 	return r.Name

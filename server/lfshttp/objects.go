@@ -15,6 +15,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/server/middleware"
 )
 
@@ -322,7 +323,9 @@ func (h *Handler) upload(c *call) error {
 		return core.Errorf(core.KindInvalid, "an object is sent as it is, without Content-Encoding")
 	}
 	body := middleware.NewPaced(c, c.r, h.o.Grace)
-	err = h.o.Objects.Put(c.r.Context(), c.into(), p, received{body})
+	if err = limit.Upload(c.r.Context(), c.repo.ID); err == nil {
+		err = h.o.Objects.Put(c.r.Context(), c.into(), p, received{body})
+	}
 	if err != nil {
 		body.Discard(refusedRest, refusedWait)
 		return err

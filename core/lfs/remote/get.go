@@ -28,6 +28,9 @@ func (c *client) Get(ctx context.Context, t lfs.Transfer, offset int64) (io.Read
 	case offset == p.Size && p.Size > 0:
 		return io.NopCloser(bytes.NewReader(nil)), nil
 	}
+	if err := c.rests(); err != nil {
+		return nil, err
+	}
 	release, err := c.slot(ctx)
 	if err != nil {
 		return nil, err

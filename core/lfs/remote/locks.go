@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -101,7 +102,7 @@ func (c *client) Lock(ctx context.Context, path, ref string) (lfs.Lock, error) {
 		return a.decode(a.place, &made)
 	})
 	if err != nil {
-		return lfs.Lock{}, err
+		return lfs.Lock{}, unconfirmed(err)
 	}
 	if made.Lock == nil && made.Message != "" {
 		// Status and words say different things: the list of locks knows.
@@ -110,7 +111,8 @@ func (c *client) Lock(ctx context.Context, path, ref string) (lfs.Lock, error) {
 			return lfs.Lock{}, &lfs.LockedError{Lock: locks[0]}
 		}
 	}
-	return made.take(fmt.Sprintf("the lock of %q", path))
+	l, err := made.take(fmt.Sprintf("the lock of %q", path))
+	return l, unconfirmed(err)
 }
 
 // Unlock implements [lfs.Upstream].
@@ -132,9 +134,51 @@ func (c *client) Unlock(ctx context.Context, id, ref string, force bool) (lfs.Lo
 		return a.decode(a.place, &gone)
 	})
 	if err != nil {
-		return lfs.Lock{}, err
+		return lfs.Lock{}, unconfirmed(err)
 	}
-	return gone.take(about)
+	l, err := gone.take(about)
+	return l, unconfirmed(err)
+}
+
+// maxOwnPages bounds the pages of locks that Ours looks through.
+const maxOwnPages = 50
+
+// Ours implements [lfs.Upstream].
+func (c *client) Ours(ctx context.Context, id, ref string) (bool, error) {
+	const about = "whose locks they are"
+	in := struct {
+		Ref    *refJSON `json:"ref,omitempty"`
+		Cursor string   `json:"cursor,omitempty"`
+	}{Ref: refOf(ref)}
+	for range maxOwnPages {
+		var found struct {
+			Ours   []lockJSON `json:"ours"`
+			Theirs []lockJSON `json:"theirs"`
+			Next   string     `json:"next_cursor"`
+		}
+		err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks", "verify"}, in: in}, func(a said) error {
+			if err := noLocks(a); err != nil {
+				return err
+			}
+			if !a.ok() {
+				return a.refuse(about)
+			}
+			return a.decode(a.place, &found)
+		})
+		has := func(l lockJSON) bool { return l.ID == id }
+		switch {
+		case err != nil:
+			return false, err
+		case slices.ContainsFunc(found.Ours, has):
+			return true, nil
+		case slices.ContainsFunc(found.Theirs, has):
+			return false, nil
+		case found.Next == "":
+			return false, nil
+		}
+		in.Cursor = found.Next
+	}
+	return false, &hosterror.Error{Class: core.ClassProtocol, HostText: about + ": the upstream lists more locks than are looked through"}
 }
 
 // take returns the lock of an answer of success. Some servers answer with that status and

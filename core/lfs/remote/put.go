@@ -35,11 +35,19 @@ func (c *client) Put(ctx context.Context, t lfs.Transfer, from io.Reader) error 
 	if t.Present {
 		return nil
 	}
-	release, err := c.slot(ctx)
+	if err := c.rests(); err != nil {
+		return err
+	}
+	// No place at the host is held for a client that has yet to send its first bytes.
+	from, err := readHead(from, t.Pointer.Size)
 	if err != nil {
 		return err
 	}
-	defer release()
+	b := &uploadBody{from: from, size: t.Pointer.Size, place: &place{take: c.slot, clock: c.s.clock}}
+	if err := b.place.begin(ctx); err != nil {
+		return err
+	}
+	defer b.end()
 	// Only now: the wait may have been long, and the offer is older still.
 	at, err := c.admitted(ctx)
 	if err != nil {
@@ -51,12 +59,6 @@ func (c *client) Put(ctx context.Context, t lfs.Transfer, from io.Reader) error 
 			return err
 		}
 	}
-	if t.Pointer.Size < inMemory {
-		if from, err = readSmall(from, t.Pointer.Size); err != nil {
-			return err
-		}
-	}
-	b := &uploadBody{from: from, size: t.Pointer.Size}
 	err = at.putAs(ctx, a, t.Pointer, b)
 	if moved, refusal := at.followedFrom(ctx, a, err); moved != nil && !b.again() {
 		err = elsewhere(err)
@@ -69,7 +71,7 @@ func (c *client) Put(ctx context.Context, t lfs.Transfer, from io.Reader) error 
 	} else if refusal != nil {
 		err = refusal
 	}
-	b.end()
+	b.stop()
 	if err != nil {
 		return at.expired(a, err)
 	}
@@ -151,7 +153,7 @@ func (c *client) put(ctx context.Context, a *actions, p lfs.Pointer, b *uploadBo
 	}
 	ctx, w := watched(ctx, c.s.clock, 2*c.s.stall)
 	defer w.stop()
-	b.w = w
+	b.w, b.ctx = w, ctx
 	resp, err := c.send(ctx, q)
 	if err == nil && resp.StatusCode == http.StatusExpectationFailed && b.again() {
 		_ = resp.Body.Close() // of a server or proxy that does not know the question
@@ -241,7 +243,9 @@ type uploadBody struct {
 	from    io.Reader
 	size    int64
 	chunked bool
-	w       *watch
+	place   *place          // at the host
+	w       *watch          // of the request that reads
+	ctx     context.Context //nolint:containedctx // of the request that reads
 
 	mu    sync.Mutex // held while from is read
 	turn  int        // of the request that may read
@@ -279,11 +283,31 @@ func (b *uploadBody) kept() bool {
 	return ok
 }
 
-// end waits for a read that is under way; there is none afterwards.
-func (b *uploadBody) end() {
+// stop waits for a read that is under way; there is none afterwards.
+func (b *uploadBody) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.turn++
+}
+
+// end is stop, and gives the place at the host back.
+func (b *uploadBody) end() {
+	b.stop()
+	b.place.end()
+}
+
+// readHead waits for the first bytes of an object, and for all of a small one. It returns
+// what to read in the place of from.
+func readHead(from io.Reader, size int64) (io.Reader, error) {
+	if size < inMemory {
+		return readSmall(from, size)
+	}
+	head := make([]byte, inMemory)
+	n, err := io.ReadFull(from, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = tooShort(int64(n), size)
+	}
+	return io.MultiReader(bytes.NewReader(head), from), err
 }
 
 // readSmall reads all of an object.
@@ -340,7 +364,7 @@ func (r *uploadReader) Read(p []byte) (int, error) {
 	if left := b.size - b.given; int64(len(p)) > left {
 		p = p[:left]
 	}
-	n, err := b.from.Read(p)
+	n, err := b.place.read(b.ctx, b.from, p)
 	b.given += int64(n)
 	switch {
 	case b.given == b.size:

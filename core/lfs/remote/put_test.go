@@ -232,6 +232,126 @@ func TestPut_gaveUp(t *testing.T) {
 	require.NoError(t, put(t.Context(), c, "three"))
 }
 
+// fedReader gives what is sent to it.
+type fedReader struct {
+	from chan []byte
+	rest []byte
+}
+
+func (r *fedReader) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		var more bool
+		if r.rest, more = <-r.from; !more {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// feed gives n bytes.
+func (r *fedReader) feed(n int) {
+	for part := bytes.Repeat([]byte("x"), 4<<10); n > 0; n -= len(part) {
+		r.from <- part
+	}
+}
+
+// A client that sends slowly, or nothing at all, keeps nobody from the host, its upload goes
+// on, and it has a place again when it sends as fast as others.
+func TestPut_slowClients(t *testing.T) {
+	t.Parallel()
+	clock := coretest.NewClock()
+	h := newHost(t)
+	c, b := h.client(t, func(o *remote.Options) { o.Clock = clock })
+	b.setConcurrent(1)
+	var slow atomic.Int64
+	h.mux.HandleFunc("PUT /slow", func(_ http.ResponseWriter, r *http.Request) {
+		for part := make([]byte, 4<<10); ; {
+			n, err := r.Body.Read(part)
+			slow.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	})
+	arrived, open := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(open) })
+	t.Cleanup(letGo)
+	h.mux.HandleFunc("PUT /held", func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		close(arrived)
+		<-open
+	})
+	h.mux.HandleFunc("PUT /good", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	start := func(path string, size int) (*fedReader, chan error) {
+		content := strings.Repeat("x", size)
+		h.actions(map[string]action{"upload": {"href": h.URL + path}})
+		transfers, err := c.Batch(t.Context(), lfs.Upload, "", []lfs.Pointer{pointer(content)})
+		require.NoError(t, err)
+		from, ended := &fedReader{from: make(chan []byte)}, make(chan error, 1)
+		go func() { ended <- c.Put(t.Context(), transfers[0], from) }()
+		return from, ended
+	}
+	other := func() error {
+		h.actions(map[string]action{"upload": {"href": h.URL + "/good"}})
+		return put(t.Context(), c, strings.Repeat("y", 100_000))
+	}
+	const size = 8 << 20
+	silent, silentEnded := start("/slow", size)
+	small, smallEnded := start("/slow", 20_000)
+	small.feed(12 << 10)
+	require.NoError(t, other(), "those have no place")
+
+	from, ended := start("/slow", size)
+	from.feed(100 << 10)
+	require.Eventually(t, func() bool { return slow.Load() == 100<<10 }, time.Minute, time.Millisecond)
+	done := make(chan error, 1)
+	go func() { done <- other() }()
+	require.Eventually(t, func() bool {
+		clock.Advance(time.Second)
+		select {
+		case err := <-done:
+			return err == nil
+		default:
+			return false
+		}
+	}, time.Minute, 100*time.Millisecond, "it gives way when its patience is over")
+
+	// What comes now and then goes on to the host.
+	from.feed(4 << 10)
+	require.Eventually(t, func() bool { return slow.Load() == 104<<10 }, time.Minute, time.Millisecond)
+	require.NoError(t, other())
+
+	// While another has the place, little goes out without one however fast it comes.
+	h.actions(map[string]action{"upload": {"href": h.URL + "/held"}})
+	held := make(chan error, 1)
+	go func() { held <- put(t.Context(), c, "one") }()
+	<-arrived
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		from.feed(size - 104<<10)
+		close(from.from)
+	}()
+	require.Eventually(t, func() bool { return slow.Load() >= 700<<10 }, time.Minute, time.Millisecond)
+	require.Never(t, func() bool { return slow.Load() > 1<<20 }, 200*time.Millisecond, 10*time.Millisecond)
+	letGo()
+	require.NoError(t, <-held)
+	<-fed
+	require.NoError(t, <-ended)
+	require.EqualValues(t, size, slow.Load())
+	small.feed(8 << 10)
+	for why, ended := range map[string]chan error{"more than": smallEnded, "ended after": silentEnded} {
+		if why == "ended after" {
+			close(silent.from)
+		}
+		err := <-ended
+		require.Equal(t, core.KindInvalid, core.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, why)
+	}
+}
+
 // As many objects as the operator allows are moved at once, and not one more.
 func TestClient_manyAtOnce(t *testing.T) {
 	t.Parallel()

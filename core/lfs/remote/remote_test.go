@@ -469,3 +469,80 @@ func TestGet_stalls(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 	require.Contains(t, requireClass(t, core.ClassTimeout, failed), "did not answer in time")
 }
+
+// What a lost answer of a change leaves open is told from what the host, or nobody, has said.
+func TestLocks_unconfirmed(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	c, b := h.client(t)
+	const media = "application/vnd.git-lfs+json"
+	cut := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", media)
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, `{"lock":`)
+	}
+	said := func(status int, body string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", media)
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	var answer atomic.Pointer[func(http.ResponseWriter)]
+	for _, path := range []string{"POST /o/a.git/info/lfs/locks", "POST /o/a.git/info/lfs/locks/7/unlock"} {
+		h.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { (*answer.Load())(w) })
+	}
+	requireOpen := func(want bool, name string) {
+		t.Helper()
+		_, err := c.Lock(t.Context(), "a.bin", "")
+		require.Error(t, err, name)
+		require.Equal(t, want, errors.Is(err, lfs.ErrUnconfirmed), "%s: %v", name, err)
+		_, err = c.Unlock(t.Context(), "7", "", false)
+		require.Error(t, err, name)
+		require.Equal(t, want, errors.Is(err, lfs.ErrUnconfirmed), "%s: %v", name, err)
+	}
+	for name, tt := range map[string]struct {
+		answer func(http.ResponseWriter)
+		open   bool
+	}{
+		"cut off":            {cut, true},
+		"no answer at all":   {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, true},
+		"a proxy gave up":    {said(504, "{}"), true},
+		"out of order":       {said(500, `{"message":"internal error"}`), true},
+		"no JSON":            {said(201, "<"), true},
+		"nothing":            {said(200, "{}"), true},
+		"another one":        {said(409, `{"lock":{"id":"1","path":"a.bin"}}`), false},
+		"refused":            {said(403, `{"message":"no"}`), false},
+		"refused with a 200": {said(200, `{"message":"no"}`), false},
+		"unknown":            {said(404, `{"message":"no such lock"}`), false},
+		"LFS is off":         {said(501, `{"message":"off"}`), false},
+		"slower":             {said(429, `{"message":"slow down"}`), false},
+	} {
+		answer.Store(&tt.answer)
+		requireOpen(tt.open, name)
+	}
+	h.Close()
+	b.service.CloseIdle()
+	requireOpen(false, "nothing was sent")
+}
+
+// Whose a lock is the host says, on as many pages as it has.
+func TestLocks_ours(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	c, _ := h.client(t)
+	h.mux.HandleFunc("POST /o/a.git/info/lfs/locks/verify", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "application/vnd.git-lfs+json")
+		page := `{"ours":[{"id":"1","path":"a"}],"theirs":[{"id":"2","path":"b"}],"next_cursor":"p2"}`
+		if strings.Contains(string(body), `"cursor":"p2"`) {
+			page = `{"ours":[{"id":"3","path":"c"}]}`
+		}
+		_, _ = io.WriteString(w, page)
+	})
+	for id, want := range map[string]bool{"1": true, "2": false, "3": true, "4": false} {
+		ours, err := c.Ours(t.Context(), id, "refs/heads/main")
+		require.NoError(t, err)
+		require.Equal(t, want, ours, id)
+	}
+}

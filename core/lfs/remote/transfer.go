@@ -17,9 +17,6 @@ import (
 
 // slot waits until another object may be moved at the upstream's host.
 func (c *client) slot(ctx context.Context) (release func(), err error) {
-	if err := c.rests(); err != nil {
-		return nil, err
-	}
 	host := c.repo.Upstream.Host
 	limit := defaultTransfers
 	policy, err := c.s.up.HostPolicy(*c.repo.Upstream, host)

@@ -108,6 +108,7 @@ func Start(t testing.TB, o Options) *Server {
 	// Upload and receive may rightly be cut off by tests; that is no news.
 	s.http.Config.ErrorLog = log.logger().StandardLogger(nil)
 	if o.TLS {
+		s.http.EnableHTTP2 = true // as the program's own listener
 		s.http.StartTLS()
 	} else {
 		s.http.Start()
@@ -202,6 +203,10 @@ func (s *Server) CAFile(t testing.TB) string {
 	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw}), 0o600))
 	return path
 }
+
+// HTTPS returns a client that trusts a TLS server, and speaks HTTP/2 with it on one
+// connection.
+func (s *Server) HTTPS() *http.Client { return s.http.Client() }
 
 // Repo returns the row of a repository.
 func (s *Server) Repo(t testing.TB, name string) core.Repository {
