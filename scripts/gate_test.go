@@ -36,6 +36,21 @@ func TestGate_patternsNameTests(t *testing.T) {
 	}
 }
 
+// TestGate_suitesHaveDeadlines wants a time limit for everything that runs tests: one that
+// waits for ever ends its suite with the stack of each goroutine.
+func TestGate_suitesHaveDeadlines(t *testing.T) {
+	script, err := os.ReadFile("test")
+	require.NoError(t, err)
+	joined := strings.ReplaceAll(string(script), "\\\n", " ")
+	runs := regexp.MustCompile(`(?m)^[^#\n]*\b(?:suite|release_suite|go test) -.*$`).FindAllString(joined, -1)
+	require.Greater(t, len(runs), 15)
+	for _, line := range runs {
+		if !strings.Contains(line, `"$@"`) { // what passes on what it was given
+			require.Regexp(t, `-timeout [1-9]\d*m|-fuzztime`, line)
+		}
+	}
+}
+
 // TestGate_oneVetIsEnough wants the linters, of which go vet is one, to see every file:
 // they have all tags, and no file is built only without one of them.
 func TestGate_oneVetIsEnough(t *testing.T) {

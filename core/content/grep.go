@@ -91,24 +91,10 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	if err := s.cursorCommit(ctx, repo, commit, rev.Commit, "the commit that the cursor belongs to is gone"); err != nil {
 		return GrepPage{}, err
 	}
-	clamp := func(n, top int) int { return min(max(n, 0), top) }
 	if r.MaxLines <= 0 {
 		r.MaxLines = DefaultGrepLines
 	}
 	r.MaxLines = min(r.MaxLines, MaxGrepLines)
-	flags := []string{
-		"-E", "-n", "-I", "--full-name", "--no-color", "--no-recurse-submodules",
-		// A line with the file's name before its lines, and an empty one after:
-		// so matches can be distinguished from context, which -z does not allow.
-		"--heading", "--break",
-		"-B" + strconv.Itoa(clamp(r.Before, MaxGrepContext)), "-A" + strconv.Itoa(clamp(r.After, MaxGrepContext)),
-	}
-	if r.MaxPerFile > 0 {
-		flags = append(flags, "--max-count="+strconv.Itoa(r.MaxPerFile))
-	}
-	if r.IgnoreCase {
-		flags = append(flags, "-i")
-	}
 	done, err := limit.Work(ctx)
 	if err != nil {
 		return GrepPage{}, err
@@ -117,19 +103,12 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 	// The time of the search counts from here, not that of the queue.
 	ctx, cancel := limited(ctx, grepTimeout, "the search")
 	defer cancel()
-	names := []string{string(commit)}
-	if len(f.paths) > 0 {
-		names = names[:0]
-		for _, path := range f.paths {
-			names = append(names, string(commit)+":"+path)
-		}
-	}
-	if err := s.unfold.Check(ctx, dir, "name the paths to search", names...); err != nil {
+	if err := s.unfold.Check(ctx, dir, "name the paths to search", f.trees(commit)...); err != nil {
 		return GrepPage{}, err
 	}
 	out, err := s.git.Stream(ctx, git.Command{
 		// -e with its value attached: nothing in the pattern can be an option.
-		Name: "grep", Dir: dir, Flags: append(flags, "-e"+pattern), Args: []string{string(commit)}, Paths: f.pathspecs(),
+		Name: "grep", Dir: dir, Flags: append(r.flags(), "-e"+pattern), Args: []string{string(commit)}, Paths: f.pathspecs(),
 		// One search must not take all processors.
 		Config: []git.Config{git.Set("grep.threads", "2")},
 	})
@@ -147,17 +126,40 @@ func (s *Service) Grep(ctx context.Context, repo core.Repository, r GrepRequest)
 		page.Next = offsetCursor("grep", commit, offset+p.lines)
 		return page, nil
 	}
-	err = out.Wait()
-	switch exitCode(err) {
-	case 1:
-		err = nil // nothing matches
-	case 128:
-		err = &core.Error{Kind: core.KindInvalid, Message: "invalid pattern: git cannot use it as an extended regular expression", Err: err}
-		if _, object, e := s.first(ctx, dir, []string{string(commit)}, "^{commit}"); e == nil && !object.Found() {
-			err = core.Errorf(core.KindNotFound, "the commit that the cursor belongs to is gone")
-		}
+	return page, s.grepEnd(ctx, dir, commit, out.Wait())
+}
+
+// flags returns the options of git grep that a request asks for.
+func (r GrepRequest) flags() []string {
+	clamp := func(n, top int) int { return min(max(n, 0), top) }
+	flags := []string{
+		"-E", "-n", "-I", "--full-name", "--no-color", "--no-recurse-submodules",
+		// A line with the file's name before its lines, and an empty one after:
+		// so matches can be distinguished from context, which -z does not allow.
+		"--heading", "--break",
+		"-B" + strconv.Itoa(clamp(r.Before, MaxGrepContext)), "-A" + strconv.Itoa(clamp(r.After, MaxGrepContext)),
 	}
-	return page, err
+	if r.MaxPerFile > 0 {
+		flags = append(flags, "--max-count="+strconv.Itoa(r.MaxPerFile))
+	}
+	if r.IgnoreCase {
+		flags = append(flags, "-i")
+	}
+	return flags
+}
+
+// grepEnd returns what the end of a git grep in a commit means to the caller.
+func (s *Service) grepEnd(ctx context.Context, dir string, commit core.ObjectID, end error) error {
+	switch exitCode(end) {
+	case 1:
+		return nil // nothing matches
+	case 128:
+		if _, object, err := s.first(ctx, dir, []string{string(commit)}, "^{commit}"); err == nil && !object.Found() {
+			return core.Errorf(core.KindNotFound, "the commit that the cursor belongs to is gone")
+		}
+		return &core.Error{Kind: core.KindInvalid, Message: "invalid pattern: git cannot use it as an extended regular expression", Err: end}
+	}
+	return end
 }
 
 // grepFilter says which files are searched.
@@ -188,6 +190,18 @@ func newGrepFilter(r GrepRequest) (f grepFilter, err error) {
 		f.extensions = append(f.extensions, "."+e)
 	}
 	return f, nil
+}
+
+// trees returns what of a commit is searched, as names of objects.
+func (f grepFilter) trees(commit core.ObjectID) []string {
+	if len(f.paths) == 0 {
+		return []string{string(commit)}
+	}
+	var names []string
+	for _, path := range f.paths {
+		names = append(names, string(commit)+":"+path)
+	}
+	return names
 }
 
 // pathspecs tells git what it need not read. They are not the whole filter:

@@ -99,6 +99,8 @@ func (x *run) applyPlan(ctx context.Context, adv discovery.Advertisement, only s
 	}
 }
 
+// applyOnce is one attempt of [run.applyPlan]: compare, let policies and the brake have
+// their say, move the refs, and only then the tracking refs that the filter leaves out.
 func (x *run) applyOnce(ctx context.Context, adv discovery.Advertisement, only string) error {
 	refs := x.refs
 	x.refs = nil // another attempt looks again
@@ -110,10 +112,7 @@ func (x *run) applyOnce(ctx context.Context, adv discovery.Advertisement, only s
 	}
 	head, keep := "", ""
 	if only == "" {
-		if head = headWants(x.repo, adv); head == "" {
-			head = firstHead(x.repo, x.scope, adv, refs)
-		}
-		keep = keeps(x.repo, x.scope, adv, refs, head)
+		head, keep = heads(x.repo, x.scope, adv, refs)
 	}
 	d := diff(x.scope, refs, only, func(name string) bool { return name == keep || x.watch.Moved(name) })
 	if keep != "" {
@@ -141,24 +140,13 @@ func (x *run) applyOnce(ctx context.Context, adv discovery.Advertisement, only s
 	if err != nil {
 		return err
 	}
-	x.left = slices.Concat(d.left, x.inFlight)
-	kept := len(x.left)
-	// Whoever settles an update asks for a sync at its end; until then another
-	// look would find the same.
-	x.left = slices.DeleteFunc(x.left, func(name string) bool { return x.repos.Unsettled(x.RepoID, name) })
-	x.again = len(x.left) > 0 || x.missed
-	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
-	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
-	for _, u := range d.updates {
-		if forced[u.Name] {
-			x.RefsForced++
-		}
-	}
+	complete := x.leave(d)
+	x.count(d, forced)
 	x.Outcome = outcomeSucceeded
 	x.digest = ""
 	// While refs await objects each look compares, see [Mirror.compare]: the listing is the
 	// same when they have come.
-	if only == "" && kept == 0 && !awaiting && (keep == "" || !x.scope.mirrors(keep)) {
+	if only == "" && complete && !awaiting && (keep == "" || !x.scope.mirrors(keep)) {
 		x.digest = x.scope.digest(seen)
 	}
 	if head != "" && !d.leaves(refs, head) {
@@ -179,6 +167,29 @@ func (x *run) applyOnce(ctx context.Context, adv discovery.Advertisement, only s
 		return fmt.Errorf("drop tracking refs outside the filter: %w", err)
 	}
 	return nil
+}
+
+// leave notes which refs the run leaves to write sessions, and whether it is to look
+// again for them. It reports whether it leaves none.
+func (x *run) leave(d difference) (complete bool) {
+	x.left = slices.Concat(d.left, x.inFlight)
+	complete = len(x.left) == 0
+	// Whoever settles an update asks for a sync at its end; until then another
+	// look would find the same.
+	x.left = slices.DeleteFunc(x.left, func(name string) bool { return x.repos.Unsettled(x.RepoID, name) })
+	x.again = len(x.left) > 0 || x.missed
+	return complete
+}
+
+// count gives the run the numbers of a difference, of whose updates some are forced.
+func (x *run) count(d difference, forced map[string]bool) {
+	x.RefsCreated, x.RefsUpdated, x.RefsDeleted = d.created, d.updated, d.deleted
+	x.RefsHeld, x.RefsForced = len(d.held)+d.blocked, 0
+	for _, u := range d.updates {
+		if forced[u.Name] {
+			x.RefsForced++
+		}
+	}
 }
 
 // fetched returns the tracking refs of the scope as the listing that would have
@@ -204,19 +215,6 @@ func (d difference) leaves(refs map[string]core.ObjectID, ref string) bool {
 	}
 	_, ok := refs[ref]
 	return ok
-}
-
-// keeps returns the one ref that is not deleted although the upstream has it
-// no more: the default branch, when the upstream does not say what took its place.
-func keeps(r core.Repository, sc scope, adv discovery.Advertisement, refs map[string]core.ObjectID, head string) string {
-	name := "refs/heads/" + r.DefaultBranch
-	if _, here := refs[name]; !here || head != "" || len(adv.Refs) == 0 {
-		return ""
-	}
-	if _, tracked := refs[core.TrackingRef(name)]; tracked && sc.mirrors(name) {
-		return ""
-	}
-	return name
 }
 
 // apply carries the updates out as one transaction.

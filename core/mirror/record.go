@@ -18,18 +18,11 @@ import (
 // one transaction. With stopped, the run was cancelled. It returns when to look next.
 func (x *run) record(ctx context.Context, failure error, stopped bool) (pollAt time.Time, err error) {
 	x.FinishedAt = x.clock.Now()
-	final := false
+	final := false // the upstream answered, and the request cannot be served
 	if failure != nil {
 		ce, ok := errors.AsType[*upstream.ClassifiedError](failure)
 		final = ok && ce.Final
-		x.Outcome = outcomeFailed
-		x.Class, x.Error = upstream.Classify(failure)
-		if x.Class == core.ClassDiverged {
-			x.Outcome = outcomeHeld
-		}
-		if stopped {
-			x.Outcome, x.Class, x.Error = outcomeInterrupted, "", errShutdown.Error()
-		}
+		x.fail(failure, stopped)
 	}
 	if x.again && failure == nil {
 		x.sessionsHold = slices.ContainsFunc(x.left, func(ref string) bool { return x.repos.Locks().RefLocked(x.RepoID, ref) })
@@ -67,9 +60,9 @@ func (x *run) record(ctx context.Context, failure error, stopped bool) (pollAt t
 			return err
 		}
 		if !stopped {
-			contact := upstream.Contact{At: x.FinishedAt, Failure: failure}
-			if final {
-				contact.Failure = nil // it answered
+			contact := upstream.Contact{At: x.FinishedAt}
+			if !final {
+				contact.Failure = failure
 			}
 			more, err := x.inquiry.Record(ctx, q, before, &state, contact)
 			if err != nil {
@@ -96,6 +89,26 @@ func (x *run) record(ctx context.Context, failure error, stopped bool) (pollAt t
 		}
 		return q.AddEvents(ctx, events)
 	})
+	x.logEnd()
+	x.ended(x.repo, x.Run)
+	return pollAt, err
+}
+
+// fail gives the run the outcome, class and text of a failure.
+func (x *run) fail(failure error, stopped bool) {
+	if stopped {
+		x.Outcome, x.Class, x.Error = outcomeInterrupted, "", errShutdown.Error()
+		return
+	}
+	x.Outcome = outcomeFailed
+	x.Class, x.Error = upstream.Classify(failure)
+	if x.Class == core.ClassDiverged {
+		x.Outcome = outcomeHeld
+	}
+}
+
+// logEnd logs what came of the run.
+func (x *run) logEnd() {
 	level := hclog.Info
 	if !x.begun && !x.rowed {
 		level = hclog.Debug // a look that found nothing
@@ -103,8 +116,6 @@ func (x *run) record(ctx context.Context, failure error, stopped bool) (pollAt t
 	x.log.Log(level, "sync finished", "repo_id", x.RepoID, "run_id", x.ID, "trigger", x.Trigger, "outcome", x.Outcome, "class", x.Class,
 		"created", x.RefsCreated, "updated", x.RefsUpdated, "deleted", x.RefsDeleted, "bytes", x.Bytes,
 		"duration", x.FinishedAt.Sub(x.StartedAt), "host_text", x.Error)
-	x.ended(x.repo, x.Run)
-	return pollAt, err
 }
 
 // recordDetached ends a run whose repository was detached or deleted meanwhile:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -359,48 +358,4 @@ func (x *run) reformat(ctx context.Context, format string) error {
 	}
 	x.repo.ObjectFormat = format
 	return nil
-}
-
-// headWants returns the branch (full name) that the default branch should
-// change to, or "": the upstream's HEAD, unless the repository was asked to
-// keep another that still exists.
-func headWants(r core.Repository, adv discovery.Advertisement) string {
-	have := "refs/heads/" + r.DefaultBranch
-	if r.Upstream.DefaultBranch != "" {
-		pinned := "refs/heads/" + r.Upstream.DefaultBranch
-		if _, ok := adv.Refs[pinned]; ok {
-			if have == pinned {
-				return ""
-			}
-			return pinned
-		}
-	}
-	if adv.HeadTarget == "" || adv.HeadTarget == have {
-		return ""
-	}
-	if _, ok := adv.Refs[adv.HeadTarget]; !ok {
-		return "" // unborn: keep the old one, and look again next time
-	}
-	return adv.HeadTarget
-}
-
-// firstHead returns the branch (full name) that HEAD moves to with the first
-// branches that come here, where the upstream names none of them: its HEAD is
-// unborn or detached. "" if HEAD stays.
-func firstHead(r core.Repository, sc scope, adv discovery.Advertisement, refs map[string]core.ObjectID) string {
-	for name := range refs {
-		if strings.HasPrefix(name, "refs/heads/") {
-			return ""
-		}
-	}
-	var branches []string
-	for name := range adv.Refs {
-		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok && sc.mirrors(name) {
-			branches = append(branches, branch)
-		}
-	}
-	if first := core.FirstBranch(r.DefaultBranch, branches); first != "" && first != r.DefaultBranch {
-		return "refs/heads/" + first
-	}
-	return ""
 }

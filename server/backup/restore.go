@@ -202,7 +202,8 @@ func (r *restoring) empty() error {
 
 // damaged is the error of a backup that is not what it was.
 func (r *restoring) damaged(what string) error {
-	return core.Errorf(core.KindPrecondition, "the backup %s is damaged: %s; restore an older one: headwater restore %s", r.from, what, filepath.Join(filepath.Dir(r.from), "TIME"))
+	older := core.ShellWord(filepath.Join(filepath.Dir(r.from), "TIME"))
+	return core.Errorf(core.KindPrecondition, "the backup %s is damaged: %s; restore an older one: headwater restore %s --data %s", r.from, what, older, core.ShellWord(r.DataDir))
 }
 
 // database copies the database and checks it.

@@ -143,16 +143,22 @@ func (s *Service) Hurry(repoID string) {
 	}
 }
 
-// hurried reports whether the repository was hurried since the last call.
-func (s *Service) hurried(repoID string) bool {
+// takeHurry has what failed tried again, if the repository was hurried since it last did.
+func (s *Service) takeHurry(ctx context.Context, repoID string) error {
+	s.mu.Lock()
+	m := s.mirrors[repoID]
+	hurry := m != nil && m.hurry
+	s.mu.Unlock()
+	if !hurry {
+		return nil
+	}
+	if err := s.o.Store.HurryLFSPending(ctx, repoID); err != nil {
+		return err // and is still to be done
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.mirrors[repoID]
-	if m == nil || !m.hurry {
-		return false
-	}
-	m.hurry = false
-	return true
+	m.hurry = false // whoever asked meanwhile has it, too: nothing has failed since
+	return nil
 }
 
 // Run fetches until ctx ends and what is under way has stopped.
@@ -283,10 +289,8 @@ func (s *Service) work(ctx context.Context, repoID string) (time.Time, error) {
 	if r.Paused() {
 		return time.Time{}, nil
 	}
-	if s.hurried(repoID) {
-		if err := s.o.Store.HurryLFSPending(ctx, repoID); err != nil {
-			return time.Time{}, err
-		}
+	if err := s.takeHurry(ctx, repoID); err != nil {
+		return time.Time{}, err
 	}
 	if err := s.scan(ctx, r); err != nil {
 		return time.Time{}, err

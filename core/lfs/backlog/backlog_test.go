@@ -229,9 +229,19 @@ func TestService_missingAndFailing(t *testing.T) {
 	delete(b.host.lacks, object(1).OID)
 	b.Changed(b.repo.ID)
 	b.Hurry(b.repo.ID)
+	// Not even where the store failed when they asked.
+	away := &awayStore{Store: b.Service.o.Store}
+	b.Service.o.Store = away
+	require.Equal(t, b.clock.Now().Add(errorPause), b.Work(t.Context(), b.repo.ID))
+	b.Service.o.Store = away.Store
 	require.Zero(t, b.Work(t.Context(), b.repo.ID))
 	require.Zero(t, b.backlog().Missing)
 }
+
+// awayStore is a store that cannot be written to.
+type awayStore struct{ Store }
+
+func (*awayStore) HurryLFSPending(context.Context, string) error { return errors.New("disk I/O error") }
 
 // TestService_hostAway leaves a host alone that is not there, and resumes by itself.
 func TestService_hostAway(t *testing.T) {

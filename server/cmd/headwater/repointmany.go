@@ -71,30 +71,17 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 	if err != nil {
 		return err
 	}
+	base := moveBase{fromHost: fromHost, fromPath: fromPath, toHost: toHost, toPath: toPath, provider: o.provider}
+	if secret != "" {
+		base.username, base.password = &o.username, new(secret.Reveal())
+	}
 	var moves []move
 	err = c.repos(cmd.Context(), repoFilter{host: fromHost, sort: "name"}, func(r rest.Repository) error {
-		path := strings.TrimPrefix(r.BaseRepo.Owner+"/"+r.BaseRepo.Name, "/")
-		tail, ok := below(path, fromPath)
-		if !ok {
-			return nil
+		m, ok, err := base.of(r)
+		if ok {
+			moves = append(moves, m)
 		}
-		path = strings.TrimPrefix(toPath+"/"+tail, "/")
-		slash := strings.LastIndexByte(path, '/')
-		if slash < 0 {
-			return failf("add the owner to --to, like --to https://"+toHost+"/team", "%s would have no owner at %s", r.RepoName, toHost)
-		}
-		provider := r.BaseRepo.Provider
-		if o.provider != "" {
-			provider, _ = wireName(o.provider)
-		}
-		m := move{name: r.RepoName, to: toHost + "/" + path}
-		base := rest.BaseRepoRequest{Provider: &provider, Owner: new(path[:slash]), Name: path[slash+1:], UpstreamHost: &toHost}
-		m.body = rest.LinkRepositoryRequest{BaseRepo: &base}
-		if secret != "" {
-			m.body.Username, m.body.Password = &o.username, new(secret.Reveal())
-		}
-		moves = append(moves, m)
-		return nil
+		return err
 	})
 	if err != nil {
 		return c.explain(err, "list repositories")
@@ -104,27 +91,9 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 		fmt.Fprintf(out, "No mirror follows an upstream below %s.\n", from)
 		return nil
 	}
-	var ready []move
-	lost := 0
-	for _, m := range moves {
-		plan, err := c.repoint(cmd.Context(), m.name, m.body, true)
-		if cmd.Context().Err() != nil {
-			return cmd.Context().Err()
-		}
-		if err != nil {
-			said := explainLink(c, err, "re-point "+m.name, m.name)
-			if err := answer(cmd, outcome{Repo: m.name, Result: "refused", Error: said.Error()}, "%s -> %s: stays as it is: %s", m.name, m.to, said); err != nil {
-				return err
-			}
-			continue
-		}
-		p := plan.Plan
-		lost += len(p.Deleted) + len(p.Forced)
-		if err := answer(cmd, repointPlan{m.name, m.to, p}, "%s -> %s: create %d, move %d, force %d, delete %d, hold %d", m.name, m.to,
-			len(p.Created), len(p.Moved), len(p.Forced), len(p.Deleted), len(p.Held)); err != nil {
-			return err
-		}
-		ready = append(ready, m)
+	ready, lost, err := planMoves(cmd, c, moves)
+	if err != nil {
+		return err
 	}
 	failed := len(moves) - len(ready)
 	switch {
@@ -136,25 +105,91 @@ func repointMany(cmd *cobra.Command, from, to string) error {
 			return err
 		}
 	}
-	done := 0
-	for _, m := range ready {
+	done, err := makeMoves(cmd, c, ready)
+	if err != nil {
+		return err
+	}
+	failed += len(ready) - done
+	fmt.Fprintf(out, "Re-pointed %s. Watch: %s\n", core.Count(done, "mirror"), asTyped(cmd, "headwater repo list --host "+toHost+" --sort lag"))
+	return manyFailed("re-point", failed, len(moves))
+}
+
+// moveBase is what is the same of all moves.
+type moveBase struct {
+	fromHost, fromPath string
+	toHost, toPath     string
+	provider           string // as typed; "" is each mirror's own
+	username, password *string
+}
+
+// of returns where a mirror is to go; false if its upstream is not below where the moves
+// begin.
+func (b moveBase) of(r rest.Repository) (move, bool, error) {
+	path := strings.TrimPrefix(r.BaseRepo.Owner+"/"+r.BaseRepo.Name, "/")
+	tail, ok := below(path, b.fromPath)
+	if !ok {
+		return move{}, false, nil
+	}
+	path = strings.TrimPrefix(b.toPath+"/"+tail, "/")
+	slash := strings.LastIndexByte(path, '/')
+	if slash < 0 {
+		return move{}, false, failf("add the owner to --to, like --to https://"+b.toHost+"/team", "%s would have no owner at %s", r.RepoName, b.toHost)
+	}
+	provider := r.BaseRepo.Provider
+	if b.provider != "" {
+		provider, _ = wireName(b.provider)
+	}
+	base := rest.BaseRepoRequest{Provider: &provider, Owner: new(path[:slash]), Name: path[slash+1:], UpstreamHost: &b.toHost}
+	return move{
+		name: r.RepoName, to: b.toHost + "/" + path,
+		body: rest.LinkRepositoryRequest{BaseRepo: &base, Username: b.username, Password: b.password},
+	}, true, nil
+}
+
+// planMoves prints what would become of the refs of each mirror. It returns the moves
+// whose plan could be made, and how many refs lose history by them.
+func planMoves(cmd *cobra.Command, c *client, moves []move) (ready []move, lost int, err error) {
+	for _, m := range moves {
+		plan, err := c.repoint(cmd.Context(), m.name, m.body, true)
+		if cmd.Context().Err() != nil {
+			return nil, 0, cmd.Context().Err()
+		}
+		if err != nil {
+			said := explainLink(c, err, "re-point "+m.name, m.name)
+			if err := answer(cmd, outcome{Repo: m.name, Result: "refused", Error: said.Error()}, "%s -> %s: stays as it is: %s", m.name, m.to, said); err != nil {
+				return nil, 0, err
+			}
+			continue
+		}
+		p := plan.Plan
+		lost += len(p.Deleted) + len(p.Forced)
+		if err := answer(cmd, repointPlan{m.name, m.to, p}, "%s -> %s: create %d, move %d, force %d, delete %d, hold %d", m.name, m.to,
+			len(p.Created), len(p.Moved), len(p.Forced), len(p.Deleted), len(p.Held)); err != nil {
+			return nil, 0, err
+		}
+		ready = append(ready, m)
+	}
+	return ready, lost, nil
+}
+
+// makeMoves re-points mirrors and returns how many; it prints which failed, and why.
+func makeMoves(cmd *cobra.Command, c *client, moves []move) (done int, err error) {
+	for _, m := range moves {
 		if _, err := c.repoint(cmd.Context(), m.name, m.body, false); err != nil {
-			failed++
 			said := explainLink(c, err, "re-point "+m.name, m.name)
 			if err := answer(cmd, outcome{Repo: m.name, Result: "failed", Error: said.Error()}, "%s: failed: %s", m.name, said); err != nil {
-				return err
+				return done, err
 			}
 			continue
 		}
 		done++
 		if wantsJSON(cmd) {
 			if err := answer(cmd, outcome{Repo: m.name, Result: "repointed"}, ""); err != nil {
-				return err
+				return done, err
 			}
 		}
 	}
-	fmt.Fprintf(out, "Re-pointed %s. Watch: %s\n", core.Count(done, "mirror"), asTyped(cmd, "headwater repo list --host "+toHost+" --sort lag"))
-	return manyFailed("re-point", failed, len(moves))
+	return done, nil
 }
 
 // manyFailed is the error of a command that did not do everything.

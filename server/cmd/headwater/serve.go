@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,14 +16,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/treeobject"
 	"github.com/headwater-git/headwater/core/limit"
-	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
-	"github.com/headwater-git/headwater/server/database"
 )
 
 const (
@@ -138,68 +132,35 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 
 // serve runs the server until the command's context ends.
 func serve(cmd *cobra.Command, o serveOptions, sealKey, dsn providers.Secret) error {
-	level := hclog.LevelFromString(o.logLevel)
-	if level == hclog.NoLevel {
-		return usagef("use trace, debug, info, warn or error", "unknown log level %q", o.logLevel)
-	}
-	data, err := filepath.Abs(o.data)
+	set, err := o.settings(cmd)
 	if err != nil {
 		return err
 	}
-	dir := dataDir(data)
-	log := hclog.New(&hclog.LoggerOptions{
-		Name: "headwater", Level: level, JSONFormat: o.logJSON, Output: cmd.ErrOrStderr(), TimeFormat: "2006-01-02T15:04:05.000Z07:00",
-	})
-	cert, err := o.certificate(dir)
-	if err != nil {
-		return err
-	}
-	webhooks, err := o.webhookPolicy()
-	if err != nil {
-		return err
-	}
-	proxies, err := parseNetworks("trusted-proxy", o.trustedProxies)
-	if err != nil {
-		return err
-	}
-	if err := checkLimits(o.limits, o.trees, o.memory); err != nil {
-		return err
-	}
-	if err := checkOrigins(o.corsOrigins); err != nil {
-		return err
-	}
-	public, err := o.public()
-	if err != nil {
-		return err
-	}
-	egress, err := o.egressProxy()
-	if err != nil {
-		return err
-	}
+	ctx, dir, log := cmd.Context(), set.dir, set.log
 	inherited, err := inheritedSockets()
 	if err != nil {
 		return err
 	}
 	// Listen first: a wrong address should not cost a start.
-	listener, err := listenOn(cmd.Context(), inherited.main, o.listen, "listen")
+	listener, err := listenOn(ctx, inherited.main, o.listen, "listen")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	adminListener, err := o.admin.listenAdmin(cmd.Context(), log)
+	adminListener, err := o.admin.listenAdmin(ctx, log)
 	if err != nil {
 		return err
 	}
 	if adminListener != nil {
 		defer func() { _ = adminListener.Close() }()
 	}
-	base := baseURL(listener.Addr(), cert != nil)
+	base := baseURL(listener.Addr(), set.cert != nil)
 	var tlsConfig *tls.Config
-	if cert != nil {
-		tlsConfig = cert.config()
+	if set.cert != nil {
+		tlsConfig = set.cert.config()
 	}
 	if len(o.acme.domains) > 0 {
-		certificates, err := o.newACME(cmd.Context(), dir, listener, inherited.http, egress, log)
+		certificates, err := o.newACME(ctx, dir, listener, inherited.http, set.egress, log)
 		if err != nil {
 			return err
 		}
@@ -207,57 +168,44 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey, dsn providers.Secret) er
 		tlsConfig = certificates.tlsConfig()
 		// The certificate is for this name alone, so commands on this machine need it, too.
 		base = "https://" + withPort(o.acme.domains[0], listenerPort(listener))
-		if public == "" {
-			public = base
+		if set.public == "" {
+			set.public = base
 		}
-		if err := certificates.start(cmd.Context(), log); err != nil {
+		if err := certificates.start(ctx, log); err != nil {
 			return err
 		}
 	}
-	srv, err := server.New(cmd.Context(), server.Options{
-		DataDir:        data,
-		ConfigFile:     o.config,
-		Logger:         log,
-		Version:        version(),
-		Builtins:       builtin.All(),
-		PluginCommand:  builtin.Command(),
-		PublicURL:      public,
-		SealKey:        sealKey,
-		Database:       dsn,
-		Webhooks:       webhooks,
-		TrustedProxies: proxies,
-		KeepDeleted:    o.keepDeleted,
-		CORSOrigins:    o.corsOrigins,
-		EgressProxy:    egress,
-		Limits:         o.limits,
-		Trees:          o.trees,
-		Memory:         memoryOf(o.memory),
-		MetricsWorst:   o.admin.worst,
-		TraceEndpoint:  o.admin.traces,
-	})
+	srv, err := server.New(ctx, o.serverOptions(set, sealKey, dsn))
 	if err != nil {
 		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
 	}
-	// Only the holder of the data directory's lock may say where it listens.
-	removeAddress, err := dir.writeAddress(base)
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		// Reads need no room: a full disk must not keep them from being served.
-		log.Error("the disk of the data directory is full; reads are served, writes fail. Commands must name the server with --server", "data", data, "server", base)
-	case err != nil:
-		return errors.Join(err, srv.Shutdown(cmd.Context()))
-	default:
-		defer removeAddress()
+	removeAddress, err := announce(dir, base, log)
+	if err != nil {
+		return errors.Join(err, srv.Shutdown(ctx))
 	}
+	defer removeAddress()
 	defer serveAdmin(dir, adminListener, srv.AdminHandler(), log)()
-	printStarted(cmd, o, dir, base, public, adminListener)
+	printStarted(cmd, o, dir, base, set.public, adminListener)
 	hangup := make(chan os.Signal, 1) // what comes during a reload is one more
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	return runServer(cmd.Context(), serving{
+	return runServer(ctx, serving{
 		server: srv, listener: listener, tls: tlsConfig, log: log, drain: o.drain,
-		hangup: hangup, reload: reloadAll(cert, srv),
+		hangup: hangup, reload: reloadAll(set.cert, srv),
 	})
+}
+
+// announce writes where the server listens into the data directory, for the commands on
+// this machine, and returns what removes it. Only the holder of the directory's lock may
+// do so.
+func announce(dir dataDir, base string, log hclog.Logger) (func(), error) {
+	remove, err := dir.writeAddress(base)
+	if errors.Is(err, syscall.ENOSPC) {
+		// Reads need no room: a full disk must not keep them from being served.
+		log.Error("the disk of the data directory is full; reads are served, writes fail. Commands must name the server with --server", "data", string(dir), "server", base)
+		return func() {}, nil
+	}
+	return remove, err
 }
 
 // listenOn returns the socket of systemd if there is one, or listens on an address.
@@ -285,110 +233,6 @@ func (o serveOptions) newACME(ctx context.Context, dir dataDir, main, inherited 
 		}
 	}
 	return newACME(o.acme, dir.acmeDir(), main, plain, egress, log)
-}
-
-// sealKey returns the keyset of the environment or of --seal-key-file, "" if
-// the data directory's own is meant.
-func (o serveOptions) sealKey(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
-	return secretInput{
-		name: "sealing keyset", variable: sealKeyVariable, flag: "--seal-key-file", file: o.sealKeyFile,
-		next: "give the file of a keyset as DIR/keys/seal.json is one, or leave --seal-key-file out",
-	}.read(cmd, env)
-}
-
-// dsn returns the connection string of the environment or of --database-file, "" if
-// SQLite is meant. It has no flag of its own: a flag would show its password to every
-// user of the machine.
-func (o serveOptions) dsn(cmd *cobra.Command, env lookupEnv) (providers.Secret, error) {
-	return secretInput{
-		name: "connection string of the database", variable: database.Variable, flag: "--database-file", file: o.databaseFile,
-		next: "give a file with one line, such as postgres://headwater@db.example.com/headwater",
-	}.read(cmd, env)
-}
-
-// public returns the address that clients use, without a slash at its end, or "".
-func (o serveOptions) public() (string, error) {
-	if o.publicURL == "" {
-		return "", nil
-	}
-	if _, err := parsePublicURL(o.publicURL); err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(o.publicURL, "/"), nil
-}
-
-// parsePublicURL reads --public-url, which webhooks, clone addresses and answers
-// begin with.
-func parsePublicURL(text string) (*url.URL, error) {
-	public, err := url.Parse(text)
-	if err != nil || public.Host == "" || public.User != nil || public.RawQuery != "" || public.Fragment != "" ||
-		public.Scheme != "https" && public.Scheme != "http" {
-		return nil, usagef("give a URL like https://git.example.com", "--public-url must be an absolute http or https URL")
-	}
-	return public, nil
-}
-
-// checkOrigins refuses what no browser would ever send as an origin.
-func checkOrigins(origins []string) error {
-	for _, text := range origins {
-		u, err := url.Parse(text)
-		if text != "*" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != text || text != strings.ToLower(text)) {
-			return usagef("write it like https://app.example.org, in lower case and without a path, or *", "--cors-origin %q is not an origin", text)
-		}
-	}
-	return nil
-}
-
-// webhookPolicy says where outbound webhooks may lead.
-func (o serveOptions) webhookPolicy() (events.Policy, error) {
-	p := events.Policy{AllowHTTP: o.webhooksAllowHTTP, AllowPrivate: o.webhooksAllowPrivate}
-	var err error
-	p.AllowNetworks, err = parseNetworks("webhooks-allow-network", o.webhooksAllowNetworks)
-	return p, err
-}
-
-// parseNetworks reads the values of a flag.
-func parseNetworks(flag string, texts []string) ([]netip.Prefix, error) {
-	var networks []netip.Prefix
-	for _, text := range texts {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, usagef("write it like 10.1.0.0/16; one address is 10.1.2.3/32", "--%s %q is not a network", flag, text)
-		}
-		networks = append(networks, network.Masked())
-	}
-	return networks, nil
-}
-
-// certificate returns the certificate of the files, or nil for plain HTTP and
-// --acme-domain.
-func (o serveOptions) certificate(dir dataDir) (*certificate, error) {
-	given := 0
-	for _, way := range []bool{o.tlsSelfSigned, o.tlsCert != "", len(o.acme.domains) > 0} {
-		if way {
-			given++
-		}
-	}
-	switch {
-	case (o.tlsCert == "") != (o.tlsKey == ""):
-		return nil, usagef("give both", "--tls-cert and --tls-key belong together")
-	case given > 1:
-		return nil, usagef("give one of them", "--tls-self-signed and --acme-domain make a certificate, --tls-cert names one")
-	case o.tlsSelfSigned:
-		return newCertificate(func() (tlsFiles, error) {
-			files, err := selfSigned(dir.tls(), time.Now())
-			if err != nil {
-				return files, wrapf(err, "check that the data directory can be written", "make a certificate in %q", dir.tls())
-			}
-			return files, nil
-		})
-	case o.tlsCert != "":
-		return newCertificate(func() (tlsFiles, error) { return tlsFiles{cert: o.tlsCert, key: o.tlsKey}, nil })
-	case len(o.acme.domains) > 0:
-		return nil, o.acme.check()
-	default:
-		return nil, nil
-	}
 }
 
 // baseURL is how a client on this machine reaches the listener.

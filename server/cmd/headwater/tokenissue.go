@@ -15,14 +15,9 @@ import (
 
 func newTokenIssueCommand() *cobra.Command {
 	var (
-		o          connectOptions
-		repo       string
-		operations []string
-		scopes     []string
-		ttl        time.Duration
-		subject    string
-		policies   []string
-		asJSON     bool
+		o      connectOptions
+		t      issuedToken
+		asJSON bool
 	)
 	cmd := &cobra.Command{
 		Use:   "issue",
@@ -43,39 +38,9 @@ remotes: gitFetch and gitPush. The scopes are what the operations need, unless
   headwater token issue --repo org --operation listRepositories,listEvents --subject 'console of jo' --json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			body := rest.IssueTokenRequest{Repo: &repo, Operations: operations, Subject: optional(subject)}
-			switch {
-			case repo == "":
-				return usagef("add --repo NAME, or --repo org for calls about the whole organisation", "no repository given")
-			case len(operations) == 0:
-				return usagef("add --operation gitFetch, or names of operations of the API", "no operation given")
-			case ttl < time.Second || ttl > access.MaxIssuedLife:
-				return usagef("use something like --ttl 1h", "a token is issued for a second at least and 24h at most, not %s", ttl)
-			}
-			body.ExpiresIn = new(int(ttl / time.Second))
-			// Whose token asks must have what the new one is to have.
-			asking := access.Scopes()
-			if len(scopes) > 0 {
-				parsed, err := parseScopes(scopes)
-				if err != nil {
-					return err
-				}
-				asking = append(parsed, access.RepoWrite)
-				body.Scopes = &scopes
-			}
-			refs, err := parsePolicies(policies)
+			body, asking, err := t.request()
 			if err != nil {
 				return err
-			}
-			if len(refs) > 0 {
-				body.RefPolicies = new([]rest.TokenRefsRequest)
-				for _, r := range refs {
-					ops := []string{}
-					for _, op := range r.Ops {
-						ops = append(ops, string(op))
-					}
-					*body.RefPolicies = append(*body.RefPolicies, rest.TokenRefsRequest{Pattern: &r.Pattern, Ops: &ops})
-				}
 			}
 			c, err := o.connect()
 			if err != nil {
@@ -94,14 +59,65 @@ remotes: gitFetch and gitPush. The scopes are what the operations need, unless
 	}
 	bindConnect(cmd, &o)
 	f := cmd.Flags()
-	f.StringVar(&repo, "repo", "", "repository the token opens; org for calls about the whole organisation")
-	f.StringSliceVar(&operations, "operation", nil, "what the token is for, by the names of the API, and gitFetch, gitPush; may be repeated")
-	f.StringSliceVar(&scopes, "scope", nil, "scopes of the token (default: what the operations need)")
-	bindLife(f, &ttl, "ttl", time.Hour, "how long the token is valid, 1d at most")
-	f.StringVar(&subject, "subject", "", "who it is for, as the audit and revocation name it (default: "+defaultSubject+")")
-	f.StringArrayVar(&policies, "ref-policy", nil, "restriction of refs, PATTERN=OP[,OP...]; may be repeated")
+	f.StringVar(&t.repo, "repo", "", "repository the token opens; org for calls about the whole organisation")
+	f.StringSliceVar(&t.operations, "operation", nil, "what the token is for, by the names of the API, and gitFetch, gitPush; may be repeated")
+	f.StringSliceVar(&t.scopes, "scope", nil, "scopes of the token (default: what the operations need)")
+	bindLife(f, &t.ttl, "ttl", time.Hour, "how long the token is valid, 1d at most")
+	f.StringVar(&t.subject, "subject", "", "who it is for, as the audit and revocation name it (default: "+defaultSubject+")")
+	f.StringArrayVar(&t.policies, "ref-policy", nil, "restriction of refs, PATTERN=OP[,OP...]; may be repeated")
 	f.BoolVar(&asJSON, "json", false, "print JSON, with the id by which it is revoked")
 	return cmd
+}
+
+// issuedToken are the flags of token issue that say what the token is to be.
+type issuedToken struct {
+	repo       string
+	operations []string
+	scopes     []string
+	ttl        time.Duration
+	subject    string
+	policies   []string
+}
+
+// request returns what the server is asked for, and the scopes that the token must have
+// with which it is asked.
+func (t *issuedToken) request() (body rest.IssueTokenRequest, asking []access.Scope, err error) {
+	switch {
+	case t.repo == "":
+		return body, nil, usagef("add --repo NAME, or --repo org for calls about the whole organisation", "no repository given")
+	case len(t.operations) == 0:
+		return body, nil, usagef("add --operation gitFetch, or names of operations of the API", "no operation given")
+	case t.ttl < time.Second || t.ttl > access.MaxIssuedLife:
+		return body, nil, usagef("use something like --ttl 1h", "a token is issued for a second at least and 24h at most, not %s", t.ttl)
+	}
+	body = rest.IssueTokenRequest{
+		Repo: &t.repo, Operations: t.operations, Subject: optional(t.subject), ExpiresIn: new(int(t.ttl / time.Second)),
+	}
+	// Whose token asks must have what the new one is to have.
+	asking = access.Scopes()
+	if len(t.scopes) > 0 {
+		parsed, err := parseScopes(t.scopes)
+		if err != nil {
+			return body, nil, err
+		}
+		asking = append(parsed, access.RepoWrite)
+		body.Scopes = &t.scopes
+	}
+	refs, err := parsePolicies(t.policies)
+	if err != nil {
+		return body, nil, err
+	}
+	if len(refs) > 0 {
+		body.RefPolicies = new([]rest.TokenRefsRequest)
+		for _, r := range refs {
+			ops := []string{}
+			for _, op := range r.Ops {
+				ops = append(ops, string(op))
+			}
+			*body.RefPolicies = append(*body.RefPolicies, rest.TokenRefsRequest{Pattern: &r.Pattern, Ops: &ops})
+		}
+	}
+	return body, asking, nil
 }
 
 func newTokenRotateCommand() *cobra.Command {

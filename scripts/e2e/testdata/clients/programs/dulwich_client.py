@@ -3,10 +3,11 @@
 import os
 import sys
 
-from dulwich import porcelain
 from dulwich.client import HttpGitClient
 from dulwich.errors import GitProtocolError
 from dulwich.repo import Repo
+
+from orders import serve
 
 
 def client(url):
@@ -52,14 +53,11 @@ def push(folder, *names):
             return {n.lstrip("-").encode(): b"0" * 40 if n.startswith("-") else repo.refs[n.encode()] for n in names}
 
         result = client(remote(folder)).send_pack(
-            "", update, repo.generate_pack_data, progress=lambda text: sys.stderr.buffer.write(text))
+            "", update, repo.generate_pack_data, progress=lambda text: sys.stderr.write(text.decode(errors="replace")))
         refused = {ref: why for ref, why in (result.ref_status or {}).items() if why}
         for ref, why in refused.items():
             print(name(ref), why, file=sys.stderr)
-        sys.exit(1 if refused else 0)
+        return not refused
 
 
-try:
-    globals()[sys.argv[1]](*sys.argv[2:])
-except GitProtocolError as problem:
-    sys.exit(f"{type(problem).__name__}: {problem}")
+serve({"refs": refs, "clone": clone, "fetch": fetch, "push": push}, GitProtocolError)

@@ -1,23 +1,24 @@
 // A Git client of isomorphic-git. See clients_test.go for its arguments.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
 
 const require = createRequire(process.env.HEADWATER_NODE_MODULES + '/');
 const git = require('isomorphic-git');
 const http = require('isomorphic-git/http/node');
 
-const token = fs.readFileSync(process.env.CLIENT_TOKEN_FILE, 'utf8').trim();
+let token, stdout, stderr; // of the order that is being run
 const common = {
   fs,
   http,
   onAuth: () => ({ username: 't', password: token }),
   onAuthFailure: () => ({ cancel: true }),
-  onMessage: (text) => process.stderr.write(text),
+  onMessage: (text) => { stderr += text; },
 };
 
 const verbs = {
   async refs(url) {
-    for (const { oid, ref } of await git.listServerRefs({ ...common, url })) console.log(oid, ref);
+    for (const { oid, ref } of await git.listServerRefs({ ...common, url })) stdout += `${oid} ${ref}\n`;
   },
   async clone(url, dir, depth) {
     await git.clone({ ...common, url, dir, depth: depth ? Number(depth) : undefined });
@@ -35,15 +36,23 @@ const verbs = {
       } catch (problem) {
         if (problem.code !== 'GitPushError') throw problem;
         refused = true;
-        for (const [at, { ok, error }] of Object.entries(problem.data.result.refs)) if (!ok) console.error(at, error);
+        for (const [at, { ok, error }] of Object.entries(problem.data.result.refs)) if (!ok) stderr += `${at} ${error}\n`;
       }
     }
-    process.exitCode = refused ? 1 : 0;
+    return !refused;
   },
 };
 
-const [verb, ...rest] = process.argv.slice(2);
-await verbs[verb](...rest).catch((problem) => {
-  console.error(`${problem.code ?? problem.name}: ${problem.message} ${problem.data?.response ?? ''}`);
-  process.exitCode = 1;
-});
+for await (const line of createInterface({ input: process.stdin })) {
+  const { token_file: file, args: [verb, ...rest] } = JSON.parse(line);
+  token = fs.readFileSync(file, 'utf8').trim();
+  stdout = stderr = '';
+  let failed;
+  try {
+    failed = (await verbs[verb](...rest)) === false;
+  } catch (problem) {
+    failed = true;
+    stderr += `${problem.code ?? problem.name}: ${problem.message} ${problem.data?.response ?? ''}\n`;
+  }
+  console.log(JSON.stringify({ failed, stdout, stderr }));
+}

@@ -6,6 +6,8 @@ import tempfile
 
 import pygit2
 
+from orders import serve
+
 
 class Callbacks(pygit2.RemoteCallbacks):
     refused = False
@@ -45,10 +47,7 @@ def push(folder, *names):
     callbacks = Callbacks()
     specs = [":" + n[1:] if n.startswith("-") else f"{n}:{n}" for n in names]
     pygit2.Repository(folder).remotes["origin"].push(specs, callbacks=callbacks)
-    sys.exit(1 if callbacks.refused else 0)
+    return not callbacks.refused
 
 
-try:
-    globals()[sys.argv[1]](*sys.argv[2:])
-except (pygit2.GitError, PermissionError) as problem:
-    sys.exit(f"{type(problem).__name__}: {problem}")
+serve({"refs": refs, "clone": clone, "fetch": fetch, "push": push}, (pygit2.GitError, PermissionError))
