@@ -29,9 +29,9 @@ var shortages = []Shortage{
 	{syscall.EDQUOT, "Disk quota exceeded", "the disk quota of the server's user is used up in %s", "raise it or free space there, then try again"},
 	{syscall.EDQUOT, "Quota exceeded", "the disk quota of the server's user is used up in %s", "raise it or free space there, then try again"},
 	{syscall.EFBIG, "File too large", "a file in %s reached the largest size that the system allows", "raise the limit of file sizes of the server (ulimit -f), then try again"},
-	{syscall.EMFILE, "Too many open files", "the limit of open files of a process was reached in %s", "raise the limit of open files of the server (ulimit -n), or try again later"},
-	{syscall.EMFILE, "No file descriptors available", "the limit of open files of a process was reached in %s", "raise the limit of open files of the server (ulimit -n), or try again later"},
-	{syscall.ENFILE, "Too many open files in system", "the limit of open files of the whole machine was reached in %s", "raise that limit (fs.file-max), or try again later"},
+	{syscall.EMFILE, "Too many open files", "too many open files: a process reached its limit in %s", "raise the limit of open files of the server (ulimit -n), or try again later"},
+	{syscall.EMFILE, "No file descriptors available", "too many open files: a process reached its limit in %s", "raise the limit of open files of the server (ulimit -n), or try again later"},
+	{syscall.ENFILE, "Too many open files in system", "too many open files: the whole machine reached its limit in %s", "raise that limit (fs.file-max), or try again later"},
 }
 
 // DataDirectory is where something ran out if nothing is known but that it was a file of

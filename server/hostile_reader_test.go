@@ -10,6 +10,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -354,6 +357,36 @@ func TestHostileReader_refusalsAreSentences(t *testing.T) {
 	status, text := newHostile(t, s, "r").post(t, strings.NewReader("0014command=ls-refs\n0000"))
 	require.Equal(t, http.StatusTooManyRequests, status, "who is not git sees the status")
 	require.Equal(t, sentence+"\n", text)
+
+	// What comes between the two requests of a push: git shows no text of a failed POST,
+	// and ends with "Everything up-to-date".
+	st := servertest.Store(t, s.Dir)
+	target, err := url.Parse(s.URL)
+	require.NoError(t, err)
+	release()
+	token := s.Token(t, "r")
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			assert.NoError(t, st.SetReadOnly(t.Context(), core.ReadOnlyMode{Since: time.Now(), Reason: "the disk is replaced"}))
+		}
+		r.SetBasicAuth("t", token)
+		httputil.NewSingleHostReverseProxy(target).ServeHTTP(w, r)
+	}))
+	defer between.Close()
+	out, err := client.Try("push", strings.Replace(s.Remote("r"), target.Host, strings.TrimPrefix(between.URL, "http://"), 1), "HEAD:other")
+	require.Error(t, err)
+	require.Contains(t, out, "remote: the server is read-only")
+	require.NotContains(t, out, "HTTP 503")
+	require.NotContains(t, out, "up-to-date")
+	asked, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/r.git/git-receive-pack", strings.NewReader("0000"))
+	require.NoError(t, err)
+	asked.SetBasicAuth("t", s.Token(t, "r"))
+	refused, err := http.DefaultTransport.RoundTrip(asked)
+	require.NoError(t, err)
+	require.NoError(t, refused.Body.Close())
+	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode, "who is not git sees the status")
+	require.NoError(t, st.SetReadOnly(t.Context(), core.ReadOnlyMode{}))
+	release = fill()
 
 	line := strings.Repeat("0", 40) + " " + head + " refs/heads/other\x00report-status"
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/r.git/git-receive-pack", strings.NewReader(fmt.Sprintf("%04x%s0000", len(line)+4, line)))

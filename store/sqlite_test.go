@@ -353,8 +353,8 @@ func TestStore_shortages(t *testing.T) {
 	t.Parallel()
 	for work, want := range map[string][]string{
 		"files": {
-			"resource the limit of open files of a process was reached in the database (headwater.db in the data directory); the operator has to raise",
-			"resource the limit of open files of a process was reached in the database (headwater.db in the data directory); the operator has to raise",
+			"resource too many open files: a process reached its limit in the database (headwater.db in the data directory); the operator has to raise",
+			"resource too many open files: a process reached its limit in the database (headwater.db in the data directory); the operator has to raise",
 		},
 		"size": {"resource the database (headwater.db in the data directory) cannot be written: a disk quota or the largest size of a file is reached", "<nil>"},
 	} {

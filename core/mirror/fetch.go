@@ -99,10 +99,22 @@ func (x *run) fetch(ctx context.Context, specs []string) error {
 	return nil
 }
 
-// gitFetch runs one git fetch of the refspecs, or ids of objects. The command
-// says what this one has beside what all have; without Dir it is the repository's
-// own, and its Stderr may be nil.
+// gitFetch runs one git fetch of the refspecs, or ids of objects, which git checks as
+// they come. The command says what this one has beside what all have; without Dir it is
+// the repository's own, and its Stderr may be nil. An object that git refuses is named
+// with its path.
 func (m *Mirror) gitFetch(ctx context.Context, r core.Repository, specs []string, c git.Command) error {
+	tolerated, err := m.repos.Tolerated(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	c.Dir = cmp.Or(c.Dir, m.repos.Path(r.ID))
+	c.Config = append(c.Config, m.git.FsckConfig("fetch", tolerated)...)
+	return m.placed(ctx, r, c.Dir, specs, m.fetchUnder(ctx, r, specs, c))
+}
+
+// fetchUnder is [Mirror.gitFetch] under the checks that the command sets.
+func (m *Mirror) fetchUnder(ctx context.Context, r core.Repository, specs []string, c git.Command) error {
 	flags := []string{
 		"--no-tags",                // tags come by their refspec, all of them, not by what they point to
 		"--no-write-fetch-head",    // nobody reads FETCH_HEAD, and two fetches would fight over it
@@ -111,12 +123,7 @@ func (m *Mirror) gitFetch(ctx context.Context, r core.Repository, specs []string
 		"--no-show-forced-updates", // costs a walk per ref and only prints
 		"--stdin",                  // refspecs by stdin: thousands do not fit a command line
 	}
-	c.Name, c.Dir, c.Flags = "fetch", cmp.Or(c.Dir, m.repos.Path(r.ID)), append(flags, c.Flags...)
-	tolerated, err := m.repos.Tolerated(ctx, r.ID)
-	if err != nil {
-		return err
-	}
-	c.Config = append(c.Config, m.git.FsckConfig("fetch", tolerated)...)
+	c.Name, c.Flags = "fetch", append(flags, c.Flags...)
 	c.Config = append(c.Config,
 		// Small fetches become loose objects, large ones stay packs.
 		git.Set("fetch.unpackLimit", "100"),

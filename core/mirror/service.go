@@ -85,6 +85,7 @@ type Mirror struct {
 	running  *running
 	rebuilds Rebuilds
 	fetches  *fetches
+	places   *places
 	room     func(ctx context.Context, r core.Repository) error
 	ended    func(r core.Repository, run core.Run)
 	lfs      LFS
@@ -123,7 +124,7 @@ func New(o Options) *Service {
 		Mirror: &Mirror{
 			git: o.Git, repos: o.Repos, store: o.Store, up: o.Upstreams, monitor: o.Monitor, schedule: o.Schedule, clock: o.Clock,
 			log: o.Logger.Named("sync"), running: &running{clock: o.Clock, runs: map[string]*core.Progress{}}, rebuilds: o.Rebuilds,
-			fetches: &fetches{dirs: map[string]*folder{}}, ended: o.Ended, room: o.Room, lfs: o.LFS,
+			fetches: &fetches{dirs: map[string]*folder{}}, places: &places{paths: map[string]string{}}, ended: o.Ended, room: o.Room, lfs: o.LFS,
 		},
 		mirrored: o.Mirrored, missed: o.Missed, observations: &observations{wake: loop.NewSignal()},
 	}

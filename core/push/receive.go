@@ -57,12 +57,9 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	if err := limit.Take(ctx, r.ID); err != nil {
 		return err
 	}
-	if _, err := out.Write(append(pktline.Appendf(nil, "# service=git-receive-pack\n"), pktline.FlushPacket...)); err != nil {
-		return err
-	}
 	return s.git.Run(ctx, git.Command{
 		Name: "receive-pack", Dir: s.repos.Path(r.ID), Env: git.NamespaceEnv(ns), Config: s.config(ns),
-		Flags: []string{"--stateless-rpc", "--http-backend-info-refs"}, Args: []string{"."}, Stdout: out,
+		Flags: []string{"--stateless-rpc", "--http-backend-info-refs"}, Args: []string{"."}, Stdout: pktline.NewServiceWriter(out, "git-receive-pack"),
 	})
 }
 

@@ -112,10 +112,7 @@ func (s *Service) Advertise(ctx context.Context, r core.Repository, ns core.Name
 	if err := limit.Take(ctx, r.ID); err != nil {
 		return err
 	}
-	if _, err := out.Write(append(pktline.Appendf(nil, "# service=git-upload-pack\n"), pktline.FlushPacket...)); err != nil {
-		return err
-	}
-	c.Stdout = out
+	c.Stdout = pktline.NewServiceWriter(out, "git-upload-pack")
 	return s.o.Git.Run(ctx, c)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/fsck"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	"github.com/headwater-git/headwater/providers"
 )
@@ -111,6 +112,9 @@ func Classify(err error) (core.ErrorClass, string) {
 	}
 	if shallow, ok := errors.AsType[*git.ShallowError](err); ok {
 		return core.ClassCorrupt, shallow.Error()
+	}
+	if refused, ok := errors.AsType[*fsck.RefusedError](err); ok {
+		return core.ClassCorrupt, hosterror.Text(refused.Error())
 	}
 	var exit *git.ExitError
 	if errors.As(err, &exit) {

@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -251,11 +252,15 @@ func (l *look) folders(known []store.SnapshotRepository) error {
 		}
 		d, err := repo.ReadDescription(dir)
 		if err != nil {
-			l.problem(Shown(dir), "the database does not know this repository, and it does not say whose it is: "+Shown(err.Error()),
+			what := "the database does not know this repository, and it does not say whose it is"
+			if !errors.Is(err, fs.ErrNotExist) {
+				what += ": " + Shown(err.Error())
+			}
+			l.problem(Shown(dir), what,
 				l.command("headwater repo adopt "+word(dir)+" NAME")+", then remove it")
 			continue
 		}
-		l.problem(Shown(dir), fmt.Sprintf("the database does not know this repository, which was %s of %s", Shown(d.Name), Shown(d.Organisation)), l.command("headwater doctor --adopt"))
+		l.problem(Shown(dir), fmt.Sprintf("the database does not know this repository, which was %s in the organisation %s", Shown(d.Name), Shown(d.Organisation)), l.command("headwater doctor --adopt"))
 	}
 	return nil
 }
@@ -355,12 +360,19 @@ func (l *look) repository(ctx context.Context, r store.SnapshotRepository) error
 	switch {
 	case err == nil:
 	case failed && exit.Code > 0:
-		l.problem(subject, "objects are missing or damaged: "+exit.Error(), next)
+		l.problem(subject, "objects are missing or damaged: "+Shown(lastWords(exit)), next)
 	default:
 		// Killed, or without memory: says nothing of the repository.
 		l.notice(subject, "it could not be checked: "+err.Error(), "run it again when the machine has more room")
 	}
 	return nil
+}
+
+// lastWords is what a git that failed said last.
+func lastWords(exit *git.ExitError) string {
+	lines := strings.Split(strings.TrimSpace(exit.Stderr), "\n")
+	_, text, _ := strings.Cut(lines[len(lines)-1], ": ") // "fatal", "error"
+	return cmp.Or(text, exit.Error())
 }
 
 // quarantine names what was moved out of the way.

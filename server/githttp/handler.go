@@ -367,7 +367,7 @@ func noCache(w http.ResponseWriter) {
 }
 
 // fail answers with a status and one line of text, which git shows as
-// "remote: ...". Once a body has begun, all that is left is to cut it off.
+// "remote: ..." of a GET, and [Handler.inBand] of a POST. Once a body has begun, all that is left is to cut it off.
 func (h *Handler) fail(w *middleware.Exchange, r *http.Request, err error) {
 	if w.Began() {
 		if r.Context().Err() == nil {
@@ -383,11 +383,14 @@ func (h *Handler) fail(w *middleware.Exchange, r *http.Request, err error) {
 		status, message = http.StatusRequestTimeout, middleware.ErrSlowBody.Error()
 		w.Header().Set("Connection", "close")
 	}
+	middleware.RetryAfterOf(w, err)
+	if h.inBand(w, r, status, message) {
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if kind == core.KindUnauthenticated {
 		w.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
 	}
-	middleware.RetryAfterOf(w, err)
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, message)
 }

@@ -30,26 +30,54 @@ func (h *Handler) uploadPack(w *middleware.Exchange, r *http.Request, repo core.
 	if err != nil {
 		return err
 	}
-	const contentType = "application/x-git-upload-pack-result"
 	err = h.o.Fetches.UploadPack(r.Context(), serve.Fetch{
 		Repo: repo, Namespace: m.namespace, Caller: w.Identity.Caller(), Protocol: r.Header.Get("Git-Protocol"), Body: body,
 		Out: func() io.Writer {
-			w.Header().Set("Content-Type", contentType)
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
 			return h.withNotice(newStream(w), r, repo, w.Identity)
 		},
 	})
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return core.Errorf(core.KindTooLarge, "the request body is larger than %d bytes; fetch fewer refs at once", maxFetchBody)
 	}
-	if core.KindOf(err) == core.KindRateLimited && strings.HasPrefix(r.UserAgent(), "git/") {
-		// Of a failed POST git shows the status alone. This packet it shows as
-		// "fatal: remote error: ...", in every version of the protocol.
-		w.Header().Set("Content-Type", contentType)
-		middleware.RetryAfterOf(w, err)
-		_, werr := w.Write(pktline.Appendf(nil, "ERR %s", core.MessageOf(err)))
-		return werr
-	}
 	return err
+}
+
+// maxUnread is how much of a push that is not taken is read from the wire, so that the
+// client comes to the answer: it sends all of it first.
+const maxUnread = 1 << 30
+
+// inBand writes a failure into the answer of a POST of git and reports whether it did. Of
+// a failed POST git shows the status alone, and of a push "Everything up-to-date" after
+// it. It is for failures that pass by themselves, which come between two requests of one
+// command: what is wrong with a repository or a token is said at the first one, whose
+// text git shows.
+func (h *Handler) inBand(w *middleware.Exchange, r *http.Request, status int, message string) bool {
+	passing := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+	if !passing || r.Method != http.MethodPost || !strings.HasPrefix(r.UserAgent(), "git/") {
+		return false
+	}
+	m, ok := parse(r)
+	if !ok {
+		return false
+	}
+	var packet []byte
+	switch m.service {
+	case "git-upload-pack":
+		// Shown as "fatal: remote error: ...", in every version of the protocol.
+		packet = pktline.Appendf(nil, "ERR %s", message)
+	case "git-receive-pack":
+		_, _ = io.Copy(io.Discard, io.LimitReader(middleware.NewPaced(w, r, h.o.PushGrace), maxUnread))
+		// Shown as "remote: ...", and the push has failed. Every git that asks for
+		// a report asks for bands, too, unless that was switched off in it.
+		packet = pktline.AppendSideband(nil, pktline.BandFatal, []byte(message))
+	default:
+		return false
+	}
+	w.Header().Set("Content-Type", "application/x-"+m.service+"-result")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(packet)
+	return true
 }
 
 // advertisePush answers info/refs?service=git-receive-pack. Clients decide on

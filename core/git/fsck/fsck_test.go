@@ -111,3 +111,23 @@ func TestFindRefusal(t *testing.T) {
 		require.LessOrEqual(t, len(r.Sentence()), 500, "longer ones are cut where they are shown")
 	}
 }
+
+// A folder is named as a person would look for it, within the length of a sentence.
+func TestFolderPath(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"":            "the top folder",
+		"src/old":     "the folder src/old",
+		"caf\u00e9/x": "the folder caf\u00e9/x",
+		"a\x1b[2J":    `the folder "a\x1b[2J"`,
+		"a\xff":       `the folder "a\xff"`,
+	} {
+		require.Equal(t, want, FolderPath(path), "%q", path)
+	}
+	long := FolderPath(strings.Repeat("folder/", 100) + "here")
+	require.LessOrEqual(t, len(long), 140)
+	require.Regexp(t, `^the folder \.\.\..*/here$`, long)
+	for id, want := range map[string]bool{"treeNotSorted": true, "hasDotgit": true, "nullSha1": true, "gitmodulesSymlink": true, "gitmodulesUrl": false, "nulInCommit": false, "missingTree": false, "unheardOf": false} {
+		require.Equal(t, want, Refusal{ID: id}.OfFolder(), id)
+	}
+}

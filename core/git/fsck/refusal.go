@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/headwater-git/headwater/core"
@@ -14,7 +15,7 @@ type Refusal struct {
 	Object core.ObjectID
 	ID     string // of the check
 	Text   string // git's own description
-	Path   string // of the object in its repository; "" if it is not known
+	Path   string // of the object in its repository, or its name; "" if it is not known
 	Repo   string // the repository's name as commands take it; "" has a placeholder there
 }
 
@@ -42,6 +43,48 @@ func FindRefusal(stderr string) (Refusal, bool) {
 	}
 	return r, true
 }
+
+// OfFolder reports whether the object is a folder, of which git says no more than its
+// id. A commit has no path, and the names of the files that git checks are known.
+func (r Refusal) OfFolder() bool {
+	switch r.ID {
+	case "gitmodulesSymlink", "gitattributesSymlink", "gitignoreSymlink", "mailmapSymlink", "badTree", "badFilemode", "zeroPaddedFilemode":
+		return true
+	}
+	c, ok := Find(r.ID)
+	return ok && (c.Reason == escape || c.Reason == ambiguous || c.Reason == nothing)
+}
+
+// maxPath is how many bytes of a path a sentence has room for.
+const maxPath = 120
+
+// FolderPath returns a folder's path, as git-rev-list(1) prints it, in the words that a
+// sentence has for it.
+func FolderPath(path string) string {
+	if path == "" {
+		return "the top folder"
+	}
+	if len(path) > maxPath { // what is near the object helps more
+		path = "..." + strings.ToValidUTF8(path[len(path)-maxPath:], "")
+	}
+	if quoted := strconv.Quote(path); strings.Trim(quoted, `"`) != path {
+		path = quoted // of unprintable characters
+	}
+	return "the folder " + path
+}
+
+// RefusedError says which object a command of git ended at, when more is known than git
+// said itself.
+type RefusedError struct {
+	Refusal Refusal
+	Err     error
+}
+
+// Error is [Refusal.Sentence].
+func (e *RefusedError) Error() string { return e.Refusal.Sentence() }
+
+// Unwrap returns how the command ended.
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Sentence says what was refused, why, and what to do, on one line.
 func (r Refusal) Sentence() string {

@@ -160,6 +160,12 @@ func Classify(stderr string, exitCode int) (core.ErrorClass, string) {
 	return core.ClassInternal, "git failed with exit status " + strconv.Itoa(exitCode)
 }
 
+// FindRefusal returns the object that git on this machine refused, from the stderr of a
+// failed git fetch.
+func FindRefusal(stderr string) (fsck.Refusal, bool) {
+	return fsck.FindRefusal(splitSources(stderr).local)
+}
+
 // withoutEffect finds the words of git for a request that the host turned away,
 // and for one that failed while git was still asking what refs there are.
 var withoutEffect = lazily(`returned error: (?:30[12378]|40[0-7]|409|41\d|42\d|451)|unable to access '|Authentication failed for |could not read (?:Username|Password) for |repository '[^']*' not found|unable to update url base from redirection|fatal: remote error: `)

@@ -55,7 +55,11 @@ secret in any case.`,
 			if asJSON {
 				return json.NewEncoder(out).Encode(r)
 			}
-			fmt.Fprintf(out, "Forgotten: %s, %s, %s.\n", core.Count(len(r.Rewrites), "kept tip"), core.Count(r.Objects, "object"), core.Count(r.Bytes, "byte"))
+			if len(r.Rewrites) == 0 && r.Objects == 0 {
+				fmt.Fprintln(out, "There was nothing to forget.")
+			} else {
+				fmt.Fprintf(out, "Forgotten: %s, %s. The disk has %s back.\n", core.Count(len(r.Rewrites), "kept tip"), core.Count(r.Objects, "object"), core.Count(r.Bytes, "byte"))
+			}
 			for _, ref := range r.StillReached {
 				fmt.Fprintf(out, "Still served, since %s leads to it: rewrite or delete that, and purge again.\n", ref)
 			}

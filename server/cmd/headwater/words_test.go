@@ -28,6 +28,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/fsck"
 	"github.com/headwater-git/headwater/core/git/hosterror"
 	coremirror "github.com/headwater-git/headwater/core/mirror"
 	"github.com/headwater-git/headwater/core/push"
@@ -84,7 +85,9 @@ func wordsCases() []wordsCase {
 		{"most branches lost", core.ClassDiverged,
 			&upstream.ClassifiedError{Class: core.ClassDiverged, Text: "the upstream lost 9 of 10 branches at once; held back until a second listing agrees"}, "", false},
 		{"an object that git refuses", core.ClassCorrupt,
-			gitSays("error: object 0123456789012345678901234567890123456789: treeNotSorted: not properly sorted", "fatal: fsck error in packed object"), "treeNotSorted: not", false},
+			&fsck.RefusedError{Refusal: fsck.Refusal{Object: "0123456789012345678901234567890123456789", ID: "treeNotSorted", Text: "not properly sorted", Path: fsck.FolderPath("src/old work")}}, "the folder src/old work", false},
+		{"an object that is never let in", core.ClassCorrupt,
+			gitSays("error: object 0123456789012345678901234567890123456789: gitmodulesUrl: disallowed submodule url: -u", "fatal: fsck error in packed object"), "(.gitmodules)", false},
 		{"a damaged pack", core.ClassCorrupt, gitSays("error: inflate: data stream error (incorrect data check)", "fatal: fetch-pack: invalid index-pack output"), "", false},
 		{"the host has trouble", core.ClassUnavailable, gitSays("remote: Internal Server Error", access+"The requested URL returned error: 500"), "Internal Server Error", false},
 		{"a bare 503", core.ClassUnavailable, gitSays(access + "The requested URL returned error: 503"), "", false},
