@@ -158,7 +158,7 @@ func TestConsole_credentials(t *testing.T) {
 	require.Equal(t, one+"?done=tried", w.post(one+"/credential/share", same, url.Values{"shared": {"acme"}, "delete": {"yes"}}).Path)
 	p = w.post(one+"/credential", same, url.Values{"password": {token}, "username": {"ri:ver"}})
 	require.Equal(t, http.StatusBadRequest, p.Status)
-	require.Contains(t, p.Body, "must not contain a colon")
+	require.Contains(t, p.Body, "must not hold")
 	require.Contains(t, w.get(one+"/credential").Body, "the shared credential <b>acme</b>")
 	about := url.Values{"org": {servertest.Org}, "shared": {"acme"}, "password": {token}}
 	require.Contains(t, w.post("/console/credentials/check", same, about).Body, "The host was asked")
