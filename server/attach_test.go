@@ -29,15 +29,28 @@ func (b *bench) base(path string) client.LinkRepositoryRequest {
 }
 
 // planned returns the names that each list of a plan has.
-func planned(a servertest.Answer) map[string][]string {
+func planned(p client.Plan) map[string][]string {
 	names := map[string][]string{}
-	for _, list := range []string{"created", "moved", "forced", "deleted", "held"} {
-		updates, _ := a.At("plan." + list).([]any)
+	for list, updates := range map[string][]client.RefUpdate{
+		"created": p.Created, "moved": p.Moved, "forced": p.Forced, "deleted": p.Deleted, "held": p.Held,
+	} {
 		for _, u := range updates {
-			names[list] = append(names[list], u.(map[string]any)["name"].(string))
+			names[list] = append(names[list], u.Name)
 		}
 	}
 	return names
+}
+
+// attach links a local repository to an upstream, or with dry plans to.
+func (b *bench) attach(t *testing.T, repo string, dry bool, body client.LinkRepositoryRequest) (client.LinkedRepository, error) {
+	t.Helper()
+	return b.REST(t, repo).AttachUpstream(t.Context(), repo, &client.AttachUpstreamParams{DryRun: &dry}, body)
+}
+
+// repoint gives a mirror another upstream, or with dry plans to.
+func (b *bench) repoint(t *testing.T, repo string, dry bool, body client.LinkRepositoryRequest) (client.LinkedRepository, error) {
+	t.Helper()
+	return b.REST(t, repo).RepointUpstream(t.Context(), repo, &client.RepointUpstreamParams{DryRun: &dry}, body)
 }
 
 // memory is everything that a dry run must leave as it is.
@@ -112,23 +125,25 @@ func TestAttach_planFirstThenFollow(t *testing.T) {
 	b, tips := newLocalBench(t)
 	before := b.memory(t, local)
 	for range 2 {
-		a := b.API(t, http.MethodPost, local, "/base?dry_run=true", b.base(origin))
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
-		require.Nil(t, a.At("base_repo"), "it is not linked")
+		a, err := b.attach(t, local, true, b.base(origin))
+		require.NoError(t, err)
+		require.Nil(t, a.BaseRepo, "it is not linked")
 		require.Empty(t, cmp.Diff(map[string][]string{
 			"created": {"refs/heads/feature-1", "refs/tags/v1"}, "moved": {"refs/heads/stale"},
 			"forced": {"refs/heads/main"}, "deleted": {"refs/heads/own"},
-		}, planned(a)))
+		}, planned(a.Plan)))
 	}
 	require.Empty(t, cmp.Diff(before, b.memory(t, local)), "a plan changes nothing")
 
 	// Reads go on from the moment of the link.
-	a := b.API(t, http.MethodPost, local, "/base", b.base(origin))
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Equal(t, "acme", a.At("base_repo.owner"))
-	require.NotEmpty(t, a.At("credential.id"))
-	require.Equal(t, []string{"refs/heads/own"}, planned(a)["deleted"])
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodGet, local, "/branches", nil).Status)
+	a, err := b.attach(t, local, false, b.base(origin))
+	require.NoError(t, err)
+	require.Equal(t, "acme", a.BaseRepo.Owner)
+	require.NotEmpty(t, a.Credential.ID)
+	require.Equal(t, []string{"refs/heads/own"}, planned(a.Plan)["deleted"])
+	api := b.REST(t, local)
+	_, err = api.ListBranches(t.Context(), local, nil)
+	require.NoError(t, err)
 	b.awaitSynced(t, local)
 	requireMirrors(t, b.forge.Refs(origin), b.Refs(t, local))
 	run := b.Runs(t, local)[0]
@@ -137,14 +152,14 @@ func TestAttach_planFirstThenFollow(t *testing.T) {
 	require.NotEmpty(t, b.Repo(t, local).Upstream.ID, "the host was asked who that is")
 
 	// What was only here is kept, and comes back through Transact.
-	rows := b.API(t, http.MethodGet, local, "/rewrites?state=retained", nil)
+	rows, err := api.ListRewrites(t.Context(), local, &client.ListRewritesParams{State: new("retained")})
+	require.NoError(t, err)
 	kept := map[string]string{}
-	for _, row := range rows.At("rewrites").([]any) {
-		row := row.(map[string]any)
-		kept[row["ref"].(string)] = row["old"].(string)
-		if row["ref"] == "refs/heads/own" {
-			a := b.API(t, http.MethodPost, local, "/rewrites/"+row["id"].(string)+"/restore", map[string]string{"branch": "own"})
-			require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	for _, row := range rows.Rewrites {
+		kept[row.Ref] = row.Old
+		if row.Ref == "refs/heads/own" {
+			_, err := api.RestoreRewrite(t.Context(), local, row.ID, client.RestoreRewriteRequest{Branch: new("own")})
+			require.NoError(t, err)
 		}
 	}
 	require.Equal(t, map[string]string{"refs/heads/main": tips["main"], "refs/heads/own": tips["own"]}, kept)
@@ -152,7 +167,8 @@ func TestAttach_planFirstThenFollow(t *testing.T) {
 	require.Equal(t, tips["own"], b.Refs(t, local)["refs/heads/own"])
 	require.Empty(t, b.Fsck(t, local))
 
-	require.Equal(t, http.StatusConflict, b.API(t, http.MethodPost, local, "/base", b.base(origin)).Status)
+	_, err = b.attach(t, local, false, b.base(origin))
+	servertest.RequireRefused(t, http.StatusConflict, err)
 	entries, err := b.store.Audit(t.Context(), core.AuditFilter{Org: servertest.Org, Action: "upstream.attach", Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
@@ -176,33 +192,33 @@ func TestAttach_byGitHubApp(t *testing.T) {
 	base := client.LinkRepositoryRequest{BaseRepo: &at}
 
 	b.forge.Uninstall("acme")
-	for _, query := range []string{"?dry_run=true", ""} {
-		a := b.API(t, http.MethodPost, mirror, "/base"+query, base)
-		require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
-		require.Contains(t, a.At("error"), "not installed")
+	for _, dry := range []bool{true, false} {
+		_, err := b.attach(t, mirror, dry, base)
+		refused := servertest.RequireRefused(t, http.StatusPreconditionFailed, err)
+		require.Contains(t, refused.Message, "not installed")
 	}
 	require.Nil(t, b.Repo(t, mirror).Upstream)
 	b.forge.Install("acme")
-	a := b.API(t, http.MethodPost, mirror, "/base?dry_run=true", base)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Equal(t, []string{"refs/heads/main"}, planned(a)["forced"])
-	a = b.API(t, http.MethodPost, mirror, "/base", base)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Nil(t, a.At("credential"))
+	a, err := b.attach(t, mirror, true, base)
+	require.NoError(t, err)
+	require.Equal(t, []string{"refs/heads/main"}, planned(a.Plan)["forced"])
+	a, err = b.attach(t, mirror, false, base)
+	require.NoError(t, err)
+	require.Nil(t, a.Credential)
 	require.NotEmpty(t, b.Repo(t, mirror).Upstream.ID)
 	b.awaitSynced(t, mirror)
 	requireMirrors(t, b.forge.Refs(origin), b.Refs(t, mirror))
-	rows := b.API(t, http.MethodGet, mirror, "/rewrites?state=retained", nil).At("rewrites").([]any)
+	rows := b.rewrites(t, client.ListRewritesParams{State: new("retained")})
 	require.Len(t, rows, 1)
-	require.Equal(t, ahead, rows[0].(map[string]any)["old"])
+	require.Equal(t, ahead, rows[0].Old)
 	b.requireFollowed(t, origin)
 
 	// Another repository of the same App.
 	b.forge.CreateRepo("acme/other", true)
 	b.forge.Seed("acme/other", forgetest.SeedOptions{Commits: 2})
 	at.Name = "other"
-	a = b.API(t, http.MethodPut, mirror, "/base", base)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	_, err = b.repoint(t, mirror, false, base)
+	require.NoError(t, err)
 	b.awaitSynced(t, mirror)
 	b.requireFollowed(t, "acme/other")
 }
@@ -211,9 +227,9 @@ func TestAttach_emptyRepositoryIsAFirstMirror(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, forgetest.SeedOptions{Commits: 3, Branches: 2})
 	b.Create(t, local)
-	a := b.API(t, http.MethodPost, local, "/base", b.base(origin))
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Len(t, planned(a)["created"], 3)
+	a, err := b.attach(t, local, false, b.base(origin))
+	require.NoError(t, err)
+	require.Len(t, a.Plan.Created, 3)
 	b.awaitSynced(t, local)
 	requireMirrors(t, b.forge.Refs(origin), b.Refs(t, local))
 	require.True(t, b.Runs(t, local)[0].First)
@@ -263,7 +279,8 @@ func TestAttach_refusals(t *testing.T) {
 			require.NotContains(t, a.Raw, "wrong")
 		}
 	}
-	require.Equal(t, http.StatusBadRequest, b.API(t, http.MethodPut, local, "/base", b.base(origin)).Status, "re-point what has no upstream")
+	_, err = b.repoint(t, local, false, b.base(origin)) // what has no upstream
+	servertest.RequireRefused(t, http.StatusBadRequest, err)
 	after := b.memory(t, local)
 	after.Audit = before.Audit // attempts are recorded
 	require.Empty(t, cmp.Diff(before, after))
@@ -290,18 +307,17 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	wish.Username, wish.Password = nil, nil
 
 	before := b.memory(t, mirror)
-	a := b.API(t, http.MethodPut, mirror, "/base?dry_run=true", wish)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Equal(t, "widget", a.At("base_repo.name"))
-	plan := planned(a)
-	require.Equal(t, []string{"refs/heads/feature-2"}, plan["held"], "the new one does not have it")
+	a, err := b.repoint(t, mirror, true, wish)
+	require.NoError(t, err)
+	require.Equal(t, "widget", a.BaseRepo.Name)
+	require.Equal(t, []string{"refs/heads/feature-2"}, planned(a.Plan)["held"], "the new one does not have it")
 	require.Empty(t, cmp.Diff(before, b.memory(t, mirror)))
 	hooks := b.forge.Webhooks(origin)
 	require.Len(t, hooks, 1)
 
-	a = b.API(t, http.MethodPut, mirror, "/base", wish)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Equal(t, "gadget", a.At("base_repo.name"))
+	a, err = b.repoint(t, mirror, false, wish)
+	require.NoError(t, err)
+	require.Equal(t, "gadget", a.BaseRepo.Name)
 	b.awaitSynced(t, mirror)
 	after := b.memory(t, mirror)
 	require.Equal(t, before.Settings, after.Settings)
@@ -328,8 +344,8 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	// Another host must never see the credential, nor does it stay for it.
 	there := servertest.Base("gitea", second.Host(), origin)
 	away := client.LinkRepositoryRequest{BaseRepo: &there}
-	a = b.API(t, http.MethodPut, mirror, "/base?dry_run=true", away)
-	require.Equal(t, http.StatusPreconditionFailed, a.Status, a.Raw)
+	_, err = b.repoint(t, mirror, true, away)
+	servertest.RequireRefused(t, http.StatusPreconditionFailed, err)
 	for _, r := range second.Requests() {
 		require.False(t, r.Credential, r.Path)
 	}
@@ -337,8 +353,8 @@ func TestRepoint_forgetsTheOldUpstreamAndKeepsTheRest(t *testing.T) {
 	require.NoError(t, err)
 	_, secret := second.Credential()
 	away.Password = &secret
-	a = b.API(t, http.MethodPut, mirror, "/base", away)
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	_, err = b.repoint(t, mirror, false, away)
+	require.NoError(t, err)
 	b.awaitSynced(t, mirror)
 	_, err = b.store.CredentialByID(t.Context(), stored.ID)
 	require.Equal(t, core.KindNotFound, core.KindOf(err))

@@ -33,11 +33,11 @@ func TestCredentials_ofALocalRepository(t *testing.T) {
 		a = s.API(t, http.MethodPut, "plain", "/git-credentials/"+id, bad)
 		require.Equal(t, http.StatusBadRequest, a.Status, a.Raw)
 	}
-	require.Equal(t, id, s.Get(t, "plain").At("credential.id"))
+	require.Equal(t, id, s.Repository(t, "plain").Credential.ID)
 	require.NotContains(t, s.Get(t, "plain").Raw, "hunter")
 	a = s.API(t, http.MethodDelete, "plain", "/git-credentials/"+id, nil)
 	require.Equal(t, http.StatusNoContent, a.Status, a.Raw)
-	require.Nil(t, s.Get(t, "plain").At("credential"))
+	require.Nil(t, s.Repository(t, "plain").Credential)
 }
 
 // TestCredentials_goToTheirHostAlone attaches repositories with a credential that
@@ -71,10 +71,10 @@ func TestCredentials_goToTheirHostAlone(t *testing.T) {
 			a = s.API(t, http.MethodPost, name, "/base"+query, link)
 			require.Equal(t, tt.status, a.Status, "%s%s: %s", name, query, a.Raw)
 		}
-		require.Equal(t, id, s.Get(t, name).At("credential.id"), "a refusal takes nothing away")
+		require.Equal(t, id, s.Repository(t, name).Credential.ID, "a refusal takes nothing away")
 		if tt.status == http.StatusOK {
 			s.PullAndWait(t, name)
-			require.Equal(t, "ready", s.Get(t, name).At("sync.state"))
+			require.EqualValues(t, "ready", s.Repository(t, name).Sync.State)
 			continue
 		}
 		// Given again, it takes the place of the stored one.
@@ -85,7 +85,7 @@ func TestCredentials_goToTheirHostAlone(t *testing.T) {
 		require.NotEqual(t, id, got.At("credential.id"))
 		require.Equal(t, forge.Host(), got.At("credential.upstream_host"))
 		s.PullAndWait(t, name)
-		require.Equal(t, "ready", s.Get(t, name).At("sync.state"))
+		require.EqualValues(t, "ready", s.Repository(t, name).Sync.State)
 	}
 	// An upstream that anybody may read is attached without it, and it goes.
 	forge.CreateRepo("acme/open", false)
@@ -94,7 +94,7 @@ func TestCredentials_goToTheirHostAlone(t *testing.T) {
 	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
 	a = s.API(t, http.MethodPost, "open", "/base", m{"base_repo": m{"provider": "gitea", "owner": "acme", "name": "open", "upstream_host": forge.Host()}})
 	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Nil(t, s.Get(t, "open").At("credential"))
+	require.Nil(t, s.Repository(t, "open").Credential)
 	a = s.API(t, http.MethodPost, "open", "/git-credentials", m{"password": "x", "upstream_host": "git.example.com"})
 	require.Equal(t, http.StatusBadRequest, a.Status, a.Raw)
 }

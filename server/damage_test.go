@@ -41,7 +41,7 @@ func TestDamage_isNoticedByACloneAndRebuilt(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(b.Engine().Services().Repos.Path(id), "objects")))
 	_, err := b.Client(t, mirror).Try("ls-remote", b.Remote(mirror))
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.state") == "rebuilding" }, time.Minute, 20*time.Millisecond, "%s", b.Log)
+	require.Eventually(t, func() bool { return b.Repository(t, mirror).Sync.State == "rebuilding" }, time.Minute, 20*time.Millisecond, "%s", b.Log)
 
 	out, err := b.Client(t, mirror).Try("ls-remote", b.Remote(mirror))
 	require.Error(t, err)

@@ -115,7 +115,7 @@ func TestInvariant07_everyHookLost(t *testing.T) {
 	t.Parallel()
 	d := giteaCase()
 	b, clock := clockedBench(t, d, "auto", servertest.Options{})
-	require.Nil(t, b.Get(t, mirror).At("sync.webhook.last_missed_at"))
+	require.Nil(t, b.Repository(t, mirror).Sync.Webhook.LastMissedAt)
 	b.forge.SetWebhookFaults(forgetest.WebhookFaults{Drop: true})
 	other := d.atHost(t, b)
 	for _, rest := range []time.Duration{0, time.Hour} {
@@ -141,9 +141,9 @@ func TestInvariant07_everyHookLost(t *testing.T) {
 	other.Git("push", "--quiet", "origin", ":refs/heads/feature-2")
 	b.untilPoll(t, clock)
 	b.awaitRef(t, "refs/heads/feature-2", "")
-	a := b.Get(t, mirror)
-	require.NotEmpty(t, a.At("sync.webhook.last_missed_at"), a.Raw)
-	require.Nil(t, a.At("sync.webhook.last_delivery_at"), a.Raw)
+	hook := b.Repository(t, mirror).Sync.Webhook
+	require.NotNil(t, hook.LastMissedAt)
+	require.Nil(t, hook.LastDeliveryAt)
 	for _, sent := range b.forge.Deliveries() {
 		require.False(t, sent.Delivered())
 	}
@@ -233,8 +233,7 @@ func TestInvariant21_limitAtOneHost(t *testing.T) {
 		require.True(t, clock.Now().Before(until))
 	}
 	for _, repo := range []string{"team/limited", "team/second"} {
-		a := s.Get(t, repo)
-		require.NotEqual(t, "syncing", a.At("sync.state"), a.Raw)
+		require.NotEqualValues(t, "syncing", s.Repository(t, repo).Sync.State)
 	}
 	wanted := map[string]string{"team/limited": push(limited, origin), "team/second": push(limited, "acme/second")}
 	clock.Advance(until.Sub(clock.Now()))
@@ -380,8 +379,8 @@ func TestInvariant25_renameAndImpostor(t *testing.T) {
 
 			if path == "" {
 				a := b.awaitUpstream(t, "replaced")
-				require.Equal(t, "failing", a.At("sync.state"), a.Raw)
-				require.Contains(t, a.At("sync.last_error.message"), "not followed")
+				require.EqualValues(t, "failing", a.State)
+				require.Contains(t, a.LastError.Message, "not followed")
 				require.Equal(t, public(before), public(b.Refs(t, mirror)))
 				require.Equal(t, "replaced", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
 				work.Commit("for the upstream that was")
@@ -395,7 +394,7 @@ func TestInvariant25_renameAndImpostor(t *testing.T) {
 			a := b.awaitEvent(t, core.EventUpstreamMoved, 1)
 			require.Equal(t, "widget", a.At("old.name"))
 			require.Equal(t, "gadget", a.At("new.name"))
-			require.Equal(t, "gadget", b.Get(t, mirror).At("base_repo.name"))
+			require.Equal(t, "gadget", b.Repository(t, mirror).BaseRepo.Name)
 			b.settle(t)
 			own := work.Commit("to where it is now")
 			work.Git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/heads/elsewhere")

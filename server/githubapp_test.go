@@ -58,8 +58,8 @@ func TestGitHubApp_mirrorsAndPushesThrough(t *testing.T) {
 	b.requireReads(t, b.forge.Refs(origin))
 	b.requireFollowed(t, origin)
 	require.Equal(t, "none", b.Get(t, mirror).At("sync.webhook.state"))
-	require.Contains(t, b.Get(t, mirror).At("sync.webhook.message"), "App")
-	require.NotEmpty(t, b.Get(t, mirror).At("sync.webhook.last_delivery_at"))
+	require.Contains(t, b.Repository(t, mirror).Sync.Webhook.Message, "App")
+	require.NotEmpty(t, b.Repository(t, mirror).Sync.Webhook.LastDeliveryAt)
 	require.Empty(t, b.forge.Webhooks(origin), "the App has its own")
 
 	// Whatever was asked for, no token opens more than the one repository, and
@@ -110,9 +110,9 @@ func TestGitHubApp_grantStates(t *testing.T) {
 			before := b.Refs(t, mirror)
 			c.lose(b.forge)
 			a := b.awaitUpstream(t, c.state)
-			require.Equal(t, "failing", a.At("sync.state"), a.Raw)
-			require.Contains(t, a.At("sync.last_error.message"), c.words)
-			require.NotEmpty(t, a.At("sync.upstream_since"))
+			require.EqualValues(t, "failing", a.State)
+			require.Contains(t, a.LastError.Message, c.words)
+			require.NotNil(t, a.UpstreamSince)
 			e := b.awaitEvent(t, core.EventUpstreamUnavailable, 1)
 			require.Equal(t, c.state, e.At("state"), e.Raw)
 			require.Contains(t, e.At("message"), c.words)
@@ -166,7 +166,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		require.Equal(t, "zenith", e.At("new.owner"))
 		require.Equal(t, b.forge.CloneURL("zenith/widget"), e.At("new.url"))
 		b.settle(t)
-		require.Equal(t, "zenith", b.Get(t, mirror).At("base_repo.owner"))
+		require.Equal(t, "zenith", b.Repository(t, mirror).BaseRepo.Owner)
 		b.requireFollowed(t, "zenith/widget")
 		require.Empty(t, b.eventsOf(t, core.EventUpstreamUnavailable))
 	})
@@ -177,9 +177,9 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		b.forge.RenameRepo(origin, "stranger/widget") // and nobody tells us
 		b.forge.Settle()
 		b.Pull(t, mirror)
-		require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.state") == "failing" }, time.Minute, 25*time.Millisecond)
-		state := b.Get(t, mirror).At("sync.upstream_state")
-		require.Contains(t, []any{"revoked", "deleted"}, state)
+		require.Eventually(t, func() bool { return b.Repository(t, mirror).Sync.State == "failing" }, time.Minute, 25*time.Millisecond)
+		state := b.Repository(t, mirror).Sync.UpstreamState
+		require.Contains(t, []string{"revoked", "deleted"}, string(state))
 		b.requireReads(t, before)
 		b.forge.Install("stranger") // its webhook names the repository by its id
 		b.awaitUpstream(t, "active")
@@ -192,7 +192,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		for _, private := range []bool{false, true} {
 			require.NoError(t, b.forge.SetPrivate(origin, private))
 			b.settle(t)
-			require.Equal(t, "active", b.Get(t, mirror).At("sync.upstream_state"))
+			require.EqualValues(t, "active", b.Repository(t, mirror).Sync.UpstreamState)
 			b.requireFollowed(t, origin)
 		}
 		require.Empty(t, b.eventsOf(t, core.EventUpstreamUnavailable))
@@ -202,7 +202,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		b := newAppBench(t)
 		require.NoError(t, b.forge.SetArchived(origin, true))
 		b.awaitUpstream(t, "archived")
-		require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"), "it can be read")
+		require.EqualValues(t, "ready", b.Repository(t, mirror).Sync.State, "it can be read")
 		require.Equal(t, "archived", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
 		work := b.work(t)
 		work.Commit("too late")
@@ -221,7 +221,7 @@ func TestGitHubApp_lifeOfTheRepository(t *testing.T) {
 		before := b.Refs(t, mirror)
 		require.NoError(t, b.forge.DeleteRepo(origin))
 		a := b.awaitUpstream(t, "deleted")
-		require.Contains(t, a.At("sync.last_error.message"), "deleted")
+		require.Contains(t, a.LastError.Message, "deleted")
 		require.Equal(t, "deleted", b.awaitEvent(t, core.EventUpstreamUnavailable, 1).At("state"))
 		b.requireReads(t, before)
 		work := b.work(t)

@@ -190,14 +190,14 @@ func (b *bench) awaitRef(t *testing.T, ref, id string) {
 }
 
 // awaitUpstream waits until the upstream is in a state, in the word of the API.
-func (b *bench) awaitUpstream(t *testing.T, state string) servertest.Answer {
+func (b *bench) awaitUpstream(t *testing.T, state string) client.Sync {
 	t.Helper()
-	var a servertest.Answer
+	var s client.Sync
 	require.Eventually(t, func() bool {
-		a = b.Get(t, mirror)
-		return a.At("sync.upstream_state") == state && a.At("sync.state") != "syncing"
+		s = *b.Repository(t, mirror).Sync
+		return string(s.UpstreamState) == state && s.State != "syncing"
 	}, time.Minute, 25*time.Millisecond, "%s", state)
-	return a
+	return s
 }
 
 // eventsOf returns the bodies of the mirror's events of a type, oldest first.

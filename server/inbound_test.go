@@ -127,15 +127,15 @@ func TestInbound_pushAtTheHostIsFollowed(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, d.Status)
 		require.Less(t, d.Took, 5*time.Second)
 	}
-	a := b.Get(t, mirror)
-	require.NotEmpty(t, a.At("sync.webhook.last_delivery_at"), a.Raw)
-	require.Nil(t, a.At("sync.webhook.last_missed_at"), a.Raw)
+	hook := b.Repository(t, mirror).Sync.Webhook
+	require.NotNil(t, hook.LastDeliveryAt)
+	require.Nil(t, hook.LastMissedAt)
 
 	// Neither the address nor the secret is anywhere in the log.
 	token := hooks[0].URL[strings.LastIndexByte(hooks[0].URL, '/')+1:]
 	require.NotContains(t, b.Log.String(), token)
 	require.NotContains(t, b.Log.String(), hooks[0].Secret)
-	require.NotContains(t, a.Raw, token)
+	require.NotContains(t, b.Get(t, mirror).Raw, token)
 }
 
 func TestInvariant05_echoOfOwnPushCostsNothing(t *testing.T) {
@@ -315,7 +315,7 @@ func TestInbound_webhookGoesWithItsReason(t *testing.T) {
 			require.Equal(t, http.StatusOK, b.API(t, http.MethodDelete, mirror, "", nil).Status)
 		},
 		"credential deleted": func(t *testing.T, b *bench) {
-			id := b.Get(t, mirror).At("credential.id").(string)
+			id := b.Repository(t, mirror).Credential.ID
 			require.Equal(t, http.StatusNoContent, b.API(t, http.MethodDelete, mirror, "/git-credentials/"+id, nil).Status)
 		},
 	} {
@@ -345,7 +345,7 @@ func TestInbound_deadHostDelaysNoDetach(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	require.NoError(t, b.Engine().Detach(ctx, b.Repo(t, mirror)))
-	require.Nil(t, b.Get(t, mirror).At("sync"))
+	require.Nil(t, b.Repository(t, mirror).Sync)
 }
 
 // TestInbound_lostWebhooksOfAnAppAreReplayed loses every webhook of a GitHub

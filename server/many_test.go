@@ -27,23 +27,32 @@ func (b *bench) list(t *testing.T, query string) (names []string) {
 	t.Helper()
 	cursor := ""
 	for range 100 {
-		a := b.Call(t, http.MethodGet, "/api/repos?"+query+cursor, b.orgToken(t), nil)
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
-		for _, r := range a.At("repos").([]any) {
-			names = append(names, r.(map[string]any)["repo_name"].(string))
+		page := b.page(t, query+cursor)
+		for _, r := range page.Repos {
+			names = append(names, r.RepoName)
 		}
-		if a.At("has_more") != true {
+		if !page.HasMore {
 			return names
 		}
-		cursor = "&cursor=" + a.At("next_cursor").(string)
+		cursor = "&cursor=" + page.NextCursor
 	}
 	t.Fatal("the listing does not end")
 	return nil
 }
 
+// page returns one page of the listing, for a query as clients may spell it.
+func (b *bench) page(t *testing.T, query string) (page rest.RepositoryList) {
+	t.Helper()
+	a := b.Call(t, http.MethodGet, "/api/repos?"+query, b.orgToken(t), nil)
+	require.Equal(t, http.StatusOK, a.Status, a.Raw)
+	require.NoError(t, json.Unmarshal([]byte(a.Raw), &page))
+	return page
+}
+
 func TestList_filtersAndOrders(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, forgetest.SeedOptions{Commits: 3})
+	// Without polls, which confirm a mirror between two pages in the order of the lag.
+	b := startBench(t, forgetest.SeedOptions{Commits: 3}, servertest.Options{Hosts: []string{"  poll = \"off\"\n"}})
 	for _, name := range []string{"a/local", "b/local"} {
 		b.Create(t, name)
 	}
@@ -83,21 +92,16 @@ func TestList_filtersAndOrders(t *testing.T) {
 	}
 	byName := b.list(t, "sort=name")
 	require.IsIncreasing(t, byName)
-	// Whatever was pushed last comes first.
-	b.Client(t, mirror).Work(t.Name(), b.Remote(mirror)).Git("push", "--quiet", "origin", "HEAD:refs/heads/newer")
-	require.Equal(t, mirror, b.list(t, "sort=last-change")[0])
+	// Whatever was pushed last comes first. Not to a mirror: the other one of its upstream
+	// would follow at any time.
+	b.Client(t, "a/local").Work(t.Name(), b.Remote("a/local")).Git("push", "--quiet", "origin", "HEAD:refs/heads/newer")
+	require.Equal(t, "a/local", b.list(t, "sort=last-change")[0])
 
-	for _, bad := range []string{"state=broken", "class=none", "sort=speed", "host=https://x", "provider=a%20b", "cursor=abc", "sort=lag&cursor=" + cursorOf(t, b, "sort=size")} {
+	for _, bad := range []string{"state=broken", "class=none", "sort=speed", "host=https://x", "provider=a%20b", "cursor=abc", "sort=lag&cursor=" + b.page(t, "limit=1&sort=size").NextCursor} {
 		a := b.Call(t, http.MethodGet, "/api/repos?"+bad, b.orgToken(t), nil)
 		require.Equal(t, http.StatusBadRequest, a.Status, "%s: %s", bad, a.Raw)
 	}
 	require.Len(t, b.list(t, "status=broken&kind=x"), 5, "parameters that nobody knows are ignored")
-}
-
-func cursorOf(t *testing.T, b *bench, query string) string {
-	t.Helper()
-	a := b.Call(t, http.MethodGet, "/api/repos?limit=1&"+query, b.orgToken(t), nil)
-	return a.At("next_cursor").(string)
 }
 
 func TestList_sizeOnDisk(t *testing.T) {
@@ -157,9 +161,9 @@ func TestPause_leavesTheUpstreamAlone(t *testing.T) {
 	require.Contains(t, out, "the mirror is paused")
 	require.Equal(t, before, b.Refs(t, mirror))
 	client.Git("push", "--quiet", b.Remote(mirror+"+ephemeral"), "HEAD:main")
-	a = b.API(t, http.MethodPost, mirror, "/branches/create", map[string]any{"target_branch": "x", "base_branch": "main"})
-	require.Equal(t, http.StatusConflict, a.Status, a.Raw)
-	require.Contains(t, a.Raw, "the mirror is paused")
+	_, err = api.CreateBranch(t.Context(), mirror, rest.CreateBranchRequest{TargetBranch: "x", BaseBranch: new("main")})
+	refused = servertest.RequireRefused(t, http.StatusConflict, err)
+	require.Contains(t, refused.Message, "the mirror is paused")
 
 	require.Len(t, b.Runs(t, mirror), runs, "no run began")
 	require.Len(t, b.forge.Requests(), seen, "nothing was asked of the host")
@@ -197,8 +201,8 @@ func TestLimits_disk(t *testing.T) {
 	require.Error(t, err, out)
 	require.Contains(t, out, `the organisation "local" may use 1.0 kB of disk and uses`)
 	require.Equal(t, before, b.Refs(t, mirror))
-	a := b.API(t, http.MethodPost, mirror, "/branches/create", map[string]any{"target_branch": "x", "base_branch": "main"})
-	require.Equal(t, http.StatusRequestEntityTooLarge, a.Status, a.Raw)
+	_, err = b.REST(t, mirror).CreateBranch(t.Context(), mirror, rest.CreateBranchRequest{TargetBranch: "x", BaseBranch: new("main")})
+	servertest.RequireRefused(t, http.StatusRequestEntityTooLarge, err)
 	_, err = b.REST(t, "more").CreateRepository(t.Context(), nil, rest.CreateRepositoryRequest{})
 	servertest.RequireRefused(t, http.StatusRequestEntityTooLarge, err)
 	b.clone(t) // reads go on
@@ -299,14 +303,13 @@ func TestReadOnly(t *testing.T) {
 	require.Error(t, err, out)
 	require.Contains(t, out, "read-only for maintenance")
 	require.Contains(t, out, "the disk is replaced")
-	for path, body := range map[string]any{
-		"/branches/create": map[string]any{"target_branch": "x", "base_branch": "main"},
-		"/pause":           nil,
-	} {
-		a := b.API(t, http.MethodPost, mirror, path, body)
-		require.Equal(t, http.StatusServiceUnavailable, a.Status, a.Raw)
-		require.Equal(t, "read_only", a.At("code"), a.Raw)
-		require.Equal(t, "60", a.Header.Get("Retry-After"))
+	api := b.REST(t, mirror)
+	_, branch := api.CreateBranch(t.Context(), mirror, rest.CreateBranchRequest{TargetBranch: "x", BaseBranch: new("main")})
+	_, pause := api.PauseRepository(t.Context(), mirror)
+	for _, err := range []error{branch, pause} {
+		refused := servertest.RequireRefused(t, http.StatusServiceUnavailable, err)
+		require.Equal(t, "read_only", refused.Code)
+		require.Equal(t, "60", refused.RetryAfter)
 	}
 	_, err = b.REST(t, "new").CreateRepository(t.Context(), nil, rest.CreateRepositoryRequest{})
 	servertest.RequireRefused(t, http.StatusServiceUnavailable, err)
@@ -324,7 +327,7 @@ func TestAudit_export(t *testing.T) {
 	for i := range 3 {
 		b.Create(t, "r"+strconv.Itoa(i))
 	}
-	export := func(query string) []map[string]any {
+	export := func(query string) []rest.AuditEntry {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+"/api/audit/export"+query, nil)
 		require.NoError(t, err)
@@ -337,22 +340,20 @@ func TestAudit_export(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, resp.StatusCode, string(raw))
 		require.Equal(t, "application/x-ndjson", resp.Header.Get("Content-Type"))
-		var all []map[string]any
+		var all []rest.AuditEntry
 		for line := range strings.Lines(string(raw)) {
-			var entry map[string]any
+			var entry rest.AuditEntry
 			require.NoError(t, json.Unmarshal([]byte(line), &entry), line)
 			all = append(all, entry)
 		}
 		return all
 	}
 	all := export("")
-	listed := b.Call(t, http.MethodGet, "/api/audit?limit=100", b.orgToken(t), nil).At("entries").([]any)
-	require.Len(t, all, len(listed))
-	for i := range all {
-		require.Equal(t, listed[i], any(all[i]))
-	}
-	require.Equal(t, "r2", all[0]["repo_name"])
-	middle := all[1]["at"].(string)
+	listed, err := b.REST(t, "org").ListAudit(t.Context(), &rest.ListAuditParams{Limit: new(100)})
+	require.NoError(t, err)
+	require.Equal(t, listed.Entries, all)
+	require.Equal(t, "r2", all[0].RepoName)
+	middle := all[1].At.Format(time.RFC3339Nano)
 	require.NotEmpty(t, export("?since="+middle))
 	require.Len(t, append(export("?since="+middle), export("?until="+middle)...), len(all))
 	a := b.Call(t, http.MethodGet, "/api/audit/export?since=yesterday", b.orgToken(t), nil)

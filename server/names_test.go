@@ -25,8 +25,8 @@ func TestServer_namesOfEveryScript(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s.Create(t, name)
-			address := s.Get(t, name).At("http_url").(string)
-			require.Equal(t, name, s.Get(t, name).At("repo_name"))
+			address := s.Repository(t, name).HTTPURL
+			require.Equal(t, name, s.Repository(t, name).RepoName)
 			parsed, err := url.Parse(address)
 			require.NoError(t, err)
 			require.Equal(t, "/"+name+".git", parsed.Path)

@@ -11,6 +11,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers/forgetest"
+	"github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -27,19 +28,20 @@ func TestOrganisation_deletion(t *testing.T) {
 	b.awaitHook(t, "active")
 	b.Create(t, "in/trash")
 	folders := []string{repo.PathIn(b.Dir, b.Repo(t, mirror).ID), repo.PathIn(b.Dir, b.Repo(t, "in/trash").ID)}
-	require.Equal(t, http.StatusOK, b.API(t, http.MethodDelete, "in/trash", "", nil).Status)
+	_, err := b.REST(t, "in/trash").DeleteRepository(t.Context(), "in/trash", nil)
+	require.NoError(t, err)
 	org := b.Token(t, "org")
-	_, err := b.store.SharedCredentials(t.Context(), servertest.Org)
+	_, err = b.store.SharedCredentials(t.Context(), servertest.Org)
 	require.NoError(t, err)
 	require.NoError(t, b.store.CreateOrg(t.Context(), core.Org{Name: "other", CreatedAt: time.Now()}))
 
-	path := "/api/organisation"
-	require.Equal(t, http.StatusForbidden, b.Call(t, http.MethodDelete, path, b.Token(t, mirror), map[string]any{"name": servertest.Org}).Status)
-	wrong := b.Call(t, http.MethodDelete, path, org, map[string]any{"name": "other"})
-	require.Equal(t, http.StatusBadRequest, wrong.Status, wrong.Raw)
-	begun := b.Call(t, http.MethodDelete, path, org, map[string]any{"name": servertest.Org})
-	require.Equal(t, http.StatusAccepted, begun.Status, begun.Raw)
-	require.EqualValues(t, 1, begun.At("repositories"))
+	_, err = b.REST(t, mirror).DeleteOrganisation(t.Context(), client.DeleteOrganisationRequest{Name: new(servertest.Org)})
+	servertest.RequireRefused(t, http.StatusForbidden, err)
+	_, err = b.REST(t, "org").DeleteOrganisation(t.Context(), client.DeleteOrganisationRequest{Name: new("other")})
+	servertest.RequireRefused(t, http.StatusBadRequest, err)
+	begun, err := b.REST(t, "org").DeleteOrganisation(t.Context(), client.DeleteOrganisationRequest{Name: new(servertest.Org)})
+	require.NoError(t, err)
+	require.Equal(t, 1, begun.Repositories)
 
 	require.Eventually(t, func() bool {
 		_, err := b.store.Org(t.Context(), servertest.Org)
@@ -68,8 +70,8 @@ func TestOrganisation_deletionAfterACrash(t *testing.T) {
 		p.Create(t, name)
 	}
 	p.Arm(t, "org-repository-deleted")
-	begun := p.Call(t, http.MethodDelete, "/api/organisation", p.Token(t, "org"), map[string]any{"name": servertest.Org})
-	require.Equal(t, http.StatusAccepted, begun.Status, begun.Raw)
+	_, err := p.REST(t, "org").DeleteOrganisation(t.Context(), client.DeleteOrganisationRequest{Name: new(servertest.Org)})
+	require.NoError(t, err)
 	p.AwaitHits(t, 1)
 	p.Kill()
 	store := servertest.Store(t, o.Dir)

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"compress/zlib"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -79,8 +80,8 @@ func (b *bench) ways(t *testing.T, commit, blob string) map[string]bool {
 		require.Contains(t, []int{http.StatusOK, http.StatusNotFound}, a.Status, "%s: %s", path, a.Raw)
 		got["GET "+path] = a.Status == http.StatusOK
 	}
-	a := b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{commit}, "timeout": "1s"})
-	got["ensure"] = a.Status == http.StatusOK
+	_, err := b.REST(t, mirror).Ensure(t.Context(), mirror, client.EnsureRequest{Ids: &[]string{commit}, Timeout: new("1s")})
+	got["ensure"] = err == nil
 	return got
 }
 
@@ -135,13 +136,14 @@ func TestPurge_forgetsASecret(t *testing.T) {
 		require.Equal(t, tt.want, b.API(t, http.MethodPost, mirror, "/purge", tt.body).Status, name)
 	}
 	reader := b.TokenWith(t, access.Claims{Repo: mirror, Scopes: []access.Scope{access.GitWrite}})
-	require.Equal(t, http.StatusForbidden, b.Call(t, http.MethodPost, "/api/repos/"+strings.ReplaceAll(mirror, "/", "%2F")+"/purge", reader, map[string]any{"id": row}).Status)
+	require.Equal(t, http.StatusForbidden, b.Call(t, http.MethodPost, "/api/repos/"+strings.ReplaceAll(mirror, "/", "%2F")+"/purge", reader, client.PurgeRequest{ID: &row}).Status)
 
-	a := b.API(t, http.MethodPost, mirror, "/purge", map[string]any{"id": row})
-	require.Equal(t, http.StatusOK, a.Status, a.Raw)
-	require.Equal(t, []any{row}, a.At("rewrites"))
-	require.Equal(t, []any{}, a.At("still_reached"))
-	require.Positive(t, a.At("objects"))
+	api := b.REST(t, mirror)
+	purged, err := api.PurgeRewrites(t.Context(), mirror, client.PurgeRequest{ID: &row})
+	require.NoError(t, err)
+	require.Equal(t, []string{row}, purged.Rewrites)
+	require.Equal(t, []string{}, purged.StillReached)
+	require.Positive(t, purged.Objects)
 	after := b.ways(t, commit, blob)
 	require.Equal(t, each(after, false), after)
 	for what, dir := range map[string]string{"folder": folder, "quarantine": aside} {
@@ -155,8 +157,9 @@ func TestPurge_forgetsASecret(t *testing.T) {
 	}
 	require.Empty(t, b.Fsck(t, mirror))
 	require.Equal(t, "dismissed", b.rewrites(t, client.ListRewritesParams{})[0].State)
-	entries := b.API(t, http.MethodGet, mirror, "/audit?action=rewrite.purge", nil).At("entries").([]any)
-	require.Equal(t, "ok", entries[0].(map[string]any)["outcome"])
+	audit, err := api.ListRepositoryAudit(t.Context(), mirror, &client.ListRepositoryAuditParams{Action: new("rewrite.purge")})
+	require.NoError(t, err)
+	require.EqualValues(t, "ok", audit.Entries[0].Outcome)
 
 	// Another commit of the host that leads to it does not bring it back, one that does
 	// not is still welcome.
@@ -172,14 +175,15 @@ func TestPurge_forgetsASecret(t *testing.T) {
 	other := run(dir, "commit-tree", "-m", "same files", tree)
 	free := run(dir, "commit-tree", "-m", "others", "main^{tree}")
 	// Neither is waited for: a test does not last five minutes.
-	a = b.API(t, http.MethodPost, mirror, "/ensure", map[string]any{"ids": []string{other, free, commit}, "timeout": "5m"})
-	require.Equal(t, http.StatusGatewayTimeout, a.Status)
-	require.Contains(t, a.Raw, "forgotten on purpose")
-	ensured := a.At("ensured.ids").([]any)
-	require.Equal(t, false, ensured[0].(map[string]any)["here"], a.Raw)
-	require.Contains(t, ensured[0].(map[string]any)["reason"], "forgotten")
-	require.Equal(t, true, ensured[1].(map[string]any)["here"], a.Raw)
-	require.Equal(t, false, ensured[2].(map[string]any)["here"], a.Raw)
+	_, err = api.Ensure(t.Context(), mirror, client.EnsureRequest{Ids: &[]string{other, free, commit}, Timeout: new("5m")})
+	late := servertest.RequireRefused(t, http.StatusGatewayTimeout, err)
+	require.Contains(t, late.Message, "forgotten on purpose")
+	var answer struct{ Ensured client.Ensured }
+	require.NoError(t, json.Unmarshal(late.Body, &answer))
+	ensured := answer.Ensured.Ids
+	require.Len(t, ensured, 3)
+	require.Equal(t, [3]bool{false, true, false}, [3]bool{ensured[0].Here, ensured[1].Here, ensured[2].Here})
+	require.Contains(t, ensured[0].Reason, "forgotten")
 	require.Empty(t, holds(t, folder, secret))
 
 	// What a ref at the host leads to is served again, and not kept when it goes.
@@ -219,9 +223,10 @@ func TestStrictWants(t *testing.T) {
 	b := newBench(t, forgetest.SeedOptions{Commits: 3})
 	commit, blob := b.leak(t)
 	strict := func(on bool) {
-		a := b.API(t, http.MethodPatch, mirror, "/settings", map[string]any{"strict_wants": on})
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
-		require.Equal(t, on, a.At("settings.strict_wants"))
+		t.Helper()
+		a, err := b.REST(t, mirror).UpdateSettings(t.Context(), mirror, nil, client.SettingsRequest{StrictWants: &on})
+		require.NoError(t, err)
+		require.Equal(t, on, a.Settings.StrictWants)
 	}
 	strict(true)
 	hidden := b.ways(t, commit, blob)
@@ -297,8 +302,8 @@ func TestPurge_losesNoPush(t *testing.T) {
 			running = false // and once more, with all of it there
 		default:
 		}
-		a := s.API(t, http.MethodPost, "plain", "/purge", map[string]any{"all": true})
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
+		_, err := s.REST(t, "plain").PurgeRewrites(t.Context(), "plain", client.PurgeRequest{All: new(true)})
+		require.NoError(t, err)
 	}
 	t.Logf("%d purges beside %d pushes", purges, writers*pushes)
 	refs := s.Refs(t, "plain")

@@ -289,26 +289,28 @@ func TestInvariant03_lostReplyIsAsked(t *testing.T) {
 // question at a time goes to the host until it is known.
 func TestInvariant03_unconfirmedIsNotReady(t *testing.T) {
 	t.Parallel()
-	b := startBench(t, forgetest.SeedOptions{Commits: 3}, servertest.Options{Stall: 3 * time.Second, SettlePeriod: 2 * time.Second})
+	// Without polls: one that meets the host away is a run that failed.
+	b := startBench(t, forgetest.SeedOptions{Commits: 3}, servertest.Options{
+		Stall: 3 * time.Second, SettlePeriod: 2 * time.Second, Hosts: []string{"  poll = \"off\"\n"},
+	})
 	client := b.clone(t)
 	head := client.Commit("lost")
 	b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindPush}, HalfReply: true, Times: 1, Before: func() {
 		b.forge.Inject(forgetest.Fault{Kinds: []forgetest.Kind{forgetest.KindDiscover, forgetest.KindListRefs}, Status: 503})
 	}})
+	runs := b.Repository(t, mirror).Sync.Runs
 	out, err := client.Try("push", "origin", "HEAD:main")
 	require.Error(t, err)
 	require.Contains(t, out, "outcome unknown")
-	got := b.Get(t, mirror)
-	require.Equal(t, "unconfirmed", got.At("sync.state"))
-	require.Equal(t, []any{"refs/heads/main"}, got.At("sync.unconfirmed"))
+	got := b.Repository(t, mirror)
+	require.EqualValues(t, "unconfirmed", got.Sync.State)
+	require.Equal(t, []string{"refs/heads/main"}, got.Sync.Unconfirmed)
 	out, err = client.Try("push", "origin", "HEAD:main")
 	require.Error(t, err)
 	require.Contains(t, out, "not known yet")
-	for _, run := range b.Runs(t, mirror) {
-		require.Contains(t, []string{"api", "poll"}, run.Trigger, "no run for it")
-	}
+	require.EqualValues(t, runs, b.Repository(t, mirror).Sync.Runs, "no run for it")
 	b.forge.ClearFaults()
-	require.Eventually(t, func() bool { return b.Get(t, mirror).At("sync.state") == "ready" }, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Repository(t, mirror).Sync.State == "ready" }, time.Minute, 20*time.Millisecond)
 	require.Equal(t, head, client.LsRemote("origin")["refs/heads/main"])
 	b.requireSame(t)
 	require.Len(t, b.events(t), 1)

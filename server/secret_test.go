@@ -84,7 +84,7 @@ func TestInvariant15_noSecretAnywhere(t *testing.T) {
 	forge.RevokeToken(secret)
 	b.pullAndWait(t)
 	answers = append(answers, b.Get(t, mirror).Raw)
-	id, _ := b.Get(t, mirror).At("credential.id").(string)
+	id := b.Repository(t, mirror).Credential.ID
 	const wrong = "wr0ng/p@ss:word%"
 	planted.plant("bob", wrong)
 	a := b.API(t, http.MethodPut, mirror, "/git-credentials/"+id, map[string]any{"username": "bob", "password": wrong})

@@ -66,9 +66,9 @@ func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 	out, err := b.Client(t, mirror).Try("clone", b.Remote(mirror), "copy")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "remote: this mirror was last confirmed by its upstream 60 min ago; the upstream cannot be reached")
-	a := b.Get(t, mirror)
-	require.Equal(t, "failing", a.At("sync.state"), a.Raw)
-	require.NotEmpty(t, a.At("sync.next_attempt_at"))
+	a := b.Repository(t, mirror)
+	require.EqualValues(t, "failing", a.Sync.State)
+	require.NotNil(t, a.Sync.NextAttemptAt)
 	require.Equal(t, before, b.Refs(t, mirror))
 
 	other := b.direct2(t)
@@ -81,7 +81,7 @@ func TestInvariant09_upstreamDownForAnHour(t *testing.T) {
 	}, time.Minute, 20*time.Millisecond)
 	require.Eventually(t, func() bool { return len(b.upstreamEvents(t)) == 2 }, time.Minute, 25*time.Millisecond)
 	require.Equal(t, []string{"unavailable", "recovered"}, b.upstreamEvents(t))
-	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
+	require.EqualValues(t, "ready", b.Repository(t, mirror).Sync.State)
 	b.requireSame(t)
 }
 

@@ -46,11 +46,9 @@ func TestInvariant07_convergesWithoutWebhooks(t *testing.T) {
 	b.forgePush(t, other, "HEAD:main", "HEAD:refs/heads/deep/er/new", ":feature-2", "HEAD:refs/tags/v1", ":refs/tags/v2")
 	b.pullAndWait(t)
 	b.requireSame(t)
-	a := b.Get(t, mirror)
-	require.Equal(t, "ready", a.At("sync.state"))
-	for field, want := range map[string]float64{"refs_created": 1, "refs_updated": 2, "refs_deleted": 2} {
-		require.Equal(t, want, a.At("sync.last_run."+field), field)
-	}
+	a := b.Repository(t, mirror).Sync
+	require.EqualValues(t, "ready", a.State)
+	require.Equal(t, [3]int{1, 2, 2}, [3]int{a.LastRun.RefsCreated, a.LastRun.RefsUpdated, a.LastRun.RefsDeleted})
 	require.Len(t, b.events(t), 5)
 	require.Empty(t, b.Fsck(t, mirror))
 
@@ -76,14 +74,14 @@ func TestInvariant09_readsWorkWithoutUpstream(t *testing.T) {
 	require.Equal(t, before["refs/heads/main"], b.clone(t).Head())
 	client.Git("fetch", "--quiet", "origin")
 	require.Equal(t, before["refs/heads/main"], client.LsRemote("origin")["refs/heads/main"])
-	require.Equal(t, "ready", b.Get(t, mirror).At("sync.state"))
+	require.EqualValues(t, "ready", b.Repository(t, mirror).Sync.State)
 
 	b.pullAndWait(t)
-	a := b.Get(t, mirror)
-	require.Equal(t, "failing", a.At("sync.state"))
-	require.Equal(t, "network", a.At("sync.last_error.class"), a.Raw)
-	require.NotEmpty(t, a.At("sync.next_attempt_at"))
-	require.NotEmpty(t, a.At("sync.last_success_at"), "how old the copy is")
+	a := b.Repository(t, mirror).Sync
+	require.EqualValues(t, "failing", a.State)
+	require.EqualValues(t, "network", a.LastError.Class)
+	require.NotNil(t, a.NextAttemptAt)
+	require.NotNil(t, a.LastSuccessAt, "how old the copy is")
 
 	// Reads still work while it says so; a push is refused, and moves nothing.
 	b.clone(t)
@@ -349,9 +347,9 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 		b.forge.RedirectRepo(origin, "http://"+l.Addr().String()+"/latest/meta-data")
 		before := b.Refs(t, mirror)
 		b.pullAndWait(t)
-		a := b.Get(t, mirror)
-		require.Equal(t, "failing", a.At("sync.state"))
-		require.Equal(t, "moved", a.At("sync.last_error.class"), a.Raw)
+		a := b.Repository(t, mirror).Sync
+		require.EqualValues(t, "failing", a.State)
+		require.EqualValues(t, "moved", a.LastError.Class)
 		out, err := client.Try("push", "origin", "HEAD:main")
 		require.Error(t, err, out)
 		require.Equal(t, before, b.Refs(t, mirror))
@@ -407,7 +405,7 @@ func TestInvariant19_nothingLeadsInside(t *testing.T) {
 		// Even where private addresses are allowed, metadata services are not.
 		dns.set("169.254.169.254")
 		b.pullAndWait(t)
-		require.Equal(t, "refused", b.Get(t, mirror).At("sync.last_error.class"))
+		require.EqualValues(t, "refused", b.Repository(t, mirror).Sync.LastError.Class)
 		require.Greater(t, dns.asked, 3, "every contact resolves anew")
 	})
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,23 +11,25 @@ import (
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
+	rest "github.com/headwater-git/headwater/server/client"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
-// issue has the server issue a token, and returns the answer.
-func issue(t *testing.T, s *servertest.Server, repo string, operations ...string) servertest.Answer {
+// issue has the server issue a token, whose answer nobody may keep.
+func issue(t *testing.T, s *servertest.Server, repo string, operations ...string) (token rest.IssuedToken) {
 	t.Helper()
-	a := s.Call(t, http.MethodPost, "/api/tokens", s.Token(t, "org"), map[string]any{"repo": repo, "operations": operations, "subject": "workspace"})
+	a := s.Call(t, http.MethodPost, "/api/tokens", s.Token(t, "org"), rest.IssueTokenRequest{Repo: &repo, Operations: operations, Subject: new("workspace")})
 	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
 	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
-	return a
+	require.NoError(t, json.Unmarshal([]byte(a.Raw), &token))
+	return token
 }
 
 // revoke revokes tokens with a token of the organisation.
-func revoke(t *testing.T, s *servertest.Server, what, value string) {
+func revoke(t *testing.T, s *servertest.Server, what rest.RevokeRequest) {
 	t.Helper()
-	a := s.Call(t, http.MethodPost, "/api/revocations", s.Token(t, "org"), map[string]any{what: value})
-	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	_, err := s.REST(t, "org").RevokeTokens(t.Context(), what)
+	require.NoError(t, err)
 }
 
 // TestTokens_openWhatTheyName uses issued tokens on every surface: the API, the Git
@@ -39,14 +42,13 @@ func TestTokens_openWhatTheyName(t *testing.T) {
 	client.Git("init", "--quiet", ".")
 	client.Commit("first")
 	client.Git("push", "--quiet", s.Remote("team/app"), "HEAD:main")
-	text := func(a servertest.Answer) string { return a.At("token").(string) }
 	status := func(method, path, token string) int {
 		t.Helper()
 		return s.Call(t, method, path, token, nil).Status
 	}
 
-	fetch, push := text(issue(t, s, "team/app", access.GitFetch)), text(issue(t, s, "team/app", access.GitPush, access.GitFetch))
-	only := text(issue(t, s, "team/app", "createCommit", "getRepository")) // git:write, but no remote
+	fetch, push := issue(t, s, "team/app", access.GitFetch).Token, issue(t, s, "team/app", access.GitPush, access.GitFetch).Token
+	only := issue(t, s, "team/app", "createCommit", "getRepository").Token // git:write, but no remote
 	_, err := s.ClientWith(t, fetch).Try("ls-remote", s.Remote("team/app"))
 	require.NoError(t, err)
 	out, err := s.ClientWith(t, only).Try("ls-remote", s.Remote("team/app"))
@@ -76,15 +78,17 @@ func TestTokens_openWhatTheyName(t *testing.T) {
 	}
 
 	// A copy gives the content away whole, as a clone does.
-	copyOf := func(source string) int {
-		return s.Call(t, http.MethodPost, "/api/repos", s.Token(t, "copy"), map[string]any{
-			"base_repo": map[string]any{"operation": "fork", "name": "team/app", "auth": map[string]any{"token": source}}}).Status
+	copyOf := func(source string) error {
+		_, err := s.REST(t, "copy").CreateRepository(t.Context(), nil, rest.CreateRepositoryRequest{
+			BaseRepo: &rest.BaseRepoRequest{Operation: new(rest.BaseRepoRequestOperationFork), Name: "team/app", Auth: &rest.BaseRepoAuth{Token: &source}}})
+		return err
 	}
-	require.Equal(t, http.StatusForbidden, copyOf(only))
-	require.Equal(t, http.StatusCreated, copyOf(fetch))
+	servertest.RequireRefused(t, http.StatusForbidden, copyOf(only))
+	require.NoError(t, copyOf(fetch))
 
 	// Another repository of the name is not meant.
-	require.Equal(t, http.StatusOK, s.API(t, http.MethodDelete, "team/app", "", nil).Status)
+	_, err = s.REST(t, "team/app").DeleteRepository(t.Context(), "team/app", nil)
+	require.NoError(t, err)
 	s.Create(t, "team/app")
 	require.Equal(t, http.StatusForbidden, status(http.MethodGet, "/api/repos/team%2Fapp", only))
 	out, err = s.ClientWith(t, fetch).Try("ls-remote", s.Remote("team/app"))
@@ -92,11 +96,12 @@ func TestTokens_openWhatTheyName(t *testing.T) {
 	require.Contains(t, out, "403")
 
 	// The audit has the hash of the token that pushed, which revokes it.
-	audit := s.Call(t, http.MethodGet, "/api/audit?action=push", s.Token(t, "org"), nil)
-	entry := audit.At("entries").([]any)[0].(map[string]any)["actor"].(map[string]any)
-	require.Equal(t, access.Hash(push), entry["token_hash"])
-	require.Equal(t, "workspace", entry["subject"])
-	require.True(t, strings.HasPrefix(entry["jti"].(string), "tok_"))
+	audit, err := s.REST(t, "org").ListAudit(t.Context(), &rest.ListAuditParams{Action: new("push")})
+	require.NoError(t, err)
+	actor := audit.Entries[0].Actor
+	require.Equal(t, access.Hash(push), actor.TokenHash)
+	require.Equal(t, "workspace", actor.Subject)
+	require.True(t, strings.HasPrefix(actor.Jti, "tok_"))
 }
 
 // TestTokens_revoked revokes in every way, by this process and by another one, and starts
@@ -114,51 +119,52 @@ func TestTokens_revoked(t *testing.T) {
 		require.Equal(t, a.Status == http.StatusOK, err == nil, "git and the API agree")
 		return err == nil
 	}
-	text := func(a servertest.Answer) string { return a.At("token").(string) }
 
 	// By its id; the stream that it has open ends.
 	first := issue(t, s, "app", "getRepository", access.GitFetch, "listEvents")
-	require.True(t, good(s, text(first)))
+	require.True(t, good(s, first.Token))
 	stream := openFeed(t, s, "", "", access.Claims{Repo: "app", Subject: "reader", Scopes: access.Scopes()})
-	revoke(t, s, "jti", first.At("jti").(string))
-	require.False(t, good(s, text(first)))
-	revoke(t, s, "subject", "reader")
+	revoke(t, s, rest.RevokeRequest{Jti: &first.Jti})
+	require.False(t, good(s, first.Token))
+	revoke(t, s, rest.RevokeRequest{Subject: new("reader")})
 	stream.ended(t)
 
 	// One without jti, by its hash.
 	own := s.TokenWith(t, access.Claims{Repo: "app", Subject: "ci", Scopes: access.Scopes()})
 	require.True(t, good(s, own))
-	revoke(t, s, "token_hash", access.Hash(own))
+	revoke(t, s, rest.RevokeRequest{TokenHash: new(access.Hash(own))})
 	require.False(t, good(s, own))
 
 	// By another process, which writes into the database.
 	second := issue(t, s, "app", "getRepository", access.GitFetch)
-	require.True(t, good(s, text(second)))
+	require.True(t, good(s, second.Token))
 	_, err := servertest.Store(t, dir).AddRevocation(t.Context(), core.Revocation{
-		ID: core.NewID("rev", time.Now()), Org: servertest.Org, Kind: core.RevokedToken, Value: second.At("jti").(string), CreatedAt: time.Now(),
+		ID: core.NewID("rev", time.Now()), Org: servertest.Org, Kind: core.RevokedToken, Value: second.Jti, CreatedAt: time.Now(),
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return s.Call(t, http.MethodGet, "/api/repos/app", text(second), nil).Status == http.StatusUnauthorized
+		return s.Call(t, http.MethodGet, "/api/repos/app", second.Token, nil).Status == http.StatusUnauthorized
 	}, time.Minute, 50*time.Millisecond)
-	require.False(t, good(s, text(second)))
+	require.False(t, good(s, second.Token))
 
 	// Rotated keys verify, revoked ones do not.
 	third := issue(t, s, "app", "getRepository", access.GitFetch)
-	require.Equal(t, http.StatusCreated, s.Call(t, http.MethodPost, "/api/keys/rotate", s.Token(t, "org"), nil).Status)
+	_, err = s.REST(t, "org").RotateIssuerKey(t.Context())
+	require.NoError(t, err)
 	fourth := issue(t, s, "app", "getRepository", access.GitFetch)
-	require.NotEqual(t, third.At("kid"), fourth.At("kid"))
-	require.True(t, good(s, text(third)))
-	revoke(t, s, "key", third.At("kid").(string))
-	require.False(t, good(s, text(third)))
-	require.True(t, good(s, text(fourth)))
+	require.NotEqual(t, third.Kid, fourth.Kid)
+	require.True(t, good(s, third.Token))
+	revoke(t, s, rest.RevokeRequest{Key: &third.Kid})
+	require.False(t, good(s, third.Token))
+	require.True(t, good(s, fourth.Token))
 
 	s.Stop(t)
 	s = servertest.Start(t, servertest.Options{Dir: dir})
-	for _, token := range []string{text(first), text(second), text(third), own} {
+	for _, token := range []string{first.Token, second.Token, third.Token, own} {
 		require.False(t, good(s, token), "after a restart")
 	}
-	require.True(t, good(s, text(fourth)))
-	listed := s.Call(t, http.MethodGet, "/api/audit?action=token.revoke", s.Token(t, "org"), nil)
-	require.Len(t, listed.At("entries"), 4, "every revocation but the one that went past the API")
+	require.True(t, good(s, fourth.Token))
+	listed, err := s.REST(t, "org").ListAudit(t.Context(), &rest.ListAuditParams{Action: new("token.revoke")})
+	require.NoError(t, err)
+	require.Len(t, listed.Entries, 4, "every revocation but the one that went past the API")
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 type credentialForm struct {
 	Repo    core.Repository
 	View    client.Repository
-	Shared  []client.Shared // those for the host of the upstream
+	Shared  []client.Shared // those that may be sent to the upstream
 	Refusal string          // why these are not known
 	Wrong   string
 }
@@ -37,12 +38,17 @@ func (c *Console) showCredential(w http.ResponseWriter, r *http.Request, s *sess
 		list, err := c.api.ListSharedCredentials(as(r.Context(), s.identity(repo.Org)))
 		v.Refusal = refusal(err)
 		for _, shared := range list.Credentials {
-			if strings.EqualFold(shared.UpstreamHost, repo.Upstream.Host) {
+			if covers(shared, repo) {
 				v.Shared = append(v.Shared, shared)
 			}
 		}
 	}
 	return c.show(w, r, s, status, "credential", page{Title: "The credential of " + repo.Name, Nav: "repositories", Body: v})
+}
+
+// covers reports whether a shared credential is for the upstream of a repository.
+func covers(shared client.Shared, repo core.Repository) bool {
+	return repo.Upstream != nil && core.SharedCredential{Host: shared.UpstreamHost, Owner: shared.Owner}.Covers(*repo.Upstream)
 }
 
 // storeCredential stores a credential for the upstream, or replaces the one that is
@@ -61,14 +67,12 @@ func (c *Console) storeCredential(w http.ResponseWriter, r *http.Request, s *ses
 	if err != nil {
 		return err
 	}
-	if view.Credential != nil && view.Credential.Shared != "" {
-		if err := c.unassign(r, s, repo, view.Credential.Shared); err != nil {
-			return c.showCredential(w, r, s, repo, c.statusOf(err), refusal(err))
+	if own := view.Credential; own == nil || own.Shared != "" {
+		shared := ""
+		if own != nil {
+			shared = own.Shared
 		}
-		view.Credential = nil
-	}
-	if view.Credential == nil {
-		_, err = c.api.CreateCredential(ctx, repo.ID, client.CreateCredentialRequest{Username: &username, Password: password})
+		err = c.createCredential(r, s, repo, shared, client.CreateCredentialRequest{Username: &username, Password: password})
 	} else {
 		body := client.UpdateCredentialRequest{Password: password}
 		if username != "" {
@@ -80,6 +84,21 @@ func (c *Console) storeCredential(w http.ResponseWriter, r *http.Request, s *ses
 		return c.showCredential(w, r, s, repo, c.statusOf(err), refusal(err))
 	}
 	return c.tryCredential(w, r, s, repo)
+}
+
+// createCredential stores a credential in the place of the shared one, "" if there is
+// none. If it is not taken, the shared one goes on.
+func (c *Console) createCredential(r *http.Request, s *session, repo core.Repository, shared string, body client.CreateCredentialRequest) error {
+	if shared != "" {
+		if err := c.unassign(r, s, repo, shared); err != nil {
+			return err
+		}
+	}
+	_, err := c.api.CreateCredential(as(r.Context(), s.of(repo)), repo.ID, body)
+	if err != nil && shared != "" {
+		return errors.Join(err, c.assign(r, s, repo, shared, false))
+	}
+	return err
 }
 
 // tryCredential asks for a sync with a new credential. Where none is asked for, as of a
@@ -123,9 +142,13 @@ func (c *Console) assign(r *http.Request, s *session, repo core.Repository, name
 		return err
 	}
 	if own := view.Credential; drop && own != nil && own.Shared == "" {
-		// Whether there is such a shared one, before what is there goes.
-		if _, err := c.api.GetSharedCredential(as(r.Context(), s.identity(repo.Org)), name); err != nil {
+		// Whether there is such a shared one for this upstream, before what is there goes.
+		shared, err := c.api.GetSharedCredential(as(r.Context(), s.identity(repo.Org)), name)
+		if err != nil {
 			return err
+		}
+		if !covers(shared, repo) {
+			return core.Errorf(core.KindInvalid, "the shared credential %q is for repositories of %s/%s, and this one is none; its own credential stays", name, shared.UpstreamHost, shared.Owner)
 		}
 		if err := c.api.DeleteCredential(ctx, repo.ID, own.ID); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -144,7 +145,21 @@ func TestConsole_credentials(t *testing.T) {
 	require.Contains(t, w.get("/console/credentials").Body, "1 repository")
 	require.Equal(t, one+"?done=tried", w.post(one+"/credential", same, url.Values{"password": {token}, "username": {"river"}}).Path, "its own again")
 	require.Contains(t, w.get(one+"/credential").Body, "It has a credential of its own")
+	// What is not taken, or is for others, leaves what is there.
+	b.forge.CreateRepo("others/thing", true) // a credential is tried before it is stored
+	others := maps.Clone(shared)
+	others.Set("name", "others")
+	others.Set("owner", "others")
+	require.Equal(t, http.StatusOK, w.post("/console/credentials", same, others).Status)
+	require.NotContains(t, w.get(one+"/credential").Body, `<option value="others">`)
+	p = w.post(one+"/credential/share", same, url.Values{"shared": {"others"}, "delete": {"yes"}})
+	require.Equal(t, http.StatusBadRequest, p.Status)
+	require.Contains(t, w.get(one+"/credential").Body, "It has a credential of its own")
 	require.Equal(t, one+"?done=tried", w.post(one+"/credential/share", same, url.Values{"shared": {"acme"}, "delete": {"yes"}}).Path)
+	p = w.post(one+"/credential", same, url.Values{"password": {token}, "username": {"ri:ver"}})
+	require.Equal(t, http.StatusBadRequest, p.Status)
+	require.Contains(t, p.Body, "must not hold")
+	require.Contains(t, w.get(one+"/credential").Body, "the shared credential <b>acme</b>")
 	about := url.Values{"org": {servertest.Org}, "shared": {"acme"}, "password": {token}}
 	require.Contains(t, w.post("/console/credentials/check", same, about).Body, "The host was asked")
 	require.Contains(t, w.post("/console/credentials/rotate", same, about).Body, "The host took the new secret")

@@ -159,10 +159,21 @@ func (c *Console) cookie(r *http.Request, value string, age int) *http.Cookie {
 	}
 }
 
-// record adds to the audit who signed in or out. The owner is everybody's business.
+// record adds to the audit who signed in or out.
 func (c *Console) record(r *http.Request, s core.ConsoleSession, action string) error {
-	orgs := []string{s.Org}
-	if s.Role == core.ConsoleOwner {
+	return c.noteWhere(r, s, s, core.AuditEntry{Action: action, Target: string(s.Role), Outcome: core.OutcomeOK})
+}
+
+// recordEnd adds to the audit who ended whose session.
+func (c *Console) recordEnd(r *http.Request, by, ended core.ConsoleSession) error {
+	return c.noteWhere(r, ended, by, core.AuditEntry{Action: "console.end_session", Target: ended.Subject, Outcome: core.OutcomeOK})
+}
+
+// noteWhere adds an entry to the audit of each organisation that a session sees; the owner
+// is everybody's business.
+func (c *Console) noteWhere(r *http.Request, seen, by core.ConsoleSession, e core.AuditEntry) error {
+	orgs := []string{seen.Org}
+	if seen.Role == core.ConsoleOwner {
 		all, err := c.Store.Orgs(r.Context())
 		if err != nil {
 			return err
@@ -173,7 +184,7 @@ func (c *Console) record(r *http.Request, s core.ConsoleSession, action string) 
 		}
 	}
 	for _, org := range orgs {
-		if err := c.entry(r, org, s, action); err != nil {
+		if err := c.note(r, org, by, e); err != nil {
 			return err
 		}
 	}
@@ -184,10 +195,6 @@ func (c *Console) record(r *http.Request, s core.ConsoleSession, action string) 
 func (c *Console) refused(r *http.Request, s *session) error {
 	_, what, _ := strings.Cut(r.Pattern, Prefix)
 	return c.note(r, s.Org, s.ConsoleSession, core.AuditEntry{Action: "console.refuse", Target: what, Outcome: core.OutcomeRefused, Message: "viewers change nothing"})
-}
-
-func (c *Console) entry(r *http.Request, org string, s core.ConsoleSession, action string) error {
-	return c.note(r, org, s, core.AuditEntry{Action: action, Target: string(s.Role), Outcome: core.OutcomeOK})
 }
 
 // note adds to the audit of an organisation what somebody did who is signed in.

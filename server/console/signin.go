@@ -113,7 +113,7 @@ func (c *Console) endSession(w http.ResponseWriter, r *http.Request, s *session)
 			if err := c.Store.DeleteConsoleSession(r.Context(), other.ID); err != nil {
 				return err
 			}
-			if err := c.record(r, s.ConsoleSession, "console.end_session"); err != nil {
+			if err := c.recordEnd(r, s.ConsoleSession, other); err != nil {
 				return err
 			}
 		}

@@ -114,7 +114,7 @@ func (c Caller) PullAndWait(t testing.TB, repo string) {
 	wanted := c.Pull(t, repo)
 	require.Eventually(t, func() bool {
 		return c.Repository(t, repo).Sync.Tried >= wanted
-	}, time.Minute, 25*time.Millisecond)
+	}, 3*time.Minute, 25*time.Millisecond)
 }
 
 // Repository returns the answer of the API about a repository.
