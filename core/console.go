@@ -74,6 +74,7 @@ type RepositoryHealth struct {
 	Unconfirmed   bool        // the upstream did not answer for a push
 	Damage        DamageState // "": none
 	LastError     string      // of the last run, if it failed
+	WebhookError  string      // why the webhook from its host is not registered; "": it is, or nobody registers it
 	ChangedAt     time.Time   // the upstream was last seen to have changed
 	NextAttemptAt time.Time
 }
@@ -114,11 +115,12 @@ const (
 	NeedCredential RepositoryNeed = "credential" // one that the host takes
 	NeedUpstream   RepositoryNeed = "upstream"   // what was followed is not there any more
 	NeedDecision   RepositoryNeed = "decision"   // about what the upstream rewrote, deleted or lost
+	NeedWebhook    RepositoryNeed = "webhook"    // that the host takes: until then its changes are found by polling alone
 )
 
 // RepositoryNeeds returns all of them but NeedNothing.
 func RepositoryNeeds() []RepositoryNeed {
-	return []RepositoryNeed{NeedOperator, NeedCredential, NeedUpstream, NeedDecision}
+	return []RepositoryNeed{NeedOperator, NeedCredential, NeedUpstream, NeedDecision, NeedWebhook}
 }
 
 // Need returns what the repository waits for. One that a person has paused needs nothing.
@@ -138,6 +140,8 @@ func (h RepositoryHealth) Need() RepositoryNeed {
 		return NeedUpstream
 	case h.Braked, h.HeldRefs > 0, failing && h.Class == ClassDiverged:
 		return NeedDecision
+	case h.WebhookError != "" && !failing: // a host that is away takes none, either
+		return NeedWebhook
 	}
 	return NeedNothing
 }

@@ -12,7 +12,7 @@ func Classes() []ErrorClass {
 
 // ourWords begin the sentences of this server, which say by themselves who failed.
 var ourWords = []string{
-	"the host", "the upstream", "upstream", "this server", "the server", "the repository's", "the GitHub App", "the installation", "internal error",
+	"the host", "the upstream", "upstream", "this server", "the server", "the repository's", "the GitHub App", "the installation", "internal error", "held back",
 }
 
 // Describe returns a sentence for a person about a failure of the class: whose words

@@ -113,7 +113,7 @@ func PollInterval(poll string) (time.Duration, error) {
 	case "", PollOff, PollAuto:
 		return 0, nil
 	}
-	d, err := time.ParseDuration(poll)
+	d, err := ParseDuration(poll)
 	if err != nil || d < MinPoll || d > maxPoll {
 		return 0, Errorf(KindInvalid, `poll must be "off", "auto", or a duration from %s to %s, like "30s"`, MinPoll, maxPoll)
 	}

@@ -11,7 +11,7 @@ const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Range, Traceparent"
 	// corsExposed are the headers of answers that it may read.
-	corsExposed = "Content-Range, ETag, Idempotent-Replayed, Link, Retry-After, X-Blob-Sha, X-Last-Commit-Sha, X-Request-Id"
+	corsExposed = "Content-Range, ETag, Idempotent-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, X-Blob-Sha, X-Commit-Sha, X-Last-Commit-Sha, X-Request-Id"
 )
 
 // cors lets web pages of the origins call the API. Credentials of a browser, such as

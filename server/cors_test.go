@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,7 +41,9 @@ func TestCORS(t *testing.T) {
 	resp = ask(http.MethodGet, "/api/openapi.json", allowed, false)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, allowed, resp.Header.Get("Access-Control-Allow-Origin"))
-	require.Contains(t, resp.Header.Get("Access-Control-Expose-Headers"), "ETag")
+	for _, name := range []string{"ETag", "RateLimit", "RateLimit-Policy", "Retry-After"} {
+		require.Contains(t, strings.Split(resp.Header.Get("Access-Control-Expose-Headers"), ", "), name)
+	}
 	require.Contains(t, resp.Header.Values("Vary"), "Origin")
 	for _, origin := range []string{"", "https://evil.example.org", "http://app.example.org", "null"} {
 		resp = ask(http.MethodGet, "/api/openapi.json", origin, false)

@@ -50,6 +50,10 @@ func TestOrganisation_deletion(t *testing.T) {
 	for _, folder := range folders {
 		require.NoDirExists(t, folder)
 	}
+	require.Eventually(t, func() bool {
+		left, err := filepath.Glob(filepath.Join(b.Dir, "tmp", "delete-*"))
+		return err == nil && len(left) == 0
+	}, time.Minute, 20*time.Millisecond, "what was in them stays")
 	require.Eventually(t, func() bool { return len(forge.Webhooks(origin)) == 0 }, time.Minute, 25*time.Millisecond, "the webhook at the host stays")
 	require.Eventually(t, func() bool {
 		return b.Call(t, http.MethodGet, "/api/repos", org, nil).Status == http.StatusUnauthorized

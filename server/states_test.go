@@ -242,13 +242,25 @@ func TestUpstream_madePrivateAndPublicAgain(t *testing.T) {
 	d := hostCase{kind: forgetest.HostGitHubPublic, provider: "github-public", wire: "github", public: true, path: origin}
 	b := d.start(t, servertest.Options{})
 	d.follow(t, b)
+	// Nobody needs a token as long as GitHub asks for none.
+	withoutToken := func() int {
+		t.Helper()
+		status, _ := stranger(t, http.MethodGet, b.Remote(mirror)+listRefs, "")
+		return status
+	}
+	require.Equal(t, http.StatusUnauthorized, withoutToken(), "before somebody has wanted it")
+	b.SetSettings(t, mirror, client.SettingsRequest{PublicRead: new(true)})
+	require.Equal(t, http.StatusOK, withoutToken())
 	require.NoError(t, b.forge.SetPrivate(origin, true))
 	b.pullAndWait(t)
 	b.awaitUpstream(t, "private")
 	require.Equal(t, http.StatusOK, b.asking(t, "").Status)
+	require.Equal(t, http.StatusUnauthorized, withoutToken())
 	require.NoError(t, b.forge.SetPrivate(origin, false))
 	b.pullAndWait(t)
 	b.awaitUpstream(t, "active")
 	require.Equal(t, []string{"unavailable private", "recovered private"}, b.upstreamEvents(t))
+	require.Equal(t, http.StatusOK, withoutToken())
+	b.ClientWith(t, "").Git("clone", "--quiet", b.Remote(mirror), "read")
 	b.requireSame(t)
 }

@@ -177,8 +177,10 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 			r.id IN (SELECT repo_id FROM sync_runs WHERE finished_at = 0),
 			COALESCE((SELECT d.state FROM damages d WHERE d.repo_id = r.id AND d.ended_at = 0 ORDER BY d.id DESC LIMIT 1), ''),
 			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state = 'held'),
-			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state <> 'held')
+			(SELECT count(*) FROM rewrites w WHERE w.repo_id = r.id AND w.state IN ('held', 'frozen', 'dismissed') AND w.state <> 'held'),
+			CASE WHEN i.state = 'failing' THEN i.message ELSE '' END
 		FROM repositories r LEFT JOIN upstreams u ON u.repo_id = r.id LEFT JOIN sync_states s ON s.repo_id = r.id
+			LEFT JOIN inbound_webhooks i ON i.repo_id = r.id
 		WHERE ($1 = '' OR r.org = $1) AND r.deleted_at = 0
 		ORDER BY r.name, r.org`, org)
 	if err != nil {
@@ -191,7 +193,7 @@ func (q *queries) Health(ctx context.Context, org string, f func(core.Repository
 			&h.Provider, &h.Instance, &h.Host, &h.Owner, &h.Path,
 			&h.Upstream, &h.Paused, &h.Ready, &h.Failures, &h.Class, &h.LastError,
 			timeColumn{&h.ObservedAt}, timeColumn{&h.ChangedAt}, timeColumn{&h.NextAttemptAt}, &h.Requested, &h.Braked,
-			&h.Running, &h.Damage, &h.HeldRefs, &h.KeptRefs); err != nil {
+			&h.Running, &h.Damage, &h.HeldRefs, &h.KeptRefs, &h.WebhookError); err != nil {
 			return action.fail(err)
 		}
 		if err := f(h); err != nil {

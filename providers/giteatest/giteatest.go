@@ -213,11 +213,14 @@ func (s *Server) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs one of Gitea's commands and returns what it says.
+// run runs one of Gitea's commands and returns what it prints; its log goes elsewhere.
 func (s *Server) run(ctx context.Context, args ...string) (string, error) {
-	said, err := s.command(ctx, args...).CombinedOutput()
+	cmd := s.command(ctx, args...)
+	var log strings.Builder
+	cmd.Stderr = &log
+	said, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("gitea %s: %w: %s", args[0], err, said)
+		return "", fmt.Errorf("gitea %s: %w: %s%s", args[0], err, said, log.String())
 	}
 	return string(said), nil
 }

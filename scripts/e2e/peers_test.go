@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,8 @@ import (
 //	gitea create REPO [private]      of the account $GITEA_USER, empty; REPO has no owner
 //	gitea seed REPO [REFS]           pushes some commits; makes that many branches
 //	gitea secret NAME                mints a token and keeps it as a secret
+//	gitea robot NAME                 makes an account, and keeps a token of its own as a secret
+//	gitea revoke NAME                ends that token
 //	gitea api METHOD PATH [BODY]     calls Gitea's API; stdout is the answer
 //	gitea until PATH ANSWER          calls it until that is the answer; with -match
 //	                                 before PATH, until the answer holds it
@@ -45,7 +48,7 @@ func TestPeers_belowAPath(t *testing.T) {
 // block.
 func runPeers(t *testing.T, server *giteatest.Server, folder, lines string) {
 	s := newSuite(t)
-	g := gitea{server}
+	g := gitea{server, &sync.Map{}}
 	s.vault.add("Gitea's token", g.Token, giteatest.User)
 	t.Run("scripts", func(t *testing.T) {
 		p := s.params(filepath.Join("testdata", folder), map[string]commandFunc{"gitea": g.command})
@@ -73,7 +76,10 @@ func runPeers(t *testing.T, server *giteatest.Server, folder, lines string) {
 }
 
 // gitea is a running Gitea, as scripts use it.
-type gitea struct{ *giteatest.Server }
+type gitea struct {
+	*giteatest.Server
+	robots *sync.Map // of *giteatest.Robot by name; scripts run side by side
+}
 
 // freePort returns a port that was free a moment ago.
 func freePort(t *testing.T) string {
@@ -100,9 +106,22 @@ func (g gitea) command(w *world, ts *testscript.TestScript, neg bool, args []str
 		g.seed(w, ts, args)
 	case "secret":
 		// A token of its own, so that it can be revoked.
-		token, err := g.Mint(context.Background(), ts.Name()+"-"+args[0], "write:repository")
+		token, err := g.Mint(context.Background(), ts.Name()+"-"+args[0], "write:repository,read:user")
 		ts.Check(err)
 		w.keep(ts, args[0], token, giteatest.User)
+	case "robot":
+		robot, err := g.NewRobot(context.Background(), args[0])
+		ts.Check(err)
+		g.robots.Store(args[0], robot)
+		token, err := robot.Mint(context.Background(), "mirrors")
+		ts.Check(err)
+		w.keep(ts, args[0], token, args[0])
+	case "revoke":
+		robot, ok := g.robots.Load(args[0])
+		if !ok {
+			ts.Fatalf("no robot %q", args[0])
+		}
+		ts.Check(robot.(*giteatest.Robot).Revoke(context.Background(), "mirrors"))
 	case "api":
 		status, body := g.call(ts, args[0], args[1], strings.Join(args[2:], ""))
 		fmt.Fprintf(ts.Stdout(), "%s\nHTTP %d\n", body, status)

@@ -135,7 +135,7 @@ func (s *schemaSet) of(t reflect.Type, d direction, where string) *openapi3.Sche
 		return openapi3.NewDateTimeSchema().NewRef()
 	case reflect.TypeFor[duration]():
 		schema := openapi3.NewStringSchema()
-		schema.Description = "A duration with its unit, like `5s` or `720h`; empty is the default."
+		schema.Description = "A duration with its unit, like `5s`, `720h` or `30d`; empty is the default."
 		return schema.NewRef()
 	case reflect.TypeFor[json.RawMessage]():
 		return openapi3.NewObjectSchema().NewRef()

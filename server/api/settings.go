@@ -75,9 +75,9 @@ func (d *duration) UnmarshalJSON(raw []byte) error {
 		*d = 0
 		return nil
 	}
-	parsed, err := time.ParseDuration(*text)
+	parsed, err := core.ParseDuration(*text)
 	if err != nil {
-		return core.Errorf(core.KindInvalid, "%q is not a duration with its unit, like \"5s\" or \"720h\"", *text)
+		return core.Errorf(core.KindInvalid, "%q is not a duration with its unit, like \"5s\" or \"30d\"", *text)
 	}
 	*d = duration(parsed)
 	return nil

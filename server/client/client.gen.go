@@ -2141,7 +2141,7 @@ type RunList struct {
 type Settings struct {
 	EphemeralQuota int `json:"ephemeral_quota"`
 
-	// EphemeralTTL A duration with its unit, like `5s` or `720h`; empty is the default.
+	// EphemeralTTL A duration with its unit, like `5s`, `720h` or `30d`; empty is the default.
 	EphemeralTTL string          `json:"ephemeral_ttl"`
 	Exclude      []string        `json:"exclude"`
 	Freshness    FreshnessPolicy `json:"freshness"`
@@ -2149,14 +2149,14 @@ type Settings struct {
 	LFS          LFSMode         `json:"lfs"`
 	LFSPolicy    LFSPolicy       `json:"lfs_policy"`
 
-	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
+	// MaxStaleness A duration with its unit, like `5s`, `720h` or `30d`; empty is the default.
 	MaxStaleness string      `json:"max_staleness"`
 	Poll         string      `json:"poll"`
 	PublicRead   bool        `json:"public_read"`
 	PullRequests bool        `json:"pull_requests"`
 	RefPolicies  []RefPolicy `json:"ref_policies"`
 
-	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
+	// Retention A duration with its unit, like `5s`, `720h` or `30d`; empty is the default.
 	Retention      string   `json:"retention"`
 	RetentionBytes int64    `json:"retention_bytes"`
 	StrictWants    bool     `json:"strict_wants"`
@@ -2173,7 +2173,7 @@ type SettingsAnswer struct {
 type SettingsRequest struct {
 	EphemeralQuota *int `json:"ephemeral_quota,omitempty"`
 
-	// EphemeralTTL A duration with its unit, like `5s` or `720h`; empty is the default.
+	// EphemeralTTL A duration with its unit, like `5s`, `720h` or `30d`; empty is the default.
 	EphemeralTTL *string          `json:"ephemeral_ttl,omitempty"`
 	Exclude      *[]string        `json:"exclude,omitempty"`
 	Freshness    *FreshnessPolicy `json:"freshness,omitempty"`
@@ -2181,14 +2181,14 @@ type SettingsRequest struct {
 	LFS          *LFSMode         `json:"lfs,omitempty"`
 	LFSPolicy    *LFSPolicy       `json:"lfs_policy,omitempty"`
 
-	// MaxStaleness A duration with its unit, like `5s` or `720h`; empty is the default.
+	// MaxStaleness A duration with its unit, like `5s`, `720h` or `30d`; empty is the default.
 	MaxStaleness *string      `json:"max_staleness,omitempty"`
 	Poll         *string      `json:"poll,omitempty"`
 	PublicRead   *bool        `json:"public_read,omitempty"`
 	PullRequests *bool        `json:"pull_requests,omitempty"`
 	RefPolicies  *[]RefPolicy `json:"ref_policies,omitempty"`
 
-	// Retention A duration with its unit, like `5s` or `720h`; empty is the default.
+	// Retention A duration with its unit, like `5s`, `720h` or `30d`; empty is the default.
 	Retention      *string   `json:"retention,omitempty"`
 	RetentionBytes *int64    `json:"retention_bytes,omitempty"`
 	StrictWants    *bool     `json:"strict_wants,omitempty"`

@@ -136,16 +136,16 @@ func (w *chromium) as(l look) {
 	}), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}}))
 }
 
-// keep writes a picture of the page, if somebody wants to have it.
+// keep writes a picture of the page, if somebody wants to have it: making one is dear.
 func (w *chromium) keep(name string) {
 	w.t.Helper()
-	var picture []byte
-	w.run(chromedp.FullScreenshot(&picture, 100))
-	require.NotEmpty(w.t, picture)
 	dir := os.Getenv(screenshots)
 	if dir == "" {
 		return
 	}
+	var picture []byte
+	w.run(chromedp.FullScreenshot(&picture, 100))
+	require.NotEmpty(w.t, picture)
 	require.NoError(w.t, os.MkdirAll(dir, 0o750))
 	require.NoError(w.t, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600))
 }

@@ -5,6 +5,7 @@ import (
 	"html"
 	"html/template"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -112,6 +113,9 @@ func (p plot) scale() scale {
 	}
 	if p.Unit == "s" && p.Kind == "line" {
 		s := scale{log: true, low: 1, high: 60}
+		if longest := durationTicks[len(durationTicks)-1]; top > longest {
+			s.high = top
+		}
 		for _, t := range durationTicks {
 			if t <= bottom {
 				s.low = t
@@ -159,7 +163,7 @@ func (s scale) at(v float64) float64 {
 // unit writes a value for a label.
 func (p plot) unit(v float64) string {
 	if p.Unit != "s" {
-		return fmt.Sprintf("%g", v)
+		return strconv.FormatFloat(v, 'f', -1, 64) // millions of syncs a day, too
 	}
 	switch {
 	case v < 1:

@@ -46,6 +46,15 @@ func TestRoutes(t *testing.T) {
 	require.NoError(t, b.store.AddConsoleSession(t.Context(), core.ConsoleSession{
 		ID: "ses_rival", Hash: "rival", Role: core.ConsoleViewer, Org: "rival", Subject: "rival-person", CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
 	}))
+	// What it has, and what happened there; a number that is nowhere else.
+	require.NoError(t, b.store.AddEvents(t.Context(), []core.Event{{
+		ID: core.NewID("evt", time.Now()), Org: "rival", RepoID: theirs, Type: core.EventPush, Payload: []byte(`{"repository":{"repo_name":"rival-secret"}}`), CreatedAt: time.Now(),
+	}}))
+	require.NoError(t, b.store.CreateWebhook(t.Context(), core.Webhook{
+		ID: core.NewID("wh", time.Now()), Org: "rival", URL: "https://rival-hook.example/", Events: []string{core.EventPush}, Active: true, CreatedAt: time.Now(),
+	}))
+	require.NoError(t, b.store.AddAudit(t.Context(), core.AuditEntry{ID: core.NewID("aud", time.Now()), Org: "rival", At: time.Now(), Actor: core.Actor{Subject: "rival-person"}, Action: "sync.request", Outcome: "ok"}))
+	require.NoError(t, b.store.AddConsoleMinutes(t.Context(), []core.ConsoleMinute{{Org: "rival", At: time.Now().UTC().Truncate(time.Minute), PushesOK: 98765432, LagMedian: 98765432 * time.Second, LagMost: 98765432 * time.Second, LagMax: 98765432 * time.Second}}, nil))
 	nobody, viewer, operator := b.browser(t), b.signedIn(t, all, core.ConsoleViewer), b.signedIn(t, all, core.ConsoleOperator)
 	routes := console.PageRoutes()
 	require.Greater(t, len(routes), 25)
@@ -90,6 +99,7 @@ func TestRoutes(t *testing.T) {
 				require.Equal(t, want[route], p.Status)
 			}
 			require.NotContains(t, p.Body, "rival-", "another organisation's")
+			require.NotContains(t, p.Body, "98765432", "another organisation's")
 			require.NotContains(t, p.Body, "secret-of-a-form")
 			require.Equal(t, "no-store", p.Header.Get("Cache-Control"))
 			require.Equal(t, "nosniff", p.Header.Get("X-Content-Type-Options"))

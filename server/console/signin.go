@@ -64,7 +64,7 @@ func (c *Console) signInByToken(w http.ResponseWriter, r *http.Request) error {
 	form := signIn{Next: next(r.PostFormValue("next"))}
 	id, err := c.Verifier.Verify(r.Context(), strings.TrimSpace(r.PostFormValue("token")))
 	if err == nil && !id.OrgWide() {
-		err = core.Errorf(core.KindPermission, "the token is for one repository; use one for the organisation: headwater token create --repo org")
+		err = core.Errorf(core.KindPermission, "the token is for one repository; use one for the organisation: headwater token --repo org --scope org:read,repo:write,git:write")
 	}
 	if err == nil {
 		_, err = c.api.ListRepositories(as(r.Context(), id), &client.ListRepositoriesParams{Limit: new(1)})

@@ -21,6 +21,7 @@ var rareStates = []core.RepositoryState{core.RepositoryUnconfirmed, core.Reposit
 func needWord(n core.RepositoryNeed) string {
 	return map[core.RepositoryNeed]string{
 		core.NeedOperator: "the operator of this machine", core.NeedCredential: "a credential", core.NeedUpstream: "another upstream", core.NeedDecision: "a decision",
+		core.NeedWebhook: "a webhook",
 	}[n]
 }
 
@@ -53,6 +54,8 @@ func why(h core.RepositoryHealth) string {
 		return "not as at the upstream, by policy: " + core.Count(h.KeptRefs, "ref")
 	case h.Unconfirmed:
 		return "the upstream did not answer for a push"
+	case h.WebhookError != "":
+		return "the host has no webhook: " + h.WebhookError
 	}
 	return ""
 }

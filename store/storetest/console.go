@@ -135,5 +135,12 @@ var consoleTests = []namedTest{
 
 		require.NoError(f, f.store.SaveDamage(f.ctx, core.Damage{ID: "dmg_1", RepoID: never.ID, State: core.DamageWaiting, FoundAt: day(0)}))
 		same(f, row{core.RepositoryWaiting, core.NeedOperator}, read("acme")["never"])
+
+		// Without its webhook a mirror is as ready as before, and somebody is to look at it.
+		s = f.take(failing.ID)
+		s.Failures, s.LastClass, s.LastError = 0, "", ""
+		f.save(s)
+		require.NoError(f, f.store.SaveInboundWebhook(f.ctx, core.InboundWebhook{RepoID: failing.ID, Token: "t", State: core.InboundFailing, Message: "no", CreatedAt: day(0)}))
+		same(f, row{core.RepositoryReady, core.NeedWebhook}, read("other")["failing"])
 	}},
 }

@@ -254,7 +254,7 @@ func (c *client) explain(err error, doing string) error {
 	case http.StatusRequestEntityTooLarge:
 		next = "make it smaller, or make room: headwater repo list --sort size"
 	case http.StatusPreconditionFailed:
-		next = "configure the provider in providers.hcl, then check it: headwater provider check"
+		next = "set up what the message says, at the host or in providers.hcl; for the latter: headwater provider check"
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		next = "change what the message says; --help has examples"
 		if strings.Contains(e.Message, textNoUpstream) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	rest "github.com/headwater-git/headwater/server/client"
@@ -21,8 +22,17 @@ const (
 	completions = 100
 )
 
+// listedStates and listedSorts are the words of a list of repositories.
+var (
+	listedStates = []core.RepositoryState{
+		core.RepositoryReady, core.RepositoryFailing, core.RepositoryPaused, core.RepositoryHeld, core.RepositoryPending, core.RepositorySyncing,
+		core.RepositoryUnconfirmed, core.RepositoryRebuilding, core.RepositoryWaiting, core.RepositoryLocal,
+	}
+	listedSorts = []core.RepositorySort{core.SortLag, core.SortSize, core.SortLastChange, core.SortName, "newest"}
+)
+
 // bindCompletion has the shells complete what is known: repositories of the running
-// server, scopes, providers.
+// server, scopes, providers, the words of a list.
 func bindCompletion(cmd *cobra.Command, env lookupEnv) {
 	for _, sub := range cmd.Commands() {
 		bindCompletion(sub, env)
@@ -34,6 +44,17 @@ func bindCompletion(cmd *cobra.Command, env lookupEnv) {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			return repositoryNames(cmd, env, begun), cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	// Arguments are files only where they are called so.
+	if !slices.ContainsFunc(words, func(w string) bool { w = strings.Trim(w, "[].<>"); return w == "DIR" || w == "PATH" }) && cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	if f := cmd.Flags(); f.Lookup("state") != nil && f.Lookup("class") != nil { // a list of repositories
+		_ = cmd.RegisterFlagCompletionFunc("state", oneOf(listedStates))
+		_ = cmd.RegisterFlagCompletionFunc("class", oneOf(core.Classes()))
+		if f.Lookup("sort") != nil {
+			_ = cmd.RegisterFlagCompletionFunc("sort", oneOf(listedSorts))
 		}
 	}
 	for flag, values := range map[string]func(cmd *cobra.Command, begun string) []string{
@@ -49,6 +70,17 @@ func bindCompletion(cmd *cobra.Command, env lookupEnv) {
 			return values(cmd, begun), cobra.ShellCompDirectiveNoFileComp
 		})
 	}
+}
+
+// oneOf offers words.
+func oneOf[T ~string](words []T) cobra.CompletionFunc {
+	var out []cobra.Completion
+	for _, w := range words {
+		if w != "" {
+			out = append(out, string(w))
+		}
+	}
+	return cobra.FixedCompletions(out, cobra.ShellCompDirectiveNoFileComp)
 }
 
 func scopeNames() []string {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/headwater-git/headwater/core"
 )
 
 // day is what people mean by one where they say how long something lives.
@@ -37,30 +35,9 @@ func (lifeFlag) Type() string { return "duration" }
 
 // Set reads the text of a flag.
 func (l lifeFlag) Set(text string) error {
-	parsed, err := parseLife(text)
+	parsed, err := core.ParseDuration(text)
 	if err == nil {
 		*l.value = parsed
 	}
 	return err
-}
-
-// parseLife reads a duration of days, and of what [time.ParseDuration] takes after them.
-func parseLife(text string) (time.Duration, error) {
-	count, rest, ok := strings.Cut(text, "d")
-	if !ok {
-		return time.ParseDuration(text)
-	}
-	days, err := strconv.ParseUint(count, 10, 32)
-	if err != nil || days > uint64(math.MaxInt64/day)-1 {
-		return 0, fmt.Errorf("time: invalid duration %q", text)
-	}
-	total := time.Duration(days) * day
-	if rest == "" {
-		return total, nil
-	}
-	more, err := time.ParseDuration(rest)
-	if err != nil || more < 0 || more >= day {
-		return 0, fmt.Errorf("time: invalid duration %q", text)
-	}
-	return total + more, nil
 }

@@ -26,6 +26,8 @@ type quote struct {
 	// whole: it is written out, as in a block of a document. Else the command may be
 	// named alone, and a sentence may go on after its arguments.
 	whole bool
+	// alone: these are all words of a command's name.
+	alone bool
 }
 
 // prose is what begins like a command and is none.
@@ -56,6 +58,8 @@ func TestQuotedCommands(t *testing.T) {
 			all = append(all, quotedInGo(t, path)...)
 		case strings.HasSuffix(path, ".md"):
 			all = append(all, quotedInMarkdown(t, path)...)
+		case strings.HasSuffix(path, ".html"):
+			all = append(all, quotedInHTML(t, path)...)
 		}
 		return nil
 	}))
@@ -87,6 +91,9 @@ func (q quote) parse() error {
 	cmd, rest, err := root.Find(q.words)
 	if err != nil {
 		return err
+	}
+	if q.alone && len(rest) > 0 {
+		return fmt.Errorf("there is no such command")
 	}
 	args := q.arguments(rest)
 	named := len(q.words) == len(rest) // no subcommand at all
@@ -149,7 +156,7 @@ func quotedIn(where, line string, whole bool) (all []quote) {
 		if at := end.FindStringIndex(text); at != nil {
 			text = text[:at[0]]
 		}
-		all = append(all, quote{where, strings.Fields(text), whole})
+		all = append(all, quote{where: where, words: strings.Fields(text), whole: whole})
 	}
 	return all
 }
@@ -229,6 +236,22 @@ func quotedInMarkdown(t *testing.T, path string) (all []quote) {
 			for _, m := range code.FindAllStringSubmatch(line, -1) {
 				all = append(all, quotedIn(where, m[1], false)...)
 			}
+		}
+	}
+	return all
+}
+
+// quotedInHTML returns the commands in the code of a page. There it is a command's name
+// alone, or with all that it takes.
+func quotedInHTML(t *testing.T, path string) (all []quote) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile(`<code[^>]*>(headwater [^<{]+)</code>`).FindAllStringSubmatch(string(raw), -1) {
+		for _, q := range quotedIn(path, m[1], true) {
+			q.alone = !slices.ContainsFunc(q.words, argument.MatchString) && !strings.Contains(m[1], " -")
+			q.whole = !q.alone
+			all = append(all, q)
 		}
 	}
 	return all

@@ -110,6 +110,9 @@ func stateOf(r rest.Repository) string {
 	default:
 		state += ", " + core.Count(n, "ref") + " not as there"
 	}
+	if hook := r.Sync.Webhook; hook != nil && string(hook.State) == string(core.InboundFailing) {
+		state += ", no webhook"
+	}
 	return state
 }
 

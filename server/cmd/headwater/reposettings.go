@@ -45,7 +45,7 @@ rewrites or deletes: follow, follow+retain (the default: the old tip is kept),
 hold (a person decides) or freeze (it never moves by a sync).`,
 		Example: `  headwater repo settings team/app
   headwater repo settings team/app --poll 1m --max-staleness 10s --freshness fail
-  headwater repo settings team/app --policy main=hold --policy 'release/*=freeze' --retention 2160h
+  headwater repo settings team/app --policy main=hold --policy 'release/*=freeze' --retention 90d
   headwater repo settings team/app --tolerate treeNotSorted
   headwater repo settings team/app --include main --include 'refs/tags/**' --dry-run`,
 		Args: exactArgs("REPO"),
@@ -95,13 +95,13 @@ func (s *settingsFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.maxStaleness, "max-staleness", "", "how old the copy may be for a read, like 10s (default: no limit)")
 	f.StringVar(&s.freshness, "freshness", "", "what to do with an older copy: serve, revalidate or fail (default: revalidate)")
 	f.StringArrayVar(&s.policies, "policy", nil, "PATTERN=ACTION for refs that are rewritten or deleted; may be repeated")
-	f.StringVar(&s.retention, "retention", "", "how long old tips are kept (default: 720h)")
+	f.StringVar(&s.retention, "retention", "", "how long old tips are kept, like 90d (default: 30d)")
 	f.Int64Var(&s.retentionBytes, "retention-bytes", 0, "how many bytes old tips may hold; 0 is no limit")
 	f.StringArrayVar(&s.include, "include", nil, "pattern of refs to mirror and push; may be repeated")
 	f.StringArrayVar(&s.exclude, "exclude", nil, "pattern of refs to leave out; may be repeated")
 	f.BoolVar(&s.pullRequests, "pull-requests", false, "mirror the host's pull-request refs into refs/pull/")
 	bindTolerate(f, &s.tolerate)
-	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push, like 168h (default: never)")
+	f.StringVar(&s.ephemeralTTL, "ephemeral-ttl", "", "delete ephemeral branches this long after their last push, like 7d (default: never)")
 	f.IntVar(&s.ephemeralQuota, "ephemeral-quota", 0, "how many ephemeral branches there may be; 0 is no limit")
 	f.StringVar(&s.lfs, "lfs", "", "what to do with Git LFS: off, on-demand to fetch an upstream's objects when they are asked for, or mirror to fetch them after each sync (default: on-demand)")
 	f.StringVar(&s.lfsPolicy, "lfs-policy", "", "with --lfs mirror: follow the upstream at once, or hold each ref until its objects are here (default: follow)")
