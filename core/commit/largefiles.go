@@ -159,7 +159,7 @@ func (s *Service) filtered(ctx context.Context, r core.Repository, dir string, b
 	// Path, attribute and value of each, in the order of the paths.
 	fields := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 	if len(fields) != 3*len(candidates) {
-		return nil, fmt.Errorf("match attributes: git answers %d fields for %d files", len(fields), len(candidates))
+		return nil, fmt.Errorf("match attributes: git answers %s for %s", core.Count(len(fields), "field"), core.Count(len(candidates), "file"))
 	}
 	var large []int
 	for n, i := range candidates {

@@ -470,7 +470,7 @@ func TestGet_stalls(t *testing.T) {
 	require.Contains(t, requireClass(t, core.ClassTimeout, failed), "did not answer in time")
 }
 
-// What a lost answer of a change leaves open is told from what the host, or nobody, has said.
+// What a lost answer of a change leaves open is read from what the host, or nobody, has said.
 func TestLocks_unconfirmed(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
