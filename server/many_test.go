@@ -94,7 +94,9 @@ func TestList_filtersAndOrders(t *testing.T) {
 	require.IsIncreasing(t, byName)
 	// Whatever was pushed last comes first. Not to a mirror: the other one of its upstream
 	// would follow at any time.
-	b.Client(t, "a/local").Work(t.Name(), b.Remote("a/local")).Git("push", "--quiet", "origin", "HEAD:refs/heads/newer")
+	client := b.Client(t, "a/local").Clone(b.Remote("a/local"))
+	client.Commit("newer")
+	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/newer")
 	require.Equal(t, "a/local", b.list(t, "sort=last-change")[0])
 
 	for _, bad := range []string{"state=broken", "class=none", "sort=speed", "host=https://x", "provider=a%20b", "cursor=abc", "sort=lag&cursor=" + b.page(t, "limit=1&sort=size").NextCursor} {

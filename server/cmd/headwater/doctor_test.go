@@ -72,7 +72,7 @@ func TestDoctor_adoptsMirrorsAndLostNames(t *testing.T) {
 	r = examine(t, s.dir)
 	require.Equal(t, 2, r.Problems(), "%v", r.Findings)
 	require.Contains(t, r.Findings[0].Next, "doctor --adopt")
-	require.Contains(t, r.Findings[1].What, "was river/delta of local")
+	require.Contains(t, r.Findings[1].What, "was river/delta in the organisation local")
 	require.NoFileExists(t, s.dir.database(), "looking changes nothing")
 	out, err = s.cli(t, "doctor", "--adopt")
 	require.NoError(t, err)

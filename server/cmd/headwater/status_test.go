@@ -106,7 +106,7 @@ func TestStatus_sameWordsAsRepoShow(t *testing.T) {
 	same(rest.SyncStateFailing)
 	out, err := s.cli(t, "status")
 	require.NoError(t, err)
-	require.Regexp(t, `(?m)^failing +1 not_found; see: headwater repo list --state failing$`, out)
+	require.Regexp(t, `(?m)^failing +1 not_found; see: headwater repo list --data \S+ --state failing$`, out)
 }
 
 func must(_ string, err error) error { return err }
