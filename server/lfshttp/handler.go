@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -92,66 +91,6 @@ func New(o Options) *Handler {
 			LacksScope: "the token lacks the scope %s", OtherRepository: "the token is for another repository",
 		},
 	}
-}
-
-// endpoint is what a path is for.
-type endpoint int
-
-const (
-	unknown endpoint = iota
-	batch
-	object
-	verify
-	locks
-	verifyLocks
-	unlock
-)
-
-// target is what a request is about.
-type target struct {
-	remote    string // path of the remote, with its ending but without ".git"
-	name      string // of the repository
-	ephemeral bool
-	imports   bool
-	endpoint  endpoint
-	id        string // of an object or a lock
-}
-
-// parse takes a path apart. No repository has a part that ends with ".git", so where
-// the rest begins is certain.
-func parse(r *http.Request) (target, bool) {
-	name, rest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), ".git/info/lfs/")
-	if first, _, _ := strings.Cut(name, "/"); !ok || name == "" || core.ReservedPath(first) {
-		return target{}, false
-	}
-	t := target{remote: name, name: name}
-	if base, ok := strings.CutSuffix(name, "+ephemeral"); ok {
-		t.name, t.ephemeral = base, true
-	} else if base, ok := strings.CutSuffix(name, "+import"); ok {
-		t.name, t.imports = base, true
-	}
-	parts := strings.Split(rest, "/")
-	switch {
-	case rest == "objects/batch":
-		t.endpoint = batch
-	case len(parts) == 2 && parts[0] == "objects":
-		t.endpoint, t.id = object, parts[1]
-	case len(parts) == 3 && parts[0] == "objects" && parts[2] == "verify":
-		t.endpoint, t.id = verify, parts[1]
-	case rest == "locks":
-		t.endpoint = locks
-	case rest == "locks/verify":
-		t.endpoint = verifyLocks
-	case len(parts) == 3 && parts[0] == "locks" && parts[2] == "unlock":
-		t.endpoint, t.id = unlock, parts[1]
-	}
-	return t, true
-}
-
-// Match reports whether the request is for Git LFS.
-func Match(r *http.Request) bool {
-	_, ok := parse(r)
-	return ok
 }
 
 // operation is what a method does at an endpoint.
@@ -359,73 +298,4 @@ func (c *call) answer(status int, body any) error {
 	c.WriteHeader(status)
 	_, err = c.Write(append(raw, '\n'))
 	return err
-}
-
-// failure is the body of an error.
-type failure struct {
-	Message          string `json:"message"`
-	DocumentationURL string `json:"documentation_url,omitempty"`
-	RequestID        string `json:"request_id,omitempty"`
-
-	Lock *lockBody `json:"lock,omitempty"` // that is in the way
-}
-
-// status returns the status of an error, as git-lfs understands it: what it gets a 422
-// for it does not try again.
-func (h *Handler) status(err error) int {
-	switch kind := core.KindOf(err); {
-	case errors.Is(err, errMethod):
-		return http.StatusMethodNotAllowed
-	case errors.Is(err, errHash):
-		return http.StatusConflict
-	case errors.Is(err, middleware.ErrSlowBody):
-		return http.StatusRequestTimeout
-	case kind == core.KindInvalid, kind == core.KindPrecondition:
-		return http.StatusUnprocessableEntity
-	case kind == core.KindUpstreamUnavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return h.o.StatusOf(kind)
-	}
-}
-
-// Message returns the text of an error, as git-lfs shows it to a person.
-func Message(err error) string {
-	if errors.Is(err, errMethod) || errors.Is(err, errHash) || errors.Is(err, middleware.ErrSlowBody) {
-		return err.Error()
-	}
-	return core.PublicMessage(err)
-}
-
-// fail answers with an error. Once a body has begun, all that is left is to cut it off.
-func (h *Handler) fail(x *middleware.Exchange, r *http.Request, err error) {
-	if x.Began() {
-		if r.Context().Err() == nil {
-			h.log.Warn("lfs request failed in mid-answer", "request_id", x.ID, "error", hosterror.RedactError(err))
-		}
-		panic(http.ErrAbortHandler)
-	}
-	body := failure{Message: Message(err), RequestID: x.ID}
-	status := h.status(err)
-	if locked, ok := errors.AsType[*lfs.LockedError](err); ok {
-		status, body.Message, body.Lock = http.StatusConflict, locked.Error(), new(viewLock(locked.Lock))
-	}
-	if status == http.StatusUnauthorized {
-		x.Header().Set("LFS-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
-		x.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
-	}
-	middleware.RetryAfterOf(x, err)
-	if errors.Is(err, middleware.ErrSlowBody) {
-		x.Header().Set("Connection", "close")
-	}
-	if status >= http.StatusInternalServerError && core.KindOf(err) == core.KindInternal {
-		h.log.Error("lfs request failed", "request_id", x.ID, "error", hosterror.RedactError(err))
-	}
-	raw, merr := json.Marshal(body)
-	if merr != nil {
-		raw = []byte("{}")
-	}
-	x.Header().Set("Content-Type", mediaType)
-	x.WriteHeader(status)
-	_, _ = x.Write(append(raw, '\n'))
 }
