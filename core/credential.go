@@ -24,6 +24,11 @@ type Credential struct {
 	Previous *PreviousCredential
 }
 
+// Stored returns the credential as plugins take it.
+func (c Credential) Stored() *providers.StoredCredential {
+	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}
+}
+
 // CredentialStore keeps upstream credentials, sealed.
 type CredentialStore interface {
 	// CreateCredential: KindConflict if the repository has one already.

@@ -71,23 +71,19 @@ func (s *Service) applyPatch(ctx context.Context, dir string, p *pack, base core
 		return "", err
 	}
 	defer q.close() //nolint:errcheck // the next start removes what is left
-	run := func(c git.Command) ([]byte, error) {
-		c.Dir = dir
-		return s.git.Output(ctx, q.command(c))
-	}
 	if base != "" {
 		// An index lists every file of the tree.
 		if err := s.unfold.Check(ctx, dir, "send the files themselves instead of a diff", string(base)); err != nil {
 			return "", err
 		}
-		if _, err := run(git.Command{Name: "read-tree", Args: []string{string(base)}}); err != nil {
+		if _, err := s.outputIn(ctx, q, git.Command{Name: "read-tree", Args: []string{string(base)}}); err != nil {
 			return "", fmt.Errorf("read the base: %w", err)
 		}
 	}
-	if _, err := run(git.Command{Name: "apply", Flags: []string{"--cached", "--binary", "--whitespace=nowarn"}, Stdin: patch.reader()}); err != nil {
+	if _, err := s.outputIn(ctx, q, git.Command{Name: "apply", Flags: []string{"--cached", "--binary", "--whitespace=nowarn"}, Stdin: patch.reader()}); err != nil {
 		return "", patchError(err)
 	}
-	out, err := run(git.Command{Name: "write-tree"})
+	out, err := s.outputIn(ctx, q, git.Command{Name: "write-tree"})
 	if err != nil {
 		return "", fmt.Errorf("write the tree: %w", err)
 	}
@@ -100,7 +96,7 @@ func (s *Service) applyPatch(ctx context.Context, dir string, p *pack, base core
 	if base == "" {
 		changed = git.Command{Name: "ls-tree", Flags: []string{"-r", "-z"}, Args: []string{string(tree)}}
 	}
-	if out, err = run(changed); err != nil {
+	if out, err = s.outputIn(ctx, q, changed); err != nil {
 		return "", fmt.Errorf("compare trees: %w", err)
 	}
 	var links []string

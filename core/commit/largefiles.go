@@ -13,6 +13,7 @@ import (
 	"github.com/headwater-git/headwater/core/git"
 	"github.com/headwater-git/headwater/core/git/catfile"
 	"github.com/headwater-git/headwater/core/lfs"
+	"github.com/headwater-git/headwater/core/limit"
 )
 
 const (
@@ -66,11 +67,8 @@ func (s *Service) pointers(ctx context.Context, c Commit, p *pack, cs *contents,
 		if s.large == nil {
 			return nil, core.Errorf(core.KindUnsupported, "this server keeps no LFS objects; send the request without lfs")
 		}
-		repo := c.Repo
-		if c.Ephemeral {
-			repo.Upstream = nil // ephemeral branches are this server's alone, and so is what they need
-		}
-		if err := s.large.Store(ctx, repo, c.ref(), sources); err != nil {
+		limit.Free(ctx) // no git runs meanwhile, whose time is the upstream's
+		if err := s.large.Store(ctx, lfs.In(c.namespace(), c.Repo), c.ref(), sources); err != nil {
 			return nil, err
 		}
 	}
@@ -135,16 +133,12 @@ func (s *Service) filtered(ctx context.Context, r core.Repository, dir string, b
 		return nil, err
 	}
 	defer q.close() //nolint:errcheck // the next start removes what is left
-	run := func(c git.Command) ([]byte, error) {
-		c.Dir = dir
-		return s.git.Output(ctx, q.command(c))
-	}
 	if own.objects > 0 {
-		if _, err := run(git.Command{Name: "unpack-objects", Flags: []string{"-q"}, Stdin: own.reader()}); err != nil {
+		if _, err := s.outputIn(ctx, q, git.Command{Name: "unpack-objects", Flags: []string{"-q"}, Stdin: own.reader()}); err != nil {
 			return nil, fmt.Errorf("store attributes: %w", err)
 		}
 	}
-	if _, err := run(git.Command{Name: "update-index", Flags: []string{"-z", "--index-info"}, Stdin: &index}); err != nil {
+	if _, err := s.outputIn(ctx, q, git.Command{Name: "update-index", Flags: []string{"-z", "--index-info"}, Stdin: &index}); err != nil {
 		return nil, fmt.Errorf("list attributes: %w", err)
 	}
 	var paths bytes.Buffer
@@ -152,7 +146,7 @@ func (s *Service) filtered(ctx context.Context, r core.Repository, dir string, b
 		paths.WriteString(files[i].Path + "\x00")
 	}
 	// --cached takes the attributes from the index alone.
-	out, err := run(git.Command{Name: "check-attr", Flags: []string{"--cached", "-z", "--stdin"}, Args: []string{"filter"}, Stdin: &paths})
+	out, err := s.outputIn(ctx, q, git.Command{Name: "check-attr", Flags: []string{"--cached", "-z", "--stdin"}, Args: []string{"filter"}, Stdin: &paths})
 	if err != nil {
 		return nil, fmt.Errorf("match attributes: %w", err)
 	}

@@ -100,8 +100,7 @@ func (s *testStore) gitFiltered(t require.TestingT, tree map[string]core.ObjectI
 		return out
 	}
 	run := func(c git.Command) string {
-		c.Dir = s.dir
-		text, err := s.git.Output(context.Background(), q.command(c))
+		text, err := s.outputIn(context.Background(), q, c)
 		require.NoError(t, err)
 		return string(text)
 	}

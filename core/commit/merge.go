@@ -262,7 +262,7 @@ func (s *Service) mergeTrees(ctx context.Context, m Merge, p *pack, r Merged) (c
 		flags = append(flags, "--allow-unrelated-histories")
 	}
 	err = s.git.Run(ctx, q.command(git.Command{
-		Name: "merge-tree", Dir: s.repos.Path(m.Repo.ID), Flags: flags, Args: []string{string(r.Old), string(r.Source)}, Stdout: &out,
+		Name: "merge-tree", Flags: flags, Args: []string{string(r.Old), string(r.Source)}, Stdout: &out,
 	}))
 	fields := strings.Split(strings.TrimSuffix(out.String(), "\x00"), "\x00")
 	if code, _, ok := exitCode(err); ok && code == 1 {

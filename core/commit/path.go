@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/headwater-git/headwater/core"
-	"github.com/headwater-git/headwater/core/git/hosterror"
+	"github.com/headwater-git/headwater/core/git"
 )
 
 // maxPath is the length limit of a path in bytes, as PATH_MAX of Linux.
@@ -126,10 +126,9 @@ func checkMode(mode string) (string, error) {
 
 // lastLine returns the last line of what git said, without its "fatal: ".
 func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	line := lines[len(lines)-1]
+	line := git.LastLine(text)
 	for _, prefix := range []string{"fatal: ", "error: "} {
 		line = strings.TrimPrefix(line, prefix)
 	}
-	return hosterror.Redact(line)
+	return line
 }

@@ -21,8 +21,9 @@ import (
 // that they are wanted: it sees those of the repository, and adds none. What
 // is wanted is collected into a pack; the rest goes without a trace.
 type quarantine struct {
-	dir string
-	env []string
+	repository string
+	dir        string
+	env        []string
 }
 
 // newQuarantine makes one for the repository at a path.
@@ -31,7 +32,7 @@ func (s *Service) newQuarantine(repository string) (*quarantine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a quarantine: %w", err)
 	}
-	q := &quarantine{dir: dir}
+	q := &quarantine{repository: repository, dir: dir}
 	if err := os.Mkdir(q.objects(), 0o700); err != nil {
 		return nil, errors.Join(fmt.Errorf("make a quarantine: %w", err), q.close())
 	}
@@ -47,14 +48,20 @@ func (q *quarantine) objects() string { return filepath.Join(q.dir, "objects") }
 
 func (q *quarantine) close() error { return os.RemoveAll(q.dir) }
 
-// command is a git command whose objects stay in the quarantine.
+// command is a git command in the repository whose objects stay in the quarantine.
 func (q *quarantine) command(c git.Command) git.Command {
+	c.Dir = q.repository
 	c.Env = append(c.Env, q.env...)
 	c.Config = append(c.Config,
 		git.Set("core.fsync", "none"), // the objects are copied, with fsync, to where they stay
 		// Nothing that any file system takes for .git gets into an index.
 		git.Set("core.protectHFS", "true"), git.Set("core.protectNTFS", "true"))
 	return c
+}
+
+// outputIn runs a git command whose objects stay in a quarantine, and returns what it prints.
+func (s *Service) outputIn(ctx context.Context, q *quarantine, c git.Command) ([]byte, error) {
+	return s.git.Output(ctx, q.command(c))
 }
 
 // collect puts every object of the quarantine into the pack.
@@ -169,7 +176,7 @@ func (s *Service) vet(ctx context.Context, dir string, p *pack) error {
 		return err
 	}
 	err = s.git.Run(ctx, q.command(git.Command{
-		Name: "index-pack", Dir: dir, Flags: []string{"--stdin", s.git.FsckStrict(tolerated)}, Stdin: p.reader(), Stdout: io.Discard,
+		Name: "index-pack", Flags: []string{"--stdin", s.git.FsckStrict(tolerated)}, Stdin: p.reader(), Stdout: io.Discard,
 	}))
 	if _, text, ok := exitCode(err); ok {
 		if refusal, ok := fsck.FindRefusal(text); ok {

@@ -62,8 +62,7 @@ type ExitError struct {
 // Error names the subcommand, the status and git's last line. It is for logs;
 // what people see comes from [hosterror.Classify].
 func (e *ExitError) Error() string {
-	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
-	return fmt.Sprintf("git %s: exit status %d: %s", e.Name, e.Code, hosterror.Redact(lines[len(lines)-1]))
+	return fmt.Sprintf("git %s: exit status %d: %s", e.Name, e.Code, LastLine(e.Stderr))
 }
 
 // Exit returns how a git that ran ended; nil for every other error. It is nil also for

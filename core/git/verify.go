@@ -78,7 +78,7 @@ func (g *Git) verifyPack(ctx context.Context, dir, name string) (string, error) 
 	if _, gone := os.Stat(path); errors.Is(gone, fs.ErrNotExist) {
 		return "", nil // taken away meanwhile; whether it is missed shows below
 	}
-	return fmt.Sprintf("the pack %s is damaged: %s", filepath.Base(name), lastLine(exit.Stderr)), nil
+	return fmt.Sprintf("the pack %s is damaged: %s", filepath.Base(name), LastLine(exit.Stderr)), nil
 }
 
 // VerifyTips looks whether the objects are there that the refs of a repository name. It
@@ -93,7 +93,7 @@ func (g *Git) VerifyTips(ctx context.Context, dir string) (damaged string, err e
 	if !ok || exit.Code < 0 || hosterror.FindUnreadable([]byte(exit.Stderr)) != nil {
 		return "", err
 	}
-	return "a ref leads to nothing: " + lastLine(exit.Stderr), nil
+	return "a ref leads to nothing: " + LastLine(exit.Stderr), nil
 }
 
 // verifyConnectivity follows all refs.
@@ -132,13 +132,15 @@ func firstError(text string) string {
 			return rest
 		}
 	}
-	if line := lastLine(text); line != "" {
+	if line := LastLine(text); line != "" {
 		return line
 	}
 	return "a ref leads to an object that is not here"
 }
 
-func lastLine(text string) string {
+// LastLine returns the last line of what git printed, redacted: of a git that failed the one
+// that says why.
+func LastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return hosterror.Redact(lines[len(lines)-1])
 }

@@ -128,7 +128,7 @@ func (s *Service) linked(ctx context.Context, repoID string) (w core.InboundWebh
 		if err != nil {
 			return notMissing(err)
 		}
-		stored = &providers.StoredCredential{Username: c.Username, Secret: c.Secret}
+		stored = c.Stored()
 		return nil
 	})
 	return w, r, stored, err

@@ -190,6 +190,15 @@ func (s *Service) upstream(ctx context.Context, repo core.Repository) (Upstream,
 	return failing{up, s.o.Failure}, nil
 }
 
+// In returns the repository as the LFS of a namespace knows it. Ephemeral branches are this
+// server's alone, and so is what they need: it goes to the upstream when it is pushed there.
+func In(ns core.Namespace, repo core.Repository) core.Repository {
+	if ns == core.Ephemeral {
+		repo.Upstream = nil
+	}
+	return repo
+}
+
 // offer is what an upstream has answered of an object, to be used once.
 type offer struct {
 	transfer Transfer

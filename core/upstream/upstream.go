@@ -248,7 +248,7 @@ func (s *Service) stored(ctx context.Context, repo core.Repository, fresh bool) 
 	if fresh && c.Previous != nil {
 		return &providers.StoredCredential{Username: c.Previous.Username, Secret: c.Previous.Secret}, nil
 	}
-	return &providers.StoredCredential{Username: c.Username, Secret: c.Secret}, nil
+	return c.Stored(), nil
 }
 
 // Open returns what one operation needs to reach the repository's upstream.

@@ -370,8 +370,7 @@ func (l *look) repository(ctx context.Context, r store.SnapshotRepository) error
 
 // lastWords is what a git that failed said last.
 func lastWords(exit *git.ExitError) string {
-	lines := strings.Split(strings.TrimSpace(exit.Stderr), "\n")
-	_, text, _ := strings.Cut(lines[len(lines)-1], ": ") // "fatal", "error"
+	_, text, _ := strings.Cut(git.LastLine(exit.Stderr), ": ") // "fatal", "error"
 	return cmp.Or(text, exit.Error())
 }
 

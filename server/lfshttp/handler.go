@@ -129,14 +129,12 @@ type call struct {
 	lockPath, lockNote string // of a lock, for the audit
 }
 
-// into returns the repository that an upload is for. Ephemeral branches are this server's
-// alone, and so is what they need: it goes to the upstream when it is pushed there.
+// into returns the repository that an upload is for.
 func (c *call) into() core.Repository {
-	repo := c.repo
 	if c.target.ephemeral {
-		repo.Upstream = nil
+		return lfs.In(core.Ephemeral, c.repo)
 	}
-	return repo
+	return c.repo
 }
 
 // owner names who asks, for locks.

@@ -8,9 +8,6 @@ import (
 	"github.com/headwater-git/headwater/core"
 )
 
-// day is what people mean by one where they say how long something lives.
-const day = 24 * time.Hour
-
 // lifeFlag is a flag for a duration that also takes days: 90s, 24h, 7d, 1d12h.
 type lifeFlag struct{ value *time.Duration }
 

@@ -114,7 +114,7 @@ HEADWATER_SEAL_KEY, or a file with --seal-key-file.`,
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "HTTPS with a certificate for localhost, made in DIR/tls")
 	bindACME(f, &o.acme)
 	bindLife(f, &o.drain, "drain", 30*time.Second, "how long running pushes and syncs may finish after a signal")
-	bindLife(f, &o.keepDeleted, "keep-deleted", 7*day, "how long a deleted repository can be brought back; 0 removes it at once")
+	bindLife(f, &o.keepDeleted, "keep-deleted", 7*core.Day, "how long a deleted repository can be brought back; 0 removes it at once")
 	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
 	f.BoolVar(&o.webhooksAllowHTTP, "webhooks-allow-http", false, "let outbound webhooks have http URLs")
 	f.BoolVar(&o.webhooksAllowPrivate, "webhooks-allow-private", false, "let outbound webhooks lead to private and loopback addresses")
