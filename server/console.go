@@ -45,7 +45,7 @@ func (s *Server) newConsole(o Options, verifier *access.Verifier, rates *middlew
 			rest.Identify = identify
 			return api.New(rest)
 		},
-		Plans: parts.Mirror, Hosts: parts.Schedule.Hosts, Server: s.consoleServer, Unsettled: parts.Push.Unsettled, Stopping: s.drain.ending, StatusOf: api.StatusOf, PublicURL: o.PublicURL, Grace: o.FetchGrace,
+		Operation: api.Operation, Plans: parts.Mirror, Hosts: parts.Schedule.Hosts, Server: s.consoleServer, Unsettled: parts.Push.Unsettled, Stopping: s.drain.ending, StatusOf: api.StatusOf, PublicURL: o.PublicURL, Grace: o.FetchGrace,
 	})
 }
 
