@@ -41,13 +41,7 @@ States are in colour at a terminal, unless NO_COLOR is set.`,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return applySettings(cmd, env) },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		next := "see: " + cmd.CommandPath() + " --help"
-		if strings.Contains(err.Error(), "time: ") { // of time.ParseDuration
-			next = "write a duration like 90s, 30m, 24h or 7d"
-		}
-		return &stepError{message: err.Error(), next: next, usage: true}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newServeCommand(env),
 		newMirrorCommand(), newMirrorSetCommand(),
@@ -106,10 +100,8 @@ func applyEnv(flags *pflag.FlagSet, env lookupEnv) error {
 		if f.Value.Type() == "stringArray" {
 			values = strings.Split(value, ";")
 		}
-		for _, v := range values {
-			if err := flags.Set(f.Name, v); err != nil {
-				failed = usagef("correct or unset "+envName(f.Name), "bad value of %s: %v", envName(f.Name), err)
-			}
+		if err := setFlag(flags, f.Name, values); err != nil {
+			failed = usagef("correct or unset "+envName(f.Name), "bad value of %s: %v", envName(f.Name), err)
 		}
 	})
 	return failed
