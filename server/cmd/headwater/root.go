@@ -70,12 +70,33 @@ States are in colour at a terminal, unless NO_COLOR is set.`,
 	root.InitDefaultVersionFlag()
 	root.Flags().Lookup("version").Usage = "print the version"
 	root.SetHelpCommand(newHelpCommand())
+	addCompletionCommand(root)
 	bindJSON(root)
 	bindColour(root, env)
 	bindCompletion(root, env)
 	root.PersistentFlags().String(settingsFlag, "", "file with values of flags, in HCL")
 	documentEnv(root)
 	return root
+}
+
+// addCompletionCommand adds cobra's command for the scripts of shells, which would answer
+// a shell that it does not know with its help and success.
+func addCompletionCommand(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil || completion == root {
+		return
+	}
+	completion.Args, completion.RunE = cobra.ArbitraryArgs, needsSubcommand
+	completion.Example = "  source <(headwater completion bash)"
+	for _, shell := range completion.Commands() {
+		shell.Example = map[string]string{
+			"bash":       "  source <(headwater completion bash)",
+			"zsh":        "  source <(headwater completion zsh)",
+			"fish":       "  headwater completion fish | source",
+			"powershell": "  headwater completion powershell | Out-String | Invoke-Expression",
+		}[shell.Name()]
+	}
 }
 
 // envName returns the environment variable of a flag.
@@ -143,6 +164,9 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
+		if len(names) == 0 && cmd.HasSubCommands() {
+			return needsSubcommand(cmd, args) // a command was meant, rather than an argument
+		}
 		want := "no argument"
 		if len(names) > 0 {
 			want = strings.Join(names, " ")
@@ -165,9 +189,10 @@ func counted(n int) string {
 // newHelpCommand is cobra's, but that a command which does not exist is an error.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "help [COMMAND]",
-		Short:   "Explain a command",
-		Example: "  headwater help token issue",
+		Use:               "help [COMMAND...]",
+		Short:             "Explain a command",
+		Example:           "  headwater help token issue",
+		ValidArgsFunction: commandNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
 			if err != nil {

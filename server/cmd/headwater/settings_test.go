@@ -186,6 +186,59 @@ func TestColours(t *testing.T) {
 	_ = pty
 }
 
+// TestCompletion_everywhere: files are offered where a file is wanted, and nowhere else.
+func TestCompletion_everywhere(t *testing.T) {
+	t.Parallel()
+	root := newRoot(noEnv)
+	files := 0
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			_, has := cmd.GetFlagCompletionFunc(f.Name)
+			if f.Value.Type() == "bool" {
+				return
+			}
+			named := strings.Contains(f.Usage, "file") || strings.Contains(f.Usage, "PEM") || strings.Contains(f.Usage, "directory of") || strings.Contains(f.Usage, "providers.hcl") || strings.Contains(f.Usage, "keyset") || strings.HasSuffix(f.Name, "-file")
+			require.NotEqual(t, named, has, "%s --%s: %s", cmd.CommandPath(), f.Name, f.Usage)
+			if !has {
+				files++
+			}
+		})
+		if cmd.Runnable() && cmd.HasParent() && cmd.Parent().Name() != "completion" {
+			require.NotNil(t, cmd.ValidArgsFunction, cmd.CommandPath())
+		}
+	}
+	walk(root)
+	require.Greater(t, files, 20)
+}
+
+// TestGroups: what follows a command that has others below it is one of them, or refused.
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		if !cmd.HasAvailableSubCommands() || !cmd.HasParent() {
+			return
+		}
+		args := strings.Fields(cmd.CommandPath())[1:]
+		if takes := strings.Fields(cmd.Use); len(takes) > 1 {
+			return // arguments of its own: audit [REPO], restore DIR, mirror URL
+		}
+		_, _, err := runCLI(t, noEnv, append(args, "bogus")...)
+		var step *stepError
+		require.ErrorAs(t, err, &step, cmd.CommandPath())
+		require.True(t, step.usage)
+		require.ErrorContains(t, err, `unknown command "bogus"`, cmd.CommandPath())
+	}
+	walk(newRoot(noEnv))
+}
+
 // TestCompletion asks as a shell does.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
@@ -213,6 +266,18 @@ func TestCompletion(t *testing.T) {
 	require.Contains(t, complete("repo", "sync", "--class", ""), "not_found\n")
 	require.Contains(t, complete("repo", "list", "--sort", ""), "lag\n")
 	require.Equal(t, ":4\n", complete("org", "limits", ""), "no files")
+	require.Equal(t, ":4\n", complete("org", "key", "disable", "local", ""))
+	require.Equal(t, ":4\n", complete("audit", "--action", ""))
+	require.Equal(t, ":0\n", complete("org", "key", "add", "local", ""), "a file")
+	require.Contains(t, complete("provider", "check", ""), "gitea\n", "a provider or a file")
+	require.Contains(t, complete("provider", "check", ""), "\n:0\n")
+	require.Equal(t, "git:read,git:write\ngit:read,repo:write\ngit:read,org:read\n:4\n", complete("token", "--scope", "git:read,"), "after a comma, what is not there yet")
+	require.Contains(t, complete("token", "issue", "--operation", "gitFetch,list"), "gitFetch,listBranches\n")
+	require.Contains(t, complete("token", "issue", "--repo", "o"), "other/app\n")
+	require.Contains(t, complete("help", ""), "repo\t")
+	require.Contains(t, complete("help", "token", ""), "issue\t")
+	require.Equal(t, "on\noff\n:4\n", complete("read-only", ""))
+	require.Contains(t, complete("repo", "settings", "--freshness", ""), "serve\nrevalidate\nfail\n:4\n")
 	out, _, err := runCLI(t, noEnv, "__complete", "repo", "show", "--data", t.TempDir(), "t")
 	require.NoError(t, err, "no server is no completion")
 	require.NotContains(t, out, "team")
