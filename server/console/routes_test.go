@@ -3,8 +3,11 @@ package console_test
 import (
 	"bufio"
 	"context"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +238,28 @@ func TestRoutes_next(t *testing.T) {
 		require.True(t, strings.HasPrefix(at.Path, "/console/"), "%q leads to %q", next, at)
 		require.NotContains(t, at.Path, "..", next)
 	}
+}
+
+// TestLinks follows links that hold what needs to be escaped once, and not twice.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	w := b.owner(t)
+	link := func(path, pattern string) string {
+		found := regexp.MustCompile(`href="(` + pattern + `)"`).FindStringSubmatch(w.get(path).Body)
+		require.NotEmpty(t, found, "%s has no link %s", path, pattern)
+		return html.UnescapeString(found[1])
+	}
+	host := link("/console/", `/console/repositories\?host=[^"&]*`) // with a port
+	require.Contains(t, w.get(host).Body, b.id(t), host)
+	require.Contains(t, w.get(link("/console/organisations", `/console/repositories\?org=`+servertest.Org)).Body, b.id(t))
+	for i := range 60 {
+		require.NoError(t, b.store.AddAudit(t.Context(), core.AuditEntry{
+			ID: core.NewID("aud", time.Now()), Org: servertest.Org, At: time.Now(), Actor: core.Actor{Subject: "a:b+c&d"}, Action: "sync.request", Target: "number-" + strconv.Itoa(i), Outcome: "ok",
+		}))
+	}
+	next := link("/console/audit?org="+servertest.Org+"&actor=a%3Ab%2Bc%26d", `/console/audit\?[^"]*cursor=[^"]*`)
+	require.Contains(t, w.get(next).Body, "number-0", next)
 }
 
 // lines follows the stream of a browser until it ends.
