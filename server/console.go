@@ -53,7 +53,7 @@ func (s *Server) newConsole(o Options, verifier *access.Verifier, rates *middlew
 func (s *Server) consoleServer(ctx context.Context) console.Server {
 	status := s.status(ctx)
 	return console.Server{
-		Version: status.Version, Git: status.Git, StartedAt: status.StartedAt, Problems: status.Problems,
+		Version: status.Version, Git: status.Git, StartedAt: status.StartedAt.Time(), Problems: status.Problems,
 		DiskSize: status.Disk.Size, DiskFree: status.Disk.Free, Disk: status.Disk.Used,
 		Running: status.Requests.Running, Waiting: status.Requests.Waiting,
 	}
