@@ -138,7 +138,11 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 	}
 	s, unlock, err := server.Prepare(cmd.Context(), data, sealKey)
 	if err != nil {
-		return wrapf(err, "stop the server, and be its user", "open %s", data)
+		next := "stop the server, and be its user"
+		if store.IsDamaged(err) {
+			next = "move headwater.db away, then run this again"
+		}
+		return wrapf(err, next, "open %s", data)
 	}
 	defer func() { err = errors.Join(err, s.Close(), unlock()) }()
 	all, err := doctor.Adopt(cmd.Context(), data, s, g, time.Now().UTC())
