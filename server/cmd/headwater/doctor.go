@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -52,6 +54,9 @@ command that gives it again. Look for the lost key first.`,
 			abs, err := filepath.Abs(data)
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
+				return usagef("name the data directory with --data", "there is no folder %s", data)
 			}
 			g, err := git.New(cmd.Context(), git.Options{})
 			if err != nil {

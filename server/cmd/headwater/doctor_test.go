@@ -65,7 +65,8 @@ func TestDoctor_adoptsMirrorsAndLostNames(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, examine(t, s.dir).Problems())
 
-	// The database is lost.
+	// The database is lost, and what is in no backup.
+	require.NoError(t, os.RemoveAll(filepath.Join(string(s.dir), "run")))
 	require.NoError(t, os.Remove(s.dir.database()))
 	for _, suffix := range []string{"-wal", "-shm"} {
 		require.NoError(t, os.RemoveAll(s.dir.database()+suffix))
