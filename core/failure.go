@@ -15,6 +15,10 @@ var ourWords = []string{
 	"the host", "the upstream", "upstream", "this server", "the server", "the repository's", "the GitHub App", "the installation", "internal error", "held back",
 }
 
+// noPublic is in what plugins say of a repository that strangers do not see, where no
+// credential is stored.
+const noPublic = " has no public repository "
+
 // Describe returns a sentence for a person about a failure of the class: whose words
 // text is, and text. Each surface that shows a text without its class shows this. A
 // text of ours stays as it is, so that describing twice says nothing twice; but a
@@ -23,6 +27,13 @@ func (c ErrorClass) Describe(text string) string {
 	who := c.who()
 	if text == "" {
 		return who
+	}
+	if at := strings.Index(text, noPublic); c == ClassAuth && at >= 0 {
+		// No credential was refused: there is none.
+		if cut := strings.LastIndex(text[:at], "; "); cut >= 0 {
+			text = text[cut+len("; "):]
+		}
+		return text
 	}
 	if c == ClassAuth {
 		text = strings.Replace(text, "the host does not accept the credential", who, 1)

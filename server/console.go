@@ -45,7 +45,7 @@ func (s *Server) newConsole(o Options, verifier *access.Verifier, rates *middlew
 			rest.Identify = identify
 			return api.New(rest)
 		},
-		Plans: parts.Mirror, Hosts: parts.Schedule.Hosts, Server: s.consoleServer, Unsettled: parts.Push.Unsettled, Stopping: s.drain.ending, StatusOf: api.StatusOf, PublicURL: o.PublicURL, Grace: o.FetchGrace,
+		Operation: api.Operation, Plans: parts.Mirror, Hosts: parts.Schedule.Hosts, Server: s.consoleServer, Unsettled: parts.Push.Unsettled, Stopping: s.drain.ending, StatusOf: api.StatusOf, PublicURL: o.PublicURL, Grace: o.FetchGrace,
 	})
 }
 
@@ -53,7 +53,7 @@ func (s *Server) newConsole(o Options, verifier *access.Verifier, rates *middlew
 func (s *Server) consoleServer(ctx context.Context) console.Server {
 	status := s.status(ctx)
 	return console.Server{
-		Version: status.Version, Git: status.Git, StartedAt: status.StartedAt, Problems: status.Problems,
+		Version: status.Version, Git: status.Git, StartedAt: status.StartedAt.Time(), Problems: status.Problems,
 		DiskSize: status.Disk.Size, DiskFree: status.Disk.Free, Disk: status.Disk.Used,
 		Running: status.Requests.Running, Waiting: status.Requests.Waiting,
 	}

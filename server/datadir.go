@@ -15,6 +15,7 @@ import (
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/durable"
+	"github.com/headwater-git/headwater/core/repo"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server/database"
 	"github.com/headwater-git/headwater/store"
@@ -45,6 +46,10 @@ func checkForeign(dir string) error {
 	if _, err := os.Lstat(filepath.Join(dir, "run", "lock")); err == nil || database.Exists(dir) {
 		return nil
 	}
+	// A copy of one need not have run/, which is in no backup.
+	if populated, err := repo.Populated(dir); err == nil && len(populated) > 0 {
+		return nil
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -55,7 +60,7 @@ func checkForeign(dir string) error {
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case strings.HasPrefix(name, "."), strings.HasPrefix(name, "headwater"):
-		case slices.Contains([]string{"keys", "run", "tls", "acme", "repos", "quarantine", "providers.hcl", "lost+found"}, name):
+		case slices.Contains([]string{"keys", "run", "tls", "acme", "repos", "lfs", "quarantine", "providers.hcl", "lost+found"}, name):
 		default:
 			return fmt.Errorf("%s is not empty and has never been a data directory: %q lies in it; choose a new or an empty folder", dir, name)
 		}

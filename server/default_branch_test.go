@@ -50,7 +50,12 @@ func TestPush_firstBranches(t *testing.T) {
 		require.Equal(t, tt.want, fresh.Git("symbolic-ref", "--short", "HEAD"), name)
 		require.Equal(t, tt.want, s.Repository(t, name).DefaultBranch, name)
 
-		out, err := c.Try("push", s.Remote(name), ":refs/heads/"+tt.want, ":refs/heads/0")
+		out, err := c.Try("push", s.Remote(name), "HEAD:refs/heads/-x", "HEAD:refs/heads/HEAD", "HEAD:refs/heads/sub/-x")
+		require.Error(t, err)
+		require.Contains(t, out, "HEAD -> -x (invalid branch name: it must not start with '-')")
+		require.Contains(t, out, `HEAD -> HEAD (invalid branch name: "HEAD" names the current commit)`)
+		require.Contains(t, out, "HEAD -> sub/-x\n")
+		out, err = c.Try("push", s.Remote(name), ":refs/heads/"+tt.want, ":refs/heads/0")
 		require.Error(t, err)
 		require.Contains(t, out, "this is the default branch")
 		require.NotContains(t, c.LsRemote(s.Remote(name)), "refs/heads/0")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/providers/host"
@@ -14,10 +13,10 @@ import (
 // Status is what a running server says of itself to its operator. It names no
 // repository and no organisation: those are in the database.
 type Status struct {
-	Version   string    `json:"version"`
-	Git       string    `json:"git"`
-	StartedAt time.Time `json:"started_at"`
-	Ready     bool      `json:"ready"`
+	Version   string         `json:"version"`
+	Git       string         `json:"git"`
+	StartedAt core.Timestamp `json:"started_at"`
+	Ready     bool           `json:"ready"`
 	// Problems are what the operator has to look at, in one sentence each.
 	Problems []string       `json:"problems"`
 	Requests StatusLoad     `json:"requests"`
@@ -41,8 +40,8 @@ type StatusHost struct {
 	Queued int    `json:"queued"`
 	// PausedUntil is until when it is left alone, null if it is not; Reason is
 	// "rate_limited" or "down".
-	PausedUntil *time.Time `json:"paused_until"`
-	Reason      string     `json:"reason,omitempty"`
+	PausedUntil *core.Timestamp `json:"paused_until"`
+	Reason      string          `json:"reason,omitempty"`
 }
 
 // StatusPlugin is the plugin of a provider instance.
@@ -72,7 +71,7 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
 func (s *Server) status(ctx context.Context) Status {
 	parts := s.engine.Services()
 	out := Status{
-		Version: s.version, Git: s.gitVersion, StartedAt: s.startedAt, Problems: parts.Readiness.Problems(),
+		Version: s.version, Git: s.gitVersion, StartedAt: core.Timestamp(s.startedAt), Problems: parts.Readiness.Problems(),
 		Hosts: []StatusHost{}, Plugins: []StatusPlugin{},
 	}
 	err := parts.Readiness.Check(ctx)
@@ -87,7 +86,7 @@ func (s *Server) status(ctx context.Context) Status {
 	for _, h := range parts.Schedule.Hosts() {
 		one := StatusHost{Host: h.Host, Runs: h.Runs, Looks: h.Looks, Queued: h.Queued, Reason: h.Reason()}
 		if !h.PausedUntil.IsZero() {
-			one.PausedUntil = &h.PausedUntil
+			one.PausedUntil = new(core.Timestamp(h.PausedUntil))
 		}
 		out.Hosts = append(out.Hosts, one)
 	}

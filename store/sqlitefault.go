@@ -67,6 +67,13 @@ func sqliteShortage(code int) string {
 	return ""
 }
 
+// IsDamaged reports whether an error says that the file of the database is damaged, or is
+// none.
+func IsDamaged(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlitelib.SQLITE_CORRUPT || e.Code()&0xff == sqlitelib.SQLITE_NOTADB)
+}
+
 // sqliteAdvice returns what a person should know about an error, "" if nothing special.
 func sqliteAdvice(code int) string {
 	switch code & 0xff { // the primary code; the upper bits are details

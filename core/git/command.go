@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type Command struct {
 	Name  string   // subcommand
 	Verb  string   // of subcommands that have one, as "write" of commit-graph
 	Dir   string   // of the bare repository (GIT_DIR); "" for none
+	In    string   // folder to work in, of a command without a repository; "" is that of temporary files
 	Stage string   // not empty: the refs and settings are those of this one, the objects those of Dir
 	Flags []string // written as constants at the call site; values are attached with "="
 	Args  []string // positionals from data; none may begin with "-"
@@ -166,7 +168,7 @@ func (g *Git) Start(ctx context.Context, c Command) (*Process, error) {
 	cmd.Env = append(append(append([]string(nil), g.env...), configEnv(append(cfg, c.Config...))...), c.Env...)
 	switch {
 	case c.Dir == "":
-		cmd.Dir = os.TempDir()
+		cmd.Dir = cmp.Or(c.In, os.TempDir())
 	case c.Stage != "":
 		cmd.Dir = c.Dir
 		cmd.Env = append(cmd.Env, "GIT_DIR="+c.Stage, "GIT_OBJECT_DIRECTORY="+filepath.Join(c.Dir, "objects"))

@@ -273,5 +273,7 @@ func (g *Git) Init(ctx context.Context, dir, branch, objectFormat string) error 
 		// before; WriteRefs writes the other one.
 		flags = append(flags, "--ref-format=files")
 	}
-	return g.Run(ctx, Command{Name: "init", Flags: flags, Args: []string{dir}})
+	// From the folder above: what runs out there is said of that one, not of wherever
+	// the server was started.
+	return g.Run(ctx, Command{Name: "init", In: filepath.Dir(dir), Flags: flags, Args: []string{filepath.Base(dir)}})
 }

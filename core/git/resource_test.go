@@ -211,6 +211,10 @@ func TestProcess_fullDisk(t *testing.T) {
 	err = g.Run(t.Context(), Command{Name: "rev-parse", Dir: dir, Flags: []string{"--is-bare-repository"}, Stdout: full})
 	requireShort(t, err, "no space is left on the disk of the folder "+filepath.Base(dir)+" of the data directory; the operator has to free space there, then try again")
 	require.NotContains(t, core.MessageOf(err), dir)
+	// One without a repository names where it works, and not where temporary files are.
+	in := t.TempDir()
+	err = g.Run(t.Context(), Command{Name: "check-ref-format", In: in, Flags: []string{"--branch"}, Args: []string{"main"}, Stdout: full})
+	requireShort(t, err, "no space is left on the disk of the folder "+filepath.Base(in)+" of the data directory; the operator has to free space there, then try again")
 }
 
 // Each shortage is found in a message of git by its text, and in an error by its errno.

@@ -92,6 +92,13 @@ func (s Session) checkName(u core.RefUpdate, c refConstraints) (Result, bool) {
 	if err := core.ValidateRefName(u.Name); err != nil {
 		return refuse(u, core.KindInvalid, core.MessageOf(err)), false
 	}
+	if branch, ok := strings.CutPrefix(u.Name, "refs/heads/"); ok && u.Old.IsZero() && (s.Repo.Upstream == nil || s.Namespace == core.Ephemeral) {
+		// Of what is ours alone nobody else decides, and such a name reads as an option
+		// or a revision ever after, for git and for the API. Of a mirror's its host decides.
+		if err := core.ValidateBranchName(branch); err != nil {
+			return refuse(u, core.KindInvalid, core.MessageOf(err)), false
+		}
+	}
 	if s.Namespace == core.Ephemeral && !strings.HasPrefix(u.Name, "refs/heads/") {
 		return refuse(u, core.KindInvalid, reasonEphemeral), false
 	}

@@ -254,7 +254,7 @@ func TestInstance_crash_again(t *testing.T) {
 	acme, loop := b.instance(t, "acme"), b.instance(t, "loopback")
 	_, err := acme.Resolve(t.Context(), locate("crash", "n"))
 	e := requireCode(t, err, providers.CodeUnavailable)
-	require.Equal(t, `provider "acme": its plugin crashed during Resolve (exit status 3); it starts again by itself, see its log`, e.Message)
+	require.Equal(t, `provider "acme": its plugin crashed during Resolve (exit status 3); it starts again by itself: try again in a moment; the log of this server has what it said`, e.Message)
 	require.InDelta(t, 0.6, e.RetryAfter.Seconds(), 0.1, "the second crash in a row doubles the pause")
 	require.Equal(t, StateBackoff, acme.Status().State)
 
@@ -317,7 +317,7 @@ func TestInstance_hang_isKilled(t *testing.T) {
 
 	_, err := acme.Resolve(t.Context(), locate("hang", "n"))
 	e := requireCode(t, err, providers.CodeUnavailable)
-	require.Equal(t, `provider "acme": its plugin did not answer Resolve within 1s and was stopped; it starts again by itself, see its log`, e.Message)
+	require.Equal(t, `provider "acme": its plugin did not answer Resolve within 1s and was stopped; it starts again by itself: try again in a moment; the log of this server has what it said`, e.Message)
 	requireWorks(t, loop)
 	requireGone(t, pid)
 	require.Eventually(t, func() bool {

@@ -108,19 +108,19 @@ func call[T any](ctx context.Context, s *supervisor, method string, do func(cont
 func (s *supervisor) broken(r *running, method string, cause *wire.TransportError) (err error, again bool) {
 	switch cause.Code {
 	case codes.DeadlineExceeded:
-		e := s.unavailable("its plugin did not answer %s within %s and was stopped; it starts again by itself, see its log",
+		e := s.unavailable("its plugin did not answer %s within %s and was stopped; it starts again by itself: try again in a moment; the log of this server has what it said",
 			method, s.o.CallTimeout)
 		return s.failed(r, e), false
 	case codes.Unavailable, codes.Canceled: // Canceled: the connection was closed under the call
 		if r.stalled.Load() {
-			e := s.unavailable("its plugin stopped responding during %s and was ended; it starts again by itself, see its log", method)
+			e := s.unavailable("its plugin stopped responding during %s and was ended; it starts again by itself: try again in a moment; the log of this server has what it said", method)
 			return s.failed(r, e), true
 		}
 		how := ""
 		if status, ok := r.proc.exited(time.Second); ok {
 			how = " (" + status + ")"
 		}
-		e := s.unavailable("its plugin crashed during %s%s; it starts again by itself, see its log", method, how)
+		e := s.unavailable("its plugin crashed during %s%s; it starts again by itself: try again in a moment; the log of this server has what it said", method, how)
 		return s.failed(r, e), true
 	default:
 		// The process is alive and its answer unusable: too large, or not of
@@ -244,7 +244,7 @@ func (s *supervisor) watch(r *running) {
 			return
 		case <-r.proc.done:
 			status, _ := r.proc.exited(0)
-			e := s.failed(r, s.unavailable("its plugin ended by itself (%s); it starts again by itself, see its log", status))
+			e := s.failed(r, s.unavailable("its plugin ended by itself (%s); it starts again by itself: try again in a moment; the log of this server has what it said", status))
 			s.mu.Lock()
 			if s.lastErr == e {
 				s.vague = r
@@ -262,7 +262,7 @@ func (s *supervisor) watch(r *running) {
 			if err != nil && s.ctx.Err() == nil {
 				_, ended := r.proc.exited(0)
 				r.stalled.Store(!ended)
-				_ = s.failed(r, s.unavailable("its plugin did not answer a ping and was stopped; it starts again by itself, see its log"))
+				_ = s.failed(r, s.unavailable("its plugin did not answer a ping and was stopped; it starts again by itself: try again in a moment; the log of this server has what it said"))
 				return
 			}
 		}

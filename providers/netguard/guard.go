@@ -136,7 +136,7 @@ func (r *refusal) err(host string, addr netip.Addr) error {
 		return providers.Errorf(providers.CodeInvalidArgument, "%s; the server never contacts it", subject)
 	}
 	return providers.Errorf(providers.CodeInvalidArgument,
-		"%s; if this upstream is meant to be there, set allow_private = true in its host block in providers.hcl", subject)
+		"%s; if this upstream is meant to be there, set allow_private = true in its host block in the providers.hcl that the server is started with (--config), and send the server SIGHUP or start it again", subject)
 }
 
 func lookupError(host string, err error) error {

@@ -139,7 +139,7 @@ func TestPin(t *testing.T) {
 		"publicPort":           {host: "forge.example:3000", dns: []string{"8.8.8.8"}, want: []string{"8.8.8.8"}},
 		"both":                 {host: "forge.example", dns: []string{"2a00:1450::1", "8.8.8.8"}, want: []string{"2a00:1450::1", "8.8.8.8"}},
 		"duplicates":           {host: "forge.example", dns: []string{"8.8.8.8", "::ffff:8.8.8.8"}, want: []string{"8.8.8.8"}},
-		"loopback":             {host: "forge.example", dns: []string{"127.0.0.1"}, refuse: "host forge.example resolves to 127.0.0.1, which is a loopback address; if this upstream is meant to be there, set allow_private = true in its host block in providers.hcl"},
+		"loopback":             {host: "forge.example", dns: []string{"127.0.0.1"}, refuse: "host forge.example resolves to 127.0.0.1, which is a loopback address; if this upstream is meant to be there, set allow_private = true in its host block in the providers.hcl that the server is started with (--config), and send the server SIGHUP or start it again"},
 		"loopbackOther":        {host: "forge.example", dns: []string{"127.9.9.9"}, refuse: "loopback"},
 		"loopbackV6":           {host: "forge.example", dns: []string{"::1"}, refuse: "loopback"},
 		"oneOfMany":            {host: "forge.example", dns: []string{"8.8.8.8", "1.1.1.1", "10.0.0.1"}, refuse: "resolves to 10.0.0.1, which is a private address"},

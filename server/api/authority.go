@@ -83,6 +83,17 @@ func Operation(name string, orgWide bool) (access.Operation, bool) {
 	return operations[i].opens(orgWide), true
 }
 
+// OperationNames returns the names of all operations that a token can be issued for, of
+// the API and of the Git remotes, in order.
+func OperationNames() []string {
+	names := []string{access.GitFetch, access.GitPush}
+	for _, op := range operations {
+		names = append(names, op.id)
+	}
+	slices.Sort(names)
+	return names
+}
+
 // opens returns what a token needs to do the operation.
 func (op operation) opens(orgWide bool) access.Operation {
 	o := access.Operation{Name: op.id, Scope: op.scope, SignedOnly: signedOnly(op.id)}

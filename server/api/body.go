@@ -99,7 +99,7 @@ func decodeJSON(raw []byte, dest any) error {
 		if wrong.Field == "" {
 			return core.Errorf(core.KindInvalid, "the request body must be a JSON object")
 		}
-		return core.Errorf(core.KindInvalid, "the field %q must be %s, not %s", wrong.Field, wordOf(wrong.Type), wrong.Value)
+		return core.Errorf(core.KindInvalid, "the field %q must be %s, not %s", fieldOf(wrong), wordOf(wrong.Type), wrong.Value)
 	}
 	// A field that reads itself says what it takes, like a duration.
 	if own, ok := errors.AsType[*core.Error](err); ok {
@@ -107,6 +107,13 @@ func decodeJSON(raw []byte, dest any) error {
 	}
 	// The cause is left out of the message: it may quote a piece of a secret.
 	return core.Errorf(core.KindInvalid, "the request body is not valid JSON")
+}
+
+// fieldOf is the path of a field in the body. encoding/json puts the names of embedded Go
+// types into it, of which, other than of fields of ours, none is in lower case.
+func fieldOf(wrong *json.UnmarshalTypeError) string {
+	path := slices.DeleteFunc(strings.Split(wrong.Field, "."), func(name string) bool { return name != strings.ToLower(name) })
+	return strings.Join(path, ".")
 }
 
 // wordOf names the JSON type that a Go type is decoded from.

@@ -131,7 +131,7 @@ func (i *Identity) open(from, dataDir string) (names []string, err error) {
 	defer func() { err = errors.Join(err, in.Close()) }()
 	plain, err := age.Decrypt(in, i.with...)
 	if err != nil {
-		return nil, fmt.Errorf("the passphrase or identity does not open %s: %w", from, err)
+		return nil, &core.Error{Kind: core.KindPermission, Message: "the passphrase or identity does not open " + from, Err: err}
 	}
 	for archive := tar.NewReader(plain); ; {
 		h, err := archive.Next()

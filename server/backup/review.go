@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"time"
 
 	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/store"
@@ -11,9 +10,9 @@ import (
 // Review is what an operator must look at after a restore: what was granted or revoked
 // between the backup and the loss is not in the database.
 type Review struct {
-	BackupAt     time.Time       `json:"backup_at"`
-	RestoredAt   time.Time       `json:"restored_at"`
-	ConfirmedAt  *time.Time      `json:"confirmed_at"` // nil: deliveries are held
+	BackupAt     core.Timestamp  `json:"backup_at"`
+	RestoredAt   core.Timestamp  `json:"restored_at"`
+	ConfirmedAt  *core.Timestamp `json:"confirmed_at"` // nil: deliveries are held
 	FirstSeq     int64           `json:"first_seq"`    // readers of events from before it are sent a gap
 	LiveKeys     []ReviewKey     `json:"live_keys"`    // tokens of these keys open what they say
 	DisabledKeys []ReviewKey     `json:"disabled_keys"`
@@ -27,15 +26,15 @@ type Review struct {
 
 // ReviewKey is a public key that verifies tokens.
 type ReviewKey struct {
-	Organisation string     `json:"organisation"`
-	ID           string     `json:"id"`
-	KeyID        string     `json:"kid,omitempty"`
-	Algorithm    string     `json:"algorithm"`
-	CreatedAt    time.Time  `json:"created_at"`
-	DisabledAt   *time.Time `json:"disabled_at,omitempty"`
+	Organisation string          `json:"organisation"`
+	ID           string          `json:"id"`
+	KeyID        string          `json:"kid,omitempty"`
+	Algorithm    string          `json:"algorithm"`
+	CreatedAt    core.Timestamp  `json:"created_at"`
+	DisabledAt   *core.Timestamp `json:"disabled_at,omitempty"`
 	// Issuer: the server signs with it the tokens that it issues.
-	Issuer        bool       `json:"issuer"`
-	VerifiesUntil *time.Time `json:"verifies_until,omitempty"`
+	Issuer        bool            `json:"issuer"`
+	VerifiesUntil *core.Timestamp `json:"verifies_until,omitempty"`
 }
 
 // maxRevocations is how many revocations of an organisation a review shows.
@@ -43,12 +42,12 @@ const maxRevocations = 1000
 
 // ReviewRevocation is tokens that are refused.
 type ReviewRevocation struct {
-	Organisation string     `json:"organisation"`
-	ID           string     `json:"id"`
-	Kind         string     `json:"kind"`
-	Value        string     `json:"value"`
-	CreatedAt    time.Time  `json:"created_at"`
-	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+	Organisation string          `json:"organisation"`
+	ID           string          `json:"id"`
+	Kind         string          `json:"kind"`
+	Value        string          `json:"value"`
+	CreatedAt    core.Timestamp  `json:"created_at"`
+	ExpiresAt    *core.Timestamp `json:"expires_at,omitempty"`
 }
 
 // ReviewWebhook is an outbound webhook.
@@ -68,11 +67,11 @@ func ReviewOf(ctx context.Context, s *store.Store) (Review, error) {
 		return Review{}, core.Errorf(core.KindPrecondition, "the database was not restored from a backup: there is nothing to review")
 	}
 	r := Review{
-		BackupAt: restored.BackupAt, RestoredAt: restored.RestoredAt, FirstSeq: restored.FirstSeq, Held: restored.Held,
+		BackupAt: core.Timestamp(restored.BackupAt), RestoredAt: core.Timestamp(restored.RestoredAt), FirstSeq: restored.FirstSeq, Held: restored.Held,
 		LiveKeys: []ReviewKey{}, DisabledKeys: []ReviewKey{}, Webhooks: []ReviewWebhook{}, Revocations: []ReviewRevocation{},
 	}
 	if !restored.ConfirmedAt.IsZero() {
-		r.ConfirmedAt = &restored.ConfirmedAt
+		r.ConfirmedAt = new(core.Timestamp(restored.ConfirmedAt))
 		r.Held = 0
 	}
 	orgs, err := s.Orgs(ctx)
@@ -85,15 +84,15 @@ func ReviewOf(ctx context.Context, s *store.Store) (Review, error) {
 			return Review{}, err
 		}
 		for _, k := range keys {
-			key := ReviewKey{Organisation: org.Name, ID: k.ID, KeyID: k.KeyID, Algorithm: k.Algorithm, CreatedAt: k.CreatedAt, Issuer: k.Issuer}
+			key := ReviewKey{Organisation: org.Name, ID: k.ID, KeyID: k.KeyID, Algorithm: k.Algorithm, CreatedAt: core.Timestamp(k.CreatedAt), Issuer: k.Issuer}
 			if !k.VerifiesUntil.IsZero() {
-				key.VerifiesUntil = &k.VerifiesUntil
+				key.VerifiesUntil = new(core.Timestamp(k.VerifiesUntil))
 			}
 			if k.DisabledAt.IsZero() {
 				r.LiveKeys = append(r.LiveKeys, key)
 				continue
 			}
-			key.DisabledAt = &k.DisabledAt
+			key.DisabledAt = new(core.Timestamp(k.DisabledAt))
 			r.DisabledKeys = append(r.DisabledKeys, key)
 		}
 		if err := r.addRevocations(ctx, s, org.Name); err != nil {
@@ -120,9 +119,9 @@ func (r *Review) addRevocations(ctx context.Context, s *store.Store, org string)
 		all, r.MoreRevocations = all[:maxRevocations], true
 	}
 	for _, one := range all {
-		row := ReviewRevocation{Organisation: org, ID: one.ID, Kind: string(one.Kind), Value: one.Value, CreatedAt: one.CreatedAt}
+		row := ReviewRevocation{Organisation: org, ID: one.ID, Kind: string(one.Kind), Value: one.Value, CreatedAt: core.Timestamp(one.CreatedAt)}
 		if !one.ExpiresAt.IsZero() {
-			row.ExpiresAt = &one.ExpiresAt
+			row.ExpiresAt = new(core.Timestamp(one.ExpiresAt))
 		}
 		r.Revocations = append(r.Revocations, row)
 	}

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -73,9 +74,12 @@ type Options struct {
 	Logger   hclog.Logger
 	Verifier *access.Verifier
 	// API returns the operations for callers that identify names. No listener serves it.
-	API   func(identify func(ctx context.Context) (access.Identity, error)) http.Handler
-	Plans Plans
-	Hosts func() []schedule.HostLoad
+	API func(identify func(ctx context.Context) (access.Identity, error)) http.Handler
+	// Operation returns the operation of the API of a name, as a token of the whole
+	// organisation or of one repository needs it; false: there is none.
+	Operation func(name string, orgWide bool) (access.Operation, bool)
+	Plans     Plans
+	Hosts     func() []schedule.HostLoad
 	// Unsettled names the refs of which the upstream has not said whether it took a push.
 	Unsettled func(repoID string) []string
 	// Stopping is closed when the server stops: what waits for events ends.
@@ -93,7 +97,8 @@ type Options struct {
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
 	Options
-	base      string // of every path, without a slash at its end
+	access    middleware.Access // decides what a token opens
+	base      string            // of every path, without a slash at its end
 	api       *client.API
 	plans     plans // of links that wait for a yes
 	streams   streams
@@ -108,7 +113,7 @@ var files embed.FS
 // New returns the console. It panics if its own templates are broken.
 func New(o Options) (*Console, error) {
 	o.Grace = cmp.Or(o.Grace, middleware.BodyGrace)
-	c := &Console{Options: o, base: Prefix}
+	c := &Console{Options: o, access: middleware.Access{LacksScope: "the token of this session lacks the scope %s"}, base: Prefix}
 	protection := http.NewCrossOriginProtection()
 	if public, err := url.Parse(o.PublicURL); err == nil && public.Host != "" {
 		c.base = strings.TrimSuffix(public.Path, "/") + Prefix
@@ -165,8 +170,9 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET "+Prefix+"/link/{code}", c.open(c.linkPage))
 	mux.HandleFunc("POST "+Prefix+"/link", c.open(c.signInByLink))
 	mux.HandleFunc("POST "+Prefix+"/sign-out", c.signed(c.signOut))
-	for path, h := range c.pages() {
+	for path, of := range c.pages() {
 		method, rest, _ := strings.Cut(path, " ")
+		h := c.permitted(of)
 		if method == http.MethodPost {
 			h = c.writing(h)
 		}
@@ -181,46 +187,84 @@ func (c *Console) routes() http.Handler {
 	return mux
 }
 
+// route is one of the paths of those who are signed in.
+type route struct {
+	serve handler
+	// needs names the operations of the API that a token must open to get here, those
+	// among them of which the route shows something without asking the API. Where it asks
+	// the API that decides once more.
+	needs []string
+	owner bool // for the owner alone, who needs no operation
+}
+
 // pages are what is served to those who are signed in, by method and path below [Prefix].
 // What is POST changes something.
-func (c *Console) pages() map[string]handler {
-	return map[string]handler{
-		"GET /{$}":                                 c.overview,
-		"GET /data/{plot}":                         c.overviewData,
-		"GET /stream":                              c.stream,
-		"GET /repositories":                        c.repositories,
-		"GET /repositories/{id}":                   c.repository,
-		"GET /repositories/{id}/data/{plot}":       c.repositoryData,
-		"GET /repositories/{id}/compare":           c.compare,
-		"GET /repositories/{id}/upstream":          c.upstreamPage,
-		"GET /repositories/{id}/credential":        c.credentialPage,
-		"GET /hosts":                               c.hosts,
-		"GET /deliveries":                          c.deliveries,
-		"GET /audit":                               c.audit,
-		"GET /organisations":                       c.organisations,
-		"GET /credentials":                         c.credentials,
-		"POST /repositories/bulk":                  c.bulk,
-		"POST /repositories/{id}/sync":             c.sync,
-		"POST /repositories/{id}/pause":            c.pause,
-		"POST /repositories/{id}/resume":           c.resume,
-		"POST /repositories/{id}/settings":         c.changeSettings,
-		"POST /repositories/{id}/upstream":         c.changeUpstream,
-		"POST /repositories/{id}/detach":           c.detach,
-		"POST /repositories/{id}/credential":       c.storeCredential,
-		"POST /repositories/{id}/credential/share": c.assignCredential,
-		"POST /repositories/{id}/webhook":          c.renewWebhook,
-		"POST /repositories/{id}/rewrites/{what}":  c.decide,
-		"GET /trash":                               c.trash,
-		"POST /trash/undelete":                     c.undelete,
-		"POST /trash/delete":                       c.purgeDeleted,
-		"POST /credentials":                        c.createShared,
-		"POST /credentials/rotate":                 c.rotateShared,
-		"POST /credentials/check":                  c.checkShared,
-		"POST /redeliver":                          c.redeliver,
-		"POST /ping":                               c.ping,
-		"POST /sessions/end":                       c.endSession,
-		"POST /maintenance":                        c.maintain,
-		"POST /organisations/limits":               c.changeLimits,
+func (c *Console) pages() map[string]route {
+	return map[string]route{
+		"GET /{$}":                                 {serve: c.overview, needs: []string{"listRepositories"}},
+		"GET /data/{plot}":                         {serve: c.overviewData, needs: []string{"listRepositories", "listEvents"}},
+		"GET /stream":                              {serve: c.stream, needs: []string{"listEvents"}},
+		"GET /repositories":                        {serve: c.repositories, needs: []string{"listRepositories"}},
+		"GET /repositories/{id}":                   {serve: c.repository, needs: []string{"getRepository"}},
+		"GET /repositories/{id}/data/{plot}":       {serve: c.repositoryData, needs: []string{"getRepository", "listSyncRuns"}},
+		"GET /repositories/{id}/compare":           {serve: c.compare, needs: []string{"getRepository", "listBranches", "getSync"}},
+		"GET /repositories/{id}/upstream":          {serve: c.upstreamPage, needs: []string{"getRepository"}},
+		"GET /repositories/{id}/credential":        {serve: c.credentialPage, needs: []string{"getRepository"}},
+		"GET /hosts":                               {serve: c.hosts, needs: []string{"listRepositories", "listProviders"}},
+		"GET /deliveries":                          {serve: c.deliveries, needs: []string{"listWebhooks", "listDeliveries"}},
+		"GET /audit":                               {serve: c.audit, needs: []string{"listAudit"}},
+		"GET /organisations":                       {serve: c.organisations, needs: []string{"getOrganisation"}},
+		"GET /credentials":                         {serve: c.credentials, needs: []string{"listSharedCredentials"}},
+		"POST /repositories/bulk":                  {serve: c.bulk, needs: []string{"listRepositories"}},
+		"POST /repositories/{id}/sync":             {serve: c.sync, needs: []string{"pullUpstream"}},
+		"POST /repositories/{id}/pause":            {serve: c.pause, needs: []string{"pauseRepository"}},
+		"POST /repositories/{id}/resume":           {serve: c.resume, needs: []string{"resumeRepository"}},
+		"POST /repositories/{id}/settings":         {serve: c.changeSettings, needs: []string{"updateSettings"}},
+		"POST /repositories/{id}/upstream":         {serve: c.changeUpstream, needs: []string{"getRepository"}},
+		"POST /repositories/{id}/detach":           {serve: c.detach, needs: []string{"detachUpstream"}},
+		"POST /repositories/{id}/credential":       {serve: c.storeCredential, needs: []string{"getRepository"}},
+		"POST /repositories/{id}/credential/share": {serve: c.assignCredential, needs: []string{"assignSharedCredential"}},
+		"POST /repositories/{id}/webhook":          {serve: c.renewWebhook, needs: []string{"rotateInboundWebhook"}},
+		"POST /repositories/{id}/rewrites/{what}":  {serve: c.decide, needs: []string{"listRewrites"}},
+		"GET /trash":                               {serve: c.trash, needs: []string{"listRepositories"}},
+		"POST /trash/undelete":                     {serve: c.undelete, needs: []string{"undeleteRepository"}},
+		"POST /trash/delete":                       {serve: c.purgeDeleted, needs: []string{"purgeDeletedRepository"}},
+		"POST /credentials":                        {serve: c.createShared, needs: []string{"createSharedCredential"}},
+		"POST /credentials/rotate":                 {serve: c.rotateShared, needs: []string{"rotateSharedCredential"}},
+		"POST /credentials/check":                  {serve: c.checkShared, needs: []string{"checkSharedCredential"}},
+		"POST /redeliver":                          {serve: c.redeliver, needs: []string{"redeliver"}},
+		"POST /ping":                               {serve: c.ping, needs: []string{"pingWebhook"}},
+		"POST /sessions/end":                       {serve: c.endSession, needs: []string{endsSessions}},
+		"POST /maintenance":                        {serve: c.maintain, owner: true},
+		"POST /organisations/limits":               {serve: c.changeLimits, owner: true},
+	}
+}
+
+// permit is KindPermission unless the session may do an operation of the API, by the same
+// table and the same function that decide there. The owner may do all.
+func (c *Console) permit(s *session, operation string) error {
+	if s.Owner() {
+		return nil
+	}
+	op, ok := c.Operation(operation, true)
+	if !ok {
+		return fmt.Errorf("the console asks for the operation %q, which there is not", operation)
+	}
+	return c.access.Authorise(s.identity(s.Org), op)
+}
+
+// permitted keeps from a route whoever may not do what it stands for.
+func (c *Console) permitted(of route) handler {
+	return func(w http.ResponseWriter, r *http.Request, s *session) error {
+		if of.owner && !s.Owner() {
+			return core.Errorf(core.KindPermission, "only the owner of the machine does that; they sign in with: headwater console")
+		}
+		for _, operation := range of.needs {
+			if err := c.permit(s, operation); err != nil {
+				return err
+			}
+		}
+		return of.serve(w, r, s)
 	}
 }
 

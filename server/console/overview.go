@@ -22,6 +22,8 @@ type overview struct {
 	Hosts  []hostRow
 	Events []eventRow
 	Server *Server // for the owner
+	// Why a part is not shown; "": it is.
+	HostsRefusal, EventsRefusal string
 	// Of the last 24 hours:
 	Pushes, PushesFailed int
 	PushMean, PushMost   time.Duration
@@ -91,7 +93,26 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) e
 		}
 	}
 	o.Worst = worst(all, 10)
-	o.Hosts = c.hostRows(all)
+	if o.HostsRefusal = refusal(c.permit(s, "listProviders")); o.HostsRefusal == "" {
+		o.Hosts = c.hostRows(all)
+	}
+	if o.EventsRefusal = refusal(c.permit(s, "listEvents")); o.EventsRefusal == "" {
+		if o.Events, err = c.events(r, s, core.EventFilter{Org: s.Org}, 12); err != nil {
+			return err
+		}
+		// The pictures are of syncs and pushes, which are events.
+		if err := c.readMinutes(r, s, &o); err != nil {
+			return err
+		}
+	}
+	if s.Owner() {
+		o.Server = new(c.Server(r.Context()))
+	}
+	return c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Nav: "overview", Body: o})
+}
+
+// readMinutes reads what the pictures of the last 24 hours show, and the sums beside them.
+func (c *Console) readMinutes(r *http.Request, s *session, o *overview) error {
 	minutes, err := c.Store.ConsoleMinutes(r.Context(), s.Org, c.Clock.Now().Add(-24*time.Hour))
 	if err != nil {
 		return err
@@ -109,13 +130,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) e
 	for _, name := range []string{"lag", "syncs", "pushes"} {
 		o.Plots = append(o.Plots, c.overviewPlot(name, minutes))
 	}
-	if o.Events, err = c.events(r, s, core.EventFilter{Org: s.Org}, 12); err != nil {
-		return err
-	}
-	if s.Owner() {
-		o.Server = new(c.Server(r.Context()))
-	}
-	return c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Nav: "overview", Body: o})
+	return nil
 }
 
 // worst returns the mirrors that need a look most: those without a confirmation first,

@@ -113,7 +113,8 @@ type organisationsPage struct {
 	Keys        []client.Key
 	Revocations []client.Revocation
 	Sessions    []core.ConsoleSession
-	Refusal     string
+	// Why a part is not shown; "": it is.
+	KeysRefusal, RevocationsRefusal, SessionsRefusal string
 
 	Organisation  client.Organisation // what it uses and may use
 	LimitsRefusal string
@@ -137,15 +138,16 @@ func (c *Console) organisations(w http.ResponseWriter, r *http.Request, s *sessi
 	}
 	ctx := as(r.Context(), s.identity(choice.Org))
 	keys, err := c.api.ListKeys(ctx)
-	v.Refusal, v.Keys = refusal(err), keys.Keys
+	v.KeysRefusal, v.Keys = refusal(err), keys.Keys
 	v.Organisation, err = c.api.GetOrganisation(ctx)
 	v.LimitsRefusal = refusal(err)
 	revocations, err := c.api.ListRevocations(ctx, &client.ListRevocationsParams{Limit: new(20)})
-	if err == nil {
-		v.Revocations = revocations.Revocations
-	}
-	if v.Sessions, err = c.Store.ConsoleSessions(r.Context(), s.Org, c.Clock.Now()); err != nil {
-		return err
+	v.RevocationsRefusal, v.Revocations = refusal(err), revocations.Revocations
+	// Who may not end the sessions of others does not see them.
+	if v.SessionsRefusal = refusal(c.permit(s, endsSessions)); v.SessionsRefusal == "" {
+		if v.Sessions, err = c.Store.ConsoleSessions(r.Context(), s.Org, c.Clock.Now()); err != nil {
+			return err
+		}
 	}
 	return c.show(w, r, s, http.StatusOK, "organisations", page{Title: "Organisations and keys", Nav: "organisations", Body: v})
 }

@@ -97,9 +97,11 @@ func functions() template.FuncMap {
 		"lfsmodes": func() []string {
 			return []string{"", string(core.LFSOnDemand), string(core.LFSMirror), string(core.LFSOff)}
 		},
-		"add":   func(a, b int) int { return a + b },
-		"dict":  dict,
-		"query": url.QueryEscape,
+		"add":  func(a, b int) int { return a + b },
+		"dict": dict,
+		// query is part of an address that is put together as a text, as [template] escapes
+		// by itself what stands in a link.
+		"query": func(name, value string) string { return url.Values{name: {value}}.Encode() },
 	}
 }
 

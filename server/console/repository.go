@@ -96,10 +96,10 @@ func (c *Console) readRepository(r *http.Request, s *session, repo core.Reposito
 	serve := client.QueryFreshness("serve")
 	limit := client.QueryLimit(pageRefs)
 	branches, err := c.api.ListBranches(ctx, repo.ID, &client.ListBranchesParams{Limit: &limit, Freshness: &serve})
-	part("refs", err)
+	part("branches", err)
 	v.Branches, v.MoreRefs = branches.Branches, branches.HasMore
 	tags, err := c.api.ListTags(ctx, repo.ID, &client.ListTagsParams{Limit: &limit, Freshness: &serve})
-	part("refs", err)
+	part("tags", err)
 	v.Tags, v.MoreRefs = tags.Tags, v.MoreRefs || tags.HasMore
 	ephemeral, err := c.api.ListBranches(ctx, repo.ID, &client.ListBranchesParams{Limit: &limit, Freshness: &serve, Ephemeral: new(true)})
 	part("ephemeral", err)
@@ -114,12 +114,15 @@ func (c *Console) readRepository(r *http.Request, s *session, repo core.Reposito
 		runs, err := c.api.ListSyncRuns(ctx, repo.ID, &client.ListSyncRunsParams{Limit: new(25)})
 		part("runs", err)
 		v.Runs = runs.Runs
+		if err == nil {
+			v.Plots, err = c.repositoryPlots(r, repo, v.Runs, now)
+			part("runs", err)
+		}
 		inbound, err := c.api.GetInboundWebhook(ctx, repo.ID)
 		part("inbound", err)
 		if err == nil {
 			v.Inbound = &inbound
 		}
-		v.Plots = c.repositoryPlots(r, repo, v.Runs, now)
 	}
 	v.Running = v.View.Sync != nil && v.View.Sync.State == "syncing"
 	v.Webhooks, err = c.webhooks(r, s, repo.Org, repo.ID, 3)
@@ -129,7 +132,9 @@ func (c *Console) readRepository(r *http.Request, s *session, repo core.Reposito
 	v.Audit = audit.Entries
 	v.Health, v.PauseMeans = healthWord(v.View), core.PausedMeans
 	v.Sentence, v.Next = Sentence(v.View, now), steps(v.View, repo)
-	v.Events, err = c.events(r, s, core.EventFilter{Org: repo.Org, RepoID: repo.ID}, 8)
+	if err = c.permit(s, "listEvents"); err == nil {
+		v.Events, err = c.events(r, s, core.EventFilter{Org: repo.Org, RepoID: repo.ID}, 8)
+	}
 	part("events", err)
 	return v, nil
 }
@@ -144,7 +149,7 @@ func origin(r *http.Request) string {
 }
 
 // repositoryPlots are the lag of seven days, and how long the last runs took.
-func (c *Console) repositoryPlots(r *http.Request, repo core.Repository, runs []client.SyncRun, now time.Time) []plot {
+func (c *Console) repositoryPlots(r *http.Request, repo core.Repository, runs []client.SyncRun, now time.Time) ([]plot, error) {
 	lag := plot{
 		Label: "Lag behind the upstream", Per: "seven days, UTC", Kind: "line", Unit: "s", From: now.Add(-keepMinutes).Unix(), To: now.Unix() + 60,
 		Series: []series{{Name: "lag", Class: "held"}}, URL: c.base + "/repositories/" + repo.ID + "/data/lag",
@@ -152,7 +157,7 @@ func (c *Console) repositoryPlots(r *http.Request, repo core.Repository, runs []
 	lag.buckets(240)
 	lags, err := c.Store.ConsoleLags(r.Context(), repo.ID, now.Add(-keepMinutes))
 	if err != nil {
-		c.Logger.Warn("the lags of a repository could not be read", "repo_id", repo.ID, "error", err)
+		return nil, err
 	}
 	for _, l := range lags {
 		lag.most(0, l.At, l.Lag.Seconds())
@@ -175,7 +180,7 @@ func (c *Console) repositoryPlots(r *http.Request, repo core.Repository, runs []
 		}
 		took.Series[s].Values[at] = new(max(float64(run.DurationMs)/1000, 0.01))
 	}
-	return []plot{lag, took}
+	return []plot{lag, took}, nil
 }
 
 func (c *Console) repositoryData(w http.ResponseWriter, r *http.Request, s *session) error {
@@ -186,7 +191,11 @@ func (c *Console) repositoryData(w http.ResponseWriter, r *http.Request, s *sess
 	if r.PathValue("plot") != "lag" {
 		return core.Errorf(core.KindNotFound, "there is no such picture")
 	}
-	return c.json(w, c.repositoryPlots(r, repo, nil, c.Clock.Now())[0])
+	plots, err := c.repositoryPlots(r, repo, nil, c.Clock.Now())
+	if err != nil {
+		return err
+	}
+	return c.json(w, plots[0])
 }
 
 // webhooks lists the outbound webhooks of an organisation with their last deliveries; of

@@ -3,8 +3,11 @@ package console_test
 import (
 	"bufio"
 	"context"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +122,76 @@ func TestRoutes(t *testing.T) {
 	require.False(t, mode.On())
 }
 
+// TestRoutes_narrowToken signs in with a token that the server issued for one operation:
+// every route that stands for another one is refused as the API refuses that.
+func TestRoutes_narrowToken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	require.NoError(t, b.Sync(t, widget))
+	other := b.signedIn(t, all, core.ConsoleOperator)
+	narrow := func(operations ...string) *browser {
+		issued, err := b.REST(t, "org").IssueToken(t.Context(), client.IssueTokenRequest{
+			Repo: new("org"), Operations: operations, Scopes: new([]string{"org:read", "git:read", "git:write", "repo:write"}),
+		})
+		require.NoError(t, err)
+		w := b.browser(t)
+		require.Equal(t, "/console/", w.post("/console/sign-in", same, url.Values{"token": {issued.Token}}).Path)
+		return w
+	}
+	w := narrow("listRepositories")
+	sessions, err := b.store.ConsoleSessions(t.Context(), servertest.Org, time.Now())
+	require.NoError(t, err)
+	require.Len(t, sessions, 2)
+	form := url.Values{"confirmed": {"yes"}, "id": {b.id(t)}, "action": {"sync"}}
+	for _, s := range sessions {
+		form.Add("session", s.ID)
+	}
+	for _, route := range console.PageRoutes() {
+		method, path := fill(route, b.id(t))
+		p := page{}
+		if needs := console.Needs(route); !console.Owners(route) && len(needs) == 1 && needs[0] == "listRepositories" {
+			if method == http.MethodGet {
+				require.Equal(t, http.StatusOK, w.get(path).Status, route)
+			}
+			continue
+		}
+		require.True(t, console.Owners(route) != (len(console.Needs(route)) > 0), "%s: say which operations of the API it stands for", route)
+		p = w.request(method, path, form)
+		require.Equal(t, http.StatusForbidden, p.Status, route)
+		if !console.Owners(route) {
+			require.Regexp(t, "issued for other operations than|no token that the server issued opens", p.Body, route)
+		}
+	}
+	require.Equal(t, http.StatusOK, other.get("/console/repositories").Status, "its session goes on")
+
+	// A page says which of its parts this session may not see, and has nothing of them.
+	p := w.get("/console/")
+	require.Equal(t, http.StatusOK, p.Status)
+	require.Contains(t, p.Body, "issued for other operations than listEvents")
+	require.Contains(t, p.Body, "issued for other operations than listProviders")
+	require.NotContains(t, p.Body, `class="events"`)
+	require.NotContains(t, p.Body, "<svg class=\"plot")
+	p = narrow("listRepositories", "getOrganisation").get("/console/organisations")
+	require.Equal(t, http.StatusOK, p.Status)
+	for _, operation := range []string{"listKeys", "listRevocations"} {
+		require.Contains(t, p.Body, "issued for other operations than "+operation)
+	}
+	require.Contains(t, p.Body, "no token that the server issued opens revokeTokens")
+	require.NotContains(t, p.Body, "None.")
+	require.NotContains(t, p.Body, sessions[0].ID)
+	p = narrow("listRepositories", "getRepository").get("/console/repositories/" + b.id(t))
+	require.Equal(t, http.StatusOK, p.Status)
+	for _, operation := range []string{"listEvents", "listSyncRuns", "listBranches", "listTags", "listRewrites", "getInboundWebhook", "listRepositoryAudit", "getSettings", "listWebhooks"} {
+		require.Contains(t, p.Body, "issued for other operations than "+operation)
+	}
+	for _, nothing := range []string{">none<", "None.", "No run yet", "No ref was", "No webhook", "Nothing has happened", `class="settings"`} {
+		require.NotContains(t, p.Body, nothing, "what is not shown is not called nothing")
+	}
+	require.NotContains(t, p.Body, `class="events"`)
+	require.NotContains(t, p.Body, "Lag behind the upstream")
+	require.Contains(t, narrow("listRepositories", "listEvents", "listProviders").get("/console/").Body, "Lag behind the upstreams")
+}
+
 // TestRoutes_expired has sessions end in each way that they can.
 func TestRoutes_expired(t *testing.T) {
 	t.Parallel()
@@ -165,6 +238,28 @@ func TestRoutes_next(t *testing.T) {
 		require.True(t, strings.HasPrefix(at.Path, "/console/"), "%q leads to %q", next, at)
 		require.NotContains(t, at.Path, "..", next)
 	}
+}
+
+// TestLinks follows links that hold what needs to be escaped once, and not twice.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	w := b.owner(t)
+	link := func(path, pattern string) string {
+		found := regexp.MustCompile(`href="(` + pattern + `)"`).FindStringSubmatch(w.get(path).Body)
+		require.NotEmpty(t, found, "%s has no link %s", path, pattern)
+		return html.UnescapeString(found[1])
+	}
+	host := link("/console/", `/console/repositories\?host=[^"&]*`) // with a port
+	require.Contains(t, w.get(host).Body, b.id(t), host)
+	require.Contains(t, w.get(link("/console/organisations", `/console/repositories\?org=`+servertest.Org)).Body, b.id(t))
+	for i := range 60 {
+		require.NoError(t, b.store.AddAudit(t.Context(), core.AuditEntry{
+			ID: core.NewID("aud", time.Now()), Org: servertest.Org, At: time.Now(), Actor: core.Actor{Subject: "a:b+c&d"}, Action: "sync.request", Target: "number-" + strconv.Itoa(i), Outcome: "ok",
+		}))
+	}
+	next := link("/console/audit?org="+servertest.Org+"&actor=a%3Ab%2Bc%26d", `/console/audit\?[^"]*cursor=[^"]*`)
+	require.Contains(t, w.get(next).Body, "number-0", next)
 }
 
 // lines follows the stream of a browser until it ends.
@@ -217,7 +312,7 @@ func TestStream(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	issued, err := b.REST(t, "org").IssueToken(t.Context(), client.IssueTokenRequest{
-		Repo: new("org"), Operations: []string{"listRepositories"}, Scopes: new([]string{"org:read"}),
+		Repo: new("org"), Operations: []string{"listRepositories", "listEvents"}, Scopes: new([]string{"org:read"}),
 	})
 	require.NoError(t, err)
 	w := b.browser(t)

@@ -102,6 +102,10 @@ func (c *Console) signOut(w http.ResponseWriter, r *http.Request, s *session) er
 	return nil
 }
 
+// endsSessions is the operation of the API that the end of somebody else's session stands
+// for: it takes from others what they are signed in with.
+const endsSessions = "revokeTokens"
+
 // endSession ends the session of somebody else of the same organisation, or of anybody.
 func (c *Console) endSession(w http.ResponseWriter, r *http.Request, s *session) error {
 	all, err := c.Store.ConsoleSessions(r.Context(), s.Org, c.Clock.Now())

@@ -71,7 +71,7 @@ func (a *Adoption) adopt(ctx context.Context, dataDir string, s AdoptStore, g *g
 		return fmt.Errorf("it does not say whose it is: headwater repo adopt %s NAME takes a copy of it", word(a.Dir))
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("what it says of itself cannot be read: %w; headwater repo adopt %s NAME takes a copy of it", err, word(a.Dir))
 	}
 	a.Organisation, a.Name, a.Synced = d.Organisation, d.Name, d.Upstream != nil
 	if d.ID != a.ID {

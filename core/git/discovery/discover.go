@@ -27,7 +27,13 @@ const (
 )
 
 const (
-	maxAdvertisement = 512 << 20 // bytes, both answers together
+	// The bounds of a list of refs, in bytes of both answers together, and the part of the
+	// machine's memory that it may have in between. What is kept of a list takes twice
+	// that; 64 MiB are 700,000 refs.
+	leastListing, mostListing, listingShare = 64 << 20, 512 << 20, 16
+	// largeListing is how long a list is that no other may be read beside: what upstreams
+	// send is not bounded by what a client of this server may do.
+	largeListing = 8 << 20
 
 	// The slowest host we wait for: the same as the limit of curl that package git sets.
 	stallTime  = 60 * time.Second
@@ -46,6 +52,9 @@ type Discoverer struct {
 	stall     time.Duration // stallTime but in tests
 	pushStall time.Duration // git.DefaultStall but in tests
 
+	limit int64         // bytes of a list of refs
+	large chan struct{} // has a token while a large list is read
+
 	pools *pools
 }
 
@@ -58,8 +67,22 @@ func New(agent string) *Discoverer {
 		agent:     strings.Join(strings.Fields(agent), "."),
 		stall:     stallTime,
 		pushStall: git.DefaultStall,
+		limit:     listingLimit(git.MachineMemory()),
+		large:     make(chan struct{}, 1),
 		pools:     newPools(maxPools),
 	}
+}
+
+// listingLimit is how many bytes a list of refs may have on a machine of that memory; 0 is
+// one that does not say.
+func listingLimit(memory int64) int64 {
+	return min(max(memory/listingShare, leastListing), mostListing)
+}
+
+// answers returns a reader of the bodies of answers; it must be closed. A host that sends
+// fewer than stallBytes within the time ends the operation.
+func (d *Discoverer) answers(ctx context.Context, stall time.Duration, end func()) *answerReader {
+	return &answerReader{limit: d.limit, stall: newStallTimer(stall, stallBytes, end), ctx: ctx, large: d.large}
 }
 
 // CloseIdle closes the connections that serve no request now. Later requests
@@ -75,18 +98,18 @@ func (d *Discoverer) CloseIdle() {
 //
 // Redirects are not followed, no proxy is used, and with r.Addrs no other
 // address is dialled. The host must send 60 kB every 60 seconds or finish, and
-// at most 512 MiB in all. Every failure is a [*hosterror.Error], except that the end
+// in all at most a 16th of the machine's memory, or 64 MiB, or 512 MiB. Every failure is a [*hosterror.Error], except that the end
 // of ctx gives its error.
 func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) (Advertisement, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := &answerReader{limit: maxAdvertisement, stall: newStallTimer(d.stall, stallBytes, func() { cancel(hosterror.ErrStalled) })}
-	defer w.stall.stop()
+	w := d.answers(ctx, d.stall, func() { cancel(hosterror.ErrStalled) })
+	defer w.close()
 
 	p := newAdvertParser(uploadPack, prefixes)
 	err := d.refs(ctx, r, prefixes, p, w)
 	if err != nil {
-		return Advertisement{}, remoteError(ctx, err)
+		return Advertisement{}, remoteError(ctx, err, r)
 	}
 	p.BytesRead = w.read
 	return p.Advertisement, nil
@@ -243,6 +266,19 @@ type answerReader struct {
 	stall *stallTimer
 	limit int64 // bytes of all bodies
 	read  int64 // of all bodies
+
+	ctx   context.Context //nolint:containedctx // of the one operation that reads
+	large chan struct{}   // has a token while a large list is read; nil: any number is
+	holds bool            // that token
+}
+
+// close gives back what the reader holds.
+func (w *answerReader) close() {
+	w.stall.stop()
+	if w.holds {
+		<-w.large
+		w.holds = false
+	}
 }
 
 // Read reads from the body.
@@ -253,7 +289,18 @@ func (w *answerReader) Read(p []byte) (int, error) {
 		w.stall.moved(int64(n))
 	}
 	if w.read > w.limit {
-		return n, errTooLarge
+		return n, &tooLargeError{w.limit}
+	}
+	if w.read > largeListing && w.large != nil && !w.holds {
+		w.stall.waiting.Store(true) // for another list, not for the host
+		defer w.stall.waiting.Store(false)
+		select {
+		case w.large <- struct{}{}:
+			w.holds = true
+		case <-w.ctx.Done():
+			return n, context.Cause(w.ctx)
+		}
+		w.stall.restart()
 	}
 	return n, err
 }

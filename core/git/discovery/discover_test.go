@@ -214,12 +214,14 @@ func TestDiscoverer_Refs_httpErrors(t *testing.T) {
 		{"dumb", 200, map[string]string{"Content-Type": "text/plain"}, idA + "\trefs/heads/a\n", hosterror.Error{Class: core.ClassNotFound, HostText: `there is no git repository at the upstream's address, or its server has only the old "dumb" HTTP protocol`}},
 		{"ERR", 200, map[string]string{"Content-Type": smartType}, pkts("ERR your plan has no\tgit access\n"), hosterror.Error{Class: core.ClassRefused, HostText: "your plan has no git access"}},
 		{"ERR behind the announcement", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-upload-pack\n", pktline.FlushPacket, "ERR Repository not found."), hosterror.Error{Class: core.ClassNotFound, HostText: "Repository not found."}},
-		{"no pkt-line", 200, map[string]string{"Content-Type": smartType}, "hello world", hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"wrong service", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-receive-pack\n", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"bad id", 200, map[string]string{"Content-Type": smartType}, pkts("123 refs/heads/a\x00", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
-		{"id of another format", 200, map[string]string{"Content-Type": smartType}, pkts(idA+" refs/heads/a\x00object-format=sha256", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"ERR echo", 200, map[string]string{"Content-Type": smartType}, pkts("ERR quota exceeded for " + secret), hosterror.Error{Class: core.ClassTooLarge, HostText: "quota exceeded for [redacted]"}},
+		{"no pkt-line", 200, map[string]string{"Content-Type": smartType}, "hello world", hosterror.Error{Class: core.ClassProtocol, HostText: "the host's answer is not git's protocol"}},
+		{"wrong service", 200, map[string]string{"Content-Type": smartType}, pkts("# service=git-receive-pack\n", pktline.FlushPacket), hosterror.Error{Class: core.ClassProtocol, HostText: "the host's answer is not git's protocol"}},
+		{"bad id", 200, map[string]string{"Content-Type": smartType}, pkts("123 refs/heads/a\x00", pktline.FlushPacket), hosterror.Error{Class: core.ClassProtocol, HostText: "the host's answer is not git's protocol"}},
+		{"bad id echo", 200, map[string]string{"Content-Type": smartType}, pkts(secret+" refs/heads/a\x00", pktline.FlushPacket), hosterror.Error{Class: core.ClassProtocol, HostText: "the host's answer is not git's protocol"}},
+		{"id of another format", 200, map[string]string{"Content-Type": smartType}, pkts(idA+" refs/heads/a\x00object-format=sha256", pktline.FlushPacket), hosterror.Error{Class: core.ClassProtocol, HostText: "the host's answer is not git's protocol"}},
 		{"no end", 200, map[string]string{"Content-Type": smartType}, pkts(idA + " refs/heads/a\x00"), hosterror.Error{Class: core.ClassNetwork, HostText: "the host ended the connection early"}},
-		{"no ls-refs", 200, map[string]string{"Content-Type": smartType}, pkts("version 2\n", "agent=x", pktline.FlushPacket), hosterror.Error{Class: core.ClassNetwork, HostText: "the host's answer is not git's protocol"}},
+		{"no ls-refs", 200, map[string]string{"Content-Type": smartType}, pkts("version 2\n", "agent=x", pktline.FlushPacket), hosterror.Error{Class: core.ClassProtocol, HostText: "the host's answer is not git's protocol"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -239,6 +241,7 @@ func TestDiscoverer_Refs_httpErrors(t *testing.T) {
 			require.ErrorAs(t, err, &got)
 			require.Equal(t, int32(1), asked.Load(), "a redirect was followed or a failure tried again")
 			require.NotContains(t, err.Error(), secret)
+			require.NotContains(t, fmt.Sprint(got.Err), secret)
 			c.want.Err, got.Err = nil, nil
 			require.Equal(t, c.want, *got)
 		})
@@ -405,7 +408,7 @@ func TestDiscoverer_Refs_tooLarge(t *testing.T) {
 	defer w.stall.stop()
 	err := newAdvertParser(uploadPack, allPrefixes).parseAnswer(pktline.NewReader(w))
 	var got *hosterror.Error
-	require.ErrorAs(t, remoteError(t.Context(), err), &got)
+	require.ErrorAs(t, remoteError(t.Context(), err, git.Remote{}), &got)
 	require.Equal(t, core.ClassTooLarge, got.Class)
 }
 
@@ -471,7 +474,7 @@ func FuzzAdvertisement(f *testing.F) {
 		}
 		if err := parse(pktline.NewReader(bytes.NewReader(in))); err != nil {
 			var e *hosterror.Error
-			if !errors.As(remoteError(t.Context(), err), &e) || e.HostText == "" && !errors.Is(err, errErrorPacket) || len(e.HostText) > hosterror.MaxText {
+			if !errors.As(remoteError(t.Context(), err, git.Remote{}), &e) || e.HostText == "" && !errors.Is(err, errErrorPacket) || len(e.HostText) > hosterror.MaxText {
 				t.Fatalf("error %v", err)
 			}
 			return
@@ -484,4 +487,71 @@ func FuzzAdvertisement(f *testing.F) {
 		_ = p.Digest()
 		_ = p.lsRefsRequest("x", allPrefixes)
 	})
+}
+
+// TestListingLimit: a machine with a gigabyte survives what a host sends.
+func TestListingLimit(t *testing.T) {
+	t.Parallel()
+	for memory, want := range map[int64]int64{0: 64 << 20, 1 << 30: 64 << 20, 4 << 30: 256 << 20, 64 << 30: 512 << 20} {
+		require.Equal(t, want, listingLimit(memory))
+	}
+	d := newTestDiscoverer(t)
+	d.limit = 1 << 20
+	var sent atomic.Int64
+	r := serve(t, func(w http.ResponseWriter, req *http.Request) { // without end
+		w.Header().Set("Content-Type", smartType)
+		for line := pkts(idA + " refs/heads/a\x00"); req.Context().Err() == nil && sent.Load() < 16<<20; line = pkts(fmt.Sprintf("%s refs/heads/%030d", idA, sent.Load())) {
+			n, err := io.WriteString(w, line)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	})
+	_, err := d.Refs(t.Context(), r, allPrefixes)
+	var got *hosterror.Error
+	require.ErrorAs(t, err, &got)
+	require.Equal(t, core.ClassTooLarge, got.Class)
+	require.Equal(t, "the host's list of refs has more than the 1.0 MiB that this server reads of one", got.HostText)
+	require.Less(t, sent.Load(), int64(16<<20))
+}
+
+// TestDiscoverer_Refs_oneLargeList: a second list waits before it is large, and whoever
+// waits can leave.
+func TestDiscoverer_Refs_oneLargeList(t *testing.T) {
+	t.Parallel()
+	d := newTestDiscoverer(t)
+	lines := strings.Repeat(pkts(idA+" refs/hidden/"+strings.Repeat("x", 1000)), largeListing/1000+1000)
+	release := make(chan struct{})
+	r := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", smartType)
+		_, _ = io.WriteString(w, pkts(idA+" refs/heads/a\x00")+lines)
+		_ = http.NewResponseController(w).Flush()
+		if req.Header.Get("Authorization") != "" {
+			select {
+			case <-release:
+			case <-req.Context().Done():
+			}
+		}
+		_, _ = io.WriteString(w, pktline.FlushPacket)
+	})
+	first := r
+	first.Username, first.Password = "first", "password"
+	done := make(chan error, 2)
+	go func() {
+		_, err := d.Refs(t.Context(), first, allPrefixes)
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return len(d.large) == 1 }, time.Minute, 5*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := d.Refs(ctx, r, allPrefixes)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	go func() {
+		_, err := d.Refs(t.Context(), r, allPrefixes)
+		done <- err
+	}()
+	close(release)
+	require.NoError(t, <-done)
+	require.NoError(t, <-done)
+	require.Empty(t, d.large)
 }

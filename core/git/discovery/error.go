@@ -21,11 +21,17 @@ const maxErrorBody = 4 << 10
 
 // Failures of discovery that no other package knows, wrapped by [hosterror.Error].
 var (
-	errTooLarge    = errors.New("the list of refs is too large")
 	errNotSmart    = errors.New("the answer is not git's smart HTTP protocol")
 	errErrorPacket = errors.New("the host answered with an error packet")
 	errBadResponse = errors.New("the host's answer is malformed")
 )
+
+// tooLargeError is a list of refs of more bytes than the limit.
+type tooLargeError struct{ limit int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("the host's list of refs has more than the %s that this server reads of one", core.ByteSize(e.limit))
+}
 
 // statusError makes the error of an answer that is not 200. It reads from the
 // body, but does not close it.
@@ -54,8 +60,24 @@ func statusError(resp *http.Response, r git.Remote) *hosterror.Error {
 }
 
 // remoteError turns what went wrong on the way into a [*hosterror.Error]. What the
-// caller itself ended comes back as the error of its context.
-func remoteError(ctx context.Context, err error) error {
+// caller itself ended comes back as the error of its context. A host may repeat in any of
+// its words what it was sent: no secret of the remote gets past here.
+func remoteError(ctx context.Context, err error, r git.Remote) error {
+	err = classified(ctx, err)
+	e, ok := errors.AsType[*hosterror.Error](err)
+	if !ok {
+		return err
+	}
+	e.HostText = hosterror.Text(e.HostText, r.Secrets()...)
+	if e.Err != nil {
+		if said := e.Err.Error(); hosterror.Redact(said, r.Secrets()...) != said {
+			e.Err = errors.New(hosterror.Redact(said, r.Secrets()...))
+		}
+	}
+	return e
+}
+
+func classified(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -68,8 +90,8 @@ func remoteError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("list upstream refs: %w", context.Cause(ctx))
 	}
-	if errors.Is(err, errTooLarge) {
-		return &hosterror.Error{Class: core.ClassTooLarge, HostText: fmt.Sprintf("the host's list of refs exceeds %d bytes", maxAdvertisement), Err: err}
+	if large, ok := errors.AsType[*tooLargeError](err); ok {
+		return &hosterror.Error{Class: core.ClassTooLarge, HostText: large.Error(), Err: err}
 	}
 	e := hosterror.OfConnection(err)
 	var badURL *url.Error
@@ -77,7 +99,7 @@ func remoteError(ctx context.Context, err error) error {
 	case errors.As(err, &badURL):
 		e.Class, e.HostText = core.ClassRefused, "the upstream's address is no URL"
 	case errors.Is(err, pktline.ErrMalformed), errors.Is(err, errBadResponse):
-		e.HostText = "the host's answer is not git's protocol"
+		e.Class, e.HostText = core.ClassProtocol, "the host's answer is not git's protocol"
 	}
 	return e
 }

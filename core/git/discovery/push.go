@@ -60,15 +60,15 @@ func (d *Discoverer) Push(ctx context.Context, r git.Remote, req PushRequest) (l
 	defer cancel(nil)
 	u, err := address(r)
 	if err != nil {
-		return nil, false, remoteError(ctx, err)
+		return nil, false, remoteError(ctx, err, r)
 	}
 	stalled := func() { cancel(hosterror.ErrStalled) }
-	w := &answerReader{limit: maxAdvertisement, stall: newStallTimer(d.stall, stallBytes, stalled)}
+	w := d.answers(ctx, d.stall, stalled)
 	host := newAdvertParser(receivePack, []string{"refs/"})
 	transport, err := d.list(ctx, r, u, host, w)
-	w.stall.stop()
+	w.close()
 	if err != nil {
-		return nil, false, remoteError(ctx, err)
+		return nil, false, remoteError(ctx, err, r)
 	}
 	lines, updates, err := host.plan(req)
 	if err != nil || len(updates) == 0 {
@@ -157,7 +157,7 @@ func (p *pusher) push(ctx context.Context, transport *http.Transport, url string
 	case err == nil && waitErr != nil:
 		err = waitErr
 	case err == nil:
-		err = remoteError(ctx, malformed("no report of what became of the refs"))
+		err = remoteError(ctx, malformed("no report of what became of the refs"), p.remote)
 	}
 	return lines, sent, err
 }
@@ -173,12 +173,12 @@ func (p *pusher) talk(ctx context.Context, transport *http.Transport, url string
 	}
 	post, err := http.NewRequestWithContext(ctx, http.MethodPost, url, request)
 	if err != nil {
-		return nil, false, remoteError(ctx, err)
+		return nil, false, remoteError(ctx, err, p.remote)
 	}
 	post.ContentLength = length
 	post.Header.Set("Content-Type", "application/x-git-receive-pack-request")
 	post.Header.Set("Accept", "application/x-git-receive-pack-result")
-	w := &answerReader{limit: maxAdvertisement, stall: p.stall}
+	w := &answerReader{limit: p.d.limit, stall: p.stall}
 	p.stall.restart()
 	var report sync.WaitGroup
 	err = p.d.exchange(transport, post, p.remote, "application/x-git-receive-pack-result", w, func(answer *bufio.Reader) error {
@@ -204,7 +204,7 @@ func (p *pusher) talk(ctx context.Context, transport *http.Transport, url string
 	if err == nil {
 		return lines, true, nil
 	}
-	err = remoteError(ctx, err)
+	err = remoteError(ctx, err, p.remote)
 	host, ok := errors.AsType[*hosterror.Error](err)
 	return lines, !isDial(err) && (!ok || !hosterror.IsStatusWithoutEffect(host.Status)), err
 }

@@ -64,6 +64,22 @@ type said struct {
 // refuse is [answer.refusal] of the LFS server.
 func (a said) refuse(about string) error { return a.refusal(about, a.remote.Secrets()) }
 
+// worded is an answer with words of the host in it.
+type worded interface {
+	// clean replaces each of them.
+	clean(func(string) string)
+}
+
+// decode is [answer.decode]. A host may repeat in its words what it was sent: no secret
+// gets past here in them.
+func (a said) decode(place string, into any) error {
+	err := a.answer.decode(place, into)
+	if w, ok := into.(worded); ok {
+		w.clean(func(text string) string { return hosterror.Text(text, a.remote.Secrets()...) })
+	}
+	return err
+}
+
 // call sends a request with the credential of the operation and gives the answer to judge,
 // whatever its status. It is sent once more if judge says that the credential does not do
 // and there is another, and at the upstream's new place if the host says that it has one.

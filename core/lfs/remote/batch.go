@@ -50,6 +50,14 @@ type batchAnswer struct {
 	Objects  []batchObject `json:"objects"`
 }
 
+func (b *batchAnswer) clean(text func(string) string) {
+	for _, o := range b.Objects {
+		if o.Error != nil {
+			o.Error.Message = text(queries.ReplaceAllString(o.Error.Message, "$1?[redacted]"))
+		}
+	}
+}
+
 type batchObject struct {
 	OID           string              `json:"oid"`
 	Size          *int64              `json:"size"`
@@ -155,7 +163,7 @@ func transferOf(p lfs.Pointer, said *batchObject, operation lfs.Operation, ref s
 	case said == nil:
 		return fail(core.ClassProtocol, "the upstream's LFS answered nothing about it")
 	case said.Error != nil:
-		text := hosterror.Text(queries.ReplaceAllString(said.Error.Message, "$1?[redacted]"))
+		text := said.Error.Message
 		if text == "" {
 			text = fmt.Sprintf("the host answered %d", said.Error.Code)
 		}

@@ -28,15 +28,46 @@ type lockJSON struct {
 func (j lockJSON) lock() lfs.Lock {
 	l := lfs.Lock{ID: j.ID, Path: j.Path, LockedAt: j.LockedAt.UTC()}
 	if j.Owner != nil {
-		l.Owner = hosterror.Text(j.Owner.Name)
+		l.Owner = j.Owner.Name
 	}
 	return l
+}
+
+func (j *lockJSON) clean(text func(string) string) {
+	if j.Owner != nil {
+		j.Owner.Name = text(j.Owner.Name)
+	}
+}
+
+// lockList is the answer to a request about many locks.
+type lockList struct {
+	Locks   []lockJSON `json:"locks"`
+	Ours    []lockJSON `json:"ours"`   // of locks/verify, in place of Locks
+	Theirs  []lockJSON `json:"theirs"` // of locks/verify
+	Next    string     `json:"next_cursor"`
+	Message string     `json:"message"`
+}
+
+func (l *lockList) clean(text func(string) string) {
+	l.Message = text(l.Message)
+	for _, locks := range [][]lockJSON{l.Locks, l.Ours, l.Theirs} {
+		for i := range locks {
+			locks[i].clean(text)
+		}
+	}
 }
 
 // oneLock is the answer to a request about one lock.
 type oneLock struct {
 	Lock    *lockJSON `json:"lock"`
 	Message string    `json:"message"`
+}
+
+func (o *oneLock) clean(text func(string) string) {
+	o.Message = text(o.Message)
+	if o.Lock != nil {
+		o.Lock.clean(text)
+	}
 }
 
 // Locks implements [lfs.Upstream].
@@ -50,11 +81,7 @@ func (c *client) Locks(ctx context.Context, query lfs.LockQuery) (locks []lfs.Lo
 	if query.Limit > 0 {
 		q.query.Set("limit", strconv.Itoa(query.Limit))
 	}
-	var found struct {
-		Locks   []lockJSON `json:"locks"`
-		Next    string     `json:"next_cursor"`
-		Message string     `json:"message"`
-	}
+	var found lockList
 	err = c.call(ctx, providers.OpLFS, q, func(a said) error {
 		if err := noLocks(a); err != nil {
 			return err
@@ -68,7 +95,7 @@ func (c *client) Locks(ctx context.Context, query lfs.LockQuery) (locks []lfs.Lo
 		return nil, "", err
 	}
 	if found.Locks == nil && found.Message != "" {
-		return nil, "", &hosterror.Error{Class: core.ClassRefused, HostText: "the locks of the upstream: " + hosterror.Text(found.Message)}
+		return nil, "", &hosterror.Error{Class: core.ClassRefused, HostText: "the locks of the upstream: " + found.Message}
 	}
 	locks = make([]lfs.Lock, len(found.Locks))
 	for i, l := range found.Locks {
@@ -151,11 +178,7 @@ func (c *client) Ours(ctx context.Context, id, ref string) (bool, error) {
 		Cursor string   `json:"cursor,omitempty"`
 	}{Ref: refOf(ref)}
 	for range maxOwnPages {
-		var found struct {
-			Ours   []lockJSON `json:"ours"`
-			Theirs []lockJSON `json:"theirs"`
-			Next   string     `json:"next_cursor"`
-		}
+		var found lockList
 		err := c.call(ctx, providers.OpLFSWrite, api{method: http.MethodPost, path: []string{"locks", "verify"}, in: in}, func(a said) error {
 			if err := noLocks(a); err != nil {
 				return err
@@ -188,7 +211,7 @@ func (o oneLock) take(about string) (lfs.Lock, error) {
 	case o.Lock != nil:
 		return o.Lock.lock(), nil
 	case o.Message != "":
-		return lfs.Lock{}, &hosterror.Error{Class: core.ClassRefused, HostText: about + ": " + hosterror.Text(o.Message)}
+		return lfs.Lock{}, &hosterror.Error{Class: core.ClassRefused, HostText: about + ": " + o.Message}
 	}
 	return lfs.Lock{}, &hosterror.Error{Class: core.ClassProtocol, HostText: about + ": the upstream's LFS answered nothing about it"}
 }

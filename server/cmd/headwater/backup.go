@@ -84,7 +84,11 @@ credentials cannot be opened without it.`,
 			}
 			r, err := backup.Write(cmd.Context(), o)
 			if err != nil {
-				return wrapf(err, "backups of before are as they were; check that you are the user of the server, that DIR has room, and that the server is of this version", "back up %s", dir)
+				next := "backups of before are as they were; check that you are the user of the server, that DIR has room, and that the server is of this version"
+				if kind := core.KindOf(err); kind == core.KindConflict || kind == core.KindInvalid {
+					next = "do what the message says; backups of before are as they were"
+				}
+				return wrapf(err, next, "back up %s", dir)
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)

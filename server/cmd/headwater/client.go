@@ -205,10 +205,17 @@ func repoOf(e *rest.Error) string {
 }
 
 // listOf returns the command that lists what a call did not find.
-func listOf(e *rest.Error) string {
+func (c *client) listOf(e *rest.Error) string {
+	under := func(path string) bool { return e.Path == path || strings.HasPrefix(e.Path, path+"/") }
 	switch {
-	case strings.HasPrefix(e.Path, "/api/webhooks/"):
+	case under("/api/webhooks"):
 		return "headwater webhook list"
+	case under("/api/credentials"):
+		return "headwater credential list"
+	case under("/api/mirror-sets"):
+		return "headwater mirror-set list"
+	case under("/api/keys"), under("/api/revocations"), under("/api/tokens"):
+		return "headwater org key list " + core.ShellArg(c.sign.org)
 	case strings.Contains(e.Path, "/rewrites/"): // a slash of a name is escaped
 		return "headwater rewrite list " + core.ShellArg(repoOf(e))
 	}
@@ -248,7 +255,7 @@ func (c *client) explain(err error, doing string) error {
 			next = "run the command that the message names"
 		}
 	case http.StatusNotFound:
-		next = "see what exists: " + listOf(e)
+		next = "see what exists: " + c.listOf(e)
 	case http.StatusConflict:
 		next = "see its state: headwater repo show " + core.ShellArg(repoOf(e))
 	case http.StatusRequestEntityTooLarge:

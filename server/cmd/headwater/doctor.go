@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -52,6 +54,9 @@ command that gives it again. Look for the lost key first.`,
 			abs, err := filepath.Abs(data)
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
+				return usagef("name the data directory with --data", "there is no folder %s", data)
 			}
 			g, err := git.New(cmd.Context(), git.Options{})
 			if err != nil {
@@ -138,7 +143,11 @@ func adoptAll(cmd *cobra.Command, data string, sealKey providers.Secret, g *git.
 	}
 	s, unlock, err := server.Prepare(cmd.Context(), data, sealKey)
 	if err != nil {
-		return wrapf(err, "stop the server, and be its user", "open %s", data)
+		next := "stop the server, and be its user"
+		if store.IsDamaged(err) {
+			next = "move headwater.db away, then run this again"
+		}
+		return wrapf(err, next, "open %s", data)
 	}
 	defer func() { err = errors.Join(err, s.Close(), unlock()) }()
 	all, err := doctor.Adopt(cmd.Context(), data, s, g, time.Now().UTC())

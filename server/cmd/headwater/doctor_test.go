@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -64,7 +65,8 @@ func TestDoctor_adoptsMirrorsAndLostNames(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, examine(t, s.dir).Problems())
 
-	// The database is lost.
+	// The database is lost, and what is in no backup.
+	require.NoError(t, os.RemoveAll(filepath.Join(string(s.dir), "run")))
 	require.NoError(t, os.Remove(s.dir.database()))
 	for _, suffix := range []string{"-wal", "-shm"} {
 		require.NoError(t, os.RemoveAll(s.dir.database()+suffix))
@@ -88,4 +90,24 @@ func TestDoctor_adoptsMirrorsAndLostNames(t *testing.T) {
 	require.Equal(t, 1, r.Problems())
 	require.True(t, strings.HasPrefix(r.Findings[0].What, "the file HEAD is missing"), r.Findings[0].What)
 	require.Regexp(t, `^start the server, then: headwater repo rebuild --data \S+ \S+, which fetches`, r.Findings[0].Next)
+}
+
+// TestDamagedDatabase: what opens a file that is no database says what to do with it.
+func TestDamagedDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	garbage := bytes.Repeat([]byte("no database "), 4096)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "headwater.db"), garbage, 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "repos"), 0o700))
+	for next, args := range map[string][]string{
+		"headwater restore BACKUP into an empty folder; without a backup move headwater.db away, then: headwater doctor": {"serve", "--listen", "127.0.0.1:0", "--admin-listen", "none"},
+		"move headwater.db away, then run this again":                                                                    {"doctor", "--adopt"},
+	} {
+		_, _, err := runCLI(t, noEnv, append(args, "--data", dir)...)
+		require.ErrorContains(t, err, "damaged or not a database")
+		require.Contains(t, nextOf(t, err), next)
+	}
+	left, err := os.ReadFile(filepath.Join(dir, "headwater.db"))
+	require.NoError(t, err)
+	require.Equal(t, garbage, left)
 }

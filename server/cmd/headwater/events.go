@@ -129,9 +129,9 @@ func encodeEvent(out io.Writer, e rest.Event) error {
 	return json.NewEncoder(out).Encode(struct {
 		Type       string               `json:"type"`
 		Repository rest.EventRepository `json:"repository"`
-		CreatedAt  time.Time            `json:"created_at"`
+		CreatedAt  core.Timestamp       `json:"created_at"`
 		Body       json.RawMessage      `json:"body"`
-	}{e.Type, e.Repository, e.CreatedAt, e.Body})
+	}{e.Type, e.Repository, core.Timestamp(e.CreatedAt), e.Body})
 }
 
 // summaryOf is what the body of an event says, in a few words.

@@ -222,8 +222,8 @@ func TestGitHubAppCreate_refuses(t *testing.T) {
 		want string
 	}{
 		"no public URL":       {[]string{"--public-url", ""}, "--public-url is missing"},
-		"public URL's scheme": {[]string{"--public-url", "git.example.com"}, "absolute http or https URL"},
-		"public URL's user":   {[]string{"--public-url", "https://me:hunter2@git.example.com"}, "absolute http or https URL"},
+		"public URL's scheme": {[]string{"--public-url", "git.example.com"}, "http or https URL with a host"},
+		"public URL's user":   {[]string{"--public-url", "https://me:hunter2@git.example.com"}, "http or https URL with a host"},
 		"host":                {[]string{"--host", "https://github.com"}, "--host"},
 		"long name":           {[]string{"--name", strings.Repeat("a", 35)}, "1 to 34 characters"},
 		"owner":               {[]string{"--owner", "a/b"}, "not the name of an organisation"},

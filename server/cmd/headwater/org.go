@@ -85,7 +85,7 @@ func newOrgListCommand() *cobra.Command {
 					return err
 				}
 				list := listing[orgView]{header: "NAME\tACTIVE KEYS\tCREATED", none: "No organisations.", row: func(t io.Writer, o orgView) {
-					created := o.CreatedAt.Local().Format(time.RFC3339)
+					created := o.CreatedAt.Time().Local().Format(time.RFC3339)
 					if o.DeletingAt != nil {
 						created += ", being deleted"
 					}
@@ -97,9 +97,9 @@ func newOrgListCommand() *cobra.Command {
 						if err != nil {
 							return err
 						}
-						view := orgView{Name: o.Name, ActiveKeys: activeKeys(keys), CreatedAt: &o.CreatedAt}
+						view := orgView{Name: o.Name, ActiveKeys: activeKeys(keys), CreatedAt: new(core.Timestamp(o.CreatedAt))}
 						if !o.DeletingAt.IsZero() {
-							view.DeletingAt = &o.DeletingAt
+							view.DeletingAt = new(core.Timestamp(o.DeletingAt))
 						}
 						if err := each(view); err != nil {
 							return err
@@ -228,10 +228,10 @@ func newKeyDisableCommand() *cobra.Command {
 
 // orgView is an organisation in JSON.
 type orgView struct {
-	Name       string     `json:"name"`
-	ActiveKeys int        `json:"active_keys"` // of its own
-	CreatedAt  *time.Time `json:"created_at,omitempty"`
-	DeletingAt *time.Time `json:"deleting_at,omitempty"` // since when it is being deleted
+	Name       string          `json:"name"`
+	ActiveKeys int             `json:"active_keys"` // of its own
+	CreatedAt  *core.Timestamp `json:"created_at,omitempty"`
+	DeletingAt *core.Timestamp `json:"deleting_at,omitempty"` // since when it is being deleted
 }
 
 // activeKeys counts the keys of an organisation's own that open something.
@@ -247,17 +247,17 @@ func activeKeys(keys []core.Key) int {
 
 // keyView is a public key in JSON.
 type keyView struct {
-	ID        string    `json:"id"`
-	KeyID     string    `json:"kid,omitempty"`
-	Org       string    `json:"org"`
-	Algorithm string    `json:"algorithm"`
-	PublicPEM string    `json:"public_pem"`
-	State     string    `json:"state"` // in words
-	CreatedAt time.Time `json:"created_at"`
+	ID        string         `json:"id"`
+	KeyID     string         `json:"kid,omitempty"`
+	Org       string         `json:"org"`
+	Algorithm string         `json:"algorithm"`
+	PublicPEM string         `json:"public_pem"`
+	State     string         `json:"state"` // in words
+	CreatedAt core.Timestamp `json:"created_at"`
 }
 
 func viewOfKey(k core.Key, now time.Time) keyView {
-	return keyView{ID: k.ID, KeyID: k.KeyID, Org: k.Org, Algorithm: k.Algorithm, PublicPEM: k.PublicPEM, State: keyState(k, now), CreatedAt: k.CreatedAt}
+	return keyView{ID: k.ID, KeyID: k.KeyID, Org: k.Org, Algorithm: k.Algorithm, PublicPEM: k.PublicPEM, State: keyState(k, now), CreatedAt: core.Timestamp(k.CreatedAt)}
 }
 
 // eachOf calls each for the items until one fails.

@@ -48,7 +48,7 @@ Without a word, show how it is.`,
 				if !mode.On() {
 					return answer(cmd, readOnlyState{}, "The server takes writes.")
 				}
-				return answer(cmd, readOnlyState{true, &mode.Since, mode.Reason}, "Read-only since %s. Writers are answered: %s\nEnd it: headwater read-only off", mode.Since.Local().Format(time.RFC3339), mode.Sentence())
+				return answer(cmd, readOnlyState{true, new(core.Timestamp(mode.Since)), mode.Reason}, "Read-only since %s. Writers are answered: %s\nEnd it: headwater read-only off", mode.Since.Local().Format(time.RFC3339), mode.Sentence())
 			})
 		},
 	}
@@ -59,7 +59,7 @@ Without a word, show how it is.`,
 
 // readOnlyState is the answer as JSON.
 type readOnlyState struct {
-	ReadOnly bool       `json:"read_only"`
-	Since    *time.Time `json:"since,omitempty"`
-	Reason   string     `json:"reason,omitempty"`
+	ReadOnly bool            `json:"read_only"`
+	Since    *core.Timestamp `json:"since,omitempty"`
+	Reason   string          `json:"reason,omitempty"`
 }

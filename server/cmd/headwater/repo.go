@@ -123,7 +123,7 @@ func freshness(s rest.Sync, now time.Time) string {
 	}
 	line := "confirmed " + core.Ago(max(now.Sub(*s.ObservedAt), 0)) + " ago"
 	if s.ChangedAt != nil {
-		line += ", last change " + core.Ago(max(now.Sub(*s.ChangedAt), 0)) + " ago"
+		line += ", upstream changed " + core.Ago(max(now.Sub(*s.ChangedAt), 0)) + " ago"
 	}
 	return line
 }

@@ -83,7 +83,7 @@ func TestSync_saysHowFreshTheCopyIs(t *testing.T) {
 	seen, changed := now.Add(-3*time.Minute), now.Add(-50*time.Hour)
 	require.Equal(t, "never confirmed by the upstream", freshness(rest.Sync{}, now))
 	require.Equal(t, "confirmed 3 min ago", freshness(rest.Sync{ObservedAt: &seen}, now))
-	require.Equal(t, "confirmed 3 min ago, last change 2 days ago", freshness(rest.Sync{ObservedAt: &seen, ChangedAt: &changed}, now))
+	require.Equal(t, "confirmed 3 min ago, upstream changed 2 days ago", freshness(rest.Sync{ObservedAt: &seen, ChangedAt: &changed}, now))
 	require.Equal(t, "confirmed 0 s ago", freshness(rest.Sync{ObservedAt: &now}, now.Add(-time.Second)), "clocks differ")
 	require.Equal(t, "active", upstreamIs(rest.Sync{}))
 	require.Contains(t, upstreamIs(rest.Sync{UpstreamState: "deleted", UpstreamSince: &seen}), "deleted since 20")

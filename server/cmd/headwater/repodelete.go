@@ -16,7 +16,7 @@ import (
 // deleted is the outcome of a deletion.
 type deleted struct {
 	outcome
-	KeptUntil *time.Time `json:"kept_until,omitempty"` // until when it can be brought back
+	KeptUntil *core.Timestamp `json:"kept_until,omitempty"` // until when it can be brought back
 }
 
 func newRepoDeleteCommand() *cobra.Command {
@@ -63,7 +63,7 @@ once, also if it was deleted before.`,
 			if err != nil {
 				return c.explain(err, "delete "+args[0])
 			}
-			done := deleted{outcome{Repo: args[0], ID: gone.RepoID, Result: "deleted"}, gone.KeptUntil}
+			done := deleted{outcome{Repo: args[0], ID: gone.RepoID, Result: "deleted"}, (*core.Timestamp)(gone.KeptUntil)}
 			if gone.KeptUntil == nil {
 				return answer(cmd, done, "%s is deleted for good.", args[0])
 			}

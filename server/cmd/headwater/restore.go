@@ -54,7 +54,7 @@ the backup left out are mirrored anew when the server starts.`,
 			}
 			r, err := backup.Restore(cmd.Context(), o)
 			if err != nil {
-				return wrapf(err, "no server starts on the directory before it is restored; mend that, then run the command again", "restore %s", args[0])
+				return wrapf(err, nextOfRestore(err), "restore %s", args[0])
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
@@ -127,7 +127,7 @@ func printRestored(out io.Writer, dir dataDir, r backup.RestoreResult) {
 // printReview prints what an operator must look at.
 func printReview(out io.Writer, dir dataDir, r backup.Review) {
 	date := func(t time.Time) string { return t.Local().Format(time.RFC3339) }
-	fmt.Fprintf(out, "What happened after the backup of %s is not known here.\n", date(r.BackupAt))
+	fmt.Fprintf(out, "What happened after the backup of %s is not known here.\n", date(r.BackupAt.Time()))
 	fmt.Fprintf(out, "\nTokens of these keys are good. Disable what was revoked since: headwater org key disable ORG KEY --data %s\n", core.ShellWord(string(dir)))
 	table := newTable(out)
 	fmt.Fprintln(table, "ORGANISATION\tKEY\tKID\tALGORITHM\tCREATED\tWHOSE")
@@ -136,7 +136,7 @@ func printReview(out io.Writer, dir dataDir, r backup.Review) {
 		if k.Issuer {
 			whose = "the server's, of tokens that it issues"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Organisation, k.ID, k.KeyID, k.Algorithm, date(k.CreatedAt), whose)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Organisation, k.ID, k.KeyID, k.Algorithm, date(k.CreatedAt.Time()), whose)
 	}
 	_ = table.Flush()
 	if len(r.DisabledKeys) > 0 {
@@ -144,14 +144,14 @@ func printReview(out io.Writer, dir dataDir, r backup.Review) {
 		table = newTable(out)
 		fmt.Fprintln(table, "ORGANISATION\tKEY\tKID\tDISABLED")
 		for _, k := range r.DisabledKeys {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.Organisation, k.ID, k.KeyID, date(*k.DisabledAt))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.Organisation, k.ID, k.KeyID, date(k.DisabledAt.Time()))
 		}
 		_ = table.Flush()
 	}
 	printRevocations(out, r)
 	fmt.Fprintln(out, "\nCredentials of upstreams that were changed since are the old ones: set them again (headwater credential set REPO).")
 	if r.ConfirmedAt != nil {
-		fmt.Fprintf(out, "Deliveries go out since %s.\n", date(*r.ConfirmedAt))
+		fmt.Fprintf(out, "Deliveries go out since %s.\n", date(r.ConfirmedAt.Time()))
 		return
 	}
 	fmt.Fprintf(out, "\nDeliveries to %s are held, %d wait; some may have been made before the loss.\n", core.Count(len(r.Webhooks), "webhook"), r.Held)
@@ -174,7 +174,7 @@ func printRevocations(out io.Writer, r backup.Review) {
 	table := newTable(out)
 	fmt.Fprintln(table, "ORGANISATION\tKIND\tVALUE\tREVOKED")
 	for _, one := range r.Revocations[:min(most, len(r.Revocations))] {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.Organisation, one.Kind, printable(one.Value), one.CreatedAt.Local().Format(time.RFC3339))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.Organisation, one.Kind, printable(one.Value), one.CreatedAt.Time().Local().Format(time.RFC3339))
 	}
 	_ = table.Flush()
 	if len(r.Revocations) > most {
@@ -263,4 +263,15 @@ from now on goes out. A running server notices within a quarter of a minute.`,
 	bindDataDir(cmd.Flags(), &data)
 	cmd.Flags().BoolVar(&drop, "drop", false, "cancel the deliveries that wait")
 	return cmd
+}
+
+// nextOfRestore says what to do about a restore that failed.
+func nextOfRestore(err error) string {
+	switch core.KindOf(err) {
+	case core.KindConflict, core.KindPrecondition:
+		return "do what the message says; nothing was changed"
+	case core.KindPermission:
+		return "give the passphrase or the identity that the backup was made with; nothing was changed"
+	}
+	return "no server starts on the directory before it is restored; mend that, then run the command again"
 }

@@ -41,13 +41,7 @@ States are in colour at a terminal, unless NO_COLOR is set.`,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return applySettings(cmd, env) },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		next := "see: " + cmd.CommandPath() + " --help"
-		if strings.Contains(err.Error(), "time: ") { // of time.ParseDuration
-			next = "write a duration like 90s, 30m, 24h or 7d"
-		}
-		return &stepError{message: err.Error(), next: next, usage: true}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newServeCommand(env),
 		newMirrorCommand(), newMirrorSetCommand(),
@@ -76,12 +70,33 @@ States are in colour at a terminal, unless NO_COLOR is set.`,
 	root.InitDefaultVersionFlag()
 	root.Flags().Lookup("version").Usage = "print the version"
 	root.SetHelpCommand(newHelpCommand())
+	addCompletionCommand(root)
 	bindJSON(root)
 	bindColour(root, env)
 	bindCompletion(root, env)
 	root.PersistentFlags().String(settingsFlag, "", "file with values of flags, in HCL")
 	documentEnv(root)
 	return root
+}
+
+// addCompletionCommand adds cobra's command for the scripts of shells, which would answer
+// a shell that it does not know with its help and success.
+func addCompletionCommand(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil || completion == root {
+		return
+	}
+	completion.Args, completion.RunE = cobra.ArbitraryArgs, needsSubcommand
+	completion.Example = "  source <(headwater completion bash)"
+	for _, shell := range completion.Commands() {
+		shell.Example = map[string]string{
+			"bash":       "  source <(headwater completion bash)",
+			"zsh":        "  source <(headwater completion zsh)",
+			"fish":       "  headwater completion fish | source",
+			"powershell": "  headwater completion powershell | Out-String | Invoke-Expression",
+		}[shell.Name()]
+	}
 }
 
 // envName returns the environment variable of a flag.
@@ -106,10 +121,8 @@ func applyEnv(flags *pflag.FlagSet, env lookupEnv) error {
 		if f.Value.Type() == "stringArray" {
 			values = strings.Split(value, ";")
 		}
-		for _, v := range values {
-			if err := flags.Set(f.Name, v); err != nil {
-				failed = usagef("correct or unset "+envName(f.Name), "bad value of %s: %v", envName(f.Name), err)
-			}
+		if err := setFlag(flags, f.Name, values); err != nil {
+			failed = usagef("correct or unset "+envName(f.Name), "bad value of %s: %v", envName(f.Name), err)
 		}
 	})
 	return failed
@@ -151,6 +164,9 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
+		if len(names) == 0 && cmd.HasSubCommands() {
+			return needsSubcommand(cmd, args) // a command was meant, rather than an argument
+		}
 		want := "no argument"
 		if len(names) > 0 {
 			want = strings.Join(names, " ")
@@ -173,9 +189,10 @@ func counted(n int) string {
 // newHelpCommand is cobra's, but that a command which does not exist is an error.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "help [COMMAND]",
-		Short:   "Explain a command",
-		Example: "  headwater help token issue",
+		Use:               "help [COMMAND...]",
+		Short:             "Explain a command",
+		Example:           "  headwater help token issue",
+		ValidArgsFunction: commandNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
 			if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/headwater-git/headwater/core/limit"
 	"github.com/headwater-git/headwater/providers"
 	"github.com/headwater-git/headwater/server"
+	"github.com/headwater-git/headwater/store"
 )
 
 const (
@@ -177,7 +178,11 @@ func serve(cmd *cobra.Command, o serveOptions, sealKey, dsn providers.Secret) er
 	}
 	srv, err := server.New(ctx, o.serverOptions(set, sealKey, dsn))
 	if err != nil {
-		return wrapf(err, "read the message above; `headwater serve --help` lists the flags", "cannot start the server")
+		next := "read the message above; `headwater serve --help` lists the flags"
+		if store.IsDamaged(err) {
+			next = "headwater restore BACKUP into an empty folder; without a backup move headwater.db away, then: headwater doctor --adopt"
+		}
+		return wrapf(err, next, "cannot start the server")
 	}
 	removeAddress, err := announce(dir, base, log)
 	if err != nil {

@@ -125,7 +125,7 @@ func parsePublicURL(text string) (*url.URL, error) {
 	public, err := url.Parse(text)
 	if err != nil || public.Host == "" || public.User != nil || public.RawQuery != "" || public.Fragment != "" ||
 		public.Scheme != "https" && public.Scheme != "http" {
-		return nil, usagef("give a URL like https://git.example.com", "--public-url must be an absolute http or https URL")
+		return nil, usagef("give a URL like https://git.example.com", "--public-url must be an http or https URL with a host, and without a user, ? and #")
 	}
 	return public, nil
 }

@@ -44,29 +44,29 @@ type statusReport struct {
 
 // statusReadOnly is [core.ReadOnlyMode] for the report.
 type statusReadOnly struct {
-	Since  time.Time `json:"since"`
-	Reason string    `json:"reason,omitempty"`
+	Since  core.Timestamp `json:"since"`
+	Reason string         `json:"reason,omitempty"`
 }
 
 // statusTotals is [core.Totals] for the report.
 type statusTotals struct {
-	Organisations    int        `json:"organisations"`
-	Deliveries       int        `json:"deliveries_waiting"`
-	Undispatched     int64      `json:"events_undispatched"`
-	Unfinished       int        `json:"unfinished_writes"`
-	OldestUnfinished *time.Time `json:"oldest_unfinished_write"`
-	FailingWebhooks  int        `json:"failing_webhooks"`
-	Held             int        `json:"held_refs"`
+	Organisations    int             `json:"organisations"`
+	Deliveries       int             `json:"deliveries_waiting"`
+	Undispatched     int64           `json:"events_undispatched"`
+	Unfinished       int             `json:"unfinished_writes"`
+	OldestUnfinished *core.Timestamp `json:"oldest_unfinished_write"`
+	FailingWebhooks  int             `json:"failing_webhooks"`
+	Held             int             `json:"held_refs"`
 }
 
 // statusMirror is one of the mirrors with the oldest copies.
 type statusMirror struct {
-	Org        string     `json:"organisation"`
-	Name       string     `json:"name"`
-	State      string     `json:"state"`
-	Upstream   string     `json:"upstream,omitempty"` // what became of it; "" if it works
-	Class      string     `json:"class,omitempty"`
-	ObservedAt *time.Time `json:"observed_at"` // null: never
+	Org        string          `json:"organisation"`
+	Name       string          `json:"name"`
+	State      string          `json:"state"`
+	Upstream   string          `json:"upstream,omitempty"` // what became of it; "" if it works
+	Class      string          `json:"class,omitempty"`
+	ObservedAt *core.Timestamp `json:"observed_at"` // null: never
 }
 
 func newStatusCommand() *cobra.Command {
@@ -159,14 +159,14 @@ func (p *statusReport) read(ctx context.Context, s core.Store, now time.Time, wo
 		return err
 	}
 	if mode.On() {
-		p.ReadOnly = &statusReadOnly{mode.Since, mode.Reason}
+		p.ReadOnly = &statusReadOnly{core.Timestamp(mode.Since), mode.Reason}
 	}
 	p.Totals = statusTotals{
 		Organisations: t.Organisations, Deliveries: t.Deliveries, Undispatched: t.Undispatched, Unfinished: t.Unfinished,
 		FailingWebhooks: t.FailingWebhooks, Held: t.Held,
 	}
 	if !t.OldestUnfinished.IsZero() {
-		p.Totals.OldestUnfinished = &t.OldestUnfinished
+		p.Totals.OldestUnfinished = new(core.Timestamp(t.OldestUnfinished))
 	}
 	p.States, p.Upstreams, p.Failing, p.Worst = map[string]int{}, map[string]int{}, map[string]int{}, []statusMirror{}
 	err = s.Health(ctx, "", func(h core.RepositoryHealth) error {
@@ -185,7 +185,7 @@ func (p *statusReport) read(ctx context.Context, s core.Store, now time.Time, wo
 			p.Failing[one.Class]++
 		}
 		if !h.ObservedAt.IsZero() {
-			one.ObservedAt = &h.ObservedAt
+			one.ObservedAt = new(core.Timestamp(h.ObservedAt))
 			if now.Sub(h.ObservedAt) <= 15*time.Minute {
 				p.Recent++
 			}
@@ -207,7 +207,7 @@ func observed(m statusMirror) time.Time {
 	if m.ObservedAt == nil {
 		return time.Time{}
 	}
-	return *m.ObservedAt
+	return m.ObservedAt.Time()
 }
 
 // print writes the screen.
@@ -219,7 +219,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 		if m.Reason != "" {
 			reason = ": " + m.Reason
 		}
-		fmt.Fprintf(t, "read-only\tsince %s%s; end it: headwater read-only off\n", m.Since.UTC().Format(time.RFC3339), reason)
+		fmt.Fprintf(t, "read-only\tsince %s%s; end it: headwater read-only off\n", m.Since.Time().UTC().Format(time.RFC3339), reason)
 	}
 	fmt.Fprintf(t, "repositories\t%s\n", counts(p.States))
 	if len(p.Failing) > 0 {
@@ -234,7 +234,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	fmt.Fprintf(t, "waiting\t%s, %s, %s for a decision, %s without an outcome", core.Count(p.Totals.Deliveries, "delivery"), core.Count(p.Totals.Undispatched, "event"),
 		core.Count(p.Totals.Held, "ref"), core.Count(p.Totals.Unfinished, "write"))
 	if p.Totals.OldestUnfinished != nil {
-		fmt.Fprintf(t, " (the oldest for %s)", core.Ago(now.Sub(*p.Totals.OldestUnfinished)))
+		fmt.Fprintf(t, " (the oldest for %s)", core.Ago(now.Sub(p.Totals.OldestUnfinished.Time())))
 	}
 	fmt.Fprintln(t)
 	if p.Totals.FailingWebhooks > 0 {
@@ -253,7 +253,7 @@ func (p *statusReport) print(out io.Writer, now time.Time) error {
 	for _, m := range p.Worst {
 		lag := "never"
 		if m.ObservedAt != nil {
-			lag = core.Ago(now.Sub(*m.ObservedAt))
+			lag = core.Ago(now.Sub(m.ObservedAt.Time()))
 		}
 		why := strings.TrimSpace(m.Class + " " + m.Upstream)
 		if m.Class == m.Upstream {
@@ -271,7 +271,7 @@ func (p *statusReport) printServer(t io.Writer, now time.Time) {
 		return
 	}
 	s := p.Server
-	fmt.Fprintf(t, "server\tHeadwater %s, up for %s, git %s\n", s.Version, core.Ago(now.Sub(s.StartedAt)), s.Git)
+	fmt.Fprintf(t, "server\tHeadwater %s, up for %s, git %s\n", s.Version, core.Ago(now.Sub(s.StartedAt.Time())), s.Git)
 	if len(s.Problems) == 0 {
 		fmt.Fprintf(t, "ready\t%s\n", yesNo(s.Ready))
 	}
@@ -304,7 +304,7 @@ func (p *statusReport) printHosts(out io.Writer, now time.Time) {
 	for _, h := range p.Server.Hosts {
 		rest := ""
 		if h.PausedUntil != nil {
-			rest = fmt.Sprintf("left alone for %s, because it %s", core.Ago(h.PausedUntil.Sub(now)), map[string]string{
+			rest = fmt.Sprintf("left alone for %s, because it %s", core.Ago(h.PausedUntil.Time().Sub(now)), map[string]string{
 				"down": "cannot be reached", "rate_limited": "limits requests",
 			}[h.Reason])
 		}

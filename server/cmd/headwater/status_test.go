@@ -42,11 +42,11 @@ func TestStatus_ofARunningAndAStoppedServer(t *testing.T) {
 func TestStatus_print(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
-	at := func(ago time.Duration) *time.Time { at := now.Add(-ago); return &at }
+	at := func(ago time.Duration) *core.Timestamp { return new(core.Timestamp(now.Add(-ago))) }
 	var out strings.Builder
 	p := statusReport{
 		NoServer: "no server is running on this data directory",
-		ReadOnly: &statusReadOnly{Since: now, Reason: "the disk is replaced"},
+		ReadOnly: &statusReadOnly{Since: core.Timestamp(now), Reason: "the disk is replaced"},
 		States:   map[string]int{"ready": 40, "failing": 2, "pending": 0}, Failing: map[string]int{"auth": 2}, Mirrors: 42, Recent: 39,
 		Upstreams: map[string]int{"revoked": 1},
 		Totals:    statusTotals{Deliveries: 3, Unfinished: 1, OldestUnfinished: at(90 * time.Minute)},
