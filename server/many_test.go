@@ -99,7 +99,7 @@ func TestList_filtersAndOrders(t *testing.T) {
 	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/newer")
 	require.Equal(t, "a/local", b.list(t, "sort=last-change")[0])
 
-	for _, bad := range []string{"state=broken", "class=none", "sort=speed", "host=https://x", "provider=a%20b", "cursor=abc", "sort=lag&cursor=" + b.page(t, "limit=1&sort=size").NextCursor} {
+	for _, bad := range []string{"state=broken", "class=none", "sort=speed", "host=https://x", "provider=a%20b", "provider=bogus", "host=%00", "state=%zz", "a=1;state=paused", "state=paused&state=held", "cursor=abc", "sort=lag&cursor=" + b.page(t, "limit=1&sort=size").NextCursor} {
 		a := b.Call(t, http.MethodGet, "/api/repos?"+bad, b.orgToken(t), nil)
 		require.Equal(t, http.StatusBadRequest, a.Status, "%s: %s", bad, a.Raw)
 	}

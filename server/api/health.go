@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -54,6 +55,11 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if !readOnly(w, r) {
 		return
 	}
+	writes, err := wantsWrites(r)
+	if err != nil {
+		writeStatusError(w, http.StatusBadRequest, core.KindInvalid, core.MessageOf(err))
+		return
+	}
 	if s.Ready != nil {
 		if err := s.Ready(r.Context()); err != nil {
 			s.Logger.Warn("not ready", "error", err)
@@ -68,7 +74,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"status": "ready"}
 	if s.Writable != nil {
 		if err := s.Writable(); err != nil {
-			if r.URL.Query().Get(paramWrites.name) == "true" {
+			if writes {
 				writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), core.MessageOf(err))
 				return
 			}
@@ -81,6 +87,19 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// wantsWrites reads whether a server that only reads is not ready. Errors: KindInvalid: what
+// watches the server must not believe in writes because it asked in another way.
+func wantsWrites(r *http.Request) (bool, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return false, errQuery
+	}
+	if err := paramWrites.check(query, false); err != nil {
+		return false, err
+	}
+	return params{query}.flag(paramWrites.name)
 }
 
 // readOnly answers 405 to everything but GET and HEAD.
