@@ -74,6 +74,19 @@ func TestExplorer_browser(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "explorer-"+look.name+".png"), picture, 0o644))
 		}
 	}
+	for _, scheme := range []string{"light", "dark"} {
+		var wide int64
+		var picture []byte
+		var first string
+		run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.EmulateViewport(390, 844), chromedp.Navigate(s.URL+"/docs"), chromedp.WaitVisible("#main", chromedp.ByQuery),
+			chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide), chromedp.Text("dt a", &first, chromedp.ByQuery), chromedp.CaptureScreenshot(&picture))
+		require.LessOrEqual(t, wide, int64(390), "the list of documents is wider than a phone")
+		require.Equal(t, "HTTP API", first)
+		if dir := os.Getenv(screenshots); dir != "" {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "documents-"+scheme+".png"), picture, 0o644))
+		}
+	}
 	var open, text string
 	run(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(s.URL+"/api"), chromedp.WaitVisible("#main", chromedp.ByQuery),
 		chromedp.SetValue("#q", "redeliver", chromedp.ByQuery), chromedp.Submit("#q", chromedp.ByQuery),
