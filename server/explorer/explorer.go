@@ -192,17 +192,20 @@ func (p page) search(query string) page {
 	return p
 }
 
-// templates returns the template of the page.
-var templates = sync.OnceValue(func() *template.Template {
-	// What Markdown has of HTML is left out by goldmark.
+// render writes Markdown as HTML; what it has of HTML is left out by goldmark.
+var render = sync.OnceValue(func() func(text string) (template.HTML, error) {
 	markdown := goldmark.New(goldmark.WithExtensions(extension.Table))
-	render := func(text string) (template.HTML, error) {
+	return func(text string) (template.HTML, error) {
 		var out bytes.Buffer
 		err := markdown.Convert([]byte(text), &out)
-		return template.HTML(out.String()), err //nolint:gosec // made of the document of this program, without the HTML in it
+		return template.HTML(out.String()), err //nolint:gosec // made of the documents of this program, without the HTML in them
 	}
+})
+
+// templates returns the templates of the pages.
+var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page.html").Funcs(template.FuncMap{
-		"markdown": render,
+		"markdown": render(),
 		"lower":    strings.ToLower,
-	}).ParseFS(files, "page.html"))
+	}).ParseFS(files, "page.html", "docs.html"))
 })

@@ -108,6 +108,7 @@ func TestExplorer_documents(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "text/html; charset=utf-8", header.Get("Content-Type"))
 	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'")
+	require.NotContains(t, page, "`", "Markdown is rendered")
 	for _, file := range entries {
 		if strings.HasSuffix(file.Name(), ".md") {
 			require.Contains(t, page, `<a href="`+file.Name()+`">`)

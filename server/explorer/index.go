@@ -2,7 +2,6 @@ package explorer
 
 import (
 	"bytes"
-	"html/template"
 	"regexp"
 	"strings"
 	"sync"
@@ -48,11 +47,7 @@ var index = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := template.ParseFS(files, "docs.html")
-	if err != nil {
-		return nil, err
-	}
 	var out bytes.Buffer
-	err = page.Execute(&out, sections(string(list)))
+	err = templates().ExecuteTemplate(&out, "docs.html", sections(string(list)))
 	return out.Bytes(), err
 })
