@@ -316,10 +316,17 @@ func TestReadOnly(t *testing.T) {
 	_, err = b.REST(t, "new").CreateRepository(t.Context(), nil, rest.CreateRepositoryRequest{})
 	servertest.RequireRefused(t, http.StatusServiceUnavailable, err)
 	require.Equal(t, before, b.Refs(t, mirror))
+	ready := b.Server.Call(t, http.MethodGet, "/readyz", "", nil)
+	require.Equal(t, http.StatusOK, ready.Status)
+	require.Contains(t, ready.Raw, `"status":"read-only"`)
+	ready = b.Server.Call(t, http.MethodGet, "/readyz?writes=true", "", nil)
+	require.Equal(t, http.StatusServiceUnavailable, ready.Status, "who asks for writes is not to send them here")
+	require.NotContains(t, ready.Raw, "the disk is replaced", "the reason is not for everybody")
 	b.clone(t)
 	require.Equal(t, http.StatusOK, b.API(t, http.MethodGet, mirror, "/branches", nil).Status)
 
 	require.NoError(t, b.store.SetReadOnly(t.Context(), core.ReadOnlyMode{}))
+	require.Equal(t, http.StatusOK, b.Server.Call(t, http.MethodGet, "/readyz?writes=true", "", nil).Status)
 	client.Git("push", "--quiet", "origin", "HEAD:main")
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 
@@ -72,14 +73,12 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer := map[string]any{"status": "ready"}
-	if s.Writable != nil {
-		if err := s.Writable(); err != nil {
-			if writes {
-				writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), core.MessageOf(err))
-				return
-			}
-			answer["status"] = "read-only"
+	if err := s.takesWrites(r.Context()); err != nil {
+		if writes {
+			writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), core.MessageOf(err))
+			return
 		}
+		answer["status"] = "read-only"
 	}
 	if s.Problems != nil {
 		if problems := s.Problems(); len(problems) > 0 {
@@ -87,6 +86,21 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// takesWrites returns why nothing is written: the disk cannot be, or an operator wants it
+// so. The operator's reason is for those who have a token, and this is for everybody.
+func (s *server) takesWrites(ctx context.Context) error {
+	if s.Writable != nil {
+		if err := s.Writable(); err != nil {
+			return err
+		}
+	}
+	err := s.ReadOnly.Check(ctx)
+	if core.KindOf(err) == core.KindReadOnly {
+		return core.Errorf(core.KindReadOnly, "an operator has the server take no writes for a while; reads go on")
+	}
+	return err
 }
 
 // wantsWrites reads whether a server that only reads is not ready. Errors: KindInvalid: what

@@ -16,7 +16,7 @@ type repositoryList struct {
 }
 
 // hostShape is a name or an address of a host, with a port or without.
-var hostShape = regexp.MustCompile(`^[\pL\pN_.:\[\]-]+$`)
+var hostShape = regexp.MustCompile(`^(?:[\pL\pN_-]+(?:\.[\pL\pN_-]+)*|\[[0-9a-fA-F:.]+\])(?::\d+)?$`)
 
 // listBatch is how many rows are read at a time where a state is asked for that rows
 // alone do not tell: most of them may be left out.

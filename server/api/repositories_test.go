@@ -290,7 +290,7 @@ func TestServer_listRepositories_pages(t *testing.T) {
 		require.Empty(t, names)
 		require.Equal(t, []any{}, a.at("repos"))
 	})
-	for _, query := range []string{"cursor=%21", "cursor=YWJj", "cursor=cmVwb3M6", "limit=ten", "host=%00", "host=a,b", "host=a%09", "host=user@host"} {
+	for _, query := range []string{"cursor=%21", "cursor=YWJj", "cursor=cmVwb3M6", "limit=ten", "host=%00", "host=a,b", "host=..", "host=a:b", "host=a%09", "host=user@host"} {
 		t.Run("refuses "+query, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, http.StatusBadRequest, b.do(t, http.MethodGet, "/api/repos?"+query, token, "").status)
