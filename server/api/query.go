@@ -48,7 +48,7 @@ func (p parameter) check(query url.Values, bytes bool) error {
 	for _, name := range append([]string{p.name}, p.older...) {
 		values := query[name]
 		if len(values) > 1 && !p.repeated {
-			return core.Errorf(core.KindInvalid, "the parameter %q is there %d times; it has one value", name, len(values))
+			return core.Errorf(core.KindInvalid, "the parameter %q is there more than once; it has one value", name)
 		}
 		for _, value := range values {
 			if strings.ContainsRune(value, 0) || !bytes && !utf8.ValidString(value) {
