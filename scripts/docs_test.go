@@ -69,7 +69,7 @@ func TestDocs_llms(t *testing.T) {
 		if name == strings.ToUpper(strings.TrimSuffix(name, ".md"))+".md" || name == "testing.md" || name == "releasing.md" {
 			into = &own
 		}
-		into.WriteString("- [" + title + "](/docs/" + name + ")")
+		into.WriteString("- [" + title + "](docs/" + name + ")")
 		first, _, _ := strings.Cut(strings.TrimSpace(rest), "\n\n")
 		if first != "" && !strings.ContainsAny(first[:1], "#|`<-") {
 			sentence, _, _ := strings.Cut(link.ReplaceAllString(strings.Join(strings.Fields(first), " "), "$1")+" ", ". ")
@@ -78,7 +78,7 @@ func TestDocs_llms(t *testing.T) {
 		into.WriteString("\n")
 	}
 	want := "# Headwater\n\n> A self-hosted Git storage server that keeps a fast copy of repositories which live elsewhere, and sends every write to their home first.\n\n" +
-		"These are the documents of the version that serves them. The API is described for programs in [openapi.json](/api/openapi.json), and for people at [/api](/api).\n\n" +
+		"These are the documents of the version that serves them. The API is described for programs in [openapi.json](api/openapi.json), and for people on [a page](api); [docs/](docs/) lists these for people.\n\n" +
 		"## Documents\n\n" + list.String() + "\n## Optional\n\n" + own.String()
 	const file = "../docs/llms.txt"
 	if os.Getenv("HEADWATER_UPDATE") != "" {

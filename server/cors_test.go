@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/headwater-git/headwater/core"
+	"github.com/headwater-git/headwater/server"
 	"github.com/headwater-git/headwater/server/internal/servertest"
 )
 
@@ -52,4 +54,24 @@ func TestCORS(t *testing.T) {
 	}
 	require.Equal(t, http.StatusMethodNotAllowed, ask(http.MethodOptions, "/api/repos", "https://evil.example.org", true).StatusCode)
 	require.Empty(t, ask(http.MethodGet, "/a/b.git/info/refs?service=git-upload-pack", allowed, false).Header.Get("Access-Control-Allow-Origin"))
+}
+
+// TestCheckCORSOrigin: what no page ever has as its origin is refused, with what to write.
+func TestCheckCORSOrigin(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"*", "https://app.example.org", "http://localhost:3000", "https://127.0.0.1:8443", "http://[::1]:8080", "https://xn--bcher-kva.example", "https://a_b.example."} {
+		require.NoError(t, server.CheckCORSOrigin(good), good)
+	}
+	for bad, says := range map[string]string{
+		"https://*.example": "a pattern", "https://app*.example.org": "a pattern", "https://*": "a pattern", "http://localhost:*": "like https://app.example.org",
+		"https://app.example.org/": "without a path", "app.example.org": "without a path", "null": "without a path", "": "without a path", "https://a@b.example": "without a path",
+		"https://App.example.org": `use "https://app.example.org"`, "https://app.example.org:443": `use "https://app.example.org"`, "http://app.example.org:80": `use "http://app.example.org"`,
+		"http://app.example.org:": `use "http://app.example.org"`, "https://bücher.example": "xn--", "https://a,b": "ASCII", "https://a..b": "ASCII", "https://app.example.org:99999": "a port that there is not", "https://app.example.org:080": "a port that there is not",
+	} {
+		err := server.CheckCORSOrigin(bad)
+		require.ErrorContains(t, err, says, bad)
+		require.Equal(t, core.KindInvalid, core.KindOf(err))
+	}
+	_, err := server.New(t.Context(), server.Options{DataDir: t.TempDir(), CORSOrigins: []string{"https://*.example"}})
+	require.ErrorContains(t, err, "a pattern", "of a program that embeds the server, too")
 }

@@ -99,7 +99,7 @@ func TestList_filtersAndOrders(t *testing.T) {
 	client.Git("push", "--quiet", "origin", "HEAD:refs/heads/newer")
 	require.Equal(t, "a/local", b.list(t, "sort=last-change")[0])
 
-	for _, bad := range []string{"state=broken", "class=none", "sort=speed", "host=https://x", "provider=a%20b", "cursor=abc", "sort=lag&cursor=" + b.page(t, "limit=1&sort=size").NextCursor} {
+	for _, bad := range []string{"state=broken", "class=none", "sort=speed", "host=https://x", "provider=a%20b", "provider=bogus", "host=%00", "state=%zz", "a=1;state=paused", "state=paused&state=held", "cursor=abc", "sort=lag&cursor=" + b.page(t, "limit=1&sort=size").NextCursor} {
 		a := b.Call(t, http.MethodGet, "/api/repos?"+bad, b.orgToken(t), nil)
 		require.Equal(t, http.StatusBadRequest, a.Status, "%s: %s", bad, a.Raw)
 	}
@@ -316,10 +316,17 @@ func TestReadOnly(t *testing.T) {
 	_, err = b.REST(t, "new").CreateRepository(t.Context(), nil, rest.CreateRepositoryRequest{})
 	servertest.RequireRefused(t, http.StatusServiceUnavailable, err)
 	require.Equal(t, before, b.Refs(t, mirror))
+	ready := b.Server.Call(t, http.MethodGet, "/readyz", "", nil)
+	require.Equal(t, http.StatusOK, ready.Status)
+	require.Contains(t, ready.Raw, `"status":"read-only"`)
+	ready = b.Server.Call(t, http.MethodGet, "/readyz?writes=true", "", nil)
+	require.Equal(t, http.StatusServiceUnavailable, ready.Status, "who asks for writes is not to send them here")
+	require.NotContains(t, ready.Raw, "the disk is replaced", "the reason is not for everybody")
 	b.clone(t)
 	require.Equal(t, http.StatusOK, b.API(t, http.MethodGet, mirror, "/branches", nil).Status)
 
 	require.NoError(t, b.store.SetReadOnly(t.Context(), core.ReadOnlyMode{}))
+	require.Equal(t, http.StatusOK, b.Server.Call(t, http.MethodGet, "/readyz?writes=true", "", nil).Status)
 	client.Git("push", "--quiet", "origin", "HEAD:main")
 }
 

@@ -88,7 +88,7 @@ type Options struct {
 	TraceEndpoint string
 
 	// CORSOrigins are the origins whose web pages may call the API, like
-	// https://app.example.org; "*" is every one. A browser's credentials never are.
+	// https://app.example.org; "*" is every one. A browser's credentials never are. See [CheckCORSOrigin].
 	CORSOrigins []string
 
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For
@@ -109,6 +109,11 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.LookupEnv == nil {
 		o.LookupEnv = os.LookupEnv
+	}
+	for _, origin := range o.CORSOrigins {
+		if err := CheckCORSOrigin(origin); err != nil {
+			return o, err
+		}
 	}
 	return o, nil
 }

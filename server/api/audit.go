@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/headwater-git/headwater/core"
@@ -131,9 +132,20 @@ func viewAudit(e core.AuditEntry) auditView {
 	return view
 }
 
+// actionShape and idShape are what every action and every id of a repository looks like.
+// Plugins and later versions have actions of their own, so there is no list of them.
+var (
+	actionShape = regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*$`)
+	idShape     = regexp.MustCompile(`^[0-9A-Za-z]+_[0-9A-Za-z]+$`)
+)
+
 // listAudit lists the audit of the organisation.
 func (s *server) listAudit(c *call) error {
-	return s.auditPage(c, core.AuditFilter{Org: c.identity.Org, RepoID: c.r.URL.Query().Get("repo_id")})
+	id := c.r.URL.Query().Get("repo_id")
+	if id != "" && !idShape.MatchString(id) {
+		return core.Errorf(core.KindInvalid, `the parameter "repo_id" must be the id of a repository, not its name`)
+	}
+	return s.auditPage(c, core.AuditFilter{Org: c.identity.Org, RepoID: id})
 }
 
 // listRepositoryAudit lists that of one repository.
@@ -153,6 +165,9 @@ func (s *server) auditPage(c *call, filter core.AuditFilter) error {
 	}
 	filter.Before, filter.Limit = page.before, page.fetch()
 	filter.Actor, filter.Action = query.Get("actor"), query.Get("action")
+	if filter.Action != "" && !actionShape.MatchString(filter.Action) {
+		return core.Errorf(core.KindInvalid, `the parameter "action" cannot be %.50q; actions are words like "push" and "rewrite.approve"`, filter.Action)
+	}
 	entries, err := s.Audit.Audit(c.ctx(), filter)
 	if err != nil {
 		return err

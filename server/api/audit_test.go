@@ -154,7 +154,9 @@ func TestAudit_lists(t *testing.T) {
 	other, _ := list("/api/audit", b.tokenOf(t, "other", "", access.OrgRead))
 	require.Empty(t, other)
 
-	require.Equal(t, 400, b.do(t, "GET", "/api/audit?cursor=x", org, "").status)
+	for _, bad := range []string{"cursor=x", "action=push%20it", "action=Push", "repo_id=team%2Fapp"} {
+		require.Equal(t, 400, b.do(t, "GET", "/api/audit?"+bad, org, "").status, bad)
+	}
 	require.Equal(t, 403, b.do(t, "GET", "/api/audit", owner, "").status)
 	// Who writes, and from where, is not for everybody who may clone.
 	require.Equal(t, 403, b.do(t, "GET", "/api/repos/app/audit", b.token(t, "app", access.GitWrite), "").status)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -65,16 +66,41 @@ func (c *call) conditionally(text []byte) {
 	_, _ = c.w.Write(text)
 }
 
-// matches reports whether If-None-Match names an ETag of ours, by the weak comparison of
-// RFC 9110, 13.1.2. Ours have no comma in them.
+// matches reports whether If-None-Match names an ETag, by the weak comparison of RFC 9110,
+// 13.1.2. A line that is not a list of tags (8.8.3) names none: whoever sent it must not
+// take an answer for one that it has.
 func matches(r *http.Request, etag string) bool {
 	for _, line := range r.Header.Values("If-None-Match") {
-		for one := range strings.SplitSeq(line, ",") {
-			one = strings.TrimSpace(one)
-			if one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(etag, "W/") {
-				return true
-			}
+		if strings.Trim(line, " \t") == "*" {
+			return true
+		}
+		if tags, ok := etags(line); ok && slices.Contains(tags, strings.TrimPrefix(etag, "W/")) {
+			return true
 		}
 	}
 	return false
+}
+
+// etags reads the tags of a line, without the mark of weak ones. It reports false if the
+// line is not a list of them. A comma within quotes is part of a tag.
+func etags(line string) ([]string, bool) {
+	var tags []string
+	for {
+		line = strings.TrimLeft(line, " \t,") // empty elements are allowed
+		if line == "" {
+			return tags, true
+		}
+		line = strings.TrimPrefix(line, "W/")
+		if line == "" || line[0] != '"' {
+			return nil, false
+		}
+		end := 1 + strings.IndexByte(line[1:], '"')
+		if end == 0 || strings.ContainsFunc(line[1:end], func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+			return nil, false
+		}
+		tags = append(tags, line[:end+1])
+		if line = strings.TrimLeft(line[end+1:], " \t"); line != "" && line[0] != ',' {
+			return nil, false
+		}
+	}
 }

@@ -58,3 +58,28 @@ func TestConditional_changesShow(t *testing.T) {
 		require.Equal(t, http.StatusOK, ask(base+path, etag).Code, "%s after a push", path)
 	}
 }
+
+// TestMatches reads If-None-Match as RFC 9110 has it, 8.8.3 and 13.1.2.
+func TestMatches(t *testing.T) {
+	t.Parallel()
+	const tag = `"4b20c8"`
+	ask := func(etag string, lines ...string) bool {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header["If-None-Match"] = lines
+		return matches(r, etag)
+	}
+	for _, etag := range []string{tag, "W/" + tag} {
+		for _, sent := range []string{
+			tag, "W/" + tag, "*", " * ", `"x", ` + tag, `"x",` + tag + `,`, `,, "a,b" ,	` + tag, "W/" + tag + `,"x"`, `"", ` + tag, `"ü",` + tag, `"a\",` + tag,
+		} {
+			require.True(t, ask(etag, sent), "%s with %s", etag, sent)
+		}
+		for _, sent := range []string{
+			`"other"`, `"a,` + tag + `"`, `"a, ` + tag, `x, ` + tag, tag + "x", tag + ` "b"`, tag + tag, "w/" + tag, "W/ " + tag, "W/W/" + tag, "4b20c8", `"*"`, `*, ` + tag, `"a b", ` + tag, `"`, "W/", ",", "",
+		} {
+			require.False(t, ask(etag, sent), "%s with %s", etag, sent)
+		}
+		require.True(t, ask(etag, `"x"`, "broken", tag), "in another line")
+		require.False(t, ask(etag))
+	}
+}

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/headwater-git/headwater/core"
 )
@@ -54,6 +56,11 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if !readOnly(w, r) {
 		return
 	}
+	writes, err := wantsWrites(r)
+	if err != nil {
+		writeStatusError(w, http.StatusBadRequest, core.KindInvalid, core.MessageOf(err))
+		return
+	}
 	if s.Ready != nil {
 		if err := s.Ready(r.Context()); err != nil {
 			s.Logger.Warn("not ready", "error", err)
@@ -66,14 +73,12 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer := map[string]any{"status": "ready"}
-	if s.Writable != nil {
-		if err := s.Writable(); err != nil {
-			if r.URL.Query().Get(paramWrites.name) == "true" {
-				writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), core.MessageOf(err))
-				return
-			}
-			answer["status"] = "read-only"
+	if err := s.takesWrites(r.Context()); err != nil {
+		if writes {
+			writeStatusError(w, http.StatusServiceUnavailable, core.KindOf(err), core.MessageOf(err))
+			return
 		}
+		answer["status"] = "read-only"
 	}
 	if s.Problems != nil {
 		if problems := s.Problems(); len(problems) > 0 {
@@ -81,6 +86,34 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// takesWrites returns why nothing is written: the disk cannot be, or an operator wants it
+// so. The operator's reason is for those who have a token, and this is for everybody.
+func (s *server) takesWrites(ctx context.Context) error {
+	if s.Writable != nil {
+		if err := s.Writable(); err != nil {
+			return err
+		}
+	}
+	err := s.ReadOnly.Check(ctx)
+	if core.KindOf(err) == core.KindReadOnly {
+		return core.Errorf(core.KindReadOnly, "an operator has the server take no writes for a while; reads go on")
+	}
+	return err
+}
+
+// wantsWrites reads whether a server that only reads is not ready. Errors: KindInvalid: what
+// watches the server must not believe in writes because it asked in another way.
+func wantsWrites(r *http.Request) (bool, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return false, errQuery
+	}
+	if err := paramWrites.check(query, false); err != nil {
+		return false, err
+	}
+	return params{query}.flag(paramWrites.name)
 }
 
 // readOnly answers 405 to everything but GET and HEAD.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +15,9 @@ type repositoryList struct {
 	pageFields
 }
 
+// hostShape is a name or an address of a host, with a port or without.
+var hostShape = regexp.MustCompile(`^(?:[\pL\pN_-]+(?:\.[\pL\pN_-]+)*|\[[0-9a-fA-F:.]+\])(?::\d+)?$`)
+
 // listBatch is how many rows are read at a time where a state is asked for that rows
 // alone do not tell: most of them may be left out.
 const listBatch = 100
@@ -25,6 +29,9 @@ func (s *server) listRepositories(c *call) error {
 		return err
 	}
 	filter.Org = c.identity.Org
+	if err := s.checkProvider(c, filter); err != nil {
+		return err
+	}
 	answer := repositoryList{Repos: []repositoryView{}}
 	for last := (core.ListedRepository{}); ; {
 		repos, err := s.Records.Repositories(c.ctx(), filter)
@@ -51,6 +58,30 @@ func (s *server) listRepositories(c *call) error {
 			return c.answer(http.StatusOK, answer)
 		}
 	}
+}
+
+// checkProvider refuses a provider that neither the server has nor a repository of the
+// organisation: some repositories outlive the block that they were made with. Errors:
+// KindInvalid.
+func (s *server) checkProvider(c *call, filter core.RepositoryFilter) error {
+	if filter.Provider == "" || s.Providers == nil {
+		return nil
+	}
+	var known []string
+	for _, p := range s.Providers() {
+		known = append(known, p.Name, p.Type)
+	}
+	if slices.Contains(known, filter.Provider) {
+		return nil
+	}
+	for _, state := range []core.RepositoryState{"", core.RepositoryDeleted} {
+		found, err := s.Records.Repositories(c.ctx(), core.RepositoryFilter{Org: filter.Org, Provider: filter.Provider, State: state, Limit: 1})
+		if err != nil || len(found) > 0 {
+			return err
+		}
+	}
+	slices.Sort(known)
+	return core.Errorf(core.KindInvalid, `the parameter "provider" cannot be %.50q; use one of: %s`, filter.Provider, strings.Join(slices.Compact(known), ", "))
 }
 
 // state is that of the sync, or "local" or "deleted".
@@ -84,10 +115,8 @@ func repositoryQuery(query params) (core.RepositoryFilter, page, error) {
 			return filter, page{}, core.Errorf(core.KindInvalid, "the parameter %q cannot be %.50q; use one of: %s", known.name, known.value, strings.Join(known.values, ", "))
 		}
 	}
-	for name, value := range map[string]string{"host": filter.Host, "provider": filter.Provider} {
-		if strings.ContainsAny(value, " /?#@\\\t\r\n") || len(value) > 255 {
-			return filter, page{}, core.Errorf(core.KindInvalid, "the parameter %q must be a name alone, without scheme, path or spaces", name)
-		}
+	if filter.Host != "" && !hostShape.MatchString(filter.Host) || len(filter.Host) > 255 {
+		return filter, page{}, core.Errorf(core.KindInvalid, `the parameter "host" must be the name of a host alone, like git.example.org, without scheme, path or spaces`)
 	}
 	if sort != sortNewest {
 		filter.Sort = core.RepositorySort(sort)

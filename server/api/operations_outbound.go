@@ -231,7 +231,7 @@ var openOperations = []operation{
 		id: "getReadiness", method: http.MethodGet, preferred: "/readyz",
 		doc: doc{tag: "server", summary: "Tell whether requests can be taken",
 			text: "503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. " +
-				"`status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. " +
+				"`status` is `ready`, or `read-only` while nothing can be written to the data directory, so that no push and no sync can be recorded, or an operator has the server take no writes; what is here is served all the same. " +
 				"`problems` is what an operator has to look at although requests are taken."},
 		in:  input{query: []parameter{paramWrites}},
 		out: output{answers: done(readinessAnswer{}), errors: []int{http.StatusServiceUnavailable}},

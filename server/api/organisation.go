@@ -99,5 +99,6 @@ func (s *server) deleteOrganisation(c *call) error {
 	if err := s.Organisation.BeginDeleteOrg(c.ctx(), body.Name, s.Clock.Now()); err != nil {
 		return err
 	}
+	s.Verifier.Outdate() // the answer says so, and the keys may be in memory for another second
 	return c.answer(http.StatusAccepted, deletedOrganisation{body.Name, "the organisation is being deleted; none of its tokens opens anything any more", usage.Repositories})
 }

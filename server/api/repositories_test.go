@@ -131,7 +131,12 @@ func TestNew_health(t *testing.T) {
 	require.Equal(t, "ready", b.do(t, http.MethodGet, "/readyz?writes=true", "", "").at("status"))
 	b.ledger.readOnly = core.Errorf(core.KindResource, "no space is left")
 	require.Equal(t, "read-only", b.do(t, http.MethodGet, "/readyz", "", "").at("status"), "reads go on")
-	require.Equal(t, http.StatusServiceUnavailable, b.do(t, http.MethodGet, "/readyz?writes=true", "", "").status)
+	for _, yes := range []string{"true", "1", "t"} {
+		require.Equal(t, http.StatusServiceUnavailable, b.do(t, http.MethodGet, "/readyz?writes="+yes, "", "").status)
+	}
+	for _, bad := range []string{"writes=yes", "writes=%zz", "writes=false&writes=true", "x;writes=true"} {
+		require.Equal(t, http.StatusBadRequest, b.do(t, http.MethodGet, "/readyz?"+bad, "", "").status, bad)
+	}
 	b.ledger.notReady = core.Errorf(core.KindInternal, "ping /var/lib/db: closed")
 	a := b.do(t, http.MethodGet, "/readyz", "", "")
 	require.Equal(t, http.StatusServiceUnavailable, a.status)
@@ -285,7 +290,7 @@ func TestServer_listRepositories_pages(t *testing.T) {
 		require.Empty(t, names)
 		require.Equal(t, []any{}, a.at("repos"))
 	})
-	for _, query := range []string{"cursor=%21", "cursor=YWJj", "cursor=cmVwb3M6", "limit=ten"} {
+	for _, query := range []string{"cursor=%21", "cursor=YWJj", "cursor=cmVwb3M6", "limit=ten", "host=%00", "host=a,b", "host=..", "host=a:b", "host=a%09", "host=user@host"} {
 		t.Run("refuses "+query, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, http.StatusBadRequest, b.do(t, http.MethodGet, "/api/repos?"+query, token, "").status)

@@ -172,6 +172,9 @@ func (s *server) dispatch(methods map[string]operation) middleware.Handler {
 func (s *server) operate(x *middleware.Exchange, r *http.Request, op operation) error {
 	c := &call{w: x, r: r, identity: x.Identity, action: op.audit, grace: s.BodyGrace}
 	err := s.authorise(c, op)
+	if err == nil {
+		err = op.checkQuery(r.URL.RawQuery)
+	}
 	if err == nil && op.audit.word != "" {
 		err = s.ReadOnly.Check(c.ctx())
 	}

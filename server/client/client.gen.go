@@ -4883,7 +4883,7 @@ type ClientInterface interface {
 
 	// GetReadiness Tell whether requests can be taken
 	//
-	// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
+	// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory, so that no push and no sync can be recorded, or an operator has the server take no writes; what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
 	//
 	// No token is needed.
 	//
@@ -7553,7 +7553,7 @@ func (c *Client) ReplayDeliveries(ctx context.Context, name PathName, reqEditors
 
 // GetReadiness Tell whether requests can be taken
 //
-// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
+// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory, so that no push and no sync can be recorded, or an operator has the server take no writes; what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
 //
 // No token is needed.
 //
@@ -15522,7 +15522,7 @@ func (a *API) ReplayDeliveries(ctx context.Context, name PathName, editors ...Re
 
 // GetReadiness Tell whether requests can be taken
 //
-// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory: then no push and no sync can be recorded, and what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
+// 503 says why not: the database does not answer, or many repositories are missing at once, as if a disk were not mounted. `status` is `ready`, or `read-only` while nothing can be written to the data directory, so that no push and no sync can be recorded, or an operator has the server take no writes; what is here is served all the same. `problems` is what an operator has to look at although requests are taken.
 //
 // No token is needed.
 //

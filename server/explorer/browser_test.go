@@ -26,7 +26,7 @@ func TestExplorer_browser(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.Options{})
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(time.Minute))
+		chromedp.UserDataDir(servertest.BrowserProfile(t)), chromedp.WSURLReadTimeout(time.Minute))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
@@ -72,6 +72,19 @@ func TestExplorer_browser(t *testing.T) {
 		require.Equal(t, want[look.scheme], background, "%s: the style is not loaded", look.name)
 		if dir := os.Getenv(screenshots); dir != "" {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "explorer-"+look.name+".png"), picture, 0o644))
+		}
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		var wide int64
+		var picture []byte
+		var first string
+		run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.EmulateViewport(390, 844), chromedp.Navigate(s.URL+"/docs"), chromedp.WaitVisible("#main", chromedp.ByQuery),
+			chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide), chromedp.Text("dt a", &first, chromedp.ByQuery), chromedp.CaptureScreenshot(&picture))
+		require.LessOrEqual(t, wide, int64(390), "the list of documents is wider than a phone")
+		require.Equal(t, "HTTP API", first)
+		if dir := os.Getenv(screenshots); dir != "" {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "documents-"+scheme+".png"), picture, 0o644))
 		}
 	}
 	var open, text string

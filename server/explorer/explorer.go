@@ -19,7 +19,7 @@ import (
 	"github.com/headwater-git/headwater/docs"
 )
 
-//go:embed page.html page.css
+//go:embed page.html page.css docs.html
 var files embed.FS
 
 const (
@@ -37,7 +37,7 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form
 // Match reports whether a request is for what this package serves.
 func Match(r *http.Request) bool {
 	switch r.URL.Path {
-	case pagePath, pagePath + "/", stylePath, listPath:
+	case pagePath, pagePath + "/", stylePath, listPath, strings.TrimSuffix(docsPath, "/"):
 		return true
 	}
 	return strings.HasPrefix(r.URL.Path, docsPath)
@@ -70,6 +70,16 @@ func New(document func() []byte) http.Handler {
 				return
 			}
 			m.serve(w, r)
+		case strings.TrimSuffix(docsPath, "/"):
+			header.Set("Location", "docs/") // relative, since a proxy may have the server below a path
+			w.WriteHeader(http.StatusPermanentRedirect)
+		case docsPath:
+			page, err := index()
+			if err != nil {
+				http.Error(w, "the list of the documents cannot be read", http.StatusInternalServerError)
+				return
+			}
+			serve(w, r, "text/html; charset=utf-8", page)
 		case stylePath:
 			serveFile(w, r, files, "page.css", "text/css; charset=utf-8")
 		case listPath:
@@ -182,17 +192,20 @@ func (p page) search(query string) page {
 	return p
 }
 
-// templates returns the template of the page.
-var templates = sync.OnceValue(func() *template.Template {
-	// What Markdown has of HTML is left out by goldmark.
+// render writes Markdown as HTML; what it has of HTML is left out by goldmark.
+var render = sync.OnceValue(func() func(text string) (template.HTML, error) {
 	markdown := goldmark.New(goldmark.WithExtensions(extension.Table))
-	render := func(text string) (template.HTML, error) {
+	return func(text string) (template.HTML, error) {
 		var out bytes.Buffer
 		err := markdown.Convert([]byte(text), &out)
-		return template.HTML(out.String()), err //nolint:gosec // made of the document of this program, without the HTML in it
+		return template.HTML(out.String()), err //nolint:gosec // made of the documents of this program, without the HTML in them
 	}
+})
+
+// templates returns the templates of the pages.
+var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page.html").Funcs(template.FuncMap{
-		"markdown": render,
+		"markdown": render(),
 		"lower":    strings.ToLower,
-	}).ParseFS(files, "page.html"))
+	}).ParseFS(files, "page.html", "docs.html"))
 })

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -88,18 +89,42 @@ func TestExplorer_documents(t *testing.T) {
 	status, header, list := get(t, s.URL, "/llms.txt")
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "text/plain; charset=utf-8", header.Get("Content-Type"))
-	links := regexp.MustCompile(`\]\((/[^)]*)\)`).FindAllStringSubmatch(list, -1)
+	links := regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(list, -1)
 	entries, err := docs.Files.ReadDir(".")
 	require.NoError(t, err)
-	require.Len(t, links, len(entries)-1+2, "llms.txt itself is not in it, but the API is")
+	require.Len(t, links, len(entries)-1+3, "llms.txt itself is not in it, but the API and the page of the documents are")
 	for _, link := range links {
-		status, _, body := get(t, s.URL, link[1])
+		require.NotRegexp(t, `^(/|[a-z]+:)`, link[1], "a proxy may have the server below a path")
+		status, _, body := get(t, s.URL, "/"+link[1])
 		require.Equal(t, http.StatusOK, status, link[1])
 		require.NotEmpty(t, body)
 	}
-	for _, path := range []string{"/docs/", "/docs/nope.md", "/docs/../server.go", "/docs/llms.txt", "/docs/embed.go"} {
+	for _, path := range []string{"/docs/nope.md", "/docs/../server.go", "/docs/llms.txt", "/docs/embed.go", "//docs/", "//docs/api.md", "/docs//", "/docs//api.md", "/docs/.", "/docs/%2e%2e/go.mod"} {
 		status, _, _ := get(t, s.URL, path)
 		require.Equal(t, http.StatusNotFound, status, path)
 	}
+
+	status, header, page := get(t, s.URL, "/docs/")
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "text/html; charset=utf-8", header.Get("Content-Type"))
+	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'")
+	require.NotContains(t, page, "`", "Markdown is rendered")
+	for _, file := range entries {
+		if strings.HasSuffix(file.Name(), ".md") {
+			require.Contains(t, page, `<a href="`+file.Name()+`">`)
+		}
+	}
+	for _, link := range regexp.MustCompile(`href="([^"#][^"]*)"`).FindAllStringSubmatch(page, -1) {
+		require.NotRegexp(t, `^(/|[a-z]+:)`, link[1])
+		to, err := url.JoinPath("/docs/", link[1])
+		require.NoError(t, err)
+		status, _, _ := get(t, s.URL, to)
+		require.Equal(t, http.StatusOK, status, link[1])
+	}
+	status, header, again := get(t, s.URL, "/docs")
+	require.Equal(t, http.StatusOK, status, "%s %s", header, again)
+	require.Equal(t, page, again)
+	status, _, _ = get(t, s.URL+"/docs", "?x=1")
+	require.Equal(t, http.StatusOK, status)
 	require.True(t, strings.HasPrefix(list, "# "))
 }

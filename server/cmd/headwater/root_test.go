@@ -138,6 +138,7 @@ func TestRoot_wrongUsage(t *testing.T) {
 		"log level":               {"serve", "--log-level", "loud"},
 		"a proxy of no network":   {"serve", "--trusted-proxy", "proxy.example.org"},
 		"a public URL of no host": {"serve", "--public-url", "git.example.org"},
+		"a pattern of origins":    {"serve", "--cors-origin", "https://*.example"},
 		"an origin with a path":   {"serve", "--cors-origin", "https://app.example.org/"},
 		"no room at all":          {"serve", "--max-requests", "-1"},
 		"no time to wait":         {"serve", "--max-wait", "0s"},

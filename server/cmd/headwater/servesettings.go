@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
+	"github.com/headwater-git/headwater/core"
 	"github.com/headwater-git/headwater/core/events"
 	"github.com/headwater-git/headwater/plugins/builtin"
 	"github.com/headwater-git/headwater/providers"
@@ -133,9 +134,8 @@ func parsePublicURL(text string) (*url.URL, error) {
 // checkOrigins refuses what no browser would ever send as an origin.
 func checkOrigins(origins []string) error {
 	for _, text := range origins {
-		u, err := url.Parse(text)
-		if text != "*" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != text || text != strings.ToLower(text)) {
-			return usagef("write it like https://app.example.org, in lower case and without a path, or *", "--cors-origin %q is not an origin", text)
+		if err := server.CheckCORSOrigin(text); err != nil {
+			return usagef("name origins as browsers send them, like https://app.example.org", "--cors-origin: %s", core.MessageOf(err))
 		}
 	}
 	return nil
