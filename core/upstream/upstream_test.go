@@ -208,6 +208,15 @@ func TestService_Open_refusesBadURLsOfAProvider(t *testing.T) {
 		require.Equal(t, kind, core.KindOf(err), "%s: %v", url, err)
 		require.NotContains(t, err.Error(), "s3cret")
 	}
+	// Below the path that the operator has named, and nowhere beside it.
+	w.Plugin.Edit(func(_ *providers.Manifest, policy *providers.HostPolicy) { policy.BasePath = "/git" })
+	for path, kind := range map[string]core.Kind{"/git/x.git": "", "/x.git": core.KindPermission, "/gitx/x.git": core.KindPermission, "/git": core.KindPermission} {
+		w.Plugin.ResolveFunc = func(context.Context, providers.ResolveRequest) (providers.Remote, error) {
+			return providers.Remote{URL: "http://" + w.Forge.Host() + path}, nil
+		}
+		_, err := w.Upstreams.Open(t.Context(), r, providers.OpFetch, false)
+		require.Equal(t, kind, core.KindOf(err), "%s: %v", path, err)
+	}
 }
 
 func TestClassify_providerErrors(t *testing.T) {
