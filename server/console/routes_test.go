@@ -148,7 +148,6 @@ func TestRoutes_narrowToken(t *testing.T) {
 	}
 	for _, route := range console.PageRoutes() {
 		method, path := fill(route, b.id(t))
-		p := page{}
 		if needs := console.Needs(route); !console.Owners(route) && len(needs) == 1 && needs[0] == "listRepositories" {
 			if method == http.MethodGet {
 				require.Equal(t, http.StatusOK, w.get(path).Status, route)
@@ -156,7 +155,7 @@ func TestRoutes_narrowToken(t *testing.T) {
 			continue
 		}
 		require.True(t, console.Owners(route) != (len(console.Needs(route)) > 0), "%s: say which operations of the API it stands for", route)
-		p = w.request(method, path, form)
+		p := w.request(method, path, form)
 		require.Equal(t, http.StatusForbidden, p.Status, route)
 		if !console.Owners(route) {
 			require.Regexp(t, "issued for other operations than|no token that the server issued opens", p.Body, route)
