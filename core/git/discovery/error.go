@@ -64,17 +64,10 @@ func statusError(resp *http.Response, r git.Remote) *hosterror.Error {
 // its words what it was sent: no secret of the remote gets past here.
 func remoteError(ctx context.Context, err error, r git.Remote) error {
 	err = classified(ctx, err)
-	e, ok := errors.AsType[*hosterror.Error](err)
-	if !ok {
-		return err
+	if e, ok := errors.AsType[*hosterror.Error](err); ok {
+		return e.Without(r.Secrets()...)
 	}
-	e.HostText = hosterror.Text(e.HostText, r.Secrets()...)
-	if e.Err != nil {
-		if said := e.Err.Error(); hosterror.Redact(said, r.Secrets()...) != said {
-			e.Err = errors.New(hosterror.Redact(said, r.Secrets()...))
-		}
-	}
-	return e
+	return err
 }
 
 func classified(ctx context.Context, err error) error {

@@ -2,6 +2,7 @@ package hosterror
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -51,6 +52,19 @@ func RedactError(err error) string {
 		return ""
 	}
 	return Redact(err.Error())
+}
+
+// Without returns the error without the secrets: a host may repeat in any of its words
+// what it was sent. What leaves a package that talks with hosts goes through here.
+func (e *Error) Without(secrets ...providers.Secret) *Error {
+	clean := *e
+	clean.HostText = Text(e.HostText, secrets...)
+	if e.Err != nil {
+		if said := e.Err.Error(); Redact(said, secrets...) != said {
+			clean.Err = errors.New(Redact(said, secrets...))
+		}
+	}
+	return &clean
 }
 
 // Redact returns s without the secrets, without what encodes them (URL

@@ -51,6 +51,7 @@ type batchAnswer struct {
 }
 
 func (b *batchAnswer) clean(text func(string) string) {
+	b.Transfer, b.HashAlgo = text(b.Transfer), text(b.HashAlgo)
 	for _, o := range b.Objects {
 		if o.Error != nil {
 			o.Error.Message = text(queries.ReplaceAllString(o.Error.Message, "$1?[redacted]"))

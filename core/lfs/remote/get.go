@@ -177,7 +177,7 @@ type objectBody struct {
 
 // wrong is the error of bytes that cannot be the object's.
 func (b *objectBody) wrong(format string, args ...any) error {
-	return &hosterror.Error{Class: core.ClassCorrupt, HostText: object(b.pointer) + ": " + fmt.Sprintf(format, args...)}
+	return (&hosterror.Error{Class: core.ClassCorrupt, HostText: object(b.pointer) + ": " + fmt.Sprintf(format, args...)}).Without(b.secrets...)
 }
 
 // Read reads the object. Its last byte is followed by [io.EOF] only if none is left.

@@ -69,7 +69,7 @@ func (c *client) send(ctx context.Context, q request) (*http.Response, error) {
 		case q.body != nil && (resp.StatusCode == http.StatusSeeOther || !q.body.again()):
 			return nil, &hosterror.Error{
 				Class: core.ClassMoved, Status: resp.StatusCode,
-				HostText: "the upstream's LFS redirects a request whose bytes it has taken already to " + hosterror.Text(next.Host),
+				HostText: "the upstream's LFS redirects a request whose bytes it has taken already to " + hosterror.Text(next.Host, secrets...),
 			}
 		}
 		if !sameOrigin(u, next) {
@@ -230,7 +230,7 @@ func (c *client) connectionError(ctx context.Context, err error, secrets []provi
 		return local.err
 	}
 	if e, ok := errors.AsType[*hosterror.Error](err); ok {
-		return e
+		return e.Without(secrets...)
 	}
 	if e, ok := errors.AsType[*core.Error](err); ok {
 		return e
@@ -252,5 +252,5 @@ func (c *client) connectionError(ctx context.Context, err error, secrets []provi
 	if errors.As(err, &op) && op.Op == "proxyconnect" {
 		return &hosterror.Error{Class: core.ClassNetwork, HostText: "the server's own proxy cannot be reached"} // its URL is in err
 	}
-	return hosterror.OfConnection(err)
+	return hosterror.OfConnection(err).Without(secrets...)
 }

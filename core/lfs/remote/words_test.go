@@ -1,12 +1,15 @@
 package remote
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/headwater-git/headwater/core/git"
+	"github.com/headwater-git/headwater/core/git/hosterror"
 )
 
 // TestSaid_decode: a host that repeats in its words what it was sent is not passed on.
@@ -29,4 +32,19 @@ func TestSaid_decode(t *testing.T) {
 	var batch batchAnswer
 	require.NoError(t, say(`{"objects":[{"error":{"code":422,"message":"bad token `+secret+`"}},{"oid":"1"}]}`).decode("", &batch))
 	require.Equal(t, "bad token [redacted]", batch.Objects[0].Error.Message)
+	require.NoError(t, say(`{"transfer":"`+secret+`"}`).decode("", &batch))
+	require.Equal(t, "[redacted]", batch.Transfer)
+
+	secrets := git.Remote{Username: "x", Password: secret}.Secrets()
+	b := &objectBody{secrets: secrets}
+	require.NotContains(t, b.wrong("the coding %.40q", secret).Error(), secret)
+	c := &client{}
+	for _, err := range []error{
+		&hosterror.Error{HostText: "no " + secret, Err: errors.New("malformed HTTP response " + secret)},
+		fmt.Errorf("malformed HTTP response %q", secret),
+	} {
+		failed, ok := errors.AsType[*hosterror.Error](c.connectionError(t.Context(), err, secrets))
+		require.True(t, ok)
+		require.NotContains(t, fmt.Sprint(failed.HostText, failed.Err), secret)
+	}
 }
