@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/headwater-git/headwater/core/access"
 	"github.com/headwater-git/headwater/core/engine"
@@ -47,11 +48,22 @@ func (s *Server) newHandler(ctx context.Context, o Options) (http.Handler, error
 			pages.ServeHTTP(w, r)
 		case explorer.Match(r):
 			reading.ServeHTTP(w, r)
+		case browsesRoot(r):
+			// Relative, since a proxy may have put a path in front.
+			w.Header().Set("Location", strings.TrimPrefix(console.Prefix, "/")+"/")
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(http.StatusFound)
 		default:
 			rest.ServeHTTP(w, r)
 		}
 	})
 	return s.drain.wrap(s.tracing.Wrap(middleware.Pace(forwarded(cors(surfaces, o.CORSOrigins), o.TrustedProxies), cmp.Or(o.FetchGrace, middleware.BodyGrace)))), nil
+}
+
+// browsesRoot reports whether a person's browser asks for the address of the server.
+// Programs are answered by the API, that there is nothing.
+func browsesRoot(r *http.Request) bool {
+	return r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // restOptions are what the REST API stands on.

@@ -239,6 +239,25 @@ func TestRoutes_next(t *testing.T) {
 	}
 }
 
+// TestRoot: a browser that asks for the address of the server comes here, a program is
+// told that there is nothing.
+func TestRoot(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for accept, want := range map[string]int{"text/html,application/xhtml+xml": http.StatusFound, "application/json": http.StatusNotFound, "": http.StatusNotFound} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+"/", nil)
+		require.NoError(t, err)
+		r.Header.Set("Accept", accept)
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, resp.StatusCode, accept)
+		if want == http.StatusFound {
+			require.Equal(t, "console/", resp.Header.Get("Location"), "also below a path of a proxy")
+		}
+	}
+}
+
 // TestLinks follows links that hold what needs to be escaped once, and not twice.
 func TestLinks(t *testing.T) {
 	t.Parallel()
