@@ -16,6 +16,9 @@ type PollStore interface {
 	SetPoll(ctx context.Context, repoID string, at time.Time) error
 	// Observed records a look that found the upstream equal to the copy.
 	Observed(ctx context.Context, repoID string, observedAt, pollAt time.Time) error
+	// Unobserve takes ObservedAt back to since, if it is later: what was seen in between
+	// was not the upstream.
+	Unobserve(ctx context.Context, repoID string, since time.Time) error
 	// UnpolledRepositories lists synced repositories with a zero PollAt, ids
 	// above after, in order: for a start with another default.
 	UnpolledRepositories(ctx context.Context, after string, limit int) ([]string, error)

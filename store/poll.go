@@ -57,6 +57,13 @@ func (q *queries) Observed(ctx context.Context, repoID string, observedAt, pollA
 		WHERE repo_id = $3`, micros(observedAt), micros(pollAt), repoID)
 }
 
+// Unobserve implements [core.PollStore]. KindNotFound: the repository is not synced.
+func (q *queries) Unobserve(ctx context.Context, repoID string, since time.Time) error {
+	return q.exec(ctx, op{name: "take looks back", subject: repoID, missing: noSyncState}, `
+		UPDATE sync_states SET observed_at = CASE WHEN observed_at > $1 THEN $1 ELSE observed_at END
+		WHERE repo_id = $2`, micros(since), repoID)
+}
+
 // UnpolledRepositories implements [core.PollStore]. KindInvalid: the limit is
 // not positive.
 func (q *queries) UnpolledRepositories(ctx context.Context, after string, limit int) ([]string, error) {

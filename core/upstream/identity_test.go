@@ -51,8 +51,10 @@ func TestInvariant25_noWriteToAnImpostor(t *testing.T) {
 
 	replace(b, "acme/a")
 	b.Clock.Advance(time.Minute + time.Second)
+	require.NoError(t, b.Store.Observed(t.Context(), r.ID, b.Clock.Now(), time.Time{})) // its refs are equal
 	got := side(b, r, "evil", one)
 	require.Equal(t, core.KindUpstreamUnavailable, got.Kind)
+	require.True(t, b.State(r).ObservedAt.Equal(b.Monitor.Identity(b.Reload(r)).Confirmed), "what the stranger listed confirms nothing")
 	require.Contains(t, got.Reason, "another repository")
 	require.NotContains(t, b.UpstreamRefs(r), "refs/heads/evil")
 	require.Equal(t, core.UpstreamReplaced, b.State(r).UpstreamState, "known without a sync")

@@ -220,9 +220,24 @@ func (i *Inquiry) Record(ctx context.Context, q core.Queries, before core.SyncSt
 		if _, err := q.SetUpstreamState(ctx, i.repo.ID, is, contact.At); err != nil {
 			return nil, err
 		}
+		if err := i.unobserve(ctx, q, state); err != nil {
+			return nil, err
+		}
 		i.m.log.Info("the upstream's state changed", "repo_id", i.repo.ID, "from", before.UpstreamState.Word(), "to", is.Word(), "host_text", message)
 	}
 	return statusEvents(i.repo, before, *state, message, contact.At)
+}
+
+// unobserve takes back the confirmations of a copy that were a stranger's: those that came
+// since the host confirmed the upstream's identity last. Where that is not known, since
+// the server has been started, they stay.
+func (i *Inquiry) unobserve(ctx context.Context, q core.Queries, state *core.SyncState) error {
+	since := i.m.Identity(i.repo).Confirmed
+	if state.UpstreamState != core.UpstreamReplaced || since.IsZero() || !state.ObservedAt.After(since) {
+		return nil
+	}
+	state.ObservedAt = since
+	return q.Unobserve(ctx, i.repo.ID, since)
 }
 
 // stateAfter returns the upstream's state after a contact, and a sentence about it. A

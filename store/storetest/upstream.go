@@ -66,6 +66,11 @@ var pollTests = []namedTest{
 			require.NoError(f, f.store.Observed(f.ctx, r.ID, tt.observed, tt.poll))
 			same(f, core.SyncState{RepoID: r.ID, ObservedAt: tt.want, PollAt: tt.poll}, f.sync(r.ID))
 		}
+		// But for what turns out to have been a stranger's.
+		require.NoError(f, f.store.Unobserve(f.ctx, r.ID, day(2*time.Hour)))
+		require.Equal(f, day(time.Hour), f.sync(r.ID).ObservedAt)
+		require.NoError(f, f.store.Unobserve(f.ctx, r.ID, day(time.Minute)))
+		require.Equal(f, day(time.Minute), f.sync(r.ID).ObservedAt)
 	}},
 	{"errors", func(f *fixture) {
 		f.org("acme")
@@ -73,6 +78,7 @@ var pollTests = []namedTest{
 		for _, repoID := range []string{r.ID, "repo_none"} {
 			f.kind(core.KindNotFound, f.store.SetPoll(f.ctx, repoID, day(0)))
 			f.kind(core.KindNotFound, f.store.Observed(f.ctx, repoID, day(0), day(0)))
+			f.kind(core.KindNotFound, f.store.Unobserve(f.ctx, repoID, day(0)))
 		}
 		_, err := f.store.DuePolls(f.ctx, day(0), 0)
 		f.kind(core.KindInvalid, err)
