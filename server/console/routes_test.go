@@ -239,8 +239,8 @@ func TestRoutes_next(t *testing.T) {
 	}
 }
 
-// TestRoot: a browser that asks for the address of the server comes here, a program is
-// told that there is nothing.
+// TestRoot: a browser that asks for the address of the server comes here, a program gets
+// the answer that there is nothing.
 func TestRoot(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
