@@ -109,7 +109,7 @@ func (c *client) followEvents(ctx context.Context, q feedQuery, after string, no
 // printEvent prints one line for a person.
 func printEvent(out io.Writer, e rest.Event) error {
 	if e.Type == gapEvent {
-		_, err := fmt.Fprintln(out, "     -  events between that position and what follows are too old to be kept")
+		_, err := fmt.Fprintln(out, "     -  events between that position and what follows are not kept any more, or were lost before a restore")
 		return err
 	}
 	position := "-"
@@ -129,7 +129,7 @@ func encodeEvent(out io.Writer, e rest.Event) error {
 	return json.NewEncoder(out).Encode(struct {
 		Type       string               `json:"type"`
 		Repository rest.EventRepository `json:"repository"`
-		CreatedAt  core.Timestamp       `json:"created_at"`
+		CreatedAt  core.Timestamp       `json:"created_at,omitzero"`
 		Body       json.RawMessage      `json:"body"`
 	}{e.Type, e.Repository, core.Timestamp(e.CreatedAt), e.Body})
 }
