@@ -95,11 +95,16 @@ func benchMany(ctx context.Context, b *bench) error {
 	}
 	ours, plain, counted, synced, direct := sides[0], sides[1], sides[2], sides[3], sides[4]
 	what := fmt.Sprintf("%d branches", manyRefs)
-	b.table.compare("many", what+", local, wall p50", ours.pushed.p50(), plain.pushed.p50(), 0.6, 0)
+	b.table.compare("many", what+", local, wall p50", ours.pushed.p50(), plain.pushed.p50(), 1.5, 0)
 	b.table.compare("many", what+", local, server CPU", ours.pushed.cpuPer(), counted.pushed.cpuPer(), 0.6, 0)
 	b.table.compare("many", what+" deleted, local, wall p50", ours.deleted.p50(), plain.deleted.p50(), 1, 0)
 	b.table.compare("many", what+", written through, wall p50", synced.pushed.p50(), direct.pushed.p50(), 1.5, 0)
 	b.table.compare("many", what+" deleted through, wall p50", synced.deleted.p50(), direct.deleted.p50(), 1.3, 0)
+	mine, theirs, err := b.manyAlone(ctx, src, local.url, local.token, st.nginx.url("plain"))
+	if err != nil {
+		return err
+	}
+	b.table.compare("many", what+", local, the server's answer alone, wall p50", mine.p50(), theirs.p50(), 0.6, 0)
 	// Without what else the machine does.
 	through1, through2 := synced.all()
 	direct1, direct2 := direct.all()
