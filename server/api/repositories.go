@@ -157,11 +157,23 @@ func (s *server) createRepository(c *call) error {
 }
 
 func (s *server) getRepository(c *call) error {
-	view, err := s.repositoryView(c, c.repo)
-	if err != nil {
-		return err
+	// The row was read before the state of its sync: a sync that ended in between would
+	// be shown as done beside a default branch of before it. One that changes again and
+	// again is shown as it was read last.
+	for try := 1; ; try++ {
+		view, err := s.repositoryView(c, c.repo)
+		if err != nil {
+			return err
+		}
+		now, err := s.Lookup.Repository(c.ctx(), c.repo.Org, c.repo.ID)
+		if err != nil {
+			return err
+		}
+		if try == 3 || now.Version == c.repo.Version && now.DefaultBranch == c.repo.DefaultBranch {
+			return c.answer(http.StatusOK, view)
+		}
+		c.repo = now
 	}
-	return c.answer(http.StatusOK, view)
 }
 
 // updateRepositoryBody is the body of a change; one field at least is required.
