@@ -95,7 +95,7 @@ func benchMany(ctx context.Context, b *bench) error {
 	}
 	ours, plain, counted, synced, direct := sides[0], sides[1], sides[2], sides[3], sides[4]
 	what := fmt.Sprintf("%d branches", manyRefs)
-	b.table.compare("many", what+", local, wall p50", ours.pushed.p50(), plain.pushed.p50(), 1.5, 0)
+	b.table.compare("many", what+", local, wall p50", ours.pushed.p50(), plain.pushed.p50(), 0.6, 0)
 	b.table.compare("many", what+", local, server CPU", ours.pushed.cpuPer(), counted.pushed.cpuPer(), 0.6, 0)
 	b.table.compare("many", what+" deleted, local, wall p50", ours.deleted.p50(), plain.deleted.p50(), 1, 0)
 	b.table.compare("many", what+", written through, wall p50", synced.pushed.p50(), direct.pushed.p50(), 1.5, 0)

@@ -97,9 +97,9 @@ func (d *Discoverer) CloseIdle() {
 // those; from others the rest is dropped here.
 //
 // Redirects are not followed, no proxy is used, and with r.Addrs no other
-// address is dialled. The host must send 60 kB every 60 seconds or finish, and
-// in all at most a 16th of the machine's memory, or 64 MiB, or 512 MiB. Every failure is a [*hosterror.Error], except that the end
-// of ctx gives its error.
+// address is dialled. The host must send 60 kB every 60 seconds or finish, and in all at
+// most a 16th of the machine's memory, which is taken as 1 GiB at least and 8 GiB at most.
+// Every failure is a [*hosterror.Error], except that the end of ctx gives its error.
 func (d *Discoverer) Refs(ctx context.Context, r git.Remote, prefixes []string) (Advertisement, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

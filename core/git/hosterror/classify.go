@@ -23,6 +23,10 @@ const (
 	fromAny
 )
 
+// notGit finds what git says of a host that answers with something else (remote-curl.c and
+// fetch-pack.c).
+var notGit = lazily(`not valid: is this a git repository|expected ACK/NAK, got|expected shallow/unshallow, got|unexpected acknowledgment line`)
+
 // remoteErrors tell the class of a failed fetch or push. The first that
 // matches wins: what the host says about the cause stands before the HTTP
 // status it came with, and that before what git says of the consequences
@@ -62,7 +66,7 @@ var remoteErrors = []struct {
 	{core.ClassNotFound, fromHost, lazily(`(?i)repository .{0,200}not found|project you were looking for could not be found|not found or you do(?:n't| not) have (?:permission|access)|does not exist|repository unavailable`)},
 	{core.ClassAuth, fromAny, lazily(`(?i)authentication failed|could not read (?:username|password)|terminal prompts disabled|returned error: 40[13]|HTTP basic: access denied|invalid (?:username|credentials|token)|bad credentials|permission to .{0,200} denied|user permission denied|access denied|not authori[sz]ed|unauthori[sz]ed|password authentication (?:was|is)|not (?:allowed|permitted) to (?:push|pull|download|upload|access|write)|write access to (?:the )?repository not granted|token .{0,40}(?:expired|revoked)|SAML SSO`)},
 	{core.ClassNotFound, fromGit, lazily(`repository '[^']*' not found|returned error: 4(?:04|10)|couldn't find remote ref|does not appear to be a git repository`)},
-	{core.ClassProtocol, fromGit, lazily(`not valid: is this a git repository|expected ACK/NAK, got|expected shallow/unshallow, got|unexpected acknowledgment line`)},
+	{core.ClassProtocol, fromGit, notGit},
 
 	{core.ClassTimeout, fromGit, lazily(`(?i)operation too slow|operation timed out|connection timed out|timeout was reached|timed out after|returned error: 408`)},
 	{core.ClassUnavailable, fromAny, lazily(`(?i)returned error: 5\d\d|internal server error|service (?:temporarily )?unavailable|bad gateway|gateway time-?out|internal API (?:error|unreachable)|HTTP (?:code = )?5\d\d`)},
@@ -274,7 +278,7 @@ var ours = []struct {
 	// between here and the host that could want something of us.
 	{proxyRefused, ProxyWantsLogin},
 	{lazily(`unable to update url base from redirection|returned error: 30[12378]`), "the host answered with a redirect, which is not followed"},
-	{lazily(`not valid: is this a git repository|expected ACK/NAK, got|expected shallow/unshallow, got|unexpected acknowledgment line`), "the host's answer is not git's protocol"},
+	{notGit, "the host's answer is not git's protocol"},
 	{lazily(`returned error: (\d{3})`), "the host answered with HTTP status "},
 	{lazily(`Failed to connect|[Cc]ouldn't connect|Connection refused`), "the host cannot be connected to"},
 	{lazily(`hung up|early EOF|transfer closed|HTTP/2 stream|unexpected disconnect|[Ee]mpty reply|Connection (?:was )?reset`), "the host ended the connection early"},
